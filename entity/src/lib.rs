@@ -1,0 +1,15 @@
+//! The tables, one module each, and the words that stand in their columns.
+//!
+//! Moments are integers: microseconds since the Unix epoch, UTC, so that both databases order and compare them alike.
+//! JSON is kept as text, because PostgreSQL's `jsonb` refuses `\u0000`, which vendors may send.
+
+pub mod change;
+pub mod delivery;
+pub mod entity;
+pub mod handshake;
+pub mod ledger;
+pub mod log_head;
+pub mod step;
+mod words;
+
+pub use words::{ItemKind, JobKind, Kind, Status, Verdict};

@@ -1,0 +1,24 @@
+//! One row that counts. It is read first and updated in every batch's transaction, and its lock puts writers in line.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "log_head")]
+pub struct Model {
+    /// Always 1.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: i64,
+    /// The newest position given to a change.
+    pub position: i64,
+    /// The newest number given to a delivery.
+    pub delivery: i64,
+    /// The newest number given to an entity.
+    pub entity: i64,
+    /// When the newest batch was written.
+    pub updated_at: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

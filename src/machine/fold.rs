@@ -1,0 +1,185 @@
+//! How an entity's state follows from its events: place each among the others, then walk them in that order.
+//!
+//! The order key of an event is the vendor's time where all events of the entity have one, else the cycle and rank it
+//! is placed at on arrival, else the arrival itself. In-order news moves the [`Tip`]; late news means folding again.
+
+use super::{Machine, Opens, START, State};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+
+/// What makes one event come before another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// The vendor's time in microseconds since the Unix epoch.
+    pub time: Option<i64>,
+    pub cycle: i32,
+    pub rank: i32,
+    /// The position of the change: the order of arrival.
+    pub position: i64,
+}
+
+impl Key {
+    /// By the vendor's time where both have one, else by cycle, rank and arrival.
+    pub fn order(&self, other: &Key) -> Ordering {
+        match (self.time, other.time) {
+            (Some(mine), Some(theirs)) => (mine, self.rank, self.position).cmp(&(theirs, other.rank, other.position)),
+            _ => self.order_without_time(other),
+        }
+    }
+
+    fn order_without_time(&self, other: &Key) -> Ordering {
+        (self.cycle, self.rank, self.position).cmp(&(other.cycle, other.rank, other.position))
+    }
+}
+
+/// One event that bears on a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub to: &'static str,
+    /// Whether the event only implies that the state has been reached: it never moves back.
+    pub at_least: bool,
+    pub key: Key,
+    pub received_at: DateTime<Utc>,
+}
+
+/// Where the fold stands: enough to go on with in-order news without reading the past.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tip {
+    /// The entity's state; none before the first event that names one.
+    pub state: Option<String>,
+    pub cycle: i32,
+    /// The rank the entity stands at: its state's, or a higher one that a side state was entered from.
+    pub rank: i32,
+    /// The key of the last step, whether or not it moved the state.
+    pub last: Option<Key>,
+    /// How many steps it has walked.
+    pub steps: i32,
+    /// Whether a step without a vendor's time is among them.
+    pub untimed: bool,
+    /// Whether more was asked for since the state last changed.
+    pub requested: bool,
+    /// Whether the cycle was opened before the end of the one before it had been reported.
+    pub owed: bool,
+}
+
+/// What a step does where it stands in the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Moved {
+        reopened: bool,
+    },
+    /// Moved over states nobody reported.
+    Skipped {
+        between: Vec<&'static str>,
+        reopened: bool,
+    },
+    Same,
+    /// The table has no way from the state to the other.
+    Unreachable,
+}
+
+impl Tip {
+    /// The state, or the pseudo-state before any.
+    pub fn from(&self) -> &str {
+        self.state.as_deref().unwrap_or(START)
+    }
+
+    /// Where an event that names a state belongs, as seen on its arrival.
+    pub fn place(&self, machine: &Machine, to: &State, at_least: bool, time: Option<i64>, position: i64) -> Key {
+        let (cycle, rank) = self.cycle_and_rank(machine, to, at_least, time);
+        Key { time, cycle, rank, position }
+    }
+
+    /// Where an event that names no state belongs: it counts as news of the present.
+    pub fn here(&self, time: Option<i64>, position: i64) -> Key {
+        Key { time, cycle: self.cycle, rank: self.rank, position }
+    }
+
+    fn cycle_and_rank(&self, machine: &Machine, to: &State, at_least: bool, time: Option<i64>) -> (i32, i32) {
+        let from = self.from();
+        if at_least || time.is_some() {
+            return (self.cycle, to.rank);
+        }
+        if from == to.name {
+            return (self.cycle, self.rank);
+        }
+        // The end of the cycle before, which a reopening overtook: nothing has happened in this cycle yet.
+        if self.owed && to.terminal && machine.opens_only(from) {
+            return (self.cycle - 1, to.rank);
+        }
+        match machine.transition(from, to.name).map(|t| t.opens) {
+            Some(Opens::Nothing) => return (self.cycle, to.rank.max(self.rank)),
+            Some(Opens::Cycle) => return (self.cycle + 1, to.rank),
+            Some(Opens::CycleOnRequest) if self.requested => return (self.cycle + 1, to.rank),
+            Some(Opens::CycleOnRequest) | None => {}
+        }
+        // A reopening that overtook the end of the very first cycle.
+        if self.cycle == 0 && machine.opens_only(to.name) && machine.path(from, to.name).is_some() {
+            return (self.cycle + 1, to.rank);
+        }
+        (self.cycle, to.rank)
+    }
+
+    /// Whether a step with this key comes after all that the tip has seen, so that the tip can just move on.
+    pub fn is_next(&self, key: &Key) -> bool {
+        match self.last {
+            None => true,
+            Some(last) if self.untimed => last.order_without_time(key) == Ordering::Less,
+            // The first step without a time changes the order of all the steps before it.
+            Some(last) => key.time.is_some() && last.order(key) == Ordering::Less,
+        }
+    }
+
+    /// Walks one step further.
+    pub fn advance(&mut self, machine: &Machine, step: &Step) -> Outcome {
+        self.last = Some(step.key);
+        self.steps += 1;
+        self.untimed |= step.key.time.is_none();
+        let Some(to) = machine.state(step.to) else { return Outcome::Unreachable };
+        let from = self.from().to_owned();
+        if from == to.name {
+            return Outcome::Same;
+        }
+        let here = machine.state(&from);
+        if step.at_least && here.is_some_and(|here| here.terminal || self.rank >= to.rank) {
+            return Outcome::Same;
+        }
+        let direct = machine.transition(&from, to.name);
+        let outcome = match direct {
+            Some(transition) => Outcome::Moved { reopened: transition.opens != Opens::Nothing },
+            None => match machine.path(&from, to.name) {
+                Some(path) if path.between.is_empty() => Outcome::Moved { reopened: path.reopens },
+                Some(path) => Outcome::Skipped { between: path.between, reopened: path.reopens },
+                None => return Outcome::Unreachable,
+            },
+        };
+        let reopened = matches!(outcome, Outcome::Moved { reopened: true } | Outcome::Skipped { reopened: true, .. });
+        if reopened {
+            self.cycle += 1;
+            self.owed = matches!(outcome, Outcome::Skipped { .. });
+            self.rank = to.rank;
+        } else {
+            self.rank = if step.key.time.is_some() { to.rank } else { to.rank.max(step.key.rank) };
+        }
+        self.requested = false;
+        self.state = Some(to.name.to_owned());
+        outcome
+    }
+
+    /// Folds all steps from the beginning, in order. Answers the tip and each step's outcome with the tip after it.
+    pub fn fold(machine: &Machine, steps: &mut [Step]) -> (Tip, Vec<(Outcome, Tip)>) {
+        if steps.iter().all(|step| step.key.time.is_some()) {
+            steps.sort_by(|a, b| a.key.order(&b.key));
+        } else {
+            steps.sort_by(|a, b| a.key.order_without_time(&b.key));
+        }
+        let mut tip = Tip::default();
+        let mut trail = Vec::with_capacity(steps.len());
+        for step in steps.iter() {
+            let outcome = tip.advance(machine, step);
+            trail.push((outcome, tip.clone()));
+        }
+        (tip, trail)
+    }
+}

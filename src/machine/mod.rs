@@ -1,0 +1,217 @@
+//! State machines as data: a vendor's states and the moves between them, and what follows from such a table.
+//!
+//! Nothing here knows a vendor, a database or a clock. [`fold`] walks an entity's events through a machine.
+
+mod drawing;
+pub mod fold;
+
+pub use entity::{ItemKind, JobKind, Kind, Status};
+
+/// The pseudo-state before the first event, written as UML draws it.
+pub const START: &str = "[*]";
+
+/// What an entity is, down to the sort of job or item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    Inspection,
+    Session,
+    Job(JobKind),
+    Item(ItemKind),
+}
+
+impl Subject {
+    /// The kind alone.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Subject::Inspection => Kind::Inspection,
+            Subject::Session => Kind::Session,
+            Subject::Job(_) => Kind::Job,
+            Subject::Item(_) => Kind::Item,
+        }
+    }
+
+    /// The word of the job's or item's kind, empty for the others.
+    pub const fn subkind(self) -> &'static str {
+        match self {
+            Subject::Inspection | Subject::Session => "",
+            Subject::Job(kind) => kind.as_str(),
+            Subject::Item(kind) => kind.as_str(),
+        }
+    }
+}
+
+/// The states an entity can be in and the moves between them, as a vendor documents them.
+#[derive(Debug)]
+pub struct Machine {
+    pub subject: Subject,
+    /// The states; each name once.
+    pub states: &'static [State],
+    pub transitions: &'static [Transition],
+}
+
+/// One state of a vendor's machine.
+#[derive(Debug)]
+pub struct State {
+    /// The vendor's own word.
+    pub name: &'static str,
+    /// Our word for it; none for items, which have no status.
+    pub status: Option<Status>,
+    /// How far along it is. Where a vendor gives no time, the higher rank within a cycle is the later news; states of
+    /// equal rank follow the order of arrival.
+    pub rank: i32,
+    /// Whether only a reopening leads on from here.
+    pub terminal: bool,
+    /// The vendor's description.
+    pub about: &'static str,
+}
+
+/// One move of a vendor's machine.
+#[derive(Debug)]
+pub struct Transition {
+    pub from: &'static str,
+    pub to: &'static str,
+    pub opens: Opens,
+}
+
+/// What a move does to the entity's cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opens {
+    /// Nothing: it goes on within the cycle.
+    Nothing,
+    /// It reopens what was done: the next cycle begins.
+    Cycle,
+    /// Likewise, but without a vendor's time it is believed only after the vendor reported a request for more.
+    CycleOnRequest,
+}
+
+/// A state that concerns an inspection, session or job.
+pub const fn state(name: &'static str, status: Status, rank: i32, about: &'static str) -> State {
+    State { name, status: Some(status), rank, terminal: false, about }
+}
+
+/// A state of an inspection, session or job from which only a reopening leads on.
+pub const fn terminal(name: &'static str, status: Status, rank: i32, about: &'static str) -> State {
+    State { name, status: Some(status), rank, terminal: true, about }
+}
+
+/// A state of an item.
+pub const fn item_state(name: &'static str, rank: i32, about: &'static str) -> State {
+    State { name, status: None, rank, terminal: false, about }
+}
+
+/// An ordinary move.
+pub const fn step(from: &'static str, to: &'static str) -> Transition {
+    Transition { from, to, opens: Opens::Nothing }
+}
+
+/// A move that begins the next cycle.
+pub const fn reopening(from: &'static str, to: &'static str) -> Transition {
+    Transition { from, to, opens: Opens::Cycle }
+}
+
+/// A move that begins the next cycle once more was asked for.
+pub const fn reopening_on_request(from: &'static str, to: &'static str) -> Transition {
+    Transition { from, to, opens: Opens::CycleOnRequest }
+}
+
+/// How one state can be reached from another.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Path {
+    /// The states passed on the way, which nobody reported.
+    pub between: Vec<&'static str>,
+    /// Whether the last move is a reopening.
+    pub reopens: bool,
+}
+
+impl Machine {
+    /// The state a vendor's word names.
+    pub fn state(&self, name: &str) -> Option<&'static State> {
+        self.states.iter().find(|state| state.name == name)
+    }
+
+    /// The declared move from one state to another.
+    pub fn transition(&self, from: &str, to: &str) -> Option<&'static Transition> {
+        self.transitions.iter().find(|t| t.from == from && t.to == to)
+    }
+
+    /// The moves that lead on from a state.
+    pub fn next(&self, from: &str) -> impl Iterator<Item = &'static Transition> {
+        self.transitions.iter().filter(move |t| t.from == from)
+    }
+
+    /// Whether a state is only ever entered by a reopening.
+    pub fn opens_only(&self, name: &str) -> bool {
+        let mut into = self.transitions.iter().filter(|t| t.to == name && t.from != START).peekable();
+        into.peek().is_some() && into.all(|t| t.opens != Opens::Nothing)
+    }
+
+    /// The shortest way from one state to another, if the table has one. A way may end with a reopening, but never
+    /// passes through one.
+    pub fn path(&self, from: &str, to: &str) -> Option<Path> {
+        let mut seen = vec![(from, usize::MAX)];
+        let mut at = 0;
+        while at < seen.len() {
+            let (here, _) = seen[at];
+            for transition in self.transitions.iter().filter(|t| t.from == here) {
+                let reopens = transition.opens != Opens::Nothing;
+                if transition.to == to {
+                    let mut between = Vec::new();
+                    let mut back = at;
+                    while seen[back].1 != usize::MAX {
+                        between.push(self.state(seen[back].0)?.name);
+                        back = seen[back].1;
+                    }
+                    between.reverse();
+                    return Some(Path { between, reopens });
+                }
+                if !reopens && seen.iter().all(|(name, _)| *name != transition.to) {
+                    seen.push((transition.to, at));
+                }
+            }
+            at += 1;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOOR: Machine = Machine {
+        subject: Subject::Job(JobKind::Task),
+        states: &[
+            state("ordered", Status::Queued, 10, ""),
+            state("painted", Status::Running, 20, ""),
+            terminal("hung", Status::Succeeded, 90, ""),
+            state("sanding", Status::Running, 5, ""),
+        ],
+        transitions: &[
+            step(START, "ordered"),
+            step("ordered", "painted"),
+            step("painted", "hung"),
+            reopening("hung", "sanding"),
+            step("sanding", "painted"),
+        ],
+    };
+
+    #[test]
+    fn a_path_names_what_was_passed() {
+        let path = DOOR.path(START, "hung");
+        assert_eq!(path, Some(Path { between: vec!["ordered", "painted"], reopens: false }));
+    }
+
+    #[test]
+    fn a_path_may_end_with_a_reopening_but_not_pass_through_one() {
+        let path = DOOR.path("painted", "sanding");
+        assert_eq!(path, Some(Path { between: vec!["hung"], reopens: true }));
+        assert_eq!(DOOR.path("hung", "painted"), None);
+        assert_eq!(DOOR.path("hung", "ordered"), None);
+    }
+
+    #[test]
+    fn only_the_sanding_is_entered_by_reopening_alone() {
+        let names: Vec<_> = DOOR.states.iter().map(|s| s.name).filter(|name| DOOR.opens_only(name)).collect();
+        assert_eq!(names, ["sanding"]);
+    }
+}

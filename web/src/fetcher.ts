@@ -1,0 +1,89 @@
+// How the page talks to the hub: queries over HTTP, subscriptions over one WebSocket, which connects
+// when the first one starts. What goes wrong on the way is shown like any other GraphQL error.
+import type { GraphiQLProps } from "graphiql";
+import { getOperationAST, GraphQLError, type ExecutionResult } from "graphql";
+import { createClient } from "graphql-ws";
+
+type Fetcher = GraphiQLProps["fetcher"];
+type Request = Parameters<Fetcher>[0];
+type Sink = { next(result: ExecutionResult): void; complete(): void };
+
+const socket = createClient({ url: `${location.origin.replace(/^http/, "ws")}/graphql` });
+
+export const fetcher: Fetcher = (request, options) => {
+  const operation = options?.documentAST && getOperationAST(options.documentAST, request.operationName);
+  return operation?.operation === "subscription" ? follow(request) : post(request, options?.headers);
+};
+
+async function post(request: Request, headers?: Record<string, string>): Promise<ExecutionResult> {
+  try {
+    const response = await fetch("/graphql", {
+      method: "POST",
+      headers: {
+        accept: "application/graphql-response+json, application/json;q=0.9",
+        "content-type": "application/json",
+        ...headers,
+      },
+      body: JSON.stringify(request),
+    });
+    return await read(response);
+  } catch (reason) {
+    return failure(`The hub did not answer: ${reason instanceof Error ? reason.message : reason}`);
+  }
+}
+
+/** Outside GraphQL the hub answers with problem details (RFC 9457), a proxy in between with anything. */
+async function read(response: Response): Promise<ExecutionResult> {
+  const type = response.headers.get("content-type") ?? "";
+  if (/^application\/(graphql-response\+)?json/.test(type)) return response.json();
+  if (!type.startsWith("application/problem+json")) return failure(`HTTP ${response.status}: ${await response.text()}`);
+  const { title, detail } = await response.json();
+  return failure(`HTTP ${response.status}: ${[title, detail].filter(Boolean).join(". ")}`);
+}
+
+function follow(request: Request) {
+  return {
+    subscribe(sink: Sink) {
+      // GraphiQL shows one message at a time, so a fast replay is drawn once a frame.
+      let newest: ExecutionResult | undefined;
+      const draw = () => {
+        if (newest) sink.next(newest);
+        newest = undefined;
+      };
+      const show = (result: ExecutionResult) => {
+        if (!newest) requestAnimationFrame(draw);
+        newest = result;
+      };
+      const end = () => {
+        ignoreLosses();
+        draw();
+        sink.complete();
+      };
+      const ignoreLosses = socket.on("closed", (event) => show(failure(`${closing(event)}. Connecting again …`)));
+      const unsubscribe = socket.subscribe(request, {
+        next: (result) => show(result as ExecutionResult),
+        error: (reason) => {
+          show(Array.isArray(reason) ? { errors: reason } : failure(`${closing(reason)}.`));
+          end();
+        },
+        complete: end,
+      });
+      return {
+        unsubscribe() {
+          ignoreLosses();
+          newest = undefined;
+          unsubscribe();
+        },
+      };
+    },
+  };
+}
+
+function closing(event: unknown): string {
+  if (!(event instanceof CloseEvent)) return `The connection failed: ${event instanceof Error ? event.message : event}`;
+  return `The connection was closed (${[event.code, event.reason].filter(Boolean).join(" ")})`;
+}
+
+function failure(message: string): ExecutionResult {
+  return { errors: [new GraphQLError(message)] };
+}

@@ -1,0 +1,17 @@
+// The playground: GraphiQL with the hub's own tabs, from the hub's own files, nothing from anywhere else.
+import { explorerPlugin } from "@graphiql/plugin-explorer";
+import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
+import "graphiql/setup-workers/vite";
+import { createRoot } from "react-dom/client";
+import { fetcher } from "./fetcher";
+import { tabsForNewcomers } from "./tabs";
+import "./style.css";
+
+const plugins = [HISTORY_PLUGIN, explorerPlugin()];
+const defaultTabs = await tabsForNewcomers();
+
+createRoot(document.getElementById("root")!).render(
+  <GraphiQL fetcher={fetcher} plugins={plugins} defaultTabs={defaultTabs} defaultEditorToolsVisibility="variables">
+    <GraphiQL.Logo>Inspection Hub</GraphiQL.Logo>
+  </GraphiQL>,
+);

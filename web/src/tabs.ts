@@ -1,0 +1,211 @@
+// What a first visit opens with. GraphiQL names a tab after its operation; once the visitor has tabs
+// of their own, those are kept and nothing here is asked.
+import type { GraphiQLProps } from "graphiql";
+
+const HOUR = 60 * 60 * 1000;
+
+const BOARD = `# The board: how many inspections there are in each status,
+# and the twenty that changed last.
+query Board {
+  statusCounts {
+    status
+    count
+  }
+  inspections(first: 20, orderBy: { field: UPDATED_AT, direction: DESC }) {
+    nodes {
+      id
+      vendor
+      reference
+      status
+      state
+      updatedAt
+    }
+  }
+}
+`;
+
+const ONE_INSPECTION = `# One inspection: the one that changed last, with all that hangs on it.
+# "status" is the hub's word, the same for all vendors; "state" is the vendor's own.
+query OneInspection {
+  inspections(first: 1, orderBy: { field: UPDATED_AT, direction: DESC }) {
+    nodes {
+      id
+      source
+      externalId
+      reference
+      status
+      state
+      cycle
+      updatedAt
+      subject {
+        vehicle {
+          vin
+          year
+          make
+          model
+        }
+      }
+      nextStates {
+        state
+        status
+        reopening
+      }
+      sessions {
+        nodes {
+          externalId
+          status
+          state
+          updatedAt
+        }
+      }
+      jobs {
+        nodes {
+          externalId
+          kind
+          status
+          state
+          updatedAt
+        }
+      }
+      photos: items(kind: [PHOTO]) {
+        nodes {
+          externalId
+          state
+          details
+        }
+      }
+      history {
+        nodes {
+          position
+          event
+          verdict
+          reason
+          fromState
+          toState
+          occurredAt
+          receivedAt
+        }
+      }
+    }
+  }
+}
+`;
+
+const STALLED = `# What is stalled: open inspections without any change for a while, the oldest first.
+# The while is in the variables below: "PT15M", "24h", "3d" …
+query Stalled($for: String!) {
+  inspections(
+    first: 50
+    filter: { stalledFor: $for }
+    orderBy: { field: UPDATED_AT, direction: ASC }
+  ) {
+    totalCount
+    nodes {
+      id
+      vendor
+      reference
+      status
+      state
+      updatedAt
+    }
+  }
+}
+`;
+
+const ONE_HOUR_AGO = `# The past: each inspection now, what had happened by the time in the variables below,
+# and what the hub knew of it then. The two differ where a vendor reported late.
+query OneHourAgo($at: DateTime!) {
+  inspections(first: 20, orderBy: { field: UPDATED_AT, direction: DESC }) {
+    nodes {
+      id
+      vendor
+      reference
+      status
+      happened: asOf(at: $at, clock: OCCURRED) {
+        status
+        state
+        event
+        occurredAt
+      }
+      known: asOf(at: $at, clock: RECEIVED) {
+        status
+        state
+        event
+        receivedAt
+      }
+    }
+  }
+}
+`;
+
+const CHANGE = `    position
+    cursor
+    kind
+    event
+    verdict
+    reason
+    fromStatus
+    toStatus
+    occurredAt
+    inspection {
+      id
+      vendor
+      externalId
+      reference
+      status
+    }`;
+
+const LIVE = `# Live: every change from now on, whichever vendor it comes from. The newest one is shown.
+subscription Live {
+  changes {
+${CHANGE}
+  }
+}
+`;
+
+const RESUME = `# Resume: every change after a cursor, first those already in history, then the live ones,
+# without gap or repeat. Put the cursor of any change into the variables below.
+subscription Resume($after: String) {
+  changes(after: $after) {
+${CHANGE}
+  }
+}
+`;
+
+const RECENT = `{
+  inspections(first: 20, orderBy: { field: CREATED_AT, direction: DESC }) {
+    nodes { history(first: 1) { nodes { cursor } } }
+  }
+}`;
+
+export async function tabsForNewcomers(): Promise<GraphiQLProps["defaultTabs"]> {
+  if (localStorage.getItem("graphiql:tabState")) return undefined;
+  return [
+    { query: BOARD },
+    { query: ONE_INSPECTION },
+    { query: STALLED, variables: json({ for: "PT15M" }) },
+    { query: ONE_HOUR_AGO, variables: json({ at: new Date(Date.now() - HOUR).toISOString() }) },
+    { query: LIVE },
+    { query: RESUME, variables: json({ after: await recentCursor() }) },
+  ];
+}
+
+/** Where the twentieth newest inspection began: near enough to replay at once. Null while there is none. */
+async function recentCursor(): Promise<string | null> {
+  try {
+    const response = await fetch("/graphql", {
+      method: "POST",
+      headers: { accept: "application/json", "content-type": "application/json" },
+      body: JSON.stringify({ query: RECENT }),
+      signal: AbortSignal.timeout(2000),
+    });
+    const { data } = await response.json();
+    return data.inspections.nodes.at(-1).history.nodes[0].cursor;
+  } catch {
+    return null;
+  }
+}
+
+function json(value: unknown): string {
+  return JSON.stringify(value, null, 2);
+}

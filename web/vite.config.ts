@@ -1,0 +1,13 @@
+import { defineConfig } from "vite";
+
+// The server embeds dist/ and serves the page at /graphiql, everything else below /graphiql/.
+export default defineConfig({
+  base: "/graphiql/",
+  build: {
+    target: "es2022",
+    // The notices of the packages in the bundle travel with it.
+    license: { fileName: "licenses.md" },
+    // Monaco is one big piece; it is loaded once and cached for good.
+    chunkSizeWarningLimit: 5000,
+  },
+});
