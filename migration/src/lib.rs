@@ -1,1 +1,17 @@
+//! How the tables came to be, one file per step. A step that has been released is never edited.
 
+pub use sea_orm_migration::prelude::MigratorTrait;
+
+mod m0001_first_tables;
+
+use sea_orm_migration::prelude::{MigrationTrait, async_trait};
+
+/// All steps, in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_first_tables::Migration)]
+    }
+}

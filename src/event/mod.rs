@@ -1,8 +1,10 @@
 //! What a delivery says, in our words: the vendor adapters write these, the fold reads them.
 
+mod apply;
 mod entity;
 mod facts;
 
+pub use apply::{Arrival, Change, Needs, Placed, Slot, Written, apply, effective};
 pub use entity::Entity;
 pub use facts::*;
 

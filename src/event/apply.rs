@@ -1,0 +1,388 @@
+//! What one event does to one entity: its state, its facts, and the verdict with its reason. Pure.
+
+use super::{Entity, Event, News};
+use crate::machine::fold::{Key, Outcome, Step, Tip};
+use crate::machine::{Machine, State, Status};
+use chrono::{DateTime, Utc};
+use entity::Verdict;
+use std::cmp::Ordering;
+
+/// An entity in the writer's hands, with as much of its past as was needed so far.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    pub entity: Entity,
+    pub machine: Option<&'static Machine>,
+    /// All its steps, once late news made it necessary to read them.
+    pub past: Option<Vec<Step>>,
+    /// What is to be written: the steps to add, or all of them anew.
+    pub written: Written,
+    /// Whether the entity's row must be written.
+    pub dirty: bool,
+}
+
+/// The steps that a batch has to write for an entity.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    pub steps: Vec<Placed>,
+    /// Whether they replace all that are stored.
+    pub anew: bool,
+}
+
+/// A step where it stands in the fold.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub seq: i32,
+    pub step: Step,
+    /// When it happened, as well as can be known.
+    pub effective_at: i64,
+    pub state_after: Option<String>,
+    pub status_after: Option<Status>,
+    pub cycle_after: i32,
+}
+
+/// When and where an event arrives.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// The position its change will have.
+    pub position: i64,
+    pub received_at: DateTime<Utc>,
+    /// The number of the parent, if the event names one.
+    pub parent: Option<i64>,
+    /// The number of the inspection, if the event names one.
+    pub inspection: Option<i64>,
+}
+
+/// What an event did: one row of history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    pub verdict: Verdict,
+    pub reason: String,
+    pub from_state: Option<String>,
+    pub from_status: Option<Status>,
+}
+
+/// The event is late: the entity's past must be read first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs;
+
+impl Slot {
+    /// An entity as it was stored.
+    pub fn stored(entity: Entity, machine: Option<&'static Machine>) -> Self {
+        Slot { entity, machine, past: None, written: Written::default(), dirty: false }
+    }
+
+    /// An entity seen for the first time: it has no past.
+    pub fn new(entity: Entity, machine: Option<&'static Machine>) -> Self {
+        Slot { entity, machine, past: Some(Vec::new()), written: Written::default(), dirty: true }
+    }
+
+    /// Gives the steps that are stored; those of this batch are added.
+    pub fn remember(&mut self, mut stored: Vec<Step>) {
+        stored.extend(self.written.steps.iter().map(|placed| placed.step.clone()));
+        self.past = Some(stored);
+    }
+
+    /// After the batch is committed: nothing is left to write.
+    pub fn settle(&mut self) {
+        self.written = Written::default();
+        self.dirty = false;
+        self.past = None;
+    }
+
+    fn status_of(&self, state: Option<&str>) -> Option<Status> {
+        self.machine?.state(state?)?.status
+    }
+}
+
+// What the state part of an event came to.
+enum StateNews {
+    None,
+    Moved(Verdict, String),
+    Kept(Verdict, String),
+    Silent,
+}
+
+/// Applies an event to an entity. No change means that the event only implied what was known.
+///
+/// # Errors
+/// [`Needs`] if the event is late and the entity's past has not been given yet; nothing was changed then.
+pub fn apply(slot: &mut Slot, event: &Event, arrival: &Arrival) -> Result<Option<Change>, Needs> {
+    let time = event.at.map(|at| at.timestamp_micros());
+    let before = (slot.entity.tip.state.clone(), slot.entity.status);
+    let (news, key) = match (&event.news, slot.machine) {
+        (News::State(word), Some(machine)) => match machine.state(word) {
+            Some(to) => move_to(slot, machine, to, false, time, arrival)?,
+            None => {
+                let why = format!("`{word}` is not a state that is known here; the state is kept");
+                (StateNews::Kept(Verdict::Unrecognized, why), slot.entity.tip.here(time, arrival.position))
+            }
+        },
+        (News::AtLeast(word), Some(machine)) => match machine.state(word) {
+            Some(to) => move_to(slot, machine, to, true, time, arrival)?,
+            None => (StateNews::Silent, slot.entity.tip.here(time, arrival.position)),
+        },
+        (News::Requested, _) => {
+            slot.dirty |= !slot.entity.tip.requested;
+            slot.entity.tip.requested = true;
+            (StateNews::Silent, slot.entity.tip.here(time, arrival.position))
+        }
+        (News::State(_) | News::AtLeast(_) | News::Facts, _) => {
+            (StateNews::None, slot.entity.tip.here(time, arrival.position))
+        }
+    };
+    slot.entity.status = slot.status_of(slot.entity.tip.state.as_deref());
+    if event.at > slot.entity.occurred_at {
+        slot.entity.occurred_at = event.at;
+        slot.dirty = true;
+    }
+    let linked = link(&mut slot.entity, arrival);
+    let facts = merge(slot, event, key);
+    let touched = linked || facts.changed > 0;
+
+    let (verdict, reason) = match news {
+        StateNews::Moved(verdict, reason) => (verdict, reason),
+        StateNews::Kept(verdict @ (Verdict::Unrecognized | Verdict::Refused | Verdict::Stale), reason) => {
+            (verdict, reason)
+        }
+        StateNews::Kept(_, reason) if touched => (Verdict::Applied, format!("{reason}; {}", told(&facts, linked))),
+        StateNews::Kept(verdict, reason) => (verdict, reason),
+        StateNews::None | StateNews::Silent if touched => (Verdict::Applied, told(&facts, linked)),
+        StateNews::None | StateNews::Silent if slot.entity.position == 0 => {
+            (Verdict::Applied, "seen for the first time".to_owned())
+        }
+        StateNews::Silent => return Ok(None),
+        StateNews::None if facts.older > 0 => {
+            (Verdict::Stale, "older than what is known; newer facts are kept".to_owned())
+        }
+        StateNews::None => (Verdict::NoChange, "it says what is known already".to_owned()),
+    };
+    let (verdict, reason) = match event.orphan {
+        Some(why) if slot.entity.inspection.is_none() && effective(verdict) => {
+            (Verdict::Orphaned, format!("{reason}; {why}"))
+        }
+        _ => (verdict, reason),
+    };
+    if effective(verdict) || slot.entity.position == 0 {
+        slot.entity.updated_at = arrival.received_at;
+        slot.entity.position = arrival.position;
+        slot.dirty = true;
+    }
+    Ok(Some(Change { verdict, reason, from_state: before.0, from_status: before.1 }))
+}
+
+/// Whether an event with this verdict changed its entity.
+pub fn effective(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Applied | Verdict::SkippedAhead | Verdict::Orphaned)
+}
+
+fn move_to(
+    slot: &mut Slot,
+    machine: &'static Machine,
+    to: &'static State,
+    at_least: bool,
+    time: Option<i64>,
+    arrival: &Arrival,
+) -> Result<(StateNews, Key), Needs> {
+    let tip = &slot.entity.tip;
+    let key = tip.place(machine, to, at_least, time, arrival.position);
+    let step = Step { to: to.name, at_least, key, received_at: arrival.received_at };
+    if tip.is_next(&key) {
+        return Ok((go_on(slot, machine, step), key));
+    }
+    // Without a time, what is only implied and already passed can change nothing, whatever came before.
+    if at_least && time.is_none() && tip.rank >= to.rank {
+        return Ok((StateNews::Silent, key));
+    }
+    if slot.past.is_none() {
+        return Err(Needs);
+    }
+    Ok((fold_again(slot, machine, step), key))
+}
+
+// In-order news: the tip moves on.
+fn go_on(slot: &mut Slot, machine: &Machine, step: Step) -> StateNews {
+    let before = slot.entity.tip.clone();
+    let mut tip = before.clone();
+    let outcome = tip.advance(machine, &step);
+    if step.at_least && outcome == Outcome::Same {
+        return StateNews::Silent;
+    }
+    let placed = Placed {
+        seq: tip.steps - 1,
+        effective_at: step.key.time.unwrap_or(step.received_at.timestamp_micros()),
+        state_after: tip.state.clone(),
+        status_after: slot.status_of(tip.state.as_deref()),
+        cycle_after: tip.cycle,
+        step,
+    };
+    if let Some(past) = &mut slot.past {
+        past.push(placed.step.clone());
+    }
+    let to = placed.step.to;
+    let implied = if placed.step.at_least { "implied: " } else { "" };
+    slot.written.steps.push(placed);
+    slot.dirty = true;
+    slot.entity.tip = tip;
+    let after = &slot.entity.tip;
+    match outcome {
+        Outcome::Moved { reopened: false } => {
+            StateNews::Moved(Verdict::Applied, format!("{implied}{} to {to}", spoken(&before)))
+        }
+        Outcome::Moved { reopened: true } => StateNews::Moved(
+            Verdict::Applied,
+            format!("{implied}{} to {to}, a reopening: cycle {} begins", spoken(&before), after.cycle),
+        ),
+        Outcome::Skipped { between, reopened } => {
+            let cycle = if reopened { format!("; a reopening: cycle {} begins", after.cycle) } else { String::new() };
+            let what = format!("{implied}{} to {to}; never reported: {}{cycle}", spoken(&before), between.join(", "));
+            StateNews::Moved(Verdict::SkippedAhead, what)
+        }
+        Outcome::Same => StateNews::Kept(Verdict::NoChange, format!("the state is {to} already")),
+        Outcome::Unreachable => StateNews::Kept(Verdict::Refused, refusal(machine, &before, to)),
+    }
+}
+
+// Late news: it takes its place among the others, and all are walked anew.
+fn fold_again(slot: &mut Slot, machine: &Machine, step: Step) -> StateNews {
+    let before = slot.entity.tip.clone();
+    let mut steps = slot.past.clone().unwrap_or_default();
+    let position = step.key.position;
+    let (to, at_least, time) = (step.to, step.at_least, step.key.time);
+    steps.push(step);
+    let (mut tip, trail) = Tip::fold(machine, &mut steps);
+    let Some(index) = steps.iter().position(|step| step.key.position == position && step.to == to) else {
+        return StateNews::Silent;
+    };
+    let outcome = trail.get(index).map(|(outcome, _)| outcome.clone()).unwrap_or(Outcome::Same);
+    if at_least && outcome == Outcome::Same {
+        return StateNews::Silent;
+    }
+    if tip.state == before.state {
+        tip.requested = before.requested;
+    }
+    let place = index.checked_sub(1).and_then(|before| trail.get(before)).map(|(_, tip)| tip.clone());
+    slot.written = Written { steps: placed(machine, &steps, &trail), anew: true };
+    slot.past = Some(steps);
+    slot.dirty = true;
+    slot.entity.tip = tip;
+    let after = &slot.entity.tip;
+    if (&after.state, after.cycle) != (&before.state, before.cycle) {
+        let what = format!("late news; with it in its place, {} to {}", spoken(&before), after.from());
+        return StateNews::Moved(Verdict::Applied, what);
+    }
+    match outcome {
+        Outcome::Unreachable => StateNews::Kept(Verdict::Refused, refusal(machine, &place.unwrap_or_default(), to)),
+        _ => {
+            let by = if time.is_some() { "by the vendor's time" } else { "by its rank" };
+            StateNews::Kept(Verdict::Stale, format!("{to} is older than {}, {by}; the state is kept", after.from()))
+        }
+    }
+}
+
+// An event without a time happened before it was received, and before what follows it in the fold.
+fn placed(machine: &Machine, steps: &[Step], trail: &[(Outcome, Tip)]) -> Vec<Placed> {
+    let mut placed: Vec<Placed> = steps
+        .iter()
+        .zip(trail)
+        .zip(0..)
+        .map(|((step, (_, tip)), seq)| Placed {
+            seq,
+            step: step.clone(),
+            effective_at: step.key.time.unwrap_or(step.received_at.timestamp_micros()),
+            state_after: tip.state.clone(),
+            status_after: tip.state.as_deref().and_then(|state| machine.state(state)?.status),
+            cycle_after: tip.cycle,
+        })
+        .collect();
+    let mut latest = i64::MAX;
+    for step in placed.iter_mut().rev() {
+        step.effective_at = step.effective_at.min(latest);
+        latest = step.effective_at;
+    }
+    placed
+}
+
+fn spoken(tip: &Tip) -> String {
+    match &tip.state {
+        Some(state) => format!("from {state}"),
+        None => "first seen, on".to_owned(),
+    }
+}
+
+fn refusal(machine: &Machine, tip: &Tip, to: &str) -> String {
+    let from = tip.from();
+    match machine.state(from) {
+        Some(state) if state.terminal => format!("{from} is final: {to} is not reached from it; the state is kept"),
+        _ => format!("no way leads from {from} to {to}; the state is kept"),
+    }
+}
+
+#[derive(Default)]
+struct Merged {
+    changed: usize,
+    older: usize,
+}
+
+fn told(facts: &Merged, linked: bool) -> String {
+    match (facts.changed, linked) {
+        (0, _) => "linked to what it belongs to".to_owned(),
+        (1, _) => "1 fact is new".to_owned(),
+        (number, _) => format!("{number} facts are new"),
+    }
+}
+
+fn link(entity: &mut Entity, arrival: &Arrival) -> bool {
+    let (parent, inspection) = (entity.parent, entity.inspection);
+    entity.parent = parent.or(arrival.parent);
+    entity.inspection = inspection.or(arrival.inspection);
+    (parent, inspection) != (entity.parent, entity.inspection)
+}
+
+// Every fact keeps the order key of its news, so that the newest wins in whatever order they come.
+fn merge(slot: &mut Slot, event: &Event, key: Key) -> Merged {
+    let mut merged = Merged::default();
+    let entity = &mut slot.entity;
+    let stamps = &mut entity.stamps;
+    let mut stamped = false;
+    let mut newer = |name: String| {
+        let stamp = stamps.entry(name).or_insert(key);
+        let newer = stamp.order(&key) != Ordering::Greater;
+        if newer {
+            *stamp = key;
+            stamped = true;
+        } else {
+            merged.older += 1;
+        }
+        newer
+    };
+    let mut changed = 0;
+    for (name, value, slot) in
+        [("reference", &event.reference, &mut entity.reference), ("group", &event.group, &mut entity.group)]
+    {
+        if value.is_some() && newer(name.to_owned()) && slot != value {
+            slot.clone_from(value);
+            changed += 1;
+        }
+    }
+    for fact in &event.facts {
+        let (group, Ok(serde_json::Value::Object(fields))) = fact.parts() else { continue };
+        for (field, value) in fields {
+            if newer(format!("{group}.{field}")) {
+                let known = entity.facts.entry(group.to_owned()).or_default();
+                if known.get(&field) != Some(&value) {
+                    known.insert(field, value);
+                    changed += 1;
+                }
+            }
+        }
+    }
+    for (name, value) in &event.details {
+        if newer(format!("details.{name}")) && entity.details.get(name).map(|known| known.get()) != Some(value.get()) {
+            entity.details.insert(name.clone(), value.clone());
+            changed += 1;
+        }
+    }
+    merged.changed = changed;
+    slot.dirty |= stamped;
+    merged
+}

@@ -1,0 +1,74 @@
+//! One listener: first the history after its position, then the live tail, without a seam.
+
+use super::{Feed, PAGE};
+use crate::store::StoreError;
+use crate::store::read::{Changed, changes_after};
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+struct Listener {
+    feed: Arc<Feed>,
+    tail: Receiver<Arc<Changed>>,
+    /// The position handed out last.
+    last: i64,
+    /// Read from the history and not handed out yet.
+    past: VecDeque<Arc<Changed>>,
+    /// Whether there may be more in the history than was read.
+    behind: bool,
+}
+
+impl Feed {
+    /// Every change after a position, once and in order; it never ends by itself.
+    pub fn follow(
+        self: &Arc<Self>,
+        after: i64,
+    ) -> impl Stream<Item = Result<Arc<Changed>, StoreError>> + Send + 'static {
+        // The tail is joined before the history is read: what is committed in between is seen in both.
+        let listener = Listener {
+            feed: self.clone(),
+            tail: self.tail.subscribe(),
+            last: after,
+            past: VecDeque::new(),
+            behind: true,
+        };
+        unfold(listener, |mut listener| async move {
+            let next = listener.next().await?;
+            Some((next, listener))
+        })
+    }
+}
+
+impl Listener {
+    async fn next(&mut self) -> Option<Result<Arc<Changed>, StoreError>> {
+        loop {
+            if let Some(changed) = self.past.pop_front() {
+                self.last = changed.change.position;
+                return Some(Ok(changed));
+            }
+            if self.behind {
+                match changes_after(&self.feed.db, self.last, PAGE).await {
+                    Ok(page) => {
+                        self.behind = page.len() as u64 == PAGE;
+                        self.past.extend(page.into_iter().map(Arc::new));
+                        continue;
+                    }
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            match self.tail.recv().await {
+                Ok(changed) if changed.change.position <= self.last => {}
+                Ok(changed) if changed.change.position == self.last + 1 => {
+                    self.last = changed.change.position;
+                    return Some(Ok(changed));
+                }
+                // Positions have no holes: something was missed.
+                Ok(_) | Err(RecvError::Lagged(_)) => self.behind = true,
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Live news: one reader per process follows the history and hands each change to all who listen.
+//!
+//! What the writer says here is a hint that there is news, never the news itself: a lost hint costs the time until the
+//! next look, and nothing else. A listener that has missed something reads it from the history, so that each sees
+//! every position once and in order, and a slow one costs no memory.
+
+mod follow;
+
+use crate::store::read::{Changed, changes_after};
+use sea_orm::DatabaseConnection;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Changes read from the history at once.
+const PAGE: u64 = 500;
+/// Changes kept for listeners that are a little behind; who is further behind reads the history.
+const TAIL: usize = 4096;
+/// The time after which we look without a hint.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The feed of a process.
+#[derive(Debug)]
+pub struct Feed {
+    db: DatabaseConnection,
+    hint: watch::Sender<i64>,
+    tail: broadcast::Sender<Arc<Changed>>,
+}
+
+impl Feed {
+    /// A feed that reads from this database, where `position` is the newest.
+    pub fn new(db: DatabaseConnection, position: i64) -> Arc<Self> {
+        Arc::new(Feed { db, hint: watch::Sender::new(position), tail: broadcast::Sender::new(TAIL) })
+    }
+
+    /// There is news up to this position.
+    pub fn news(&self, position: i64) {
+        self.hint.send_if_modified(|known| {
+            let newer = position > *known;
+            *known = position.max(*known);
+            newer
+        });
+    }
+
+    /// How many are listening.
+    pub fn listeners(&self) -> usize {
+        self.tail.receiver_count()
+    }
+
+    /// Reads the news and hands it on, until told to stop.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut hint = self.hint.subscribe();
+        let mut last = *hint.borrow_and_update();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = tokio::time::timeout(LOOK, hint.changed()) => {
+                    if let Ok(Err(_)) = changed {
+                        return;
+                    }
+                }
+            }
+            let newest = *hint.borrow_and_update();
+            // Nobody listens: who comes later reads the history first.
+            if self.listeners() == 0 {
+                last = last.max(newest);
+                continue;
+            }
+            last = self.hand_on(last).await;
+        }
+    }
+
+    async fn hand_on(&self, mut last: i64) -> i64 {
+        loop {
+            let page = match changes_after(&self.db, last, PAGE).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::warn!(%error, "the feed cannot read the history; it tries again");
+                    return last;
+                }
+            };
+            let full = page.len() as u64 == PAGE;
+            for changed in page {
+                last = changed.change.position;
+                // Nobody listening any more is no fault.
+                let _ = self.tail.send(Arc::new(changed));
+            }
+            if !full {
+                return last;
+            }
+        }
+    }
+}

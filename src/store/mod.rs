@@ -1,0 +1,20 @@
+//! The database, and all SQL. One connection writes, a pool reads.
+
+mod connect;
+pub mod read;
+
+pub use connect::{Database, Mode};
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused or cannot be reached.
+    #[error("the database failed: {0}")]
+    Database(#[from] sea_orm::DbErr),
+    /// A stored row cannot be understood: it was written by another version, or by hand.
+    #[error("a stored row cannot be understood: {0}")]
+    Corrupt(String),
+    /// The address of the database is wrong; says how.
+    #[error("{0}")]
+    Address(String),
+}

@@ -1,0 +1,91 @@
+//! History in order of position, as the feed and the API read it.
+
+use crate::store::StoreError;
+use entity::{Kind, change, log_head};
+use sea_orm::entity::prelude::Uuid;
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::HashMap;
+
+/// A change, and which entity it is about.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    pub change: change::Model,
+    /// None when the delivery was about no entity.
+    pub about: Option<Identity>,
+    /// The public id of its inspection.
+    pub inspection: Option<Uuid>,
+}
+
+/// What names an entity, without what is known of it.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct Identity {
+    pub number: i64,
+    pub id: Uuid,
+    pub kind: Kind,
+    pub subkind: String,
+    pub external_id: String,
+    pub reference: Option<String>,
+    pub group_key: Option<String>,
+}
+
+/// The newest positions.
+///
+/// # Errors
+/// If the database does not answer, or was never migrated.
+pub async fn head(db: &DatabaseConnection) -> Result<log_head::Model, StoreError> {
+    let head = log_head::Entity::find_by_id(1).one(db).await?;
+    head.ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))
+}
+
+/// The changes after a position, oldest first, at most `limit`.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn changes_after(db: &DatabaseConnection, after: i64, limit: u64) -> Result<Vec<Changed>, StoreError> {
+    let changes = change::Entity::find()
+        .filter(change::Column::Position.gt(after))
+        .order_by_asc(change::Column::Position)
+        .limit(limit)
+        .all(db)
+        .await?;
+    with_identities(db, changes).await
+}
+
+/// Adds to each change which entity it is about: one statement for all.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn with_identities(db: &DatabaseConnection, changes: Vec<change::Model>) -> Result<Vec<Changed>, StoreError> {
+    let numbers = changes.iter().flat_map(|change| [change.entity, change.inspection]).flatten();
+    let identities = identities(db, numbers.collect()).await?;
+    Ok(changes
+        .into_iter()
+        .map(|change| Changed {
+            about: change.entity.and_then(|number| identities.get(&number).cloned()),
+            inspection: change.inspection.and_then(|number| identities.get(&number)).map(|identity| identity.id),
+            change,
+        })
+        .collect())
+}
+
+async fn identities(db: &DatabaseConnection, mut numbers: Vec<i64>) -> Result<HashMap<i64, Identity>, StoreError> {
+    use entity::entity::{Column, Entity};
+    numbers.sort_unstable();
+    numbers.dedup();
+    let rows = Entity::find()
+        .select_only()
+        .columns([
+            Column::Number,
+            Column::Id,
+            Column::Kind,
+            Column::Subkind,
+            Column::ExternalId,
+            Column::Reference,
+            Column::GroupKey,
+        ])
+        .filter(Column::Number.is_in(numbers))
+        .into_model::<Identity>()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|identity| (identity.number, identity)).collect())
+}
