@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod feed;
+pub mod ingest;
 pub mod machine;
 pub mod store;
 pub mod vendor;

@@ -2,8 +2,10 @@
 
 mod connect;
 pub mod read;
+mod write;
 
 pub use connect::{Database, Mode};
+pub use write::{Handshakes, Incoming, NewsDigest, Receipt, Writer, Written};
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,10 @@
 use crate::store::StoreError;
 use entity::{Kind, change, log_head};
 use sea_orm::entity::prelude::Uuid;
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 use std::collections::HashMap;
 
 /// A change, and which entity it is about.
@@ -32,7 +35,7 @@ pub struct Identity {
 ///
 /// # Errors
 /// If the database does not answer, or was never migrated.
-pub async fn head(db: &DatabaseConnection) -> Result<log_head::Model, StoreError> {
+pub async fn head<C: ConnectionTrait>(db: &C) -> Result<log_head::Model, StoreError> {
     let head = log_head::Entity::find_by_id(1).one(db).await?;
     head.ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))
 }

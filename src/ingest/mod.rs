@@ -1,0 +1,138 @@
+//! From many requests at once to one transaction per batch: deliveries wait in a queue, one task drains it, writes
+//! what has gathered meanwhile, and answers all who wait once it is on the disk (group commit).
+
+mod confirm;
+
+pub use confirm::{Confirmer, Target};
+
+use crate::feed::Feed;
+use crate::store::{Incoming, Receipt, StoreError, Writer};
+use std::sync::Arc;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Deliveries that may wait; more are refused until there is room.
+const QUEUE: usize = 8192;
+/// Deliveries in one transaction at most.
+const BATCH: usize = 512;
+
+/// Where deliveries are handed in.
+#[derive(Clone, Debug)]
+pub struct Ingest {
+    queue: mpsc::Sender<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    incoming: Incoming,
+    answer: oneshot::Sender<Result<Receipt, Unavailable>>,
+}
+
+/// The delivery could not be stored; the vendor should send it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    #[error("too many deliveries are waiting")]
+    Overloaded,
+    #[error("the database failed")]
+    Storage,
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+/// The task that writes. It ends when every [`Ingest`] is gone and all that waited is answered.
+#[derive(Debug)]
+pub struct WriterTask {
+    queue: mpsc::Receiver<Waiting>,
+    writer: Writer,
+    feed: Arc<Feed>,
+    /// Told when a vendor asked to confirm a URL.
+    handshakes: Arc<Notify>,
+}
+
+/// A queue, and the task that drains it.
+pub fn channel(writer: Writer, feed: Arc<Feed>, handshakes: Arc<Notify>) -> (Ingest, WriterTask) {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    (Ingest { queue: sender }, WriterTask { queue: receiver, writer, feed, handshakes })
+}
+
+impl Ingest {
+    /// Hands in a delivery and waits until it is durable.
+    ///
+    /// # Errors
+    /// If it is not; then it is not stored at all.
+    pub async fn receive(&self, incoming: Incoming) -> Result<Receipt, Unavailable> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Waiting { incoming, answer }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => Unavailable::ShuttingDown,
+        })?;
+        answered.await.unwrap_or(Err(Unavailable::Storage))
+    }
+}
+
+impl WriterTask {
+    /// Writes until there is nobody left who could hand in a delivery.
+    pub async fn run(mut self) {
+        let mut waiting = Vec::with_capacity(BATCH);
+        while self.queue.recv_many(&mut waiting, BATCH).await > 0 {
+            let (batch, answers): (Vec<_>, Vec<_>) = waiting.drain(..).map(|one| (one.incoming, one.answer)).unzip();
+            metrics::histogram!("inspection_hub_batch_deliveries").record(batch.len() as f64);
+            for (answer, receipt) in answers.into_iter().zip(self.write(batch).await) {
+                // Who has hung up meanwhile will send it again, and it will be a duplicate.
+                let _ = answer.send(receipt);
+            }
+        }
+    }
+
+    async fn write(&mut self, batch: Vec<Incoming>) -> Vec<Result<Receipt, Unavailable>> {
+        match self.write_at_once(&batch).await {
+            Ok(receipts) => receipts.into_iter().map(Ok).collect(),
+            Err(error) if batch.len() > 1 && !is_out_of_reach(&error) => {
+                tracing::warn!(%error, deliveries = batch.len(), "a batch failed; each of its deliveries is tried alone");
+                self.write_one_by_one(&batch).await
+            }
+            Err(error) => {
+                tracing::error!(%error, deliveries = batch.len(), "deliveries could not be stored");
+                batch.iter().map(|_| Err(Unavailable::Storage)).collect()
+            }
+        }
+    }
+
+    // One delivery that the database cannot take must not cost its neighbours their answer. Two failures in a row
+    // are the database's.
+    async fn write_one_by_one(&mut self, batch: &[Incoming]) -> Vec<Result<Receipt, Unavailable>> {
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut failures = 0;
+        for incoming in batch {
+            if failures == 2 {
+                answers.push(Err(Unavailable::Storage));
+                continue;
+            }
+            match self.write_at_once(std::slice::from_ref(incoming)).await {
+                Ok(receipts) => {
+                    failures = 0;
+                    answers.extend(receipts.into_iter().map(Ok));
+                }
+                Err(error) => {
+                    failures += 1;
+                    tracing::error!(%error, source = %incoming.source, "a delivery could not be stored");
+                    answers.push(Err(Unavailable::Storage));
+                }
+            }
+        }
+        answers
+    }
+
+    async fn write_at_once(&mut self, batch: &[Incoming]) -> Result<Vec<Receipt>, StoreError> {
+        let written = self.writer.write(batch).await?;
+        self.feed.news(written.position);
+        if written.handshakes {
+            self.handshakes.notify_one();
+        }
+        Ok(written.receipts)
+    }
+}
+
+fn is_out_of_reach(error: &StoreError) -> bool {
+    use sea_orm::DbErr;
+    matches!(error, StoreError::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+}

@@ -1,0 +1,481 @@
+//! The deliveries of one batch, one after the other, against the entities in hand; then all rows at once.
+
+use super::load::{self, First};
+use super::rows::{self, CHANGES, DELIVERIES, ENTITIES, LEDGERS, STEPS};
+use super::{Incoming, Receipt, about_nothing, bulk, handshake};
+use crate::event::{Arrival, Change, Entity, Event, News, Nothing, Reading, Ref, Slot, apply, effective};
+use crate::machine::{Kind, START, Subject};
+use crate::store::StoreError;
+use crate::vendor::Vendor;
+use chrono::{DateTime, Utc};
+use entity::{Verdict, change, delivery, ledger, log_head};
+use hashlink::LruCache;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, Value};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use uuid::Uuid;
+
+/// A batch in the making.
+pub struct Batch<'a> {
+    tx: &'a DatabaseTransaction,
+    head: log_head::Model,
+    cache: LruCache<Uuid, Slot>,
+    /// The entities this batch is about.
+    slots: HashMap<Uuid, Slot>,
+    /// The public ids of the entities in `slots`, by number.
+    ids: HashMap<i64, Uuid>,
+    firsts: HashMap<([u8; 16], i32), First>,
+    deliveries: Vec<delivery::Model>,
+    changes: Vec<change::Model>,
+    /// How often deliveries of earlier batches came again, and when last.
+    repeated: BTreeMap<i64, (i64, i64)>,
+    ledger: BTreeMap<String, ledger::Model>,
+    handshakes: Vec<(String, String, i64)>,
+}
+
+/// A delivery while its events are applied.
+struct Context<'a> {
+    source: &'a str,
+    vendor: &'static Vendor,
+    event: &'a str,
+    received_at: DateTime<Utc>,
+    delivery: i64,
+}
+
+impl<'a> Batch<'a> {
+    pub fn new(tx: &'a DatabaseTransaction, head: log_head::Model, cache: LruCache<Uuid, Slot>) -> Self {
+        Batch {
+            tx,
+            head,
+            cache,
+            slots: HashMap::new(),
+            ids: HashMap::new(),
+            firsts: HashMap::new(),
+            deliveries: Vec::new(),
+            changes: Vec::new(),
+            repeated: BTreeMap::new(),
+            ledger: BTreeMap::new(),
+            handshakes: Vec::new(),
+        }
+    }
+
+    /// Takes in hand every entity that the deliveries name, and what is known of the same news.
+    pub async fn load(&mut self, incoming: &[Incoming]) -> Result<(), StoreError> {
+        let mut ids = HashSet::new();
+        for delivery in incoming {
+            let Ok(reading) = &delivery.reading else { continue };
+            for event in &reading.events {
+                ids.insert(event.about.id(&delivery.source));
+                ids.extend(event.parent.as_ref().map(|parent| parent.id(&delivery.source)));
+                ids.extend(inspection_of(event).map(|inspection| inspection.id(&delivery.source)));
+            }
+        }
+        self.fetch(ids).await?;
+        let digests = incoming.iter().map(|delivery| delivery.digest.bytes).collect();
+        self.firsts = load::firsts(self.tx, digests).await?;
+        Ok(())
+    }
+
+    async fn fetch(&mut self, ids: impl IntoIterator<Item = Uuid>) -> Result<(), StoreError> {
+        let mut unknown = Vec::new();
+        for id in ids {
+            if self.slots.contains_key(&id) {
+                continue;
+            }
+            match self.cache.remove(&id) {
+                Some(slot) => self.hold(slot),
+                None => unknown.push(id),
+            }
+        }
+        for entity in load::entities(self.tx, unknown).await? {
+            let machine = crate::vendor::by_name(entity.vendor).and_then(|vendor| vendor.machine(entity.subject));
+            self.hold(Slot::stored(entity, machine));
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, slot: Slot) {
+        self.ids.insert(slot.entity.number, slot.entity.id);
+        self.slots.insert(slot.entity.id, slot);
+    }
+
+    /// Takes one delivery: is it new, what does each of its events do.
+    pub async fn take(&mut self, incoming: &Incoming) -> Result<Receipt, StoreError> {
+        let cycle = self.digest_cycle(incoming);
+        if let Some(first) = self.firsts.get(&(incoming.digest.bytes, cycle)).cloned() {
+            return Ok(self.repeat(incoming, first));
+        }
+        let number = self.head.delivery + 1;
+        self.head.delivery = number;
+        let first_position = self.head.position + 1;
+        let nothing = Reading::default();
+        let reading = incoming.reading.as_ref().unwrap_or(&nothing);
+        let context = Context {
+            source: &incoming.source,
+            vendor: incoming.vendor,
+            event: &reading.event,
+            received_at: incoming.received_at,
+            delivery: number,
+        };
+        let (verdict, reason) = match &incoming.reading {
+            Err(unreadable) => (Verdict::Unreadable, unreadable.to_string()),
+            Ok(reading) => match &reading.nothing {
+                Some(nothing) => {
+                    if let Nothing::Handshake { code } = nothing {
+                        let requested_at = incoming.received_at.timestamp_micros();
+                        self.handshakes.push((incoming.source.to_string(), code.clone(), requested_at));
+                    }
+                    about_nothing(nothing)
+                }
+                None => self.events(&context, &reading.events).await?,
+            },
+        };
+        if self.head.position < first_position {
+            self.record_nothing(&context, reading.occurred_at, verdict, &reason);
+        }
+        let changes = i32::try_from(self.head.position + 1 - first_position).unwrap_or(i32::MAX);
+        self.count(incoming, verdict);
+        let first = First { number, verdict, reason: reason.clone() };
+        self.firsts.insert((incoming.digest.bytes, cycle), first);
+        self.deliveries.push(delivery::Model {
+            number,
+            source: incoming.source.to_string(),
+            vendor: incoming.vendor.name.to_owned(),
+            received_at: incoming.received_at.timestamp_micros(),
+            method: incoming.method.to_owned(),
+            headers: incoming.headers.clone(),
+            body: incoming.body.to_vec(),
+            digest: incoming.digest.bytes.to_vec(),
+            digest_cycle: cycle,
+            event: reading.event.clone(),
+            occurred_at: reading.occurred_at.map(|at| at.timestamp_micros()),
+            verdict,
+            reason: reason.clone(),
+            first_position,
+            changes,
+            duplicates: 0,
+            duplicate_at: None,
+        });
+        Ok(Receipt { delivery: number, duplicate: false, verdict, reason })
+    }
+
+    // Within which cycle of its leading entity the same bytes are the same news.
+    fn digest_cycle(&self, incoming: &Incoming) -> i32 {
+        if !incoming.digest.per_cycle {
+            return 0;
+        }
+        let Ok(reading) = &incoming.reading else { return 0 };
+        let leading = reading.events.iter().find(|event| matches!(event.news, News::State(_)));
+        let Some(event) = leading.or(reading.events.first()) else { return 0 };
+        let Some(slot) = self.slots.get(&event.about.id(&incoming.source)) else {
+            return first_cycle(incoming.vendor, event);
+        };
+        let tip = &slot.entity.tip;
+        match (&event.news, slot.machine) {
+            (News::State(word), Some(machine)) => match machine.state(word) {
+                Some(to) => tip.place(machine, to, false, None, 0).cycle,
+                None => tip.cycle,
+            },
+            _ => tip.cycle,
+        }
+    }
+
+    fn repeat(&mut self, incoming: &Incoming, first: First) -> Receipt {
+        let at = incoming.received_at.timestamp_micros();
+        match self.deliveries.iter_mut().find(|delivery| delivery.number == first.number) {
+            Some(delivery) => {
+                delivery.duplicates += 1;
+                delivery.duplicate_at = Some(at);
+            }
+            None => {
+                let (count, latest) = self.repeated.entry(first.number).or_default();
+                *count += 1;
+                *latest = at.max(*latest);
+            }
+        }
+        let ledger = self.ledger_of(incoming);
+        ledger.duplicates += 1;
+        Receipt { delivery: first.number, duplicate: true, verdict: first.verdict, reason: first.reason }
+    }
+
+    // The delivery's verdict is that of the first event that says something outright and had an effect.
+    async fn events(&mut self, context: &Context<'_>, events: &[Event]) -> Result<(Verdict, String), StoreError> {
+        let mut leading: Option<(Verdict, String)> = None;
+        let mut implied: Option<(Verdict, String)> = None;
+        for event in events {
+            let parent = match &event.parent {
+                Some(parent) => Some(self.ensure(context, parent, event).await?),
+                None => None,
+            };
+            let inspection = match inspection_of(event) {
+                Some(inspection) => Some(self.ensure(context, &inspection, event).await?),
+                None => parent.and_then(|parent| self.slot_by_number(parent)?.entity.inspection),
+            };
+            let Some(change) = self.apply(context, event, parent, inspection).await? else { continue };
+            let told = Some((change.verdict, change.reason));
+            match event.news {
+                News::AtLeast(_) | News::Requested => implied = implied.or(told),
+                News::State(_) | News::Facts => {
+                    let better =
+                        leading.as_ref().is_none_or(|(verdict, _)| !effective(*verdict)) && effective(change.verdict);
+                    leading = if better { told } else { leading.or(told) };
+                }
+            }
+        }
+        Ok(leading.or(implied).unwrap_or_else(|| (Verdict::NoChange, "it only implies what is known".to_owned())))
+    }
+
+    /// The number of an entity that an event names. One we have not heard of begins in its machine's first state.
+    async fn ensure(&mut self, context: &Context<'_>, named: &Ref, by: &Event) -> Result<i64, StoreError> {
+        let id = named.id(context.source);
+        if let Some(slot) = self.slots.get(&id) {
+            return Ok(slot.entity.number);
+        }
+        let first = Event::about(named.subject, named.external_id.as_str()).at(by.at);
+        let first = match context.vendor.machine(named.subject).and_then(|machine| machine.states.first()) {
+            Some(state) => first.at_least(state.name),
+            None => first,
+        };
+        let inspection = match &by.inspection {
+            Some(inspection) if named.subject != Subject::Inspection => {
+                let inspection = Ref::new(Subject::Inspection, inspection.as_str());
+                Some(Box::pin(self.ensure(context, &inspection, by)).await?)
+            }
+            _ => None,
+        };
+        Box::pin(self.apply(context, &first, None, inspection)).await?;
+        Ok(self.slots.get(&id).map(|slot| slot.entity.number).unwrap_or_default())
+    }
+
+    async fn apply(
+        &mut self,
+        context: &Context<'_>,
+        event: &Event,
+        parent: Option<i64>,
+        inspection: Option<i64>,
+    ) -> Result<Option<Change>, StoreError> {
+        let id = event.about.id(context.source);
+        if !self.slots.contains_key(&id) {
+            let slot = self.first_seen(context, event, id);
+            self.hold(slot);
+        }
+        let Some(slot) = self.slots.get_mut(&id) else { return Ok(None) };
+        let inspection = inspection.or((event.about.subject == Subject::Inspection).then_some(slot.entity.number));
+        let position = self.head.position + 1;
+        let arrival = Arrival { position, received_at: context.received_at, parent, inspection };
+        let was_linked = slot.entity.inspection.is_some();
+        let stored = slot.entity.position > 0;
+        let change = match apply(slot, event, &arrival) {
+            Ok(change) => change,
+            Err(_) => {
+                if let Some(machine) = slot.machine {
+                    let steps = load::steps(self.tx, machine, slot.entity.number).await?;
+                    slot.remember(steps);
+                }
+                apply(slot, event, &arrival).unwrap_or_default()
+            }
+        };
+        let number = slot.entity.number;
+        let newly_linked = stored && !was_linked && slot.entity.inspection.is_some();
+        if let Some(change) = &change {
+            self.record(context, id, event.at, change);
+        }
+        if newly_linked {
+            self.link_children(context, number).await?;
+        }
+        Ok(change)
+    }
+
+    fn first_seen(&mut self, context: &Context<'_>, event: &Event, id: Uuid) -> Slot {
+        self.head.entity += 1;
+        let entity = Entity {
+            number: self.head.entity,
+            id,
+            subject: event.about.subject,
+            source: context.source.to_owned(),
+            vendor: context.vendor.name,
+            external_id: event.about.external_id.clone(),
+            parent: None,
+            inspection: None,
+            reference: None,
+            group: None,
+            status: None,
+            facts: BTreeMap::new(),
+            details: BTreeMap::new(),
+            stamps: BTreeMap::new(),
+            tip: Default::default(),
+            created_at: context.received_at,
+            updated_at: context.received_at,
+            occurred_at: None,
+            position: 0,
+        };
+        Slot::new(entity, context.vendor.machine(event.about.subject))
+    }
+
+    // What hangs on an entity that has just found its inspection belongs to that inspection too.
+    async fn link_children(&mut self, context: &Context<'_>, parent: i64) -> Result<(), StoreError> {
+        let mut parents = vec![parent];
+        while let Some(parent) = parents.pop() {
+            let Some(inspection) = self.slot_by_number(parent).and_then(|slot| slot.entity.inspection) else {
+                continue;
+            };
+            let stored = load::unlinked_children(self.tx, parent).await?;
+            self.fetch(stored).await?;
+            let unlinked = |slot: &&Slot| slot.entity.parent == Some(parent) && slot.entity.inspection.is_none();
+            let mut children: Vec<_> =
+                self.slots.values().filter(unlinked).map(|slot| (slot.entity.number, slot.entity.id)).collect();
+            children.sort_unstable();
+            for (number, id) in children {
+                let Some(slot) = self.slots.get_mut(&id) else { continue };
+                slot.entity.inspection = Some(inspection);
+                slot.entity.position = self.head.position + 1;
+                slot.entity.updated_at = context.received_at;
+                slot.dirty = true;
+                let change = Change {
+                    verdict: Verdict::Applied,
+                    reason: "linked to the inspection that its parent belongs to".to_owned(),
+                    from_state: slot.entity.tip.state.clone(),
+                    from_status: slot.entity.status,
+                };
+                self.record(context, id, None, &change);
+                parents.push(number);
+            }
+        }
+        Ok(())
+    }
+
+    fn slot_by_number(&self, number: i64) -> Option<&Slot> {
+        self.slots.get(self.ids.get(&number)?)
+    }
+
+    fn record(&mut self, context: &Context<'_>, id: Uuid, at: Option<DateTime<Utc>>, change: &Change) {
+        let Some(slot) = self.slots.get(&id) else { return };
+        let entity = &slot.entity;
+        self.head.position += 1;
+        self.changes.push(change::Model {
+            position: self.head.position,
+            kind: entity.subject.kind(),
+            entity: Some(entity.number),
+            inspection: entity.inspection,
+            delivery: context.delivery,
+            source: context.source.to_owned(),
+            vendor: context.vendor.name.to_owned(),
+            event: context.event.to_owned(),
+            verdict: change.verdict,
+            reason: change.reason.clone(),
+            from_state: change.from_state.clone(),
+            to_state: entity.tip.state.clone(),
+            from_status: change.from_status,
+            to_status: entity.status,
+            cycle: entity.tip.cycle,
+            occurred_at: at.map(|at| at.timestamp_micros()),
+            received_at: context.received_at.timestamp_micros(),
+        });
+    }
+
+    // Every delivery leaves at least one row of history.
+    fn record_nothing(&mut self, context: &Context<'_>, at: Option<DateTime<Utc>>, verdict: Verdict, reason: &str) {
+        self.head.position += 1;
+        self.changes.push(change::Model {
+            position: self.head.position,
+            kind: Kind::Delivery,
+            entity: None,
+            inspection: None,
+            delivery: context.delivery,
+            source: context.source.to_owned(),
+            vendor: context.vendor.name.to_owned(),
+            event: context.event.to_owned(),
+            verdict,
+            reason: reason.to_owned(),
+            from_state: None,
+            to_state: None,
+            from_status: None,
+            to_status: None,
+            cycle: 0,
+            occurred_at: at.map(|at| at.timestamp_micros()),
+            received_at: context.received_at.timestamp_micros(),
+        });
+    }
+
+    fn count(&mut self, incoming: &Incoming, verdict: Verdict) {
+        let ledger = self.ledger_of(incoming);
+        let count = match verdict {
+            Verdict::Applied => &mut ledger.applied,
+            Verdict::SkippedAhead => &mut ledger.skipped_ahead,
+            Verdict::Stale => &mut ledger.stale,
+            Verdict::Refused => &mut ledger.refused,
+            Verdict::NoChange => &mut ledger.no_change,
+            Verdict::Unrecognized => &mut ledger.unrecognized,
+            Verdict::Unreadable => &mut ledger.unreadable,
+            Verdict::Orphaned => &mut ledger.orphaned,
+        };
+        *count += 1;
+    }
+
+    fn ledger_of(&mut self, incoming: &Incoming) -> &mut ledger::Model {
+        let ledger = self.ledger.entry(incoming.source.to_string()).or_default();
+        if ledger.source.is_empty() {
+            ledger.source = incoming.source.to_string();
+        }
+        ledger.received += 1;
+        ledger.received_at = ledger.received_at.max(Some(incoming.received_at.timestamp_micros()));
+        ledger
+    }
+
+    /// Writes all rows. Answers the counters, the entities at hand, and whether a vendor asked to confirm a URL.
+    pub async fn write(mut self) -> Result<(log_head::Model, LruCache<Uuid, Slot>, bool), StoreError> {
+        let tx = self.tx;
+        let handshakes = !self.handshakes.is_empty();
+        let mut dirty: Vec<&Slot> = self.slots.values().filter(|slot| slot.dirty).collect();
+        dirty.sort_unstable_by_key(|slot| slot.entity.number);
+        let anew = dirty.iter().filter(|slot| slot.written.anew).map(|slot| slot.entity.number.into()).collect();
+        bulk::execute_in(tx, "DELETE FROM step WHERE entity", anew).await?;
+        let entities: Result<Vec<_>, _> = dirty.iter().map(|slot| rows::entity_values(&slot.entity)).collect();
+        let steps = dirty
+            .iter()
+            .flat_map(|slot| slot.written.steps.iter().map(|step| rows::step_values(slot.entity.number, step)))
+            .collect();
+        ENTITIES.run(tx, entities?).await?;
+        STEPS.run(tx, steps).await?;
+        DELIVERIES.run(tx, self.deliveries.into_iter().map(rows::delivery_values).collect()).await?;
+        CHANGES.run(tx, self.changes.into_iter().map(rows::change_values).collect()).await?;
+        LEDGERS.run(tx, self.ledger.values().map(rows::ledger_values).collect()).await?;
+        for (number, (count, at)) in self.repeated {
+            repeat(tx, number, count, at).await?;
+        }
+        handshake::request(tx, self.handshakes).await?;
+        self.head.updated_at = Utc::now().timestamp_micros();
+        advance(tx, &self.head).await?;
+        for (id, mut slot) in self.slots {
+            slot.settle();
+            self.cache.insert(id, slot);
+        }
+        Ok((self.head, self.cache, handshakes))
+    }
+}
+
+/// The inspection an event names, unless it is about that very inspection.
+fn inspection_of(event: &Event) -> Option<Ref> {
+    let inspection = event.inspection.as_deref().filter(|_| event.about.subject != Subject::Inspection)?;
+    Some(Ref::new(Subject::Inspection, inspection))
+}
+
+// The cycle of news about an entity that is not known yet.
+fn first_cycle(vendor: &Vendor, event: &Event) -> i32 {
+    let (News::State(word), Some(machine)) = (&event.news, vendor.machine(event.about.subject)) else { return 0 };
+    let reopens = machine.path(START, word).is_some_and(|path| path.reopens);
+    i32::from(reopens)
+}
+
+async fn repeat(tx: &DatabaseTransaction, number: i64, count: i64, at: i64) -> Result<(), StoreError> {
+    let text = "UPDATE delivery SET duplicates = duplicates + $1, duplicate_at = $2 WHERE number = $3";
+    let values: [Value; 3] = [count.into(), at.into(), number.into()];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), text, values)).await?;
+    Ok(())
+}
+
+async fn advance(tx: &DatabaseTransaction, head: &log_head::Model) -> Result<(), StoreError> {
+    let text = "UPDATE log_head SET position = $1, delivery = $2, entity = $3, updated_at = $4 WHERE id = 1";
+    let values: [Value; 4] = [head.position.into(), head.delivery.into(), head.entity.into(), head.updated_at.into()];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), text, values)).await?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Requests to confirm a URL: noted with the delivery that brought them, answered by the hub's own call later.
+
+use crate::store::{Database, StoreError};
+use chrono::{DateTime, Utc};
+use entity::handshake::{ActiveModel, Column, Entity, Model};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder};
+
+/// The requests and how far their answers have come.
+#[derive(Clone, Debug)]
+pub struct Handshakes(Database);
+
+/// Notes requests as (source, code, moment). A code that is asked for again is answered again.
+pub(super) async fn request<C: ConnectionTrait>(
+    db: &C,
+    requests: Vec<(String, String, i64)>,
+) -> Result<(), StoreError> {
+    for (source, code, requested_at) in requests {
+        let row = ActiveModel {
+            source: Set(source),
+            code: Set(code),
+            requested_at: Set(requested_at),
+            confirmed_at: Set(None),
+            attempts: Set(0),
+            last_error: Set(None),
+        };
+        let again = OnConflict::columns([Column::Source, Column::Code])
+            .update_columns([Column::RequestedAt, Column::ConfirmedAt, Column::Attempts, Column::LastError])
+            .to_owned();
+        Entity::insert(row).on_conflict(again).exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+impl Handshakes {
+    /// The requests in this database.
+    pub fn new(db: Database) -> Self {
+        Handshakes(db)
+    }
+
+    /// The requests that have not been confirmed, oldest first.
+    ///
+    /// # Errors
+    /// If the database does not answer.
+    pub async fn open(&self) -> Result<Vec<Model>, StoreError> {
+        let open = Entity::find().filter(Column::ConfirmedAt.is_null()).order_by_asc(Column::RequestedAt);
+        Ok(open.all(&self.0.readers).await?)
+    }
+
+    /// The vendor has accepted the confirmation.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn confirmed(&self, request: &Model, at: DateTime<Utc>) -> Result<(), StoreError> {
+        let outcome = ActiveModel {
+            confirmed_at: Set(Some(at.timestamp_micros())),
+            last_error: Set(None),
+            ..ActiveModel::default()
+        };
+        self.attempted(request, outcome).await
+    }
+
+    /// An attempt has failed; `why` is for an operator.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn failed(&self, request: &Model, why: String) -> Result<(), StoreError> {
+        let outcome = ActiveModel { last_error: Set(Some(why)), ..ActiveModel::default() };
+        self.attempted(request, outcome).await
+    }
+
+    async fn attempted(&self, request: &Model, outcome: ActiveModel) -> Result<(), StoreError> {
+        Entity::update_many()
+            .set(outcome)
+            .col_expr(Column::Attempts, sea_orm::sea_query::Expr::col(Column::Attempts).add(1))
+            .filter(Column::Source.eq(request.source.as_str()))
+            .filter(Column::Code.eq(request.code.as_str()))
+            .exec(&self.0.writer)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! One batch of deliveries into the database, in one transaction: raw bytes, dedupe key, entities, steps, history,
+//! positions and ledger together, or nothing of it.
+
+mod batch;
+mod bulk;
+mod handshake;
+mod load;
+mod rows;
+
+pub use handshake::Handshakes;
+
+use super::{Database, StoreError};
+use crate::event::{Nothing, Reading, Slot};
+use crate::vendor::{Unreadable, Vendor};
+use axum::body::Bytes;
+use batch::Batch;
+use chrono::{DateTime, Utc};
+use entity::{Verdict, log_head};
+use hashlink::LruCache;
+use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Entities whose fold is kept at hand between batches.
+const CACHE: usize = 16_384;
+
+/// One delivery, verified and read, ready to be written.
+#[derive(Debug)]
+pub struct Incoming {
+    pub source: Arc<str>,
+    pub vendor: &'static Vendor,
+    pub received_at: DateTime<Utc>,
+    pub method: &'static str,
+    /// The request's headers as a JSON object, credentials left out.
+    pub headers: String,
+    pub body: Bytes,
+    pub digest: NewsDigest,
+    pub reading: Result<Reading, Unreadable>,
+}
+
+/// What makes news the same as other news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewsDigest {
+    /// The first 128 bits of SHA-256 over the length-prefixed parts.
+    pub bytes: [u8; 16],
+    /// Whether the same digest is new news after a reopening: the body carries neither an id nor a time.
+    pub per_cycle: bool,
+}
+
+/// What became of a delivery, once it is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The number of the delivery, or of the first one with the same news.
+    pub delivery: i64,
+    pub duplicate: bool,
+    pub verdict: Verdict,
+    pub reason: String,
+}
+
+/// What a batch did.
+#[derive(Debug)]
+pub struct Written {
+    /// One for each delivery, in the order given.
+    pub receipts: Vec<Receipt>,
+    /// The newest position.
+    pub position: i64,
+    /// Whether a vendor asked to confirm a URL.
+    pub handshakes: bool,
+}
+
+/// Writes batches, one at a time. There is one per process.
+#[derive(Debug)]
+pub struct Writer {
+    db: Database,
+    /// Trusted only while `head` is still what the database says: else somebody else wrote.
+    cache: LruCache<Uuid, Slot>,
+    head: Option<log_head::Model>,
+}
+
+impl NewsDigest {
+    /// By the vendor's id of the news where there is one, else by the body.
+    pub fn of(source: &str, body: &[u8], reading: Option<&Reading>) -> Self {
+        let news_id = reading.and_then(|reading| reading.news_id.as_deref());
+        let (scheme, content) = match news_id {
+            Some(id) => ("id", id.as_bytes()),
+            None => ("body", body),
+        };
+        let mut hash = Sha256::new();
+        for part in [source.as_bytes(), scheme.as_bytes(), content] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(hash.finalize()).for_each(|(byte, hashed)| *byte = hashed);
+        let timed = reading.is_some_and(|reading| reading.occurred_at.is_some());
+        NewsDigest { bytes, per_cycle: news_id.is_none() && !timed }
+    }
+}
+
+impl Writer {
+    /// A writer that has read nothing yet.
+    pub fn new(db: Database) -> Self {
+        Writer { db, cache: LruCache::new(CACHE), head: None }
+    }
+
+    /// Writes a batch. When this returns, it is on the disk.
+    ///
+    /// # Errors
+    /// If the database failed; then nothing of the batch was written.
+    pub async fn write(&mut self, incoming: &[Incoming]) -> Result<Written, StoreError> {
+        // Whatever fails below has half-changed the cached entities.
+        let cache = std::mem::replace(&mut self.cache, LruCache::new(CACHE));
+        let known = self.head.take();
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let tx = self.db.writer.begin_with_options(immediate).await?;
+        let head = load::head(&tx).await?;
+        let cache = if known.as_ref() == Some(&head) { cache } else { LruCache::new(CACHE) };
+        let mut batch = Batch::new(&tx, head, cache);
+        batch.load(incoming).await?;
+        let mut receipts = Vec::with_capacity(incoming.len());
+        for delivery in incoming {
+            receipts.push(batch.take(delivery).await?);
+        }
+        let (head, cache, handshakes) = batch.write().await?;
+        tx.commit().await?;
+        self.cache = cache;
+        let position = head.position;
+        self.head = Some(head);
+        Ok(Written { receipts, position, handshakes })
+    }
+}
+
+/// The verdict and reason of a delivery that is about no entity.
+fn about_nothing(nothing: &Nothing) -> (Verdict, String) {
+    match nothing {
+        Nothing::Unrecognized(why) => (Verdict::Unrecognized, why.clone()),
+        Nothing::Known(what) => (Verdict::NoChange, what.clone()),
+        Nothing::Handshake { .. } => (Verdict::Applied, "the vendor asks to confirm that the URL is ours".to_owned()),
+    }
+}
