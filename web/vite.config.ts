@@ -7,7 +7,9 @@ export default defineConfig({
     target: "es2022",
     // The notices of the packages in the bundle travel with it.
     license: { fileName: "licenses.md" },
-    // Monaco is one big piece; it is loaded once and cached for good.
-    chunkSizeWarningLimit: 5000,
+    // Monaco is one big piece; it is fetched once and cached for good.
+    chunkSizeWarningLimit: 2000,
+    // "use client" means nothing without a server that renders; a hundred packages say it.
+    rolldownOptions: { checks: { moduleLevelDirective: false } },
   },
 });

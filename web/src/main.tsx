@@ -4,6 +4,7 @@ import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import "graphiql/setup-workers/vite";
 import { createRoot } from "react-dom/client";
 import { fetcher } from "./fetcher";
+import { SystemTheme } from "./system-theme";
 import { tabsForNewcomers } from "./tabs";
 import "./style.css";
 
@@ -13,5 +14,6 @@ const defaultTabs = await tabsForNewcomers();
 createRoot(document.getElementById("root")!).render(
   <GraphiQL fetcher={fetcher} plugins={plugins} defaultTabs={defaultTabs} defaultEditorToolsVisibility="variables">
     <GraphiQL.Logo>Inspection Hub</GraphiQL.Logo>
+    <SystemTheme />
   </GraphiQL>,
 );

@@ -4,14 +4,17 @@ import type { GraphiQLProps } from "graphiql";
 
 const HOUR = 60 * 60 * 1000;
 
-const BOARD = `# The board: how many inspections there are in each status,
+const BOARD = `# The board: how many inspections have which status,
 # and the twenty that changed last.
 query Board {
   statusCounts {
     status
     count
   }
-  inspections(first: 20, orderBy: { field: UPDATED_AT, direction: DESC }) {
+  inspections(
+    first: 20
+    orderBy: { field: UPDATED_AT, direction: DESC }
+  ) {
     nodes {
       id
       vendor
@@ -24,10 +27,14 @@ query Board {
 }
 `;
 
-const ONE_INSPECTION = `# One inspection: the one that changed last, with all that hangs on it.
-# "status" is the hub's word, the same for all vendors; "state" is the vendor's own.
+const ONE_INSPECTION = `# One inspection: the one that changed last, with all
+# that hangs on it. "state" is the vendor's own word,
+# "status" the hub's, the same for all vendors.
 query OneInspection {
-  inspections(first: 1, orderBy: { field: UPDATED_AT, direction: DESC }) {
+  inspections(
+    first: 1
+    orderBy: { field: UPDATED_AT, direction: DESC }
+  ) {
     nodes {
       id
       source
@@ -91,8 +98,9 @@ query OneInspection {
 }
 `;
 
-const STALLED = `# What is stalled: open inspections without any change for a while, the oldest first.
-# The while is in the variables below: "PT15M", "24h", "3d" …
+const STALLED = `# What is stalled: open inspections without a change
+# for as long as the variables below say, longest first.
+# Try "24h" or "3d".
 query Stalled($for: String!) {
   inspections(
     first: 50
@@ -112,10 +120,14 @@ query Stalled($for: String!) {
 }
 `;
 
-const ONE_HOUR_AGO = `# The past: each inspection now, what had happened by the time in the variables below,
-# and what the hub knew of it then. The two differ where a vendor reported late.
+const ONE_HOUR_AGO = `# The past: what had happened to each inspection by the
+# time in the variables below, and what was known of it
+# then. The two differ where a vendor reported late.
 query OneHourAgo($at: DateTime!) {
-  inspections(first: 20, orderBy: { field: UPDATED_AT, direction: DESC }) {
+  inspections(
+    first: 20
+    orderBy: { field: UPDATED_AT, direction: DESC }
+  ) {
     nodes {
       id
       vendor
@@ -155,7 +167,8 @@ const CHANGE = `    position
       status
     }`;
 
-const LIVE = `# Live: every change from now on, whichever vendor it comes from. The newest one is shown.
+const LIVE = `# Live: every change from now on, whichever vendor it
+# comes from. The newest one is shown.
 subscription Live {
   changes {
 ${CHANGE}
@@ -163,8 +176,9 @@ ${CHANGE}
 }
 `;
 
-const RESUME = `# Resume: every change after a cursor, first those already in history, then the live ones,
-# without gap or repeat. Put the cursor of any change into the variables below.
+const RESUME = `# Resume: every change after a cursor, first those in
+# history, then the live ones, without gap or repeat.
+# The variables below take the cursor of any change.
 subscription Resume($after: String) {
   changes(after: $after) {
 ${CHANGE}

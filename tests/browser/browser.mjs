@@ -1,0 +1,49 @@
+// Chromium with an empty profile that can reach one origin only, and a record of everything that went wrong.
+import { chromium } from "playwright-core";
+
+export async function openBrowser(origin) {
+  const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      `--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE ${new URL(origin).hostname}`,
+    ],
+  });
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "light" });
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+
+  const strangers = [];
+  const isOurs = (url) => new URL(url).host === new URL(origin).host;
+  await context.route("**/*", (route) => {
+    if (isOurs(route.request().url())) return route.continue();
+    strangers.push(route.request().url());
+    return route.abort();
+  });
+  page.on("websocket", (socket) => isOurs(socket.url()) || strangers.push(socket.url()));
+
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(`uncaught: ${error.message}`));
+  page.on("crash", () => errors.push("the page crashed"));
+  page.on("console", (message) => {
+    const violation = /Content Security Policy/i.test(message.text());
+    if (message.type() === "error" || violation) errors.push(`console: ${message.text()}`);
+  });
+  page.on("response", (response) => {
+    if (response.status() >= 400) errors.push(`HTTP ${response.status()}: ${response.url()}`);
+  });
+  page.on("requestfailed", (request) => {
+    const reason = request.failure()?.errorText;
+    // A page that is left lets go of what it was still loading.
+    if (reason !== "net::ERR_ABORTED") errors.push(`${reason}: ${request.url()}`);
+  });
+
+  return { page, strangers, errors, close: () => browser.close() };
+}
