@@ -8,6 +8,7 @@ mod record360;
 pub mod signature;
 mod truepic;
 mod truto;
+pub mod verify;
 
 pub use signature::{Denied, Message, Secret, Signature};
 

@@ -1,0 +1,86 @@
+//! Credentials in requests: where they stand, and how they are compared.
+
+use super::{Place, Reason};
+use crate::vendor::signature::base64_decode;
+use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use reqwest::Url;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+/// Parts of header names that betray a credential.
+const SECRET_WORDS: &[&str] =
+    &["auth", "cookie", "token", "secret", "password", "passwd", "credential", "apikey", "jwt"];
+
+/// Whether what was given is one of the expected secrets. Digests are compared, all of them and in constant time, so
+/// that the time taken tells neither how much fits, nor which secret, nor how long it is. Nothing is never a secret.
+pub fn fits<S: AsRef<[u8]>>(given: &[u8], expected: impl Iterator<Item = S>) -> bool {
+    let given_digest = Sha256::digest(given);
+    let found = expected.fold(Choice::from(0), |found, secret| {
+        found | Sha256::digest(secret.as_ref()).as_slice().ct_eq(given_digest.as_slice())
+    });
+    bool::from(found) && !given.is_empty()
+}
+
+/// The only header with this name.
+pub fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Reason> {
+    let place = || Place::Header(name.clone());
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or_else(|| Reason::Missing(place()))?;
+    if values.next().is_some() {
+        return Err(Reason::Repeated(place()));
+    }
+    value.to_str().map_err(|_| Reason::Malformed(place()))
+}
+
+/// The only query parameter with this name, decoded.
+pub fn parameter(query: Option<&str>, name: &str) -> Result<String, Reason> {
+    let place = || Place::Parameter(name.to_owned());
+    let url = with_query(query);
+    let mut values = url.iter().flat_map(Url::query_pairs).filter(|(key, _)| key == name);
+    let (_, value) = values.next().ok_or_else(|| Reason::Missing(place()))?;
+    if values.next().is_some() {
+        return Err(Reason::Repeated(place()));
+    }
+    Ok(value.into_owned())
+}
+
+/// This query and one more parameter.
+pub fn add_parameter(query: Option<&str>, name: &str, value: &str) -> Option<String> {
+    let mut url = with_query(query)?;
+    url.query_pairs_mut().append_pair(name, value);
+    url.query().map(str::to_owned)
+}
+
+/// Some URL with this query: the parser only does whole URLs.
+fn with_query(query: Option<&str>) -> Option<Url> {
+    let mut url = Url::parse("http://localhost/").ok()?;
+    url.set_query(query);
+    Some(url)
+}
+
+/// `user:password` of HTTP Basic.
+pub fn basic(headers: &HeaderMap) -> Result<Vec<u8>, Reason> {
+    authorization(headers, "Basic")
+        .and_then(|encoded| base64_decode(encoded).ok_or(Reason::Malformed(Place::Header(AUTHORIZATION))))
+}
+
+/// The token of `Authorization: Bearer`.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Reason> {
+    authorization(headers, "Bearer")
+}
+
+fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Result<&'a str, Reason> {
+    without_scheme(header(headers, &AUTHORIZATION)?, scheme).ok_or(Reason::Malformed(Place::Header(AUTHORIZATION)))
+}
+
+/// What follows the name of the authentication scheme, which is in any case (RFC 9110, section 11.1).
+pub fn without_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+    let (name, rest) = value.split_once(' ')?;
+    name.eq_ignore_ascii_case(scheme).then(|| rest.trim_start_matches(' '))
+}
+
+/// Whether a header of this name (in lower case) may carry a credential, whoever sends it.
+pub fn sounds_secret(name: &str) -> bool {
+    let key = name.ends_with("-key") && !name.contains("idempotency");
+    key || SECRET_WORDS.iter().any(|word| name.contains(word))
+}

@@ -1,0 +1,166 @@
+//! JSON Web Tokens (RFC 7519). The library checks the signature; times and names are checked here, because it would
+//! read the clock by itself.
+
+use super::credential::{header, without_scheme};
+use super::{CannotSign, Place, Reason, Request};
+use crate::vendor::signature::Secret;
+use axum::http::HeaderName;
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, TokenData, Validation};
+use serde::Deserialize;
+
+/// How long a token that we make ourselves is valid.
+const MINTED_FOR: TimeDelta = TimeDelta::minutes(5);
+
+/// What a token must say, and who may have signed it.
+#[derive(Clone, Debug)]
+pub struct Jwt {
+    pub keys: JwtKeys,
+    /// The header it comes in; the word `Bearer` before it may be left out.
+    pub header: HeaderName,
+    pub issuer: Option<String>,
+    /// Without one, tokens that are for somebody in particular are refused (RFC 7519, section 4.1.3).
+    pub audience: Option<String>,
+    /// How far the issuer's clock may be from ours.
+    pub leeway: TimeDelta,
+}
+
+/// The algorithm together with its keys, so that a key can never be used with another algorithm.
+#[derive(Clone, Debug)]
+pub enum JwtKeys {
+    Hs256(Vec<Secret>),
+    Rs256(Vec<RsaKey>),
+}
+
+/// A public RSA key.
+#[derive(Clone, Debug)]
+pub struct RsaKey(DecodingKey);
+
+/// Why a text is not a public RSA key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadKey {
+    #[error("is a private key; give the public one")]
+    Private,
+    #[error("is not a public RSA key in PEM form (-----BEGIN PUBLIC KEY-----)")]
+    NotPublicRsa,
+}
+
+/// The registered claims that count; a claim that is there twice makes the token unreadable.
+#[derive(Deserialize)]
+struct Claims {
+    exp: Option<serde_json::Number>,
+    nbf: Option<serde_json::Number>,
+    iss: Option<String>,
+    aud: Option<Audience>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl RsaKey {
+    /// Reads a public key in PEM form.
+    ///
+    /// # Errors
+    /// If it is something else, such as a private key or a certificate.
+    pub fn from_pem(pem: &str) -> Result<RsaKey, BadKey> {
+        if pem.contains("PRIVATE KEY-----") {
+            return Err(BadKey::Private);
+        }
+        // The library takes the first bit string of anything, so a certificate would make a key that never fits.
+        if !pem.contains("-----BEGIN PUBLIC KEY-----") && !pem.contains("-----BEGIN RSA PUBLIC KEY-----") {
+            return Err(BadKey::NotPublicRsa);
+        }
+        DecodingKey::from_rsa_pem(pem.as_bytes()).map(RsaKey).map_err(|_| BadKey::NotPublicRsa)
+    }
+}
+
+impl Jwt {
+    pub(super) fn check(&self, request: &Request<'_>) -> Result<(), Reason> {
+        let value = header(request.headers, &self.header)?;
+        let token = without_scheme(value, "Bearer").unwrap_or(value);
+        let claims = self.signed_claims(token)?;
+        self.check_claims(&claims, request.now)
+    }
+
+    /// The claims, once any of the keys fits.
+    fn signed_claims(&self, token: &str) -> Result<Claims, Reason> {
+        let (algorithm, keys): (_, Vec<DecodingKey>) = match &self.keys {
+            JwtKeys::Hs256(secrets) => (
+                Algorithm::HS256,
+                secrets.iter().map(|secret| DecodingKey::from_secret(secret.value.as_bytes())).collect(),
+            ),
+            JwtKeys::Rs256(keys) => (Algorithm::RS256, keys.iter().map(|key| key.0.clone()).collect()),
+        };
+        let mut validation = Validation::new(algorithm);
+        validation.required_spec_claims.clear();
+        validation.validate_exp = false;
+        validation.validate_aud = false;
+
+        let malformed = || Reason::Malformed(Place::Header(self.header.clone()));
+        let mut denied = Reason::Mismatch;
+        for key in &keys {
+            match jsonwebtoken::decode(token, key, &validation) {
+                // An extension that must be understood, and we understand none (RFC 7515, section 4.1.11).
+                Ok(TokenData { header, .. }) if header.crit.is_some() => return Err(malformed()),
+                Ok(TokenData { claims, .. }) => return Ok(claims),
+                Err(error) => match error.kind() {
+                    ErrorKind::InvalidSignature => {}
+                    ErrorKind::InvalidAlgorithm => denied = Reason::Algorithm,
+                    _ => denied = malformed(),
+                },
+            }
+        }
+        Err(denied)
+    }
+
+    fn check_claims(&self, claims: &Claims, now: DateTime<Utc>) -> Result<(), Reason> {
+        let (now, leeway) = (now.timestamp(), self.leeway.num_seconds());
+        let expires = claims.exp.as_ref().map(seconds).ok_or(Reason::NoExpiry)?;
+        if now >= expires.saturating_add(leeway) {
+            return Err(Reason::Expired);
+        }
+        if claims.nbf.as_ref().is_some_and(|nbf| seconds(nbf) > now.saturating_add(leeway)) {
+            return Err(Reason::NotYetValid);
+        }
+        if self.issuer.is_some() && claims.iss != self.issuer {
+            return Err(Reason::Issuer);
+        }
+        let for_us = match (&claims.aud, &self.audience) {
+            (None, None) => true,
+            (Some(Audience::One(one)), Some(us)) => one == us,
+            (Some(Audience::Many(many)), Some(us)) => many.contains(us),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        if for_us { Ok(()) } else { Err(Reason::Audience) }
+    }
+
+    /// A token that passes [`Jwt::check`].
+    pub(super) fn mint(&self, now: DateTime<Utc>) -> Result<String, CannotSign> {
+        let JwtKeys::Hs256(secrets) = &self.keys else { return Err(CannotSign::PrivateKey) };
+        let secret = secrets.first().ok_or(CannotSign::NoSecret)?;
+        let mut claims = serde_json::json!({
+            "iat": now.timestamp(),
+            "nbf": now.timestamp(),
+            "exp": (now + MINTED_FOR).timestamp(),
+        });
+        if let Some(issuer) = &self.issuer {
+            claims["iss"] = issuer.as_str().into();
+        }
+        if let Some(audience) = &self.audience {
+            claims["aud"] = audience.as_str().into();
+        }
+        let key = EncodingKey::from_secret(secret.value.as_bytes());
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|_| CannotSign::NoSecret)
+    }
+}
+
+/// A time of a token, which may have a fraction, in whole seconds; a cast from float saturates, so that a time beyond
+/// the calendar is as far as we can count.
+fn seconds(date: &serde_json::Number) -> i64 {
+    date.as_i64().or_else(|| date.as_f64().map(|seconds| seconds as i64)).unwrap_or_default()
+}

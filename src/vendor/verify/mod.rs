@@ -1,0 +1,257 @@
+//! Whether a delivery is from the vendor it claims to be from. Each source has a list of schemes that must all pass, or
+//! is open on purpose. Pure: the request and the time go in, a [`Verified`] comes out, without which nothing is taken in.
+
+mod credential;
+mod jwt;
+mod sign;
+#[cfg(test)]
+mod tests;
+
+pub use jwt::{BadKey, Jwt, JwtKeys, RsaKey};
+pub use sign::{CannotSign, Signed};
+
+use super::signature::{Denied, Message, Secret, Signature};
+use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// What came over HTTP, as far as it can prove where it is from. It cannot be printed, for it holds credentials.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    pub headers: &'a HeaderMap,
+    /// The path, percent-encoded as it came.
+    pub path: &'a str,
+    /// The query as it came, without the question mark.
+    pub query: Option<&'a str>,
+    pub body: &'a [u8],
+    pub now: DateTime<Utc>,
+}
+
+/// One way to prove where a delivery is from. Of its secrets, any one must fit: two are active while one is replaced.
+#[derive(Clone, Debug)]
+pub enum Scheme {
+    /// The vendor's own signature over the message.
+    Signature {
+        signature: &'static Signature,
+        /// The URL as it is registered with the vendor, without a query; empty where it was not configured.
+        public_url: String,
+        secrets: Vec<Secret>,
+        /// How far the vendor's time may be from ours; none for what the vendor's scheme does by itself.
+        leeway: Option<TimeDelta>,
+    },
+    /// A token in the query of the registered URL.
+    UrlToken { parameter: String, tokens: Vec<Secret> },
+    /// HTTP Basic (RFC 7617).
+    Basic { username: String, passwords: Vec<Secret> },
+    /// `Authorization: Bearer …` (RFC 6750) with a token that we only compare.
+    Bearer { tokens: Vec<Secret> },
+    /// A header of any name whose value is the key.
+    ApiKey { header: HeaderName, keys: Vec<Secret> },
+    /// A JSON Web Token (RFC 7519).
+    Jwt(Jwt),
+}
+
+/// Where a request carries its credential.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Place {
+    #[error("the header {0}")]
+    Header(HeaderName),
+    #[error("the query parameter {0}")]
+    Parameter(String),
+    #[error("the vendor's signature")]
+    Signature,
+}
+
+/// How the deliveries of one source are verified.
+#[derive(Clone, Debug)]
+pub struct Verifier {
+    /// Empty for an open source, which only [`Verifier::open`] makes.
+    schemes: Vec<Scheme>,
+}
+
+/// A delivery whose source's checks have all passed. Nobody else can make one, so nothing unverified can be stored.
+pub struct Verified<'a> {
+    body: &'a [u8],
+}
+
+/// Why a delivery is not believed: which scheme did not pass, and how. For our log; the sender learns nothing of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{scheme}: {reason}")]
+pub struct Unverified {
+    pub scheme: &'static str,
+    pub reason: Reason,
+}
+
+/// How a check did not pass; never quotes what was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    #[error(transparent)]
+    Signature(#[from] Denied),
+    #[error("{0} is missing")]
+    Missing(Place),
+    #[error("{0} is there more than once")]
+    Repeated(Place),
+    #[error("{0} is not of the scheme's form")]
+    Malformed(Place),
+    #[error("no active secret fits")]
+    Mismatch,
+    #[error("the token is of another algorithm")]
+    Algorithm,
+    #[error("the token does not say when it expires")]
+    NoExpiry,
+    #[error("the token has expired")]
+    Expired,
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    #[error("the token is from another issuer")]
+    Issuer,
+    #[error("the token is for another audience")]
+    Audience,
+}
+
+impl Verifier {
+    /// A verifier that asks for all of these schemes.
+    pub fn new(first: Scheme, others: impl IntoIterator<Item = Scheme>) -> Verifier {
+        Verifier { schemes: std::iter::once(first).chain(others).collect() }
+    }
+
+    /// A verifier that believes everybody.
+    pub fn open() -> Verifier {
+        Verifier { schemes: Vec::new() }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.schemes.is_empty()
+    }
+
+    /// The names of the schemes, as the settings spell them; none for an open source.
+    pub fn schemes(&self) -> Vec<&'static str> {
+        self.schemes.iter().map(Scheme::name).collect()
+    }
+
+    /// Whether all schemes pass.
+    ///
+    /// # Errors
+    /// The first scheme that does not pass.
+    pub fn check<'a>(&self, request: &Request<'a>) -> Result<Verified<'a>, Unverified> {
+        for scheme in &self.schemes {
+            scheme.check(request).map_err(|reason| Unverified { scheme: scheme.name(), reason })?;
+        }
+        Ok(Verified { body: request.body })
+    }
+
+    /// Whether the header carries a credential, or looks as if it did, so that it must not be stored or logged.
+    /// Signatures are not credentials: they are worth nothing for another message, and prove later where this one is from.
+    pub fn is_credential(&self, header: &HeaderName) -> bool {
+        let own = self.schemes.iter().any(|scheme| scheme.place() == Place::Header(header.clone()));
+        own || credential::sounds_secret(header.as_str())
+    }
+
+    /// The query parameters that carry credentials, so that they must not be stored or logged.
+    pub fn credential_parameters(&self) -> impl Iterator<Item = &str> {
+        self.schemes.iter().filter_map(|scheme| match scheme {
+            Scheme::UrlToken { parameter, .. } => Some(parameter.as_str()),
+            _ => None,
+        })
+    }
+}
+
+impl<'a> Verified<'a> {
+    /// The raw bytes that were verified.
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+}
+
+impl std::fmt::Debug for Verified<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verified").field("bytes", &self.body.len()).finish()
+    }
+}
+
+impl Scheme {
+    /// The name in settings and in the API.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Scheme::Signature { .. } => "signature",
+            Scheme::UrlToken { .. } => "url_token",
+            Scheme::Basic { .. } => "basic",
+            Scheme::Bearer { .. } => "bearer",
+            Scheme::ApiKey { .. } => "api_key",
+            Scheme::Jwt(_) => "jwt",
+        }
+    }
+
+    /// Where the credential stands; two schemes of one source cannot share a place.
+    pub fn place(&self) -> Place {
+        match self {
+            Scheme::Signature { .. } => Place::Signature,
+            Scheme::UrlToken { parameter, .. } => Place::Parameter(parameter.clone()),
+            Scheme::Basic { .. } | Scheme::Bearer { .. } => Place::Header(AUTHORIZATION),
+            Scheme::ApiKey { header, .. } => Place::Header(header.clone()),
+            Scheme::Jwt(jwt) => Place::Header(jwt.header.clone()),
+        }
+    }
+
+    fn check(&self, request: &Request<'_>) -> Result<(), Reason> {
+        let fits = match self {
+            Scheme::Signature { signature, public_url, secrets, leeway } => {
+                let url = registered_url(public_url, request.query);
+                (signature.check)(&message(request, public_url, &url, secrets, *leeway))?;
+                true
+            }
+            Scheme::UrlToken { parameter, tokens } => {
+                let given = credential::parameter(request.query, parameter)?;
+                credential::fits(given.as_bytes(), tokens.iter().map(|token| token.value.as_bytes()))
+            }
+            Scheme::Basic { username, passwords } => {
+                let given = credential::basic(request.headers)?;
+                let expected = passwords.iter().map(|password| format!("{username}:{}", password.value));
+                credential::fits(&given, expected)
+            }
+            Scheme::Bearer { tokens } => {
+                let given = credential::bearer(request.headers)?;
+                credential::fits(given.as_bytes(), tokens.iter().map(|token| token.value.as_bytes()))
+            }
+            Scheme::ApiKey { header, keys } => {
+                let given = credential::header(request.headers, header)?;
+                credential::fits(given.as_bytes(), keys.iter().map(|key| key.value.as_bytes()))
+            }
+            Scheme::Jwt(jwt) => {
+                jwt.check(request)?;
+                true
+            }
+        };
+        if fits { Ok(()) } else { Err(Reason::Mismatch) }
+    }
+}
+
+/// The URL the vendor calls. Its query is that of the request, so that a token in it need not stand in `public_url`.
+fn registered_url(public_url: &str, query: Option<&str>) -> String {
+    match query {
+        Some(query) => format!("{public_url}?{query}"),
+        None => public_url.to_owned(),
+    }
+}
+
+/// The message that a signature is made over. Behind a proxy that rewrites paths, the vendor signed the path of the
+/// public URL and not the one that came here.
+fn message<'a>(
+    request: &Request<'a>,
+    public_url: &'a str,
+    url: &'a str,
+    secrets: &'a [Secret],
+    leeway: Option<TimeDelta>,
+) -> Message<'a> {
+    let public_path =
+        public_url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|slash| rest.get(slash..)));
+    Message {
+        headers: request.headers,
+        path: public_path.unwrap_or(request.path),
+        query: request.query,
+        body: request.body,
+        public_url: url,
+        secrets,
+        leeway,
+        now: request.now,
+    }
+}

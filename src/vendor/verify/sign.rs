@@ -1,0 +1,79 @@
+//! The other side of [`Verifier::check`](super::Verifier::check): what a vendor with the same settings would send. For
+//! the simulator and the tests.
+
+use super::{Place, Request, Scheme, Verifier, credential, message, registered_url};
+use crate::vendor::signature::{Secret, base64_encode};
+use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+
+/// What to add to a request so that it passes. It cannot be printed, for it holds credentials.
+#[derive(Clone, Default)]
+pub struct Signed {
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The whole query: that of the request, and what the schemes add.
+    pub query: Option<String>,
+}
+
+/// Why we cannot make what the vendor would send.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CannotSign {
+    #[error("a JWT of RS256 needs the private key, which only the vendor has")]
+    PrivateKey,
+    #[error("there is no secret to sign with")]
+    NoSecret,
+    #[error("the secret cannot stand in {0}")]
+    NotText(Place),
+}
+
+impl Verifier {
+    /// What a vendor would add to this request, made with the first secret of each scheme.
+    ///
+    /// # Errors
+    /// If a scheme needs what only the vendor has.
+    pub fn sign(&self, request: &Request<'_>) -> Result<Signed, CannotSign> {
+        let mut signed = Signed { headers: Vec::new(), query: request.query.map(str::to_owned) };
+        // The query comes first: a signature may cover it.
+        for scheme in &self.schemes {
+            if let Scheme::UrlToken { parameter, tokens } = scheme {
+                signed.query = credential::add_parameter(signed.query.as_deref(), parameter, first(tokens)?);
+            }
+        }
+        let query = signed.query.clone();
+        let request = Request { query: query.as_deref(), ..*request };
+        for scheme in &self.schemes {
+            for (name, value) in scheme.headers(&request)? {
+                let mut value =
+                    HeaderValue::from_str(&value).map_err(|_| CannotSign::NotText(Place::Header(name.clone())))?;
+                value.set_sensitive(true);
+                signed.headers.push((name, value));
+            }
+        }
+        Ok(signed)
+    }
+}
+
+impl Scheme {
+    fn headers(&self, request: &Request<'_>) -> Result<Vec<(HeaderName, String)>, CannotSign> {
+        Ok(match self {
+            Scheme::Signature { signature, public_url, secrets, leeway } => {
+                let url = registered_url(public_url, request.query);
+                let headers = (signature.sign)(&message(request, public_url, &url, secrets, *leeway));
+                headers
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, value)))
+                    .collect()
+            }
+            Scheme::UrlToken { .. } => Vec::new(),
+            Scheme::Basic { username, passwords } => {
+                let pair = format!("{username}:{}", first(passwords)?);
+                vec![(AUTHORIZATION, format!("Basic {}", base64_encode(pair.as_bytes())))]
+            }
+            Scheme::Bearer { tokens } => vec![(AUTHORIZATION, format!("Bearer {}", first(tokens)?))],
+            Scheme::ApiKey { header, keys } => vec![(header.clone(), first(keys)?.to_owned())],
+            Scheme::Jwt(jwt) => vec![(jwt.header.clone(), format!("Bearer {}", jwt.mint(request.now)?))],
+        })
+    }
+}
+
+fn first(secrets: &[Secret]) -> Result<&str, CannotSign> {
+    secrets.first().map(|secret| secret.value.as_str()).ok_or(CannotSign::NoSecret)
+}
