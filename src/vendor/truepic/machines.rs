@@ -1,0 +1,146 @@
+//! The states of Truepic's inspections and of what hangs on them. The words of inspections are those of the page
+//! <https://vision.truepic.dev/v3/docs/inspection-statuses>; the customer's session goes along with the inspection.
+
+use super::{ANSWER, PDF, PHOTO};
+use crate::machine::{
+    Machine, START, Status, Subject, Transition, item_state, reopening_on_request, state, step, terminal,
+};
+
+pub const MACHINES: &[Machine] = &[
+    Machine {
+        subject: Subject::Inspection,
+        states: &[
+            state("Created", Status::Requested, 10, "The inspection was created and sent to the customer."),
+            state("Scheduled", Status::Requested, 5, "The inspection will be sent to the customer later."),
+            state("Started", Status::Started, 20, "The customer has downloaded and opened the app."),
+            state("In Progress", Status::InProgress, 30, "There is at least one picture or answer."),
+            state(
+                "Ready for Review",
+                Status::ReadyForReview,
+                40,
+                "The customer has submitted the inspection, or it has expired with at least one picture or answer.",
+            ),
+            terminal("Closed", Status::Completed, 90, "The organization has closed the inspection."),
+            terminal(
+                "Canceled",
+                Status::Canceled,
+                91,
+                "The organization has canceled the inspection, or it has expired without a picture or answer.",
+            ),
+        ],
+        transitions: TRANSITIONS,
+    },
+    Machine {
+        subject: Subject::Session,
+        states: &[
+            state("Created", Status::Requested, 10, "The customer has been asked to inspect."),
+            state("Scheduled", Status::Requested, 5, "The customer will be asked to inspect later."),
+            state("Started", Status::Started, 20, "The customer has downloaded and opened the app."),
+            state("In Progress", Status::Capturing, 30, "The customer takes pictures and answers questions."),
+            state("Ready for Review", Status::Completed, 40, "The customer has submitted, or the time is up."),
+            terminal("Closed", Status::Completed, 90, "The organization has closed the inspection."),
+            terminal(
+                "Canceled",
+                Status::Canceled,
+                91,
+                "The inspection was canceled before the first picture or answer.",
+            ),
+        ],
+        transitions: TRANSITIONS,
+    },
+    Machine {
+        subject: PDF,
+        states: &[
+            state("PDF ready", Status::Succeeded, 10, "The PDF report is ready for download."),
+            state("PDF failed", Status::Failed, 10, "The PDF report failed to generate; another attempt may succeed."),
+        ],
+        transitions: &[
+            step(START, "PDF ready"),
+            step(START, "PDF failed"),
+            step("PDF failed", "PDF ready"),
+            step("PDF ready", "PDF failed"),
+        ],
+    },
+    Machine {
+        subject: PHOTO,
+        states: &[
+            item_state("passed", 10, "The image passed all tests."),
+            item_state("warn", 10, "The image had at least one test with a warning."),
+            item_state("failed", 10, "The image failed at least one test."),
+            item_state("deleted", 20, "The customer deleted the picture."),
+        ],
+        // A verdict can change as long as tests finish.
+        transitions: &[
+            step(START, "passed"),
+            step(START, "warn"),
+            step(START, "failed"),
+            step(START, "deleted"),
+            step("passed", "warn"),
+            step("passed", "failed"),
+            step("passed", "deleted"),
+            step("warn", "passed"),
+            step("warn", "failed"),
+            step("warn", "deleted"),
+            step("failed", "passed"),
+            step("failed", "warn"),
+            step("failed", "deleted"),
+        ],
+    },
+    Machine {
+        subject: ANSWER,
+        states: &[
+            item_state("answered", 10, "The customer answered the question."),
+            item_state("deleted", 10, "The customer deleted the answer."),
+        ],
+        transitions: &[
+            step(START, "answered"),
+            step(START, "deleted"),
+            step("answered", "deleted"),
+            step("deleted", "answered"),
+        ],
+    },
+];
+
+// No action tells of `Scheduled`. An inspection in progress can be closed, but no longer canceled.
+const TRANSITIONS: &[Transition] = &[
+    step(START, "Created"),
+    step(START, "Scheduled"),
+    step(START, "Started"),
+    step("Scheduled", "Created"),
+    step("Scheduled", "Canceled"),
+    step("Created", "Started"),
+    step("Created", "Canceled"),
+    step("Started", "In Progress"),
+    step("Started", "Canceled"),
+    step("In Progress", "Ready for Review"),
+    step("In Progress", "Closed"),
+    reopening_on_request("Ready for Review", "In Progress"),
+    step("Ready for Review", "Closed"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::Path;
+
+    #[test]
+    fn every_state_can_be_reached() {
+        for machine in MACHINES {
+            for state in machine.states {
+                assert!(machine.path(START, state.name).is_some(), "{:?}: {}", machine.subject, state.name);
+            }
+        }
+    }
+
+    #[test]
+    fn work_goes_back_only_as_a_reopening_and_is_not_canceled() {
+        let [inspection, session, ..] = MACHINES else { panic!("two machines") };
+        for machine in [inspection, session] {
+            let back = machine.path("Ready for Review", "In Progress");
+            assert_eq!(back, Some(Path { between: vec![], reopens: true }));
+            assert_eq!(machine.path("In Progress", "Canceled"), None);
+            assert_eq!(machine.path("Closed", "In Progress"), None);
+            assert_eq!(machine.states.first().map(|state| state.name), Some("Created"));
+        }
+    }
+}
