@@ -1,6 +1,329 @@
+//! Hover: 3D models and measurements of buildings from pictures. Its events are flat, say little and, with three
+//! exceptions, carry no time, so they are ordered by cycle and rank. Two generations live side by side:
+//! `job-state-changed` (`complete`) and `job-state-changed-v2` (`completed`). Signed, see [`signature`].
+//!
+//! Pages: <https://developers.hover.to/docs/hovers-available-webhooks> and `…/leveraging-hovers-webhooks`.
+
+mod machines;
+mod signature;
+
+use super::fields::Fields;
 use super::{Delivery, Unreadable, Vendor};
-use crate::event::Reading;
-pub const VENDOR: Vendor = Vendor { name: "hover", title: "hover", machines: &[], signature: None, read };
-fn read(_: &Delivery<'_>) -> Result<Reading, Unreadable> {
-    Ok(Reading::default())
+use crate::event::{Event, Lead, Model, Nothing, Photo, Reading, Signing, Summary};
+use crate::machine::{ItemKind, JobKind, Subject};
+
+pub const VENDOR: Vendor =
+    Vendor { name: "hover", title: "Hover", machines: machines::MACHINES, signature: Some(signature::SIGNATURE), read };
+
+const HOVER_JOB: Subject = Subject::Job(JobKind::HoverJob);
+const DELIVERABLE_CHANGE: Subject = Subject::Job(JobKind::DeliverableChange);
+const ESTIMATE_GROUP: Subject = Subject::Job(JobKind::EstimateGroup);
+const PRODUCTION_LIST: Subject = Subject::Job(JobKind::ProductionList);
+const PROPOSAL: Subject = Subject::Job(JobKind::Proposal);
+const SIGNATURE_REQUEST: Subject = Subject::Job(JobKind::SignatureRequest);
+const ORDER: Subject = Subject::Job(JobKind::Order);
+const DISTRIBUTION_ORDER: Subject = Subject::Job(JobKind::DistributionOrder);
+const MODEL: Subject = Subject::Item(ItemKind::Model);
+const CHECKLIST: Subject = Subject::Item(ItemKind::Checklist);
+
+/// Why an event says nothing: what it needs and does not have.
+type Lacks = &'static str;
+
+fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
+    let body = Fields::of_body(delivery.body)?;
+    let Some(event) = body.text("event") else {
+        return Ok(unknown(String::new(), "it names no event"));
+    };
+    // Which of our webhooks it came by, and a flag for Hover's own app, say nothing about the job.
+    body.skip("webhook_id");
+    body.skip("content-available");
+    let events = match event.as_str() {
+        "webhook-verification-code" => return Ok(verification_code(event, &body)),
+        "job-state-changed" | "job-state-changed-v2" => job(&body),
+        "capture-request-state-changed" => capture_request(&body),
+        "model-created" => model(&body, Some("created".to_owned())),
+        "model-state-changed" => model(&body, body.text("state")),
+        "inspection-checklist-created" => checklist(&body, "created"),
+        "inspection-checklist-updated" => checklist(&body, "updated"),
+        "inspection-state-changed" => inspection(&body),
+        "deliverable-change-request-state-changed" => deliverable_change(&body),
+        "estimation-estimate-group-state-changed" => estimate_group(&body),
+        "estimation-estimate-group-updated" => estimate_group_updated(&body),
+        "project-management-production-list-created" => production_list(&body, "created"),
+        "project-management-production-list-updated" => production_list(&body, "updated"),
+        "project-management-production-list-manual-sync" => production_list(&body, "manual-sync"),
+        "project-management-proposal-document-state-changed" => proposal(&body),
+        "project-management-signature-request-state-changed" => signature_request(&body),
+        "project-management-order-document-state-changed" => order(&body),
+        "distribution-order-state-changed" => distribution_order(&body),
+        "instant-design-image-created" => design_image(&body),
+        "instant-design-lead-form-submitted" => lead_form(&body),
+        _ => Err("no such event is known"),
+    };
+    Ok(match events {
+        Ok(events) => {
+            let occurred_at = events.iter().find_map(|event| event.at);
+            Reading { event, occurred_at, events, ..Reading::default() }
+        }
+        Err(why) => unknown(event, why),
+    })
+}
+
+fn unknown(event: String, why: &str) -> Reading {
+    Reading { event, nothing: Some(Nothing::Unrecognized(why.to_owned())), ..Reading::default() }
+}
+
+fn verification_code(event: String, body: &Fields<'_>) -> Reading {
+    match body.id("code") {
+        Some(code) => Reading { event, nothing: Some(Nothing::Handshake { code }), ..Reading::default() },
+        None => unknown(event, "it has no code"),
+    }
+}
+
+// The job is the inspection, too: one id, two entities.
+fn job(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let job = body.id("job_id").ok_or("it names no job_id")?;
+    let state = state(body)?;
+    let reference = reference(body);
+    Ok(vec![
+        Event::about(Subject::Inspection, &job).is(&state).reference(reference.clone()).fact(estimate(body)),
+        Event::about(HOVER_JOB, &job).of(&job).is(state).reference(reference).details(body.rest()),
+    ])
+}
+
+fn capture_request(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let id = body.id("capture_request_id").ok_or("it names no capture_request_id")?;
+    let state = state(body)?;
+    let reference = reference(body);
+    let mut events = Vec::with_capacity(2);
+    if let Some(job) = body.id("job_id") {
+        let inspection = Event::about(Subject::Inspection, job).is(machines::capture_word(&state));
+        events.push(inspection.reference(reference.clone()).fact(estimate(body)));
+    }
+    let session = of_job(Event::about(Subject::Session, id), body).is(state).reference(reference);
+    events.push(session.details(body.rest()));
+    Ok(events)
+}
+
+// A job's state is independent of its models' states, says Hover: one model may fail and the job be completed.
+fn model(body: &Fields<'_>, state: Option<String>) -> Result<Vec<Event>, Lacks> {
+    let id = body.id("model_id").ok_or("it names no model_id")?;
+    let state = state.ok_or("it names no state")?;
+    let model = under_job(Event::about(MODEL, &id), body).is(state).reference(reference(body));
+    Ok(vec![model.fact(Model { model_id: Some(id) }).details(body.rest())])
+}
+
+fn checklist(body: &Fields<'_>, word: &str) -> Result<Vec<Event>, Lacks> {
+    let id = body.id("inspection_checklist_id").ok_or("it names no inspection_checklist_id")?;
+    Ok(vec![under_job(Event::about(CHECKLIST, id), body).is(word).details(body.rest())])
+}
+
+// What Hover calls an inspection is a checklist that is filled in for a job. Nothing says whether its id is the
+// checklist's, and no page prints its states: the two stay apart, and the state is kept among the details.
+fn inspection(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let id = body.id("inspection_id").ok_or("it names no inspection_id")?;
+    let checklist = under_job(Event::about(CHECKLIST, format!("inspection/{id}")), body);
+    Ok(vec![checklist.reference(reference(body)).details(body.rest())])
+}
+
+fn deliverable_change(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let id = body.id("deliverable_change_request_id").ok_or("it names no deliverable_change_request_id")?;
+    Ok(vec![under_job(Event::about(DELIVERABLE_CHANGE, id), body).is(state(body)?).details(body.rest())])
+}
+
+fn estimate_group(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let id = body.id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
+    Ok(vec![under_job(Event::about(ESTIMATE_GROUP, id), body).is(state(body)?).details(body.rest())])
+}
+
+fn estimate_group_updated(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let id = body.id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
+    Ok(vec![under_job(Event::about(ESTIMATE_GROUP, id), body).at_least("complete").details(body.rest())])
+}
+
+fn production_list(body: &Fields<'_>, word: &str) -> Result<Vec<Event>, Lacks> {
+    let id =
+        body.id("project_management_production_list_id").ok_or("it names no project_management_production_list_id")?;
+    Ok(vec![under_job(Event::about(PRODUCTION_LIST, id), body).is(word).details(body.rest())])
+}
+
+fn proposal(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let id = body.id(PROPOSAL_ID).ok_or("it names no project_management_proposal_document_id")?;
+    Ok(vec![under_job(Event::about(PROPOSAL, id), body).is(state(body)?).details(body.rest())])
+}
+
+fn signature_request(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let id = body
+        .id("project_management_signature_request_id")
+        .ok_or("it names no project_management_signature_request_id")?;
+    let signed_at = body.time("signed_at");
+    let request = Event::about(SIGNATURE_REQUEST, id).is(state(body)?).at(signed_at).fact(Signing { signed_at });
+    let request = match body.id(PROPOSAL_ID) {
+        Some(proposal) => of_job(request, body).under(PROPOSAL, proposal),
+        None => under_job(request, body),
+    };
+    Ok(vec![request.details(body.rest())])
+}
+
+fn order(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let id =
+        body.id("project_management_order_document_id").ok_or("it names no project_management_order_document_id")?;
+    let order = Event::about(ORDER, id).is(state(body)?);
+    let order = match body.id("project_management_production_list_id") {
+        Some(list) => of_job(order, body).under(PRODUCTION_LIST, list),
+        None => under_job(order, body),
+    };
+    Ok(vec![order.details(body.rest())])
+}
+
+fn distribution_order(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let id = body.id("distribution_order_id").ok_or("it names no distribution_order_id")?;
+    Ok(vec![under_job(Event::about(DISTRIBUTION_ORDER, id), body).is(state(body)?).details(body.rest())])
+}
+
+fn design_image(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let id = body.id("image_id").ok_or("it names no image_id")?;
+    let at = body.time("timestamp");
+    let photo = under_job(Event::about(Subject::Item(ItemKind::Photo), id), body).at(at);
+    Ok(vec![photo.fact(Photo { taken_at: at, ..Photo::default() }).fact(lead(body)).details(body.rest())])
+}
+
+fn lead_form(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+    let id = body.id("lead_id").ok_or("it names no lead_id")?;
+    let item = under_job(Event::about(Subject::Item(ItemKind::Lead), id), body).at(body.time("timestamp"));
+    Ok(vec![item.fact(lead(body)).details(body.rest())])
+}
+
+const PROPOSAL_ID: &str = "project_management_proposal_document_id";
+
+fn state(body: &Fields<'_>) -> Result<String, Lacks> {
+    body.text("state").ok_or("it names no state")
+}
+
+fn reference(body: &Fields<'_>) -> Option<String> {
+    body.text("job_external_identifier").or_else(|| body.text("job_client_identifier"))
+}
+
+fn estimate(body: &Fields<'_>) -> Summary {
+    Summary { estimated_hours: body.number("job_estimated_hours_to_completion"), ..Summary::default() }
+}
+
+fn lead(body: &Fields<'_>) -> Lead {
+    Lead { lead_id: body.id("lead_id"), project_name: body.text("project_name"), project_id: body.id("project_id") }
+}
+
+// Estimate groups, proposals, signature requests and distribution orders do not say which job they belong to.
+fn of_job(event: Event, body: &Fields<'_>) -> Event {
+    match body.id("job_id") {
+        Some(job) => event.of(job),
+        None => event.orphan("Hover does not say here which job it belongs to"),
+    }
+}
+
+fn under_job(event: Event, body: &Fields<'_>) -> Event {
+    match body.id("job_id") {
+        Some(job) => of_job(event, body).under(HOVER_JOB, job),
+        None => of_job(event, body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Fact, News, Ref};
+    use serde_json::json;
+
+    fn reading(body: &serde_json::Value) -> Reading {
+        read(&Delivery { content_type: None, body: body.to_string().as_bytes() }).expect("an object")
+    }
+
+    fn told(body: &serde_json::Value) -> Vec<(Ref, News)> {
+        reading(body).events.into_iter().map(|event| (event.about, event.news)).collect()
+    }
+
+    fn state(word: &str) -> News {
+        News::State(word.to_owned())
+    }
+
+    #[test]
+    fn a_job_is_an_inspection_too() {
+        for event in ["job-state-changed", "job-state-changed-v2"] {
+            let body = json!({
+                "event": event, "webhook_id": 230293, "job_external_identifier": "order01239181", "job_id": 19402492,
+                "state": "working", "content-available": 1, "job_estimated_hours_to_completion": 1.3902, "new": true,
+            });
+            let both = [Ref::new(Subject::Inspection, "19402492"), Ref::new(HOVER_JOB, "19402492")];
+            assert_eq!(told(&body), both.map(|about| (about, state("working"))));
+            let [inspection, job] = &reading(&body).events[..] else { panic!("two events") };
+            assert_eq!(inspection.reference.as_deref(), Some("order01239181"));
+            let hours = Summary { estimated_hours: Some(1.3902), ..Summary::default() };
+            assert_eq!(inspection.facts, [Fact::Summary(hours)]);
+            assert_eq!(job.inspection.as_deref(), Some("19402492"));
+            assert_eq!(job.details.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["new"]);
+        }
+    }
+
+    #[test]
+    fn a_capture_request_speaks_to_the_inspection_in_words_of_its_own() {
+        let mut body = json!({
+            "event": "capture-request-state-changed", "capture_request_id": 4290429, "state": "complete",
+            "job_client_identifier": "test-client", "job_id": 19402492,
+        });
+        let inspection = (Ref::new(Subject::Inspection, "19402492"), state("capture request complete"));
+        let session = (Ref::new(Subject::Session, "4290429"), state("complete"));
+        assert_eq!(told(&body), [inspection, session.clone()]);
+        assert_eq!(reading(&body).events[0].reference.as_deref(), Some("test-client"));
+        body["job_id"] = json!(null);
+        assert_eq!(told(&body), [session]);
+        assert!(reading(&body).events[0].orphan.is_some());
+    }
+
+    #[test]
+    fn what_names_no_job_is_an_orphan_until_it_does() {
+        let mut body = json!({
+            "event": "project-management-signature-request-state-changed", "state": "signed", "signed_at": 1598555054,
+            "project_management_signature_request_id": "b37dfabb", "project_management_proposal_document_id": "ea253901",
+        });
+        let reading_before = reading(&body);
+        let [request] = &reading_before.events[..] else { panic!("one event") };
+        assert_eq!(request.parent, Some(Ref::new(PROPOSAL, "ea253901")));
+        assert!(request.orphan.is_some() && request.inspection.is_none());
+        assert_eq!(reading_before.occurred_at.map(|at| at.timestamp()), Some(1_598_555_054));
+        body["job_id"] = json!(19402492);
+        let reading_after = reading(&body);
+        let [request] = &reading_after.events[..] else { panic!("one event") };
+        assert_eq!(request.parent, Some(Ref::new(PROPOSAL, "ea253901")));
+        assert!(request.orphan.is_none() && request.inspection.as_deref() == Some("19402492"));
+    }
+
+    #[test]
+    fn an_update_of_an_estimate_tells_its_job() {
+        let body = json!({
+            "event": "estimation-estimate-group-updated", "estimation_estimate_group_id": "e101", "job_id": 1234,
+        });
+        assert_eq!(told(&body), [(Ref::new(ESTIMATE_GROUP, "e101"), News::AtLeast("complete"))]);
+        assert_eq!(reading(&body).events[0].parent, Some(Ref::new(HOVER_JOB, "1234")));
+    }
+
+    #[test]
+    fn the_verification_code_is_a_handshake() {
+        let body = json!({"event": "webhook-verification-code", "webhook_id": 230293, "code": "03947FE2"});
+        assert_eq!(reading(&body).nothing, Some(Nothing::Handshake { code: "03947FE2".to_owned() }));
+    }
+
+    #[test]
+    fn what_is_unknown_or_lacks_its_id_says_so() {
+        for body in [
+            json!({}),
+            json!({"event": "roof-painted", "job_id": 1}),
+            json!({"event": "job-state-changed", "state": "working", "job_id": [1]}),
+            json!({"event": "job-state-changed", "state": {}, "job_id": 1}),
+            json!({"event": "model-state-changed", "model_id": 1}),
+            json!({"event": "webhook-verification-code"}),
+        ] {
+            let reading = reading(&body);
+            assert!(matches!(reading.nothing, Some(Nothing::Unrecognized(_))), "{body}");
+            assert!(reading.events.is_empty(), "{body}");
+        }
+    }
 }

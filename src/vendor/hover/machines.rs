@@ -1,0 +1,393 @@
+//! What Hover's things can be and how they move. Hover documents the states; where a move is only inferred from their
+//! descriptions, the row says so.
+
+use super::{
+    CHECKLIST, DELIVERABLE_CHANGE, DISTRIBUTION_ORDER, ESTIMATE_GROUP, HOVER_JOB, MODEL, ORDER, PRODUCTION_LIST,
+    PROPOSAL, SIGNATURE_REQUEST,
+};
+use crate::machine::{
+    Machine, START, State, Status, Subject, Transition, item_state, reopening, state, step, terminal,
+};
+
+pub const MACHINES: &[Machine] = &[
+    Machine { subject: Subject::Inspection, states: INSPECTION_STATES, transitions: &INSPECTION_MOVES },
+    Machine {
+        subject: Subject::Session,
+        states: &[
+            state("new", Status::Requested, 10, "The request was made; the capturing user has no account yet."),
+            state("connected", Status::Started, 20, "The request belongs to a user who has signed up."),
+            terminal("complete", Status::Completed, 90, "The job has been captured."),
+            terminal("deleted", Status::Canceled, 91, "The request was deleted before the job was captured."),
+        ],
+        transitions: &[
+            step(START, "new"),
+            // A user who has an account already is connected at once.
+            step(START, "connected"),
+            step("new", "connected"),
+            step("connected", "complete"),
+            step("new", "deleted"),
+            step("connected", "deleted"),
+        ],
+    },
+    Machine { subject: HOVER_JOB, states: JOB_STATES, transitions: JOB_MOVES },
+    Machine {
+        subject: DELIVERABLE_CHANGE,
+        states: &[
+            state("first_attempt", Status::Running, 10, "The first attempt to upgrade the deliverable is under way."),
+            state("waiting_for_job_to_finish", Status::Waiting, 20, "The job has to finish before the upgrade."),
+            state("second_attempt", Status::Running, 30, "The second and last attempt is under way."),
+            terminal("complete", Status::Succeeded, 90, "The user gets the new deliverable."),
+            terminal("failed", Status::Failed, 91, "The job could not be upgraded."),
+        ],
+        transitions: &[
+            step(START, "first_attempt"),
+            step("first_attempt", "complete"),
+            step("first_attempt", "failed"),
+            step("first_attempt", "waiting_for_job_to_finish"),
+            step("waiting_for_job_to_finish", "second_attempt"),
+            step("second_attempt", "complete"),
+            step("second_attempt", "failed"),
+        ],
+    },
+    Machine {
+        subject: ESTIMATE_GROUP,
+        states: &[terminal("complete", Status::Succeeded, 90, "The estimate was created.")],
+        transitions: &[step(START, "complete")],
+    },
+    Machine {
+        subject: PRODUCTION_LIST,
+        // The events have no state: the words are the ends of their names. Updates and syncs come in any order.
+        states: &[
+            state("created", Status::Queued, 10, "The material list was created."),
+            state("updated", Status::Queued, 20, "The material list was changed."),
+            state("manual-sync", Status::Queued, 20, "A user asked to send the material list to a third party."),
+        ],
+        transitions: &[
+            step(START, "created"),
+            step("created", "updated"),
+            step("created", "manual-sync"),
+            step("updated", "manual-sync"),
+            step("manual-sync", "updated"),
+        ],
+    },
+    Machine {
+        subject: PROPOSAL,
+        states: &[terminal("complete", Status::Succeeded, 90, "The proposal document was created.")],
+        transitions: &[step(START, "complete")],
+    },
+    Machine {
+        subject: SIGNATURE_REQUEST,
+        states: &[
+            state("signed", Status::Succeeded, 80, "The proposal was signed."),
+            terminal("complete", Status::Succeeded, 90, "The signature request is done."),
+        ],
+        transitions: &[step(START, "signed"), step(START, "complete"), step("signed", "complete")],
+    },
+    Machine {
+        subject: ORDER,
+        states: &[terminal("complete", Status::Succeeded, 90, "The material or labor order was created.")],
+        transitions: &[step(START, "complete")],
+    },
+    Machine {
+        subject: DISTRIBUTION_ORDER,
+        states: &[terminal("submitted", Status::Succeeded, 90, "The order is in the provider's system.")],
+        transitions: &[step(START, "submitted")],
+    },
+    Machine {
+        subject: MODEL,
+        // When a job is reopened its models are made anew, so either end can follow the other.
+        states: &[
+            item_state("created", 10, "The model of a structure was created."),
+            item_state("complete", 20, "The model is done."),
+            item_state("failed", 20, "The model could not be made."),
+        ],
+        transitions: &[
+            step(START, "created"),
+            step("created", "complete"),
+            step("created", "failed"),
+            step("complete", "failed"),
+            step("failed", "complete"),
+        ],
+    },
+    Machine {
+        subject: CHECKLIST,
+        // The events have no state: the words are the ends of their names.
+        states: &[
+            item_state("created", 10, "The checklist was created."),
+            item_state("updated", 20, "The checklist was changed."),
+        ],
+        transitions: &[step(START, "created"), step("created", "updated")],
+    },
+];
+
+/// A capture request's word as a state of the inspection: the job says `complete` too and means something else.
+pub fn capture_word(state: &str) -> String {
+    format!("capture request {state}")
+}
+
+const NEW: &str = "capture request new";
+const CONNECTED: &str = "capture request connected";
+const DELETED: &str = "capture request deleted";
+const CAPTURED: &str = "capture request complete";
+
+const JOB_STATES: &[State] = &[
+    state("draft", Status::Queued, 10, "The job was created and not captured yet. Hover sends no event for it."),
+    state("uploading", Status::Queued, 20, "Waiting for pictures of the home to be taken and submitted."),
+    state("processing_upload", Status::Queued, 30, "The uploaded data was received; it and its user are checked."),
+    state(
+        "waitlisted",
+        Status::Waiting,
+        34,
+        "The account is on Hover's waitlist; the job stays until it is taken off.",
+    ),
+    state("waiting_approval", Status::Waiting, 36, "The organization's administrator has to approve the job."),
+    state("submitting", Status::Queued, 40, "The uploaded data is being submitted to the processing pipeline."),
+    state("working", Status::Running, 50, "Pictures are turned into a 3D model and measurements."),
+    state("retrieving", Status::Running, 60, "The results are fetched from the processing pipeline."),
+    state("processing", Status::Running, 70, "Partner specific branding and other final processing."),
+    state("paying", Status::Running, 80, "The payment for the job is being collected."),
+    terminal("complete", Status::Succeeded, 90, "The results are paid for and available."),
+    terminal("completed", Status::Succeeded, 91, "The newer word for complete."),
+    terminal("failed", Status::Failed, 92, "The job could not be processed."),
+    terminal("cancelled", Status::Canceled, 93, "The job was cancelled before it was processed."),
+    state("requesting_corrections", Status::Queued, 1, "The client was unhappy; the job is sent back for corrections."),
+    state("processing_upload_for_improvements", Status::Queued, 2, "More images came after the job; they are checked."),
+    state("requesting_improvements", Status::Queued, 3, "The job is sent back to the pipeline for improvements."),
+];
+
+const INSPECTION_STATES: &[State] = &[
+    state("draft", Status::Requested, 10, "The job was created and not captured yet. Hover sends no event for it."),
+    state(NEW, Status::Requested, 15, "The capture request was made; the capturing user has no account yet."),
+    state("uploading", Status::Requested, 20, "Waiting for pictures of the home to be taken and submitted."),
+    state(CONNECTED, Status::Started, 22, "The capture request belongs to a user who has signed up."),
+    // Not final: Hover may get pictures without the request. `uploading` still waits for pictures, so it ranks lower.
+    state(DELETED, Status::Canceled, 24, "The capture request was deleted before the job was captured."),
+    state(CAPTURED, Status::Submitted, 26, "The job has been captured."),
+    state("processing_upload", Status::Submitted, 30, "The uploaded data was received; it and its user are checked."),
+    state("waitlisted", Status::Submitted, 34, "The account is on Hover's waitlist; it waits until it is taken off."),
+    state("waiting_approval", Status::Submitted, 36, "The organization's administrator has to approve the job."),
+    state("submitting", Status::Submitted, 40, "The uploaded data is being submitted to the processing pipeline."),
+    state("working", Status::Processing, 50, "Pictures are turned into a 3D model and measurements."),
+    state("retrieving", Status::Processing, 60, "The results are fetched from the processing pipeline."),
+    state("processing", Status::Processing, 70, "Partner specific branding and other final processing."),
+    state("paying", Status::Processing, 80, "The payment for the job is being collected."),
+    terminal("complete", Status::Completed, 90, "The results are paid for and available."),
+    terminal("completed", Status::Completed, 91, "The newer word for complete."),
+    terminal("failed", Status::Failed, 92, "The job could not be processed."),
+    terminal("cancelled", Status::Canceled, 93, "The job was cancelled before it was processed."),
+    state("requesting_corrections", Status::Processing, 1, "The client was unhappy; the job is sent back."),
+    state("processing_upload_for_improvements", Status::Processing, 2, "More images came; they are checked."),
+    state("requesting_improvements", Status::Processing, 3, "The job is sent back for improvements."),
+];
+
+const JOB_MOVES: &[Transition] = &[
+    step(START, "draft"),
+    step(START, "uploading"),
+    step(START, "processing_upload"),
+    step("draft", "uploading"),
+    step("uploading", "processing_upload"),
+    step("processing_upload", "submitting"),
+    step("submitting", "working"),
+    step("working", "retrieving"),
+    step("retrieving", "processing"),
+    step("processing", "paying"),
+    step("paying", "complete"),
+    // The newer event is only known to say draft, processing and then an end (from public receivers' code).
+    step("draft", "processing"),
+    step("processing", "completed"),
+    // Both events may report the same end. The newer word stays, whichever comes last.
+    step("complete", "completed"),
+    // The pages do not say when a job is held up: by the ranks before the pipeline, for approval also before payment.
+    // A way from waiting_approval straight to the end would be a shortcut past everything between, so there is none.
+    step("processing_upload", "waitlisted"),
+    step("processing_upload", "waiting_approval"),
+    step("waitlisted", "waiting_approval"),
+    step("waitlisted", "submitting"),
+    step("waiting_approval", "submitting"),
+    step("retrieving", "waiting_approval"),
+    step("processing", "waiting_approval"),
+    step("paying", "waiting_approval"),
+    step("processing_upload", "failed"),
+    step("submitting", "failed"),
+    step("working", "failed"),
+    step("retrieving", "failed"),
+    step("processing", "failed"),
+    step("paying", "failed"),
+    step("draft", "cancelled"),
+    step("uploading", "cancelled"),
+    step("processing_upload", "cancelled"),
+    step("waitlisted", "cancelled"),
+    step("waiting_approval", "cancelled"),
+    step("submitting", "cancelled"),
+    step("working", "cancelled"),
+    step("retrieving", "cancelled"),
+    step("processing", "cancelled"),
+    step("paying", "cancelled"),
+    // Inferred from the states' descriptions: what leads back, and how it goes on from there.
+    reopening("complete", "requesting_corrections"),
+    reopening("completed", "requesting_corrections"),
+    reopening("complete", "processing_upload_for_improvements"),
+    reopening("completed", "processing_upload_for_improvements"),
+    reopening("failed", "processing_upload_for_improvements"),
+    reopening("complete", "requesting_improvements"),
+    reopening("completed", "requesting_improvements"),
+    reopening("failed", "requesting_improvements"),
+    step("processing_upload_for_improvements", "requesting_improvements"),
+    step("requesting_corrections", "submitting"),
+    step("requesting_corrections", "working"),
+    step("requesting_improvements", "submitting"),
+    step("requesting_improvements", "working"),
+    step("requesting_corrections", "failed"),
+    step("processing_upload_for_improvements", "failed"),
+    step("requesting_improvements", "failed"),
+    step("requesting_corrections", "cancelled"),
+    step("processing_upload_for_improvements", "cancelled"),
+    step("requesting_improvements", "cancelled"),
+];
+
+const CAPTURE_MOVES: &[Transition] = &[
+    step(START, NEW),
+    step(START, CONNECTED),
+    step(START, DELETED),
+    step("draft", NEW),
+    step("draft", CONNECTED),
+    step(NEW, "uploading"),
+    step(NEW, CONNECTED),
+    step("uploading", CONNECTED),
+    step(CONNECTED, CAPTURED),
+    // The job's own news may come before the request's.
+    step(CONNECTED, "processing_upload"),
+    step(CAPTURED, "processing_upload"),
+    step(CAPTURED, "processing"),
+    step(NEW, "cancelled"),
+    step(CONNECTED, "cancelled"),
+    step(CAPTURED, "cancelled"),
+    step(NEW, DELETED),
+    step("uploading", DELETED),
+    step(CONNECTED, DELETED),
+    step(DELETED, CAPTURED),
+    step(DELETED, "processing_upload"),
+    step(DELETED, "cancelled"),
+];
+
+/// An inspection moves with its job, and before that with its capture request.
+const INSPECTION_MOVES: [Transition; JOB_MOVES.len() + CAPTURE_MOVES.len()] = {
+    let mut moves = [const { step(START, START) }; JOB_MOVES.len() + CAPTURE_MOVES.len()];
+    let mut at = 0;
+    while at < moves.len() {
+        let row = if at < JOB_MOVES.len() { &JOB_MOVES[at] } else { &CAPTURE_MOVES[at - JOB_MOVES.len()] };
+        moves[at] = Transition { from: row.from, to: row.to, opens: row.opens };
+        at += 1;
+    }
+    moves
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::fold::{Step, Tip};
+
+    // Walks the words in order of arrival, as the store does: in-order news moves on, late news folds again.
+    fn walk(subject: Subject, words: &[&str]) -> (String, i32) {
+        let machine = MACHINES.iter().find(|machine| machine.subject == subject).expect("a machine");
+        let (mut tip, mut past) = (Tip::default(), Vec::new());
+        for (word, position) in words.iter().zip(1..) {
+            let to = machine.state(word).expect("a state");
+            let key = tip.place(machine, to, false, None, position);
+            let step = Step { to: to.name, at_least: false, key, received_at: chrono::DateTime::UNIX_EPOCH };
+            past.push(step.clone());
+            if tip.is_next(&key) {
+                tip.advance(machine, &step);
+            } else {
+                tip = Tip::fold(machine, &mut past).0;
+            }
+        }
+        (tip.from().to_owned(), tip.cycle)
+    }
+
+    fn job(words: &[&str]) -> (String, i32) {
+        walk(HOVER_JOB, words)
+    }
+
+    fn inspection(words: &[&str]) -> (String, i32) {
+        walk(Subject::Inspection, words)
+    }
+
+    const LIFE: [&str; 10] = [
+        "draft",
+        "uploading",
+        "processing_upload",
+        "waitlisted",
+        "submitting",
+        "working",
+        "retrieving",
+        "processing",
+        "paying",
+        "complete",
+    ];
+
+    #[test]
+    fn a_job_and_its_inspection_rank_their_common_words_alike() {
+        for state in JOB_STATES {
+            let of_inspection = INSPECTION_STATES.iter().find(|other| other.name == state.name).expect("the same word");
+            assert_eq!((state.rank, state.terminal), (of_inspection.rank, of_inspection.terminal), "{}", state.name);
+        }
+    }
+
+    #[test]
+    fn one_pass_ends_alike_in_whatever_order_it_comes() {
+        let mut words = LIFE;
+        for turn in 0..words.len() {
+            words.rotate_left(1);
+            assert_eq!(job(&words), ("complete".to_owned(), 0), "turned {turn}");
+            let backwards: Vec<_> = words.iter().rev().copied().collect();
+            assert_eq!(inspection(&backwards), ("complete".to_owned(), 0), "turned {turn}, backwards");
+        }
+    }
+
+    #[test]
+    fn the_newer_word_for_done_stays_in_whatever_order_both_come() {
+        assert_eq!(job(&["paying", "complete", "completed"]), ("completed".to_owned(), 0));
+        assert_eq!(job(&["paying", "completed", "complete"]), ("completed".to_owned(), 0));
+        assert_eq!(job(&["completed", "complete", "requesting_corrections"]), ("requesting_corrections".to_owned(), 1));
+    }
+
+    #[test]
+    fn what_is_done_or_failed_can_be_reopened_but_not_what_is_cancelled() {
+        let improved =
+            ["failed", "processing_upload_for_improvements", "requesting_improvements", "working", "complete"];
+        assert_eq!(job(&improved), ("complete".to_owned(), 1));
+        assert_eq!(job(&["failed", "requesting_improvements"]), ("requesting_improvements".to_owned(), 1));
+        assert_eq!(job(&["failed", "requesting_corrections"]).0, "failed");
+        for word in ["requesting_corrections", "processing_upload_for_improvements", "requesting_improvements"] {
+            assert_eq!(job(&["working", "cancelled", word]).0, "cancelled");
+        }
+    }
+
+    #[test]
+    fn a_reopening_may_overtake_the_end_before_it() {
+        assert_eq!(job(&["paying", "requesting_corrections", "complete"]), ("requesting_corrections".to_owned(), 1));
+    }
+
+    #[test]
+    fn approval_may_be_asked_for_before_the_pipeline_and_before_payment() {
+        assert_eq!(job(&["processing_upload", "waiting_approval"]), ("waiting_approval".to_owned(), 0));
+        assert_eq!(job(&["working", "waiting_approval"]), ("working".to_owned(), 0));
+        assert_eq!(job(&["retrieving", "waiting_approval"]), ("waiting_approval".to_owned(), 0));
+        assert_eq!(job(&["retrieving", "waiting_approval", "working"]), ("waiting_approval".to_owned(), 0));
+        assert_eq!(job(&["retrieving", "waiting_approval", "paying"]), ("paying".to_owned(), 0));
+    }
+
+    #[test]
+    fn a_capture_request_moves_the_inspection_only_until_the_job_is_on_its_way() {
+        assert_eq!(inspection(&[NEW, "draft", "uploading", CONNECTED, CAPTURED]), (CAPTURED.to_owned(), 0));
+        assert_eq!(
+            inspection(&["draft", CONNECTED, "processing_upload", CAPTURED]),
+            ("processing_upload".to_owned(), 0)
+        );
+        assert_eq!(inspection(&[NEW, "uploading", DELETED, "uploading"]), (DELETED.to_owned(), 0));
+        assert_eq!(inspection(&[NEW, DELETED, "processing_upload"]), ("processing_upload".to_owned(), 0));
+        assert_eq!(inspection(&["working", DELETED]), ("working".to_owned(), 0));
+        assert_eq!(inspection(&[DELETED, CAPTURED]), inspection(&[CAPTURED, DELETED]));
+    }
+}
