@@ -7,6 +7,9 @@ use chrono::{DateTime, Utc};
 use entity::Verdict;
 use std::cmp::Ordering;
 
+/// How much of a vendor's unknown word a reason quotes, in characters.
+const MAX_QUOTE: usize = 64;
+
 /// An entity in the writer's hands, with as much of its past as was needed so far.
 #[derive(Clone, Debug)]
 pub struct Slot {
@@ -113,6 +116,7 @@ pub fn apply(slot: &mut Slot, event: &Event, arrival: &Arrival) -> Result<Option
         (News::State(word), Some(machine)) => match machine.state(word) {
             Some(to) => move_to(slot, machine, to, false, time, arrival)?,
             None => {
+                let word: String = word.chars().take(MAX_QUOTE).collect();
                 let why = format!("`{word}` is not a state that is known here; the state is kept");
                 (StateNews::Kept(Verdict::Unrecognized, why), slot.entity.tip.here(time, arrival.position))
             }
@@ -131,7 +135,8 @@ pub fn apply(slot: &mut Slot, event: &Event, arrival: &Arrival) -> Result<Option
         }
     };
     slot.entity.status = slot.status_of(slot.entity.tip.state.as_deref());
-    if event.at > slot.entity.occurred_at {
+    // What is only implied is news of something else.
+    if event.at > slot.entity.occurred_at && !matches!(event.news, News::AtLeast(_)) {
         slot.entity.occurred_at = event.at;
         slot.dirty = true;
     }
@@ -271,6 +276,7 @@ fn fold_again(slot: &mut Slot, machine: &Machine, step: Step) -> StateNews {
         return StateNews::Moved(Verdict::Applied, what);
     }
     match outcome {
+        _ if at_least => StateNews::Silent,
         Outcome::Unreachable => StateNews::Kept(Verdict::Refused, refusal(machine, &place.unwrap_or_default(), to)),
         _ => {
             let by = if time.is_some() { "by the vendor's time" } else { "by its rank" };

@@ -114,7 +114,7 @@ impl WriterTask {
                 }
                 Err(error) => {
                     failures += 1;
-                    tracing::error!(%error, source = %incoming.source, "a delivery could not be stored");
+                    tracing::error!(%error, source = incoming.source(), "a delivery could not be stored");
                     answers.push(Err(Unavailable::Storage));
                 }
             }

@@ -55,6 +55,8 @@ pub struct Tip {
     pub last: Option<Key>,
     /// How many steps it has walked.
     pub steps: i32,
+    /// The earliest vendor's time among them.
+    pub since: Option<i64>,
     /// Whether a step without a vendor's time is among them.
     pub untimed: bool,
     /// Whether more was asked for since the state last changed.
@@ -98,8 +100,15 @@ impl Tip {
 
     fn cycle_and_rank(&self, machine: &Machine, to: &State, at_least: bool, time: Option<i64>) -> (i32, i32) {
         let from = self.from();
-        if at_least || time.is_some() {
+        if at_least {
             return (self.cycle, to.rank);
+        }
+        // The vendor's time decides; the cycle counts only should an event without a time come among the others.
+        if let (Some(time), Some(last), false) =
+            (time, self.last.map_or(Some(i64::MIN), |last| last.time), self.untimed)
+        {
+            let reopens = machine.transition(from, to.name).is_some_and(|t| t.opens != Opens::Nothing);
+            return (self.cycle + i32::from(last < time && reopens), to.rank);
         }
         if from == to.name {
             return (self.cycle, self.rank);
@@ -114,9 +123,14 @@ impl Tip {
             Some(Opens::CycleOnRequest) if self.requested => return (self.cycle + 1, to.rank),
             Some(Opens::CycleOnRequest) | None => {}
         }
-        // A reopening that overtook the end of the very first cycle.
-        if self.cycle == 0 && machine.opens_only(to.name) && machine.path(from, to.name).is_some() {
-            return (self.cycle + 1, to.rank);
+        if machine.opens_only(to.name) {
+            match machine.path(from, to.name) {
+                // A reopening that overtook the end of the very first cycle.
+                Some(_) if self.cycle == 0 => return (self.cycle + 1, to.rank),
+                Some(_) => {}
+                // A reopening of what cannot be reopened: refused here, where it does not begin a cycle.
+                None => return (self.cycle, to.rank.max(self.rank)),
+            }
         }
         (self.cycle, to.rank)
     }
@@ -135,6 +149,7 @@ impl Tip {
     pub fn advance(&mut self, machine: &Machine, step: &Step) -> Outcome {
         self.last = Some(step.key);
         self.steps += 1;
+        self.since = self.since.into_iter().chain(step.key.time).min();
         self.untimed |= step.key.time.is_none();
         let Some(to) = machine.state(step.to) else { return Outcome::Unreachable };
         let from = self.from().to_owned();

@@ -142,7 +142,7 @@ impl Machine {
     /// Whether a state is only ever entered by a reopening.
     pub fn opens_only(&self, name: &str) -> bool {
         let mut into = self.transitions.iter().filter(|t| t.to == name && t.from != START).peekable();
-        into.peek().is_some() && into.all(|t| t.opens != Opens::Nothing)
+        into.peek().is_some() && into.all(|t| t.opens != Opens::Nothing || (t.from != name && self.opens_only(t.from)))
     }
 
     /// The shortest way from one state to another, if the table has one. A way may end with a reopening, but never

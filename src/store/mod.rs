@@ -5,7 +5,7 @@ pub mod read;
 mod write;
 
 pub use connect::{Database, Mode};
-pub use write::{Handshakes, Incoming, NewsDigest, Receipt, Writer, Written};
+pub use write::{Handshakes, Incoming, Post, Receipt, Writer, Written};
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -228,7 +228,13 @@ impl<'a> Batch<'a> {
     async fn ensure(&mut self, context: &Context<'_>, named: &Ref, by: &Event) -> Result<i64, StoreError> {
         let id = named.id(context.source);
         if let Some(slot) = self.slots.get(&id) {
-            return Ok(slot.entity.number);
+            let tip = &slot.entity.tip;
+            let known_then =
+                tip.untimed || by.at.is_none_or(|at| tip.since.is_some_and(|since| since <= at.timestamp_micros()));
+            if known_then || slot.machine.is_none() {
+                return Ok(slot.entity.number);
+            }
+            // It was there earlier than we knew.
         }
         let first = Event::about(named.subject, named.external_id.as_str()).at(by.at);
         let first = match context.vendor.machine(named.subject).and_then(|machine| machine.states.first()) {

@@ -11,7 +11,8 @@ pub use handshake::Handshakes;
 
 use super::{Database, StoreError};
 use crate::event::{Nothing, Reading, Slot};
-use crate::vendor::{Unreadable, Vendor};
+use crate::vendor::verify::Verified;
+use crate::vendor::{Delivery, Unreadable, Vendor};
 use axum::body::Bytes;
 use batch::Batch;
 use chrono::{DateTime, Utc};
@@ -19,33 +20,49 @@ use entity::{Verdict, log_head};
 use hashlink::LruCache;
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use sha2::{Digest, Sha256};
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// The longest name of an event that is kept, in characters; vendors' names have 50 at most.
+const MAX_EVENT: usize = 128;
 /// Entities whose fold is kept at hand between batches.
 const CACHE: usize = 16_384;
 
-/// One delivery, verified and read, ready to be written.
+/// One delivery, verified and read, ready to be written. It can only be made of a [`Verified`] one.
 #[derive(Debug)]
 pub struct Incoming {
+    source: Arc<str>,
+    vendor: &'static Vendor,
+    received_at: DateTime<Utc>,
+    method: &'static str,
+    /// The request's headers as a JSON object, credentials left out.
+    headers: String,
+    body: Bytes,
+    digest: NewsDigest,
+    reading: Result<Reading, Unreadable>,
+}
+
+/// How a delivery came.
+#[derive(Debug)]
+pub struct Post {
     pub source: Arc<str>,
     pub vendor: &'static Vendor,
     pub received_at: DateTime<Utc>,
     pub method: &'static str,
+    pub content_type: Option<String>,
     /// The request's headers as a JSON object, credentials left out.
     pub headers: String,
     pub body: Bytes,
-    pub digest: NewsDigest,
-    pub reading: Result<Reading, Unreadable>,
 }
 
 /// What makes news the same as other news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewsDigest {
+struct NewsDigest {
     /// The first 128 bits of SHA-256 over the length-prefixed parts.
-    pub bytes: [u8; 16],
+    bytes: [u8; 16],
     /// Whether the same digest is new news after a reopening: the body carries neither an id nor a time.
-    pub per_cycle: bool,
+    per_cycle: bool,
 }
 
 /// What became of a delivery, once it is durable.
@@ -78,9 +95,39 @@ pub struct Writer {
     head: Option<log_head::Model>,
 }
 
+impl Incoming {
+    /// Reads what a verified delivery says.
+    pub fn read(verified: &Verified<'_>, post: Post) -> Self {
+        let delivery = Delivery { content_type: post.content_type.as_deref(), body: verified.body() };
+        // An adapter that fails must cost the vendor nothing: the bytes are kept and can be read again once it is mended.
+        let mut reading = catch_unwind(|| (post.vendor.read)(&delivery))
+            .unwrap_or_else(|_| Err(Unreadable("the adapter failed on it; please report this delivery".to_owned())));
+        if let Ok(Reading { event, .. }) = &mut reading
+            && let Some((end, _)) = event.char_indices().nth(MAX_EVENT)
+        {
+            event.truncate(end);
+        }
+        Incoming {
+            digest: NewsDigest::of(&post.source, verified.body(), reading.as_ref().ok()),
+            source: post.source,
+            vendor: post.vendor,
+            received_at: post.received_at,
+            method: post.method,
+            headers: post.headers,
+            body: post.body,
+            reading,
+        }
+    }
+
+    /// The name of the source it came to.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+}
+
 impl NewsDigest {
     /// By the vendor's id of the news where there is one, else by the body.
-    pub fn of(source: &str, body: &[u8], reading: Option<&Reading>) -> Self {
+    fn of(source: &str, body: &[u8], reading: Option<&Reading>) -> Self {
         let news_id = reading.and_then(|reading| reading.news_id.as_deref());
         let (scheme, content) = match news_id {
             Some(id) => ("id", id.as_bytes()),
