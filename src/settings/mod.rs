@@ -1,0 +1,146 @@
+//! The settings: plain values, read from flags, variables and a file, each of which is passed in. Whatever is wrong is
+//! found in one go and said with its place.
+//!
+//! `table` is the list of all settings, `forms` what they take; `loader` finds values, `source` and `scheme` read the
+//! `[sources]` of the file.
+
+mod file;
+mod flags;
+mod forms;
+mod loader;
+mod markdown;
+mod problem;
+mod scheme;
+mod secrets;
+mod source;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use flags::Flags;
+pub use loader::ReadFile;
+pub use markdown::markdown;
+pub use problem::{Origin, Problem, Problems};
+
+use crate::vendor::verify::Verifier;
+use crate::vendor::{Secret, Vendor};
+use file::File;
+use loader::Loader;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Everything that can be set. The rows of the table say what each one is for.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    /// `sqlite://…`
+    pub database: String,
+    pub allow_open_sources: bool,
+    /// In bytes.
+    pub body_limit: usize,
+    pub body_timeout: Duration,
+    pub header_timeout: Duration,
+    pub max_connections: NonZeroU32,
+    /// In bytes.
+    pub graphql_body_limit: usize,
+    pub metrics: bool,
+    /// In the syntax of `EnvFilter`.
+    pub log: String,
+    pub log_format: LogFormat,
+    /// By name, in the order of the alphabet.
+    pub sources: Vec<Source>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// One connection to a vendor account.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The last part of its URL.
+    pub name: String,
+    pub vendor: &'static Vendor,
+    /// Open where anybody is believed.
+    pub verifier: Verifier,
+    /// The URL as it is registered with the vendor, without its query.
+    pub public_url: Option<String>,
+    /// Deliveries per second.
+    pub rate_limit: Option<NonZeroU32>,
+    /// How the hub confirms the webhook by itself, where the vendor asks for it.
+    pub handshake: Option<Handshake>,
+}
+
+/// What it takes to call the vendor's API.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    /// Without a slash at its end.
+    pub api_url: String,
+    pub api_token: Secret,
+}
+
+/// What works, and deserves a second look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning(String);
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Settings {
+    /// Reads all settings. Nothing is read but what is passed in: the process' environment, and files through `read`.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn load(
+        flags: &Flags,
+        environment: impl IntoIterator<Item = (String, String)>,
+        read: ReadFile<'_>,
+    ) -> Result<(Settings, Vec<Warning>), Problems> {
+        let environment: BTreeMap<String, String> = environment.into_iter().collect();
+        let mut loader = Loader::new(flags, &environment, read);
+        let (name, text) = loader.file(&table::CONFIG);
+        let file = File::parse(&name, &text).map_err(|problems| loader.problems.extend(problems)).ok();
+        let top = file.as_ref().map(File::top);
+        let file = top.as_ref();
+
+        let mut settings = Settings {
+            listen: loader.take("listen", file, forms::address),
+            database: loader.take("database", file, forms::database),
+            allow_open_sources: loader.take("allow_open_sources", file, forms::switch),
+            body_limit: loader.take("body_limit", file, forms::size),
+            body_timeout: loader.take("body_timeout", file, forms::duration),
+            header_timeout: loader.take("header_timeout", file, forms::duration),
+            max_connections: loader.take("max_connections", file, forms::count),
+            graphql_body_limit: loader.take("graphql_body_limit", file, forms::size),
+            metrics: loader.take("metrics", file, forms::switch),
+            log: loader.take("log", file, forms::filter),
+            log_format: loader.take("log_format", file, forms::log_format),
+            sources: Vec::new(),
+        };
+        let mut warnings = Vec::new();
+        // A file that cannot be parsed says nothing of its sources, nor which variables they read.
+        if let Some(file) = file {
+            let mut known: BTreeSet<String> = table::SETTINGS.iter().map(table::Setting::variable).collect();
+            known.insert(table::CONFIG.variable());
+            let keys: Vec<&str> = table::SETTINGS.iter().map(|row| row.key).chain(["sources"]).collect();
+            loader.unknown_keys(file, &keys);
+            let sources = source::sources(&mut loader, file, &mut known);
+            warnings = source::judge_open(&mut loader, &sources, &settings, file);
+            loader.unknown_variables(&known);
+            settings.sources = sources.into_iter().map(|(source, _)| source).collect();
+        }
+        let mut problems = loader.problems;
+        if problems.is_empty() {
+            return Ok((settings, warnings));
+        }
+        problems.sort_by(|one, other| one.origin.cmp(&other.origin));
+        Err(Problems(problems))
+    }
+}

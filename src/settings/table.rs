@@ -1,0 +1,207 @@
+//! Every setting, one row each. The flags, the variables, the file, `--help` and the tables in `docs/configuration.md`
+//! all come from these rows; what a value turns into stands beside its use in [`Settings::load`](super::Settings::load).
+
+use super::forms::Form;
+
+/// One setting and its three spellings.
+#[derive(Debug)]
+pub struct Setting {
+    /// The key in the file.
+    pub key: &'static str,
+    pub form: Form,
+    /// What holds when it is not set, as it would be written; empty for nothing.
+    pub default: &'static str,
+    /// What it does, for the operator.
+    pub about: &'static str,
+}
+
+/// A key of `[[sources.<name>.verify]]`.
+#[derive(Debug)]
+pub struct VerifyKey {
+    pub key: &'static str,
+    /// The schemes that have it.
+    pub schemes: &'static [&'static str],
+    /// What holds when it is not set; empty where it must be set.
+    pub default: &'static str,
+    pub about: &'static str,
+}
+
+/// The file's name when none is given, and the only setting that cannot stand in it.
+pub const FILE: &str = "inspection-hub.toml";
+pub const CONFIG: Setting = Setting {
+    key: "config",
+    form: Form::Text,
+    default: FILE,
+    about: "The file that the other settings are read from.",
+};
+
+/// The names of all schemes, in the order of the documentation.
+pub const SCHEMES: &[&str] = &["signature", "url_token", "basic", "bearer", "api_key", "jwt"];
+
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "listen",
+        form: Form::Address,
+        default: "127.0.0.1:8080",
+        about: "The address and port that the server listens on; port 0 takes any free one.",
+    },
+    Setting {
+        key: "database",
+        form: Form::Database,
+        default: "sqlite://data/hub.db",
+        about: "Where everything is stored: a SQLite file, which is made if it is not there.",
+    },
+    Setting {
+        key: "allow_open_sources",
+        form: Form::Switch,
+        default: "false",
+        about: "Allows sources without verification on other addresses than loopback.",
+    },
+    Setting {
+        key: "body_limit",
+        form: Form::Size,
+        default: "5MiB",
+        about: "The largest webhook that is taken in; a larger one is answered 413.",
+    },
+    Setting {
+        key: "body_timeout",
+        form: Form::Duration,
+        default: "10s",
+        about: "How long a sender may take for the whole body of a request.",
+    },
+    Setting {
+        key: "header_timeout",
+        form: Form::Duration,
+        default: "10s",
+        about: "How long a client may take for the headers of a request.",
+    },
+    Setting {
+        key: "max_connections",
+        form: Form::Count,
+        default: "10000",
+        about: "How many connections may be open at once, subscriptions included; further ones wait.",
+    },
+    Setting {
+        key: "graphql_body_limit",
+        form: Form::Size,
+        default: "1MiB",
+        about: "The largest GraphQL request that is taken.",
+    },
+    Setting {
+        key: "metrics",
+        form: Form::Switch,
+        default: "true",
+        about: "Whether `GET /metrics` answers, on the same address as everything else.",
+    },
+    Setting {
+        key: "log",
+        form: Form::Filter,
+        default: "info",
+        about: "What is logged: a level, or levels per module as in `info,inspection_hub::ingest=debug`.",
+    },
+    Setting {
+        key: "log_format",
+        form: Form::LogFormat,
+        default: "text",
+        about: "Lines for people, or one JSON object per line.",
+    },
+];
+
+/// The keys of `[sources.<name>]`, apart from `verify`.
+pub const SOURCE: &[Setting] = &[
+    Setting { key: "vendor", form: Form::Text, default: "the source's name", about: "Whose webhooks come here." },
+    Setting {
+        key: "public_url",
+        form: Form::Url,
+        default: "",
+        about: "The URL that is registered with the vendor, character by character, without its query. Needed where the \
+                vendor signs its URL (Truepic), and for other signatures behind a proxy that changes the path.",
+    },
+    Setting {
+        key: "rate_limit",
+        form: Form::Count,
+        default: "",
+        about: "How many deliveries are taken per second; more are answered 429. Without one there is no limit.",
+    },
+    Setting {
+        key: "open",
+        form: Form::Switch,
+        default: "false",
+        about: "Whether deliveries are taken from anybody. Needed where there is no `verify`, refused where there is one.",
+    },
+    Setting {
+        key: "api_token",
+        form: Form::Secret,
+        default: "",
+        about: "Hover only: a token for Hover's API. With it, the hub confirms webhooks by itself when Hover asks for it.",
+    },
+    Setting {
+        key: "api_url",
+        form: Form::Url,
+        default: "https://hover.to",
+        about: "Hover only: where Hover's API is.",
+    },
+];
+
+/// The keys of `[[sources.<name>.verify]]`.
+pub const VERIFY: &[VerifyKey] = &[
+    VerifyKey { key: "scheme", schemes: SCHEMES, default: "", about: "Which scheme this is." },
+    VerifyKey {
+        key: "secrets",
+        schemes: SCHEMES,
+        default: "",
+        about: "The active secrets, one or two: signing secrets, tokens, passwords, keys. Any one of them fits. \
+                For `jwt` only with `HS256`.",
+    },
+    VerifyKey {
+        key: "leeway",
+        schemes: &["signature", "jwt"],
+        default: "the vendor's rule; `1m` for `jwt`",
+        about: "How far the sender's clock may be from ours.",
+    },
+    VerifyKey { key: "parameter", schemes: &["url_token"], default: "`token`", about: "The query parameter." },
+    VerifyKey { key: "username", schemes: &["basic"], default: "", about: "The user name." },
+    VerifyKey {
+        key: "header",
+        schemes: &["api_key", "jwt"],
+        default: "`x-api-key`; `authorization` for `jwt`",
+        about: "The header that the key or the token comes in.",
+    },
+    VerifyKey { key: "algorithm", schemes: &["jwt"], default: "", about: "`HS256` or `RS256`." },
+    VerifyKey {
+        key: "public_key",
+        schemes: &["jwt"],
+        default: "",
+        about: "Only with `RS256`, and then needed: the issuer's public RSA key in PEM form, or a list of two.",
+    },
+    VerifyKey { key: "issuer", schemes: &["jwt"], default: "any", about: "What the claim `iss` must be." },
+    VerifyKey {
+        key: "audience",
+        schemes: &["jwt"],
+        default: "none",
+        about: "What the claim `aud` must be, or name among others. Without it, tokens with an audience are refused.",
+    },
+];
+
+impl Setting {
+    /// `--body-limit`
+    pub fn flag(&self) -> String {
+        format!("--{}", self.key.replace('_', "-"))
+    }
+
+    /// `INSPECTION_HUB_BODY_LIMIT`
+    pub fn variable(&self) -> String {
+        format!("INSPECTION_HUB_{}", self.key.to_uppercase())
+    }
+
+    /// `INSPECTION_HUB_SOURCES__HOVER__PUBLIC_URL`
+    pub fn variable_of(&self, source: &str) -> String {
+        let source = source.to_uppercase().replace('-', "_");
+        format!("INSPECTION_HUB_SOURCES__{source}__{}", self.key.to_uppercase())
+    }
+
+    /// Whether it can be set by a variable: what a source is cannot, only how it behaves.
+    pub fn has_variable_of_source(&self) -> bool {
+        self.key != "vendor"
+    }
+}

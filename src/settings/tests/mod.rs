@@ -1,0 +1,102 @@
+mod documentation;
+mod mistakes;
+mod sources;
+
+use super::*;
+use std::io;
+use std::path::Path;
+
+/// A world of one settings file, some other files, variables and flags.
+#[derive(Default)]
+struct World {
+    text: Option<String>,
+    files: Vec<(&'static str, &'static str)>,
+    variables: Vec<(&'static str, &'static str)>,
+    flags: Flags,
+}
+
+fn file(text: &str) -> World {
+    World { text: Some(text.to_owned()), ..World::default() }
+}
+
+impl World {
+    fn variable(mut self, name: &'static str, value: &'static str) -> World {
+        self.variables.push((name, value));
+        self
+    }
+
+    fn flag(mut self, key: &'static str, value: &'static str) -> World {
+        self.flags = self.flags.with(key, value);
+        self
+    }
+
+    fn other_file(mut self, path: &'static str, text: &'static str) -> World {
+        self.files.push((path, text));
+        self
+    }
+
+    fn load(&self) -> Result<(Settings, Vec<Warning>), Problems> {
+        let variables = self.variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let read = |path: &Path| {
+            let other = self.files.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| (*text).to_owned());
+            let text = if path == Path::new(table::FILE) { self.text.clone() } else { other };
+            text.ok_or_else(|| io::ErrorKind::NotFound.into())
+        };
+        Settings::load(&self.flags, variables, &read)
+    }
+
+    fn settings(&self) -> Settings {
+        self.load().unwrap_or_else(|problems| panic!("{problems}")).0
+    }
+
+    /// What is wrong, one line each.
+    fn problems(&self) -> Vec<String> {
+        self.load().unwrap_err().to_string().lines().map(str::to_owned).collect()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.load().unwrap().1.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[test]
+fn nothing_has_to_be_set() {
+    let settings = World::default().settings();
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.database, "sqlite://data/hub.db");
+    assert_eq!(settings.body_limit, 5 << 20);
+    assert_eq!(settings.graphql_body_limit, 1 << 20);
+    assert_eq!(settings.body_timeout, Duration::from_secs(10));
+    assert_eq!(settings.header_timeout, Duration::from_secs(10));
+    assert_eq!(settings.max_connections.get(), 10_000);
+    assert_eq!((settings.log.as_str(), settings.log_format), ("info", LogFormat::Text));
+    assert!(settings.metrics && !settings.allow_open_sources);
+    let names: Vec<&str> = settings.sources.iter().map(|source| source.name.as_str()).collect();
+    assert_eq!(names, ["truepic", "pave", "hover", "truto", "record360"]);
+    assert!(settings.sources.iter().all(|source| source.verifier.is_open() && source.vendor.name == source.name));
+}
+
+#[test]
+fn a_flag_goes_before_a_variable_before_the_file() {
+    let world = file("listen = '127.0.0.1:1'\nmax_connections = 1_000\nbody_limit = 0x100\nlog = 'warn'");
+    assert_eq!(world.settings().listen.port(), 1);
+    assert_eq!(world.settings().body_limit, 256);
+    let world = world.variable("INSPECTION_HUB_LISTEN", "127.0.0.1:2").variable("INSPECTION_HUB_LOG", "");
+    assert_eq!(world.settings().listen.port(), 2);
+    let world = world.flag("listen", "127.0.0.1:3").flag("metrics", "false");
+    let settings = world.settings();
+    assert_eq!(settings.listen.port(), 3);
+    assert_eq!((settings.max_connections.get(), settings.log.as_str(), settings.metrics), (1000, "warn", false));
+}
+
+#[test]
+fn the_file_may_be_elsewhere() {
+    let world = World::default().other_file("etc/hub.toml", "log = 'debug'").other_file("b.toml", "log = 'trace'");
+    assert_eq!(world.settings().log, "info");
+    let world = world.variable("INSPECTION_HUB_CONFIG", "etc/hub.toml");
+    assert_eq!(world.settings().log, "debug");
+    let world = world.flag("config", "b.toml");
+    assert_eq!(world.settings().log, "trace");
+    let world = world.flag("config", "c.toml");
+    assert_eq!(world.problems(), ["--config: c.toml cannot be read: entity not found"]);
+}
