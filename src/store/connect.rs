@@ -57,7 +57,7 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(false)
             .statement_cache_capacity(STATEMENTS)
-            .pragma("cache_size", "-8192")
+            .pragma("cache_size", "-65536")
             .pragma("temp_store", "memory");
         let cannot_open = |error| StoreError::Address(format!("the database {path} cannot be opened: {error}"));
         let writer = SqlitePoolOptions::new()

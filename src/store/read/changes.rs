@@ -1,5 +1,6 @@
 //! History in order of position, as the feed and the API read it.
 
+use super::page::padded;
 use crate::store::StoreError;
 use entity::{Kind, change, log_head};
 use sea_orm::entity::prelude::Uuid;
@@ -71,7 +72,11 @@ pub async fn with_identities(db: &DatabaseConnection, changes: Vec<change::Model
         .collect())
 }
 
-async fn identities(db: &DatabaseConnection, mut numbers: Vec<i64>) -> Result<HashMap<i64, Identity>, StoreError> {
+/// What names entities, by their numbers.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn identities(db: &DatabaseConnection, mut numbers: Vec<i64>) -> Result<HashMap<i64, Identity>, StoreError> {
     use entity::entity::{Column, Entity};
     numbers.sort_unstable();
     numbers.dedup();
@@ -86,7 +91,7 @@ async fn identities(db: &DatabaseConnection, mut numbers: Vec<i64>) -> Result<Ha
             Column::Reference,
             Column::GroupKey,
         ])
-        .filter(Column::Number.is_in(numbers))
+        .filter(Column::Number.is_in(padded(&numbers)))
         .into_model::<Identity>()
         .all(db)
         .await?;

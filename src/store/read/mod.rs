@@ -1,7 +1,36 @@
-//! What the API reads, one file per question.
+//! What the API reads, one file per question. Questions about many rows at once take many keys and answer with one
+//! statement, so that a reader never asks row by row.
 
+mod as_of;
 mod changes;
+mod children;
+mod deliveries;
+mod entities;
+mod filter;
+mod history;
 mod ids;
+mod page;
+mod sources;
 
-pub use changes::{Changed, Identity, changes_after, head, with_identities};
+pub use as_of::{Clock, Snapshot, as_of};
+pub use changes::{Changed, Identity, changes_after, head, identities, with_identities};
+pub use children::{Children, Of, children, count_children};
+pub use deliveries::{
+    DeliveryRow, DeliveryWants, changes_of_deliveries, count_deliveries, deliveries, deliveries_by_number,
+};
+pub use entities::{
+    Direction, EntityRow, Key, Order, Wants, count_entities, entities, entities_by_id, entities_by_number,
+    status_counts,
+};
+pub use filter::{ChangeFilter, DeliveryFilter, EntityFilter, FINAL};
+pub use history::{changes, count_changes, count_histories, histories};
 pub use ids::{delivery_id, delivery_number};
+pub use page::{End, Page, Part};
+pub use sources::{handshakes, last_verdicts, ledgers};
+
+use chrono::{DateTime, Utc};
+
+/// The moment that a column of microseconds since the Unix epoch says.
+pub fn moment(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap_or_default()
+}

@@ -2,7 +2,7 @@
 
 use super::load::{self, First};
 use super::rows::{self, CHANGES, DELIVERIES, ENTITIES, LEDGERS, STEPS};
-use super::{Incoming, Receipt, about_nothing, bulk, handshake};
+use super::{Incoming, Names, Receipt, about_nothing, bulk, handshake};
 use crate::event::{Arrival, Change, Entity, Event, News, Nothing, Reading, Ref, Slot, apply, effective};
 use crate::machine::{Kind, START, Subject};
 use crate::store::StoreError;
@@ -62,11 +62,8 @@ impl<'a> Batch<'a> {
     pub async fn load(&mut self, incoming: &[Incoming]) -> Result<(), StoreError> {
         let mut ids = HashSet::new();
         for delivery in incoming {
-            let Ok(reading) = &delivery.reading else { continue };
-            for event in &reading.events {
-                ids.insert(event.about.id(&delivery.source));
-                ids.extend(event.parent.as_ref().map(|parent| parent.id(&delivery.source)));
-                ids.extend(inspection_of(event).map(|inspection| inspection.id(&delivery.source)));
+            for names in &delivery.names {
+                ids.extend([Some(names.about), names.parent, names.inspection].into_iter().flatten());
             }
         }
         self.fetch(ids).await?;
@@ -126,7 +123,7 @@ impl<'a> Batch<'a> {
                     }
                     about_nothing(nothing)
                 }
-                None => self.events(&context, &reading.events).await?,
+                None => self.events(&context, &reading.events, &incoming.names).await?,
             },
         };
         if self.head.position < first_position {
@@ -164,9 +161,9 @@ impl<'a> Batch<'a> {
             return 0;
         }
         let Ok(reading) = &incoming.reading else { return 0 };
-        let leading = reading.events.iter().find(|event| matches!(event.news, News::State(_)));
-        let Some(event) = leading.or(reading.events.first()) else { return 0 };
-        let Some(slot) = self.slots.get(&event.about.id(&incoming.source)) else {
+        let leading = reading.events.iter().position(|event| matches!(event.news, News::State(_))).unwrap_or(0);
+        let (Some(event), Some(names)) = (reading.events.get(leading), incoming.names.get(leading)) else { return 0 };
+        let Some(slot) = self.slots.get(&names.about) else {
             return first_cycle(incoming.vendor, event);
         };
         let tip = &slot.entity.tip;
@@ -198,19 +195,24 @@ impl<'a> Batch<'a> {
     }
 
     // The delivery's verdict is that of the first event that says something outright and had an effect.
-    async fn events(&mut self, context: &Context<'_>, events: &[Event]) -> Result<(Verdict, String), StoreError> {
+    async fn events(
+        &mut self,
+        context: &Context<'_>,
+        events: &[Event],
+        names: &[Names],
+    ) -> Result<(Verdict, String), StoreError> {
         let mut leading: Option<(Verdict, String)> = None;
         let mut implied: Option<(Verdict, String)> = None;
-        for event in events {
-            let parent = match &event.parent {
-                Some(parent) => Some(self.ensure(context, parent, event).await?),
-                None => None,
+        for (event, names) in events.iter().zip(names) {
+            let parent = match (&event.parent, names.parent) {
+                (Some(parent), Some(id)) => Some(self.ensure(context, parent, id, event).await?),
+                _ => None,
             };
-            let inspection = match inspection_of(event) {
-                Some(inspection) => Some(self.ensure(context, &inspection, event).await?),
+            let inspection = match names.inspection {
+                Some(id) => Some(self.ensure_inspection(context, id, event).await?),
                 None => parent.and_then(|parent| self.slot_by_number(parent)?.entity.inspection),
             };
-            let Some(change) = self.apply(context, event, parent, inspection).await? else { continue };
+            let Some(change) = self.apply(context, event, names.about, parent, inspection).await? else { continue };
             let told = Some((change.verdict, change.reason));
             match event.news {
                 News::AtLeast(_) | News::Requested => implied = implied.or(told),
@@ -225,8 +227,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The number of an entity that an event names. One we have not heard of begins in its machine's first state.
-    async fn ensure(&mut self, context: &Context<'_>, named: &Ref, by: &Event) -> Result<i64, StoreError> {
-        let id = named.id(context.source);
+    async fn ensure(&mut self, context: &Context<'_>, named: &Ref, id: Uuid, by: &Event) -> Result<i64, StoreError> {
         if let Some(slot) = self.slots.get(&id) {
             let tip = &slot.entity.tip;
             let known_then =
@@ -243,23 +244,28 @@ impl<'a> Batch<'a> {
         };
         let inspection = match &by.inspection {
             Some(inspection) if named.subject != Subject::Inspection => {
-                let inspection = Ref::new(Subject::Inspection, inspection.as_str());
-                Some(Box::pin(self.ensure(context, &inspection, by)).await?)
+                let id = Ref::new(Subject::Inspection, inspection.as_str()).id(context.source);
+                Some(self.ensure_inspection(context, id, by).await?)
             }
             _ => None,
         };
-        Box::pin(self.apply(context, &first, None, inspection)).await?;
+        Box::pin(self.apply(context, &first, id, None, inspection)).await?;
         Ok(self.slots.get(&id).map(|slot| slot.entity.number).unwrap_or_default())
+    }
+
+    async fn ensure_inspection(&mut self, context: &Context<'_>, id: Uuid, by: &Event) -> Result<i64, StoreError> {
+        let named = Ref::new(Subject::Inspection, by.inspection.as_deref().unwrap_or_default());
+        Box::pin(self.ensure(context, &named, id, by)).await
     }
 
     async fn apply(
         &mut self,
         context: &Context<'_>,
         event: &Event,
+        id: Uuid,
         parent: Option<i64>,
         inspection: Option<i64>,
     ) -> Result<Option<Change>, StoreError> {
-        let id = event.about.id(context.source);
         if !self.slots.contains_key(&id) {
             let slot = self.first_seen(context, event, id);
             self.hold(slot);
@@ -457,12 +463,6 @@ impl<'a> Batch<'a> {
         }
         Ok((self.head, self.cache, handshakes))
     }
-}
-
-/// The inspection an event names, unless it is about that very inspection.
-fn inspection_of(event: &Event) -> Option<Ref> {
-    let inspection = event.inspection.as_deref().filter(|_| event.about.subject != Subject::Inspection)?;
-    Some(Ref::new(Subject::Inspection, inspection))
 }
 
 // The cycle of news about an entity that is not known yet.

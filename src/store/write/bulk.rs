@@ -32,7 +32,10 @@ impl Insert {
     }
 
     fn text<C: ConnectionTrait>(&self, db: &C, rows: usize) -> String {
-        let mut text = format!("INSERT INTO {} ({}) VALUES ", self.table, self.columns.join(", "));
+        // A conflict is an error of ours and ends the transaction in any case. If SQLite knows that, it need not keep a
+        // copy of every page it touches to undo the one statement.
+        let insert = if db.get_database_backend() == DbBackend::Sqlite { "INSERT OR ROLLBACK" } else { "INSERT" };
+        let mut text = format!("{insert} INTO {} ({}) VALUES ", self.table, self.columns.join(", "));
         let mut marks = Marks::new(db.get_database_backend());
         for row in 0..rows {
             text.push_str(if row == 0 { "(" } else { ", (" });

@@ -10,7 +10,8 @@ mod rows;
 pub use handshake::Handshakes;
 
 use super::{Database, StoreError};
-use crate::event::{Nothing, Reading, Slot};
+use crate::event::{Event, Nothing, Reading, Ref, Slot};
+use crate::machine::Subject;
 use crate::vendor::verify::Verified;
 use crate::vendor::{Delivery, Unreadable, Vendor};
 use axum::body::Bytes;
@@ -41,6 +42,16 @@ pub struct Incoming {
     body: Bytes,
     digest: NewsDigest,
     reading: Result<Reading, Unreadable>,
+    /// The public ids of what each event names. Made here, where many do it at once, and not by the only writer.
+    names: Vec<Names>,
+}
+
+/// The public ids of what one event names.
+#[derive(Clone, Copy, Debug)]
+struct Names {
+    about: Uuid,
+    parent: Option<Uuid>,
+    inspection: Option<Uuid>,
 }
 
 /// How a delivery came.
@@ -107,7 +118,9 @@ impl Incoming {
         {
             event.truncate(end);
         }
+        let events = reading.as_ref().map(|reading| reading.events.as_slice()).unwrap_or_default();
         Incoming {
+            names: events.iter().map(|event| Names::of(event, &post.source)).collect(),
             digest: NewsDigest::of(&post.source, verified.body(), reading.as_ref().ok()),
             source: post.source,
             vendor: post.vendor,
@@ -123,6 +136,22 @@ impl Incoming {
     pub fn source(&self) -> &str {
         &self.source
     }
+}
+
+impl Names {
+    fn of(event: &Event, source: &str) -> Self {
+        Names {
+            about: event.about.id(source),
+            parent: event.parent.as_ref().map(|parent| parent.id(source)),
+            inspection: inspection_of(event).map(|inspection| inspection.id(source)),
+        }
+    }
+}
+
+/// The inspection an event names, unless it is about that very inspection.
+fn inspection_of(event: &Event) -> Option<Ref> {
+    let inspection = event.inspection.as_deref().filter(|_| event.about.subject != Subject::Inspection)?;
+    Some(Ref::new(Subject::Inspection, inspection))
 }
 
 impl NewsDigest {

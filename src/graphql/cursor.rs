@@ -1,0 +1,123 @@
+//! Cursors: opaque to the caller, base64url of a short text that begins with its form and version.
+
+use super::error::Fault;
+use crate::store::read::Key;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+/// A place in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// In the history: after this position.
+    Change(i64),
+    /// Among entities in the order of first sight.
+    Created(i64),
+    /// Among entities in the order of their newest news.
+    Updated(Key),
+    /// Among deliveries.
+    Delivery(i64),
+}
+
+impl Cursor {
+    pub fn encode(self) -> String {
+        URL_SAFE_NO_PAD.encode(match self {
+            Cursor::Change(position) => format!("c1:{position}"),
+            Cursor::Created(number) => format!("n1:{number}"),
+            Cursor::Updated(key) => format!("u1:{}:{}", key.updated_at, key.number),
+            Cursor::Delivery(number) => format!("d1:{number}"),
+        })
+    }
+
+    fn decode(text: &str) -> Option<Cursor> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let (form, key) = text.split_once(':')?;
+        let whole = |key: &str| key.parse::<i64>().ok().filter(|number| *number >= 0);
+        Some(match form {
+            "c1" => Cursor::Change(whole(key)?),
+            "n1" => Cursor::Created(whole(key)?),
+            "d1" => Cursor::Delivery(whole(key)?),
+            "u1" => {
+                let (updated_at, number) = key.split_once(':')?;
+                Cursor::Updated(Key { updated_at: updated_at.parse().ok()?, number: whole(number)? })
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Reads a cursor of the history.
+pub fn change(text: &str) -> Result<i64, Fault> {
+    match read(text)? {
+        Cursor::Change(position) => Ok(position),
+        _ => Err(other("Here belongs the cursor of a change: `Change.cursor`, or `LogHead.cursor` for now.")),
+    }
+}
+
+/// Reads a cursor of entities in the order of first sight.
+pub fn created(text: &str) -> Result<i64, Fault> {
+    match read(text)? {
+        Cursor::Created(number) => Ok(number),
+        _ => Err(other("Page on with the same field and the same `orderBy` that gave the cursor.")),
+    }
+}
+
+/// Reads a cursor of entities in the order of their newest news.
+pub fn updated(text: &str) -> Result<Key, Fault> {
+    match read(text)? {
+        Cursor::Updated(key) => Ok(key),
+        _ => Err(other("Page on with the same field and the same `orderBy` that gave the cursor.")),
+    }
+}
+
+/// Reads a cursor of deliveries.
+pub fn delivery(text: &str) -> Result<i64, Fault> {
+    match read(text)? {
+        Cursor::Delivery(number) => Ok(number),
+        _ => Err(other("Here belongs the cursor of a delivery.")),
+    }
+}
+
+/// A cursor of a change that does not exist yet.
+pub fn beyond(position: i64, head: i64) -> Fault {
+    Fault::cursor(
+        format!("the cursor stands at position {position}, but the history ends at {head}"),
+        "It comes from another hub or from a database that was set back. Read the state anew, then go on from `head { cursor }`.",
+    )
+}
+
+fn read(text: &str) -> Result<Cursor, Fault> {
+    Cursor::decode(text).ok_or_else(|| {
+        Fault::cursor(
+            "this is not a cursor of this hub",
+            "Pass cursors on exactly as they were given; never make them.",
+        )
+    })
+}
+
+fn other(hint: &str) -> Fault {
+    Fault::cursor("the cursor belongs to another list", hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_was_written() {
+        let key = Key { updated_at: 1_700_000_000_000_000, number: 7 };
+        for cursor in [Cursor::Change(0), Cursor::Created(i64::MAX), Cursor::Updated(key), Cursor::Delivery(3)] {
+            assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+        }
+        assert_eq!(Cursor::Change(42).encode(), "YzE6NDI");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        for text in ["", "42", "c1:42", "ä", &encode("c2:1"), &encode("c1:"), &encode("c1:-1"), &encode("u1:5")] {
+            assert!(matches!(change(text), Err(Fault::Cursor { .. })), "{text}");
+        }
+        assert!(matches!(change(&Cursor::Delivery(1).encode()), Err(Fault::Cursor { .. })));
+        assert!(matches!(created(&Cursor::Change(1).encode()), Err(Fault::Cursor { .. })));
+    }
+}

@@ -1,0 +1,129 @@
+//! One POST as it came.
+
+use super::change::Change;
+use super::connection::{Asked, Connection};
+use super::entity::json;
+use super::error::Fault;
+use super::limits::{BODY, cost};
+use super::lists;
+use super::scalar::Long;
+use super::words::Verdict;
+use crate::store::read::{DeliveryRow, DeliveryWants, delivery_id, moment};
+use async_graphql::{Context, ID, Json, Object, SelectionField};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Delivery(pub Arc<DeliveryRow>);
+
+/// One POST of a vendor, exactly as it came: the ground truth. A repetition of the same news is counted on the first.
+#[Object]
+impl Delivery {
+    /// The hub's id. The vendor got it in the answer to the POST.
+    pub async fn id(&self) -> ID {
+        delivery_id(self.0.number).into()
+    }
+
+    /// The configured connection it came by.
+    async fn source(&self) -> &str {
+        &self.0.source
+    }
+
+    /// The vendor it came from.
+    async fn vendor(&self) -> &str {
+        &self.0.vendor
+    }
+
+    /// When the hub received it.
+    async fn received_at(&self) -> DateTime<Utc> {
+        moment(self.0.received_at)
+    }
+
+    /// The HTTP method: `POST` or `PUT`.
+    async fn method(&self) -> &str {
+        &self.0.method
+    }
+
+    /// What the sender said the body is.
+    async fn content_type(&self) -> Result<Option<String>, Fault> {
+        let Some(headers) = self.headers_as_stored()? else { return Ok(None) };
+        let Some(headers) = headers.as_object() else { return Ok(None) };
+        let found = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        Ok(found.and_then(|(_, value)| value.as_str()).map(str::to_owned))
+    }
+
+    /// The headers it came with, credentials left out: name -> value.
+    async fn headers(&self) -> Result<Option<Json<serde_json::Value>>, Fault> {
+        Ok(self.headers_as_stored()?.map(Json))
+    }
+
+    /// The body as text; bytes that are no UTF-8 are shown as U+FFFD. It can be large: ask for few at a time.
+    #[graphql(complexity = "BODY")]
+    async fn body_text(&self) -> Option<String> {
+        self.0.body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned())
+    }
+
+    /// The size of the body in bytes.
+    async fn size(&self) -> i32 {
+        i32::try_from(self.0.size).unwrap_or(i32::MAX)
+    }
+
+    /// The vendor's name of the event; none if it could not be read.
+    async fn event(&self) -> Option<&str> {
+        Some(self.0.event.as_str()).filter(|event| !event.is_empty())
+    }
+
+    /// When it happened, by the vendor's clock; none if the vendor gave no time.
+    async fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.0.occurred_at.map(moment)
+    }
+
+    /// What became of it as a whole; `changes` tells what became of each thing it said.
+    async fn verdict(&self) -> Verdict {
+        self.0.verdict.into()
+    }
+
+    /// Why, in words for an operator.
+    async fn reason(&self) -> &str {
+        &self.0.reason
+    }
+
+    /// How often the same news came again, without effect.
+    async fn duplicates(&self) -> Long {
+        Long(self.0.duplicates)
+    }
+
+    /// When the same news came again the last time; none if it never did.
+    async fn last_duplicate_at(&self) -> Option<DateTime<Utc>> {
+        self.0.duplicate_at.map(moment)
+    }
+
+    /// What it changed, and what it did not and why, by position.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many changes: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor of a change.")] after: Option<String>,
+        #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor of a change.")] before: Option<String>,
+    ) -> Result<Connection<Change>, Fault> {
+        lists::changes_of_delivery(ctx, Asked { first, after, last, before }, &self.0).await
+    }
+}
+
+impl Delivery {
+    fn headers_as_stored(&self) -> Result<Option<serde_json::Value>, Fault> {
+        Ok(self.0.headers.as_deref().map(json).transpose()?.map(|Json(headers)| headers))
+    }
+}
+
+/// Which large columns the fields under a delivery need.
+pub fn wants(field: SelectionField<'_>) -> DeliveryWants {
+    let mut wants = DeliveryWants::default();
+    for field in field.selection_set() {
+        wants.headers |= matches!(field.name(), "headers" | "contentType");
+        wants.body |= field.name() == "bodyText";
+    }
+    wants
+}

@@ -1,0 +1,109 @@
+//! Lengths of time as callers write them.
+
+use super::error::Fault;
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The moment that lies so long before another. The length is an ISO 8601 duration without years and months, whose
+/// length is not fixed (`PT24H`, `P3D`, `P1DT12H`), or a whole number with a unit (`90s`, `15m`, `24h`, `3d`, `2w`).
+pub fn before(now: DateTime<Utc>, text: &str) -> Result<DateTime<Utc>, Fault> {
+    let seconds = match text.strip_prefix('P') {
+        Some(iso) => iso_seconds(iso),
+        None => short_seconds(text),
+    };
+    let length = seconds.and_then(TimeDelta::try_seconds);
+    length.and_then(|length| now.checked_sub_signed(length)).ok_or_else(|| {
+        Fault::input(
+            "this is not a duration",
+            "Write it like `PT24H`, `P3D`, `P1DT12H`, or like `90s`, `15m`, `24h`, `3d`.",
+        )
+    })
+}
+
+fn iso_seconds(text: &str) -> Option<i64> {
+    let (date, time) = match text.split_once('T') {
+        Some((_, "")) => return None,
+        Some((date, time)) => (date, time),
+        None if text.is_empty() => return None,
+        None => (text, ""),
+    };
+    let date = sum(date, &[('W', 7 * 86_400), ('D', 86_400)])?;
+    date.checked_add(sum(time, &[('H', 3_600), ('M', 60), ('S', 1)])?)
+}
+
+fn short_seconds(text: &str) -> Option<i64> {
+    let units = [('w', 7 * 86_400), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+    if text.is_empty() { None } else { sum(text, &units) }
+}
+
+// Numbers, each with a unit, larger units first and none twice.
+fn sum(mut text: &str, mut units: &[(char, i64)]) -> Option<i64> {
+    let mut seconds = 0i64;
+    while !text.is_empty() {
+        let end = text.find(|character: char| !character.is_ascii_digit())?;
+        let (number, rest) = text.split_at(end);
+        let unit = rest.chars().next()?;
+        let place = units.iter().position(|(name, _)| *name == unit)?;
+        let (_, length) = units.get(place)?;
+        seconds = seconds.checked_add(number.parse::<i64>().ok()?.checked_mul(*length)?)?;
+        units = units.get(place + 1..)?;
+        text = rest.get(unit.len_utf8()..)?;
+    }
+    Some(seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(text: &str) -> Option<i64> {
+        let now = DateTime::from_timestamp(2_000_000_000, 0).expect("a moment");
+        before(now, text).ok().map(|then| (now - then).num_seconds())
+    }
+
+    #[test]
+    fn both_forms_are_read() {
+        for (text, expected) in [
+            ("PT24H", 86_400),
+            ("P3D", 259_200),
+            ("P1DT12H", 129_600),
+            ("PT1H30M5S", 5_405),
+            ("P2W", 1_209_600),
+            ("PT0S", 0),
+            ("90s", 90),
+            ("15m", 900),
+            ("24h", 86_400),
+            ("3d", 259_200),
+            ("2w", 1_209_600),
+            ("1h30m", 5_400),
+        ] {
+            assert_eq!(seconds(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            "P",
+            "PT",
+            "P1DT",
+            "P1Y",
+            "P1M",
+            "PT1D",
+            "P1H",
+            "PT1M1H",
+            "5",
+            "h",
+            "-5m",
+            "1.5h",
+            "15 m",
+            "5m5m",
+            "15ä",
+            "99999999999999999999s",
+            "9223372036854775807w",
+            "9223372036854775s",
+        ] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+}

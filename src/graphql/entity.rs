@@ -1,0 +1,192 @@
+//! What inspections, sessions, jobs and items have in common.
+
+use super::batch::ask;
+use super::error::Fault;
+use super::inspection::Inspection;
+use super::machine::NextState;
+use super::node::Node;
+use super::questions::{AsOf, Entities};
+use super::scalar::Long;
+use super::snapshot::Snapshot;
+use super::words::Clock;
+use crate::event::Facts;
+use crate::machine::{JobKind, Machine, Subject};
+use crate::store::read::{EntityRow, Wants, moment};
+use crate::vendor;
+use async_graphql::{Context, ID, Json, Object, SelectionField};
+use chrono::{DateTime, Utc};
+use entity::{ItemKind, Kind};
+use serde_json::value::RawValue;
+use std::sync::{Arc, OnceLock};
+
+/// The fields whose values stand in the column `facts`.
+const FACTS: &[&str] = &[
+    "subject", "summary", "photo", "video", "answer", "message", "contact", "note", "form", "file", "model", "damage",
+    "lead", "account", "record", "document", "signing", "run", "task",
+];
+
+/// An entity as it stands now. Its fields are those of all four types. None of them may lead back to one of the four,
+/// because a type that is still being declared has no fields to be taken over: that is why `history` stands with each.
+#[derive(Clone, Debug)]
+pub struct Entity {
+    pub row: Arc<EntityRow>,
+    facts: OnceLock<Facts>,
+}
+
+#[Object]
+impl Entity {
+    /// The hub's id. It is derived from `source`, the kind and `externalId`, so it stays the same for ever.
+    async fn id(&self) -> ID {
+        self.row.id.into()
+    }
+
+    /// The configured connection it came by.
+    async fn source(&self) -> &str {
+        &self.row.source
+    }
+
+    /// The vendor it came from, e.g. `hover`.
+    async fn vendor(&self) -> &str {
+        &self.row.vendor
+    }
+
+    /// The vendor's own id.
+    async fn external_id(&self) -> &str {
+        &self.row.external_id
+    }
+
+    /// The customer's own key for it, where the vendor passes one on: an order number, a VIN.
+    async fn reference(&self) -> Option<&str> {
+        self.row.reference.as_deref()
+    }
+
+    /// What it shares with others, where the vendor says so: a check-out and its check-in have the same group.
+    async fn group(&self) -> Option<&str> {
+        self.row.group_key.as_deref()
+    }
+
+    /// The vendor's own word for where it stands, never altered; none before the vendor reported one.
+    async fn state(&self) -> Option<&str> {
+        self.row.state.as_deref()
+    }
+
+    /// How often it was reopened: 0 until the first time.
+    async fn cycle(&self) -> i32 {
+        self.row.cycle
+    }
+
+    /// When the hub first heard of it.
+    async fn created_at(&self) -> DateTime<Utc> {
+        moment(self.row.created_at)
+    }
+
+    /// When the hub received the newest news that changed it.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        moment(self.row.updated_at)
+    }
+
+    /// The newest moment that the vendor gave for it, by the vendor's clock; none if it never gave one.
+    async fn occurred_at(&self) -> Option<DateTime<Utc>> {
+        self.row.occurred_at.map(moment)
+    }
+
+    /// The position of the newest change that changed it.
+    async fn position(&self) -> Long {
+        Long(self.row.position)
+    }
+
+    /// What else the vendor said and has no field of its own: the vendor's names, the newest values.
+    async fn details(&self) -> Result<Option<Json<serde_json::Value>>, Fault> {
+        self.row.details.as_deref().map(json).transpose()
+    }
+
+    /// How it stood at a moment in the past; none if it was not known then.
+    async fn as_of(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The moment.")] at: DateTime<Utc>,
+        #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
+    ) -> Result<Option<Snapshot>, Fault> {
+        let snapshot = ask(ctx, AsOf { at, clock: clock.into() }, self.row.number).await?;
+        Ok(snapshot.map(|row| Snapshot { at, clock, row }))
+    }
+
+    /// The states that the vendor's state machine leads to from here.
+    async fn next_states(&self) -> Vec<NextState> {
+        let Some(machine) = self.machine() else { return Vec::new() };
+        NextState::after(machine, self.row.state.as_deref())
+    }
+}
+
+impl From<Arc<EntityRow>> for Entity {
+    fn from(row: Arc<EntityRow>) -> Self {
+        Entity { row, facts: OnceLock::new() }
+    }
+}
+
+impl Entity {
+    /// The typed facts, read once for all fields.
+    pub fn facts(&self) -> Result<&Facts, Fault> {
+        if let Some(facts) = self.facts.get() {
+            return Ok(facts);
+        }
+        let text = self.row.facts.as_deref().unwrap_or("{}");
+        let facts = serde_json::from_str(text)
+            .map_err(|error| Fault::corrupt(format!("the facts of entity {}: {error}", self.row.number)))?;
+        Ok(self.facts.get_or_init(|| facts))
+    }
+
+    /// The inspection it belongs to.
+    pub async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, Fault> {
+        let Some(number) = self.row.inspection else { return Ok(None) };
+        Ok(ask(ctx, Entities(wants(ctx.field())), number).await?.map(Inspection::from))
+    }
+
+    /// What it hangs on.
+    pub async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, Fault> {
+        let Some(number) = self.row.parent else { return Ok(None) };
+        Ok(ask(ctx, Entities(wants(ctx.field())), number).await?.and_then(Node::of))
+    }
+
+    fn machine(&self) -> Option<&'static Machine> {
+        let subject = match self.row.kind {
+            Kind::Inspection => Subject::Inspection,
+            Kind::Session => Subject::Session,
+            Kind::Job => Subject::Job(JobKind::parse(&self.row.subkind)?),
+            Kind::Item => Subject::Item(ItemKind::parse(&self.row.subkind)?),
+            Kind::Delivery => return None,
+        };
+        vendor::by_name(&self.row.vendor)?.machine(subject)
+    }
+}
+
+/// Which large columns the fields under an entity need.
+pub fn wants(field: SelectionField<'_>) -> Wants {
+    let mut wants = Wants::default();
+    for field in field.selection_set() {
+        wants.details |= field.name() == "details";
+        wants.facts |= FACTS.contains(&field.name());
+    }
+    wants
+}
+
+/// Which large columns the fields under a connection's entities need.
+pub fn wants_of_nodes(ctx: &Context<'_>) -> Wants {
+    nodes(ctx).into_iter().map(wants).fold(Wants::default(), |one, other| Wants {
+        facts: one.facts || other.facts,
+        details: one.details || other.details,
+    })
+}
+
+/// The fields of a connection under which its rows' own fields stand.
+pub fn nodes<'a>(ctx: &'a Context<'_>) -> Vec<SelectionField<'a>> {
+    let mut nodes = ctx.look_ahead().field("nodes").selection_fields();
+    nodes.extend(ctx.look_ahead().field("edges").field("node").selection_fields());
+    nodes
+}
+
+/// Stored JSON as a value that can be printed, whatever a vendor put into it.
+pub fn json(text: &str) -> Result<Json<serde_json::Value>, Fault> {
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| Fault::corrupt(format!("stored JSON: {error}")))?;
+    Ok(Json(vendor::fields::json(raw)))
+}

@@ -1,0 +1,252 @@
+//! What callers can filter by. A field that is left out does not filter; several fields must all fit.
+
+use super::duration;
+use super::error::Fault;
+use super::node::uuid;
+use super::words::{EntityKind, InspectionStatus, ItemKind, JobKind, JobStatus, SessionStatus, Status, Verdict};
+use super::{item, job};
+use crate::store::read;
+use async_graphql::{Enum, ID, InputObject};
+use chrono::{DateTime, Utc};
+use entity::Kind;
+
+/// What inspections, sessions, jobs and items can all be filtered by.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct Common {
+    /// From one of these vendors, e.g. `["hover", "pave"]`.
+    vendor: Option<Vec<String>>,
+    /// By one of these sources.
+    source: Option<Vec<String>>,
+    /// In one of these states: the vendor's own words, as in `state`.
+    state: Option<Vec<String>>,
+    /// With exactly this key of the customer's.
+    reference: Option<String>,
+    /// With exactly this id of the vendor's.
+    external_id: Option<String>,
+    /// Sharing this group.
+    group: Option<String>,
+    /// Changed later than this moment. In a subscription: received later than this moment.
+    updated_after: Option<DateTime<Utc>>,
+    /// Changed before this moment. In a subscription: received before this moment.
+    updated_before: Option<DateTime<Utc>>,
+    /// Without a change for at least so long, and not at an end (`COMPLETED`, `CANCELED`, `EXPIRED`, `FAILED`,
+    /// `SUCCEEDED`). An ISO 8601 duration of weeks, days, hours, minutes and seconds (`PT24H`, `P3D`), or a number with
+    /// a unit (`90s`, `15m`, `24h`, `3d`, `2w`). Not for subscriptions: that nothing happens is no news.
+    stalled_for: Option<String>,
+}
+
+impl Common {
+    fn rows(self, kind: Kind, now: DateTime<Utc>) -> Result<read::EntityFilter, Fault> {
+        let stalled_since = self.stalled_for.map(|text| duration::before(now, &text)).transpose()?;
+        Ok(read::EntityFilter {
+            kind: Some(kind),
+            vendor: self.vendor,
+            source: self.source,
+            state: self.state,
+            reference: self.reference,
+            external_id: self.external_id,
+            group: self.group,
+            updated_after: self.updated_after,
+            updated_before: self.updated_before,
+            stalled_since,
+            ..read::EntityFilter::default()
+        })
+    }
+}
+
+/// Which inspections. A field that is left out or null does not filter; an empty list lets nothing through.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct InspectionFilter {
+    /// In one of these statuses.
+    status: Option<Vec<InspectionStatus>>,
+    #[graphql(flatten)]
+    common: Common,
+}
+
+impl InspectionFilter {
+    pub fn rows(self, now: DateTime<Utc>) -> Result<read::EntityFilter, Fault> {
+        let rows = self.common.rows(Kind::Inspection, now)?;
+        Ok(read::EntityFilter { status: of(self.status), ..rows })
+    }
+}
+
+/// Which sessions. A field that is left out or null does not filter; an empty list lets nothing through.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct SessionFilter {
+    /// In one of these statuses.
+    status: Option<Vec<SessionStatus>>,
+    /// Belonging to this inspection.
+    inspection: Option<ID>,
+    #[graphql(flatten)]
+    common: Common,
+}
+
+impl SessionFilter {
+    pub fn rows(self, now: DateTime<Utc>) -> Result<read::EntityFilter, Fault> {
+        let rows = self.common.rows(Kind::Session, now)?;
+        let inspection = self.inspection.as_ref().map(uuid).transpose()?;
+        Ok(read::EntityFilter { status: of(self.status), inspection, ..rows })
+    }
+}
+
+/// Which jobs. A field that is left out or null does not filter; an empty list lets nothing through.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct JobFilter {
+    /// Of one of these kinds.
+    kind: Option<Vec<JobKind>>,
+    /// In one of these statuses.
+    status: Option<Vec<JobStatus>>,
+    /// Belonging to this inspection.
+    inspection: Option<ID>,
+    #[graphql(flatten)]
+    common: Common,
+}
+
+impl JobFilter {
+    pub fn rows(self, now: DateTime<Utc>) -> Result<read::EntityFilter, Fault> {
+        let rows = self.common.rows(Kind::Job, now)?;
+        let inspection = self.inspection.as_ref().map(uuid).transpose()?;
+        let subkind = job::of_kinds(self.kind).subkind;
+        Ok(read::EntityFilter { status: of(self.status), inspection, subkind, ..rows })
+    }
+}
+
+/// Which items. A field that is left out or null does not filter; an empty list lets nothing through.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct ItemFilter {
+    /// Of one of these kinds.
+    kind: Option<Vec<ItemKind>>,
+    /// Belonging to this inspection.
+    inspection: Option<ID>,
+    #[graphql(flatten)]
+    common: Common,
+}
+
+impl ItemFilter {
+    pub fn rows(self, now: DateTime<Utc>) -> Result<read::EntityFilter, Fault> {
+        let rows = self.common.rows(Kind::Item, now)?;
+        let inspection = self.inspection.as_ref().map(uuid).transpose()?;
+        Ok(read::EntityFilter { inspection, subkind: item::of_kinds(self.kind).subkind, ..rows })
+    }
+}
+
+/// Which changes. A field that is left out or null does not filter; an empty list lets nothing through.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct ChangeFilter {
+    /// From one of these vendors, e.g. `["hover", "pave"]`.
+    vendor: Option<Vec<String>>,
+    /// By one of these sources.
+    source: Option<Vec<String>>,
+    /// About things of these kinds.
+    kind: Option<Vec<EntityKind>>,
+    /// With one of these verdicts.
+    verdict: Option<Vec<Verdict>>,
+    /// By one of these events: the vendor's names.
+    event: Option<Vec<String>>,
+    /// About this inspection or anything that belonged to it when the change was written.
+    inspection: Option<ID>,
+    /// About exactly this inspection, session, job or item.
+    entity: Option<ID>,
+    /// Brought by this delivery.
+    delivery: Option<ID>,
+    /// After which the status is one of these.
+    to_status: Option<Vec<Status>>,
+}
+
+impl ChangeFilter {
+    pub fn rows(self) -> Result<read::ChangeFilter, Fault> {
+        let delivery = self.delivery.as_ref().map(uuid).transpose()?;
+        if delivery.is_some_and(|id| read::delivery_number(id).is_none()) {
+            return Err(Fault::input("`delivery` is the id of something else", "Use `Delivery.id`."));
+        }
+        Ok(read::ChangeFilter {
+            vendor: self.vendor,
+            source: self.source,
+            kind: of(self.kind),
+            verdict: of(self.verdict),
+            event: self.event,
+            inspection: self.inspection.as_ref().map(uuid).transpose()?,
+            entity: self.entity.as_ref().map(uuid).transpose()?,
+            delivery,
+            to_status: of(self.to_status),
+        })
+    }
+}
+
+/// Which deliveries. A field that is left out or null does not filter; an empty list lets nothing through.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct DeliveryFilter {
+    /// From one of these vendors, e.g. `["hover", "pave"]`.
+    vendor: Option<Vec<String>>,
+    /// By one of these sources.
+    source: Option<Vec<String>>,
+    /// With one of these verdicts.
+    verdict: Option<Vec<Verdict>>,
+    /// Of one of these events: the vendor's names.
+    event: Option<Vec<String>>,
+    /// Received later than this moment.
+    received_after: Option<DateTime<Utc>>,
+    /// Received before this moment.
+    received_before: Option<DateTime<Utc>>,
+    /// True: only those whose news came again. False: only those whose news never did.
+    duplicated: Option<bool>,
+}
+
+impl DeliveryFilter {
+    pub fn rows(self) -> read::DeliveryFilter {
+        read::DeliveryFilter {
+            vendor: self.vendor,
+            source: self.source,
+            verdict: of(self.verdict),
+            event: self.event,
+            received_after: self.received_after,
+            received_before: self.received_before,
+            duplicated: self.duplicated,
+        }
+    }
+}
+
+/// The order of a list.
+#[derive(Clone, Copy, Debug, InputObject)]
+pub struct InspectionOrder {
+    /// What to order by.
+    field: InspectionOrderField,
+    /// Which way.
+    direction: OrderDirection,
+}
+
+/// What inspections can be ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum InspectionOrderField {
+    /// When the newest news that changed them was received. Rows move while you read: one that changes meanwhile can
+    /// come again on a later page, or slip behind a page already read.
+    UpdatedAt,
+    /// When the hub first heard of them. Rows stay where they are.
+    CreatedAt,
+}
+
+/// Which way an order goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum OrderDirection {
+    /// The oldest first.
+    Asc,
+    /// The newest first.
+    Desc,
+}
+
+impl From<InspectionOrder> for read::Order {
+    fn from(order: InspectionOrder) -> Self {
+        let direction = match order.direction {
+            OrderDirection::Asc => read::Direction::Up,
+            OrderDirection::Desc => read::Direction::Down,
+        };
+        match order.field {
+            InspectionOrderField::UpdatedAt => read::Order::Updated(direction),
+            InspectionOrderField::CreatedAt => read::Order::Created(direction),
+        }
+    }
+}
+
+fn of<T, U: From<T>>(words: Option<Vec<T>>) -> Option<Vec<U>> {
+    words.map(|words| words.into_iter().map(U::from).collect())
+}

@@ -1,0 +1,31 @@
+//! Where the history ends.
+
+use super::cursor::Cursor;
+use super::scalar::Long;
+use crate::store::read::moment;
+use async_graphql::Object;
+use chrono::{DateTime, Utc};
+use entity::log_head;
+
+#[derive(Debug)]
+pub struct LogHead(pub log_head::Model);
+
+/// Where the history ends.
+#[Object]
+impl LogHead {
+    /// The newest position; 0 as long as there is none.
+    async fn position(&self) -> Long {
+        Long(self.0.position)
+    }
+
+    /// The cursor of the newest change. A subscription with `after: cursor` begins with the change after it, so what was
+    /// read before and what is heard from then on join without a gap.
+    async fn cursor(&self) -> String {
+        Cursor::Change(self.0.position).encode()
+    }
+
+    /// When the newest change was written; none as long as there is none.
+    async fn time(&self) -> Option<DateTime<Utc>> {
+        (self.0.position > 0).then(|| moment(self.0.updated_at))
+    }
+}

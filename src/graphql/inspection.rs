@@ -1,0 +1,133 @@
+//! The real-world thing being inspected.
+
+use super::change::Change;
+use super::connection::{Asked, Connection};
+use super::entity::Entity;
+use super::error::Fault;
+use super::item::{self, Item};
+use super::job::{self, Job};
+use super::limits::cost;
+use super::lists;
+use super::session::Session;
+use super::words::{InspectionStatus, ItemKind, JobKind};
+use crate::event::{Asset, Location, Property, Summary, Vehicle};
+use crate::store::read::{EntityFilter, EntityRow, Of};
+use async_graphql::{Context, ID, Object, SimpleObject};
+use entity::Kind;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Inspection(pub Entity);
+
+/// The real-world thing being inspected: a car, a roof, a claim. One object, whichever vendor reports it.
+#[Object]
+impl Inspection {
+    #[graphql(flatten)]
+    async fn common(&self) -> &Entity {
+        &self.0
+    }
+
+    /// All that was ever reported about it, also what had no effect, oldest first. `last` gives the newest.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many changes: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor of a change.")] after: Option<String>,
+        #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor of a change.")] before: Option<String>,
+    ) -> Result<Connection<Change>, Fault> {
+        lists::history(ctx, Asked { first, after, last, before }, self.0.row.number).await
+    }
+
+    /// The hub's word for where it stands, derived from `state`; none before the vendor reported one.
+    async fn status(&self) -> Option<InspectionStatus> {
+        InspectionStatus::of(self.0.row.status?)
+    }
+
+    /// What is inspected, and where; none before the vendor said anything of it.
+    async fn subject(&self) -> Result<Option<Subject>, Fault> {
+        let facts = self.0.facts()?.clone();
+        let subject =
+            Subject { vehicle: facts.vehicle, property: facts.property, asset: facts.asset, location: facts.location };
+        Ok((subject != Subject::default()).then_some(subject))
+    }
+
+    /// How it went; none before the vendor said anything of it.
+    async fn summary(&self) -> Result<Option<&Summary>, Fault> {
+        Ok(self.0.facts()?.summary.as_ref())
+    }
+
+    /// The capture sessions, in the order the hub heard of them.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn sessions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many sessions: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only sessions after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many sessions, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only sessions before this cursor.")] before: Option<String>,
+    ) -> Result<Connection<Session>, Fault> {
+        let filter = EntityFilter { kind: Some(Kind::Session), ..EntityFilter::default() };
+        let asked = Asked { first, after, last, before };
+        lists::children(ctx, asked, Of::Inspection, filter, self.0.row.number).await
+    }
+
+    /// The back-office work, in the order the hub heard of it.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn jobs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many jobs: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only jobs after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only jobs before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only jobs of these kinds.")] kind: Option<Vec<JobKind>>,
+    ) -> Result<Connection<Job>, Fault> {
+        let filter = job::of_kinds(kind);
+        let asked = Asked { first, after, last, before };
+        lists::children(ctx, asked, Of::Inspection, filter, self.0.row.number).await
+    }
+
+    /// All that hangs on it, directly or on its sessions and jobs, in the order the hub heard of it.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn items(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many items: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many items, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only items of these kinds.")] kind: Option<Vec<ItemKind>>,
+    ) -> Result<Connection<Item>, Fault> {
+        let filter = item::of_kinds(kind);
+        let asked = Asked { first, after, last, before };
+        lists::children(ctx, asked, Of::Inspection, filter, self.0.row.number).await
+    }
+}
+
+/// What is inspected, and where. Which part is filled depends on what it is.
+#[derive(Clone, Debug, Default, PartialEq, SimpleObject)]
+pub struct Subject {
+    /// The vehicle.
+    vehicle: Option<Vehicle>,
+    /// The building.
+    property: Option<Property>,
+    /// The thing, as it stands in the vendor's register.
+    asset: Option<Asset>,
+    /// The place.
+    location: Option<Location>,
+}
+
+impl From<Arc<EntityRow>> for Inspection {
+    fn from(row: Arc<EntityRow>) -> Self {
+        Inspection(row.into())
+    }
+}
+
+impl Inspection {
+    /// For `Node.id`.
+    pub async fn id(&self, _: &Context<'_>) -> Result<ID, Fault> {
+        Ok(self.0.row.id.into())
+    }
+}

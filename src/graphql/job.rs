@@ -1,0 +1,135 @@
+//! Back-office work with a life of its own.
+
+use super::change::Change;
+use super::connection::{Asked, Connection};
+use super::entity::Entity;
+use super::error::Fault;
+use super::inspection::Inspection;
+use super::item::{self, Item};
+use super::limits::cost;
+use super::lists;
+use super::node::Node;
+use super::words::{ItemKind, JobKind, JobStatus};
+use crate::event::{Document, Run, Signing, Task};
+use crate::store::read::{EntityFilter, EntityRow, Of};
+use async_graphql::{Context, ID, Object};
+use entity::Kind;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Job(pub Entity);
+
+/// Back-office work with a life of its own: a Hover job, a PDF, a condition report, a sync run, a task.
+#[Object]
+impl Job {
+    #[graphql(flatten)]
+    async fn common(&self) -> &Entity {
+        &self.0
+    }
+
+    /// All that was ever reported about it, also what had no effect, oldest first. `last` gives the newest.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many changes: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor of a change.")] after: Option<String>,
+        #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor of a change.")] before: Option<String>,
+    ) -> Result<Connection<Change>, Fault> {
+        lists::history(ctx, Asked { first, after, last, before }, self.0.row.number).await
+    }
+
+    /// What sort of work it is.
+    async fn kind(&self) -> Result<JobKind, Fault> {
+        let kind = entity::JobKind::parse(&self.0.row.subkind);
+        let kind = kind.ok_or_else(|| Fault::corrupt(format!("job {} has no kind", self.0.row.number)))?;
+        Ok(kind.into())
+    }
+
+    /// The hub's word for where it stands, derived from `state`; none before the vendor reported one.
+    async fn status(&self) -> Option<JobStatus> {
+        JobStatus::of(self.0.row.status?)
+    }
+
+    /// The inspection it belongs to; none while that is not known, and where there is none.
+    async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, Fault> {
+        self.0.inspection(ctx).await
+    }
+
+    /// What it hangs on, where the vendor says so.
+    async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, Fault> {
+        self.0.parent(ctx).await
+    }
+
+    /// Its product to download; for a PDF or a condition report.
+    async fn document(&self) -> Result<Option<&Document>, Fault> {
+        Ok(self.0.facts()?.document.as_ref())
+    }
+
+    /// The signature; for a request for one.
+    async fn signing(&self) -> Result<Option<&Signing>, Fault> {
+        Ok(self.0.facts()?.signing.as_ref())
+    }
+
+    /// The run; for a data sync.
+    async fn run(&self) -> Result<Option<&Run>, Fault> {
+        Ok(self.0.facts()?.run.as_ref())
+    }
+
+    /// The task; for work given to somebody.
+    async fn task(&self) -> Result<Option<&Task>, Fault> {
+        Ok(self.0.facts()?.task.as_ref())
+    }
+
+    /// The jobs that hang on this job itself, in the order the hub heard of them.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn jobs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many jobs: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only jobs after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only jobs before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only jobs of these kinds.")] kind: Option<Vec<JobKind>>,
+    ) -> Result<Connection<Job>, Fault> {
+        let filter = of_kinds(kind);
+        let asked = Asked { first, after, last, before };
+        lists::children(ctx, asked, Of::Parent, filter, self.0.row.number).await
+    }
+
+    /// The items that hang on this job itself, in the order the hub heard of them.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn items(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many items: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many items, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only items of these kinds.")] kind: Option<Vec<ItemKind>>,
+    ) -> Result<Connection<Item>, Fault> {
+        let filter = item::of_kinds(kind);
+        let asked = Asked { first, after, last, before };
+        lists::children(ctx, asked, Of::Parent, filter, self.0.row.number).await
+    }
+}
+
+/// The jobs of some kinds, or all.
+pub fn of_kinds(kinds: Option<Vec<JobKind>>) -> EntityFilter {
+    let words = |kinds: Vec<JobKind>| kinds.into_iter().map(|kind| entity::JobKind::from(kind).as_str()).collect();
+    EntityFilter { kind: Some(Kind::Job), subkind: kinds.map(words), ..EntityFilter::default() }
+}
+
+impl From<Arc<EntityRow>> for Job {
+    fn from(row: Arc<EntityRow>) -> Self {
+        Job(row.into())
+    }
+}
+
+impl Job {
+    /// For `Node.id`.
+    pub async fn id(&self, _: &Context<'_>) -> Result<ID, Fault> {
+        Ok(self.0.row.id.into())
+    }
+}

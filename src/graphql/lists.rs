@@ -1,0 +1,119 @@
+//! How the lists are fetched, each in one statement for all who ask.
+
+use super::Api;
+use super::batch::ask;
+use super::change::Change;
+use super::connection::{Asked, Connection, Total};
+use super::cursor::{self, Cursor};
+use super::delivery::Delivery;
+use super::entity::wants_of_nodes;
+use super::error::Fault;
+use super::questions::{Head, Histories, OfDeliveries};
+use crate::store::read::{
+    self, ChangeFilter, Children, DeliveryFilter, DeliveryRow, DeliveryWants, Direction, EntityFilter, EntityRow, Key,
+    Of, Order, Page, Part,
+};
+use async_graphql::Context;
+use entity::change;
+use std::sync::Arc;
+
+/// A page of entities, from the whole hub.
+pub async fn entities<T: From<Arc<EntityRow>>>(
+    ctx: &Context<'_>,
+    asked: Asked,
+    filter: EntityFilter,
+    order: Order,
+) -> Result<Connection<T>, Fault> {
+    let page = match order {
+        Order::Updated(_) => asked.page(cursor::updated)?,
+        Order::Created(_) => asked.page(|text| Ok(Key { updated_at: 0, number: cursor::created(text)? }))?,
+    };
+    let part = read::entities(&Api::of(ctx)?.readers, wants_of_nodes(ctx), &filter, order, &page).await?;
+    Ok(Connection::of(part, &page, Total::Entities(filter), |row: Arc<EntityRow>| {
+        let place = match order {
+            Order::Updated(_) => Cursor::Updated(Key { updated_at: row.updated_at, number: row.number }),
+            Order::Created(_) => Cursor::Created(row.number),
+        };
+        (place, row.into())
+    }))
+}
+
+/// The order of entities where the caller names none: what changed last comes first.
+pub const NEWEST: Order = Order::Updated(Direction::Down);
+
+/// A page of what hangs on an entity.
+pub async fn children<T: From<Arc<EntityRow>>>(
+    ctx: &Context<'_>,
+    asked: Asked,
+    of: Of,
+    filter: EntityFilter,
+    parent: i64,
+) -> Result<Connection<T>, Fault> {
+    let page = asked.page(cursor::created)?;
+    let children = Children { of, filter: filter.clone(), wants: wants_of_nodes(ctx), page };
+    let part = ask(ctx, children, parent).await?.unwrap_or_default();
+    let total = Total::Children { of, filter, parent };
+    Ok(Connection::of(part, &page, total, |row: Arc<EntityRow>| (Cursor::Created(row.number), row.into())))
+}
+
+/// A page of the whole history.
+pub async fn changes(ctx: &Context<'_>, asked: Asked, filter: ChangeFilter) -> Result<Connection<Change>, Fault> {
+    let page = positions(ctx, asked).await?;
+    let part = read::changes(&Api::of(ctx)?.readers, &filter, &page).await?;
+    Ok(told(part, &page, Total::Changes(filter)))
+}
+
+/// A page of an entity's history.
+pub async fn history(ctx: &Context<'_>, asked: Asked, entity: i64) -> Result<Connection<Change>, Fault> {
+    let page = positions(ctx, asked).await?;
+    let part = ask(ctx, Histories(page), entity).await?.unwrap_or_default();
+    Ok(told(part, &page, Total::History(entity)))
+}
+
+/// A page of what a delivery changed.
+pub async fn changes_of_delivery(
+    ctx: &Context<'_>,
+    asked: Asked,
+    delivery: &DeliveryRow,
+) -> Result<Connection<Change>, Fault> {
+    let page = positions(ctx, asked).await?;
+    let part = ask(ctx, OfDeliveries(page), delivery.number).await?.unwrap_or_default();
+    Ok(told(part, &page, Total::Known(delivery.changes.into())))
+}
+
+/// A page of deliveries.
+pub async fn deliveries(
+    ctx: &Context<'_>,
+    asked: Asked,
+    wants: DeliveryWants,
+    filter: DeliveryFilter,
+) -> Result<Connection<Delivery>, Fault> {
+    let page = asked.page(cursor::delivery)?;
+    let part = read::deliveries(&Api::of(ctx)?.readers, wants, &filter, &page).await?;
+    Ok(Connection::of(part, &page, Total::Deliveries(filter), |row: Arc<DeliveryRow>| {
+        (Cursor::Delivery(row.number), Delivery(row))
+    }))
+}
+
+/// The position a cursor of the history names, if the history reaches so far.
+pub async fn position(ctx: &Context<'_>, text: &str) -> Result<i64, Fault> {
+    let position = cursor::change(text)?;
+    let head = head(ctx).await?.position;
+    if position > head { Err(cursor::beyond(position, head)) } else { Ok(position) }
+}
+
+/// The newest positions.
+pub async fn head(ctx: &Context<'_>) -> Result<entity::log_head::Model, Fault> {
+    ask(ctx, Head, ()).await?.ok_or_else(|| Fault::corrupt("there is no head"))
+}
+
+async fn positions(ctx: &Context<'_>, asked: Asked) -> Result<Page<i64>, Fault> {
+    let page = asked.page(cursor::change)?;
+    let Some(furthest) = page.after.max(page.before) else { return Ok(page) };
+    let head = head(ctx).await?.position;
+    if furthest > head { Err(cursor::beyond(furthest, head)) } else { Ok(page) }
+}
+
+fn told(part: Part<Arc<change::Model>>, page: &Page<i64>, total: Total) -> Connection<Change> {
+    Connection::of(part, page, total, |row: Arc<change::Model>| (Cursor::Change(row.position), Change::read(row)))
+}

@@ -1,0 +1,118 @@
+//! The API: one file per type, always struct, fields, then how it is fetched. What is read stands in `store::read`;
+//! GraphQL types are not rows, and nothing here knows of HTTP.
+
+mod batch;
+mod change;
+mod connection;
+mod cursor;
+mod delivery;
+mod duration;
+mod entity;
+mod error;
+mod filter;
+mod head;
+mod inspection;
+mod item;
+mod job;
+mod limits;
+mod lists;
+mod machine;
+mod matching;
+mod node;
+mod query;
+mod questions;
+mod scalar;
+mod session;
+mod snapshot;
+mod source;
+mod subscription;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use source::SourceInfo;
+
+use crate::feed::Feed;
+use async_graphql::{
+    Context, Data, EmptyMutation, Executor, ID, Json, Request, Response, SDLExportOptions, Schema, SchemaBuilder,
+};
+use chrono::{DateTime, Utc};
+use error::Fault;
+use futures_util::stream::{BoxStream, StreamExt};
+use questions::Batches;
+use sea_orm::DatabaseConnection;
+use std::sync::Arc;
+
+/// What the fields need to be answered.
+#[derive(Clone, Debug)]
+pub struct Api {
+    pub readers: DatabaseConnection,
+    pub feed: Arc<Feed>,
+    pub sources: Arc<[SourceInfo]>,
+    pub clock: fn() -> DateTime<Utc>,
+}
+
+impl Api {
+    fn of<'a>(ctx: &Context<'a>) -> Result<&'a Api, Fault> {
+        ctx.data::<Api>().map_err(|_| Fault::corrupt("the schema has no data"))
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        (self.clock)()
+    }
+}
+
+/// The schema, ready to execute requests: the only way in, so that each request gets what it needs of its own.
+#[derive(Clone)]
+pub struct Graph(Schema<query::Root, EmptyMutation, subscription::Root>);
+
+impl Graph {
+    /// The schema over this data.
+    pub fn new(api: Api) -> Self {
+        Graph(builder().data(api).finish())
+    }
+
+    /// Answers a query.
+    pub async fn execute(&self, request: Request) -> Response {
+        self.0.execute(prepared(request)).await
+    }
+
+    /// Answers a query once, or a subscription with each of its changes.
+    pub fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
+        self.0.execute_stream(prepared(request)).boxed()
+    }
+}
+
+impl Executor for Graph {
+    async fn execute(&self, request: Request) -> Response {
+        Graph::execute(self, request).await
+    }
+
+    fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
+        self.0.execute_stream_with_session_data(prepared(request), session.unwrap_or_default()).boxed()
+    }
+}
+
+/// The schema in GraphQL's own language, sorted.
+pub fn sdl() -> String {
+    let options = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items();
+    builder().finish().sdl_with_options(options.prefer_single_line_descriptions().use_space_ident())
+}
+
+fn builder() -> SchemaBuilder<query::Root, EmptyMutation, subscription::Root> {
+    Schema::build(query::Root, EmptyMutation, subscription::Root)
+        .override_output_type_description::<ID>("An id, opaque: a UUID as text. Compare it as it is.")
+        .override_output_type_description::<DateTime<Utc>>(
+            "A moment, written as in RFC 3339: `2024-05-01T12:00:00.25+00:00`. Answers are in UTC, to the microsecond.",
+        )
+        .override_output_type_description::<Json<serde_json::Value>>(
+            "Any JSON value, as the vendor sent it. Numbers that do not fit 64 bits are given as text.",
+        )
+        .limit_depth(limits::DEPTH)
+        .limit_complexity(limits::COMPLEXITY)
+        .limit_recursive_depth(limits::RECURSION)
+}
+
+fn prepared(request: Request) -> Request {
+    request.data(Batches::default())
+}

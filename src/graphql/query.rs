@@ -1,0 +1,276 @@
+//! Everything that can be asked.
+
+use super::Api;
+use super::change::Change;
+use super::connection::{Asked, Connection};
+use super::delivery::{self, Delivery};
+use super::entity::nodes;
+use super::error::Fault;
+use super::filter::{
+    ChangeFilter, DeliveryFilter, InspectionFilter, InspectionOrder, ItemFilter, JobFilter, SessionFilter,
+};
+use super::head::LogHead;
+use super::inspection::Inspection;
+use super::item::Item;
+use super::job::Job;
+use super::limits::{PAGE_MAX, cost};
+use super::lists;
+use super::machine::StateMachine;
+use super::node::{self, Node, uuid};
+use super::questions::Batches;
+use super::session::Session;
+use super::source::Source;
+use super::words::InspectionStatus;
+use crate::event::Ref;
+use crate::machine::Subject;
+use crate::store::read::{self, DeliveryWants, Order};
+use crate::vendor;
+use async_graphql::{Context, ID, Object, SimpleObject};
+use entity::{Kind, Status};
+use std::collections::HashMap;
+
+#[derive(Debug)]
+pub struct Root;
+
+/// Everything that can be asked.
+#[Object(name = "Query")]
+impl Root {
+    /// Whatever has this id; null if nothing has.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The hub's id of an inspection, session, job, item or delivery.")] id: ID,
+    ) -> Result<Option<Node>, Fault> {
+        self.begin(ctx).await?;
+        Ok(node::nodes(ctx, &[id]).await?.pop().flatten())
+    }
+
+    /// Whatever has these ids, in their order; null for each that nothing has.
+    #[graphql(complexity = "cost(i32::try_from(ids.len()).ok(), None, child_complexity)")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The hub's ids, at most 100.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>, Fault> {
+        if i32::try_from(ids.len()).is_ok_and(|number| number <= PAGE_MAX) {
+            self.begin(ctx).await?;
+            return node::nodes(ctx, &ids).await;
+        }
+        Err(Fault::input(format!("{} ids are too many", ids.len()), "Ask for at most 100 at a time."))
+    }
+
+    /// The inspection with this id; null if there is none with this id.
+    async fn inspection(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The hub's id.")] id: ID,
+    ) -> Result<Option<Inspection>, Fault> {
+        self.begin(ctx).await?;
+        node::entity(ctx, Kind::Inspection, uuid(&id)?).await
+    }
+
+    /// The inspection that a vendor knows by this id; null if the hub has not heard of it.
+    async fn inspection_by_external_id(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The source it came by: see `sources`.")] source: String,
+        #[graphql(
+            desc = "The vendor's id as text: Truepic's inspection id, PAVE's session key, Hover's job id, Record360's transaction id."
+        )]
+        external_id: String,
+    ) -> Result<Option<Inspection>, Fault> {
+        self.begin(ctx).await?;
+        let id = Ref::new(Subject::Inspection, external_id).id(&source);
+        node::entity(ctx, Kind::Inspection, id).await
+    }
+
+    /// Inspections, whichever vendor they come from.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn inspections(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many inspections: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only inspections after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many inspections, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only inspections before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
+        #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
+            InspectionOrder,
+        >,
+    ) -> Result<Connection<Inspection>, Fault> {
+        let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
+        lists::entities(ctx, Asked { first, after, last, before }, filter, order_by.map_or(lists::NEWEST, Order::from))
+            .await
+    }
+
+    /// The session with this id; null if there is none with this id.
+    async fn session(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The hub's id.")] id: ID,
+    ) -> Result<Option<Session>, Fault> {
+        self.begin(ctx).await?;
+        node::entity(ctx, Kind::Session, uuid(&id)?).await
+    }
+
+    /// Capture sessions; what changed last comes first.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn sessions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many sessions: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only sessions after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many sessions, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only sessions before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only sessions that fit.")] filter: Option<SessionFilter>,
+    ) -> Result<Connection<Session>, Fault> {
+        let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
+        lists::entities(ctx, Asked { first, after, last, before }, filter, lists::NEWEST).await
+    }
+
+    /// The job with this id; null if there is none with this id.
+    async fn job(&self, ctx: &Context<'_>, #[graphql(desc = "The hub's id.")] id: ID) -> Result<Option<Job>, Fault> {
+        self.begin(ctx).await?;
+        node::entity(ctx, Kind::Job, uuid(&id)?).await
+    }
+
+    /// Back-office work; what changed last comes first.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn jobs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many jobs: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only jobs after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only jobs before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only jobs that fit.")] filter: Option<JobFilter>,
+    ) -> Result<Connection<Job>, Fault> {
+        let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
+        lists::entities(ctx, Asked { first, after, last, before }, filter, lists::NEWEST).await
+    }
+
+    /// The item with this id; null if there is none with this id.
+    async fn item(&self, ctx: &Context<'_>, #[graphql(desc = "The hub's id.")] id: ID) -> Result<Option<Item>, Fault> {
+        self.begin(ctx).await?;
+        node::entity(ctx, Kind::Item, uuid(&id)?).await
+    }
+
+    /// Photos, messages, damages, accounts, records and the like; what changed last comes first.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn items(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many items: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many items, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only items that fit.")] filter: Option<ItemFilter>,
+    ) -> Result<Connection<Item>, Fault> {
+        let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
+        lists::entities(ctx, Asked { first, after, last, before }, filter, lists::NEWEST).await
+    }
+
+    /// The whole history, by position: oldest first. `last` gives the newest.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many changes: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only changes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only changes before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only changes that fit.")] filter: Option<ChangeFilter>,
+    ) -> Result<Connection<Change>, Fault> {
+        self.begin(ctx).await?;
+        let asked = Asked { first, after, last, before };
+        lists::changes(ctx, asked, filter.unwrap_or_default().rows()?).await
+    }
+
+    /// What vendors sent, in the order it came: oldest first. `last` gives the newest.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn deliveries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many deliveries: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only deliveries after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many deliveries, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only deliveries before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only deliveries that fit.")] filter: Option<DeliveryFilter>,
+    ) -> Result<Connection<Delivery>, Fault> {
+        self.begin(ctx).await?;
+        let asked = Asked { first, after, last, before };
+        let wants = nodes(ctx).into_iter().map(delivery::wants).fold(DeliveryWants::default(), |one, other| {
+            DeliveryWants { headers: one.headers || other.headers, body: one.body || other.body }
+        });
+        lists::deliveries(ctx, asked, wants, filter.unwrap_or_default().rows()).await
+    }
+
+    /// How many inspections there are in each status, every status once, in the order of a life. Inspections that have
+    /// no status yet are not counted.
+    async fn status_counts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
+    ) -> Result<Vec<StatusCount>, Fault> {
+        let api = self.begin(ctx).await?;
+        let filter = filter.unwrap_or_default().rows(api.now())?;
+        let counts: HashMap<Status, i64> = read::status_counts(&api.readers, &filter).await?.into_iter().collect();
+        let count = |status: InspectionStatus| {
+            let count = counts.get(&status.into()).copied().unwrap_or_default();
+            i32::try_from(count).unwrap_or(i32::MAX)
+        };
+        Ok(InspectionStatus::ALL.iter().map(|status| StatusCount { status: *status, count: count(*status) }).collect())
+    }
+
+    /// The configured connections to vendors, and how each fares.
+    async fn sources(&self, ctx: &Context<'_>) -> Result<Vec<Source>, Fault> {
+        Ok(self.begin(ctx).await?.sources.iter().cloned().map(Source).collect())
+    }
+
+    /// The state machines by which the vendors' events are judged.
+    async fn state_machines(
+        &self,
+        #[graphql(desc = "Only those of this vendor.")] vendor: Option<String>,
+    ) -> Result<Vec<StateMachine>, Fault> {
+        let vendors = match &vendor {
+            None => vendor::ALL.to_vec(),
+            Some(name) => vec![vendor::by_name(name).ok_or_else(|| unknown_vendor())?],
+        };
+        let machines = |vendor: &'static vendor::Vendor| {
+            vendor.machines.iter().map(move |machine| StateMachine { vendor, machine })
+        };
+        Ok(vendors.into_iter().flat_map(machines).collect())
+    }
+
+    /// Where the history ends. Asked together with other fields, it is read before them: a subscription that begins after
+    /// its `cursor` misses nothing that they do not show yet.
+    async fn head(&self, ctx: &Context<'_>) -> Result<LogHead, Fault> {
+        let batches = ctx.data::<Batches>().map_err(|_| Fault::corrupt("the request was not prepared"))?;
+        let _first = batches.gate.write().await;
+        Ok(LogHead(read::head(&Api::of(ctx)?.readers).await?))
+    }
+}
+
+impl Root {
+    // Lets `head` go first, if the query asks for it: by the time the fields come back here, all of them have come up.
+    async fn begin<'a>(&self, ctx: &Context<'a>) -> Result<&'a Api, Fault> {
+        let batches = ctx.data::<Batches>().map_err(|_| Fault::corrupt("the request was not prepared"))?;
+        tokio::task::yield_now().await;
+        drop(batches.gate.read().await);
+        Api::of(ctx)
+    }
+}
+
+/// How many inspections there are in a status.
+#[derive(Debug, SimpleObject)]
+pub struct StatusCount {
+    /// The status.
+    status: InspectionStatus,
+    /// How many are in it.
+    count: i32,
+}
+
+fn unknown_vendor() -> Fault {
+    let names: Vec<_> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
+    Fault::not_found("there is no such vendor", format!("There are: {}.", names.join(", ")))
+}

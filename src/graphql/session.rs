@@ -1,0 +1,102 @@
+//! One capture session by a person.
+
+use super::change::Change;
+use super::connection::{Asked, Connection};
+use super::entity::Entity;
+use super::error::Fault;
+use super::inspection::Inspection;
+use super::item::{self, Item};
+use super::job::{self, Job};
+use super::limits::cost;
+use super::lists;
+use super::node::Node;
+use super::words::{ItemKind, JobKind, SessionStatus};
+use crate::store::read::{EntityRow, Of};
+use async_graphql::{Context, ID, Object};
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Session(pub Entity);
+
+/// One capture session by a person: a PAVE session, a Truepic app session, a Hover capture request, a Record360
+/// transaction.
+#[Object]
+impl Session {
+    #[graphql(flatten)]
+    async fn common(&self) -> &Entity {
+        &self.0
+    }
+
+    /// All that was ever reported about it, also what had no effect, oldest first. `last` gives the newest.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many changes: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor of a change.")] after: Option<String>,
+        #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what comes before this cursor of a change.")] before: Option<String>,
+    ) -> Result<Connection<Change>, Fault> {
+        lists::history(ctx, Asked { first, after, last, before }, self.0.row.number).await
+    }
+
+    /// The hub's word for where it stands, derived from `state`; none before the vendor reported one.
+    async fn status(&self) -> Option<SessionStatus> {
+        SessionStatus::of(self.0.row.status?)
+    }
+
+    /// The inspection it belongs to; none while that is not known, and where there is none.
+    async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, Fault> {
+        self.0.inspection(ctx).await
+    }
+
+    /// What it hangs on, where the vendor says so.
+    async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, Fault> {
+        self.0.parent(ctx).await
+    }
+
+    /// The jobs that hang on this session itself, in the order the hub heard of them.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn jobs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many jobs: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only jobs after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only jobs before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only jobs of these kinds.")] kind: Option<Vec<JobKind>>,
+    ) -> Result<Connection<Job>, Fault> {
+        let filter = job::of_kinds(kind);
+        let asked = Asked { first, after, last, before };
+        lists::children(ctx, asked, Of::Parent, filter, self.0.row.number).await
+    }
+
+    /// The items that hang on this session itself, in the order the hub heard of them.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn items(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many items: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many items, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only items of these kinds.")] kind: Option<Vec<ItemKind>>,
+    ) -> Result<Connection<Item>, Fault> {
+        let filter = item::of_kinds(kind);
+        let asked = Asked { first, after, last, before };
+        lists::children(ctx, asked, Of::Parent, filter, self.0.row.number).await
+    }
+}
+
+impl From<Arc<EntityRow>> for Session {
+    fn from(row: Arc<EntityRow>) -> Self {
+        Session(row.into())
+    }
+}
+
+impl Session {
+    /// For `Node.id`.
+    pub async fn id(&self, _: &Context<'_>) -> Result<ID, Fault> {
+        Ok(self.0.row.id.into())
+    }
+}

@@ -1,0 +1,145 @@
+//! The number of statements depends on a query's shape, never on how much there is.
+
+use super::*;
+
+const SHAPES: &[(&str, usize)] = &[
+    ("{ inspections { nodes { id state } } }", 1),
+    ("{ inspections { totalCount nodes { id } } }", 2),
+    ("{ inspections { nodes { sessions { nodes { id } } jobs { nodes { id } } items { nodes { id } } } } }", 4),
+    (
+        "{ inspections { nodes { items { nodes { id } totalCount } history { nodes { id: position } totalCount } } } }",
+        5,
+    ),
+    (
+        "{ inspections { edges { node { a: items(first: 1) { nodes { id } } b: items(last: 1) { nodes { id } } } } } }",
+        3,
+    ),
+    (
+        "{ inspections { nodes { sessions(first: 2) { nodes { items(first: 5) { nodes { parent { id } history(first: 3) { nodes { position } } } } } } } } }",
+        5,
+    ),
+    (
+        "{ inspections { nodes { a: asOf(at: \"2024-01-01T01:00:00Z\") { state }
+           b: asOf(at: \"2024-01-01T01:00:00Z\", clock: OCCURRED) { state } } } }",
+        3,
+    ),
+    ("{ changes { nodes { entityId inspection { id } session { id } item { id } delivery { id } } } }", 4),
+    ("{ changes { nodes { inspection { id details } item { id } delivery { changes { nodes { entityId } } } } } }", 6),
+    ("{ deliveries { nodes { bodyText changes { nodes { position } totalCount } } } }", 2),
+    ("{ sources { ledger { received } lastReceivedAt lastVerdict handshake { attempts } } }", 3),
+    ("{ items { nodes { inspection { id } parent { id } } } }", 2),
+    ("{ head { position } statusCounts { count } stateMachines { name } }", 2),
+];
+
+async fn filled(inspections: i64) -> Hub {
+    let hub = Hub::new().await;
+    for inspection in 1..=inspections {
+        let number = inspection * 10;
+        hub.inspection(number).await;
+        hub.entity(number + 1, Subject::Session, |row| row.inspection = Some(number)).await;
+        hub.entity(number + 2, REPORT, |row| row.inspection = Some(number)).await;
+        for item in 3..=5 {
+            hub.entity(number + item, PHOTO, |row| (row.inspection, row.parent) = (Some(number), Some(number + 1)))
+                .await;
+        }
+        let position = inspection * 3 - 2;
+        hub.delivery(inspection, position, 3, |_| {}).await;
+        for (at, (kind, about)) in
+            (position..).zip([(Kind::Inspection, number), (Kind::Session, number + 1), (Kind::Item, number + 3)])
+        {
+            hub.change(at, kind, about, |row| (row.inspection, row.delivery) = (Some(number), inspection)).await;
+        }
+    }
+    hub
+}
+
+#[tokio::test]
+async fn a_query_takes_as_many_statements_for_one_as_for_many() {
+    let (few, many) = (filled(1).await, filled(40).await);
+    for (query, expected) in SHAPES {
+        let query =
+            query.replace("inspections {", "inspections(first: 100) {").replace("changes {", "changes(first: 100) {");
+        assert_eq!(few.statements_of(&query).await, *expected, "few: {query}");
+        assert_eq!(many.statements_of(&query).await, *expected, "many: {query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn threads_do_not_tear_the_questions_apart() {
+    let hub = filled(40).await;
+    for _ in 0..20 {
+        for (query, expected) in SHAPES {
+            assert_eq!(
+                hub.statements_of(query).await,
+                *expected,
+                "{query}: {:#?}",
+                hub.statements.lock().expect("a log")
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn large_columns_are_read_only_when_asked_for() {
+    let hub = filled(1).await;
+    for (query, asked) in [
+        ("{ inspections { nodes { id } } }", ""),
+        ("{ inspections { nodes { details } } }", "details"),
+        (
+            "{ inspections { edges { node { ...all } } } } fragment all on Inspection { subject { vehicle { vin } } }",
+            "facts",
+        ),
+        ("{ changes { nodes { item { photo { url } } } } }", "facts"),
+        ("{ inspections { nodes { jobs { nodes { details } } } } }", "details"),
+        ("{ deliveries { nodes { id size } } }", ""),
+        ("{ deliveries { nodes { contentType } } }", "headers"),
+        ("{ deliveries { nodes { bodyText } } }", "body"),
+        ("{ changes { nodes { delivery { bodyText } } } }", "body"),
+    ] {
+        hub.statements_of(query).await;
+        let log = hub.statements.lock().expect("a log").join("\n");
+        for column in ["details", "facts", "headers", "body", "stamps", "tip"] {
+            assert_eq!(log.contains(&format!("\"{column}\" AS")), column == asked, "{column} in {query}: {log}");
+            assert!(!log.contains(&format!(".\"{column}\"")), "{column} in {query}: {log}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_head_is_read_before_what_it_is_asked_with() {
+    let hub = filled(2).await;
+    hub.statements_of("{ inspections { nodes { id } } changes { nodes { position } } head { cursor } }").await;
+    let log = hub.statements.lock().expect("a log");
+    assert!(log[0].contains("log_head"), "{log:?}");
+    assert_eq!(log.len(), 3);
+}
+
+#[tokio::test]
+async fn every_look_up_finds_an_index() {
+    let hub = filled(40).await;
+    let id = hub.ask("{ inspections(first: 1) { nodes { id } } }").await["inspections"]["nodes"][0]["id"].clone();
+    hub.statements.lock().expect("a log").clear();
+    let query = format!(
+        "{{ inspections {{ nodes {{ sessions {{ nodes {{ id items {{ nodes {{ id }} }} }} }} history {{ nodes {{ position }} totalCount }}
+             a: asOf(at: \"2024-01-01T01:00:00Z\") {{ state }} b: asOf(at: \"2024-01-01T01:00:00Z\", clock: OCCURRED) {{ state }} }} }}
+           inspection(id: {id}) {{ id }} one: inspections(filter: {{ externalId: \"KEY-10\" }}) {{ nodes {{ id }} }}
+           statusCounts {{ count }} stalled: inspections(filter: {{ stalledFor: \"1h\" }}) {{ nodes {{ id }} }}
+           changes(filter: {{ inspection: {id} }}) {{ nodes {{ inspection {{ id }} delivery {{ changes {{ nodes {{ position }} }} }} }} }}
+           entity: changes(filter: {{ entity: {id} }}) {{ nodes {{ position }} }} }}"
+    );
+    hub.ask(query).await;
+    let statements = hub.statements.lock().expect("a log").clone();
+    assert!(statements.len() > 12, "{statements:?}");
+    for statement in statements {
+        let plan =
+            sea_orm::Statement::from_string(sea_orm::DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {statement}"));
+        for row in sea_orm::ConnectionTrait::query_all_raw(&hub.writer, plan).await.expect("a plan") {
+            let step: String = row.try_get("", "detail").expect("a step");
+            let scans = step.starts_with("SCAN")
+                && !step.contains("INDEX")
+                && !step.contains("subquery")
+                && !step.contains("ranked");
+            assert!(!scans, "{step}: {statement}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What is refused, and in which words.
+
+use super::*;
+use crate::graphql::cursor::Cursor;
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_the_callers_fault() {
+    let hub = Hub::new().await;
+    hub.inspection(1).await;
+    for query in [
+        "{ inspections(first: -1) { totalCount } }",
+        "{ inspections(first: 1, last: 1) { totalCount } }",
+        "{ inspections(first: 101) { totalCount } }",
+        "{ inspections { nodes { items(last: 1000) { totalCount } } } }",
+        "{ inspection(id: \"42\") { id } }",
+        "{ node(id: \"\") { id } }",
+        "{ nodes(ids: [\"x\"]) { id } }",
+        "{ jobs(filter: { inspection: \"x\" }) { totalCount } }",
+        "{ changes(filter: { delivery: \"00000000-0000-0000-0000-000000000000\" }) { totalCount } }",
+        "{ inspections(filter: { stalledFor: \"soon\" }) { totalCount } }",
+    ] {
+        let (code, message, hint) = hub.fault(query).await;
+        assert_eq!(code, "BAD_USER_INPUT", "{query}: {message}");
+        assert!(!hint.is_empty(), "{query}");
+    }
+    let (code, _, hint) = hub.fault("{ stateMachines(vendor: \"acme\") { name } }").await;
+    assert_eq!(code, "NOT_FOUND");
+    assert!(hint.contains("pave"), "{hint}");
+}
+
+#[tokio::test]
+async fn a_cursor_must_be_one_of_the_list() {
+    let hub = Hub::new().await;
+    hub.change(1, Kind::Inspection, 1, |_| {}).await;
+    let (created, beyond) = (Cursor::Created(1).encode(), Cursor::Change(2).encode());
+    for query in [
+        "{ changes(after: \"nonsense\") { totalCount } }".to_owned(),
+        format!("{{ changes(after: \"{created}\") {{ totalCount }} }}"),
+        format!("{{ changes(after: \"{beyond}\") {{ totalCount }} }}"),
+        format!("{{ changes(last: 1, before: \"{beyond}\") {{ totalCount }} }}"),
+        format!("{{ inspections(after: \"{created}\") {{ totalCount }} }}"),
+        format!("{{ deliveries(after: \"{created}\") {{ totalCount }} }}"),
+    ] {
+        let (code, message, hint) = hub.fault(query.clone()).await;
+        assert_eq!(code, "CURSOR_INVALID", "{query}: {message}");
+        assert!(!hint.is_empty(), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_databases_words_stay_here() {
+    let hub = Hub::new().await;
+    hub.inspection(1).await;
+    sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "ALTER TABLE entity RENAME TO gone")
+        .await
+        .expect("renamed");
+    let response = hub.graph.execute(Request::new("{ statusCounts { count } }")).await;
+    let (code, message, _) = fault(&response);
+    assert_eq!(code, "INTERNAL");
+    assert!(message.starts_with("something went wrong on our side; reference "), "{message}");
+    assert!(!format!("{response:?}").contains("no such table"), "{response:?}");
+}
+
+#[tokio::test]
+async fn unknown_ids_are_null() {
+    let hub = Hub::new().await;
+    let data = hub
+        .ask(
+            "{ inspection(id: \"6d1f77a0-3c3e-5f8c-9b0e-2a5d4c1e8f37\") { id }
+               node(id: \"64656c69-7665-8072-8000-000000000009\") { id }
+               inspectionByExternalId(source: \"nowhere\", externalId: \"x\") { id } }",
+        )
+        .await;
+    assert_eq!(data, serde_json::json!({ "inspection": null, "node": null, "inspectionByExternalId": null }));
+}
+
+#[tokio::test]
+async fn too_much_at_once_is_refused() {
+    let hub = Hub::new().await;
+    let deep = format!(
+        "{{ inspections {{ nodes {{ {}id{} }} }} }}",
+        "sessions { nodes { inspection { ".repeat(7),
+        " } } }".repeat(7)
+    );
+    let response = hub.graph.execute(Request::new(deep)).await;
+    assert_eq!(response.errors.len(), 1, "{response:?}");
+    let wide = "{ inspections(first: 100) { nodes { items(first: 100) { nodes { history(first: 100) { nodes { position } } } } } } }";
+    let response = hub.graph.execute(Request::new(wide)).await;
+    assert_eq!(response.errors.len(), 1, "{response:?}");
+    let ids = vec!["\"64656c69-7665-8072-8000-000000000009\""; 101].join(",");
+    assert_eq!(hub.fault(format!("{{ nodes(ids: [{ids}]) {{ id }} }}")).await.0, "BAD_USER_INPUT");
+}

@@ -1,0 +1,171 @@
+//! Subscriptions.
+
+use super::*;
+use crate::graphql::cursor::Cursor;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+type Answers = BoxStream<'static, async_graphql::Response>;
+
+fn listen(hub: &Hub, subscription: &str) -> Answers {
+    hub.graph.execute_stream(Request::new(format!("subscription {{ {subscription} }}")))
+}
+
+async fn next(answers: &mut Answers) -> Value {
+    let answer = tokio::time::timeout(Duration::from_secs(5), answers.next()).await.expect("news in time");
+    let answer = answer.expect("more news");
+    assert_eq!(answer.errors, []);
+    answer.data.into_json().expect("JSON")
+}
+
+fn begin() -> String {
+    Cursor::Change(0).encode()
+}
+
+#[tokio::test]
+async fn what_passed_comes_first_and_joins_what_happens() {
+    let hub = Hub::new().await;
+    let stop = CancellationToken::new();
+    let run = tokio::spawn(hub.feed.clone().run(stop.clone()));
+    let id = hub.inspection(1).await;
+    hub.change(1, Kind::Inspection, 1, |_| {}).await;
+    hub.change(2, Kind::Inspection, 1, |_| {}).await;
+    let after = Cursor::Change(1).encode();
+    let fields = "{ position cursor entityId inspection { id state } }";
+    let mut resumed = listen(&hub, &format!("changes(after: \"{after}\") {fields}"));
+    let first = next(&mut resumed).await;
+    assert_eq!(first["changes"]["position"], 2);
+    assert_eq!(first["changes"]["cursor"], Cursor::Change(2).encode());
+    assert_eq!(first["changes"]["entityId"], id.to_string());
+    assert_eq!(first["changes"]["inspection"], serde_json::json!({ "id": id.to_string(), "state": "STARTED" }));
+
+    let mut fresh = listen(&hub, &format!("changes {fields}"));
+    let waiting = tokio::time::timeout(Duration::from_millis(50), fresh.next()).await;
+    assert!(waiting.is_err(), "it begins at the head");
+    for position in 3..=5 {
+        hub.change(position, Kind::Inspection, 1, |_| {}).await;
+        hub.feed.news(position);
+    }
+    for position in 3..=5 {
+        assert_eq!(next(&mut resumed).await["changes"]["position"], position);
+        assert_eq!(next(&mut fresh).await["changes"]["position"], position);
+    }
+    stop.cancel();
+    run.await.expect("the feed stopped");
+}
+
+#[tokio::test]
+async fn an_inspection_reads_as_it_is_when_the_change_is_told() {
+    let hub = Hub::new().await;
+    hub.inspection(1).await;
+    hub.change(1, Kind::Inspection, 1, |_| {}).await;
+    hub.change(2, Kind::Inspection, 1, |_| {}).await;
+    let mut changes = listen(&hub, &format!("changes(after: \"{}\") {{ inspection {{ state }} }}", begin()));
+    assert_eq!(next(&mut changes).await["changes"]["inspection"]["state"], "STARTED");
+    let row = entity::entity::ActiveModel { number: Set(1), state: Set(Some("PROCESS".into())), ..Default::default() };
+    row.update(&hub.writer).await.expect("updated");
+    assert_eq!(next(&mut changes).await["changes"]["inspection"]["state"], "PROCESS");
+}
+
+#[tokio::test]
+async fn only_what_fits_and_had_an_effect_is_told() {
+    let hub = Hub::new().await;
+    let id = hub.inspection(1).await;
+    hub.inspection(2).await;
+    hub.entity(3, REPORT, |row| row.inspection = Some(1)).await;
+    hub.change(1, Kind::Inspection, 2, |row| row.inspection = Some(2)).await;
+    hub.change(2, Kind::Inspection, 1, |row| row.verdict = Verdict::Stale).await;
+    hub.change(3, Kind::Job, 3, |row| row.to_status = Some(Status::Running)).await;
+    hub.change(4, Kind::Inspection, 1, |_| {}).await;
+    hub.change(5, Kind::Inspection, 1, |row| {
+        (row.from_status, row.to_status) = (Some(Status::Started), Some(Status::InProgress));
+    })
+    .await;
+    let after = begin();
+    for (subscription, expected) in [
+        ("changes(AFTER)", "1 2 3 4 5"),
+        ("changes(AFTER, filter: { kind: [JOB] })", "3"),
+        ("changes(AFTER, filter: { verdict: [STALE] })", "2"),
+        ("changes(AFTER, filter: { inspection: \"ID\" })", "2 3 4 5"),
+        ("changes(AFTER, filter: { entity: \"ID\", toStatus: [STARTED] })", "2 4"),
+        ("inspectionChanged(AFTER)", "1 4 5"),
+        ("inspectionChanged(id: \"ID\", AFTER)", "4 5"),
+        ("inspectionChanged(AFTER, filter: { externalId: \"KEY-2\" })", "1"),
+        ("inspectionChanged(AFTER, filter: { status: [REQUESTED] })", "1 leaving 4 leaving"),
+        ("inspectionChanged(AFTER, filter: { status: [STARTED], source: [\"lot\"] })", "1 4 5 leaving"),
+        ("jobChanged(AFTER, filter: { kind: [CONDITION_REPORT], inspection: \"ID\", status: [RUNNING] })", "3"),
+        ("jobChanged(AFTER, filter: { kind: [PDF] })", ""),
+        ("sessionChanged(AFTER)", ""),
+    ] {
+        let field = subscription.replace("AFTER", &format!("after: \"{after}\"")).replace("ID", &id.to_string());
+        let mut answers = listen(&hub, &format!("it: {field} {{ position leaving }}"));
+        let mut told = Vec::new();
+        while let Ok(Some(answer)) = tokio::time::timeout(Duration::from_millis(30), answers.next()).await {
+            assert_eq!(answer.errors, [], "{subscription}");
+            let change = answer.data.into_json().expect("JSON");
+            told.push(change["it"]["position"].to_string());
+            if change["it"]["leaving"] == true {
+                told.push("leaving".into());
+            }
+        }
+        assert_eq!(told.join(" "), expected, "{subscription}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_listened_to_is_refused() {
+    let hub = Hub::new().await;
+    hub.change(1, Kind::Inspection, 1, |_| {}).await;
+    let beyond = Cursor::Change(2).encode();
+    for (subscription, expected) in [
+        (format!("changes(after: \"{beyond}\") {{ position }}"), "CURSOR_INVALID"),
+        ("changes(after: \"x\") { position }".into(), "CURSOR_INVALID"),
+        ("inspectionChanged(id: \"x\") { position }".into(), "BAD_USER_INPUT"),
+        ("jobChanged(filter: { stalledFor: \"1h\" }) { position }".into(), "BAD_USER_INPUT"),
+    ] {
+        let mut answers = listen(&hub, &subscription);
+        let answer = answers.next().await.expect("an answer");
+        assert_eq!(fault(&answer).0, expected, "{subscription}");
+        assert!(answers.next().await.is_none(), "{subscription}");
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_fails_ends() {
+    let hub = Hub::new().await;
+    let mut changes = listen(&hub, "changes { position }");
+    // The subscription begins when it is first polled.
+    assert!(tokio::time::timeout(Duration::from_millis(50), changes.next()).await.is_err());
+    drop(changes);
+    let mut changes = listen(&hub, "changes { inspection { id } position }");
+    sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "ALTER TABLE change RENAME TO gone")
+        .await
+        .expect("renamed");
+    let answer = changes.next().await.expect("an answer");
+    assert_eq!(fault(&answer).0, "INTERNAL");
+    assert!(changes.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_change_is_told_with_one_statement_per_type_asked_for() {
+    let hub = Hub::new().await;
+    hub.inspection(1).await;
+    hub.delivery(1, 1, 3, |_| {}).await;
+    for position in 1..=3 {
+        hub.change(position, Kind::Inspection, 1, |_| {}).await;
+    }
+    let after = begin();
+    for (fields, expected) in [
+        ("{ position entityId toStatus }", 0),
+        ("{ inspection { id status } }", 1),
+        ("{ inspection { id } session { id } job { id } delivery { id } }", 2),
+    ] {
+        let mut changes = listen(&hub, &format!("changes(after: \"{after}\") {fields}"));
+        next(&mut changes).await;
+        hub.statements.lock().expect("a log").clear();
+        next(&mut changes).await;
+        assert_eq!(hub.statements.lock().expect("a log").len(), expected, "{fields}");
+    }
+}

@@ -1,0 +1,223 @@
+//! The API over a small database, written by hand.
+
+mod batching;
+mod errors;
+mod lists;
+mod live;
+mod past;
+mod schema;
+mod types;
+
+use super::{Api, Graph, SourceInfo};
+use crate::event::Ref;
+use crate::feed::Feed;
+use crate::machine::Subject;
+use crate::store::{Database, Mode};
+use crate::vendor;
+use async_graphql::{Request, Variables};
+use chrono::{DateTime, Utc};
+use entity::{ItemKind, JobKind, Kind, Status, Verdict};
+use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Set};
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// The moment at which the test's time begins: 2024-01-01T00:00:00Z.
+const BEGIN: i64 = 1_704_067_200_000_000;
+const SECOND: i64 = 1_000_000;
+
+/// A database, and the API over it. The API's clock stands one day after the beginning.
+struct Hub {
+    graph: Graph,
+    feed: Arc<Feed>,
+    writer: DatabaseConnection,
+    /// Every statement of the API since it was last emptied.
+    statements: Arc<Mutex<Vec<String>>>,
+    _folder: TempDir,
+}
+
+impl Hub {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = format!("sqlite://{}", folder.path().join("hub.db").display());
+        let mut database = Database::open(&address, Mode::Migrate).await.expect("a database");
+        let statements = Arc::new(Mutex::new(Vec::new()));
+        let log = statements.clone();
+        database.readers.set_metric_callback(move |info| log.lock().expect("a log").push(info.statement.to_string()));
+        let feed = Feed::new(database.readers.clone(), 0);
+        let pave = vendor::by_name("pave").expect("a vendor");
+        let lot = SourceInfo {
+            name: "lot".into(),
+            vendor: pave,
+            schemes: vec!["basic".into()],
+            open: false,
+            url: Some("https://hub.example/webhooks/lot".into()),
+        };
+        let yard = SourceInfo { name: "yard".into(), schemes: vec![], open: true, url: None, ..lot.clone() };
+        let api = Api {
+            readers: database.readers.clone(),
+            feed: feed.clone(),
+            sources: [lot, yard].into(),
+            clock: || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment"),
+        };
+        let writer = sea_orm::Database::connect(address).await.expect("a connection");
+        Hub { graph: Graph::new(api), feed, writer, statements, _folder: folder }
+    }
+
+    /// Stores an entity. Its external id is `KEY-number`, and it was created and updated `number` seconds after the beginning.
+    async fn entity(&self, number: i64, subject: Subject, edit: impl FnOnce(&mut entity::entity::Model)) -> Uuid {
+        let external_id = format!("KEY-{number}");
+        let mut row = entity::entity::Model {
+            number,
+            id: Ref::new(subject, external_id.clone()).id("lot"),
+            kind: subject.kind(),
+            subkind: subject.subkind().into(),
+            source: "lot".into(),
+            vendor: "pave".into(),
+            external_id,
+            parent: None,
+            inspection: (subject == Subject::Inspection).then_some(number),
+            reference: None,
+            group_key: None,
+            state: Some("STARTED".into()),
+            status: Some(Status::Started),
+            cycle: 0,
+            facts: "{}".into(),
+            details: "{}".into(),
+            stamps: "{}".into(),
+            tip: "{}".into(),
+            created_at: BEGIN + number * SECOND,
+            updated_at: BEGIN + number * SECOND,
+            occurred_at: None,
+            position: number,
+        };
+        edit(&mut row);
+        let id = row.id;
+        let row = row.into_active_model().reset_all();
+        entity::entity::Entity::insert(row).exec_without_returning(&self.writer).await.expect("inserted");
+        id
+    }
+
+    async fn inspection(&self, number: i64) -> Uuid {
+        self.entity(number, Subject::Inspection, |_| {}).await
+    }
+
+    /// Stores a change, received `position` seconds after the beginning, and moves the head to it.
+    async fn change(&self, position: i64, kind: Kind, about: i64, edit: impl FnOnce(&mut entity::change::Model)) {
+        let mut row = entity::change::Model {
+            position,
+            kind,
+            entity: Some(about),
+            inspection: Some(1),
+            delivery: 1,
+            source: "lot".into(),
+            vendor: "pave".into(),
+            event: "SESSION:STATUS_CHANGE".into(),
+            verdict: Verdict::Applied,
+            reason: "from IDLE to STARTED".into(),
+            from_state: Some("IDLE".into()),
+            to_state: Some("STARTED".into()),
+            from_status: Some(Status::Requested),
+            to_status: Some(Status::Started),
+            cycle: 0,
+            occurred_at: None,
+            received_at: BEGIN + position * SECOND,
+        };
+        edit(&mut row);
+        let row = row.into_active_model().reset_all();
+        entity::change::Entity::insert(row).exec_without_returning(&self.writer).await.expect("inserted");
+        let head = entity::log_head::ActiveModel {
+            id: Set(1),
+            position: Set(position),
+            updated_at: Set(BEGIN + position * SECOND),
+            ..Default::default()
+        };
+        head.update(&self.writer).await.expect("the head moved");
+    }
+
+    /// Stores a delivery that brought the changes from a position on.
+    async fn delivery(
+        &self,
+        number: i64,
+        first: i64,
+        changes: i32,
+        edit: impl FnOnce(&mut entity::delivery::Model),
+    ) -> Uuid {
+        let mut row = entity::delivery::Model {
+            number,
+            source: "lot".into(),
+            vendor: "pave".into(),
+            received_at: BEGIN + number * SECOND,
+            method: "POST".into(),
+            headers: r#"{"content-type":"application/json"}"#.into(),
+            body: br#"{"event":"SESSION:STATUS_CHANGE"}"#.into(),
+            digest: number.to_be_bytes().into(),
+            digest_cycle: 0,
+            event: "SESSION:STATUS_CHANGE".into(),
+            occurred_at: None,
+            verdict: Verdict::Applied,
+            reason: "applied".into(),
+            first_position: first,
+            changes,
+            duplicates: 0,
+            duplicate_at: None,
+        };
+        edit(&mut row);
+        let row = row.into_active_model().reset_all();
+        entity::delivery::Entity::insert(row).exec_without_returning(&self.writer).await.expect("inserted");
+        crate::store::read::delivery_id(number)
+    }
+
+    /// The data of an answer without errors.
+    async fn ask(&self, query: impl Into<String>) -> Value {
+        self.ask_with(query, Value::Null).await
+    }
+
+    async fn ask_with(&self, query: impl Into<String>, variables: Value) -> Value {
+        let request = Request::new(query).variables(Variables::from_json(variables));
+        let response = self.graph.execute(request).await;
+        assert_eq!(response.errors, [], "no errors");
+        response.data.into_json().expect("JSON")
+    }
+
+    /// The code, message and hint of the only error of an answer.
+    async fn fault(&self, query: impl Into<String>) -> (String, String, String) {
+        let response = self.graph.execute(Request::new(query)).await;
+        fault(&response)
+    }
+
+    /// How many statements a query takes.
+    async fn statements_of(&self, query: &str) -> usize {
+        self.statements.lock().expect("a log").clear();
+        self.ask(query).await;
+        self.statements.lock().expect("a log").len()
+    }
+}
+
+fn fault(response: &async_graphql::Response) -> (String, String, String) {
+    let [error] = response.errors.as_slice() else { panic!("one error: {:?}", response.errors) };
+    let extension = |name: &str| {
+        let value = error.extensions.as_ref().and_then(|extensions| extensions.get(name)).cloned();
+        value.and_then(|value| value.into_json().ok()).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    (extension("code"), error.message.clone(), extension("hint"))
+}
+
+/// The texts under a path of names, where a list means all its rows.
+fn texts(value: &Value, path: &[&str]) -> Vec<String> {
+    match (value, path) {
+        (Value::Array(rows), _) => rows.iter().flat_map(|row| texts(row, path)).collect(),
+        (_, [name, rest @ ..]) => texts(&value[name], rest),
+        (Value::String(text), []) => vec![text.clone()],
+        (other, []) => vec![other.to_string()],
+    }
+}
+
+fn at(seconds: i64) -> String {
+    let at: DateTime<Utc> = DateTime::from_timestamp_micros(BEGIN + seconds * SECOND).expect("a moment");
+    at.to_rfc3339()
+}
+
+const REPORT: Subject = Subject::Job(JobKind::ConditionReport);
+const PHOTO: Subject = Subject::Item(ItemKind::Photo);

@@ -1,0 +1,98 @@
+//! The schema itself.
+
+use super::*;
+
+const INTROSPECTION: &str = "query IntrospectionQuery {
+  __schema { description queryType { name kind } mutationType { name kind } subscriptionType { name kind }
+    types { ...FullType }
+    directives { name description isRepeatable locations args(includeDeprecated: true) { ...InputValue } } } }
+fragment FullType on __Type { kind name description specifiedByURL isOneOf
+  fields(includeDeprecated: true) { name description args(includeDeprecated: true) { ...InputValue } type { ...TypeRef }
+    isDeprecated deprecationReason }
+  inputFields(includeDeprecated: true) { ...InputValue }
+  interfaces { ...TypeRef }
+  enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason }
+  possibleTypes { ...TypeRef } }
+fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue isDeprecated deprecationReason }
+fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
+  ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } } }";
+
+#[tokio::test]
+async fn everything_is_described() {
+    let hub = Hub::new().await;
+    let data = hub.ask(INTROSPECTION).await;
+    let mut bare = Vec::new();
+    let mut look = |path: String, thing: &Value| {
+        if thing["description"].as_str().unwrap_or_default().trim().is_empty() {
+            bare.push(path);
+        }
+    };
+    let rows = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let name = |value: &Value| value["name"].as_str().unwrap_or_default().to_owned();
+    for kind in rows(&data["__schema"]["types"]) {
+        let type_name = name(&kind);
+        if type_name.starts_with("__") {
+            continue;
+        }
+        look(type_name.clone(), &kind);
+        for field in rows(&kind["fields"]) {
+            look(format!("{type_name}.{}", name(&field)), &field);
+            for argument in rows(&field["args"]) {
+                look(format!("{type_name}.{}({})", name(&field), name(&argument)), &argument);
+            }
+        }
+        for part in rows(&kind["inputFields"]).iter().chain(&rows(&kind["enumValues"])) {
+            look(format!("{type_name}.{}", name(part)), part);
+        }
+    }
+    assert!(bare.is_empty(), "without a description: {bare:#?}");
+}
+
+#[tokio::test]
+async fn no_helper_type_shows() {
+    let hub = Hub::new().await;
+    let data = hub.ask("{ __schema { types { name } } }").await;
+    let names = texts(&data, &["__schema", "types", "name"]);
+    for helper in ["Entity", "Common", "Root"] {
+        assert!(!names.iter().any(|name| name == helper), "{helper}");
+    }
+    for wanted in ["Query", "Subscription", "InspectionConnection", "ChangeEdge", "Node", "DateTime", "JSON", "Long"] {
+        assert!(names.iter().any(|name| name == wanted), "{wanted}");
+    }
+}
+
+#[test]
+fn the_schema_file_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
+    let file = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(file == crate::graphql::sdl(), "schema.graphql is not current: `inspection-hub schema > schema.graphql`");
+}
+
+#[tokio::test]
+async fn the_playgrounds_queries_work() {
+    let hub = Hub::new().await;
+    hub.inspection(1).await;
+    hub.change(1, Kind::Inspection, 1, |_| {}).await;
+    hub.delivery(1, 1, 1, |_| {}).await;
+    let texts: Vec<&str> = include_str!("../../../web/src/tabs.ts").split('`').skip(1).step_by(2).collect();
+    let change = texts.iter().find(|text| text.trim_start().starts_with("position")).expect("the fields of a change");
+    let queries: Vec<String> = texts
+        .iter()
+        .filter(|text| text.contains("query ") || text.trim_start().starts_with('{'))
+        .map(|text| text.replace("${CHANGE}", change))
+        .collect();
+    assert!(queries.len() >= 5, "{queries:?}");
+    for query in queries {
+        let variables = serde_json::json!({ "for": "PT15M", "at": at(60) });
+        hub.ask_with(query, variables).await;
+    }
+    let subscriptions: Vec<_> = texts.iter().filter(|text| text.contains("subscription ")).collect();
+    assert_eq!(subscriptions.len(), 2);
+    let begin = crate::graphql::cursor::Cursor::Change(0).encode();
+    for text in subscriptions {
+        let text = text.replace("${CHANGE}", change).replace("changes {", &format!("changes(after: \"{begin}\") {{"));
+        let request = Request::new(text).variables(Variables::from_json(serde_json::json!({ "after": begin })));
+        let first = futures_util::StreamExt::next(&mut hub.graph.execute_stream(request)).await.expect("a change");
+        assert_eq!(first.errors, []);
+    }
+}

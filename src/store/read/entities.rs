@@ -1,0 +1,186 @@
+//! Inspections, sessions, jobs and items as they stand now.
+
+use super::filter::EntityFilter;
+use super::page::{End, Page, Part, padded};
+use crate::store::StoreError;
+use entity::entity::{Column, Entity};
+use entity::{Kind, Status};
+use sea_orm::entity::prelude::Uuid;
+use sea_orm::sea_query::{self, Expr, ExprTrait};
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseConnection, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// An entity's row, without what only the writer needs.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct EntityRow {
+    pub number: i64,
+    pub id: Uuid,
+    pub kind: Kind,
+    pub subkind: String,
+    pub source: String,
+    pub vendor: String,
+    pub external_id: String,
+    pub parent: Option<i64>,
+    pub inspection: Option<i64>,
+    pub reference: Option<String>,
+    pub group_key: Option<String>,
+    pub state: Option<String>,
+    pub status: Option<Status>,
+    pub cycle: i32,
+    /// None if it was not asked for.
+    pub facts: Option<String>,
+    /// None if it was not asked for.
+    pub details: Option<String>,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub occurred_at: Option<i64>,
+    pub position: i64,
+}
+
+/// Which of the large columns are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Wants {
+    pub facts: bool,
+    pub details: bool,
+}
+
+/// What entities can be ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// By the newest news that changed them, then by their number.
+    Updated(Direction),
+    /// By their number: the order of first sight.
+    Created(Direction),
+}
+
+/// Whether an order goes up or down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    Up,
+    Down,
+}
+
+/// Where an entity stands in an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub updated_at: i64,
+    pub number: i64,
+}
+
+/// A page of the entities that a filter lets through.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn entities(
+    db: &DatabaseConnection,
+    wants: Wants,
+    filter: &EntityFilter,
+    order: Order,
+    page: &Page<Key>,
+) -> Result<Part<Arc<EntityRow>>, StoreError> {
+    let (Order::Updated(direction) | Order::Created(direction)) = order;
+    let ascending = (direction == Direction::Up) == (page.from == End::First);
+    let ordered = if ascending { sea_query::Order::Asc } else { sea_query::Order::Desc };
+    let (above, below) = match direction {
+        Direction::Up => (page.after, page.before),
+        Direction::Down => (page.before, page.after),
+    };
+    let key = |key: Key| match order {
+        Order::Updated(_) => Expr::tuple([Expr::value(key.updated_at), Expr::value(key.number)]),
+        Order::Created(_) => Expr::value(key.number),
+    };
+    let mut rows = select(wants).filter(filter.condition());
+    let place = match order {
+        Order::Updated(_) => {
+            rows = rows.order_by(Column::UpdatedAt, ordered.clone());
+            Expr::tuple([Expr::col(Column::UpdatedAt), Expr::col(Column::Number)])
+        }
+        Order::Created(_) => Expr::col(Column::Number),
+    };
+    let range = Condition::all()
+        .add_option(above.map(|bound| place.clone().gt(key(bound))))
+        .add_option(below.map(|bound| place.clone().lt(key(bound))));
+    let rows = rows.filter(range).order_by(Column::Number, ordered).limit(page.reads());
+    let rows = rows.into_model::<EntityRow>().all(db).await?;
+    Ok(page.cut(rows.into_iter().map(Arc::new).collect()))
+}
+
+/// How many entities a filter lets through.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn count_entities(db: &DatabaseConnection, filter: &EntityFilter) -> Result<u64, StoreError> {
+    Ok(Entity::find().filter(filter.condition()).count(db).await?)
+}
+
+/// How many of the entities that a filter lets through have each status. Statuses of none are left out.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn status_counts(db: &DatabaseConnection, filter: &EntityFilter) -> Result<Vec<(Status, i64)>, StoreError> {
+    let rows = Entity::find()
+        .select_only()
+        .column(Column::Status)
+        .column_as(Column::Number.count(), "count")
+        .filter(filter.condition())
+        .filter(Column::Status.is_not_null())
+        .group_by(Column::Status);
+    Ok(rows.into_tuple().all(db).await?)
+}
+
+/// Entities by their numbers.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn entities_by_number(
+    db: &DatabaseConnection,
+    wants: Wants,
+    numbers: &[i64],
+) -> Result<HashMap<i64, Arc<EntityRow>>, StoreError> {
+    let rows = select(wants).filter(Column::Number.is_in(padded(numbers)));
+    let rows = rows.into_model::<EntityRow>().all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.number, Arc::new(row))).collect())
+}
+
+/// Entities by their public ids.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn entities_by_id(
+    db: &DatabaseConnection,
+    wants: Wants,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Arc<EntityRow>>, StoreError> {
+    let rows = select(wants).filter(Column::Id.is_in(ids.iter().copied()));
+    let rows = rows.into_model::<EntityRow>().all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+}
+
+pub(super) fn select(wants: Wants) -> Select<Entity> {
+    let rows = Entity::find().select_only().columns([
+        Column::Number,
+        Column::Id,
+        Column::Kind,
+        Column::Subkind,
+        Column::Source,
+        Column::Vendor,
+        Column::ExternalId,
+        Column::Parent,
+        Column::Inspection,
+        Column::Reference,
+        Column::GroupKey,
+        Column::State,
+        Column::Status,
+        Column::Cycle,
+        Column::CreatedAt,
+        Column::UpdatedAt,
+        Column::OccurredAt,
+        Column::Position,
+    ]);
+    let large = |wanted: bool, column: Column| if wanted { Expr::col(column) } else { Expr::null() };
+    rows.expr_as(large(wants.facts, Column::Facts), "facts").expr_as(large(wants.details, Column::Details), "details")
+}

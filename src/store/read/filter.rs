@@ -1,0 +1,141 @@
+//! Which rows are asked for. A field that is none does not filter; an empty list lets nothing through.
+
+use super::delivery_number;
+use chrono::{DateTime, Utc};
+use entity::{Kind, Status, Verdict, change, delivery, entity as thing};
+use sea_orm::entity::prelude::Uuid;
+use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Value};
+
+/// The statuses after which nothing more is expected.
+pub const FINAL: &[Status] = &[Status::Completed, Status::Canceled, Status::Expired, Status::Failed, Status::Succeeded];
+
+/// Which inspections, sessions, jobs or items.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EntityFilter {
+    pub kind: Option<Kind>,
+    /// Words of job or item kinds.
+    pub subkind: Option<Vec<&'static str>>,
+    pub vendor: Option<Vec<String>>,
+    pub source: Option<Vec<String>>,
+    pub status: Option<Vec<Status>>,
+    pub state: Option<Vec<String>>,
+    pub reference: Option<String>,
+    pub external_id: Option<String>,
+    pub group: Option<String>,
+    /// The inspection they belong to.
+    pub inspection: Option<Uuid>,
+    pub updated_after: Option<DateTime<Utc>>,
+    pub updated_before: Option<DateTime<Utc>>,
+    /// Not changed since, and not at an end.
+    pub stalled_since: Option<DateTime<Utc>>,
+}
+
+/// Which changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangeFilter {
+    pub vendor: Option<Vec<String>>,
+    pub source: Option<Vec<String>>,
+    pub kind: Option<Vec<Kind>>,
+    pub verdict: Option<Vec<Verdict>>,
+    pub event: Option<Vec<String>>,
+    /// The inspection they belong to.
+    pub inspection: Option<Uuid>,
+    /// What they are about.
+    pub entity: Option<Uuid>,
+    /// The delivery that brought them.
+    pub delivery: Option<Uuid>,
+    pub to_status: Option<Vec<Status>>,
+}
+
+/// Which deliveries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryFilter {
+    pub vendor: Option<Vec<String>>,
+    pub source: Option<Vec<String>>,
+    pub verdict: Option<Vec<Verdict>>,
+    pub event: Option<Vec<String>>,
+    pub received_after: Option<DateTime<Utc>>,
+    pub received_before: Option<DateTime<Utc>>,
+    /// Whether the same news came again.
+    pub duplicated: Option<bool>,
+}
+
+impl EntityFilter {
+    pub(super) fn condition(&self) -> Condition {
+        use thing::Column;
+        let quiet = self.stalled_since.map(|since| {
+            let open = Column::Status.is_null().or(Column::Status.is_not_in(FINAL.iter().copied()));
+            Column::UpdatedAt.lte(since.timestamp_micros()).and(open)
+        });
+        Condition::all()
+            .add_option(self.kind.map(|kind| Column::Kind.eq(kind)))
+            .add_option(one_of(Column::Subkind, self.subkind.as_deref()))
+            .add_option(one_of(Column::Vendor, self.vendor.as_deref()))
+            .add_option(one_of(Column::Source, self.source.as_deref()))
+            .add_option(self.status.as_ref().map(|status| Column::Status.is_in(status.iter().copied())))
+            .add_option(one_of(Column::State, self.state.as_deref()))
+            .add_option(self.reference.as_ref().map(|reference| Column::Reference.eq(reference)))
+            .add_option(self.external_id.as_ref().map(|id| Column::ExternalId.eq(id)))
+            .add_option(self.group.as_ref().map(|group| Column::GroupKey.eq(group)))
+            .add_option(self.inspection.map(|id| Column::Inspection.in_subquery(number_of(id))))
+            .add_option(self.updated_after.map(|at| Column::UpdatedAt.gt(at.timestamp_micros())))
+            .add_option(self.updated_before.map(|at| Column::UpdatedAt.lt(at.timestamp_micros())))
+            .add_option(quiet)
+    }
+}
+
+impl ChangeFilter {
+    pub(super) fn condition(&self) -> Condition {
+        use change::Column;
+        Condition::all()
+            .add_option(one_of(Column::Vendor, self.vendor.as_deref()))
+            .add_option(one_of(Column::Source, self.source.as_deref()))
+            .add_option(self.kind.as_ref().map(|kind| Column::Kind.is_in(kind.iter().copied())))
+            .add_option(self.verdict.as_ref().map(|verdict| Column::Verdict.is_in(verdict.iter().copied())))
+            .add_option(one_of(Column::Event, self.event.as_deref()))
+            .add_option(self.inspection.map(|id| Column::Inspection.in_subquery(number_of(id))))
+            .add_option(self.entity.map(|id| Column::Entity.in_subquery(number_of(id))))
+            .add_option(self.delivery.map(brought_by))
+            .add_option(self.to_status.as_ref().map(|status| Column::ToStatus.is_in(status.iter().copied())))
+    }
+}
+
+impl DeliveryFilter {
+    pub(super) fn condition(&self) -> Condition {
+        use delivery::Column;
+        Condition::all()
+            .add_option(one_of(Column::Vendor, self.vendor.as_deref()))
+            .add_option(one_of(Column::Source, self.source.as_deref()))
+            .add_option(self.verdict.as_ref().map(|verdict| Column::Verdict.is_in(verdict.iter().copied())))
+            .add_option(one_of(Column::Event, self.event.as_deref()))
+            .add_option(self.received_after.map(|at| Column::ReceivedAt.gt(at.timestamp_micros())))
+            .add_option(self.received_before.map(|at| Column::ReceivedAt.lt(at.timestamp_micros())))
+            .add_option(self.duplicated.map(|duplicated| match duplicated {
+                true => Column::Duplicates.gt(0),
+                false => Column::Duplicates.eq(0),
+            }))
+    }
+}
+
+fn one_of<T: Clone + Into<Value>>(column: impl ColumnTrait, words: Option<&[T]>) -> Option<Expr> {
+    words.map(|words| column.is_in(words.iter().cloned()))
+}
+
+fn number_of(id: Uuid) -> SelectStatement {
+    thing::Entity::find().select_only().column(thing::Column::Number).filter(thing::Column::Id.eq(id)).into_query()
+}
+
+// A delivery's changes stand together, so their positions find them without an index of their own.
+fn brought_by(id: Uuid) -> Expr {
+    use delivery::Column;
+    let Some(number) = delivery_number(id) else { return Expr::value(false) };
+    let position = |edge: Expr| {
+        let row = delivery::Entity::find().select_only().expr_as(edge, "edge").filter(Column::Number.eq(number));
+        Expr::from(row.into_query())
+    };
+    let first = Expr::col(Column::FirstPosition);
+    let end = first.clone().add(Expr::col(Column::Changes));
+    let at = Expr::col(change::Column::Position);
+    at.clone().gte(position(first)).and(at.lt(position(end)))
+}

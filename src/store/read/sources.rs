@@ -1,0 +1,47 @@
+//! How each source fares.
+
+use crate::store::StoreError;
+use entity::{Verdict, delivery, handshake, ledger};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::HashMap;
+
+/// The ledgers, by the sources' names. A source that never received anything has none.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn ledgers(db: &DatabaseConnection) -> Result<HashMap<String, ledger::Model>, StoreError> {
+    let rows = ledger::Entity::find().all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.source.clone(), row)).collect())
+}
+
+/// The newest request for a proof of ownership, by the sources' names.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn handshakes(db: &DatabaseConnection) -> Result<HashMap<String, handshake::Model>, StoreError> {
+    let rows = handshake::Entity::find().order_by_asc(handshake::Column::RequestedAt).all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.source.clone(), row)).collect())
+}
+
+/// What became of the newest delivery, by the sources' names.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn last_verdicts(db: &DatabaseConnection) -> Result<HashMap<String, Verdict>, StoreError> {
+    use delivery::Column;
+    let past = Alias::new("past");
+    let newest = Query::select()
+        .expr(Expr::col((past.clone(), Column::Number)))
+        .from_as(delivery::Entity, past.clone())
+        .and_where(Expr::col((past.clone(), Column::Source)).equals((ledger::Entity, ledger::Column::Source)))
+        .order_by((past, Column::Number), Order::Desc)
+        .limit(1)
+        .take();
+    let numbers = Query::select().expr(Expr::from(newest)).from(ledger::Entity).take();
+    let rows = delivery::Entity::find()
+        .select_only()
+        .columns([Column::Source, Column::Verdict])
+        .filter(Column::Number.in_subquery(numbers));
+    Ok(rows.into_tuple().all(db).await?.into_iter().collect())
+}
