@@ -1,8 +1,22 @@
 //! Inspection Hub: the webhooks of remote-inspection vendors in, one GraphQL API out.
+//!
+//! The map; imports go one way, from left to right:
+//!
+//! ```text
+//! entity -> machine -> event -> vendor -> store -> feed -> ingest -> graphql -> settings -> http -> server -> cli
+//! ```
+//!
+//! [`machine`] and [`event`] are pure: what a vendor's news does to an entity. [`vendor`] reads and verifies
+//! deliveries, [`store`] is the database, [`ingest`] writes, [`feed`] tells, [`graphql`] answers.
 
+pub mod cli;
 pub mod event;
 pub mod feed;
+pub mod graphql;
+pub mod http;
 pub mod ingest;
 pub mod machine;
+pub mod server;
+pub mod settings;
 pub mod store;
 pub mod vendor;

@@ -30,10 +30,10 @@ impl MigrationTrait for Migration {
         manager.create_index(index("change", "change_of_inspection", &["inspection", "position"])).await?;
         manager.create_index(unique("entity", "entity_id", &["id"])).await?;
         manager.create_index(index("entity", "entity_by_external_id", &["external_id"])).await?;
-        manager.create_index(index("entity", "entity_by_reference", &["reference"])).await?;
-        manager.create_index(index("entity", "entity_by_group", &["group_key"])).await?;
+        manager.create_index(known("entity_by_reference", "reference")).await?;
+        manager.create_index(known("entity_by_group", "group_key")).await?;
         manager.create_index(index("entity", "entity_of_inspection", &["inspection", "kind"])).await?;
-        manager.create_index(index("entity", "entity_of_parent", &["parent"])).await?;
+        manager.create_index(known("entity_of_parent", "parent")).await?;
         manager.create_index(index("entity", "entity_by_update", &["kind", "updated_at", "number"])).await?;
         manager.create_index(index("entity", "entity_by_status", &["kind", "status", "updated_at", "number"])).await
     }
@@ -197,6 +197,11 @@ fn index(table: &'static str, name: &'static str, columns: &[&'static str]) -> I
         index.col(*column);
     }
     index.to_owned()
+}
+
+// Most entities have none: only those that do are in the index.
+fn known(name: &'static str, column: &'static str) -> IndexCreateStatement {
+    index("entity", name, &[column]).cond_where(Expr::col(column).is_not_null()).to_owned()
 }
 
 fn unique(table: &'static str, name: &'static str, columns: &[&'static str]) -> IndexCreateStatement {

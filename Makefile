@@ -1,0 +1,59 @@
+# `make run` is all it takes to start; `make check` is what CI runs.
+
+CARGO ?= cargo
+HUB ?= http://127.0.0.1:8080
+WEB := web/dist/index.html
+BROWSER := tests/browser/node_modules/.package-lock.json
+
+.PHONY: run test check demo bench web schema help tools browser
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(WEB) ## Build everything and serve on 127.0.0.1:8080 with SQLite in data/
+	$(CARGO) run --release -- serve
+
+test: $(WEB) $(BROWSER) browser ## Run all tests; installs what they need
+	$(CARGO) test --workspace
+
+check: $(WEB) $(BROWSER) browser ## What CI runs: format, lints, docs, tests, generated files, licences of imports
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	$(CARGO) test --workspace --locked
+	$(CARGO) run --quiet --locked -- schema | diff schema.graphql - || { echo "schema.graphql is not current: run 'make schema'"; exit 1; }
+	cd web && npm run --silent check
+
+demo: $(WEB) ## Serve, fill it with traffic of all five vendors, and keep a slow stream going
+	$(CARGO) build --release
+	@$(CARGO) run --quiet --release -- serve --log warn & hub=$$!; trap 'kill $$hub; wait $$hub' EXIT; \
+	$(CARGO) run --quiet --release -- simulate --hub $(HUB) --count 3000 --spread 24h && \
+	printf '\nOpen %s/graphiql: the ready-made tabs show the board, a life, what is stalled, the past, and live changes.\n' $(HUB) && \
+	printf 'A slow stream goes on until Ctrl-C.\n\n' && \
+	$(CARGO) run --quiet --release -- simulate --hub $(HUB) --forever --rate 5
+
+bench: $(WEB) ## Measure ingest and start against the naive design and bare axum
+	$(CARGO) bench --bench ingest --bench start
+
+web: $(WEB) ## Build the playground
+
+schema: ## Write schema.graphql
+	$(CARGO) run --quiet -- schema > schema.graphql
+
+# The playground is built anew only when its sources or its lock file changed.
+$(WEB): $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print) | tools
+	cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build && touch dist/index.html
+
+$(BROWSER): tests/browser/package-lock.json | tools
+	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund
+
+tools:
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer with rustup, https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install -y gcc libc6-dev"; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install -y nodejs npm (Node 20 or newer)"; exit 1; }
+
+# The browser of the playground's test.
+browser:
+	@command -v chromium >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo "chromium is missing: sudo apt-get install -y chromium"; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }

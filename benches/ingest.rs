@@ -1,0 +1,93 @@
+//! How many webhooks are taken in per second, and how long each waits: the hub beside what a team writes by hand and
+//! beside an endpoint that does nothing, in one process, with the client on the same cores.
+//!
+//! `cargo bench --bench ingest`, with `-- --quick` for a short look; see `docs/benchmarks.md`.
+
+mod ingest {
+    pub mod bare;
+    pub mod ledger;
+    pub mod naive;
+    pub mod report;
+}
+mod support;
+
+use anyhow::ensure;
+use ingest::bare;
+use ingest::ledger::{Batches, Stored};
+use ingest::naive::Naive;
+use ingest::report::{self, Figures, Row};
+use inspection_hub::server::Hub;
+use mimalloc::MiMalloc;
+use std::sync::Arc;
+use std::time::Duration;
+use support::load::Load;
+use support::stock::Maker;
+use support::{disk, sources};
+
+// As in the binary.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Numbers of connections, and how many requests are made for each second: more than anything here answers.
+const LEVELS: [(usize, usize); 4] = [(1, 30_000), (16, 80_000), (64, 80_000), (256, 80_000)];
+/// The number of connections that the targets are for.
+const TARGETED: usize = 64;
+
+fn main() -> anyhow::Result<()> {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(run(if quick { Duration::from_secs(1) } else { Duration::from_secs(4) }))
+}
+
+async fn run(measured: Duration) -> anyhow::Result<()> {
+    let folder = disk::folder("ingest")?;
+    println!("databases in {}, where a synced write takes {:?}", folder.display(), disk::time_to_sync(&folder)?);
+    let database = folder.join("hub.db");
+    let settings = sources::settings(&database)?;
+    let mut maker = Maker::new(&settings)?;
+    let naive = Naive::start(&sources::address(&folder.join("naive.db")), &settings).await?;
+    let bare = bare::start().await?;
+    let hub = Hub::start(settings).await?;
+
+    let (mut answered, mut answered_by_naive) = (0, 0);
+    let mut targeted = None;
+    for (connections, most) in LEVELS {
+        let load = Load { connections, warm_up: measured / 4, measured };
+        let seconds = (load.warm_up + load.measured).as_secs_f64();
+        // Without optimisation everything takes far longer, the making of requests too.
+        let most = if cfg!(debug_assertions) { most / 6 } else { most };
+        let stock = Arc::new(maker.make((most as f64 * seconds) as usize)?);
+        if connections == LEVELS[0].0 {
+            println!("requests of {} bytes on average\n", stock.bytes_each());
+            report::head();
+        }
+
+        let before = Batches::of(&hub).await?;
+        let by_hub = load.drive(hub.address(), &stock).await?;
+        let batch = Batches::of(&hub).await?.mean_since(before);
+        let by_naive = load.drive(naive.address, &stock).await?;
+        let by_bare = load.drive(bare, &stock).await?;
+        answered += by_hub.answered;
+        answered_by_naive += by_naive.answered;
+        let (hub, naive, bare) = (Figures::of(&by_hub), Figures::of(&by_naive), Figures::of(&by_bare));
+        let row = Row { connections, hub, naive, bare, batch };
+        report::row(&row);
+        if connections == TARGETED {
+            targeted = Some(row);
+        }
+    }
+
+    hub.stop().await;
+    let stored = Stored::read(&sources::address(&database)).await?;
+    let Stored { deliveries, duplicates, changes, received } = stored;
+    println!("the hub answered {answered}: {deliveries} deliveries, {duplicates} duplicates, {changes} changes");
+    ensure!(deliveries + duplicates == answered as i64, "deliveries that were answered are not in the database");
+    ensure!(received == answered as i64, "the ledger does not add up: it says {received}");
+    ensure!(naive.taken().await? == answered_by_naive, "naive has lost some, too");
+    // Kept if anything was wrong.
+    std::fs::remove_dir_all(folder)?;
+    if let Some(row) = targeted {
+        report::targets(&row);
+    }
+    Ok(())
+}

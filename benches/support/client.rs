@@ -1,0 +1,70 @@
+//! One HTTP/1.1 connection that is kept open, with one request in flight. It reads no more of an answer than it must,
+//! because it runs on the cores that it measures.
+
+use anyhow::{Context, bail, ensure};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+pub struct Connection {
+    stream: TcpStream,
+    answer: Vec<u8>,
+}
+
+/// The head of an answer.
+struct Head {
+    status: u16,
+    /// Where the body begins and ends.
+    body: usize,
+    end: usize,
+}
+
+impl Connection {
+    pub async fn open(address: SocketAddr) -> anyhow::Result<Connection> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Connection { stream, answer: Vec::with_capacity(4096) })
+    }
+
+    /// Sends a request and reads the whole answer; its body.
+    ///
+    /// # Errors
+    /// If the answer is another than 200, too.
+    pub async fn ask(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
+        self.stream.write_all(request).await?;
+        self.answer.clear();
+        let head = loop {
+            let read = self.stream.read_buf(&mut self.answer).await?;
+            ensure!(read > 0, "the connection was closed instead of an answer");
+            match Head::of(&self.answer)? {
+                Some(head) if self.answer.len() >= head.end => break head,
+                _ => {}
+            }
+        };
+        if head.status != 200 {
+            bail!("an answer other than 200:\n{}", String::from_utf8_lossy(&self.answer));
+        }
+        Ok(&self.answer[head.body..head.end])
+    }
+
+    /// `GET` this path.
+    pub async fn get(&mut self, path: &str) -> anyhow::Result<&[u8]> {
+        self.ask(format!("GET {path} HTTP/1.1\r\nhost: hub.example\r\n\r\n").as_bytes()).await
+    }
+}
+
+impl Head {
+    /// None while it is not complete.
+    fn of(answer: &[u8]) -> anyhow::Result<Option<Head>> {
+        let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
+        let head = std::str::from_utf8(&answer[..end])?;
+        let mut lines = head.split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("an answer without a status")?;
+        let length = lines.find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.trim())
+        });
+        let length: usize = length.context("an answer without a length")?.parse()?;
+        Ok(Some(Head { status: status.parse()?, body: end + 4, end: end + 4 + length }))
+    }
+}

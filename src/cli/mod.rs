@@ -1,0 +1,73 @@
+//! The command line, one file per command.
+
+mod migrate;
+mod schema;
+mod serve;
+mod simulate;
+
+use crate::settings::{Flags, LogFormat, Settings};
+use clap::{Parser, Subcommand};
+use std::path::Path;
+use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Webhooks of remote-inspection vendors in, one GraphQL API out.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Receive webhooks and serve the API and the playground.
+    Serve(serve::Serve),
+    /// Bring the database up to date, and end.
+    Migrate(migrate::Migrate),
+    /// Print the GraphQL schema.
+    Schema,
+    /// Send realistic traffic of all five vendors to a running hub.
+    Simulate(simulate::Simulate),
+}
+
+/// Reads the command line and does what it says.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(serve) => serve.run(),
+        Command::Migrate(migrate) => migrate.run(),
+        Command::Schema => schema::run(),
+        Command::Simulate(simulate) => simulate.run(),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("inspection-hub: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The settings from flags, environment and file; whatever is wrong with them is the error.
+fn settings(flags: &Flags) -> anyhow::Result<(Settings, Vec<crate::settings::Warning>)> {
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let read = |path: &Path| std::fs::read_to_string(path);
+    Settings::load(flags, environment, &read)
+        .map_err(|problems| anyhow::anyhow!("the settings are not right\n{problems}"))
+}
+
+/// Logs to standard error, as the settings say.
+fn log(settings: &Settings) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.log)?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    Ok(())
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

@@ -1,0 +1,37 @@
+//! `inspection-hub serve`: until it is told to stop, by Ctrl-C or SIGTERM.
+
+use crate::server::Hub;
+use crate::settings::Flags;
+use clap::Args;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Serve {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let (settings, warnings) = super::settings(&self.flags)?;
+        super::log(&settings)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        super::runtime()?.block_on(async {
+            let mut terminate = signal(SignalKind::terminate())?;
+            let database = settings.database.clone();
+            let hub = Hub::start(settings).await?;
+            let address = hub.address();
+            tracing::info!(%address, database, "Inspection Hub is ready: http://{address}/graphiql");
+            tokio::select! {
+                interrupted = tokio::signal::ctrl_c() => interrupted?,
+                _ = terminate.recv() => {}
+            }
+            tracing::info!("ending: open requests are finished first");
+            hub.stop().await;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}

@@ -1,0 +1,92 @@
+//! GraphiQL, from the binary and without the internet. Built by `make web` from `web/`.
+
+use super::Problem;
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+/// What the page may load: itself, and the API over HTTP and WebSocket.
+const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; worker-src 'self'; img-src 'self' data:; \
+                      connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// Shown instead of the playground by a binary that was built without it.
+const MISSING: &str = "<!doctype html><meta charset=utf-8><title>Inspection Hub</title>\
+    <body style=\"font:16px/1.5 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem\">\
+    <h1>The playground is not in this binary</h1>\
+    <p>Its assets are built by <code>make web</code> (or <code>make run</code>, which builds everything). \
+    The API itself is at <code>/graphql</code>, its schema at <a href=\"/schema.graphql\">/schema.graphql</a>.</p>";
+
+#[derive(RustEmbed)]
+#[folder = "web/dist"]
+#[allow_missing = true]
+struct Assets;
+
+/// `GET /graphiql`: the page.
+pub async fn page(headers: HeaderMap) -> Response {
+    match find("index.html", &headers) {
+        Some(found) => file(found, "text/html; charset=utf-8", &headers, "no-cache"),
+        None => (StatusCode::SERVICE_UNAVAILABLE, Html(MISSING)).into_response(),
+    }
+}
+
+/// `GET /graphiql/{path}`: what the page loads. Names under `assets/` carry a digest of their content.
+pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
+    let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    match find(&path, &headers).filter(|_| !path.ends_with(".br")) {
+        Some(found) => file(found, content_type(&path), &headers, cache),
+        None => Problem::NoSuchRoute.into_response(),
+    }
+}
+
+struct Found {
+    file: EmbeddedFile,
+    brotli: bool,
+}
+
+fn find(path: &str, headers: &HeaderMap) -> Option<Found> {
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let takes_brotli = accepted.split(',').any(|encoding| encoding.trim().split(';').next() == Some("br"));
+    let brotli = takes_brotli.then(|| Assets::get(&format!("{path}.br"))).flatten();
+    match brotli {
+        Some(file) => Some(Found { file, brotli: true }),
+        None => Some(Found { file: Assets::get(path)?, brotli: false }),
+    }
+}
+
+fn file(found: Found, content_type: &'static str, headers: &HeaderMap, cache: &'static str) -> Response {
+    let etag = format!("\"{}\"", hex::encode(found.file.metadata.sha256_hash().get(..16).unwrap_or_default()));
+    let fresh = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let mut response = if fresh {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, content_type)], found.file.data).into_response()
+    };
+    let answer = response.headers_mut();
+    if found.brotli && !fresh {
+        answer.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
+    }
+    // Workers are bound by the policy of their own response.
+    answer.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    answer.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        answer.insert(header::ETAG, etag);
+    }
+    response
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("js" | "mjs") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("html") => "text/html; charset=utf-8",
+        Some("md") => "text/markdown; charset=utf-8",
+        Some("ttf") => "font/ttf",
+        Some("woff2") => "font/woff2",
+        Some("wasm") => "application/wasm",
+        _ => "application/octet-stream",
+    }
+}

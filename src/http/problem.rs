@@ -1,0 +1,77 @@
+//! Errors outside GraphQL: `application/problem+json` (RFC 9457). Every status code of the HTTP surface is made here.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// What went wrong with a request, and whose fault it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    #[error("there is nothing at this address")]
+    NoSuchRoute,
+    #[error("this address does not take this method")]
+    Method,
+    #[error("no source with this name is configured")]
+    NoSuchSource,
+    #[error("the request is not authenticated")]
+    NotAuthenticated,
+    #[error("the body is empty")]
+    EmptyBody,
+    #[error("the body did not arrive whole")]
+    BrokenBody,
+    #[error("the body did not arrive in time")]
+    SlowBody,
+    #[error("the body is over the limit of {0} bytes")]
+    TooLarge(usize),
+    #[error("only the content encoding identity is taken")]
+    Encoded,
+    #[error("the body must be JSON: send it with the header Content-Type: application/json")]
+    NotJson,
+    #[error("the socket must speak graphql-transport-ws: name it in the header Sec-WebSocket-Protocol")]
+    Protocol,
+    #[error("the source is over its rate; try again in {0} s")]
+    TooMany(u64),
+    #[error("the delivery could not be stored; try again in {0} s")]
+    Unavailable(u64),
+}
+
+impl Problem {
+    fn status(self) -> StatusCode {
+        match self {
+            Problem::NoSuchRoute | Problem::NoSuchSource => StatusCode::NOT_FOUND,
+            Problem::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::NotAuthenticated => StatusCode::UNAUTHORIZED,
+            Problem::EmptyBody | Problem::BrokenBody | Problem::Protocol => StatusCode::BAD_REQUEST,
+            Problem::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Problem::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Problem::Encoded | Problem::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Problem::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
+            Problem::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let title = status.canonical_reason().unwrap_or_default();
+        let body = json!({ "title": title, "status": status.as_u16(), "detail": self.to_string() });
+        let mut response = (status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self {
+            Problem::TooMany(seconds) | Problem::Unavailable(seconds) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Problem::NotAuthenticated => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Webhook"));
+            }
+            // What is left of the body is not read: the connection cannot be used again.
+            Problem::TooLarge(_) | Problem::SlowBody | Problem::BrokenBody => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

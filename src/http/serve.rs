@@ -1,0 +1,77 @@
+//! Serving connections: a cap on their number, a deadline for their headers, and an end that lets them finish.
+//! `axum::serve` offers neither of the first two.
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long connections may go on after the end was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What a server allows its connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Connections {
+    pub most: usize,
+    /// How long a request's head may take to arrive, also on a connection that is kept open.
+    pub header_timeout: Duration,
+}
+
+/// Serves until told to stop, then lets open requests finish.
+pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, stop: CancellationToken) {
+    let open = TaskTracker::new();
+    let room = Arc::new(Semaphore::new(allowed.most));
+    loop {
+        let next = async {
+            let place = room.clone().acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            () = stop.cancelled() => break,
+            next = next => next,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, mostly: existing connections must go on.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        // Small answers must not wait for more to send.
+        let _ = stream.set_nodelay(true);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(allowed.header_timeout)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()))
+            .with_upgrades();
+        let stop = stop.clone();
+        open.spawn(async move {
+            let _place = place;
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended with an error");
+            }
+        });
+    }
+    drop(listener);
+    open.close();
+    if tokio::time::timeout(GRACE, open.wait()).await.is_err() {
+        tracing::warn!("some connections did not finish in time");
+    }
+}

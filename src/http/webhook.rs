@@ -1,0 +1,144 @@
+//! `POST /webhooks/{source}`: caps size and time, keeps the raw bytes, asks whether it is from them, hands it in, and
+//! answers once it is durable. Exactly 200, because Truepic and Truto take nothing else for success.
+
+use super::{App, Problem};
+use crate::ingest::Unavailable;
+use crate::settings::Source;
+use crate::store::read::delivery_id;
+use crate::store::{Incoming, Post, Receipt};
+use crate::vendor::verify::Request;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use entity::Verdict;
+use governor::clock::{Clock, DefaultClock};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Seconds after which a vendor may try again when nothing could be stored.
+const RETRY: u64 = 5;
+
+/// A source as the endpoint needs it.
+#[derive(Debug)]
+pub struct Inlet {
+    pub source: Source,
+    pub name: Arc<str>,
+    pub rate: Option<governor::DefaultDirectRateLimiter>,
+}
+
+/// Takes one delivery.
+pub async fn receive(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let started = std::time::Instant::now();
+    let outcome = match app.inlets.get(name.as_str()) {
+        Some(inlet) => take(&app, inlet, &method, &uri, &headers, body).await,
+        None => Err(Problem::NoSuchSource),
+    };
+    let (source, status) = match &outcome {
+        Ok(receipt) => (name, status_of(receipt)),
+        // Whoever makes up names must not make up metrics.
+        Err(Problem::NoSuchSource) => (String::new(), "unknown_source"),
+        Err(Problem::NotAuthenticated) => (name, "not_authenticated"),
+        Err(Problem::Unavailable(_)) => (name, "unavailable"),
+        Err(_) => (name, "rejected"),
+    };
+    metrics::counter!("inspection_hub_deliveries_total", "source" => source, "status" => status).increment(1);
+    metrics::histogram!("inspection_hub_delivery_seconds").record(started.elapsed().as_secs_f64());
+    match outcome {
+        Ok(receipt) => answer(&receipt),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn take(
+    app: &App,
+    inlet: &Inlet,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Receipt, Problem> {
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        return Err(Problem::Encoded);
+    }
+    let body = read(app, headers, body).await?;
+    let received_at = (app.clock)();
+    let request = Request { headers, path: uri.path(), query: uri.query(), body: &body, now: received_at };
+    let verified = inlet.source.verifier.check(&request).map_err(|unverified| {
+        tracing::warn!(source = %inlet.name, why = %unverified, "a delivery was not authenticated");
+        Problem::NotAuthenticated
+    })?;
+    if body.is_empty() {
+        return Err(Problem::EmptyBody);
+    }
+    if let Some(Err(over)) = inlet.rate.as_ref().map(|rate| rate.check()) {
+        return Err(Problem::TooMany(over.wait_time_from(DefaultClock::default().now()).as_secs() + 1));
+    }
+    let post = Post {
+        source: inlet.name.clone(),
+        vendor: inlet.source.vendor,
+        received_at,
+        method: if *method == Method::PUT { "PUT" } else { "POST" },
+        content_type: headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned),
+        headers: kept(headers, |name| !inlet.source.verifier.is_credential(name)),
+        body: body.clone(),
+    };
+    let incoming = Incoming::read(&verified, post);
+    app.ingest.receive(incoming).await.map_err(|unavailable| match unavailable {
+        Unavailable::Overloaded => Problem::Unavailable(1),
+        Unavailable::Storage | Unavailable::ShuttingDown => Problem::Unavailable(RETRY),
+    })
+}
+
+async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let limit = app.limits.body;
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(Problem::TooLarge(limit));
+    }
+    match tokio::time::timeout(app.limits.body_timeout, Limited::new(body, limit).collect()).await {
+        Err(_) => Err(Problem::SlowBody),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::TooLarge(limit)),
+        Ok(Err(_)) => Err(Problem::BrokenBody),
+    }
+}
+
+// The headers as JSON; a header that came several times is a list.
+fn kept(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> String {
+    let mut object = Map::new();
+    for name in headers.keys().filter(|name| keep(name)) {
+        let mut values: Vec<Value> =
+            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into()).collect();
+        let value = if values.len() == 1 { values.pop().unwrap_or_default() } else { Value::Array(values) };
+        object.insert(name.as_str().to_owned(), value);
+    }
+    Value::Object(object).to_string()
+}
+
+fn status_of(receipt: &Receipt) -> &'static str {
+    match receipt {
+        Receipt { duplicate: true, .. } => "duplicate",
+        Receipt { verdict: Verdict::Unreadable, .. } => "quarantined",
+        Receipt { .. } => "accepted",
+    }
+}
+
+fn answer(receipt: &Receipt) -> Response {
+    let body = json!({
+        "status": status_of(receipt),
+        "delivery": delivery_id(receipt.delivery),
+        "verdict": receipt.verdict.as_str(),
+        "reason": receipt.reason,
+    });
+    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}

@@ -1,0 +1,170 @@
+//! A whole hub: the database, the writer, the feed and the listener, wired together and ended in order.
+
+use crate::feed::Feed;
+use crate::graphql::{Api, Graph, SourceInfo};
+use crate::http::{self, App, Connections, Inlet, Limits};
+use crate::ingest::{self, Confirmer, Target};
+use crate::settings::{Settings, Source};
+use crate::store::read::head;
+use crate::store::{Database, Handshakes, Mode, StoreError, Writer};
+use chrono::Utc;
+use governor::{Quota, RateLimiter};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Once, OnceLock};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The wait before a vendor's URL is confirmed a second time.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// Buckets of durations, in seconds.
+const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+/// Buckets of batch sizes.
+const DELIVERIES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// A running hub.
+#[derive(Debug)]
+pub struct Hub {
+    address: SocketAddr,
+    stop: CancellationToken,
+    /// In the order in which they end.
+    listener: JoinHandle<()>,
+    writer: JoinHandle<()>,
+    others: Vec<JoinHandle<()>>,
+}
+
+/// Why a hub cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotStart {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+}
+
+impl Hub {
+    /// Opens the database, brings it up to date, and serves.
+    ///
+    /// # Errors
+    /// If the database cannot be opened or the address is taken.
+    pub async fn start(settings: Settings) -> Result<Hub, CannotStart> {
+        install_tls();
+        let db = Database::open(&settings.database, Mode::Migrate).await?;
+        let listening = TcpListener::bind(settings.listen).await;
+        let listening = listening.map_err(|error| CannotStart::Listen(settings.listen, error))?;
+        let address = listening.local_addr().map_err(|error| CannotStart::Listen(settings.listen, error))?;
+        let stop = CancellationToken::new();
+        let feed = Feed::new(db.readers.clone(), head(&db.readers).await?.position);
+        let handshakes = Arc::new(Notify::new());
+        let (ingest, writer) = ingest::channel(Writer::new(db.clone()), feed.clone(), handshakes.clone());
+        let confirmer = Confirmer {
+            handshakes: Handshakes::new(db.clone()),
+            targets: settings.sources.iter().filter_map(target).collect(),
+            wake: handshakes,
+            first_wait: FIRST_WAIT,
+        };
+        let app = App {
+            ingest,
+            limits: Limits {
+                body: settings.body_limit,
+                body_timeout: settings.body_timeout,
+                graphql_body: settings.graphql_body_limit,
+            },
+            clock: Utc::now,
+            graph: Graph::new(Api {
+                readers: db.readers.clone(),
+                feed: feed.clone(),
+                sources: settings.sources.iter().map(info).collect(),
+                clock: Utc::now,
+            }),
+            feed: feed.clone(),
+            db,
+            metrics: settings.metrics.then(metrics),
+            stop: stop.clone(),
+            inlets: settings.sources.into_iter().map(|source| (source.name.clone(), inlet(source))).collect(),
+        };
+        let allowed =
+            Connections { most: settings.max_connections.get() as usize, header_timeout: settings.header_timeout };
+        Ok(Hub {
+            address,
+            writer: tokio::spawn(writer.run()),
+            others: vec![tokio::spawn(feed.run(stop.clone())), tokio::spawn(confirmer.run(stop.clone()))],
+            listener: tokio::spawn(http::serve(listening, http::router(Arc::new(app)), allowed, stop.clone())),
+            stop,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more requests, answers those it has, writes what waits, and ends.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // The writer ends once the last request that could hand something in is gone.
+        for task in [self.listener, self.writer].into_iter().chain(self.others) {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task did not end well");
+            }
+        }
+    }
+}
+
+/// Chooses the TLS implementation for the hub's own calls. Once per process.
+pub fn install_tls() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error says that one is chosen already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+}
+
+fn target(source: &Source) -> Option<(String, Target)> {
+    let handshake = source.handshake.as_ref()?;
+    let target = Target { api_url: handshake.api_url.clone(), api_token: handshake.api_token.value.clone() };
+    Some((source.name.clone(), target))
+}
+
+fn info(source: &Source) -> SourceInfo {
+    SourceInfo {
+        name: source.name.clone(),
+        vendor: source.vendor,
+        schemes: source.verifier.schemes().into_iter().map(str::to_owned).collect(),
+        open: source.verifier.is_open(),
+        url: source.public_url.clone(),
+    }
+}
+
+fn inlet(source: Source) -> Inlet {
+    let rate = source.rate_limit.map(|limit| RateLimiter::direct(Quota::per_second(limit)));
+    Inlet { name: source.name.as_str().into(), rate, source }
+}
+
+// The recorder is the process', not the hub's: tests start several hubs.
+fn metrics() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(install_metrics).clone()
+}
+
+fn install_metrics() -> PrometheusHandle {
+    let builder = PrometheusBuilder::new();
+    let builder = builder
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_deliveries".to_owned()), DELIVERIES))
+        .unwrap_or_default();
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_err() {
+        tracing::warn!("metrics are recorded by somebody else in this process");
+    }
+    metrics::describe_counter!("inspection_hub_deliveries_total", "Webhooks by source and answer");
+    metrics::describe_histogram!("inspection_hub_delivery_seconds", "Time from a webhook's head to its answer");
+    metrics::describe_histogram!("inspection_hub_batch_deliveries", "Deliveries per transaction");
+    metrics::describe_gauge!("inspection_hub_subscriptions", "Subscriptions that follow the history");
+    handle
+}

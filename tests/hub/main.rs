@@ -1,0 +1,10 @@
+//! What the hub promises, seen from outside: webhooks go in over HTTP, GraphQL is the observer.
+
+mod answers;
+mod crash;
+mod driver;
+mod lives;
+mod machines;
+mod order;
+mod playground;
+mod subscriptions;
