@@ -18,5 +18,6 @@ pub mod ingest;
 pub mod machine;
 pub mod server;
 pub mod settings;
+pub mod simulate;
 pub mod store;
 pub mod vendor;

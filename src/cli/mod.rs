@@ -28,7 +28,7 @@ enum Command {
     /// Print the GraphQL schema.
     Schema,
     /// Send realistic traffic of all five vendors to a running hub.
-    Simulate(simulate::Simulate),
+    Simulate(Box<simulate::Simulate>),
 }
 
 /// Reads the command line and does what it says.

@@ -1,7 +1,271 @@
-#[derive(Debug, clap::Args)]
-pub struct Simulate {}
+//! `inspection-hub simulate`: realistic traffic against a running hub, and whether its ledger adds up.
+
+use crate::settings::{Flags, Settings, Source};
+use crate::simulate::{self, Amount, MAX_SEED, Plan, Shares};
+use crate::vendor;
+use anyhow::{Context, bail};
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
+use reqwest::Url;
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// What a shell expects of a programme that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// The hub to send to [default: where the settings' `listen` says, on this machine]
+    #[arg(long, value_name = "URL")]
+    hub: Option<Url>,
+    /// Deliveries per second [default: as many as the hub takes]
+    #[arg(long, value_name = "NUMBER")]
+    rate: Option<NonZeroU32>,
+    /// Deliveries under way at once
+    #[arg(long, value_name = "NUMBER", default_value = "16")]
+    connections: NonZeroUsize,
+    /// Deliveries in all
+    #[arg(long, value_name = "NUMBER", default_value = "1000")]
+    count: NonZeroU64,
+    /// Go on until Ctrl-C; everything that is reported has just happened
+    #[arg(long, conflicts_with_all = ["count", "spread", "until"])]
+    forever: bool,
+    /// What decides everything but the time: a number up to 90000000, or `random`
+    #[arg(long, value_name = "SEED", default_value = "1", value_parser = seed)]
+    seed: Seed,
+    /// Only these vendors, e.g. `pave,hover` [default: all of the settings' sources]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = vendor_name)]
+    vendors: Vec<String>,
+    /// Share of deliveries that come twice
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = share)]
+    duplicates: f64,
+    /// Share of deliveries that come after later ones
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = share)]
+    reorder: f64,
+    /// Share of deliveries that the vendor did not sign, to sources that verify
+    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = share)]
+    bad_signatures: f64,
+    /// Share of deliveries that nobody can read
+    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = share)]
+    garbage: f64,
+    /// How long ago the first thing happened: a number with s, m, h or d
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time)]
+    spread: TimeDelta,
+    /// When the last thing happened (RFC 3339); with the same seed, the same bytes are sent [default: now]
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// A seed, and whether it must be told so that the run can be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seed {
+    Given(u32),
+    Drawn(u32),
+}
+
 impl Simulate {
-    pub fn run(self) -> anyhow::Result<std::process::ExitCode> {
-        Ok(std::process::ExitCode::SUCCESS)
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let (settings, _) = super::settings(&self.flags)?;
+        crate::server::install_tls();
+        let plan = self.plan(settings)?;
+        super::runtime()?.block_on(async {
+            let stop = CancellationToken::new();
+            let stopping = stop.clone();
+            let mut terminate = signal(SignalKind::terminate())?;
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+                stopping.cancel();
+                // The second time, nothing is waited for.
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    std::process::exit(INTERRUPTED);
+                }
+            });
+            let report = simulate::run(plan, stop).await?;
+            print!("{report}");
+            Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        })
+    }
+
+    fn plan(self, settings: Settings) -> anyhow::Result<Plan> {
+        let hub = match self.hub {
+            Some(hub) => web(hub)?,
+            None => here(settings.listen)?,
+        };
+        if self.rate.is_none() && !is_loopback(&hub) {
+            bail!("{hub} is another machine; say with --rate how many deliveries per second it is to get");
+        }
+        let sources = chosen(settings.sources, &self.vendors)?;
+        let open: Vec<&str> = sources.iter().filter(|s| s.verifier.is_open()).map(|s| s.name.as_str()).collect();
+        if self.bad_signatures > 0.0 && !open.is_empty() {
+            eprintln!("--bad-signatures does nothing for the open sources: {}", open.join(", "));
+        }
+        let seed = match self.seed {
+            Seed::Given(seed) => seed,
+            Seed::Drawn(seed) => {
+                eprintln!("the seed is {seed}");
+                seed
+            }
+        };
+        Ok(Plan {
+            hub,
+            sources,
+            amount: if self.forever {
+                Amount::Forever
+            } else {
+                let until = self.until.unwrap_or_else(Utc::now);
+                Amount::Count { deliveries: self.count.get(), spread: self.spread, until }
+            },
+            seed,
+            shares: Shares {
+                duplicates: self.duplicates,
+                reorder: self.reorder,
+                bad_signatures: self.bad_signatures,
+                garbage: self.garbage,
+            },
+            rate: self.rate,
+            connections: self.connections,
+        })
+    }
+}
+
+// The sources of these vendors; without any, all sources.
+fn chosen(sources: Vec<Source>, vendors: &[String]) -> anyhow::Result<Vec<Source>> {
+    for vendor in vendors {
+        if !sources.iter().any(|source| source.vendor.name == vendor) {
+            bail!("the settings have no source of {vendor}");
+        }
+    }
+    let wanted = |source: &Source| vendors.is_empty() || vendors.iter().any(|vendor| vendor == source.vendor.name);
+    Ok(sources.into_iter().filter(wanted).collect())
+}
+
+fn web(hub: Url) -> anyhow::Result<Url> {
+    if !matches!(hub.scheme(), "http" | "https") || !hub.has_host() {
+        bail!("--hub {hub} is no web address; write one such as http://127.0.0.1:8080");
+    }
+    Ok(hub)
+}
+
+// A hub that listens everywhere listens on loopback too.
+fn here(listen: SocketAddr) -> anyhow::Result<Url> {
+    if listen.port() == 0 {
+        bail!("the settings let the hub listen on any free port; say with --hub which one it is");
+    }
+    let host = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
+        IpAddr::V6(ip) if ip.is_unspecified() => "[::1]".to_owned(),
+        IpAddr::V4(ip) if ip.is_loopback() => ip.to_string(),
+        IpAddr::V6(ip) if ip.is_loopback() => format!("[{ip}]"),
+        _ => bail!("the settings let the hub listen on {listen}; say --hub http://{listen} if you mean to send there"),
+    };
+    Url::parse(&format!("http://{host}:{}", listen.port())).context("the address of the hub")
+}
+
+fn is_loopback(hub: &Url) -> bool {
+    let host = hub.host_str().unwrap_or_default();
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
+}
+
+fn seed(text: &str) -> Result<Seed, String> {
+    if text == "random" {
+        // Apart from the small ones that people think of.
+        return Ok(Seed::Drawn(rand::random_range(1_000_000..=MAX_SEED)));
+    }
+    let seed = text.parse().ok().filter(|seed| *seed <= MAX_SEED).map(Seed::Given);
+    seed.ok_or_else(|| format!("write a whole number up to {MAX_SEED}, or random"))
+}
+
+fn vendor_name(text: &str) -> Result<String, String> {
+    let names: Vec<&str> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
+    let known = names.contains(&text).then(|| text.to_owned());
+    known.ok_or_else(|| format!("no such vendor is known; there are {}", names.join(", ")))
+}
+
+/// `5%`, `0.5%` or `0`.
+fn share(text: &str) -> Result<f64, String> {
+    let percent = if text == "0" { Some("0") } else { text.strip_suffix('%') };
+    let percent = percent.and_then(|percent| percent.trim_end().parse::<f64>().ok());
+    let percent = percent.filter(|percent| (0.0..=50.0).contains(percent));
+    percent.map(|percent| percent / 100.0).ok_or_else(|| "write a share up to 50%, e.g. 5% or 0.5%".to_owned())
+}
+
+/// A number with its unit, up to ten years.
+fn time(text: &str) -> Result<TimeDelta, String> {
+    const UNITS: &[(&str, i64)] = &[("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let wrong = || "write a time above zero with its unit: 24h (s, m, h, d; at most 3650d)".to_owned();
+    let (name, seconds) = UNITS.iter().find(|(name, _)| text.ends_with(name)).ok_or_else(wrong)?;
+    let number = text.strip_suffix(name).and_then(|number| number.trim_end().parse::<u32>().ok());
+    let seconds = number.map(|number| i64::from(number) * seconds);
+    seconds.filter(|seconds| (1..=3650 * 86_400).contains(seconds)).map(TimeDelta::seconds).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Hub {
+        #[command(flatten)]
+        simulate: Simulate,
+    }
+
+    fn plan(arguments: &[&str]) -> anyhow::Result<Plan> {
+        let hub = Hub::try_parse_from(std::iter::once(&"hub").chain(arguments))?;
+        let (settings, _) = Settings::load(&hub.simulate.flags, [], &|_| Err(std::io::ErrorKind::NotFound.into()))
+            .map_err(|problems| anyhow::anyhow!("{problems}"))?;
+        hub.simulate.plan(settings)
+    }
+
+    #[test]
+    fn without_arguments_it_sends_a_thousand_to_this_machine() {
+        let plan = plan(&[]).expect("a plan");
+        assert_eq!((plan.hub.as_str(), plan.sources.len()), ("http://127.0.0.1:8080/", 5));
+        assert!(matches!(plan.amount, Amount::Count { deliveries: 1000, .. }));
+        assert_eq!((plan.seed, plan.shares.duplicates, plan.shares.garbage), (1, 0.05, 0.01));
+    }
+
+    #[test]
+    fn other_machines_are_sent_to_only_if_both_address_and_rate_are_said() {
+        let why = |arguments: &[&str]| plan(arguments).expect_err("refused").to_string();
+        assert!(why(&["--hub", "https://hub.example"]).contains("--rate"));
+        assert!(why(&["--listen", "192.0.2.7:8080", "--allow-open-sources"]).contains("--hub http://192.0.2.7:8080"));
+        assert!(why(&["--listen", "127.0.0.1:0"]).contains("--hub"));
+        assert!(why(&["--hub", "ftp://localhost"]).contains("no web address"));
+        assert!(plan(&["--hub", "https://hub.example/base", "--rate", "5"]).is_ok());
+        for hub in ["http://localhost:1", "http://[::1]:1", "http://127.9.9.9", "http://[::ffff:127.0.0.1]:1"] {
+            assert!(plan(&["--hub", hub]).is_ok(), "{hub}");
+        }
+        let everywhere = plan(&["--listen", "0.0.0.0:9000", "--allow-open-sources"]).expect("a plan");
+        assert_eq!(everywhere.hub.as_str(), "http://127.0.0.1:9000/");
+    }
+
+    #[test]
+    fn vendors_are_those_of_the_settings() {
+        let plan = plan(&["--vendors", "pave,hover"]).expect("a plan");
+        assert_eq!(plan.sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(), ["pave", "hover"]);
+        let error = super::vendor_name("pavee").expect_err("no vendor");
+        assert!(error.contains("truepic, pave, hover"), "{error}");
+    }
+
+    #[test]
+    fn arguments_have_forms() {
+        assert_eq!((share("5%"), share("0.5 %"), share("0")), (Ok(0.05), Ok(0.005), Ok(0.0)));
+        assert!(share("5").is_err() && share("51%").is_err() && share("-1%").is_err() && share("NaN%").is_err());
+        assert_eq!((time("24h"), time("7 d")), (Ok(TimeDelta::hours(24)), Ok(TimeDelta::days(7))));
+        assert!(time("24").is_err() && time("0s").is_err() && time("9999d").is_err() && time("h").is_err());
+        assert_eq!(seed("42"), Ok(Seed::Given(42)));
+        assert!(matches!(seed("random"), Ok(Seed::Drawn(seed)) if seed >= 1_000_000));
+        assert!(seed("90000001").is_err() && seed("x").is_err());
+        assert!(plan(&["--forever", "--count", "5"]).is_err() && plan(&["--forever"]).is_ok());
     }
 }

@@ -1,12 +1,13 @@
 //! Questions that many fields of one query ask at once go to the database as one statement.
 //!
-//! A request is resolved by one task, so there is no timer and no task of our own: whoever asks lets the others come
-//! up with their keys, until no more come; then one of them asks for all. Nothing is kept afterwards, so that a
-//! subscription, which is one long request, always reads what is true now. If the request is dropped, so is the question.
+//! Whoever asks lets the others come up with their keys, round by round, until no more come; then one of them asks for
+//! all. Nothing is kept afterwards, so that a subscription, which is one long request, always reads what is true now.
+//! If the request is dropped, so is the question.
 
 use super::Api;
 use super::error::Fault;
 use super::questions::Batches;
+use super::rounds::Rounds;
 use crate::store::StoreError;
 use async_graphql::Context;
 use sea_orm::DatabaseConnection;
@@ -40,10 +41,12 @@ pub trait Question: Clone + Debug + Eq + Hash + Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Batch<Q: Question>(Mutex<HashMap<Q, Arc<Wave<Q>>>>);
 
+type Answers<Q> = Result<HashMap<<Q as Question>::Key, <Q as Question>::Answer>, Fault>;
+
 #[derive(Debug)]
 struct Wave<Q: Question> {
     keys: Mutex<Vec<Q::Key>>,
-    answers: OnceCell<Result<HashMap<Q::Key, Q::Answer>, Fault>>,
+    answers: OnceCell<Answers<Q>>,
 }
 
 impl<Q: Question> Default for Batch<Q> {
@@ -54,17 +57,22 @@ impl<Q: Question> Default for Batch<Q> {
 
 /// The answer for one key, asked together with those of other fields.
 pub async fn ask<Q: Question>(ctx: &Context<'_>, question: Q, key: Q::Key) -> Result<Option<Q::Answer>, Fault> {
-    let api = Api::of(ctx)?;
-    let batches = ctx.data::<Batches>().map_err(|_| Fault::corrupt("the request was not prepared"))?;
-    Q::waiting(batches).ask(&api.readers, question, key).await
+    let (api, batches) = (Api::of(ctx)?, Batches::of(ctx)?);
+    Q::waiting(batches).ask(&api.readers, &batches.rounds, question, key).await
 }
 
 impl<Q: Question> Batch<Q> {
-    async fn ask(&self, db: &DatabaseConnection, question: Q, key: Q::Key) -> Result<Option<Q::Answer>, Fault> {
+    async fn ask(
+        &self,
+        db: &DatabaseConnection,
+        rounds: &Rounds,
+        question: Q,
+        key: Q::Key,
+    ) -> Result<Option<Q::Answer>, Fault> {
         let wave = self.join(&question, key);
         let mut known = 0;
         loop {
-            tokio::task::yield_now().await;
+            rounds.next().await;
             let keys = locked(&wave.keys).len();
             if keys == known {
                 break;
@@ -98,7 +106,7 @@ impl<Q: Question> Batch<Q> {
 }
 
 impl<Q: Question> Wave<Q> {
-    async fn ask(&self, db: &DatabaseConnection, question: &Q) -> Result<HashMap<Q::Key, Q::Answer>, Fault> {
+    async fn ask(&self, db: &DatabaseConnection, question: &Q) -> Answers<Q> {
         let mut keys = locked(&self.keys).clone();
         keys.sort_unstable();
         keys.dedup();

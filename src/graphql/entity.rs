@@ -8,9 +8,10 @@ use super::node::Node;
 use super::questions::{AsOf, Entities};
 use super::scalar::Long;
 use super::snapshot::Snapshot;
+use super::subject::Subject;
 use super::words::Clock;
 use crate::event::Facts;
-use crate::machine::{JobKind, Machine, Subject};
+use crate::machine::{self, JobKind, Machine};
 use crate::store::read::{EntityRow, Wants, moment};
 use crate::vendor;
 use async_graphql::{Context, ID, Json, Object, SelectionField};
@@ -136,6 +137,14 @@ impl Entity {
         Ok(self.facts.get_or_init(|| facts))
     }
 
+    /// What it is about, and where.
+    pub fn subject(&self) -> Result<Option<Subject>, Fault> {
+        let facts = self.facts()?.clone();
+        let subject =
+            Subject { vehicle: facts.vehicle, property: facts.property, asset: facts.asset, location: facts.location };
+        Ok((subject != Subject::default()).then_some(subject))
+    }
+
     /// The inspection it belongs to.
     pub async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, Fault> {
         let Some(number) = self.row.inspection else { return Ok(None) };
@@ -150,10 +159,10 @@ impl Entity {
 
     fn machine(&self) -> Option<&'static Machine> {
         let subject = match self.row.kind {
-            Kind::Inspection => Subject::Inspection,
-            Kind::Session => Subject::Session,
-            Kind::Job => Subject::Job(JobKind::parse(&self.row.subkind)?),
-            Kind::Item => Subject::Item(ItemKind::parse(&self.row.subkind)?),
+            Kind::Inspection => machine::Subject::Inspection,
+            Kind::Session => machine::Subject::Session,
+            Kind::Job => machine::Subject::Job(JobKind::parse(&self.row.subkind)?),
+            Kind::Item => machine::Subject::Item(ItemKind::parse(&self.row.subkind)?),
             Kind::Delivery => return None,
         };
         vendor::by_name(&self.row.vendor)?.machine(subject)

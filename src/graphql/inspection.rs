@@ -9,10 +9,11 @@ use super::job::{self, Job};
 use super::limits::cost;
 use super::lists;
 use super::session::Session;
+use super::subject::Subject;
 use super::words::{InspectionStatus, ItemKind, JobKind};
-use crate::event::{Asset, Location, Property, Summary, Vehicle};
+use crate::event::Summary;
 use crate::store::read::{EntityFilter, EntityRow, Of};
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, Object};
 use entity::Kind;
 use std::sync::Arc;
 
@@ -47,10 +48,7 @@ impl Inspection {
 
     /// What is inspected, and where; none before the vendor said anything of it.
     async fn subject(&self) -> Result<Option<Subject>, Fault> {
-        let facts = self.0.facts()?.clone();
-        let subject =
-            Subject { vehicle: facts.vehicle, property: facts.property, asset: facts.asset, location: facts.location };
-        Ok((subject != Subject::default()).then_some(subject))
+        self.0.subject()
     }
 
     /// How it went; none before the vendor said anything of it.
@@ -104,19 +102,6 @@ impl Inspection {
         let asked = Asked { first, after, last, before };
         lists::children(ctx, asked, Of::Inspection, filter, self.0.row.number).await
     }
-}
-
-/// What is inspected, and where. Which part is filled depends on what it is.
-#[derive(Clone, Debug, Default, PartialEq, SimpleObject)]
-pub struct Subject {
-    /// The vehicle.
-    vehicle: Option<Vehicle>,
-    /// The building.
-    property: Option<Property>,
-    /// The thing, as it stands in the vendor's register.
-    asset: Option<Asset>,
-    /// The place.
-    location: Option<Location>,
 }
 
 impl From<Arc<EntityRow>> for Inspection {

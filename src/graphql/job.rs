@@ -9,6 +9,7 @@ use super::item::{self, Item};
 use super::limits::cost;
 use super::lists;
 use super::node::Node;
+use super::subject::Subject;
 use super::words::{ItemKind, JobKind, JobStatus};
 use crate::event::{Document, Run, Signing, Task};
 use crate::store::read::{EntityFilter, EntityRow, Of};
@@ -50,6 +51,11 @@ impl Job {
     /// The hub's word for where it stands, derived from `state`; none before the vendor reported one.
     async fn status(&self) -> Option<JobStatus> {
         JobStatus::of(self.0.row.status?)
+    }
+
+    /// What the work is about, and where, as far as the vendor says it here and not of the inspection.
+    async fn subject(&self) -> Result<Option<Subject>, Fault> {
+        self.0.subject()
     }
 
     /// The inspection it belongs to; none while that is not known, and where there is none.

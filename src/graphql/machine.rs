@@ -5,8 +5,6 @@ use crate::machine::{Machine, Opens, START, State, Subject, Transition};
 use crate::vendor::Vendor;
 use async_graphql::{Object, SimpleObject};
 
-/// The states that one kind of a vendor's things can be in, and the moves between them. Whatever a vendor reports is
-/// judged by this table: what it does not allow is refused, what it allows over others is applied and marked.
 #[derive(Clone, Copy, Debug)]
 pub struct StateMachine {
     pub vendor: &'static Vendor,

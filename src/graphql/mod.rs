@@ -21,10 +21,12 @@ mod matching;
 mod node;
 mod query;
 mod questions;
+mod rounds;
 mod scalar;
 mod session;
 mod snapshot;
 mod source;
+mod subject;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ use chrono::{DateTime, Utc};
 use error::Fault;
 use futures_util::stream::{BoxStream, StreamExt};
 use questions::Batches;
+use rounds::Rounds;
 use sea_orm::DatabaseConnection;
 use std::sync::Arc;
 
@@ -74,12 +77,18 @@ impl Graph {
 
     /// Answers a query.
     pub async fn execute(&self, request: Request) -> Response {
-        self.0.execute(prepared(request)).await
+        let (request, rounds) = prepared(request);
+        rounds.answer(self.0.execute(request)).await
     }
 
     /// Answers a query once, or a subscription with each of its changes.
     pub fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
-        self.0.execute_stream(prepared(request)).boxed()
+        self.stream(request, Arc::default())
+    }
+
+    fn stream(&self, request: Request, session: Arc<Data>) -> BoxStream<'static, Response> {
+        let (request, rounds) = prepared(request);
+        rounds.answers(self.0.execute_stream_with_session_data(request, session).boxed()).boxed()
     }
 }
 
@@ -89,14 +98,15 @@ impl Executor for Graph {
     }
 
     fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
-        self.0.execute_stream_with_session_data(prepared(request), session.unwrap_or_default()).boxed()
+        self.stream(request, session.unwrap_or_default())
     }
 }
 
 /// The schema in GraphQL's own language, sorted.
 pub fn sdl() -> String {
     let options = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items();
-    builder().finish().sdl_with_options(options.prefer_single_line_descriptions().use_space_ident())
+    let options = options.prefer_single_line_descriptions().include_specified_by().use_space_ident();
+    builder().finish().sdl_with_options(options)
 }
 
 fn builder() -> SchemaBuilder<query::Root, EmptyMutation, subscription::Root> {
@@ -113,6 +123,9 @@ fn builder() -> SchemaBuilder<query::Root, EmptyMutation, subscription::Root> {
         .limit_recursive_depth(limits::RECURSION)
 }
 
-fn prepared(request: Request) -> Request {
-    request.data(Batches::default())
+// Each request gets questions and rounds of its own.
+fn prepared(request: Request) -> (Request, Arc<Rounds>) {
+    let batches = Batches::default();
+    let rounds = batches.rounds.clone();
+    (request.data(batches), rounds)
 }

@@ -85,6 +85,7 @@ impl Root {
     }
 
     /// Inspections, whichever vendor they come from.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn inspections(
         &self,
@@ -234,7 +235,7 @@ impl Root {
     ) -> Result<Vec<StateMachine>, Fault> {
         let vendors = match &vendor {
             None => vendor::ALL.to_vec(),
-            Some(name) => vec![vendor::by_name(name).ok_or_else(|| unknown_vendor())?],
+            Some(name) => vec![vendor::by_name(name).ok_or_else(unknown_vendor)?],
         };
         let machines = |vendor: &'static vendor::Vendor| {
             vendor.machines.iter().map(move |machine| StateMachine { vendor, machine })
@@ -245,7 +246,7 @@ impl Root {
     /// Where the history ends. Asked together with other fields, it is read before them: a subscription that begins after
     /// its `cursor` misses nothing that they do not show yet.
     async fn head(&self, ctx: &Context<'_>) -> Result<LogHead, Fault> {
-        let batches = ctx.data::<Batches>().map_err(|_| Fault::corrupt("the request was not prepared"))?;
+        let batches = Batches::of(ctx)?;
         let _first = batches.gate.write().await;
         Ok(LogHead(read::head(&Api::of(ctx)?.readers).await?))
     }
@@ -254,8 +255,8 @@ impl Root {
 impl Root {
     // Lets `head` go first, if the query asks for it: by the time the fields come back here, all of them have come up.
     async fn begin<'a>(&self, ctx: &Context<'a>) -> Result<&'a Api, Fault> {
-        let batches = ctx.data::<Batches>().map_err(|_| Fault::corrupt("the request was not prepared"))?;
-        tokio::task::yield_now().await;
+        let batches = Batches::of(ctx)?;
+        batches.rounds.next().await;
         drop(batches.gate.read().await);
         Api::of(ctx)
     }

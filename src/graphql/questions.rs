@@ -1,11 +1,14 @@
 //! The questions that fields of many objects ask, each with what their keys have in common.
 
 use super::batch::{Batch, Question};
+use super::error::Fault;
+use super::rounds::Rounds;
 use crate::store::StoreError;
 use crate::store::read::{
     self, Children, Clock, DeliveryRow, DeliveryWants, EntityFilter, EntityRow, Identity, Of, Page, Part, Snapshot,
     Wants,
 };
+use async_graphql::Context;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, change, handshake, ledger, log_head};
 use sea_orm::DatabaseConnection;
@@ -19,6 +22,7 @@ macro_rules! questions {
         /// Where the questions of one request wait for each other.
         #[derive(Debug, Default)]
         pub struct Batches {
+            pub rounds: Arc<Rounds>,
             /// Held by the field that must be read before the others.
             pub gate: RwLock<()>,
             $($(#[$doc])* $name: Batch<$question>,)+
@@ -40,6 +44,13 @@ macro_rules! questions {
             }
         )+
     };
+}
+
+impl Batches {
+    /// Those of the present request.
+    pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a Batches, Fault> {
+        ctx.data::<Batches>().map_err(|_| Fault::corrupt("the request was not prepared"))
+    }
 }
 
 questions! {

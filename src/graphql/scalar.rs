@@ -2,7 +2,6 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 
-/// A whole number of up to 64 bits, written as a JSON number: positions and counts that only ever grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Long(pub i64);
 

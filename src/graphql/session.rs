@@ -10,6 +10,7 @@ use super::job::{self, Job};
 use super::limits::cost;
 use super::lists;
 use super::node::Node;
+use super::subject::Subject;
 use super::words::{ItemKind, JobKind, SessionStatus};
 use crate::store::read::{EntityRow, Of};
 use async_graphql::{Context, ID, Object};
@@ -43,6 +44,11 @@ impl Session {
     /// The hub's word for where it stands, derived from `state`; none before the vendor reported one.
     async fn status(&self) -> Option<SessionStatus> {
         SessionStatus::of(self.0.row.status?)
+    }
+
+    /// What was to be captured, and where, as far as the vendor says it here and not of the inspection.
+    async fn subject(&self) -> Result<Option<Subject>, Fault> {
+        self.0.subject()
     }
 
     /// The inspection it belongs to; none while that is not known, and where there is none.

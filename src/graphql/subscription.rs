@@ -13,7 +13,6 @@ use async_graphql::{Context, ID, Subscription};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use uuid::Uuid;
 
-/// Everything that can be listened to.
 #[derive(Debug)]
 pub struct Root;
 

@@ -61,6 +61,41 @@ async fn no_helper_type_shows() {
     }
 }
 
+#[tokio::test]
+async fn every_fact_of_the_samples_has_a_field() {
+    let hub = Hub::new().await;
+    let mut facts = 0;
+    for vendor in vendor::ALL {
+        let folder = format!("{}/tests/samples/{}", env!("CARGO_MANIFEST_DIR"), vendor.name);
+        for file in std::fs::read_dir(folder)
+            .expect("samples")
+            .flatten()
+            .filter(|file| file.path().extension().is_some_and(|extension| extension == "json"))
+        {
+            let body = std::fs::read(file.path()).expect("a sample");
+            let delivery = vendor::Delivery { content_type: Some("application/json"), body: &body };
+            let Ok(reading) = (vendor.read)(&delivery) else { continue };
+            for event in reading.events {
+                let kind = format!("{:?}", event.about.subject.kind());
+                for fact in event.facts {
+                    let (group, fields) = fact.parts();
+                    if fields.is_ok_and(|fields| fields.as_object().is_some_and(serde_json::Map::is_empty)) {
+                        continue;
+                    }
+                    facts += 1;
+                    let shown = hub.ask(format!("{{ __type(name: \"{kind}\") {{ fields {{ name }} }} }}")).await;
+                    let mut shown = texts(&shown, &["__type", "fields", "name"]);
+                    if shown.iter().any(|field| field == "subject") {
+                        shown.extend(["vehicle", "property", "asset", "location"].map(str::to_owned));
+                    }
+                    assert!(shown.iter().any(|field| field == group), "{kind}.{group} of {:?}", file.path());
+                }
+            }
+        }
+    }
+    assert!(facts > 50, "{facts}");
+}
+
 #[test]
 fn the_schema_file_is_current() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");

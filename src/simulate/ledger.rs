@@ -1,0 +1,196 @@
+//! What became of deliveries, per source: as the hub answered, and as its own ledger says. Both must agree.
+
+use entity::Verdict;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The ledger's counts: what a person calls them, their name in GraphQL, and the verdict they count.
+pub const COLUMNS: [(&str, &str, Option<Verdict>); 10] = [
+    ("received", "received", None),
+    ("duplicate", "duplicates", None),
+    ("applied", "applied", Some(Verdict::Applied)),
+    ("skipped ahead", "skippedAhead", Some(Verdict::SkippedAhead)),
+    ("stale", "stale", Some(Verdict::Stale)),
+    ("refused", "refused", Some(Verdict::Refused)),
+    ("no change", "noChange", Some(Verdict::NoChange)),
+    ("unrecognized", "unrecognized", Some(Verdict::Unrecognized)),
+    ("unreadable", "unreadable", Some(Verdict::Unreadable)),
+    ("orphaned", "orphaned", Some(Verdict::Orphaned)),
+];
+const RECEIVED: usize = 0;
+const DUPLICATE: usize = 1;
+
+/// One source's counts, in the order of the columns.
+pub type Counts = [i64; COLUMNS.len()];
+
+/// What the hub answered to the deliveries of one source.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Deliveries that were sent, however often each was tried.
+    pub sent: u64,
+    /// Those that the hub took, as it said it did.
+    pub counts: Counts,
+    pub new: u64,
+    pub quarantined: u64,
+    /// Forgeries that were turned away.
+    pub not_authenticated: u64,
+    /// Tries after the first one.
+    pub retries: u64,
+    /// Tries without an answer: the hub may have stored them all the same.
+    pub unanswered: u64,
+    pub given_up: u64,
+    /// What should not have been, and how often.
+    pub surprises: BTreeMap<String, u64>,
+}
+
+/// The answer to a webhook that was taken.
+#[derive(Debug, Deserialize)]
+pub struct Receipt {
+    pub status: String,
+    pub verdict: Option<String>,
+}
+
+/// A count that the hub's ledger tells otherwise than its answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disagreement {
+    pub source: String,
+    pub column: &'static str,
+    pub answered: i64,
+    pub ledger: i64,
+}
+
+impl Tally {
+    /// Counts a delivery that was taken.
+    pub fn take(&mut self, receipt: &Receipt) {
+        self.counts[RECEIVED] += 1;
+        match receipt.status.as_str() {
+            "duplicate" => {
+                self.counts[DUPLICATE] += 1;
+                return;
+            }
+            "accepted" => self.new += 1,
+            "quarantined" => self.quarantined += 1,
+            other => self.surprise(format!("a status that is not known: {other}")),
+        }
+        let verdict = receipt.verdict.as_deref().and_then(Verdict::parse);
+        let counted = COLUMNS.iter().zip(&mut self.counts).find(|((_, _, of), _)| of.is_some() && *of == verdict);
+        match counted {
+            Some((_, count)) => *count += 1,
+            None => self.surprise("an answer without a verdict that is known".to_owned()),
+        }
+    }
+
+    pub fn surprise(&mut self, what: String) {
+        *self.surprises.entry(what).or_default() += 1;
+    }
+
+    /// Adds another one of the same source.
+    pub fn add(&mut self, other: &Tally) {
+        self.sent += other.sent;
+        self.new += other.new;
+        self.quarantined += other.quarantined;
+        self.not_authenticated += other.not_authenticated;
+        self.retries += other.retries;
+        self.unanswered += other.unanswered;
+        self.given_up += other.given_up;
+        for (mine, others) in self.counts.iter_mut().zip(other.counts) {
+            *mine += others;
+        }
+        for (what, count) in &other.surprises {
+            *self.surprises.entry(what.clone()).or_default() += count;
+        }
+    }
+
+    /// Where the ledger's growth is not what the hub answered. What was not answered may be in it or not.
+    pub fn compare(&self, source: &str, before: &Counts, after: &Counts) -> Vec<Disagreement> {
+        let unanswered = i64::try_from(self.unanswered).unwrap_or(i64::MAX);
+        let grown = after.iter().zip(before).map(|(after, before)| after - before);
+        COLUMNS
+            .iter()
+            .zip(self.counts.iter().zip(grown))
+            .filter(|(_, (answered, ledger))| !(0..=unanswered).contains(&(ledger - **answered)))
+            .map(|((column, _, _), (answered, ledger))| Disagreement {
+                source: source.to_owned(),
+                column,
+                answered: *answered,
+                ledger,
+            })
+            .collect()
+    }
+}
+
+/// The question for all ledgers.
+pub fn question() -> String {
+    let columns = COLUMNS.map(|(_, name, _)| name).join(" ");
+    format!("{{ sources {{ name ledger {{ {columns} }} }} }}")
+}
+
+/// The ledgers by source, from the answer to [`question`]; none if it is another answer.
+pub fn ledgers(answer: &Value) -> Option<BTreeMap<String, Counts>> {
+    let sources = answer.pointer("/data/sources")?.as_array()?;
+    let counts = |ledger: &Value| COLUMNS.map(|(_, name, _)| ledger.get(name).map_or(0, number));
+    let row = |source: &Value| Some((source.get("name")?.as_str()?.to_owned(), counts(source.get("ledger")?)));
+    sources.iter().map(row).collect()
+}
+
+// A count may come as text, as GraphQL's Int has 32 bits only.
+fn number(value: &Value) -> i64 {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn receipt(status: &str, verdict: &str) -> Receipt {
+        Receipt { status: status.to_owned(), verdict: Some(verdict.to_owned()) }
+    }
+
+    fn tally() -> Tally {
+        let mut tally = Tally::default();
+        tally.take(&receipt("accepted", "APPLIED"));
+        tally.take(&receipt("duplicate", "APPLIED"));
+        tally.take(&receipt("quarantined", "UNREADABLE"));
+        tally
+    }
+
+    #[test]
+    fn a_duplicate_is_counted_as_that_alone() {
+        let tally = tally();
+        assert_eq!(tally.counts, [3, 1, 1, 0, 0, 0, 0, 0, 1, 0]);
+        assert_eq!((tally.new, tally.quarantined, tally.surprises.len()), (1, 1, 0));
+    }
+
+    #[test]
+    fn what_the_ledger_has_more_is_told_unless_it_may_be_what_was_not_answered() {
+        let mut tally = tally();
+        let before = [10; COLUMNS.len()];
+        let mut after = before;
+        after.iter_mut().zip(tally.counts).for_each(|(after, count)| *after += count);
+        assert_eq!(tally.compare("x", &before, &after), []);
+        after[RECEIVED] += 1;
+        after[2] += 1;
+        let told = tally.compare("x", &before, &after);
+        let expected = |column, answered, ledger| Disagreement { source: "x".to_owned(), column, answered, ledger };
+        assert_eq!(told, [expected("received", 3, 4), expected("applied", 1, 2)]);
+        tally.unanswered = 1;
+        assert_eq!(tally.compare("x", &before, &after), []);
+        after[2] -= 2;
+        assert_eq!(tally.compare("x", &before, &after), [expected("applied", 1, 0)]);
+    }
+
+    #[test]
+    fn a_source_that_received_nothing_has_a_ledger_of_zeros() {
+        let answer = json!({ "data": { "sources": [
+            { "name": "pave", "ledger": { "received": 3, "duplicates": "1", "applied": 2 } },
+            { "name": "hover", "ledger": null },
+        ] } });
+        let ledgers = ledgers(&answer).expect("ledgers");
+        assert_eq!(ledgers["pave"], [3, 1, 2, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(ledgers["hover"], [0; COLUMNS.len()]);
+        assert_eq!(super::ledgers(&json!({ "errors": [] })), None);
+        assert!(question().contains("skippedAhead"));
+    }
+}

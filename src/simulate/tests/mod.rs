@@ -1,0 +1,161 @@
+//! What the simulator promises before anything is sent; what it does with a hub stands in `hub`.
+
+mod hub;
+
+use crate::event::Nothing;
+use crate::simulate::life::Times;
+use crate::simulate::mischief::{Manner, Mischief, Shares};
+use crate::simulate::sample::Body;
+use crate::simulate::traffic::{Clock, Traffic};
+use crate::store::{Database, Incoming, Mode, Post, Writer};
+use crate::vendor::verify::{Request, Verifier};
+use crate::vendor::{self, Delivery, Vendor};
+use axum::http::HeaderMap;
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::Verdict;
+use std::collections::{HashMap, HashSet};
+
+const ALL: [&str; 5] = ["truepic", "pave", "hover", "truto", "record360"];
+
+fn clock() -> Clock {
+    let at = DateTime::from_timestamp(1_750_000_000, 0).expect("a moment");
+    Clock::Fixed(Times { anchor: TimeDelta::zero(), at, scale: 1.0 })
+}
+
+fn traffic(seed: u32, vendors: &[&str]) -> Traffic {
+    Traffic::new(seed, vendors, clock(), Some((2000, TimeDelta::hours(24))))
+}
+
+fn mischief(seed: u32, shares: Shares) -> Mischief {
+    Mischief::new(seed, traffic(seed, &ALL), shares, vec![true; ALL.len()])
+}
+
+fn bodies(seed: u32) -> Vec<Vec<u8>> {
+    let shares = Shares { duplicates: 0.05, reorder: 0.05, ..Shares::default() };
+    let body = |sending: crate::simulate::Sending| sending.post.body().expect("a body").bytes.to_vec();
+    mischief(seed, shares).take(2000).map(body).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let (one, two) = (bodies(7), bodies(7));
+    assert_eq!(one, two);
+    let other = bodies(8);
+    assert_eq!(other.iter().filter(|body| one.contains(body)).count(), 0);
+}
+
+#[test]
+fn every_adapter_reads_all_of_its_vendors_lives() {
+    for vendor in vendor::ALL {
+        let mut seen = HashMap::new();
+        for post in traffic(1, &[vendor.name]).take(3000) {
+            let body = post.body().unwrap_or_else(|bad| panic!("{bad}"));
+            let delivery = Delivery { content_type: Some(body.content_type), body: &body.bytes };
+            let reading = (vendor.read)(&delivery).unwrap_or_else(|why| panic!("{}: {why}", vendor.name));
+            let text = String::from_utf8_lossy(&body.bytes);
+            assert!(!matches!(reading.nothing, Some(Nothing::Unrecognized(_))), "{:?}: {text}", reading.nothing);
+            *seen.entry(reading.event).or_insert(0) += 1;
+        }
+        assert!(seen.len() > 1, "{}: {seen:?}", vendor.name);
+    }
+}
+
+#[test]
+fn every_vendor_sends_its_part_and_a_life_is_as_long_as_assumed() {
+    let mut counts = [0; ALL.len()];
+    let mut lives = HashSet::new();
+    for post in traffic(1, &ALL).take(10_000) {
+        counts[post.source] += 1;
+        lives.insert(post.life);
+    }
+    assert!(counts.iter().all(|count| *count > 700), "{counts:?}");
+    assert!((8..16).contains(&(10_000 / lives.len())), "{} lives", lives.len());
+}
+
+#[test]
+fn the_shares_are_about_right() {
+    let shares = Shares { duplicates: 0.05, reorder: 0.1, bad_signatures: 0.02, garbage: 0.03 };
+    let mut counts: HashMap<_, i32> = HashMap::new();
+    for sending in mischief(1, shares).take(20_000) {
+        let manner = match sending.manner {
+            Manner::Genuine => "genuine",
+            Manner::Late => "late",
+            Manner::Again => "again",
+            Manner::Forged(_) => "forged",
+            Manner::Garbage(_) => "garbage",
+        };
+        *counts.entry(manner).or_default() += 1;
+    }
+    for (manner, about) in [("again", 1000), ("garbage", 600), ("forged", 400), ("late", 1700)] {
+        assert!((counts[manner] - about).abs() < about / 4, "{manner}: {counts:?}");
+    }
+}
+
+#[test]
+fn late_is_what_comes_after_news_of_its_own_life_and_nothing_is_lost() {
+    let plain: Vec<_> = traffic(3, &ALL).take(5000).collect();
+    let shares = Shares { reorder: 0.1, ..Shares::default() };
+    let mixed: Vec<_> = mischief(3, shares).take(5500).map(|sending| sending.post).collect();
+    let overtaken = |pair: &[std::sync::Arc<crate::simulate::traffic::Post>]| pair[0].at() > pair[1].at();
+    assert!(!plain.windows(2).any(overtaken));
+    let mut lives: HashMap<u64, Vec<TimeDelta>> = HashMap::new();
+    mixed.iter().for_each(|post| lives.entry(post.life).or_default().push(post.at()));
+    let disordered = lives.values().filter(|times| !times.is_sorted()).count();
+    assert!(disordered > lives.len() / 10, "{disordered} of {} lives", lives.len());
+    for post in plain {
+        assert!(mixed.iter().any(|other| (other.life, other.at()) == (post.life, post.at())));
+    }
+}
+
+#[test]
+fn forgeries_are_for_sources_that_verify() {
+    let shares = Shares { bad_signatures: 0.5, ..Shares::default() };
+    let verifies = vec![false, true, false, false, false];
+    let forged: Vec<_> = Mischief::new(1, traffic(1, &ALL), shares, verifies)
+        .take(2000)
+        .filter(|sending| matches!(sending.manner, Manner::Forged(_)))
+        .collect();
+    assert!(forged.len() > 100 && forged.iter().all(|sending| sending.post.source == 1));
+}
+
+fn incoming(vendor: &'static Vendor, body: Body) -> Incoming {
+    let headers = HeaderMap::new();
+    let request = Request { headers: &headers, path: "/", query: None, body: &body.bytes, now: DateTime::UNIX_EPOCH };
+    let verified = Verifier::open().check(&request).expect("an open source");
+    let post = Post {
+        source: vendor.name.into(),
+        vendor,
+        received_at: Utc::now(),
+        method: "POST",
+        content_type: Some(body.content_type.to_owned()),
+        headers: "{}".to_owned(),
+        body: body.bytes.clone(),
+    };
+    Incoming::read(&verified, post)
+}
+
+#[tokio::test]
+async fn what_comes_in_order_is_never_refused_nor_stale() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let address = format!("sqlite://{}/hub.db", folder.path().display());
+    let mut writer = Writer::new(Database::open(&address, Mode::Migrate).await.expect("a database"));
+    let vendors: Vec<_> = ALL.iter().filter_map(|name| vendor::by_name(name)).collect();
+    let posts: Vec<_> = traffic(5, &ALL).take(1500).collect();
+    let mut verdicts: HashMap<Verdict, Vec<String>> = HashMap::new();
+    for posts in posts.chunks(50) {
+        let bodies: Vec<_> = posts.iter().map(|post| post.body().expect("a body")).collect();
+        let batch: Vec<_> =
+            posts.iter().zip(&bodies).map(|(post, body)| incoming(vendors[post.source], body.clone())).collect();
+        let receipts = writer.write(&batch).await.expect("written").receipts;
+        for (receipt, body) in receipts.into_iter().zip(bodies) {
+            let text = String::from_utf8_lossy(&body.bytes).chars().take(300).collect::<String>();
+            assert!(!receipt.duplicate, "{text}");
+            verdicts.entry(receipt.verdict).or_default().push(format!("{}: {text}", receipt.reason));
+        }
+    }
+    for bad in [Verdict::Refused, Verdict::Stale, Verdict::Unrecognized, Verdict::Unreadable] {
+        assert!(!verdicts.contains_key(&bad), "{bad}: {:#?}", verdicts[&bad]);
+    }
+    let few = |verdict, most| verdicts.get(&verdict).is_none_or(|which| which.len() < most);
+    assert!(few(Verdict::SkippedAhead, 60) && few(Verdict::NoChange, 60), "{verdicts:#?}");
+}
