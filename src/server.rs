@@ -60,7 +60,7 @@ impl Hub {
         let stop = CancellationToken::new();
         let feed = Feed::new(db.readers.clone(), head(&db.readers).await?.position);
         let handshakes = Arc::new(Notify::new());
-        let (ingest, writer) = ingest::channel(Writer::new(db.clone()), feed.clone(), handshakes.clone());
+        let (ingest, writer) = ingest::channel(Writer::open(&db)?, feed.clone(), handshakes.clone());
         let confirmer = Confirmer {
             handshakes: Handshakes::new(db.clone()),
             targets: settings.sources.iter().filter_map(target).collect(),
@@ -91,7 +91,7 @@ impl Hub {
             Connections { most: settings.max_connections.get() as usize, header_timeout: settings.header_timeout };
         Ok(Hub {
             address,
-            writer: tokio::spawn(writer.run()),
+            writer: tokio::task::spawn_blocking(|| writer.run()),
             others: vec![tokio::spawn(feed.run(stop.clone())), tokio::spawn(confirmer.run(stop.clone()))],
             listener: tokio::spawn(http::serve(listening, http::router(Arc::new(app)), allowed, stop.clone())),
             stop,

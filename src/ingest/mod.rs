@@ -70,25 +70,25 @@ impl Ingest {
 }
 
 impl WriterTask {
-    /// Writes until there is nobody left who could hand in a delivery.
-    pub async fn run(mut self) {
+    /// Writes until there is nobody left who could hand in a delivery. It blocks: it wants a thread of its own.
+    pub fn run(mut self) {
         let mut waiting = Vec::with_capacity(BATCH);
-        while self.queue.recv_many(&mut waiting, BATCH).await > 0 {
+        while self.queue.blocking_recv_many(&mut waiting, BATCH) > 0 {
             let (batch, answers): (Vec<_>, Vec<_>) = waiting.drain(..).map(|one| (one.incoming, one.answer)).unzip();
             metrics::histogram!("inspection_hub_batch_deliveries").record(batch.len() as f64);
-            for (answer, receipt) in answers.into_iter().zip(self.write(batch).await) {
+            for (answer, receipt) in answers.into_iter().zip(self.write(batch)) {
                 // Who has hung up meanwhile will send it again, and it will be a duplicate.
                 let _ = answer.send(receipt);
             }
         }
     }
 
-    async fn write(&mut self, batch: Vec<Incoming>) -> Vec<Result<Receipt, Unavailable>> {
-        match self.write_at_once(&batch).await {
+    fn write(&mut self, batch: Vec<Incoming>) -> Vec<Result<Receipt, Unavailable>> {
+        match self.write_at_once(&batch) {
             Ok(receipts) => receipts.into_iter().map(Ok).collect(),
             Err(error) if batch.len() > 1 && !is_out_of_reach(&error) => {
                 tracing::warn!(%error, deliveries = batch.len(), "a batch failed; each of its deliveries is tried alone");
-                self.write_one_by_one(&batch).await
+                self.write_one_by_one(&batch)
             }
             Err(error) => {
                 tracing::error!(%error, deliveries = batch.len(), "deliveries could not be stored");
@@ -99,7 +99,7 @@ impl WriterTask {
 
     // One delivery that the database cannot take must not cost its neighbours their answer. Two failures in a row
     // are the database's.
-    async fn write_one_by_one(&mut self, batch: &[Incoming]) -> Vec<Result<Receipt, Unavailable>> {
+    fn write_one_by_one(&mut self, batch: &[Incoming]) -> Vec<Result<Receipt, Unavailable>> {
         let mut answers = Vec::with_capacity(batch.len());
         let mut failures = 0;
         for incoming in batch {
@@ -107,7 +107,7 @@ impl WriterTask {
                 answers.push(Err(Unavailable::Storage));
                 continue;
             }
-            match self.write_at_once(std::slice::from_ref(incoming)).await {
+            match self.write_at_once(std::slice::from_ref(incoming)) {
                 Ok(receipts) => {
                     failures = 0;
                     answers.extend(receipts.into_iter().map(Ok));
@@ -122,8 +122,8 @@ impl WriterTask {
         answers
     }
 
-    async fn write_at_once(&mut self, batch: &[Incoming]) -> Result<Vec<Receipt>, StoreError> {
-        let written = self.writer.write(batch).await?;
+    fn write_at_once(&mut self, batch: &[Incoming]) -> Result<Vec<Receipt>, StoreError> {
+        let written = self.writer.write(batch)?;
         self.feed.news(written.position);
         if written.handshakes {
             self.handshakes.notify_one();
@@ -132,7 +132,9 @@ impl WriterTask {
     }
 }
 
+// Nothing about a single delivery could be the cause.
 fn is_out_of_reach(error: &StoreError) -> bool {
-    use sea_orm::DbErr;
-    matches!(error, StoreError::Database(DbErr::Conn(_) | DbErr::ConnectionAcquire(_)))
+    use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
+    let StoreError::Writing(error) = error else { return false };
+    matches!(error.sqlite_error_code(), Some(CannotOpen | DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure))
 }

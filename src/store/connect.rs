@@ -12,14 +12,14 @@ use std::time::Duration;
 const READERS: u32 = 4;
 /// How long a statement waits for another process's lock.
 const BUSY: Duration = Duration::from_secs(5);
-/// Prepared statements kept per connection; the writer has one text per table and number of rows.
-const STATEMENTS: usize = 256;
 
 /// An open database.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// The only connection that writes.
+    /// For migrations, and for what is written beside deliveries.
     pub(super) writer: DatabaseConnection,
+    /// The file.
+    pub(super) path: String,
     /// Connections that only read.
     pub readers: DatabaseConnection,
 }
@@ -43,7 +43,8 @@ impl Database {
         let path = address.strip_prefix("sqlite://").ok_or_else(|| {
             StoreError::Address("the database's address must begin with sqlite://, e.g. sqlite://data/hub.db".into())
         })?;
-        let folder = Path::new(path.split('?').next().unwrap_or(path)).parent().filter(|f| !f.as_os_str().is_empty());
+        let path = path.split('?').next().unwrap_or(path);
+        let folder = Path::new(path).parent().filter(|f| !f.as_os_str().is_empty());
         if let Some(folder) = folder {
             std::fs::create_dir_all(folder).map_err(|error| {
                 StoreError::Address(format!("the folder {} cannot be created: {error}", folder.display()))
@@ -56,11 +57,7 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(false)
-            .statement_cache_capacity(STATEMENTS)
-            .pragma("cache_size", "-65536")
-            .pragma("temp_store", "memory")
-            // Pages that are written often go to the main file once in 32 MiB of log, not once in 4.
-            .pragma("wal_autocheckpoint", "8192");
+            .pragma("temp_store", "memory");
         let cannot_open = |error| StoreError::Address(format!("the database {path} cannot be opened: {error}"));
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
@@ -79,7 +76,7 @@ impl Database {
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
             .map_err(cannot_open)?;
-        Ok(Database { writer, readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers) })
+        Ok(Database { writer, path: path.to_owned(), readers: SqlxSqliteConnector::from_sqlx_sqlite_pool(readers) })
     }
 
     /// Whether the database answers and has all the tables this version needs.

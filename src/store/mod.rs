@@ -13,6 +13,9 @@ pub enum StoreError {
     /// The database refused or cannot be reached.
     #[error("the database failed: {0}")]
     Database(#[from] sea_orm::DbErr),
+    /// The same, of the writing connection.
+    #[error("the database failed: {0}")]
+    Writing(#[from] rusqlite::Error),
     /// A stored row cannot be understood: it was written by another version, or by hand.
     #[error("a stored row cannot be understood: {0}")]
     Corrupt(String),

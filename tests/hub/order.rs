@@ -18,11 +18,11 @@ fn play(vendor_name: &'static str, deliveries: &[Value], batch: usize) -> Outcom
         let folder = tempfile::tempdir().expect("a folder");
         let address = format!("sqlite://{}/hub.db", folder.path().display());
         let db = Database::open(&address, Mode::Migrate).await.expect("a database");
-        let mut writer = Writer::new(db.clone());
+        let mut writer = Writer::open(&db).expect("a writer");
         let vendor = vendor::by_name(vendor_name).expect("a vendor");
         for group in deliveries.chunks(batch) {
             let batch: Vec<_> = group.iter().map(|body| incoming(vendor, body)).collect();
-            writer.write(&batch).await.expect("written");
+            writer.write(&batch).expect("written");
         }
         outcome(&db).await
     })

@@ -138,7 +138,8 @@ fn incoming(vendor: &'static Vendor, body: Body) -> Incoming {
 async fn what_comes_in_order_is_never_refused_nor_stale() {
     let folder = tempfile::tempdir().expect("a folder");
     let address = format!("sqlite://{}/hub.db", folder.path().display());
-    let mut writer = Writer::new(Database::open(&address, Mode::Migrate).await.expect("a database"));
+    let db = Database::open(&address, Mode::Migrate).await.expect("a database");
+    let mut writer = Writer::open(&db).expect("a writer");
     let vendors: Vec<_> = ALL.iter().filter_map(|name| vendor::by_name(name)).collect();
     let posts: Vec<_> = traffic(5, &ALL).take(1500).collect();
     let mut verdicts: HashMap<Verdict, Vec<String>> = HashMap::new();
@@ -146,7 +147,7 @@ async fn what_comes_in_order_is_never_refused_nor_stale() {
         let bodies: Vec<_> = posts.iter().map(|post| post.body().expect("a body")).collect();
         let batch: Vec<_> =
             posts.iter().zip(&bodies).map(|(post, body)| incoming(vendors[post.source], body.clone())).collect();
-        let receipts = writer.write(&batch).await.expect("written").receipts;
+        let receipts = writer.write(&batch).expect("written").receipts;
         for (receipt, body) in receipts.into_iter().zip(bodies) {
             let text = String::from_utf8_lossy(&body.bytes).chars().take(300).collect::<String>();
             assert!(!receipt.duplicate, "{text}");

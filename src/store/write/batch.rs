@@ -1,8 +1,7 @@
 //! The deliveries of one batch, one after the other, against the entities in hand; then all rows at once.
 
-use super::load::{self, First};
-use super::rows::{self, CHANGES, DELIVERIES, ENTITIES, LEDGERS, STEPS};
-use super::{Incoming, Names, Receipt, about_nothing, bulk, handshake};
+use super::sqlite::{First, Session};
+use super::{Incoming, Names, Receipt, about_nothing};
 use crate::event::{Arrival, Change, Entity, Event, News, Nothing, Reading, Ref, Slot, apply, effective};
 use crate::machine::{Kind, START, Subject};
 use crate::store::StoreError;
@@ -10,13 +9,12 @@ use crate::vendor::Vendor;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, change, delivery, ledger, log_head};
 use hashlink::LruCache;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, Statement, Value};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 /// A batch in the making.
 pub struct Batch<'a> {
-    tx: &'a DatabaseTransaction,
+    session: &'a Session,
     head: log_head::Model,
     cache: LruCache<Uuid, Slot>,
     /// The entities this batch is about.
@@ -42,9 +40,9 @@ struct Context<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(tx: &'a DatabaseTransaction, head: log_head::Model, cache: LruCache<Uuid, Slot>) -> Self {
+    pub fn new(session: &'a Session, head: log_head::Model, cache: LruCache<Uuid, Slot>) -> Self {
         Batch {
-            tx,
+            session,
             head,
             cache,
             slots: HashMap::new(),
@@ -58,34 +56,18 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Takes in hand every entity that the deliveries name, and what is known of the same news.
-    pub async fn load(&mut self, incoming: &[Incoming]) -> Result<(), StoreError> {
-        let mut ids = HashSet::new();
-        for delivery in incoming {
-            for names in &delivery.names {
-                ids.extend([Some(names.about), names.parent, names.inspection].into_iter().flatten());
-            }
-        }
-        self.fetch(ids).await?;
-        let digests = incoming.iter().map(|delivery| delivery.digest.bytes).collect();
-        self.firsts = load::firsts(self.tx, digests).await?;
-        Ok(())
-    }
-
-    async fn fetch(&mut self, ids: impl IntoIterator<Item = Uuid>) -> Result<(), StoreError> {
-        let mut unknown = Vec::new();
+    // Takes in hand the entities an event names, as far as they are known.
+    fn fetch(&mut self, ids: impl IntoIterator<Item = Uuid>) -> Result<(), StoreError> {
         for id in ids {
             if self.slots.contains_key(&id) {
                 continue;
             }
-            match self.cache.remove(&id) {
-                Some(slot) => self.hold(slot),
-                None => unknown.push(id),
+            if let Some(slot) = self.cache.remove(&id) {
+                self.hold(slot);
+            } else if let Some(entity) = self.session.entity(id)? {
+                let machine = crate::vendor::by_name(entity.vendor).and_then(|vendor| vendor.machine(entity.subject));
+                self.hold(Slot::stored(entity, machine));
             }
-        }
-        for entity in load::entities(self.tx, unknown).await? {
-            let machine = crate::vendor::by_name(entity.vendor).and_then(|vendor| vendor.machine(entity.subject));
-            self.hold(Slot::stored(entity, machine));
         }
         Ok(())
     }
@@ -96,9 +78,16 @@ impl<'a> Batch<'a> {
     }
 
     /// Takes one delivery: is it new, what does each of its events do.
-    pub async fn take(&mut self, incoming: &Incoming) -> Result<Receipt, StoreError> {
+    pub fn take(&mut self, incoming: &Incoming) -> Result<Receipt, StoreError> {
+        for names in &incoming.names {
+            self.fetch([Some(names.about), names.parent, names.inspection].into_iter().flatten())?;
+        }
         let cycle = self.digest_cycle(incoming);
-        if let Some(first) = self.firsts.get(&(incoming.digest.bytes, cycle)).cloned() {
+        let first = match self.firsts.get(&(incoming.digest.bytes, cycle)) {
+            Some(first) => Some(first.clone()),
+            None => self.session.first(&incoming.digest.bytes, cycle)?,
+        };
+        if let Some(first) = first {
             return Ok(self.repeat(incoming, first));
         }
         let number = self.head.delivery + 1;
@@ -123,7 +112,7 @@ impl<'a> Batch<'a> {
                     }
                     about_nothing(nothing)
                 }
-                None => self.events(&context, &reading.events, &incoming.names).await?,
+                None => self.events(&context, &reading.events, &incoming.names)?,
             },
         };
         if self.head.position < first_position {
@@ -195,7 +184,7 @@ impl<'a> Batch<'a> {
     }
 
     // The delivery's verdict is that of the first event that says something outright and had an effect.
-    async fn events(
+    fn events(
         &mut self,
         context: &Context<'_>,
         events: &[Event],
@@ -205,14 +194,14 @@ impl<'a> Batch<'a> {
         let mut implied: Option<(Verdict, String)> = None;
         for (event, names) in events.iter().zip(names) {
             let parent = match (&event.parent, names.parent) {
-                (Some(parent), Some(id)) => Some(self.ensure(context, parent, id, event).await?),
+                (Some(parent), Some(id)) => Some(self.ensure(context, parent, id, event)?),
                 _ => None,
             };
             let inspection = match names.inspection {
-                Some(id) => Some(self.ensure_inspection(context, id, event).await?),
+                Some(id) => Some(self.ensure_inspection(context, id, event)?),
                 None => parent.and_then(|parent| self.slot_by_number(parent)?.entity.inspection),
             };
-            let Some(change) = self.apply(context, event, names.about, parent, inspection).await? else { continue };
+            let Some(change) = self.apply(context, event, names.about, parent, inspection)? else { continue };
             let told = Some((change.verdict, change.reason));
             match event.news {
                 News::AtLeast(_) | News::Requested => implied = implied.or(told),
@@ -227,7 +216,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The number of an entity that an event names. One we have not heard of begins in its machine's first state.
-    async fn ensure(&mut self, context: &Context<'_>, named: &Ref, id: Uuid, by: &Event) -> Result<i64, StoreError> {
+    fn ensure(&mut self, context: &Context<'_>, named: &Ref, id: Uuid, by: &Event) -> Result<i64, StoreError> {
         if let Some(slot) = self.slots.get(&id) {
             let tip = &slot.entity.tip;
             let known_then =
@@ -245,20 +234,20 @@ impl<'a> Batch<'a> {
         let inspection = match &by.inspection {
             Some(inspection) if named.subject != Subject::Inspection => {
                 let id = Ref::new(Subject::Inspection, inspection.as_str()).id(context.source);
-                Some(self.ensure_inspection(context, id, by).await?)
+                Some(self.ensure_inspection(context, id, by)?)
             }
             _ => None,
         };
-        Box::pin(self.apply(context, &first, id, None, inspection)).await?;
+        self.apply(context, &first, id, None, inspection)?;
         Ok(self.slots.get(&id).map(|slot| slot.entity.number).unwrap_or_default())
     }
 
-    async fn ensure_inspection(&mut self, context: &Context<'_>, id: Uuid, by: &Event) -> Result<i64, StoreError> {
+    fn ensure_inspection(&mut self, context: &Context<'_>, id: Uuid, by: &Event) -> Result<i64, StoreError> {
         let named = Ref::new(Subject::Inspection, by.inspection.as_deref().unwrap_or_default());
-        Box::pin(self.ensure(context, &named, id, by)).await
+        self.ensure(context, &named, id, by)
     }
 
-    async fn apply(
+    fn apply(
         &mut self,
         context: &Context<'_>,
         event: &Event,
@@ -280,7 +269,7 @@ impl<'a> Batch<'a> {
             Ok(change) => change,
             Err(_) => {
                 if let Some(machine) = slot.machine {
-                    let steps = load::steps(self.tx, machine, slot.entity.number).await?;
+                    let steps = self.session.steps(machine, slot.entity.number)?;
                     slot.remember(steps);
                 }
                 apply(slot, event, &arrival).unwrap_or_default()
@@ -292,7 +281,7 @@ impl<'a> Batch<'a> {
             self.record(context, id, event.at, change);
         }
         if newly_linked {
-            self.link_children(context, number).await?;
+            self.link_children(context, number)?;
         }
         Ok(change)
     }
@@ -324,14 +313,14 @@ impl<'a> Batch<'a> {
     }
 
     // What hangs on an entity that has just found its inspection belongs to that inspection too.
-    async fn link_children(&mut self, context: &Context<'_>, parent: i64) -> Result<(), StoreError> {
+    fn link_children(&mut self, context: &Context<'_>, parent: i64) -> Result<(), StoreError> {
         let mut parents = vec![parent];
         while let Some(parent) = parents.pop() {
             let Some(inspection) = self.slot_by_number(parent).and_then(|slot| slot.entity.inspection) else {
                 continue;
             };
-            let stored = load::unlinked_children(self.tx, parent).await?;
-            self.fetch(stored).await?;
+            let stored = self.session.unlinked_children(parent)?;
+            self.fetch(stored)?;
             let unlinked = |slot: &&Slot| slot.entity.parent == Some(parent) && slot.entity.inspection.is_none();
             let mut children: Vec<_> =
                 self.slots.values().filter(unlinked).map(|slot| (slot.entity.number, slot.entity.id)).collect();
@@ -434,34 +423,35 @@ impl<'a> Batch<'a> {
     }
 
     /// Writes all rows. Answers the counters, the entities at hand, and whether a vendor asked to confirm a URL.
-    pub async fn write(mut self) -> Result<(log_head::Model, LruCache<Uuid, Slot>, bool), StoreError> {
-        let tx = self.tx;
-        let handshakes = !self.handshakes.is_empty();
+    pub fn write(mut self) -> Result<(log_head::Model, LruCache<Uuid, Slot>, bool), StoreError> {
+        let session = self.session;
         let mut dirty: Vec<&Slot> = self.slots.values().filter(|slot| slot.dirty).collect();
         dirty.sort_unstable_by_key(|slot| slot.entity.number);
-        let anew = dirty.iter().filter(|slot| slot.written.anew).map(|slot| slot.entity.number.into()).collect();
-        bulk::execute_in(tx, "DELETE FROM step WHERE entity", anew).await?;
-        let entities: Result<Vec<_>, _> = dirty.iter().map(|slot| rows::entity_values(&slot.entity)).collect();
-        let steps = dirty
-            .iter()
-            .flat_map(|slot| slot.written.steps.iter().map(|step| rows::step_values(slot.entity.number, step)))
-            .collect();
-        ENTITIES.run(tx, entities?).await?;
-        STEPS.run(tx, steps).await?;
-        DELIVERIES.run(tx, self.deliveries.into_iter().map(rows::delivery_values).collect()).await?;
-        CHANGES.run(tx, self.changes.into_iter().map(rows::change_values).collect()).await?;
-        LEDGERS.run(tx, self.ledger.values().map(rows::ledger_values).collect()).await?;
-        for (number, (count, at)) in self.repeated {
-            repeat(tx, number, count, at).await?;
+        for slot in dirty {
+            if slot.written.anew {
+                session.forget_steps(slot.entity.number)?;
+            }
+            session.put_entity(&slot.entity)?;
+            session.add_steps(slot.entity.number, &slot.written.steps)?;
         }
-        handshake::request(tx, self.handshakes).await?;
+        session.add_deliveries(&self.deliveries)?;
+        session.add_changes(&self.changes)?;
+        for ledger in self.ledger.values() {
+            session.count(ledger)?;
+        }
+        for (number, (count, at)) in self.repeated {
+            session.repeat(number, count, at)?;
+        }
+        for (source, code, requested_at) in &self.handshakes {
+            session.request_handshake(source, code, *requested_at)?;
+        }
         self.head.updated_at = Utc::now().timestamp_micros();
-        advance(tx, &self.head).await?;
+        session.advance(&self.head)?;
         for (id, mut slot) in self.slots {
             slot.settle();
             self.cache.insert(id, slot);
         }
-        Ok((self.head, self.cache, handshakes))
+        Ok((self.head, self.cache, !self.handshakes.is_empty()))
     }
 }
 
@@ -470,18 +460,4 @@ fn first_cycle(vendor: &Vendor, event: &Event) -> i32 {
     let (News::State(word), Some(machine)) = (&event.news, vendor.machine(event.about.subject)) else { return 0 };
     let reopens = machine.path(START, word).is_some_and(|path| path.reopens);
     i32::from(reopens)
-}
-
-async fn repeat(tx: &DatabaseTransaction, number: i64, count: i64, at: i64) -> Result<(), StoreError> {
-    let text = "UPDATE delivery SET duplicates = duplicates + $1, duplicate_at = $2 WHERE number = $3";
-    let values: [Value; 3] = [count.into(), at.into(), number.into()];
-    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), text, values)).await?;
-    Ok(())
-}
-
-async fn advance(tx: &DatabaseTransaction, head: &log_head::Model) -> Result<(), StoreError> {
-    let text = "UPDATE log_head SET position = $1, delivery = $2, entity = $3, updated_at = $4 WHERE id = 1";
-    let values: [Value; 4] = [head.position.into(), head.delivery.into(), head.entity.into(), head.updated_at.into()];
-    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), text, values)).await?;
-    Ok(())
 }

@@ -3,34 +3,11 @@
 use crate::store::{Database, StoreError};
 use chrono::{DateTime, Utc};
 use entity::handshake::{ActiveModel, Column, Entity, Model};
-use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder};
 
 /// The requests and how far their answers have come.
 #[derive(Clone, Debug)]
 pub struct Handshakes(Database);
-
-/// Notes requests as (source, code, moment). A code that is asked for again is answered again.
-pub(super) async fn request<C: ConnectionTrait>(
-    db: &C,
-    requests: Vec<(String, String, i64)>,
-) -> Result<(), StoreError> {
-    for (source, code, requested_at) in requests {
-        let row = ActiveModel {
-            source: Set(source),
-            code: Set(code),
-            requested_at: Set(requested_at),
-            confirmed_at: Set(None),
-            attempts: Set(0),
-            last_error: Set(None),
-        };
-        let again = OnConflict::columns([Column::Source, Column::Code])
-            .update_columns([Column::RequestedAt, Column::ConfirmedAt, Column::Attempts, Column::LastError])
-            .to_owned();
-        Entity::insert(row).on_conflict(again).exec_without_returning(db).await?;
-    }
-    Ok(())
-}
 
 impl Handshakes {
     /// The requests in this database.

@@ -2,10 +2,9 @@
 //! positions and ledger together, or nothing of it.
 
 mod batch;
-mod bulk;
 mod handshake;
-mod load;
 mod rows;
+mod sqlite;
 
 pub use handshake::Handshakes;
 
@@ -19,8 +18,8 @@ use batch::Batch;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, log_head};
 use hashlink::LruCache;
-use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use sha2::{Digest, Sha256};
+use sqlite::Session;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -100,7 +99,7 @@ pub struct Written {
 /// Writes batches, one at a time. There is one per process.
 #[derive(Debug)]
 pub struct Writer {
-    db: Database,
+    session: Session,
     /// Trusted only while `head` is still what the database says: else somebody else wrote.
     cache: LruCache<Uuid, Slot>,
     head: Option<log_head::Model>,
@@ -176,33 +175,31 @@ impl NewsDigest {
 
 impl Writer {
     /// A writer that has read nothing yet.
-    pub fn new(db: Database) -> Self {
-        Writer { db, cache: LruCache::new(CACHE), head: None }
+    ///
+    /// # Errors
+    /// If the database cannot be opened once more.
+    pub fn open(db: &Database) -> Result<Self, StoreError> {
+        Ok(Writer { session: Session::open(&db.path)?, cache: LruCache::new(CACHE), head: None })
     }
 
-    /// Writes a batch. When this returns, it is on the disk.
+    /// Writes a batch. When this returns, it is on the disk. It blocks meanwhile.
     ///
     /// # Errors
     /// If the database failed; then nothing of the batch was written.
-    pub async fn write(&mut self, incoming: &[Incoming]) -> Result<Written, StoreError> {
+    pub fn write(&mut self, incoming: &[Incoming]) -> Result<Written, StoreError> {
         // Whatever fails below has half-changed the cached entities.
         let cache = std::mem::replace(&mut self.cache, LruCache::new(CACHE));
         let known = self.head.take();
-        let immediate = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let tx = self.db.writer.begin_with_options(immediate).await?;
-        let head = load::head(&tx).await?;
+        self.session.begin()?;
+        let head = self.session.head()?;
         let cache = if known.as_ref() == Some(&head) { cache } else { LruCache::new(CACHE) };
-        let mut batch = Batch::new(&tx, head, cache);
-        batch.load(incoming).await?;
+        let mut batch = Batch::new(&self.session, head, cache);
         let mut receipts = Vec::with_capacity(incoming.len());
         for delivery in incoming {
-            receipts.push(batch.take(delivery).await?);
+            receipts.push(batch.take(delivery)?);
         }
-        let (head, cache, handshakes) = batch.write().await?;
-        tx.commit().await?;
+        let (head, cache, handshakes) = batch.write()?;
+        self.session.commit()?;
         self.cache = cache;
         let position = head.position;
         self.head = Some(head);

@@ -1,0 +1,378 @@
+//! The writing connection of SQLite: plain statements by key, prepared once, called in the writer's own thread.
+//!
+//! Not sea-orm: its connection answers from another thread, and with twenty statements per batch the hand-overs between
+//! the threads cost more than the statements (measured in `docs/benchmarks.md`).
+
+use super::rows::{entity_of, print, step_of};
+use crate::event::{Entity, Placed};
+use crate::machine::Machine;
+use crate::machine::fold::Step;
+use crate::store::StoreError;
+use entity::{Kind, Status, Verdict, change, delivery, ledger, log_head, step};
+use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Row, params};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a statement waits for another connection's lock.
+const BUSY: Duration = Duration::from_secs(5);
+/// Statements kept prepared: all that stand in this file.
+const STATEMENTS: usize = 32;
+
+/// A delivery that has brought some news before.
+#[derive(Clone, Debug)]
+pub struct First {
+    pub number: i64,
+    pub verdict: Verdict,
+    pub reason: String,
+}
+
+/// The connection, and the transaction that is open on it.
+#[derive(Debug)]
+pub struct Session {
+    connection: Connection,
+}
+
+impl Session {
+    /// Opens a database that exists. A commit is on the disk before it returns (`synchronous=FULL`).
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open(path: &str) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        // In KiB. Filled only as far as it is needed.
+        connection.pragma_update(None, "cache_size", -65_536)?;
+        // Pages that are written often go to the main file once in 32 MiB of log, not once in 4.
+        connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(Session { connection })
+    }
+
+    /// Begins a transaction that may write: nobody else writes until it ends. Ends one that was left open.
+    ///
+    /// # Errors
+    /// If somebody else keeps the lock for too long.
+    pub fn begin(&self) -> Result<(), StoreError> {
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    /// Makes the transaction durable.
+    ///
+    /// # Errors
+    /// If the disk refuses; then nothing of it was written.
+    pub fn commit(&self) -> Result<(), StoreError> {
+        Ok(self.connection.execute_batch("COMMIT")?)
+    }
+
+    fn prepared(&self, text: &'static str) -> Result<CachedStatement<'_>, StoreError> {
+        Ok(self.connection.prepare_cached(text)?)
+    }
+
+    /// The counters.
+    pub fn head(&self) -> Result<log_head::Model, StoreError> {
+        let mut statement =
+            self.prepared("SELECT id, position, delivery, entity, updated_at FROM log_head WHERE id = 1")?;
+        Ok(statement.query_row([], |row| {
+            Ok(log_head::Model {
+                id: row.get(0)?,
+                position: row.get(1)?,
+                delivery: row.get(2)?,
+                entity: row.get(3)?,
+                updated_at: row.get(4)?,
+            })
+        })?)
+    }
+
+    /// The entity with this id, if it is stored.
+    pub fn entity(&self, id: Uuid) -> Result<Option<Entity>, StoreError> {
+        let mut statement = self.prepared(
+            "SELECT number, id, kind, subkind, source, vendor, external_id, parent, inspection, reference, group_key, \
+             state, status, cycle, facts, details, stamps, tip, created_at, updated_at, occurred_at, position \
+             FROM entity WHERE id = ?",
+        )?;
+        let mut rows = statement.query([id.as_bytes().as_slice()])?;
+        rows.next()?.map(|row| entity_of(entity_row(row)?)).transpose()
+    }
+
+    /// The ids of the entities that hang on this one and have no inspection yet.
+    pub fn unlinked_children(&self, parent: i64) -> Result<Vec<Uuid>, StoreError> {
+        let mut statement = self.prepared("SELECT id FROM entity WHERE parent = ? AND inspection IS NULL")?;
+        let ids = statement.query_map([parent], |row| row.get::<_, [u8; 16]>(0))?;
+        Ok(ids.map(|id| id.map(Uuid::from_bytes)).collect::<Result<_, _>>()?)
+    }
+
+    /// All steps of an entity, in the order of the fold.
+    pub fn steps(&self, machine: &Machine, entity: i64) -> Result<Vec<Step>, StoreError> {
+        let mut statement = self.prepared(
+            "SELECT seq, position, to_state, at_least, time, cycle, rank, received_at, effective_at FROM step \
+             WHERE entity = ? ORDER BY seq",
+        )?;
+        let mut rows = statement.query([entity])?;
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next()? {
+            steps.push(step_of(step_row(entity, row)?, machine)?);
+        }
+        Ok(steps)
+    }
+
+    /// The delivery that brought this news in this cycle.
+    pub fn first(&self, digest: &[u8; 16], cycle: i32) -> Result<Option<First>, StoreError> {
+        let mut statement =
+            self.prepared("SELECT number, verdict, reason FROM delivery WHERE digest = ? AND digest_cycle = ?")?;
+        let found = statement
+            .query_row(params![digest.as_slice(), cycle], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+            })
+            .optional()?;
+        let Some((number, verdict, reason)) = found else { return Ok(None) };
+        let known = Verdict::parse(&verdict);
+        let verdict = known.ok_or_else(|| StoreError::Corrupt(format!("the verdict {verdict}")))?;
+        Ok(Some(First { number, verdict, reason }))
+    }
+
+    /// Adds deliveries, with their bodies.
+    pub fn add_deliveries(&self, rows: &[delivery::Model]) -> Result<(), StoreError> {
+        let mut statement = self.prepared(
+            "INSERT INTO delivery (number, source, vendor, received_at, method, headers, body, digest, digest_cycle, \
+             event, occurred_at, verdict, reason, first_position, changes, duplicates, duplicate_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        for row in rows {
+            statement.execute(params![
+                row.number,
+                row.source,
+                row.vendor,
+                row.received_at,
+                row.method,
+                row.headers,
+                row.body,
+                row.digest,
+                row.digest_cycle,
+                row.event,
+                row.occurred_at,
+                row.verdict.as_str(),
+                row.reason,
+                row.first_position,
+                row.changes,
+                row.duplicates,
+                row.duplicate_at,
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Counts repetitions of a delivery.
+    pub fn repeat(&self, number: i64, count: i64, at: i64) -> Result<(), StoreError> {
+        let mut statement =
+            self.prepared("UPDATE delivery SET duplicates = duplicates + ?, duplicate_at = ? WHERE number = ?")?;
+        statement.execute([count, at, number])?;
+        Ok(())
+    }
+
+    /// Adds history.
+    pub fn add_changes(&self, rows: &[change::Model]) -> Result<(), StoreError> {
+        let mut statement = self.prepared(
+            "INSERT INTO change (position, kind, entity, inspection, delivery, source, vendor, event, verdict, reason, \
+             from_state, to_state, from_status, to_status, cycle, occurred_at, received_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        for row in rows {
+            statement.execute(params![
+                row.position,
+                row.kind.as_str(),
+                row.entity,
+                row.inspection,
+                row.delivery,
+                row.source,
+                row.vendor,
+                row.event,
+                row.verdict.as_str(),
+                row.reason,
+                row.from_state,
+                row.to_state,
+                row.from_status.map(Status::as_str),
+                row.to_status.map(Status::as_str),
+                row.cycle,
+                row.occurred_at,
+                row.received_at,
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Writes an entity as it is now: adds it, or overwrites what may change.
+    pub fn put_entity(&self, entity: &Entity) -> Result<(), StoreError> {
+        let mut statement = self.prepared(
+            "INSERT INTO entity (number, id, kind, subkind, source, vendor, external_id, parent, inspection, \
+             reference, group_key, state, status, cycle, facts, details, stamps, tip, created_at, updated_at, \
+             occurred_at, position) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (number) DO UPDATE SET parent = excluded.parent, inspection = excluded.inspection, \
+             reference = excluded.reference, group_key = excluded.group_key, state = excluded.state, \
+             status = excluded.status, cycle = excluded.cycle, facts = excluded.facts, details = excluded.details, \
+             stamps = excluded.stamps, tip = excluded.tip, updated_at = excluded.updated_at, \
+             occurred_at = excluded.occurred_at, position = excluded.position",
+        )?;
+        statement.execute(params![
+            entity.number,
+            entity.id.as_bytes().as_slice(),
+            entity.subject.kind().as_str(),
+            entity.subject.subkind(),
+            entity.source,
+            entity.vendor,
+            entity.external_id,
+            entity.parent,
+            entity.inspection,
+            entity.reference,
+            entity.group,
+            entity.tip.state,
+            entity.status.map(Status::as_str),
+            entity.tip.cycle,
+            print(&entity.facts)?,
+            print(&entity.details)?,
+            print(&entity.stamps)?,
+            print(&entity.tip)?,
+            entity.created_at.timestamp_micros(),
+            entity.updated_at.timestamp_micros(),
+            entity.occurred_at.map(|at| at.timestamp_micros()),
+            entity.position,
+        ])?;
+        Ok(())
+    }
+
+    /// Takes away all steps of an entity, which are then written anew.
+    pub fn forget_steps(&self, entity: i64) -> Result<(), StoreError> {
+        self.prepared("DELETE FROM step WHERE entity = ?")?.execute([entity])?;
+        Ok(())
+    }
+
+    /// Adds steps of an entity.
+    pub fn add_steps(&self, entity: i64, steps: &[Placed]) -> Result<(), StoreError> {
+        let mut statement = self.prepared(
+            "INSERT INTO step (entity, seq, position, to_state, at_least, time, cycle, rank, received_at, \
+             effective_at, state_after, status_after, cycle_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        for placed in steps {
+            let Step { to, at_least, key, received_at } = &placed.step;
+            statement.execute(params![
+                entity,
+                placed.seq,
+                key.position,
+                to,
+                at_least,
+                key.time,
+                key.cycle,
+                key.rank,
+                received_at.timestamp_micros(),
+                placed.effective_at,
+                placed.state_after,
+                placed.status_after.map(Status::as_str),
+                placed.cycle_after,
+            ])?;
+        }
+        Ok(())
+    }
+
+    /// Adds to the counts of a source.
+    pub fn count(&self, row: &ledger::Model) -> Result<(), StoreError> {
+        let mut statement = self.prepared(
+            "INSERT INTO ledger (source, received, duplicates, applied, skipped_ahead, stale, refused, no_change, \
+             unrecognized, unreadable, orphaned, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             ON CONFLICT (source) DO UPDATE SET received = received + excluded.received, \
+             duplicates = duplicates + excluded.duplicates, applied = applied + excluded.applied, \
+             skipped_ahead = skipped_ahead + excluded.skipped_ahead, stale = stale + excluded.stale, \
+             refused = refused + excluded.refused, no_change = no_change + excluded.no_change, \
+             unrecognized = unrecognized + excluded.unrecognized, unreadable = unreadable + excluded.unreadable, \
+             orphaned = orphaned + excluded.orphaned, received_at = excluded.received_at",
+        )?;
+        statement.execute(params![
+            row.source,
+            row.received,
+            row.duplicates,
+            row.applied,
+            row.skipped_ahead,
+            row.stale,
+            row.refused,
+            row.no_change,
+            row.unrecognized,
+            row.unreadable,
+            row.orphaned,
+            row.received_at,
+        ])?;
+        Ok(())
+    }
+
+    /// Notes that a vendor asked to confirm a URL. A code that is asked for again is answered again.
+    pub fn request_handshake(&self, source: &str, code: &str, requested_at: i64) -> Result<(), StoreError> {
+        let mut statement = self.prepared(
+            "INSERT INTO handshake (source, code, requested_at, attempts) VALUES (?, ?, ?, 0) \
+             ON CONFLICT (source, code) DO UPDATE SET requested_at = excluded.requested_at, confirmed_at = NULL, \
+             attempts = 0, last_error = NULL",
+        )?;
+        statement.execute(params![source, code, requested_at])?;
+        Ok(())
+    }
+
+    /// Writes the counters.
+    pub fn advance(&self, head: &log_head::Model) -> Result<(), StoreError> {
+        let mut statement =
+            self.prepared("UPDATE log_head SET position = ?, delivery = ?, entity = ?, updated_at = ? WHERE id = 1")?;
+        statement.execute([head.position, head.delivery, head.entity, head.updated_at])?;
+        Ok(())
+    }
+}
+
+fn entity_row(row: &Row<'_>) -> Result<entity::entity::Model, StoreError> {
+    let (kind, status): (String, Option<String>) = (row.get(2)?, row.get(12)?);
+    let unknown = |what: &str| StoreError::Corrupt(format!("an entity of the kind or status {what}"));
+    Ok(entity::entity::Model {
+        number: row.get(0)?,
+        id: Uuid::from_bytes(row.get(1)?),
+        kind: Kind::parse(&kind).ok_or_else(|| unknown(&kind))?,
+        subkind: row.get(3)?,
+        source: row.get(4)?,
+        vendor: row.get(5)?,
+        external_id: row.get(6)?,
+        parent: row.get(7)?,
+        inspection: row.get(8)?,
+        reference: row.get(9)?,
+        group_key: row.get(10)?,
+        state: row.get(11)?,
+        status: status.map(|word| Status::parse(&word).ok_or_else(|| unknown(&word))).transpose()?,
+        cycle: row.get(13)?,
+        facts: row.get(14)?,
+        details: row.get(15)?,
+        stamps: row.get(16)?,
+        tip: row.get(17)?,
+        created_at: row.get(18)?,
+        updated_at: row.get(19)?,
+        occurred_at: row.get(20)?,
+        position: row.get(21)?,
+    })
+}
+
+fn step_row(entity: i64, row: &Row<'_>) -> Result<step::Model, StoreError> {
+    Ok(step::Model {
+        entity,
+        seq: row.get(0)?,
+        position: row.get(1)?,
+        to_state: row.get(2)?,
+        at_least: row.get(3)?,
+        time: row.get(4)?,
+        cycle: row.get(5)?,
+        rank: row.get(6)?,
+        received_at: row.get(7)?,
+        effective_at: row.get(8)?,
+        // What came after it is worked out again by the fold.
+        state_after: None,
+        status_after: None,
+        cycle_after: 0,
+    })
+}
