@@ -3,7 +3,7 @@
 //! The map; imports go one way, from left to right:
 //!
 //! ```text
-//! entity -> machine -> event -> vendor -> store -> feed -> ingest -> graphql -> settings -> http -> server -> cli
+//! entity -> machine -> event -> vendor -> store -> feed -> ingest -> graphql -> settings -> http -> server -> simulate -> cli
 //! ```
 //!
 //! [`machine`] and [`event`] are pure: what a vendor's news does to an entity. [`vendor`] reads and verifies

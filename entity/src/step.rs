@@ -23,7 +23,9 @@ pub struct Model {
     pub cycle: i32,
     pub rank: i32,
     pub received_at: i64,
-    /// When it happened, as well as can be known: never later than the step after it.
+    /// When it happened, as well as can be known: never later than the step after it. Part of the key, so that "as of"
+    /// is one look-up.
+    #[sea_orm(primary_key, auto_increment = false)]
     pub effective_at: i64,
     /// The entity after it, in the order of the fold.
     pub state_after: Option<String>,

@@ -46,7 +46,7 @@ impl Source {
         self.0.vendor.title
     }
 
-    /// How its deliveries are verified, e.g. `signature` or `basic`. Any of them suffices.
+    /// How its deliveries are verified, e.g. `signature` or `basic`. All of them must pass.
     async fn verification(&self) -> &[String] {
         &self.0.schemes
     }

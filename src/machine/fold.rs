@@ -8,8 +8,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// What makes one event come before another.
+/// What makes one event come before another. Stored as a list, because there is one for every fact of every entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(Option<i64>, i32, i32, i64)", into = "(Option<i64>, i32, i32, i64)")]
 pub struct Key {
     /// The vendor's time in microseconds since the Unix epoch.
     pub time: Option<i64>,
@@ -17,6 +18,18 @@ pub struct Key {
     pub rank: i32,
     /// The position of the change: the order of arrival.
     pub position: i64,
+}
+
+impl From<(Option<i64>, i32, i32, i64)> for Key {
+    fn from((time, cycle, rank, position): (Option<i64>, i32, i32, i64)) -> Self {
+        Key { time, cycle, rank, position }
+    }
+}
+
+impl From<Key> for (Option<i64>, i32, i32, i64) {
+    fn from(key: Key) -> Self {
+        (key.time, key.cycle, key.rank, key.position)
+    }
 }
 
 impl Key {

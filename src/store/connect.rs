@@ -5,7 +5,6 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
 /// Connections that read at the same time.
@@ -50,8 +49,8 @@ impl Database {
                 StoreError::Address(format!("the folder {} cannot be created: {error}", folder.display()))
             })?;
         }
-        let options = SqliteConnectOptions::from_str(address)
-            .map_err(|error| StoreError::Address(format!("the database's address cannot be read: {error}")))?
+        let options = SqliteConnectOptions::new()
+            .filename(path)
             .create_if_missing(true)
             .busy_timeout(BUSY)
             .journal_mode(SqliteJournalMode::Wal)

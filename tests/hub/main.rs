@@ -2,6 +2,7 @@
 
 mod answers;
 mod crash;
+mod docs;
 mod driver;
 mod lives;
 mod machines;

@@ -190,6 +190,19 @@ impl Writer {
         // Whatever fails below has half-changed the cached entities.
         let cache = std::mem::replace(&mut self.cache, LruCache::new(CACHE));
         let known = self.head.take();
+        let written = self.write_all(incoming, cache, known);
+        if written.is_err() {
+            self.session.roll_back();
+        }
+        written
+    }
+
+    fn write_all(
+        &mut self,
+        incoming: &[Incoming],
+        cache: LruCache<Uuid, Slot>,
+        known: Option<log_head::Model>,
+    ) -> Result<Written, StoreError> {
         self.session.begin()?;
         let head = self.session.head()?;
         let cache = if known.as_ref() == Some(&head) { cache } else { LruCache::new(CACHE) };
@@ -204,6 +217,13 @@ impl Writer {
         let position = head.position;
         self.head = Some(head);
         Ok(Written { receipts, position, handshakes })
+    }
+}
+
+impl Drop for Writer {
+    // Leaves one file behind, without a log beside it.
+    fn drop(&mut self) {
+        self.session.fold_log();
     }
 }
 

@@ -52,15 +52,29 @@ impl Session {
         Ok(Session { connection })
     }
 
-    /// Begins a transaction that may write: nobody else writes until it ends. Ends one that was left open.
+    /// Begins a transaction that may write: nobody else writes until it ends.
     ///
     /// # Errors
     /// If somebody else keeps the lock for too long.
     pub fn begin(&self) -> Result<(), StoreError> {
-        if !self.connection.is_autocommit() {
-            self.connection.execute_batch("ROLLBACK")?;
-        }
         Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
+    }
+
+    /// Ends a transaction that failed, if SQLite has not done so itself.
+    pub fn roll_back(&self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction could not be undone");
+        }
+    }
+
+    /// Brings the write-ahead log into the main file, for an end in order. Without it the next start does the same.
+    pub fn fold_log(&self) {
+        let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = folded {
+            tracing::debug!(%error, "the log could not be folded into the database");
+        }
     }
 
     /// Makes the transaction durable.
