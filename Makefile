@@ -27,10 +27,10 @@ check: $(WEB) $(BROWSER) browser ## What CI runs: format, lints, docs, tests, ge
 demo: $(WEB) ## Serve, fill it with traffic of all five vendors, and keep a slow stream going
 	$(CARGO) build --release
 	@$(CARGO) run --quiet --release -- serve --log warn & hub=$$!; trap 'kill $$hub; wait $$hub' EXIT; \
-	$(CARGO) run --quiet --release -- simulate --hub $(HUB) --count 3000 --spread 24h && \
+	$(CARGO) run --quiet --release -- simulate --hub $(HUB) --seed random --count 3000 --spread 24h && \
 	printf '\nOpen %s/graphiql: the ready-made tabs show the board, a life, what is stalled, the past, and live changes.\n' $(HUB) && \
 	printf 'A slow stream goes on until Ctrl-C.\n\n' && \
-	$(CARGO) run --quiet --release -- simulate --hub $(HUB) --forever --rate 5
+	$(CARGO) run --quiet --release -- simulate --hub $(HUB) --seed random --forever --rate 5
 
 bench: $(WEB) ## Measure ingest and start against the naive design and bare axum
 	$(CARGO) bench --bench ingest --bench start

@@ -4,6 +4,7 @@ mod answers;
 mod crash;
 mod docs;
 mod driver;
+mod handshake;
 mod lives;
 mod machines;
 mod order;

@@ -197,7 +197,7 @@ export async function tabsForNewcomers(): Promise<GraphiQLProps["defaultTabs"]> 
   return [
     { query: BOARD },
     { query: ONE_INSPECTION },
-    { query: STALLED, variables: json({ for: "PT15M" }) },
+    { query: STALLED, variables: json({ for: "PT1M" }) },
     { query: ONE_HOUR_AGO, variables: json({ at: new Date(Date.now() - HOUR).toISOString() }) },
     { query: LIVE },
     { query: RESUME, variables: json({ after: await recentCursor() }) },

@@ -1,7 +1,7 @@
 //! The writing connection of SQLite: plain statements by key, prepared once, called in the writer's own thread.
 //!
-//! Not sea-orm: its connection answers from another thread, and with twenty statements per batch the hand-overs between
-//! the threads cost more than the statements (measured in `docs/benchmarks.md`).
+//! Not sea-orm: its connection answers from another thread, and with some twenty statements per batch the hand-overs
+//! between the threads count (`docs/benchmarks.md`).
 
 use super::rows::{entity_of, print, step_of};
 use crate::event::{Entity, Placed};

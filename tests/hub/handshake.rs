@@ -1,0 +1,68 @@
+//! Hover asks to confirm the URL; the hub's own call does it, tries again when it fails, and shows how far it is.
+
+use crate::driver::{App, PATIENCE, sample_bytes};
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::put;
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// The calls a stand-in for Hover's API has received: code and `Authorization`.
+type Calls = Arc<Mutex<Vec<(String, String)>>>;
+
+// The first call fails, as a vendor's API does at times.
+async fn verify(State(calls): State<Calls>, Path(code): Path<String>, headers: HeaderMap) -> StatusCode {
+    let authorization = headers["authorization"].to_str().unwrap_or_default().to_owned();
+    let mut calls = calls.lock().expect("lock");
+    calls.push((code, authorization));
+    if calls.len() == 1 { StatusCode::BAD_GATEWAY } else { StatusCode::OK }
+}
+
+async fn handshake(app: &App, until: impl Fn(&Value) -> bool) -> Value {
+    let started = Instant::now();
+    loop {
+        let data = app.ask("{ sources { name handshake { requestedAt confirmedAt attempts lastError } } }").await;
+        let sources = data["sources"].as_array().expect("sources").clone();
+        let handshake = sources.into_iter().find(|source| source["name"] == "hover").expect("hover")["handshake"].take();
+        if until(&handshake) {
+            return handshake;
+        }
+        assert!(started.elapsed() < PATIENCE, "{handshake:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_hub_confirms_hovers_code_and_tries_again() {
+    let calls = Calls::default();
+    let router = Router::new().route("/api/v2/webhooks/{code}/verify", put(verify)).with_state(calls.clone());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let hover = format!("http://{}", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+
+    let settings = format!("[sources.hover]\nopen = true\napi_token = \"token-1\"\napi_url = \"{hover}\"\n");
+    let app = App::with(&settings).await;
+    assert_eq!(handshake(&app, |_| true).await, Value::Null);
+    let answer = app.receive("hover/webhook-verification-code.json").await;
+    assert_eq!((answer.code, answer.body["status"].as_str()), (200, Some("accepted")));
+
+    let failed = handshake(&app, |handshake| !handshake["lastError"].is_null()).await;
+    assert!(failed["lastError"].as_str().is_some_and(|why| why.contains("502")), "{failed}");
+    let done = handshake(&app, |handshake| !handshake["confirmedAt"].is_null()).await;
+    assert_eq!((&done["attempts"], &done["lastError"]), (&Value::from(2), &Value::Null));
+
+    let body: Value = serde_json::from_slice(&sample_bytes("hover/webhook-verification-code.json")).expect("JSON");
+    let code = body["code"].as_str().expect("a code").to_owned();
+    let call = (code, "Bearer token-1".to_owned());
+    assert_eq!(*calls.lock().expect("lock"), [call.clone(), call]);
+}
+
+#[tokio::test]
+async fn without_a_token_the_request_only_shows() {
+    let app = App::start().await;
+    app.receive("hover/webhook-verification-code.json").await;
+    let shown = handshake(&app, |handshake| !handshake.is_null()).await;
+    assert_eq!((&shown["confirmedAt"], &shown["attempts"]), (&Value::Null, &Value::from(0)));
+}
