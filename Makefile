@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 HUB ?= http://127.0.0.1:8080
+BIN := $(or $(CARGO_TARGET_DIR),target)/release/inspection-hub
 WEB := web/dist/index.html
 BROWSER := tests/browser/node_modules/.package-lock.json
 
@@ -25,11 +26,14 @@ check: $(WEB) $(BROWSER) browser ## What CI runs: format, lints, docs, and the t
 
 demo: $(WEB) ## Serve, fill it with traffic of all five vendors, and keep a slow stream going
 	$(CARGO) build --release
-	@$(CARGO) run --quiet --release -- serve --log warn & hub=$$!; trap 'kill $$hub; wait $$hub' EXIT; \
-	$(CARGO) run --quiet --release -- simulate --hub $(HUB) --seed random --count 3000 --spread 24h && \
+	@$(BIN) serve --log warn & hub=$$!; trap 'kill $$hub; wait $$hub' EXIT; \
+	until node -e "fetch('$(HUB)/readyz').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"; do \
+		kill -0 $$hub || exit 1; sleep 0.2; \
+	done; \
+	$(BIN) simulate --hub $(HUB) --seed random --count 3000 --spread 24h && \
 	printf '\nOpen %s/graphiql: the ready-made tabs show the board, a life, what is stalled, the past, and live changes.\n' $(HUB) && \
 	printf 'A slow stream goes on until Ctrl-C.\n\n' && \
-	$(CARGO) run --quiet --release -- simulate --hub $(HUB) --seed random --forever --rate 5
+	$(BIN) simulate --hub $(HUB) --seed random --forever --rate 5
 
 bench: $(WEB) ## Measure ingest and start against the naive design and bare axum
 	$(CARGO) bench --bench ingest --bench start
