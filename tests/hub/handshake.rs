@@ -25,7 +25,8 @@ async fn handshake(app: &App, until: impl Fn(&Value) -> bool) -> Value {
     loop {
         let data = app.ask("{ sources { name handshake { requestedAt confirmedAt attempts lastError } } }").await;
         let sources = data["sources"].as_array().expect("sources").clone();
-        let handshake = sources.into_iter().find(|source| source["name"] == "hover").expect("hover")["handshake"].take();
+        let handshake =
+            sources.into_iter().find(|source| source["name"] == "hover").expect("hover")["handshake"].take();
         if until(&handshake) {
             return handshake;
         }
