@@ -9,7 +9,7 @@ use crate::vendor::Vendor;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, change, delivery, ledger, log_head};
 use hashlink::LruCache;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
 
 /// A batch in the making.
@@ -79,9 +79,9 @@ impl<'a> Batch<'a> {
 
     /// Takes one delivery: is it new, what does each of its events do.
     pub fn take(&mut self, incoming: &Incoming) -> Result<Receipt, StoreError> {
-        for names in &incoming.names {
-            self.fetch([Some(names.about), names.parent, names.inspection].into_iter().flatten())?;
-        }
+        // Many events of one delivery name the same entities: each is looked up once.
+        let named = incoming.names.iter().flat_map(|names| [Some(names.about), names.parent, names.inspection]);
+        self.fetch(named.flatten().collect::<HashSet<_>>())?;
         let cycle = self.digest_cycle(incoming);
         let first = match self.firsts.get(&(incoming.digest.bytes, cycle)) {
             Some(first) => Some(first.clone()),
@@ -167,7 +167,9 @@ impl<'a> Batch<'a> {
 
     fn repeat(&mut self, incoming: &Incoming, first: First) -> Receipt {
         let at = incoming.received_at.timestamp_micros();
-        match self.deliveries.iter_mut().find(|delivery| delivery.number == first.number) {
+        // The deliveries of this batch stand in the order of their numbers.
+        let here = self.deliveries.binary_search_by_key(&first.number, |delivery| delivery.number).ok();
+        match here.and_then(|here| self.deliveries.get_mut(here)) {
             Some(delivery) => {
                 delivery.duplicates += 1;
                 delivery.duplicate_at = Some(at);
