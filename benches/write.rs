@@ -1,0 +1,141 @@
+//! What one delivery costs the only writer, without HTTP: verified and read deliveries in batches of several sizes, beside
+//! the least that a durable log can do, which is to insert the raw bodies of the same batches and commit.
+//!
+//! `cargo bench --bench write`, with `-- --quick` for a short look; see `docs/benchmarks.md`.
+
+mod support {
+    pub mod disk;
+    pub mod sources;
+    pub mod stock;
+    mod template;
+}
+
+use anyhow::{Context, ensure};
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use chrono::Utc;
+use inspection_hub::settings::{Settings, Source};
+use inspection_hub::store::{Database, Incoming, Mode, Post, Writer};
+use inspection_hub::vendor::verify::Request;
+use mimalloc::MiMalloc;
+use rusqlite::Connection;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::stock::{Maker, Stock};
+use support::{disk, sources};
+
+// As in the binary.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Deliveries in one transaction.
+const BATCHES: [usize; 4] = [1, 16, 64, 256];
+/// Deliveries for each size of batch.
+const DELIVERIES: usize = 60_000;
+
+fn main() -> anyhow::Result<()> {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let most = if quick || cfg!(debug_assertions) { DELIVERIES / 10 } else { DELIVERIES };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let folder = disk::folder("write")?;
+    println!("databases in {}, where a synced write takes {:?}", folder.display(), disk::time_to_sync(&folder)?);
+    let database = folder.join("hub.db");
+    let settings = sources::settings(&database)?;
+    let db = runtime.block_on(Database::open(&sources::address(&database), Mode::Migrate))?;
+    let mut writer = Writer::open(&db)?;
+    let raw = raw(&folder.join("raw.db"))?;
+    let mut maker = Maker::new(&settings)?;
+    println!("microseconds for each delivery");
+    println!("batch  bytes     read    write      raw  raw/write");
+    for size in BATCHES {
+        let stock = maker.make(if size == 1 { most / 6 } else { most })?;
+        let (read, incoming) = read(&stock, &settings)?;
+        let bodies: Vec<Bytes> = incoming.iter().map(|(_, body)| body.clone()).collect();
+        let incoming: Vec<Incoming> = incoming.into_iter().map(|(incoming, _)| incoming).collect();
+        let written = Instant::now();
+        for batch in incoming.chunks(size) {
+            writer.write(batch)?;
+        }
+        let written = written.elapsed();
+        let inserted = Instant::now();
+        for batch in bodies.chunks(size) {
+            raw.execute_batch("BEGIN IMMEDIATE")?;
+            let mut insert = raw.prepare_cached("INSERT INTO raw (body) VALUES (?)")?;
+            for body in batch {
+                insert.execute([body.as_ref()])?;
+            }
+            raw.execute_batch("COMMIT")?;
+        }
+        let inserted = inserted.elapsed();
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / stock.len() as f64;
+        let share = each(inserted) / each(written);
+        println!(
+            "{size:>5} {:>6} {:>8.1} {:>8.1} {:>8.1} {share:>10.2}",
+            stock.bytes_each(),
+            each(read),
+            each(written),
+            each(inserted)
+        );
+    }
+    drop(writer);
+    runtime.block_on(db.readers.close())?;
+    drop(raw);
+    println!("{} bytes in the hub's database", std::fs::metadata(&database)?.len());
+    std::fs::remove_dir_all(folder)?;
+    Ok(())
+}
+
+/// A database that keeps bodies and nothing else, as durable as the hub's.
+fn raw(path: &Path) -> anyhow::Result<Connection> {
+    let raw = Connection::open(path)?;
+    raw.pragma_update(None, "journal_mode", "WAL")?;
+    raw.pragma_update(None, "synchronous", "FULL")?;
+    raw.execute_batch("CREATE TABLE raw (number INTEGER PRIMARY KEY, body BLOB NOT NULL)")?;
+    Ok(raw)
+}
+
+/// Verifies and reads all requests; how long that took.
+fn read(stock: &Stock, settings: &Settings) -> anyhow::Result<(Duration, Vec<(Incoming, Bytes)>)> {
+    let sources: HashMap<&str, (&Source, Arc<str>)> = settings
+        .sources
+        .iter()
+        .map(|source| (source.name.as_str(), (source, Arc::from(source.name.as_str()))))
+        .collect();
+    let requests = (0..stock.len()).map(|index| parts(stock.get(index).unwrap_or_default()));
+    let requests = requests.collect::<anyhow::Result<Vec<_>>>()?;
+    let mut all = Vec::with_capacity(requests.len());
+    let begin = Instant::now();
+    for (path, headers, body) in &requests {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let (source, name) = sources.get(name).context("a request to a source that is not there")?;
+        let now = Utc::now();
+        let verified = source.verifier.check(&Request { headers, path, query: None, body, now })?;
+        let post = Post {
+            source: name.clone(),
+            vendor: source.vendor,
+            received_at: now,
+            method: "POST",
+            content_type: Some("application/json".to_owned()),
+            headers: r#"{"content-type":"application/json","user-agent":"bench/1.0","accept":"*/*"}"#.to_owned(),
+            body: body.clone(),
+        };
+        all.push((Incoming::read(&verified, post), body.clone()));
+    }
+    Ok((begin.elapsed(), all))
+}
+
+/// Path, headers and body of a request as it goes over the wire.
+fn parts(request: &[u8]) -> anyhow::Result<(String, HeaderMap, Bytes)> {
+    let end = request.windows(4).position(|four| four == b"\r\n\r\n").context("a request without an end")?;
+    let mut lines = std::str::from_utf8(&request[..end])?.split("\r\n");
+    let path = lines.next().and_then(|line| line.split(' ').nth(1)).context("a request without a path")?;
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let (name, value) = line.split_once(": ").context("a header without a value")?;
+        headers.insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+    }
+    ensure!(headers.contains_key("content-length"), "a request without a length");
+    Ok((path.to_owned(), headers, Bytes::copy_from_slice(&request[end + 4..])))
+}
