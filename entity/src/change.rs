@@ -28,6 +28,15 @@ pub struct Model {
     pub cycle: i32,
     pub occurred_at: Option<i64>,
     pub received_at: i64,
+    /// What makes the delivery's news the same as other news about this entity; on one row of each delivery.
+    pub news: Option<i64>,
+    /// The state that the event names, if it names one that bears on the entity's: then this row is a step of the fold.
+    pub named_state: Option<String>,
+    /// Whether the event only implies that the state has been reached.
+    pub implied: bool,
+    /// The cycle and rank that the event was placed at on arrival.
+    pub placed_cycle: i32,
+    pub placed_rank: i32,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -16,10 +16,8 @@ pub struct Model {
     /// The request's headers as a JSON object, credentials left out.
     pub headers: String,
     pub body: Vec<u8>,
-    /// What makes this news the same as other news: 16 bytes over the source and the vendor's event id or the body.
-    pub digest: Vec<u8>,
-    /// The cycle the digest counts within: 0 where the news carries its own id or time.
-    pub digest_cycle: i32,
+    /// What makes this news the same as other news, if it is about no entity; else a row of its history says it.
+    pub news: Option<i64>,
     /// The vendor's name of the event; empty when it could not be read.
     pub event: String,
     pub occurred_at: Option<i64>,

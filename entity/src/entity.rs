@@ -37,6 +37,8 @@ pub struct Model {
     pub stamps: String,
     /// Where the fold of its events stands: JSON.
     pub tip: String,
+    /// Whether its steps stand in the table `step`, because they came out of order or are many.
+    pub retold: bool,
     pub created_at: i64,
     /// When we received the newest news that changed it.
     pub updated_at: i64,

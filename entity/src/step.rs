@@ -1,4 +1,5 @@
-//! One event that bears on an entity's state, in the order of the fold. A late one rewrites the rows of its entity.
+//! One event that bears on an entity's state, in the order of the fold. Only of entities whose history does not tell
+//! that by itself, because events came out of order, or would take long to, because it has become long.
 
 use crate::Status;
 use sea_orm::entity::prelude::*;

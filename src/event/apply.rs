@@ -6,9 +6,14 @@ use crate::machine::{Machine, State, Status};
 use chrono::{DateTime, Utc};
 use entity::Verdict;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 /// How much of a vendor's unknown word a reason quotes, in characters.
 const MAX_QUOTE: usize = 64;
+/// An entity with more steps than this has them put together, so that nobody must look through a long history.
+const MANY_STEPS: i32 = 64;
+/// The news of an entity are not kept at hand between batches if they are more than this.
+const MANY_NEWS: usize = 4096;
 
 /// An entity in the writer's hands, with as much of its past as was needed so far.
 #[derive(Clone, Debug)]
@@ -17,13 +22,15 @@ pub struct Slot {
     pub machine: Option<&'static Machine>,
     /// All its steps, once late news made it necessary to read them.
     pub past: Option<Vec<Step>>,
-    /// What is to be written: the steps to add, or all of them anew.
+    /// The steps that this batch has brought, or all of them anew.
     pub written: Written,
+    /// The news that its history has, each with the position of its row, once they had to be read.
+    pub known_news: Option<HashMap<i64, i64>>,
     /// Whether the entity's row must be written.
     pub dirty: bool,
 }
 
-/// The steps that a batch has to write for an entity.
+/// The steps of an entity that a batch has brought. They are written only where they are kept together.
 #[derive(Clone, Debug, Default)]
 pub struct Written {
     pub steps: Vec<Placed>,
@@ -62,6 +69,8 @@ pub struct Change {
     pub reason: String,
     pub from_state: Option<String>,
     pub from_status: Option<Status>,
+    /// The step of the fold that it is.
+    pub step: Option<Step>,
 }
 
 /// The event is late: the entity's past must be read first.
@@ -71,12 +80,19 @@ pub struct Needs;
 impl Slot {
     /// An entity as it was stored.
     pub fn stored(entity: Entity, machine: Option<&'static Machine>) -> Self {
-        Slot { entity, machine, past: None, written: Written::default(), dirty: false }
+        Slot { entity, machine, past: None, known_news: None, written: Written::default(), dirty: false }
     }
 
     /// An entity seen for the first time: it has no past.
     pub fn new(entity: Entity, machine: Option<&'static Machine>) -> Self {
-        Slot { entity, machine, past: Some(Vec::new()), written: Written::default(), dirty: true }
+        Slot {
+            entity,
+            machine,
+            past: Some(Vec::new()),
+            known_news: Some(HashMap::new()),
+            written: Written::default(),
+            dirty: true,
+        }
     }
 
     /// Gives the steps that are stored; those of this batch are added.
@@ -90,10 +106,16 @@ impl Slot {
         self.written = Written::default();
         self.dirty = false;
         self.past = None;
+        self.known_news.take_if(|news| news.len() > MANY_NEWS);
     }
 
     fn status_of(&self, state: Option<&str>) -> Option<Status> {
         self.machine?.state(state?)?.status
+    }
+
+    // News that names no state counts as news of the present.
+    fn no_step(&self, news: StateNews, time: Option<i64>, arrival: &Arrival) -> Moving {
+        (news, self.entity.tip.here(time, arrival.position), None)
     }
 }
 
@@ -105,6 +127,9 @@ enum StateNews {
     Silent,
 }
 
+/// That, the order key of the news, and the step that the fold has walked for it.
+type Moving = (StateNews, Key, Option<Step>);
+
 /// Applies an event to an entity. No change means that the event only implied what was known.
 ///
 /// # Errors
@@ -112,27 +137,25 @@ enum StateNews {
 pub fn apply(slot: &mut Slot, event: &Event, arrival: &Arrival) -> Result<Option<Change>, Needs> {
     let time = event.at.map(|at| at.timestamp_micros());
     let before = (slot.entity.tip.state.clone(), slot.entity.status);
-    let (news, key) = match (&event.news, slot.machine) {
+    let (news, key, step) = match (&event.news, slot.machine) {
         (News::State(word), Some(machine)) => match machine.state(word) {
             Some(to) => move_to(slot, machine, to, false, time, arrival)?,
             None => {
                 let word: String = word.chars().take(MAX_QUOTE).collect();
                 let why = format!("`{word}` is not a state that is known here; the state is kept");
-                (StateNews::Kept(Verdict::Unrecognized, why), slot.entity.tip.here(time, arrival.position))
+                slot.no_step(StateNews::Kept(Verdict::Unrecognized, why), time, arrival)
             }
         },
         (News::AtLeast(word), Some(machine)) => match machine.state(word) {
             Some(to) => move_to(slot, machine, to, true, time, arrival)?,
-            None => (StateNews::Silent, slot.entity.tip.here(time, arrival.position)),
+            None => slot.no_step(StateNews::Silent, time, arrival),
         },
         (News::Requested, _) => {
             slot.dirty |= !slot.entity.tip.requested;
             slot.entity.tip.requested = true;
-            (StateNews::Silent, slot.entity.tip.here(time, arrival.position))
+            slot.no_step(StateNews::Silent, time, arrival)
         }
-        (News::State(_) | News::AtLeast(_) | News::Facts, _) => {
-            (StateNews::None, slot.entity.tip.here(time, arrival.position))
-        }
+        (News::State(_) | News::AtLeast(_) | News::Facts, _) => slot.no_step(StateNews::None, time, arrival),
     };
     slot.entity.status = slot.status_of(slot.entity.tip.state.as_deref());
     // What is only implied is news of something else.
@@ -172,7 +195,7 @@ pub fn apply(slot: &mut Slot, event: &Event, arrival: &Arrival) -> Result<Option
         slot.entity.position = arrival.position;
         slot.dirty = true;
     }
-    Ok(Some(Change { verdict, reason, from_state: before.0, from_status: before.1 }))
+    Ok(Some(Change { verdict, reason, from_state: before.0, from_status: before.1, step }))
 }
 
 /// Whether an event with this verdict changed its entity.
@@ -187,102 +210,113 @@ fn move_to(
     at_least: bool,
     time: Option<i64>,
     arrival: &Arrival,
-) -> Result<(StateNews, Key), Needs> {
+) -> Result<Moving, Needs> {
     let tip = &slot.entity.tip;
     let key = tip.place(machine, to, at_least, time, arrival.position);
     let step = Step { to: to.name, at_least, key, received_at: arrival.received_at };
-    if tip.is_next(&key) {
-        return Ok((go_on(slot, machine, step), key));
-    }
+    let is_next = tip.is_next(&key);
     // Without a time, what is only implied and already passed can change nothing, whatever came before.
-    if at_least && time.is_none() && tip.rank >= to.rank {
-        return Ok((StateNews::Silent, key));
+    if !is_next && at_least && time.is_none() && tip.rank >= to.rank {
+        return Ok((StateNews::Silent, key, None));
     }
-    if slot.past.is_none() {
+    let in_order = is_next && tip.happened_at.is_none_or(|last| last <= step.happened_at());
+    let (news, step) = if in_order && (slot.entity.retold || tip.steps < MANY_STEPS) {
+        go_on(slot, machine, step)
+    } else if slot.past.is_some() {
+        fold_again(slot, machine, step)
+    } else {
         return Err(Needs);
-    }
-    Ok((fold_again(slot, machine, step), key))
+    };
+    Ok((news, key, step))
 }
 
 // In-order news: the tip moves on.
-fn go_on(slot: &mut Slot, machine: &Machine, step: Step) -> StateNews {
+fn go_on(slot: &mut Slot, machine: &Machine, step: Step) -> (StateNews, Option<Step>) {
     let before = slot.entity.tip.clone();
     let mut tip = before.clone();
     let outcome = tip.advance(machine, &step);
     if step.at_least && outcome == Outcome::Same {
-        return StateNews::Silent;
+        return (StateNews::Silent, None);
     }
-    let placed = Placed {
+    if let Some(past) = &mut slot.past {
+        past.push(step.clone());
+    }
+    slot.written.steps.push(Placed {
         seq: tip.steps - 1,
-        effective_at: step.key.time.unwrap_or(step.received_at.timestamp_micros()),
+        effective_at: step.happened_at(),
         state_after: tip.state.clone(),
         status_after: slot.status_of(tip.state.as_deref()),
         cycle_after: tip.cycle,
-        step,
-    };
-    if let Some(past) = &mut slot.past {
-        past.push(placed.step.clone());
-    }
-    let to = placed.step.to;
-    let implied = if placed.step.at_least { "implied: " } else { "" };
-    slot.written.steps.push(placed);
+        step: step.clone(),
+    });
     slot.dirty = true;
     slot.entity.tip = tip;
-    let after = &slot.entity.tip;
+    (in_order(machine, &before, &slot.entity.tip, &step, outcome), Some(step))
+}
+
+// What a step came to that is the newest of all.
+fn in_order(machine: &Machine, before: &Tip, after: &Tip, step: &Step, outcome: Outcome) -> StateNews {
+    let to = step.to;
+    let implied = if step.at_least { "implied: " } else { "" };
     match outcome {
         Outcome::Moved { reopened: false } => {
-            StateNews::Moved(Verdict::Applied, format!("{implied}{} to {to}", spoken(&before)))
+            StateNews::Moved(Verdict::Applied, format!("{implied}{} to {to}", spoken(before)))
         }
         Outcome::Moved { reopened: true } => StateNews::Moved(
             Verdict::Applied,
-            format!("{implied}{} to {to}, a reopening: cycle {} begins", spoken(&before), after.cycle),
+            format!("{implied}{} to {to}, a reopening: cycle {} begins", spoken(before), after.cycle),
         ),
         Outcome::Skipped { between, reopened } => {
             let cycle = if reopened { format!("; a reopening: cycle {} begins", after.cycle) } else { String::new() };
-            let what = format!("{implied}{} to {to}; never reported: {}{cycle}", spoken(&before), between.join(", "));
+            let what = format!("{implied}{} to {to}; never reported: {}{cycle}", spoken(before), between.join(", "));
             StateNews::Moved(Verdict::SkippedAhead, what)
         }
         Outcome::Same => StateNews::Kept(Verdict::NoChange, format!("the state is {to} already")),
-        Outcome::Unreachable => StateNews::Kept(Verdict::Refused, refusal(machine, &before, to)),
+        Outcome::Unreachable => StateNews::Kept(Verdict::Refused, refusal(machine, before, to)),
     }
 }
 
-// Late news: it takes its place among the others, and all are walked anew.
-fn fold_again(slot: &mut Slot, machine: &Machine, step: Step) -> StateNews {
+// News out of order: it takes its place among the others, and all are walked anew.
+fn fold_again(slot: &mut Slot, machine: &Machine, step: Step) -> (StateNews, Option<Step>) {
     let before = slot.entity.tip.clone();
     let mut steps = slot.past.clone().unwrap_or_default();
-    let position = step.key.position;
-    let (to, at_least, time) = (step.to, step.at_least, step.key.time);
-    steps.push(step);
+    steps.push(step.clone());
     let (mut tip, trail) = Tip::fold(machine, &mut steps);
-    let Some(index) = steps.iter().position(|step| step.key.position == position && step.to == to) else {
-        return StateNews::Silent;
-    };
+    let is_it = |one: &Step| one.key.position == step.key.position && one.to == step.to;
+    let Some(index) = steps.iter().position(is_it) else { return (StateNews::Silent, None) };
     let outcome = trail.get(index).map(|(outcome, _)| outcome.clone()).unwrap_or(Outcome::Same);
-    if at_least && outcome == Outcome::Same {
-        return StateNews::Silent;
+    if step.at_least && outcome == Outcome::Same {
+        return (StateNews::Silent, None);
     }
     if tip.state == before.state {
         tip.requested = before.requested;
     }
+    let newest = index + 1 == steps.len();
     let place = index.checked_sub(1).and_then(|before| trail.get(before)).map(|(_, tip)| tip.clone());
     slot.written = Written { steps: placed(machine, &steps, &trail), anew: true };
     slot.past = Some(steps);
     slot.dirty = true;
+    slot.entity.retold = true;
     slot.entity.tip = tip;
     let after = &slot.entity.tip;
-    if (&after.state, after.cycle) != (&before.state, before.cycle) {
+    if newest {
+        return (in_order(machine, &place.unwrap_or_default(), after, &step, outcome), Some(step));
+    }
+    let to = step.to;
+    let news = if (&after.state, after.cycle) != (&before.state, before.cycle) {
         let what = format!("late news; with it in its place, {} to {}", spoken(&before), after.from());
-        return StateNews::Moved(Verdict::Applied, what);
-    }
-    match outcome {
-        _ if at_least => StateNews::Silent,
-        Outcome::Unreachable => StateNews::Kept(Verdict::Refused, refusal(machine, &place.unwrap_or_default(), to)),
-        _ => {
-            let by = if time.is_some() { "by the vendor's time" } else { "by its rank" };
-            StateNews::Kept(Verdict::Stale, format!("{to} is older than {}, {by}; the state is kept", after.from()))
+        StateNews::Moved(Verdict::Applied, what)
+    } else if outcome == Outcome::Unreachable {
+        StateNews::Kept(Verdict::Refused, refusal(machine, &place.unwrap_or_default(), to))
+    } else {
+        let by = if step.key.time.is_some() { "by the vendor's time" } else { "by its rank" };
+        let what = format!("{to} is older than {}, {by}; the state is kept", after.from());
+        match step.at_least {
+            true => StateNews::Kept(Verdict::NoChange, format!("implied: {what}")),
+            false => StateNews::Kept(Verdict::Stale, what),
         }
-    }
+    };
+    (news, Some(step))
 }
 
 // An event without a time happened before it was received, and before what follows it in the fold.
@@ -294,7 +328,7 @@ fn placed(machine: &Machine, steps: &[Step], trail: &[(Outcome, Tip)]) -> Vec<Pl
         .map(|((step, (_, tip)), seq)| Placed {
             seq,
             step: step.clone(),
-            effective_at: step.key.time.unwrap_or(step.received_at.timestamp_micros()),
+            effective_at: step.happened_at(),
             state_after: tip.state.clone(),
             status_after: tip.state.as_deref().and_then(|state| machine.state(state)?.status),
             cycle_after: tip.cycle,

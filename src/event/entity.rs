@@ -29,6 +29,8 @@ pub struct Entity {
     /// The order key of the news that each fact comes from.
     pub stamps: BTreeMap<String, Key>,
     pub tip: Tip,
+    /// Whether all its steps stand together in the order of the fold, because its history does not tell them so.
+    pub retold: bool,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub occurred_at: Option<DateTime<Utc>>,

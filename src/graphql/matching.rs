@@ -97,6 +97,11 @@ mod tests {
                 cycle: 0,
                 occurred_at: None,
                 received_at: 1_000,
+                news: None,
+                named_state: None,
+                implied: false,
+                placed_cycle: 0,
+                placed_rank: 0,
             },
             about: Some(Identity {
                 number: 1,

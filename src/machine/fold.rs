@@ -56,6 +56,13 @@ pub struct Step {
     pub received_at: DateTime<Utc>,
 }
 
+impl Step {
+    /// When it happened, as well as can be known by itself, in microseconds since the Unix epoch.
+    pub fn happened_at(&self) -> i64 {
+        self.key.time.unwrap_or(self.received_at.timestamp_micros())
+    }
+}
+
 /// Where the fold stands: enough to go on with in-order news without reading the past.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tip {
@@ -68,6 +75,8 @@ pub struct Tip {
     pub last: Option<Key>,
     /// How many steps it has walked.
     pub steps: i32,
+    /// When the last of them happened ([`Step::happened_at`]).
+    pub happened_at: Option<i64>,
     /// The earliest vendor's time among them.
     pub since: Option<i64>,
     /// Whether a step without a vendor's time is among them.
@@ -161,6 +170,7 @@ impl Tip {
     /// Walks one step further.
     pub fn advance(&mut self, machine: &Machine, step: &Step) -> Outcome {
         self.last = Some(step.key);
+        self.happened_at = Some(step.happened_at());
         self.steps += 1;
         self.since = self.since.into_iter().chain(step.key.time).min();
         self.untimed |= step.key.time.is_none();

@@ -1,11 +1,11 @@
 //! The same state whatever the order and however often: whole lives, shuffled and repeated, against the store itself.
 
-use entity::{entity as thing, step};
+use entity::{change, entity as thing, step};
 use inspection_hub::store::{Database, Incoming, Mode, Post, Writer};
 use inspection_hub::vendor;
 use inspection_hub::vendor::verify::{Request, Verifier};
 use proptest::prelude::*;
-use sea_orm::EntityTrait;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -66,15 +66,35 @@ async fn outcome(db: &Database) -> Outcome {
         })
         .collect();
     // The course of each life by the vendor's clock: a step that changed nothing is no part of it.
-    let mut steps = step::Entity::find().all(&db.readers).await.expect("steps");
-    steps.sort_by_key(|step| (step.entity, step.seq));
-    for life in steps.chunk_by(|a, b| a.entity == b.entity).filter(|life| life.iter().all(|step| step.time.is_some())) {
-        let mut course: Vec<Value> =
-            life.iter().map(|step| json!([step.effective_at, step.state_after, step.cycle_after])).collect();
-        course.dedup_by(|b, a| (&a[1], &a[2]) == (&b[1], &b[2]));
-        outcome.insert(format!("{}, its course", names[&life[0].entity]), course.into());
+    for (entity, life) in courses(db).await {
+        if life.iter().all(|(_, timed, _)| *timed) {
+            let mut course: Vec<Value> = life.into_iter().map(|(_, _, after)| after).collect();
+            course.dedup_by(|b, a| (&a[1], &a[2]) == (&b[1], &b[2]));
+            outcome.insert(format!("{}, its course", names[&entity]), course.into());
+        }
     }
     outcome
+}
+
+/// The steps of each entity in the order of the fold: their place, whether the vendor gave a time, and what came of them.
+async fn courses(db: &Database) -> BTreeMap<i64, Vec<(i64, bool, Value)>> {
+    let retold = thing::Entity::find().filter(thing::Column::Retold.eq(true)).all(&db.readers).await.expect("entities");
+    let retold: Vec<i64> = retold.into_iter().map(|thing| thing.number).collect();
+    let mut courses = BTreeMap::<i64, Vec<_>>::new();
+    for step in step::Entity::find().all(&db.readers).await.expect("steps") {
+        assert!(retold.contains(&step.entity), "steps of an entity whose history tells them");
+        let after = json!([step.effective_at, step.state_after, step.cycle_after]);
+        courses.entry(step.entity).or_default().push((step.seq.into(), step.time.is_some(), after));
+    }
+    for change in change::Entity::find().all(&db.readers).await.expect("history") {
+        let (Some(entity), Some(_)) = (change.entity, change.named_state) else { continue };
+        if !retold.contains(&entity) {
+            let after = json!([change.occurred_at.unwrap_or(change.received_at), change.to_state, change.cycle]);
+            courses.entry(entity).or_default().push((change.position, change.occurred_at.is_some(), after));
+        }
+    }
+    courses.values_mut().for_each(|course| course.sort_by_key(|(place, _, _)| *place));
+    courses
 }
 
 /// A life, a shuffled and repeated form of it, and a batch size.

@@ -91,6 +91,7 @@ impl Hub {
             updated_at: BEGIN + number * SECOND,
             occurred_at: None,
             position: number,
+            retold: true,
         };
         edit(&mut row);
         let id = row.id;
@@ -123,6 +124,11 @@ impl Hub {
             cycle: 0,
             occurred_at: None,
             received_at: BEGIN + position * SECOND,
+            news: None,
+            named_state: None,
+            implied: false,
+            placed_cycle: 0,
+            placed_rank: 0,
         };
         edit(&mut row);
         let row = row.into_active_model().reset_all();
@@ -152,8 +158,7 @@ impl Hub {
             method: "POST".into(),
             headers: r#"{"content-type":"application/json"}"#.into(),
             body: br#"{"event":"SESSION:STATUS_CHANGE"}"#.into(),
-            digest: number.to_be_bytes().into(),
-            digest_cycle: 0,
+            news: None,
             event: "SESSION:STATUS_CHANGE".into(),
             occurred_at: None,
             verdict: Verdict::Applied,

@@ -70,6 +70,11 @@ impl EntityFilter {
         });
         Condition::all()
             .add_option(self.kind.map(|kind| Column::Kind.eq(kind)))
+            // In the words of the indexes that are only for these.
+            .add_option(self.kind.map(|kind| match kind {
+                Kind::Item => Expr::cust("\"entity\".\"kind\" = 'ITEM'"),
+                _ => Expr::cust("\"entity\".\"kind\" <> 'ITEM'"),
+            }))
             .add_option(one_of(Column::Subkind, self.subkind.as_deref()))
             .add_option(one_of(Column::Vendor, self.vendor.as_deref()))
             .add_option(one_of(Column::Source, self.source.as_deref()))
@@ -94,7 +99,7 @@ impl ChangeFilter {
             .add_option(self.kind.as_ref().map(|kind| Column::Kind.is_in(kind.iter().copied())))
             .add_option(self.verdict.as_ref().map(|verdict| Column::Verdict.is_in(verdict.iter().copied())))
             .add_option(one_of(Column::Event, self.event.as_deref()))
-            .add_option(self.inspection.map(|id| Column::Inspection.in_subquery(number_of(id))))
+            .add_option(self.inspection.map(within))
             .add_option(self.entity.map(|id| Column::Entity.in_subquery(number_of(id))))
             .add_option(self.delivery.map(brought_by))
             .add_option(self.to_status.as_ref().map(|status| Column::ToStatus.is_in(status.iter().copied())))
@@ -120,6 +125,16 @@ impl DeliveryFilter {
 
 fn one_of<T: Clone + Into<Value>>(column: impl ColumnTrait, words: Option<&[T]>) -> Option<Expr> {
     words.map(|words| column.is_in(words.iter().cloned()))
+}
+
+// The history of what belongs to an inspection by now. What did not yet belong to it then is left out by the second part.
+fn within(inspection: Uuid) -> Expr {
+    let members = thing::Entity::find()
+        .select_only()
+        .column(thing::Column::Number)
+        .filter(thing::Column::Inspection.in_subquery(number_of(inspection)));
+    let of_members = change::Column::Entity.in_subquery(members.into_query());
+    of_members.and(change::Column::Inspection.in_subquery(number_of(inspection)))
 }
 
 fn number_of(id: Uuid) -> SelectStatement {

@@ -1,7 +1,7 @@
 //! The deliveries of one batch, one after the other, against the entities in hand; then all rows at once.
 
 use super::sqlite::{First, Session};
-use super::{Incoming, Names, Receipt, about_nothing};
+use super::{Incoming, Leading, Names, Receipt, about_nothing};
 use crate::event::{Arrival, Change, Entity, Event, News, Nothing, Reading, Ref, Slot, apply, effective};
 use crate::machine::{Kind, START, Subject};
 use crate::store::StoreError;
@@ -12,6 +12,9 @@ use hashlink::LruCache;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use uuid::Uuid;
 
+/// The reason for news of which nothing is said outright.
+const IMPLIED: &str = "it only implies what is known";
+
 /// A batch in the making.
 pub struct Batch<'a> {
     session: &'a Session,
@@ -21,7 +24,10 @@ pub struct Batch<'a> {
     slots: HashMap<Uuid, Slot>,
     /// The public ids of the entities in `slots`, by number.
     ids: HashMap<i64, Uuid>,
-    firsts: HashMap<([u8; 16], i32), First>,
+    /// News about no entity that this batch brought, each with its delivery.
+    about_nothing: HashMap<i64, i64>,
+    /// The news of the delivery in hand, until a row of its leading entity's history has it.
+    untold: Option<(Uuid, i64)>,
     deliveries: Vec<delivery::Model>,
     changes: Vec<change::Model>,
     /// How often deliveries of earlier batches came again, and when last.
@@ -47,7 +53,8 @@ impl<'a> Batch<'a> {
             cache,
             slots: HashMap::new(),
             ids: HashMap::new(),
-            firsts: HashMap::new(),
+            about_nothing: HashMap::new(),
+            untold: None,
             deliveries: Vec::new(),
             changes: Vec::new(),
             repeated: BTreeMap::new(),
@@ -82,14 +89,12 @@ impl<'a> Batch<'a> {
         // Many events of one delivery name the same entities: each is looked up once.
         let named = incoming.names.iter().flat_map(|names| [Some(names.about), names.parent, names.inspection]);
         self.fetch(named.flatten().collect::<HashSet<_>>())?;
-        let cycle = self.digest_cycle(incoming);
-        let first = match self.firsts.get(&(incoming.digest.bytes, cycle)) {
-            Some(first) => Some(first.clone()),
-            None => self.session.first(&incoming.digest.bytes, cycle)?,
-        };
-        if let Some(first) = first {
+        let leading = incoming.leading();
+        let news = incoming.digest.in_cycle(self.digest_cycle(incoming, leading));
+        if let Some(first) = self.first(leading.map(|leading| leading.names.about), news)? {
             return Ok(self.repeat(incoming, first));
         }
+        self.untold = leading.map(|leading| (leading.names.about, news));
         let number = self.head.delivery + 1;
         self.head.delivery = number;
         let first_position = self.head.position + 1;
@@ -115,13 +120,15 @@ impl<'a> Batch<'a> {
                 None => self.events(&context, &reading.events, &incoming.names)?,
             },
         };
-        if self.head.position < first_position {
-            self.record_nothing(&context, reading.occurred_at, verdict, &reason);
+        if self.head.position < first_position || self.untold.is_some() {
+            self.record_rest(&context, reading.occurred_at, verdict, &reason);
+        }
+        let about_nothing = leading.is_none().then_some(news);
+        if let Some(news) = about_nothing {
+            self.about_nothing.insert(news, number);
         }
         let changes = i32::try_from(self.head.position + 1 - first_position).unwrap_or(i32::MAX);
         self.count(incoming, verdict);
-        let first = First { number, verdict, reason: reason.clone() };
-        self.firsts.insert((incoming.digest.bytes, cycle), first);
         self.deliveries.push(delivery::Model {
             number,
             source: incoming.source.to_string(),
@@ -130,8 +137,7 @@ impl<'a> Batch<'a> {
             method: incoming.method.to_owned(),
             headers: incoming.headers.clone(),
             body: incoming.body.to_vec(),
-            digest: incoming.digest.bytes.to_vec(),
-            digest_cycle: cycle,
+            news: about_nothing,
             event: reading.event.clone(),
             occurred_at: reading.occurred_at.map(|at| at.timestamp_micros()),
             verdict,
@@ -145,13 +151,8 @@ impl<'a> Batch<'a> {
     }
 
     // Within which cycle of its leading entity the same bytes are the same news.
-    fn digest_cycle(&self, incoming: &Incoming) -> i32 {
-        if !incoming.digest.per_cycle {
-            return 0;
-        }
-        let Ok(reading) = &incoming.reading else { return 0 };
-        let leading = reading.events.iter().position(|event| matches!(event.news, News::State(_))).unwrap_or(0);
-        let (Some(event), Some(names)) = (reading.events.get(leading), incoming.names.get(leading)) else { return 0 };
+    fn digest_cycle(&self, incoming: &Incoming, leading: Option<Leading<'_>>) -> i32 {
+        let Some(Leading { event, names }) = leading.filter(|_| incoming.digest.per_cycle) else { return 0 };
         let Some(slot) = self.slots.get(&names.about) else {
             return first_cycle(incoming.vendor, event);
         };
@@ -162,6 +163,44 @@ impl<'a> Batch<'a> {
                 None => tip.cycle,
             },
             _ => tip.cycle,
+        }
+    }
+
+    // The delivery that brought the same news. It is known by the history of the entity that the news is about, so that
+    // the look-up stays where that entity's rows are, however many deliveries there are.
+    fn first(&mut self, about: Option<Uuid>, news: i64) -> Result<Option<First>, StoreError> {
+        let number = match about {
+            None => match self.about_nothing.get(&news) {
+                Some(number) => Some(*number),
+                None => self.session.about_nothing(news)?,
+            },
+            Some(id) => match self.slots.get_mut(&id) {
+                Some(slot) => {
+                    if slot.known_news.is_none() {
+                        slot.known_news = Some(self.session.news_of(slot.entity.number)?);
+                    }
+                    let position = slot.known_news.as_ref().and_then(|known| known.get(&news)).copied();
+                    position.map(|position| self.brought_by(position)).transpose()?
+                }
+                None => None,
+            },
+        };
+        let Some(number) = number else { return Ok(None) };
+        // The deliveries of this batch stand in the order of their numbers.
+        match self.deliveries.binary_search_by_key(&number, |delivery| delivery.number) {
+            Ok(here) => Ok(self.deliveries.get(here).map(|delivery| First {
+                number,
+                verdict: delivery.verdict,
+                reason: delivery.reason.clone(),
+            })),
+            Err(_) => Ok(Some(self.session.verdict(number)?)),
+        }
+    }
+
+    fn brought_by(&self, position: i64) -> Result<i64, StoreError> {
+        match self.changes.binary_search_by_key(&position, |change| change.position) {
+            Ok(here) => Ok(self.changes.get(here).map_or(0, |change| change.delivery)),
+            Err(_) => self.session.brought_by(position),
         }
     }
 
@@ -214,7 +253,7 @@ impl<'a> Batch<'a> {
                 }
             }
         }
-        Ok(leading.or(implied).unwrap_or_else(|| (Verdict::NoChange, "it only implies what is known".to_owned())))
+        Ok(leading.or(implied).unwrap_or_else(|| (Verdict::NoChange, IMPLIED.to_owned())))
     }
 
     /// The number of an entity that an event names. One we have not heard of begins in its machine's first state.
@@ -271,7 +310,7 @@ impl<'a> Batch<'a> {
             Ok(change) => change,
             Err(_) => {
                 if let Some(machine) = slot.machine {
-                    let steps = self.session.steps(machine, slot.entity.number)?;
+                    let steps = self.session.steps(machine, &slot.entity)?;
                     slot.remember(steps);
                 }
                 apply(slot, event, &arrival).unwrap_or_default()
@@ -306,6 +345,7 @@ impl<'a> Batch<'a> {
             details: BTreeMap::new(),
             stamps: BTreeMap::new(),
             tip: Default::default(),
+            retold: false,
             created_at: context.received_at,
             updated_at: context.received_at,
             occurred_at: None,
@@ -338,6 +378,7 @@ impl<'a> Batch<'a> {
                     reason: "linked to the inspection that its parent belongs to".to_owned(),
                     from_state: slot.entity.tip.state.clone(),
                     from_status: slot.entity.status,
+                    step: None,
                 };
                 self.record(context, id, None, &change);
                 parents.push(number);
@@ -351,11 +392,17 @@ impl<'a> Batch<'a> {
     }
 
     fn record(&mut self, context: &Context<'_>, id: Uuid, at: Option<DateTime<Utc>>, change: &Change) {
-        let Some(slot) = self.slots.get(&id) else { return };
-        let entity = &slot.entity;
+        let Some(slot) = self.slots.get_mut(&id) else { return };
         self.head.position += 1;
+        let position = self.head.position;
+        let news = self.untold.take_if(|(about, _)| *about == id).map(|(_, news)| news);
+        if let (Some(known), Some(news)) = (&mut slot.known_news, news) {
+            known.insert(news, position);
+        }
+        let entity = &slot.entity;
+        let step = change.step.as_ref();
         self.changes.push(change::Model {
-            position: self.head.position,
+            position,
             kind: entity.subject.kind(),
             entity: Some(entity.number),
             inspection: entity.inspection,
@@ -372,11 +419,27 @@ impl<'a> Batch<'a> {
             cycle: entity.tip.cycle,
             occurred_at: at.map(|at| at.timestamp_micros()),
             received_at: context.received_at.timestamp_micros(),
+            news,
+            named_state: step.map(|step| step.to.to_owned()),
+            implied: step.is_some_and(|step| step.at_least),
+            placed_cycle: step.map_or(0, |step| step.key.cycle),
+            placed_rank: step.map_or(0, |step| step.key.rank),
         });
     }
 
-    // Every delivery leaves at least one row of history.
-    fn record_nothing(&mut self, context: &Context<'_>, at: Option<DateTime<Utc>>, verdict: Verdict, reason: &str) {
+    // Every delivery leaves at least one row of history, and one where its news is looked for.
+    fn record_rest(&mut self, context: &Context<'_>, at: Option<DateTime<Utc>>, verdict: Verdict, reason: &str) {
+        if let Some((about, _)) = self.untold {
+            let slot = self.slots.get(&about);
+            let change = Change {
+                verdict: Verdict::NoChange,
+                reason: IMPLIED.to_owned(),
+                from_state: slot.and_then(|slot| slot.entity.tip.state.clone()),
+                from_status: slot.and_then(|slot| slot.entity.status),
+                step: None,
+            };
+            return self.record(context, about, at, &change);
+        }
         self.head.position += 1;
         self.changes.push(change::Model {
             position: self.head.position,
@@ -396,6 +459,11 @@ impl<'a> Batch<'a> {
             cycle: 0,
             occurred_at: at.map(|at| at.timestamp_micros()),
             received_at: context.received_at.timestamp_micros(),
+            news: None,
+            named_state: None,
+            implied: false,
+            placed_cycle: 0,
+            placed_rank: 0,
         });
     }
 
@@ -430,11 +498,13 @@ impl<'a> Batch<'a> {
         let mut dirty: Vec<&Slot> = self.slots.values().filter(|slot| slot.dirty).collect();
         dirty.sort_unstable_by_key(|slot| slot.entity.number);
         for slot in dirty {
+            session.put_entity(&slot.entity)?;
             if slot.written.anew {
                 session.forget_steps(slot.entity.number)?;
             }
-            session.put_entity(&slot.entity)?;
-            session.add_steps(slot.entity.number, &slot.written.steps)?;
+            if slot.entity.retold {
+                session.add_steps(slot.entity.number, &slot.written.steps)?;
+            }
         }
         session.add_deliveries(&self.deliveries)?;
         session.add_changes(&self.changes)?;

@@ -9,7 +9,7 @@ mod sqlite;
 pub use handshake::Handshakes;
 
 use super::{Database, StoreError};
-use crate::event::{Event, Nothing, Reading, Ref, Slot};
+use crate::event::{Event, News, Nothing, Reading, Ref, Slot};
 use crate::machine::Subject;
 use crate::vendor::verify::Verified;
 use crate::vendor::{Delivery, Unreadable, Vendor};
@@ -53,6 +53,13 @@ struct Names {
     inspection: Option<Uuid>,
 }
 
+/// The event that a delivery is foremost about, and what it names.
+#[derive(Clone, Copy, Debug)]
+struct Leading<'a> {
+    event: &'a Event,
+    names: Names,
+}
+
 /// How a delivery came.
 #[derive(Debug)]
 pub struct Post {
@@ -69,8 +76,8 @@ pub struct Post {
 /// What makes news the same as other news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct NewsDigest {
-    /// The first 128 bits of SHA-256 over the length-prefixed parts.
-    bytes: [u8; 16],
+    /// The first 64 bits of SHA-256 over the length-prefixed parts. They need to tell apart the news about one entity.
+    bits: i64,
     /// Whether the same digest is new news after a reopening: the body carries neither an id nor a time.
     per_cycle: bool,
 }
@@ -131,6 +138,13 @@ impl Incoming {
         }
     }
 
+    /// The first event that names a state outright, else the first; none for news about no entity.
+    fn leading(&self) -> Option<Leading<'_>> {
+        let events = self.reading.as_ref().ok()?.events.as_slice();
+        let index = events.iter().position(|event| matches!(event.news, News::State(_))).unwrap_or(0);
+        Some(Leading { event: events.get(index)?, names: *self.names.get(index)? })
+    }
+
     /// The name of the source it came to.
     pub fn source(&self) -> &str {
         &self.source
@@ -166,10 +180,16 @@ impl NewsDigest {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        let mut bytes = [0; 16];
-        bytes.iter_mut().zip(hash.finalize()).for_each(|(byte, hashed)| *byte = hashed);
+        let mut bits = [0; 8];
+        bits.iter_mut().zip(hash.finalize()).for_each(|(byte, hashed)| *byte = hashed);
         let timed = reading.is_some_and(|reading| reading.occurred_at.is_some());
-        NewsDigest { bytes, per_cycle: news_id.is_none() && !timed }
+        NewsDigest { bits: i64::from_be_bytes(bits), per_cycle: news_id.is_none() && !timed }
+    }
+
+    /// The digest within a cycle; for news that carries its own id or time there is only the cycle 0.
+    fn in_cycle(self, cycle: i32) -> i64 {
+        // An odd factor (2^64 divided by the golden ratio) takes different cycles to different numbers.
+        self.bits ^ i64::from(cycle).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64.cast_signed())
     }
 }
 

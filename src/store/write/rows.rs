@@ -6,7 +6,6 @@ use crate::machine::{ItemKind, JobKind, Kind, Machine, Subject};
 use crate::store::StoreError;
 use crate::vendor;
 use chrono::{DateTime, Utc};
-use entity::step;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -32,6 +31,7 @@ pub fn entity_of(row: entity::entity::Model) -> Result<Entity, StoreError> {
         details: parse(&row.details)?,
         stamps: parse(&row.stamps)?,
         tip: parse(&row.tip)?,
+        retold: row.retold,
         created_at: moment(row.created_at)?,
         updated_at: moment(row.updated_at)?,
         occurred_at: row.occurred_at.map(moment).transpose()?,
@@ -39,13 +39,25 @@ pub fn entity_of(row: entity::entity::Model) -> Result<Entity, StoreError> {
     })
 }
 
+/// A step as it is stored, with the row of history that brought it or in the order of the fold.
+#[derive(Debug)]
+pub struct StepRow {
+    pub position: i64,
+    pub to: String,
+    pub at_least: bool,
+    pub time: Option<i64>,
+    pub cycle: i32,
+    pub rank: i32,
+    pub received_at: i64,
+}
+
 /// A stored step in the fold's words.
 ///
 /// # Errors
 /// If it names a state that the machine no longer has.
-pub fn step_of(row: step::Model, machine: &Machine) -> Result<Step, StoreError> {
-    let state = machine.state(&row.to_state);
-    let state = state.ok_or_else(|| StoreError::Corrupt(format!("the state {} of a step", row.to_state)))?;
+pub fn step_of(row: StepRow, machine: &Machine) -> Result<Step, StoreError> {
+    let state = machine.state(&row.to);
+    let state = state.ok_or_else(|| StoreError::Corrupt(format!("the state {} of a step", row.to)))?;
     Ok(Step {
         to: state.name,
         at_least: row.at_least,

@@ -3,13 +3,14 @@
 //! Not sea-orm: its connection answers from another thread, and with some twenty statements per batch the hand-overs
 //! between the threads count (`docs/benchmarks.md`).
 
-use super::rows::{entity_of, print, step_of};
+use super::rows::{StepRow, entity_of, print, step_of};
 use crate::event::{Entity, Placed};
 use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
-use entity::{Kind, Status, Verdict, change, delivery, ledger, log_head, step};
+use entity::{Kind, Status, Verdict, change, delivery, ledger, log_head};
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Row, params};
+use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -108,7 +109,7 @@ impl Session {
     pub fn entity(&self, id: Uuid) -> Result<Option<Entity>, StoreError> {
         let mut statement = self.prepared(
             "SELECT number, id, kind, subkind, source, vendor, external_id, parent, inspection, reference, group_key, \
-             state, status, cycle, facts, details, stamps, tip, created_at, updated_at, occurred_at, position \
+             state, status, cycle, facts, details, stamps, tip, created_at, updated_at, occurred_at, position, retold \
              FROM entity WHERE id = ?",
         )?;
         let mut rows = statement.query([id.as_bytes().as_slice()])?;
@@ -122,41 +123,66 @@ impl Session {
         Ok(ids.map(|id| id.map(Uuid::from_bytes)).collect::<Result<_, _>>()?)
     }
 
-    /// All steps of an entity, in the order of the fold.
-    pub fn steps(&self, machine: &Machine, entity: i64) -> Result<Vec<Step>, StoreError> {
-        let mut statement = self.prepared(
-            "SELECT seq, position, to_state, at_least, time, cycle, rank, received_at, effective_at FROM step \
-             WHERE entity = ? ORDER BY seq",
-        )?;
-        let mut rows = statement.query([entity])?;
+    /// All steps of an entity, in any order.
+    pub fn steps(&self, machine: &Machine, entity: &Entity) -> Result<Vec<Step>, StoreError> {
+        let mut statement = self.prepared(if entity.retold {
+            "SELECT position, to_state, at_least, time, cycle, rank, received_at FROM step WHERE entity = ?"
+        } else {
+            "SELECT position, named_state, implied, occurred_at, placed_cycle, placed_rank, received_at FROM change \
+             WHERE entity = ? AND named_state IS NOT NULL"
+        })?;
+        let mut rows = statement.query([entity.number])?;
         let mut steps = Vec::new();
         while let Some(row) = rows.next()? {
-            steps.push(step_of(step_row(entity, row)?, machine)?);
+            let row = StepRow {
+                position: row.get(0)?,
+                to: row.get(1)?,
+                at_least: row.get(2)?,
+                time: row.get(3)?,
+                cycle: row.get(4)?,
+                rank: row.get(5)?,
+                received_at: row.get(6)?,
+            };
+            steps.push(step_of(row, machine)?);
         }
         Ok(steps)
     }
 
-    /// The delivery that brought this news in this cycle.
-    pub fn first(&self, digest: &[u8; 16], cycle: i32) -> Result<Option<First>, StoreError> {
-        let mut statement =
-            self.prepared("SELECT number, verdict, reason FROM delivery WHERE digest = ? AND digest_cycle = ?")?;
-        let found = statement
-            .query_row(params![digest.as_slice(), cycle], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-            })
-            .optional()?;
-        let Some((number, verdict, reason)) = found else { return Ok(None) };
+    /// The news that an entity's history has, each with the position of the row.
+    pub fn news_of(&self, entity: i64) -> Result<HashMap<i64, i64>, StoreError> {
+        let mut statement = self.prepared("SELECT news, position FROM change WHERE entity = ? AND news IS NOT NULL")?;
+        let news = statement.query_map([entity], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(news.collect::<Result<_, _>>()?)
+    }
+
+    /// The number of the delivery that brought a row of history.
+    pub fn brought_by(&self, position: i64) -> Result<i64, StoreError> {
+        let mut statement = self.prepared("SELECT delivery FROM change WHERE position = ?")?;
+        Ok(statement.query_row([position], |row| row.get(0))?)
+    }
+
+    /// The number of the delivery that brought this news, which is about no entity.
+    pub fn about_nothing(&self, news: i64) -> Result<Option<i64>, StoreError> {
+        let mut statement = self.prepared("SELECT number FROM delivery WHERE news = ?")?;
+        Ok(statement.query_row([news], |row| row.get(0)).optional()?)
+    }
+
+    /// What became of a delivery.
+    pub fn verdict(&self, number: i64) -> Result<First, StoreError> {
+        let mut statement = self.prepared("SELECT verdict, reason FROM delivery WHERE number = ?")?;
+        let (verdict, reason) =
+            statement.query_row([number], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
         let known = Verdict::parse(&verdict);
         let verdict = known.ok_or_else(|| StoreError::Corrupt(format!("the verdict {verdict}")))?;
-        Ok(Some(First { number, verdict, reason }))
+        Ok(First { number, verdict, reason })
     }
 
     /// Adds deliveries, with their bodies.
     pub fn add_deliveries(&self, rows: &[delivery::Model]) -> Result<(), StoreError> {
         let mut statement = self.prepared(
-            "INSERT INTO delivery (number, source, vendor, received_at, method, headers, body, digest, digest_cycle, \
-             event, occurred_at, verdict, reason, first_position, changes, duplicates, duplicate_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO delivery (number, source, vendor, received_at, method, headers, body, news, event, \
+             occurred_at, verdict, reason, first_position, changes, duplicates, duplicate_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         for row in rows {
             statement.execute(params![
@@ -167,8 +193,7 @@ impl Session {
                 row.method,
                 row.headers,
                 row.body,
-                row.digest,
-                row.digest_cycle,
+                row.news,
                 row.event,
                 row.occurred_at,
                 row.verdict.as_str(),
@@ -194,8 +219,9 @@ impl Session {
     pub fn add_changes(&self, rows: &[change::Model]) -> Result<(), StoreError> {
         let mut statement = self.prepared(
             "INSERT INTO change (position, kind, entity, inspection, delivery, source, vendor, event, verdict, reason, \
-             from_state, to_state, from_status, to_status, cycle, occurred_at, received_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             from_state, to_state, from_status, to_status, cycle, occurred_at, received_at, news, named_state, implied, \
+             placed_cycle, placed_rank) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         for row in rows {
             statement.execute(params![
@@ -216,6 +242,11 @@ impl Session {
                 row.cycle,
                 row.occurred_at,
                 row.received_at,
+                row.news,
+                row.named_state,
+                row.implied,
+                row.placed_cycle,
+                row.placed_rank,
             ])?;
         }
         Ok(())
@@ -226,13 +257,13 @@ impl Session {
         let mut statement = self.prepared(
             "INSERT INTO entity (number, id, kind, subkind, source, vendor, external_id, parent, inspection, \
              reference, group_key, state, status, cycle, facts, details, stamps, tip, created_at, updated_at, \
-             occurred_at, position) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             occurred_at, position, retold) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
              ON CONFLICT (number) DO UPDATE SET parent = excluded.parent, inspection = excluded.inspection, \
              reference = excluded.reference, group_key = excluded.group_key, state = excluded.state, \
              status = excluded.status, cycle = excluded.cycle, facts = excluded.facts, details = excluded.details, \
              stamps = excluded.stamps, tip = excluded.tip, updated_at = excluded.updated_at, \
-             occurred_at = excluded.occurred_at, position = excluded.position",
+             occurred_at = excluded.occurred_at, position = excluded.position, retold = excluded.retold",
         )?;
         statement.execute(params![
             entity.number,
@@ -257,6 +288,7 @@ impl Session {
             entity.updated_at.timestamp_micros(),
             entity.occurred_at.map(|at| at.timestamp_micros()),
             entity.position,
+            entity.retold,
         ])?;
         Ok(())
     }
@@ -369,24 +401,6 @@ fn entity_row(row: &Row<'_>) -> Result<entity::entity::Model, StoreError> {
         updated_at: row.get(19)?,
         occurred_at: row.get(20)?,
         position: row.get(21)?,
-    })
-}
-
-fn step_row(entity: i64, row: &Row<'_>) -> Result<step::Model, StoreError> {
-    Ok(step::Model {
-        entity,
-        seq: row.get(0)?,
-        position: row.get(1)?,
-        to_state: row.get(2)?,
-        at_least: row.get(3)?,
-        time: row.get(4)?,
-        cycle: row.get(5)?,
-        rank: row.get(6)?,
-        received_at: row.get(7)?,
-        effective_at: row.get(8)?,
-        // What came after it is worked out again by the fold.
-        state_after: None,
-        status_after: None,
-        cycle_after: 0,
+        retold: row.get(22)?,
     })
 }
