@@ -2,6 +2,7 @@
 //! positions and ledger together, or nothing of it.
 
 mod batch;
+mod checkpoint;
 mod handshake;
 mod rows;
 mod sqlite;
@@ -15,6 +16,7 @@ use crate::vendor::verify::Verified;
 use crate::vendor::{Delivery, Unreadable, Vendor};
 use axum::body::Bytes;
 use batch::Batch;
+use checkpoint::Checkpointer;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, log_head};
 use hashlink::LruCache;
@@ -106,6 +108,7 @@ pub struct Written {
 /// Writes batches, one at a time. There is one per process.
 #[derive(Debug)]
 pub struct Writer {
+    checkpointer: Checkpointer,
     session: Session,
     /// Trusted only while `head` is still what the database says: else somebody else wrote.
     cache: LruCache<Uuid, Slot>,
@@ -199,7 +202,9 @@ impl Writer {
     /// # Errors
     /// If the database cannot be opened once more.
     pub fn open(db: &Database) -> Result<Self, StoreError> {
-        Ok(Writer { session: Session::open(&db.path)?, cache: LruCache::new(CACHE), head: None })
+        let session = Session::open(&db.path)?;
+        let checkpointer = Checkpointer::start(&db.path)?;
+        Ok(Writer { checkpointer, session, cache: LruCache::new(CACHE), head: None })
     }
 
     /// Writes a batch. When this returns, it is on the disk. It blocks meanwhile.
@@ -233,6 +238,10 @@ impl Writer {
         }
         let (head, cache, handshakes) = batch.write()?;
         self.session.commit()?;
+        self.checkpointer.wrote(incoming.len());
+        if self.checkpointer.asks_to_finish() {
+            self.session.finish_log();
+        }
         self.cache = cache;
         let position = head.position;
         self.head = Some(head);
@@ -243,6 +252,7 @@ impl Writer {
 impl Drop for Writer {
     // Leaves one file behind, without a log beside it.
     fn drop(&mut self) {
+        self.checkpointer.stop();
         self.session.fold_log();
     }
 }

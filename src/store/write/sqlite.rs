@@ -3,6 +3,7 @@
 //! Not sea-orm: its connection answers from another thread, and with some twenty statements per batch the hand-overs
 //! between the threads count (`docs/benchmarks.md`).
 
+use super::checkpoint::passive;
 use super::rows::{StepRow, entity_of, print, step_of};
 use crate::event::{Entity, Placed};
 use crate::machine::Machine;
@@ -47,8 +48,8 @@ impl Session {
         connection.pragma_update(None, "temp_store", "memory")?;
         // In KiB. Filled only as far as it is needed.
         connection.pragma_update(None, "cache_size", -65_536)?;
-        // Pages that are written often go to the main file once in 32 MiB of log, not once in 4.
-        connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+        // Somebody else does that.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(Session { connection })
     }
@@ -67,6 +68,13 @@ impl Session {
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
             tracing::error!(%error, "a failed transaction could not be undone");
+        }
+    }
+
+    /// Brings the little that is left of the write-ahead log into the main file, so that the log begins anew.
+    pub fn finish_log(&self) {
+        if let Err(error) = passive(&self.connection) {
+            tracing::debug!(%error, "the rest of the log could not be brought into the database");
         }
     }
 

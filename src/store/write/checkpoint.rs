@@ -1,0 +1,111 @@
+//! Brings the write-ahead log into the main file, beside the writer: that is most of what a commit would have to wait
+//! for, and nobody who waits for an answer needs it.
+//!
+//! SQLite begins its log anew only when all of it is in the main file at the moment of a write. While the writer goes
+//! on writing, somebody else never gets all of it there. So this thread brings most of it over, and when little is
+//! left, the writer is asked to do the rest between two batches.
+
+use crate::store::StoreError;
+use rusqlite::{Connection, OpenFlags};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Pages written since the last time from which it is worth while.
+const WORTH_WHILE: u64 = 8192;
+/// Pages that a batch of one writes, and how many each further delivery adds, as measured (`docs/benchmarks.md`).
+const FIRST: u64 = 14;
+const FURTHER: u64 = 4;
+/// Pages that the writer can bring over without anybody noticing.
+const LITTLE: i64 = 1024;
+/// The log is not begun anew before it is as long as this, in pages: 32 MiB.
+const LONG: i64 = 8192;
+/// How long the log may wait when nobody writes.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The thread, and what the writer and it tell each other.
+#[derive(Debug)]
+pub struct Checkpointer {
+    /// How many pages were written, about.
+    pages: Option<SyncSender<u64>>,
+    finish: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    /// Starts on a database that exists.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or no thread can be started.
+    pub fn start(path: &str) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let (pages, told) = mpsc::sync_channel(64);
+        let finish = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn({
+            let finish = finish.clone();
+            move || run(&connection, &told, &finish)
+        });
+        let thread = thread.map_err(|error| StoreError::Address(format!("no thread for checkpoints: {error}")))?;
+        Ok(Checkpointer { pages: Some(pages), finish, thread: Some(thread) })
+    }
+
+    /// Tells that so many deliveries were committed.
+    pub fn wrote(&self, deliveries: usize) {
+        if let Some(pages) = &self.pages {
+            // If the thread is busy, it learns of later ones.
+            let _ = pages.try_send(FIRST + FURTHER * deliveries as u64);
+        }
+    }
+
+    /// Whether the writer is asked to bring over the little that is left.
+    pub fn asks_to_finish(&self) -> bool {
+        self.finish.swap(false, Ordering::Relaxed)
+    }
+
+    /// Ends the thread, once it has done what it is at.
+    pub fn stop(&mut self) {
+        self.pages = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool) {
+    let mut pages = 0;
+    loop {
+        match told.recv_timeout(IDLE) {
+            Ok(more) => pages += more,
+            Err(mpsc::RecvTimeoutError::Timeout) if pages > 0 => pages = WORTH_WHILE,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        }
+        while pages >= WORTH_WHILE {
+            match passive(connection) {
+                Ok((log, left)) if left > LITTLE => tracing::trace!(log, left, "a checkpoint, with more to do"),
+                Ok((log, _)) => {
+                    pages = 0;
+                    if log > LONG {
+                        finish.store(true, Ordering::Relaxed);
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a checkpoint failed; it is tried again");
+                    pages = 0;
+                }
+            }
+        }
+    }
+}
+
+/// Brings over what no reader needs any more in the log. How many pages the log has, and how many of them are left.
+pub fn passive(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
+        let (log, done): (i64, i64) = (row.get(1)?, row.get(2)?);
+        Ok((log, log - done))
+    })
+}
