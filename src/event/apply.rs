@@ -1,11 +1,10 @@
 //! What one event does to one entity: its state, its facts, and the verdict with its reason. Pure.
 
-use super::{Entity, Event, News};
+use super::{Entity, Event, Learned, NAMED, News, Said};
 use crate::machine::fold::{Key, Outcome, Step, Tip};
 use crate::machine::{Machine, State, Status};
 use chrono::{DateTime, Utc};
 use entity::Verdict;
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// How much of a vendor's unknown word a reason quotes, in characters.
@@ -28,6 +27,12 @@ pub struct Slot {
     pub known_news: Option<HashMap<i64, i64>>,
     /// Whether the entity's row must be written.
     pub dirty: bool,
+    /// Whether there is such a row already.
+    pub stored: bool,
+    /// Whether what it belongs to and what it is found by has changed since.
+    pub links_changed: bool,
+    /// Whether what is known of it has changed since.
+    pub facts_changed: bool,
 }
 
 /// The steps of an entity that a batch has brought. They are written only where they are kept together.
@@ -80,7 +85,17 @@ pub struct Needs;
 impl Slot {
     /// An entity as it was stored.
     pub fn stored(entity: Entity, machine: Option<&'static Machine>) -> Self {
-        Slot { entity, machine, past: None, known_news: None, written: Written::default(), dirty: false }
+        Slot {
+            entity,
+            machine,
+            past: None,
+            known_news: None,
+            written: Written::default(),
+            dirty: false,
+            stored: true,
+            links_changed: false,
+            facts_changed: false,
+        }
     }
 
     /// An entity seen for the first time: it has no past.
@@ -92,6 +107,9 @@ impl Slot {
             known_news: Some(HashMap::new()),
             written: Written::default(),
             dirty: true,
+            stored: false,
+            links_changed: true,
+            facts_changed: true,
         }
     }
 
@@ -105,6 +123,9 @@ impl Slot {
     pub fn settle(&mut self) {
         self.written = Written::default();
         self.dirty = false;
+        self.stored = true;
+        self.links_changed = false;
+        self.facts_changed = false;
         self.past = None;
         self.known_news.take_if(|news| news.len() > MANY_NEWS);
     }
@@ -130,11 +151,11 @@ enum StateNews {
 /// That, the order key of the news, and the step that the fold has walked for it.
 type Moving = (StateNews, Key, Option<Step>);
 
-/// Applies an event to an entity. No change means that the event only implied what was known.
+/// Applies an event to an entity, with the fields that it reports. No change means that the event only implied what was known.
 ///
 /// # Errors
 /// [`Needs`] if the event is late and the entity's past has not been given yet; nothing was changed then.
-pub fn apply(slot: &mut Slot, event: &Event, arrival: &Arrival) -> Result<Option<Change>, Needs> {
+pub fn apply(slot: &mut Slot, event: &Event, said: &[Said], arrival: &Arrival) -> Result<Option<Change>, Needs> {
     let time = event.at.map(|at| at.timestamp_micros());
     let before = (slot.entity.tip.state.clone(), slot.entity.status);
     let (news, key, step) = match (&event.news, slot.machine) {
@@ -164,7 +185,8 @@ pub fn apply(slot: &mut Slot, event: &Event, arrival: &Arrival) -> Result<Option
         slot.dirty = true;
     }
     let linked = link(&mut slot.entity, arrival);
-    let facts = merge(slot, event, key);
+    slot.links_changed |= linked;
+    let facts = merge(slot, event, said, key);
     let touched = linked || facts.changed > 0;
 
     let (verdict, reason) = match news {
@@ -360,6 +382,7 @@ fn refusal(machine: &Machine, tip: &Tip, to: &str) -> String {
 #[derive(Default)]
 struct Merged {
     changed: usize,
+    newer: usize,
     older: usize,
 }
 
@@ -378,51 +401,28 @@ fn link(entity: &mut Entity, arrival: &Arrival) -> bool {
     (parent, inspection) != (entity.parent, entity.inspection)
 }
 
-// Every fact keeps the order key of its news, so that the newest wins in whatever order they come.
-fn merge(slot: &mut Slot, event: &Event, key: Key) -> Merged {
+fn merge(slot: &mut Slot, event: &Event, said: &[Said], key: Key) -> Merged {
     let mut merged = Merged::default();
-    let entity = &mut slot.entity;
-    let stamps = &mut entity.stamps;
-    let mut stamped = false;
-    let mut newer = |name: String| {
-        let stamp = stamps.entry(name).or_insert(key);
-        let newer = stamp.order(&key) != Ordering::Greater;
-        if newer {
-            *stamp = key;
-            stamped = true;
-        } else {
-            merged.older += 1;
-        }
-        newer
-    };
-    let mut changed = 0;
-    for (name, value, slot) in
-        [("reference", &event.reference, &mut entity.reference), ("group", &event.group, &mut entity.group)]
-    {
-        if value.is_some() && newer(name.to_owned()) && slot != value {
-            slot.clone_from(value);
-            changed += 1;
+    let Entity { known, reference, group, .. } = &mut slot.entity;
+    for ((name, value), said) in NAMED.into_iter().zip([reference, group]).zip([&event.reference, &event.group]) {
+        if said.is_some() {
+            let learned = known.learn_named(name, value, said.clone(), key);
+            slot.links_changed |= learned == Learned::News;
+            merged.count(learned);
         }
     }
-    for fact in &event.facts {
-        let (group, Ok(serde_json::Value::Object(fields))) = fact.parts() else { continue };
-        for (field, value) in fields {
-            if newer(format!("{group}.{field}")) {
-                let known = entity.facts.entry(group.to_owned()).or_default();
-                if known.get(&field) != Some(&value) {
-                    known.insert(field, value);
-                    changed += 1;
-                }
-            }
-        }
+    for said in said {
+        merged.count(known.learn(said, key));
     }
-    for (name, value) in &event.details {
-        if newer(format!("details.{name}")) && entity.details.get(name).map(|known| known.get()) != Some(value.get()) {
-            entity.details.insert(name.clone(), value.clone());
-            changed += 1;
-        }
-    }
-    merged.changed = changed;
-    slot.dirty |= stamped;
+    slot.facts_changed |= merged.newer > 0;
+    slot.dirty |= merged.newer > 0;
     merged
+}
+
+impl Merged {
+    fn count(&mut self, learned: Learned) {
+        self.changed += usize::from(learned == Learned::News);
+        self.newer += usize::from(learned != Learned::Older);
+        self.older += usize::from(learned == Learned::Older);
+    }
 }

@@ -1,9 +1,8 @@
 //! An inspection, session, job or item as the fold keeps it.
 
-use crate::machine::{Status, Subject, fold::Key, fold::Tip};
+use super::Known;
+use crate::machine::{Status, Subject, fold::Tip};
 use chrono::{DateTime, Utc};
-use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// All that is known of an entity, and how far its fold has come.
@@ -23,11 +22,7 @@ pub struct Entity {
     pub reference: Option<String>,
     pub group: Option<String>,
     pub status: Option<Status>,
-    /// Group -> field -> value.
-    pub facts: BTreeMap<String, BTreeMap<String, serde_json::Value>>,
-    pub details: BTreeMap<String, Box<RawValue>>,
-    /// The order key of the news that each fact comes from.
-    pub stamps: BTreeMap<String, Key>,
+    pub known: Known,
     pub tip: Tip,
     /// Whether all its steps stand together in the order of the fold, because its history does not tell them so.
     pub retold: bool,

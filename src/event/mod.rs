@@ -3,10 +3,12 @@
 mod apply;
 mod entity;
 mod facts;
+mod known;
 
 pub use apply::{Arrival, Change, Needs, Placed, Slot, Written, apply, effective};
 pub use entity::Entity;
 pub use facts::*;
+pub use known::{Known, Learned, NAMED, Said};
 
 use crate::machine::Subject;
 use chrono::{DateTime, Utc};
@@ -179,5 +181,11 @@ impl Event {
     pub fn details(mut self, details: Vec<(String, Box<RawValue>)>) -> Self {
         self.details.extend(details);
         self
+    }
+
+    /// All fields that it reports, typed or not.
+    pub fn said(&self) -> Vec<Said> {
+        let facts = self.facts.iter().flat_map(Said::facts);
+        facts.chain(self.details.iter().map(|(name, value)| Said::detail(name, value.clone()))).collect()
     }
 }

@@ -65,26 +65,42 @@ impl Step {
 
 /// Where the fold stands: enough to go on with in-order news without reading the past.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Tip {
-    /// The entity's state; none before the first event that names one.
+    /// The entity's state; none before the first event that names one. It is stored beside the tip.
+    #[serde(skip)]
     pub state: Option<String>,
+    /// Stored beside the tip, too.
+    #[serde(skip)]
     pub cycle: i32,
     /// The rank the entity stands at: its state's, or a higher one that a side state was entered from.
+    #[serde(skip_serializing_if = "is_default")]
     pub rank: i32,
     /// The key of the last step, whether or not it moved the state.
+    #[serde(skip_serializing_if = "is_default")]
     pub last: Option<Key>,
     /// How many steps it has walked.
+    #[serde(skip_serializing_if = "is_default")]
     pub steps: i32,
     /// When the last of them happened ([`Step::happened_at`]).
+    #[serde(skip_serializing_if = "is_default")]
     pub happened_at: Option<i64>,
     /// The earliest vendor's time among them.
+    #[serde(skip_serializing_if = "is_default")]
     pub since: Option<i64>,
     /// Whether a step without a vendor's time is among them.
+    #[serde(skip_serializing_if = "is_default")]
     pub untimed: bool,
     /// Whether more was asked for since the state last changed.
+    #[serde(skip_serializing_if = "is_default")]
     pub requested: bool,
     /// Whether the cycle was opened before the end of the one before it had been reported.
+    #[serde(skip_serializing_if = "is_default")]
     pub owed: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What a step does where it stands in the order.

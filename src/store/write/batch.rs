@@ -1,8 +1,8 @@
 //! The deliveries of one batch, one after the other, against the entities in hand; then all rows at once.
 
 use super::sqlite::{First, Session};
-use super::{Incoming, Leading, Names, Receipt, about_nothing};
-use crate::event::{Arrival, Change, Entity, Event, News, Nothing, Reading, Ref, Slot, apply, effective};
+use super::{Incoming, Leading, Receipt, about_nothing};
+use crate::event::{Arrival, Change, Entity, Event, Known, News, Nothing, Reading, Ref, Said, Slot, apply, effective};
 use crate::machine::{Kind, START, Subject};
 use crate::store::StoreError;
 use crate::vendor::Vendor;
@@ -117,7 +117,7 @@ impl<'a> Batch<'a> {
                     }
                     about_nothing(nothing)
                 }
-                None => self.events(&context, &reading.events, &incoming.names)?,
+                None => self.events(&context, &reading.events, incoming)?,
             },
         };
         if self.head.position < first_position || self.untold.is_some() {
@@ -229,11 +229,11 @@ impl<'a> Batch<'a> {
         &mut self,
         context: &Context<'_>,
         events: &[Event],
-        names: &[Names],
+        incoming: &Incoming,
     ) -> Result<(Verdict, String), StoreError> {
         let mut leading: Option<(Verdict, String)> = None;
         let mut implied: Option<(Verdict, String)> = None;
-        for (event, names) in events.iter().zip(names) {
+        for ((event, names), said) in events.iter().zip(&incoming.names).zip(&incoming.said) {
             let parent = match (&event.parent, names.parent) {
                 (Some(parent), Some(id)) => Some(self.ensure(context, parent, id, event)?),
                 _ => None,
@@ -242,7 +242,7 @@ impl<'a> Batch<'a> {
                 Some(id) => Some(self.ensure_inspection(context, id, event)?),
                 None => parent.and_then(|parent| self.slot_by_number(parent)?.entity.inspection),
             };
-            let Some(change) = self.apply(context, event, names.about, parent, inspection)? else { continue };
+            let Some(change) = self.apply(context, (event, said), names.about, parent, inspection)? else { continue };
             let told = Some((change.verdict, change.reason));
             match event.news {
                 News::AtLeast(_) | News::Requested => implied = implied.or(told),
@@ -279,7 +279,7 @@ impl<'a> Batch<'a> {
             }
             _ => None,
         };
-        self.apply(context, &first, id, None, inspection)?;
+        self.apply(context, (&first, &[]), id, None, inspection)?;
         Ok(self.slots.get(&id).map(|slot| slot.entity.number).unwrap_or_default())
     }
 
@@ -291,7 +291,7 @@ impl<'a> Batch<'a> {
     fn apply(
         &mut self,
         context: &Context<'_>,
-        event: &Event,
+        (event, said): (&Event, &[Said]),
         id: Uuid,
         parent: Option<i64>,
         inspection: Option<i64>,
@@ -306,14 +306,14 @@ impl<'a> Batch<'a> {
         let arrival = Arrival { position, received_at: context.received_at, parent, inspection };
         let was_linked = slot.entity.inspection.is_some();
         let stored = slot.entity.position > 0;
-        let change = match apply(slot, event, &arrival) {
+        let change = match apply(slot, event, said, &arrival) {
             Ok(change) => change,
             Err(_) => {
                 if let Some(machine) = slot.machine {
                     let steps = self.session.steps(machine, &slot.entity)?;
                     slot.remember(steps);
                 }
-                apply(slot, event, &arrival).unwrap_or_default()
+                apply(slot, event, said, &arrival).unwrap_or_default()
             }
         };
         let number = slot.entity.number;
@@ -341,9 +341,7 @@ impl<'a> Batch<'a> {
             reference: None,
             group: None,
             status: None,
-            facts: BTreeMap::new(),
-            details: BTreeMap::new(),
-            stamps: BTreeMap::new(),
+            known: Known::default(),
             tip: Default::default(),
             retold: false,
             created_at: context.received_at,
@@ -372,6 +370,7 @@ impl<'a> Batch<'a> {
                 slot.entity.inspection = Some(inspection);
                 slot.entity.position = self.head.position + 1;
                 slot.entity.updated_at = context.received_at;
+                slot.links_changed = true;
                 slot.dirty = true;
                 let change = Change {
                     verdict: Verdict::Applied,
@@ -498,7 +497,7 @@ impl<'a> Batch<'a> {
         let mut dirty: Vec<&Slot> = self.slots.values().filter(|slot| slot.dirty).collect();
         dirty.sort_unstable_by_key(|slot| slot.entity.number);
         for slot in dirty {
-            session.put_entity(&slot.entity)?;
+            session.put_entity(slot)?;
             if slot.written.anew {
                 session.forget_steps(slot.entity.number)?;
             }

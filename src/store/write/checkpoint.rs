@@ -19,9 +19,9 @@ const WORTH_WHILE: u64 = 8192;
 const FIRST: u64 = 14;
 const FURTHER: u64 = 4;
 /// Pages that the writer can bring over without anybody noticing.
-const LITTLE: i64 = 1024;
-/// The log is not begun anew before it is as long as this, in pages: 32 MiB.
-const LONG: i64 = 8192;
+const LITTLE: i64 = 512;
+/// The log is not begun anew before it is as long as this, in pages: 64 MiB.
+const LONG: i64 = 16_384;
 /// How long the log may wait when nobody writes.
 const IDLE: Duration = Duration::from_secs(1);
 

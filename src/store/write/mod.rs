@@ -10,7 +10,7 @@ mod sqlite;
 pub use handshake::Handshakes;
 
 use super::{Database, StoreError};
-use crate::event::{Event, News, Nothing, Reading, Ref, Slot};
+use crate::event::{Event, News, Nothing, Reading, Ref, Said, Slot};
 use crate::machine::Subject;
 use crate::vendor::verify::Verified;
 use crate::vendor::{Delivery, Unreadable, Vendor};
@@ -45,6 +45,8 @@ pub struct Incoming {
     reading: Result<Reading, Unreadable>,
     /// The public ids of what each event names. Made here, where many do it at once, and not by the only writer.
     names: Vec<Names>,
+    /// The fields that each event reports, made here for the same reason.
+    said: Vec<Vec<Said>>,
 }
 
 /// The public ids of what one event names.
@@ -130,6 +132,7 @@ impl Incoming {
         let events = reading.as_ref().map(|reading| reading.events.as_slice()).unwrap_or_default();
         Incoming {
             names: events.iter().map(|event| Names::of(event, &post.source)).collect(),
+            said: events.iter().map(Event::said).collect(),
             digest: NewsDigest::of(&post.source, verified.body(), reading.as_ref().ok()),
             source: post.source,
             vendor: post.vendor,

@@ -1,13 +1,11 @@
 //! Between the fold's words and the tables' columns.
 
-use crate::event::Entity;
-use crate::machine::fold::{Key, Step};
+use crate::event::{Entity, Known};
+use crate::machine::fold::{Key, Step, Tip};
 use crate::machine::{ItemKind, JobKind, Kind, Machine, Subject};
 use crate::store::StoreError;
 use crate::vendor;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 /// A stored entity in the fold's words.
 ///
@@ -27,10 +25,8 @@ pub fn entity_of(row: entity::entity::Model) -> Result<Entity, StoreError> {
         reference: row.reference,
         group: row.group_key,
         status: row.status,
-        facts: parse(&row.facts)?,
-        details: parse(&row.details)?,
-        stamps: parse(&row.stamps)?,
-        tip: parse(&row.tip)?,
+        known: Known::of(&row.facts, &row.details, &row.stamps).map_err(not_json)?,
+        tip: Tip { state: row.state, cycle: row.cycle, ..serde_json::from_str(&row.tip).map_err(not_json)? },
         retold: row.retold,
         created_at: moment(row.created_at)?,
         updated_at: moment(row.updated_at)?,
@@ -81,14 +77,14 @@ fn moment(micros: i64) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_micros(micros).ok_or_else(|| StoreError::Corrupt(format!("the moment {micros}")))
 }
 
-/// A column of JSON.
+/// The column that keeps where a fold stands.
 ///
 /// # Errors
 /// If it cannot be printed.
-pub fn print<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
+pub fn print(tip: &Tip) -> Result<String, StoreError> {
+    serde_json::to_string(tip).map_err(not_json)
 }
 
-fn parse<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(error.to_string()))
+fn not_json(error: serde_json::Error) -> StoreError {
+    StoreError::Corrupt(error.to_string())
 }

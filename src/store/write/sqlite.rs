@@ -5,7 +5,7 @@
 
 use super::checkpoint::passive;
 use super::rows::{StepRow, entity_of, print, step_of};
-use crate::event::{Entity, Placed};
+use crate::event::{Entity, Placed, Slot};
 use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
@@ -46,8 +46,9 @@ impl Session {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "temp_store", "memory")?;
-        // In KiB. Filled only as far as it is needed.
-        connection.pragma_update(None, "cache_size", -65_536)?;
+        // In KiB. Filled only as far as it is needed. SQLite walks all of it at the end of many a commit, so that a
+        // larger one gains nothing.
+        connection.pragma_update(None, "cache_size", -16_384)?;
         // Somebody else does that.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -260,44 +261,64 @@ impl Session {
         Ok(())
     }
 
-    /// Writes an entity as it is now: adds it, or overwrites what may change.
-    pub fn put_entity(&self, entity: &Entity) -> Result<(), StoreError> {
-        let mut statement = self.prepared(
-            "INSERT INTO entity (number, id, kind, subkind, source, vendor, external_id, parent, inspection, \
-             reference, group_key, state, status, cycle, facts, details, stamps, tip, created_at, updated_at, \
-             occurred_at, position, retold) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (number) DO UPDATE SET parent = excluded.parent, inspection = excluded.inspection, \
-             reference = excluded.reference, group_key = excluded.group_key, state = excluded.state, \
-             status = excluded.status, cycle = excluded.cycle, facts = excluded.facts, details = excluded.details, \
-             stamps = excluded.stamps, tip = excluded.tip, updated_at = excluded.updated_at, \
-             occurred_at = excluded.occurred_at, position = excluded.position, retold = excluded.retold",
-        )?;
-        statement.execute(params![
+    /// Writes an entity as it is now: adds it, or overwrites what has changed. What is not named costs no index anything.
+    pub fn put_entity(&self, slot: &Slot) -> Result<(), StoreError> {
+        let entity = &slot.entity;
+        let moved = params![
             entity.number,
+            entity.tip.state,
+            entity.status.map(Status::as_str),
+            entity.tip.cycle,
+            print(&entity.tip)?,
+            entity.retold,
+            entity.updated_at.timestamp_micros(),
+            entity.occurred_at.map(|at| at.timestamp_micros()),
+            entity.position,
+        ];
+        if !(slot.facts_changed || slot.links_changed) {
+            let mut statement = self.prepared(
+                "UPDATE entity SET state = ?2, status = ?3, cycle = ?4, tip = ?5, retold = ?6, updated_at = ?7, \
+                 occurred_at = ?8, position = ?9 WHERE number = ?1",
+            )?;
+            statement.execute(moved)?;
+            return Ok(());
+        }
+        let columns = entity.known.columns();
+        let known = params![columns.facts, columns.details, columns.stamps];
+        if slot.stored && !slot.links_changed {
+            let mut statement = self.prepared(
+                "UPDATE entity SET state = ?2, status = ?3, cycle = ?4, tip = ?5, retold = ?6, updated_at = ?7, \
+                 occurred_at = ?8, position = ?9, facts = ?10, details = ?11, stamps = ?12 WHERE number = ?1",
+            )?;
+            statement.execute([moved, known].concat().as_slice())?;
+            return Ok(());
+        }
+        let links = params![entity.parent, entity.inspection, entity.reference, entity.group];
+        if slot.stored {
+            let mut statement = self.prepared(
+                "UPDATE entity SET state = ?2, status = ?3, cycle = ?4, tip = ?5, retold = ?6, updated_at = ?7, \
+                 occurred_at = ?8, position = ?9, facts = ?10, details = ?11, stamps = ?12, parent = ?13, \
+                 inspection = ?14, reference = ?15, group_key = ?16 WHERE number = ?1",
+            )?;
+            statement.execute([moved, known, links].concat().as_slice())?;
+            return Ok(());
+        }
+        let identity = params![
             entity.id.as_bytes().as_slice(),
             entity.subject.kind().as_str(),
             entity.subject.subkind(),
             entity.source,
             entity.vendor,
             entity.external_id,
-            entity.parent,
-            entity.inspection,
-            entity.reference,
-            entity.group,
-            entity.tip.state,
-            entity.status.map(Status::as_str),
-            entity.tip.cycle,
-            print(&entity.facts)?,
-            print(&entity.details)?,
-            print(&entity.stamps)?,
-            print(&entity.tip)?,
             entity.created_at.timestamp_micros(),
-            entity.updated_at.timestamp_micros(),
-            entity.occurred_at.map(|at| at.timestamp_micros()),
-            entity.position,
-            entity.retold,
-        ])?;
+        ];
+        let mut statement = self.prepared(
+            "INSERT INTO entity (number, state, status, cycle, tip, retold, updated_at, occurred_at, position, facts, \
+             details, stamps, parent, inspection, reference, group_key, id, kind, subkind, source, vendor, \
+             external_id, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        statement.execute([moved, known, links, identity].concat().as_slice())?;
         Ok(())
     }
 
