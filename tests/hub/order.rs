@@ -284,3 +284,57 @@ any_order! {
     truto_ends_alike_in_any_order: "truto", truto_life;
     record360_ends_alike_in_any_order: "record360", record360_life;
 }
+
+#[tokio::test]
+async fn the_same_news_is_known_to_every_later_writer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db =
+        Database::open(&format!("sqlite://{}/hub.db", folder.path().display()), Mode::Migrate).await.expect("opens");
+    let pave = vendor::by_name("pave").expect("a vendor");
+    let started =
+        json!({ "event": "SESSION:STATUS_CHANGE", "status": "STARTED", "session_key": "K-1", "timestamp": at(1) });
+    // About an entity, about nothing that is known, and not about anything at all.
+    let deliveries = [started, json!({ "event": "SESSION:SNEEZED", "session_key": "K-1" }), json!([1])];
+    let write = |body: &Value| Writer::open(&db).expect("a writer").write(&[incoming(pave, body)]).expect("written");
+    for (number, body) in (1..).zip(&deliveries) {
+        let first = write(body).receipts.remove(0);
+        assert_eq!((first.delivery, first.duplicate), (number, false), "{body}");
+    }
+    for (number, body) in (1..).zip(&deliveries) {
+        let again = write(body).receipts.remove(0);
+        assert_eq!((again.delivery, again.duplicate), (number, true), "{body}");
+    }
+    // Twice in one batch, too.
+    let other = incoming(pave, &json!([2]));
+    let twice = Writer::open(&db).expect("a writer").write(&[other, incoming(pave, &json!([2]))]).expect("written");
+    assert_eq!(twice.receipts.iter().map(|receipt| receipt.duplicate).collect::<Vec<_>>(), [false, true]);
+}
+
+#[tokio::test]
+async fn a_long_history_is_told_by_its_steps() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db =
+        Database::open(&format!("sqlite://{}/hub.db", folder.path().display()), Mode::Migrate).await.expect("opens");
+    let pave = vendor::by_name("pave").expect("a vendor");
+    let mut writer = Writer::open(&db).expect("a writer");
+    let status = |minute: usize| {
+        let status = if minute.is_multiple_of(2) { "STARTED" } else { "PROCESS" };
+        json!({ "event": "SESSION:STATUS_CHANGE", "status": status, "session_key": "K-1", "timestamp": at(minute) })
+    };
+    for minute in 0..60 {
+        writer.write(&[incoming(pave, &status(minute))]).expect("written");
+    }
+    let steps = || async { step::Entity::find().all(&db.readers).await.expect("steps").len() };
+    assert_eq!(steps().await, 0, "all in order, and not many yet");
+    let before = courses(&db).await;
+    for minute in 60..100 {
+        writer.write(&[incoming(pave, &status(minute))]).expect("written");
+    }
+    let after = courses(&db).await;
+    assert_eq!(steps().await, after.values().map(Vec::len).sum::<usize>());
+    for (entity, course) in after {
+        assert_eq!(course.len(), 100);
+        let told = |course: &[(i64, bool, Value)]| course.iter().map(|(_, _, after)| after.clone()).collect::<Vec<_>>();
+        assert_eq!(told(&course[..60]), told(&before[&entity]), "what was told before");
+    }
+}

@@ -59,9 +59,7 @@ pub async fn as_of(
 
 // Each change row keeps the state after it, whatever its verdict: the newest one received by then tells the state.
 fn known_at(at: i64, entities: &[i64]) -> SelectStatement {
-    newest_change(entities, past(change::Column::ReceivedAt).lte(at))
-        .column(change::Column::OccurredAt)
-        .take()
+    newest_change(entities, past(change::Column::ReceivedAt).lte(at)).column(change::Column::OccurredAt).take()
 }
 
 // Where events came in the order in which they happened, the newest step of the history by then tells the state.

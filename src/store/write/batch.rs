@@ -1,9 +1,12 @@
 //! The deliveries of one batch, one after the other, against the entities in hand; then all rows at once.
 
-use super::sqlite::{First, Session};
-use super::{Incoming, Leading, Receipt, about_nothing};
+mod record;
+mod repeat;
+
+use super::sqlite::Session;
+use super::{Incoming, Receipt, about_nothing};
 use crate::event::{Arrival, Change, Entity, Event, Known, News, Nothing, Reading, Ref, Said, Slot, apply, effective};
-use crate::machine::{Kind, START, Subject};
+use crate::machine::Subject;
 use crate::store::StoreError;
 use crate::vendor::Vendor;
 use chrono::{DateTime, Utc};
@@ -148,80 +151,6 @@ impl<'a> Batch<'a> {
             duplicate_at: None,
         });
         Ok(Receipt { delivery: number, duplicate: false, verdict, reason })
-    }
-
-    // Within which cycle of its leading entity the same bytes are the same news.
-    fn digest_cycle(&self, incoming: &Incoming, leading: Option<Leading<'_>>) -> i32 {
-        let Some(Leading { event, names }) = leading.filter(|_| incoming.digest.per_cycle) else { return 0 };
-        let Some(slot) = self.slots.get(&names.about) else {
-            return first_cycle(incoming.vendor, event);
-        };
-        let tip = &slot.entity.tip;
-        match (&event.news, slot.machine) {
-            (News::State(word), Some(machine)) => match machine.state(word) {
-                Some(to) => tip.place(machine, to, false, None, 0).cycle,
-                None => tip.cycle,
-            },
-            _ => tip.cycle,
-        }
-    }
-
-    // The delivery that brought the same news. It is known by the history of the entity that the news is about, so that
-    // the look-up stays where that entity's rows are, however many deliveries there are.
-    fn first(&mut self, about: Option<Uuid>, news: i64) -> Result<Option<First>, StoreError> {
-        let number = match about {
-            None => match self.about_nothing.get(&news) {
-                Some(number) => Some(*number),
-                None => self.session.about_nothing(news)?,
-            },
-            Some(id) => match self.slots.get_mut(&id) {
-                Some(slot) => {
-                    if slot.known_news.is_none() {
-                        slot.known_news = Some(self.session.news_of(slot.entity.number)?);
-                    }
-                    let position = slot.known_news.as_ref().and_then(|known| known.get(&news)).copied();
-                    position.map(|position| self.brought_by(position)).transpose()?
-                }
-                None => None,
-            },
-        };
-        let Some(number) = number else { return Ok(None) };
-        // The deliveries of this batch stand in the order of their numbers.
-        match self.deliveries.binary_search_by_key(&number, |delivery| delivery.number) {
-            Ok(here) => Ok(self.deliveries.get(here).map(|delivery| First {
-                number,
-                verdict: delivery.verdict,
-                reason: delivery.reason.clone(),
-            })),
-            Err(_) => Ok(Some(self.session.verdict(number)?)),
-        }
-    }
-
-    fn brought_by(&self, position: i64) -> Result<i64, StoreError> {
-        match self.changes.binary_search_by_key(&position, |change| change.position) {
-            Ok(here) => Ok(self.changes.get(here).map_or(0, |change| change.delivery)),
-            Err(_) => self.session.brought_by(position),
-        }
-    }
-
-    fn repeat(&mut self, incoming: &Incoming, first: First) -> Receipt {
-        let at = incoming.received_at.timestamp_micros();
-        // The deliveries of this batch stand in the order of their numbers.
-        let here = self.deliveries.binary_search_by_key(&first.number, |delivery| delivery.number).ok();
-        match here.and_then(|here| self.deliveries.get_mut(here)) {
-            Some(delivery) => {
-                delivery.duplicates += 1;
-                delivery.duplicate_at = Some(at);
-            }
-            None => {
-                let (count, latest) = self.repeated.entry(first.number).or_default();
-                *count += 1;
-                *latest = at.max(*latest);
-            }
-        }
-        let ledger = self.ledger_of(incoming);
-        ledger.duplicates += 1;
-        Receipt { delivery: first.number, duplicate: true, verdict: first.verdict, reason: first.reason }
     }
 
     // The delivery's verdict is that of the first event that says something outright and had an effect.
@@ -390,107 +319,6 @@ impl<'a> Batch<'a> {
         self.slots.get(self.ids.get(&number)?)
     }
 
-    fn record(&mut self, context: &Context<'_>, id: Uuid, at: Option<DateTime<Utc>>, change: &Change) {
-        let Some(slot) = self.slots.get_mut(&id) else { return };
-        self.head.position += 1;
-        let position = self.head.position;
-        let news = self.untold.take_if(|(about, _)| *about == id).map(|(_, news)| news);
-        if let (Some(known), Some(news)) = (&mut slot.known_news, news) {
-            known.insert(news, position);
-        }
-        let entity = &slot.entity;
-        let step = change.step.as_ref();
-        self.changes.push(change::Model {
-            position,
-            kind: entity.subject.kind(),
-            entity: Some(entity.number),
-            inspection: entity.inspection,
-            delivery: context.delivery,
-            source: context.source.to_owned(),
-            vendor: context.vendor.name.to_owned(),
-            event: context.event.to_owned(),
-            verdict: change.verdict,
-            reason: change.reason.clone(),
-            from_state: change.from_state.clone(),
-            to_state: entity.tip.state.clone(),
-            from_status: change.from_status,
-            to_status: entity.status,
-            cycle: entity.tip.cycle,
-            occurred_at: at.map(|at| at.timestamp_micros()),
-            received_at: context.received_at.timestamp_micros(),
-            news,
-            named_state: step.map(|step| step.to.to_owned()),
-            implied: step.is_some_and(|step| step.at_least),
-            placed_cycle: step.map_or(0, |step| step.key.cycle),
-            placed_rank: step.map_or(0, |step| step.key.rank),
-        });
-    }
-
-    // Every delivery leaves at least one row of history, and one where its news is looked for.
-    fn record_rest(&mut self, context: &Context<'_>, at: Option<DateTime<Utc>>, verdict: Verdict, reason: &str) {
-        if let Some((about, _)) = self.untold {
-            let slot = self.slots.get(&about);
-            let change = Change {
-                verdict: Verdict::NoChange,
-                reason: IMPLIED.to_owned(),
-                from_state: slot.and_then(|slot| slot.entity.tip.state.clone()),
-                from_status: slot.and_then(|slot| slot.entity.status),
-                step: None,
-            };
-            return self.record(context, about, at, &change);
-        }
-        self.head.position += 1;
-        self.changes.push(change::Model {
-            position: self.head.position,
-            kind: Kind::Delivery,
-            entity: None,
-            inspection: None,
-            delivery: context.delivery,
-            source: context.source.to_owned(),
-            vendor: context.vendor.name.to_owned(),
-            event: context.event.to_owned(),
-            verdict,
-            reason: reason.to_owned(),
-            from_state: None,
-            to_state: None,
-            from_status: None,
-            to_status: None,
-            cycle: 0,
-            occurred_at: at.map(|at| at.timestamp_micros()),
-            received_at: context.received_at.timestamp_micros(),
-            news: None,
-            named_state: None,
-            implied: false,
-            placed_cycle: 0,
-            placed_rank: 0,
-        });
-    }
-
-    fn count(&mut self, incoming: &Incoming, verdict: Verdict) {
-        let ledger = self.ledger_of(incoming);
-        let count = match verdict {
-            Verdict::Applied => &mut ledger.applied,
-            Verdict::SkippedAhead => &mut ledger.skipped_ahead,
-            Verdict::Stale => &mut ledger.stale,
-            Verdict::Refused => &mut ledger.refused,
-            Verdict::NoChange => &mut ledger.no_change,
-            Verdict::Unrecognized => &mut ledger.unrecognized,
-            Verdict::Unreadable => &mut ledger.unreadable,
-            Verdict::Orphaned => &mut ledger.orphaned,
-        };
-        *count += 1;
-    }
-
-    fn ledger_of(&mut self, incoming: &Incoming) -> &mut ledger::Model {
-        let ledger = self.ledger.entry(incoming.source.to_string()).or_default();
-        if ledger.source.is_empty() {
-            ledger.source = incoming.source.to_string();
-        }
-        ledger.received += 1;
-        ledger.received_at = ledger.received_at.max(Some(incoming.received_at.timestamp_micros()));
-        ledger
-    }
-
     /// Writes all rows. Answers the counters, the entities at hand, and whether a vendor asked to confirm a URL.
     pub fn write(mut self) -> Result<(log_head::Model, LruCache<Uuid, Slot>, bool), StoreError> {
         let session = self.session;
@@ -524,11 +352,4 @@ impl<'a> Batch<'a> {
         }
         Ok((self.head, self.cache, !self.handshakes.is_empty()))
     }
-}
-
-// The cycle of news about an entity that is not known yet.
-fn first_cycle(vendor: &Vendor, event: &Event) -> i32 {
-    let (News::State(word), Some(machine)) = (&event.news, vendor.machine(event.about.subject)) else { return 0 };
-    let reopens = machine.path(START, word).is_some_and(|path| path.reopens);
-    i32::from(reopens)
 }

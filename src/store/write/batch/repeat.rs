@@ -1,0 +1,93 @@
+//! Whether a delivery's news has come before, and what then.
+
+use super::super::sqlite::First;
+use super::super::{Incoming, Leading, Receipt};
+use super::Batch;
+use crate::event::{Event, News};
+use crate::machine::START;
+use crate::store::StoreError;
+use crate::vendor::Vendor;
+use uuid::Uuid;
+
+impl Batch<'_> {
+    // Within which cycle of its leading entity the same bytes are the same news.
+    pub(super) fn digest_cycle(&self, incoming: &Incoming, leading: Option<Leading<'_>>) -> i32 {
+        let Some(Leading { event, names }) = leading.filter(|_| incoming.digest.per_cycle) else { return 0 };
+        let Some(slot) = self.slots.get(&names.about) else {
+            return first_cycle(incoming.vendor, event);
+        };
+        let tip = &slot.entity.tip;
+        match (&event.news, slot.machine) {
+            (News::State(word), Some(machine)) => match machine.state(word) {
+                Some(to) => tip.place(machine, to, false, None, 0).cycle,
+                None => tip.cycle,
+            },
+            _ => tip.cycle,
+        }
+    }
+
+    // The delivery that brought the same news. It is known by the history of the entity that the news is about, so that
+    // the look-up stays where that entity's rows are, however many deliveries there are.
+    pub(super) fn first(&mut self, about: Option<Uuid>, news: i64) -> Result<Option<First>, StoreError> {
+        let number = match about {
+            None => match self.about_nothing.get(&news) {
+                Some(number) => Some(*number),
+                None => self.session.about_nothing(news)?,
+            },
+            Some(id) => match self.slots.get_mut(&id) {
+                Some(slot) => {
+                    if slot.known_news.is_none() {
+                        slot.known_news = Some(self.session.news_of(slot.entity.number)?);
+                    }
+                    let position = slot.known_news.as_ref().and_then(|known| known.get(&news)).copied();
+                    position.map(|position| self.brought_by(position)).transpose()?
+                }
+                None => None,
+            },
+        };
+        let Some(number) = number else { return Ok(None) };
+        // The deliveries of this batch stand in the order of their numbers.
+        match self.deliveries.binary_search_by_key(&number, |delivery| delivery.number) {
+            Ok(here) => Ok(self.deliveries.get(here).map(|delivery| First {
+                number,
+                verdict: delivery.verdict,
+                reason: delivery.reason.clone(),
+            })),
+            Err(_) => Ok(Some(self.session.verdict(number)?)),
+        }
+    }
+
+    fn brought_by(&self, position: i64) -> Result<i64, StoreError> {
+        match self.changes.binary_search_by_key(&position, |change| change.position) {
+            Ok(here) => Ok(self.changes.get(here).map_or(0, |change| change.delivery)),
+            Err(_) => self.session.brought_by(position),
+        }
+    }
+
+    pub(super) fn repeat(&mut self, incoming: &Incoming, first: First) -> Receipt {
+        let at = incoming.received_at.timestamp_micros();
+        // The deliveries of this batch stand in the order of their numbers.
+        let here = self.deliveries.binary_search_by_key(&first.number, |delivery| delivery.number).ok();
+        match here.and_then(|here| self.deliveries.get_mut(here)) {
+            Some(delivery) => {
+                delivery.duplicates += 1;
+                delivery.duplicate_at = Some(at);
+            }
+            None => {
+                let (count, latest) = self.repeated.entry(first.number).or_default();
+                *count += 1;
+                *latest = at.max(*latest);
+            }
+        }
+        let ledger = self.ledger_of(incoming);
+        ledger.duplicates += 1;
+        Receipt { delivery: first.number, duplicate: true, verdict: first.verdict, reason: first.reason }
+    }
+}
+
+// The cycle of news about an entity that is not known yet.
+fn first_cycle(vendor: &Vendor, event: &Event) -> i32 {
+    let (News::State(word), Some(machine)) = (&event.news, vendor.machine(event.about.subject)) else { return 0 };
+    let reopens = machine.path(START, word).is_some_and(|path| path.reopens);
+    i32::from(reopens)
+}
