@@ -5,6 +5,7 @@ mod errors;
 mod lists;
 mod live;
 mod past;
+mod plans;
 mod schema;
 mod types;
 
