@@ -57,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         let written = Instant::now();
         for batch in incoming.chunks(size) {
             writer.write(batch)?;
+            writer.rest(batch.len());
         }
         let written = written.elapsed();
         let inserted = Instant::now();

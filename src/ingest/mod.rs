@@ -75,11 +75,13 @@ impl WriterTask {
         let mut waiting = Vec::with_capacity(BATCH);
         while self.queue.blocking_recv_many(&mut waiting, BATCH) > 0 {
             let (batch, answers): (Vec<_>, Vec<_>) = waiting.drain(..).map(|one| (one.incoming, one.answer)).unzip();
-            metrics::histogram!("inspection_hub_batch_deliveries").record(batch.len() as f64);
+            let deliveries = batch.len();
+            metrics::histogram!("inspection_hub_batch_deliveries").record(deliveries as f64);
             for (answer, receipt) in answers.into_iter().zip(self.write(batch)) {
                 // Who has hung up meanwhile will send it again, and it will be a duplicate.
                 let _ = answer.send(receipt);
             }
+            self.writer.rest(deliveries);
         }
     }
 

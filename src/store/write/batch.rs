@@ -3,7 +3,7 @@
 mod record;
 mod repeat;
 
-use super::sqlite::Session;
+use super::session::{Rows, Session};
 use super::{Incoming, Receipt, about_nothing};
 use crate::event::{Arrival, Change, Entity, Event, Known, News, Nothing, Reading, Ref, Said, Slot, apply, effective};
 use crate::machine::Subject;
@@ -12,7 +12,7 @@ use crate::vendor::Vendor;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, change, delivery, ledger, log_head};
 use hashlink::LruCache;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 /// The reason for news of which nothing is said outright.
@@ -20,13 +20,15 @@ const IMPLIED: &str = "it only implies what is known";
 
 /// A batch in the making.
 pub struct Batch<'a> {
-    session: &'a Session,
+    session: &'a mut dyn Session,
     head: log_head::Model,
     cache: LruCache<Uuid, Slot>,
     /// The entities this batch is about.
     slots: HashMap<Uuid, Slot>,
     /// The public ids of the entities in `slots`, by number.
     ids: HashMap<i64, Uuid>,
+    /// Entities that were looked for and are not stored.
+    absent: HashSet<Uuid>,
     /// News about no entity that this batch brought, each with its delivery.
     about_nothing: HashMap<i64, i64>,
     /// The news of the delivery in hand, until a row of its leading entity's history has it.
@@ -49,13 +51,14 @@ struct Context<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(session: &'a Session, head: log_head::Model, cache: LruCache<Uuid, Slot>) -> Self {
+    pub fn new(session: &'a mut dyn Session, head: log_head::Model, cache: LruCache<Uuid, Slot>) -> Self {
         Batch {
             session,
             head,
             cache,
             slots: HashMap::new(),
             ids: HashMap::new(),
+            absent: HashSet::new(),
             about_nothing: HashMap::new(),
             untold: None,
             deliveries: Vec::new(),
@@ -66,18 +69,43 @@ impl<'a> Batch<'a> {
         }
     }
 
-    // Takes in hand the entities an event names, as far as they are known.
-    fn fetch(&mut self, ids: impl IntoIterator<Item = Uuid>) -> Result<(), StoreError> {
-        for id in ids {
-            if self.slots.contains_key(&id) {
-                continue;
+    /// Takes in hand what deliveries name and what is known of it, all at once.
+    pub fn foresee(&mut self, deliveries: &[Incoming]) -> Result<(), StoreError> {
+        let names = deliveries.iter().flat_map(|delivery| &delivery.names);
+        let ids = names.flat_map(|names| [Some(names.about), names.parent, names.inspection]).flatten();
+        self.fetch(ids.collect())?;
+        let leading = deliveries.iter().filter_map(|delivery| self.slots.get(&delivery.leading()?.names.about));
+        let unread = leading.filter(|slot| slot.known_news.is_none()).map(|slot| slot.entity.number);
+        let unread: BTreeSet<i64> = unread.collect();
+        if unread.is_empty() {
+            return Ok(());
+        }
+        for (number, news) in self.session.news_of(&unread.into_iter().collect::<Vec<_>>())? {
+            if let Some(slot) = self.ids.get(&number).and_then(|id| self.slots.get_mut(id)) {
+                slot.known_news = Some(news);
             }
-            if let Some(slot) = self.cache.remove(&id) {
+        }
+        Ok(())
+    }
+
+    // Takes entities in hand, as far as they are stored.
+    fn fetch(&mut self, mut ids: HashSet<Uuid>) -> Result<(), StoreError> {
+        ids.retain(|id| !self.slots.contains_key(id) && !self.absent.contains(id));
+        for id in &ids {
+            if let Some(slot) = self.cache.remove(id) {
                 self.hold(slot);
-            } else if let Some(entity) = self.session.entity(id)? {
-                let machine = crate::vendor::by_name(entity.vendor).and_then(|vendor| vendor.machine(entity.subject));
-                self.hold(Slot::stored(entity, machine));
             }
+        }
+        ids.retain(|id| !self.slots.contains_key(id));
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let wanted: Vec<Uuid> = ids.iter().copied().collect();
+        self.absent.extend(ids);
+        for entity in self.session.entities(&wanted)? {
+            self.absent.remove(&entity.id);
+            let machine = crate::vendor::by_name(entity.vendor).and_then(|vendor| vendor.machine(entity.subject));
+            self.hold(Slot::stored(entity, machine));
         }
         Ok(())
     }
@@ -87,11 +115,8 @@ impl<'a> Batch<'a> {
         self.slots.insert(slot.entity.id, slot);
     }
 
-    /// Takes one delivery: is it new, what does each of its events do.
+    /// Takes one delivery that was foreseen: is it new, what does each of its events do.
     pub fn take(&mut self, incoming: &Incoming) -> Result<Receipt, StoreError> {
-        // Many events of one delivery name the same entities: each is looked up once.
-        let named = incoming.names.iter().flat_map(|names| [Some(names.about), names.parent, names.inspection]);
-        self.fetch(named.flatten().collect::<HashSet<_>>())?;
         let leading = incoming.leading();
         let news = incoming.digest.in_cycle(self.digest_cycle(incoming, leading));
         if let Some(first) = self.first(leading.map(|leading| leading.names.about), news)? {
@@ -289,7 +314,7 @@ impl<'a> Batch<'a> {
                 continue;
             };
             let stored = self.session.unlinked_children(parent)?;
-            self.fetch(stored)?;
+            self.fetch(stored.into_iter().collect())?;
             let unlinked = |slot: &&Slot| slot.entity.parent == Some(parent) && slot.entity.inspection.is_none();
             let mut children: Vec<_> =
                 self.slots.values().filter(unlinked).map(|slot| (slot.entity.number, slot.entity.id)).collect();
@@ -321,31 +346,18 @@ impl<'a> Batch<'a> {
 
     /// Writes all rows. Answers the counters, the entities at hand, and whether a vendor asked to confirm a URL.
     pub fn write(mut self) -> Result<(log_head::Model, LruCache<Uuid, Slot>, bool), StoreError> {
-        let session = self.session;
+        self.head.updated_at = Utc::now().timestamp_micros();
         let mut dirty: Vec<&Slot> = self.slots.values().filter(|slot| slot.dirty).collect();
         dirty.sort_unstable_by_key(|slot| slot.entity.number);
-        for slot in dirty {
-            session.put_entity(slot)?;
-            if slot.written.anew {
-                session.forget_steps(slot.entity.number)?;
-            }
-            if slot.entity.retold {
-                session.add_steps(slot.entity.number, &slot.written.steps)?;
-            }
-        }
-        session.add_deliveries(&self.deliveries)?;
-        session.add_changes(&self.changes)?;
-        for ledger in self.ledger.values() {
-            session.count(ledger)?;
-        }
-        for (number, (count, at)) in self.repeated {
-            session.repeat(number, count, at)?;
-        }
-        for (source, code, requested_at) in &self.handshakes {
-            session.request_handshake(source, code, *requested_at)?;
-        }
-        self.head.updated_at = Utc::now().timestamp_micros();
-        session.advance(&self.head)?;
+        self.session.write(&Rows {
+            entities: dirty,
+            deliveries: &self.deliveries,
+            changes: &self.changes,
+            repeated: &self.repeated,
+            ledger: self.ledger.values().collect(),
+            handshakes: &self.handshakes,
+            head: &self.head,
+        })?;
         for (id, mut slot) in self.slots {
             slot.settle();
             self.cache.insert(id, slot);

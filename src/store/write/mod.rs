@@ -5,6 +5,7 @@ mod batch;
 mod checkpoint;
 mod handshake;
 mod rows;
+mod session;
 mod sqlite;
 
 pub use handshake::Handshakes;
@@ -16,12 +17,12 @@ use crate::vendor::verify::Verified;
 use crate::vendor::{Delivery, Unreadable, Vendor};
 use axum::body::Bytes;
 use batch::Batch;
-use checkpoint::Checkpointer;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, log_head};
 use hashlink::LruCache;
+use session::Session;
 use sha2::{Digest, Sha256};
-use sqlite::Session;
+use sqlite::Sqlite;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -110,8 +111,7 @@ pub struct Written {
 /// Writes batches, one at a time. There is one per process.
 #[derive(Debug)]
 pub struct Writer {
-    checkpointer: Checkpointer,
-    session: Session,
+    session: Box<dyn Session>,
     /// Trusted only while `head` is still what the database says: else somebody else wrote.
     cache: LruCache<Uuid, Slot>,
     head: Option<log_head::Model>,
@@ -205,9 +205,8 @@ impl Writer {
     /// # Errors
     /// If the database cannot be opened once more.
     pub fn open(db: &Database) -> Result<Self, StoreError> {
-        let session = Session::open(&db.path)?;
-        let checkpointer = Checkpointer::start(&db.path)?;
-        Ok(Writer { checkpointer, session, cache: LruCache::new(CACHE), head: None })
+        let session = Box::new(Sqlite::open(&db.path)?);
+        Ok(Writer { session, cache: LruCache::new(CACHE), head: None })
     }
 
     /// Writes a batch. When this returns, it is on the disk. It blocks meanwhile.
@@ -231,32 +230,25 @@ impl Writer {
         cache: LruCache<Uuid, Slot>,
         known: Option<log_head::Model>,
     ) -> Result<Written, StoreError> {
-        self.session.begin()?;
-        let head = self.session.head()?;
+        let head = self.session.begin()?;
         let cache = if known.as_ref() == Some(&head) { cache } else { LruCache::new(CACHE) };
-        let mut batch = Batch::new(&self.session, head, cache);
+        let mut batch = Batch::new(self.session.as_mut(), head, cache);
+        batch.foresee(incoming)?;
         let mut receipts = Vec::with_capacity(incoming.len());
         for delivery in incoming {
             receipts.push(batch.take(delivery)?);
         }
         let (head, cache, handshakes) = batch.write()?;
         self.session.commit()?;
-        self.checkpointer.wrote(incoming.len());
-        if self.checkpointer.asks_to_finish() {
-            self.session.finish_log();
-        }
         self.cache = cache;
         let position = head.position;
         self.head = Some(head);
         Ok(Written { receipts, position, handshakes })
     }
-}
 
-impl Drop for Writer {
-    // Leaves one file behind, without a log beside it.
-    fn drop(&mut self) {
-        self.checkpointer.stop();
-        self.session.fold_log();
+    /// To be called when the answers are on their way: looks after the database, where it needs that.
+    pub fn rest(&mut self, deliveries: usize) {
+        self.session.wrote(deliveries);
     }
 }
 

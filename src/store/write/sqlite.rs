@@ -3,8 +3,9 @@
 //! Not sea-orm: its connection answers from another thread, and with some twenty statements per batch the hand-overs
 //! between the threads count (`docs/benchmarks.md`).
 
-use super::checkpoint::passive;
+use super::checkpoint::{Checkpointer, passive};
 use super::rows::{StepRow, entity_of, print, step_of};
+use super::session::{First, Rows, Session};
 use crate::event::{Entity, Placed, Slot};
 use crate::machine::Machine;
 use crate::machine::fold::Step;
@@ -20,21 +21,14 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Statements kept prepared: all that stand in this file.
 const STATEMENTS: usize = 32;
 
-/// A delivery that has brought some news before.
-#[derive(Clone, Debug)]
-pub struct First {
-    pub number: i64,
-    pub verdict: Verdict,
-    pub reason: String,
-}
-
-/// The connection, and the transaction that is open on it.
+/// The connection, and the thread that looks after the log.
 #[derive(Debug)]
-pub struct Session {
+pub struct Sqlite {
+    checkpointer: Checkpointer,
     connection: Connection,
 }
 
-impl Session {
+impl Sqlite {
     /// Opens a database that exists. A commit is on the disk before it returns (`synchronous=FULL`).
     ///
     /// # Errors
@@ -52,70 +46,22 @@ impl Session {
         // Somebody else does that.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Session { connection })
-    }
-
-    /// Begins a transaction that may write: nobody else writes until it ends.
-    ///
-    /// # Errors
-    /// If somebody else keeps the lock for too long.
-    pub fn begin(&self) -> Result<(), StoreError> {
-        Ok(self.connection.execute_batch("BEGIN IMMEDIATE")?)
-    }
-
-    /// Ends a transaction that failed, if SQLite has not done so itself.
-    pub fn roll_back(&self) {
-        if !self.connection.is_autocommit()
-            && let Err(error) = self.connection.execute_batch("ROLLBACK")
-        {
-            tracing::error!(%error, "a failed transaction could not be undone");
-        }
+        Ok(Sqlite { checkpointer: Checkpointer::start(path)?, connection })
     }
 
     /// Brings the little that is left of the write-ahead log into the main file, so that the log begins anew.
-    pub fn finish_log(&self) {
+    fn finish_log(&self) {
         if let Err(error) = passive(&self.connection) {
             tracing::debug!(%error, "the rest of the log could not be brought into the database");
         }
-    }
-
-    /// Brings the write-ahead log into the main file, for an end in order. Without it the next start does the same.
-    pub fn fold_log(&self) {
-        let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = folded {
-            tracing::debug!(%error, "the log could not be folded into the database");
-        }
-    }
-
-    /// Makes the transaction durable.
-    ///
-    /// # Errors
-    /// If the disk refuses; then nothing of it was written.
-    pub fn commit(&self) -> Result<(), StoreError> {
-        Ok(self.connection.execute_batch("COMMIT")?)
     }
 
     fn prepared(&self, text: &'static str) -> Result<CachedStatement<'_>, StoreError> {
         Ok(self.connection.prepare_cached(text)?)
     }
 
-    /// The counters.
-    pub fn head(&self) -> Result<log_head::Model, StoreError> {
-        let mut statement =
-            self.prepared("SELECT id, position, delivery, entity, updated_at FROM log_head WHERE id = 1")?;
-        Ok(statement.query_row([], |row| {
-            Ok(log_head::Model {
-                id: row.get(0)?,
-                position: row.get(1)?,
-                delivery: row.get(2)?,
-                entity: row.get(3)?,
-                updated_at: row.get(4)?,
-            })
-        })?)
-    }
-
     /// The entity with this id, if it is stored.
-    pub fn entity(&self, id: Uuid) -> Result<Option<Entity>, StoreError> {
+    fn entity(&self, id: Uuid) -> Result<Option<Entity>, StoreError> {
         let mut statement = self.prepared(
             "SELECT number, id, kind, subkind, source, vendor, external_id, parent, inspection, reference, group_key, \
              state, status, cycle, facts, details, stamps, tip, created_at, updated_at, occurred_at, position, retold \
@@ -125,69 +71,8 @@ impl Session {
         rows.next()?.map(|row| entity_of(entity_row(row)?)).transpose()
     }
 
-    /// The ids of the entities that hang on this one and have no inspection yet.
-    pub fn unlinked_children(&self, parent: i64) -> Result<Vec<Uuid>, StoreError> {
-        let mut statement = self.prepared("SELECT id FROM entity WHERE parent = ? AND inspection IS NULL")?;
-        let ids = statement.query_map([parent], |row| row.get::<_, [u8; 16]>(0))?;
-        Ok(ids.map(|id| id.map(Uuid::from_bytes)).collect::<Result<_, _>>()?)
-    }
-
-    /// All steps of an entity, in any order.
-    pub fn steps(&self, machine: &Machine, entity: &Entity) -> Result<Vec<Step>, StoreError> {
-        let mut statement = self.prepared(if entity.retold {
-            "SELECT position, to_state, at_least, time, cycle, rank, received_at FROM step WHERE entity = ?"
-        } else {
-            "SELECT position, named_state, implied, occurred_at, placed_cycle, placed_rank, received_at FROM change \
-             WHERE entity = ? AND named_state IS NOT NULL"
-        })?;
-        let mut rows = statement.query([entity.number])?;
-        let mut steps = Vec::new();
-        while let Some(row) = rows.next()? {
-            let row = StepRow {
-                position: row.get(0)?,
-                to: row.get(1)?,
-                at_least: row.get(2)?,
-                time: row.get(3)?,
-                cycle: row.get(4)?,
-                rank: row.get(5)?,
-                received_at: row.get(6)?,
-            };
-            steps.push(step_of(row, machine)?);
-        }
-        Ok(steps)
-    }
-
-    /// The news that an entity's history has, each with the position of the row.
-    pub fn news_of(&self, entity: i64) -> Result<HashMap<i64, i64>, StoreError> {
-        let mut statement = self.prepared("SELECT news, position FROM change WHERE entity = ? AND news IS NOT NULL")?;
-        let news = statement.query_map([entity], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(news.collect::<Result<_, _>>()?)
-    }
-
-    /// The number of the delivery that brought a row of history.
-    pub fn brought_by(&self, position: i64) -> Result<i64, StoreError> {
-        let mut statement = self.prepared("SELECT delivery FROM change WHERE position = ?")?;
-        Ok(statement.query_row([position], |row| row.get(0))?)
-    }
-
-    /// The number of the delivery that brought this news, which is about no entity.
-    pub fn about_nothing(&self, news: i64) -> Result<Option<i64>, StoreError> {
-        let mut statement = self.prepared("SELECT number FROM delivery WHERE news = ?")?;
-        Ok(statement.query_row([news], |row| row.get(0)).optional()?)
-    }
-
-    /// What became of a delivery.
-    pub fn verdict(&self, number: i64) -> Result<First, StoreError> {
-        let mut statement = self.prepared("SELECT verdict, reason FROM delivery WHERE number = ?")?;
-        let (verdict, reason) =
-            statement.query_row([number], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-        let known = Verdict::parse(&verdict);
-        let verdict = known.ok_or_else(|| StoreError::Corrupt(format!("the verdict {verdict}")))?;
-        Ok(First { number, verdict, reason })
-    }
-
     /// Adds deliveries, with their bodies.
-    pub fn add_deliveries(&self, rows: &[delivery::Model]) -> Result<(), StoreError> {
+    fn add_deliveries(&self, rows: &[delivery::Model]) -> Result<(), StoreError> {
         let mut statement = self.prepared(
             "INSERT INTO delivery (number, source, vendor, received_at, method, headers, body, news, event, \
              occurred_at, verdict, reason, first_position, changes, duplicates, duplicate_at) \
@@ -217,7 +102,7 @@ impl Session {
     }
 
     /// Counts repetitions of a delivery.
-    pub fn repeat(&self, number: i64, count: i64, at: i64) -> Result<(), StoreError> {
+    fn repeat(&self, number: i64, count: i64, at: i64) -> Result<(), StoreError> {
         let mut statement =
             self.prepared("UPDATE delivery SET duplicates = duplicates + ?, duplicate_at = ? WHERE number = ?")?;
         statement.execute([count, at, number])?;
@@ -225,7 +110,7 @@ impl Session {
     }
 
     /// Adds history.
-    pub fn add_changes(&self, rows: &[change::Model]) -> Result<(), StoreError> {
+    fn add_changes(&self, rows: &[change::Model]) -> Result<(), StoreError> {
         let mut statement = self.prepared(
             "INSERT INTO change (position, kind, entity, inspection, delivery, source, vendor, event, verdict, reason, \
              from_state, to_state, from_status, to_status, cycle, occurred_at, received_at, news, named_state, implied, \
@@ -262,7 +147,7 @@ impl Session {
     }
 
     /// Writes an entity as it is now: adds it, or overwrites what has changed. What is not named costs no index anything.
-    pub fn put_entity(&self, slot: &Slot) -> Result<(), StoreError> {
+    fn put_entity(&self, slot: &Slot) -> Result<(), StoreError> {
         let entity = &slot.entity;
         let moved = params![
             entity.number,
@@ -323,13 +208,13 @@ impl Session {
     }
 
     /// Takes away all steps of an entity, which are then written anew.
-    pub fn forget_steps(&self, entity: i64) -> Result<(), StoreError> {
+    fn forget_steps(&self, entity: i64) -> Result<(), StoreError> {
         self.prepared("DELETE FROM step WHERE entity = ?")?.execute([entity])?;
         Ok(())
     }
 
     /// Adds steps of an entity.
-    pub fn add_steps(&self, entity: i64, steps: &[Placed]) -> Result<(), StoreError> {
+    fn add_steps(&self, entity: i64, steps: &[Placed]) -> Result<(), StoreError> {
         let mut statement = self.prepared(
             "INSERT INTO step (entity, seq, position, to_state, at_least, time, cycle, rank, received_at, \
              effective_at, state_after, status_after, cycle_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -356,7 +241,7 @@ impl Session {
     }
 
     /// Adds to the counts of a source.
-    pub fn count(&self, row: &ledger::Model) -> Result<(), StoreError> {
+    fn count(&self, row: &ledger::Model) -> Result<(), StoreError> {
         let mut statement = self.prepared(
             "INSERT INTO ledger (source, received, duplicates, applied, skipped_ahead, stale, refused, no_change, \
              unrecognized, unreadable, orphaned, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
@@ -385,7 +270,7 @@ impl Session {
     }
 
     /// Notes that a vendor asked to confirm a URL. A code that is asked for again is answered again.
-    pub fn request_handshake(&self, source: &str, code: &str, requested_at: i64) -> Result<(), StoreError> {
+    fn request_handshake(&self, source: &str, code: &str, requested_at: i64) -> Result<(), StoreError> {
         let mut statement = self.prepared(
             "INSERT INTO handshake (source, code, requested_at, attempts) VALUES (?, ?, ?, 0) \
              ON CONFLICT (source, code) DO UPDATE SET requested_at = excluded.requested_at, confirmed_at = NULL, \
@@ -396,11 +281,146 @@ impl Session {
     }
 
     /// Writes the counters.
-    pub fn advance(&self, head: &log_head::Model) -> Result<(), StoreError> {
+    fn advance(&self, head: &log_head::Model) -> Result<(), StoreError> {
         let mut statement =
             self.prepared("UPDATE log_head SET position = ?, delivery = ?, entity = ?, updated_at = ? WHERE id = 1")?;
         statement.execute([head.position, head.delivery, head.entity, head.updated_at])?;
         Ok(())
+    }
+}
+
+impl Session for Sqlite {
+    fn begin(&mut self) -> Result<log_head::Model, StoreError> {
+        // Nobody else writes until it ends.
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let mut statement =
+            self.prepared("SELECT id, position, delivery, entity, updated_at FROM log_head WHERE id = 1")?;
+        Ok(statement.query_row([], |row| {
+            Ok(log_head::Model {
+                id: row.get(0)?,
+                position: row.get(1)?,
+                delivery: row.get(2)?,
+                entity: row.get(3)?,
+                updated_at: row.get(4)?,
+            })
+        })?)
+    }
+
+    fn write(&mut self, rows: &Rows<'_>) -> Result<(), StoreError> {
+        for slot in &rows.entities {
+            self.put_entity(slot)?;
+            if slot.written.anew {
+                self.forget_steps(slot.entity.number)?;
+            }
+            if slot.entity.retold {
+                self.add_steps(slot.entity.number, &slot.written.steps)?;
+            }
+        }
+        self.add_deliveries(rows.deliveries)?;
+        self.add_changes(rows.changes)?;
+        for ledger in &rows.ledger {
+            self.count(ledger)?;
+        }
+        for (number, (count, at)) in rows.repeated {
+            self.repeat(*number, *count, *at)?;
+        }
+        for (source, code, requested_at) in rows.handshakes {
+            self.request_handshake(source, code, *requested_at)?;
+        }
+        self.advance(rows.head)
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        Ok(self.connection.execute_batch("COMMIT")?)
+    }
+
+    fn roll_back(&mut self) {
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a failed transaction could not be undone");
+        }
+    }
+
+    fn wrote(&mut self, deliveries: usize) {
+        self.checkpointer.wrote(deliveries);
+        if self.checkpointer.asks_to_finish() {
+            self.finish_log();
+        }
+    }
+
+    fn entities(&mut self, ids: &[Uuid]) -> Result<Vec<Entity>, StoreError> {
+        ids.iter().filter_map(|id| self.entity(*id).transpose()).collect()
+    }
+
+    fn unlinked_children(&mut self, parent: i64) -> Result<Vec<Uuid>, StoreError> {
+        let mut statement = self.prepared("SELECT id FROM entity WHERE parent = ? AND inspection IS NULL")?;
+        let ids = statement.query_map([parent], |row| row.get::<_, [u8; 16]>(0))?;
+        Ok(ids.map(|id| id.map(Uuid::from_bytes)).collect::<Result<_, _>>()?)
+    }
+
+    fn steps(&mut self, machine: &Machine, entity: &Entity) -> Result<Vec<Step>, StoreError> {
+        let mut statement = self.prepared(if entity.retold {
+            "SELECT position, to_state, at_least, time, cycle, rank, received_at FROM step WHERE entity = ?"
+        } else {
+            "SELECT position, named_state, implied, occurred_at, placed_cycle, placed_rank, received_at FROM change \
+             WHERE entity = ? AND named_state IS NOT NULL"
+        })?;
+        let mut rows = statement.query([entity.number])?;
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next()? {
+            let row = StepRow {
+                position: row.get(0)?,
+                to: row.get(1)?,
+                at_least: row.get(2)?,
+                time: row.get(3)?,
+                cycle: row.get(4)?,
+                rank: row.get(5)?,
+                received_at: row.get(6)?,
+            };
+            steps.push(step_of(row, machine)?);
+        }
+        Ok(steps)
+    }
+
+    fn news_of(&mut self, entities: &[i64]) -> Result<HashMap<i64, HashMap<i64, i64>>, StoreError> {
+        let mut statement = self.prepared("SELECT news, position FROM change WHERE entity = ? AND news IS NOT NULL")?;
+        let mut all = HashMap::with_capacity(entities.len());
+        for entity in entities {
+            let news = statement.query_map([entity], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            all.insert(*entity, news.collect::<Result<_, _>>()?);
+        }
+        Ok(all)
+    }
+
+    fn brought_by(&mut self, position: i64) -> Result<i64, StoreError> {
+        let mut statement = self.prepared("SELECT delivery FROM change WHERE position = ?")?;
+        Ok(statement.query_row([position], |row| row.get(0))?)
+    }
+
+    fn about_nothing(&mut self, news: i64) -> Result<Option<i64>, StoreError> {
+        let mut statement = self.prepared("SELECT number FROM delivery WHERE news = ?")?;
+        Ok(statement.query_row([news], |row| row.get(0)).optional()?)
+    }
+
+    fn verdict(&mut self, number: i64) -> Result<First, StoreError> {
+        let mut statement = self.prepared("SELECT verdict, reason FROM delivery WHERE number = ?")?;
+        let (verdict, reason) =
+            statement.query_row([number], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+        let known = Verdict::parse(&verdict);
+        let verdict = known.ok_or_else(|| StoreError::Corrupt(format!("the verdict {verdict}")))?;
+        Ok(First { number, verdict, reason })
+    }
+}
+
+impl Drop for Sqlite {
+    // Leaves one file behind, without a log beside it. If that fails, the next start does it.
+    fn drop(&mut self) {
+        self.checkpointer.stop();
+        let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        if let Err(error) = folded {
+            tracing::debug!(%error, "the log could not be folded into the database");
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whether a delivery's news has come before, and what then.
 
-use super::super::sqlite::First;
+use super::super::session::First;
 use super::super::{Incoming, Leading, Receipt};
 use super::Batch;
 use crate::event::{Event, News};
@@ -34,16 +34,11 @@ impl Batch<'_> {
                 Some(number) => Some(*number),
                 None => self.session.about_nothing(news)?,
             },
-            Some(id) => match self.slots.get_mut(&id) {
-                Some(slot) => {
-                    if slot.known_news.is_none() {
-                        slot.known_news = Some(self.session.news_of(slot.entity.number)?);
-                    }
-                    let position = slot.known_news.as_ref().and_then(|known| known.get(&news)).copied();
-                    position.map(|position| self.brought_by(position)).transpose()?
-                }
-                None => None,
-            },
+            Some(id) => {
+                let known = self.slots.get(&id).and_then(|slot| slot.known_news.as_ref());
+                let position = known.and_then(|known| known.get(&news)).copied();
+                position.map(|position| self.brought_by(position)).transpose()?
+            }
         };
         let Some(number) = number else { return Ok(None) };
         // The deliveries of this batch stand in the order of their numbers.
@@ -57,7 +52,7 @@ impl Batch<'_> {
         }
     }
 
-    fn brought_by(&self, position: i64) -> Result<i64, StoreError> {
+    fn brought_by(&mut self, position: i64) -> Result<i64, StoreError> {
         match self.changes.binary_search_by_key(&position, |change| change.position) {
             Ok(here) => Ok(self.changes.get(here).map_or(0, |change| change.delivery)),
             Err(_) => self.session.brought_by(position),

@@ -1,0 +1,73 @@
+//! What the writer asks of a database. One implementation for each; both are tested alike.
+
+use crate::event::{Entity, Slot};
+use crate::machine::Machine;
+use crate::machine::fold::Step;
+use crate::store::StoreError;
+use entity::{Verdict, change, delivery, ledger, log_head};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+use uuid::Uuid;
+
+/// The writing connection, and the transaction that is open on it. Every call blocks, and fails if the database does.
+pub trait Session: Debug + Send {
+    /// Begins a transaction that nobody else writes beside, and reads the counters.
+    fn begin(&mut self) -> Result<log_head::Model, StoreError>;
+
+    /// Writes all that a batch has changed.
+    fn write(&mut self, rows: &Rows<'_>) -> Result<(), StoreError>;
+
+    /// Makes the transaction durable. If it fails, nothing of it was written.
+    fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Ends a transaction that failed, if the database has not done so itself.
+    fn roll_back(&mut self);
+
+    /// Between two batches: so many deliveries were written. Nobody waits for an answer.
+    fn wrote(&mut self, _deliveries: usize) {}
+
+    /// Those of these entities that are stored.
+    fn entities(&mut self, ids: &[Uuid]) -> Result<Vec<Entity>, StoreError>;
+
+    /// The ids of the entities that hang on this one and have no inspection yet.
+    fn unlinked_children(&mut self, parent: i64) -> Result<Vec<Uuid>, StoreError>;
+
+    /// All steps of an entity, in any order.
+    fn steps(&mut self, machine: &Machine, entity: &Entity) -> Result<Vec<Step>, StoreError>;
+
+    /// The news that the histories of entities have, each with the position of the row, by the entities' numbers.
+    fn news_of(&mut self, entities: &[i64]) -> Result<HashMap<i64, HashMap<i64, i64>>, StoreError>;
+
+    /// The number of the delivery that brought a row of history.
+    fn brought_by(&mut self, position: i64) -> Result<i64, StoreError>;
+
+    /// The number of the delivery that brought this news, which is about no entity.
+    fn about_nothing(&mut self, news: i64) -> Result<Option<i64>, StoreError>;
+
+    /// What became of a delivery.
+    fn verdict(&mut self, number: i64) -> Result<First, StoreError>;
+}
+
+/// A delivery that has brought some news before.
+#[derive(Clone, Debug)]
+pub struct First {
+    pub number: i64,
+    pub verdict: Verdict,
+    pub reason: String,
+}
+
+/// All that a batch has changed.
+#[derive(Debug)]
+pub struct Rows<'a> {
+    /// In the order of their numbers.
+    pub entities: Vec<&'a Slot>,
+    pub deliveries: &'a [delivery::Model],
+    pub changes: &'a [change::Model],
+    /// How often deliveries of earlier batches came again, and when last, by their numbers.
+    pub repeated: &'a BTreeMap<i64, (i64, i64)>,
+    /// What to add to the counts of each source.
+    pub ledger: Vec<&'a ledger::Model>,
+    /// Which vendors asked to confirm a URL: source, code, when.
+    pub handshakes: &'a [(String, String, i64)],
+    pub head: &'a log_head::Model,
+}
