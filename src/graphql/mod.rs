@@ -1,6 +1,7 @@
 //! The API: one file per type, always struct, fields, then how it is fetched. What is read stands in `store::read`;
 //! GraphQL types are not rows, and nothing here knows of HTTP.
 
+mod arrange;
 mod batch;
 mod change;
 mod connection;
@@ -35,6 +36,7 @@ mod words;
 pub use source::SourceInfo;
 
 use crate::feed::Feed;
+use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{
     Context, Data, EmptyMutation, Executor, ID, Json, Request, Response, SDLExportOptions, Schema, SchemaBuilder,
 };
@@ -77,8 +79,8 @@ impl Graph {
 
     /// Answers a query.
     pub async fn execute(&self, request: Request) -> Response {
-        let (request, rounds) = prepared(request);
-        rounds.answer(self.0.execute(request)).await
+        let (request, rounds, asked) = prepared(request);
+        asked.arranged(rounds.answer(self.0.execute(request)).await)
     }
 
     /// Answers a query once, or a subscription with each of its changes.
@@ -87,8 +89,9 @@ impl Graph {
     }
 
     fn stream(&self, request: Request, session: Arc<Data>) -> BoxStream<'static, Response> {
-        let (request, rounds) = prepared(request);
-        rounds.answers(self.0.execute_stream_with_session_data(request, session).boxed()).boxed()
+        let (request, rounds, asked) = prepared(request);
+        let answers = rounds.answers(self.0.execute_stream_with_session_data(request, session).boxed());
+        answers.map(move |answer| asked.arranged(answer)).boxed()
     }
 }
 
@@ -123,9 +126,27 @@ fn builder() -> SchemaBuilder<query::Root, EmptyMutation, subscription::Root> {
         .limit_recursive_depth(limits::RECURSION)
 }
 
+/// What was asked, for the order of the answer.
+struct Asked {
+    /// None if it cannot be parsed: then there is no data to put in order.
+    document: Option<ExecutableDocument>,
+    operation: Option<String>,
+}
+
+impl Asked {
+    fn arranged(&self, mut answer: Response) -> Response {
+        if let Some(document) = &self.document {
+            arrange::arrange(&mut answer.data, document, self.operation.as_deref());
+        }
+        answer
+    }
+}
+
 // Each request gets questions and rounds of its own.
-fn prepared(request: Request) -> (Request, Arc<Rounds>) {
+fn prepared(mut request: Request) -> (Request, Arc<Rounds>, Asked) {
+    let document = request.parsed_query().ok().cloned();
+    let asked = Asked { document, operation: request.operation_name.clone() };
     let batches = Batches::default();
     let rounds = batches.rounds.clone();
-    (request.data(batches), rounds)
+    (request.data(batches), rounds, asked)
 }

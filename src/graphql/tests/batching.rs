@@ -143,3 +143,15 @@ async fn every_look_up_finds_an_index() {
         }
     }
 }
+
+#[tokio::test]
+async fn fields_come_in_the_order_of_the_query() {
+    let hub = filled(2).await;
+    for (one, other) in [("changes", "deliveries"), ("deliveries", "changes")] {
+        // The first takes longer.
+        let query = format!("{{ {one} {{ totalCount nodes {{ reason }} }} __typename {other} {{ totalCount }} }}");
+        let text = serde_json::to_string(&hub.graph.execute(Request::new(query)).await.data).expect("JSON");
+        let places = [one, "__typename", other].map(|field| text.find(field).expect("the field"));
+        assert!(places.is_sorted(), "{text}");
+    }
+}
