@@ -14,12 +14,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Pages written since the last time from which it is worth while.
-const WORTH_WHILE: u64 = 8192;
+const WORTH_WHILE: u64 = 4096;
 /// Pages that a batch of one writes, and how many each further delivery adds, as measured (`docs/benchmarks.md`).
 const FIRST: u64 = 14;
 const FURTHER: u64 = 4;
 /// Pages that the writer can bring over without anybody noticing.
-const LITTLE: i64 = 512;
+const LITTLE: i64 = 128;
 /// The log is not begun anew before it is as long as this, in pages: 64 MiB.
 const LONG: i64 = 16_384;
 /// How long the log may wait when nobody writes.
