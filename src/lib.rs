@@ -16,6 +16,7 @@ pub mod graphql;
 pub mod http;
 pub mod ingest;
 pub mod machine;
+mod progress;
 pub mod server;
 pub mod settings;
 pub mod simulate;

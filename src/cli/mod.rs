@@ -4,6 +4,7 @@ mod migrate;
 mod schema;
 mod serve;
 mod simulate;
+mod verify;
 
 use crate::settings::{Flags, LogFormat, Settings};
 use clap::{Parser, Subcommand};
@@ -25,6 +26,8 @@ enum Command {
     Serve(serve::Serve),
     /// Bring the database up to date, and end.
     Migrate(migrate::Migrate),
+    /// Compare what is stored with what the raw log says.
+    Verify(verify::Verify),
     /// Print the GraphQL schema.
     Schema,
     /// Send realistic traffic of all five vendors to a running hub.
@@ -36,6 +39,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Migrate(migrate) => migrate.run(),
+        Command::Verify(verify) => verify.run(),
         Command::Schema => schema::run(),
         Command::Simulate(simulate) => simulate.run(),
     };

@@ -16,7 +16,6 @@ mod life;
 mod lives;
 mod mischief;
 mod people;
-mod progress;
 mod report;
 mod sample;
 mod sender;
@@ -30,13 +29,13 @@ pub use mischief::Shares;
 pub use report::Report;
 pub use sample::BadSample;
 
+use crate::progress::Progress;
 use crate::settings::Source;
 use crate::vendor::verify::CannotSign;
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::{Counts, Tally};
 use life::Times;
 use mischief::{Mischief, Sending};
-use progress::Progress;
 use reqwest::{Client, Url};
 use sender::Sender;
 use std::collections::BTreeMap;
@@ -139,7 +138,7 @@ async fn send(
     sender: Arc<Sender>,
     stop: &CancellationToken,
 ) -> Result<Vec<Tally>, CannotSimulate> {
-    let progress = Arc::new(Progress::new(plan.deliveries()));
+    let progress = Arc::new(Progress::new("delivered", plan.deliveries()));
     let mut queues = Vec::new();
     let mut workers = Vec::new();
     for _ in 0..plan.connections.get() {
@@ -200,7 +199,7 @@ async fn work(
         if !sender.deliver(&sending, tally).await? {
             stop.cancel();
         }
-        progress.step();
+        progress.steps(1);
     }
     Ok(tallies)
 }

@@ -31,6 +31,17 @@ pub enum Mode {
 }
 
 impl Database {
+    /// The file that `sqlite://PATH` names.
+    ///
+    /// # Errors
+    /// If the address is of another form.
+    pub(super) fn path_of(address: &str) -> Result<&str, StoreError> {
+        let path = address.strip_prefix("sqlite://").ok_or_else(|| {
+            StoreError::Address("the database's address must begin with sqlite://, e.g. sqlite://data/hub.db".into())
+        })?;
+        Ok(path.split('?').next().unwrap_or(path))
+    }
+
     /// Opens `sqlite://PATH`, creating the file and its folder if need be.
     ///
     /// `synchronous=FULL`: a commit is on the disk before it is answered. `journal_mode=WAL`: readers never wait for
@@ -39,10 +50,7 @@ impl Database {
     /// # Errors
     /// If the address is of another form, or the file cannot be opened.
     pub async fn open(address: &str, mode: Mode) -> Result<Self, StoreError> {
-        let path = address.strip_prefix("sqlite://").ok_or_else(|| {
-            StoreError::Address("the database's address must begin with sqlite://, e.g. sqlite://data/hub.db".into())
-        })?;
-        let path = path.split('?').next().unwrap_or(path);
+        let path = Database::path_of(address)?;
         let folder = Path::new(path).parent().filter(|f| !f.as_os_str().is_empty());
         if let Some(folder) = folder {
             std::fs::create_dir_all(folder).map_err(|error| {

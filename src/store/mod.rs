@@ -2,9 +2,11 @@
 
 mod connect;
 pub mod read;
+mod verify;
 mod write;
 
 pub use connect::{Database, Mode};
+pub use verify::{Difference, Differences, Stored};
 pub use write::{Handshakes, Incoming, Post, Receipt, Writer, Written};
 
 /// Why the database did not do what was asked.

@@ -126,4 +126,6 @@ async fn acknowledged_deliveries_survive_a_kill() {
     let verdicts =
         ["applied", "stale", "skippedAhead", "refused", "noChange", "unrecognized", "unreadable", "orphaned"];
     assert_eq!(verdicts.iter().map(|name| of(name)).sum::<u64>(), DELIVERIES as u64, "{ledger}");
+    let (code, text) = crate::verify::verify(folder.path());
+    assert_eq!(code, Some(0), "{text}");
 }

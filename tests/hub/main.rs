@@ -10,3 +10,4 @@ mod machines;
 mod order;
 mod playground;
 mod subscriptions;
+mod verify;

@@ -73,6 +73,13 @@ pub struct Verified<'a> {
     body: &'a [u8],
 }
 
+impl<'a> Verified<'a> {
+    /// A delivery that was verified before it was stored.
+    pub(crate) fn before(body: &'a [u8]) -> Verified<'a> {
+        Verified { body }
+    }
+}
+
 /// Why a delivery is not believed: which scheme did not pass, and how. For our log; the sender learns nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{scheme}: {reason}")]

@@ -4,6 +4,7 @@ use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,12 @@ use std::time::{Duration, Instant};
 const FRAME: Duration = Duration::from_millis(100);
 const LINE: Duration = Duration::from_secs(5);
 
-/// The count of deliveries that are done.
-#[derive(Debug)]
+/// The count of deliveries that are done. Clones count together.
+#[derive(Clone, Debug)]
 pub struct Progress {
-    done: AtomicU64,
+    /// What is done with them.
+    what: &'static str,
+    done: Arc<AtomicU64>,
     /// None where there is no end.
     all: Option<u64>,
     started: Instant,
@@ -23,14 +26,15 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub fn new(all: Option<u64>) -> Progress {
-        let bar = std::io::stderr().is_terminal().then(|| bar(all));
-        Progress { done: AtomicU64::new(0), all, started: Instant::now(), bar }
+    /// Of so many in all, if there is an end. `what` is done with them, e.g. `delivered`.
+    pub fn new(what: &'static str, all: Option<u64>) -> Progress {
+        let bar = std::io::stderr().is_terminal().then(|| bar(what, all));
+        Progress { what, done: Arc::default(), all, started: Instant::now(), bar }
     }
 
-    /// One more is done.
-    pub fn step(&self) {
-        self.done.fetch_add(1, Ordering::Relaxed);
+    /// So many more are done.
+    pub fn steps(&self, more: u64) {
+        self.done.fetch_add(more, Ordering::Relaxed);
     }
 
     /// Shows it again and again until the work is done.
@@ -55,17 +59,17 @@ impl Progress {
         let done = self.done.load(Ordering::Relaxed);
         match &self.bar {
             Some(bar) => bar.set_position(done),
-            None => eprintln!("{}", line(done, self.all, self.started.elapsed())),
+            None => eprintln!("{}", line(self.what, done, self.all, self.started.elapsed())),
         }
     }
 }
 
-fn bar(all: Option<u64>) -> ProgressBar {
+fn bar(what: &str, all: Option<u64>) -> ProgressBar {
     let (bar, template) = match all {
-        Some(all) => (ProgressBar::new(all), "{wide_bar} {human_pos} of {human_len}, {rate}, {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {human_pos} delivered, {rate}, for {elapsed}"),
+        Some(all) => (ProgressBar::new(all), "{wide_bar} {human_pos} of {human_len} WHAT, {rate}, {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {human_pos} WHAT, {rate}, for {elapsed}"),
     };
-    let style = ProgressStyle::with_template(template);
+    let style = ProgressStyle::with_template(&template.replace("WHAT", what));
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.with_style(style.with_key("rate", |state: &ProgressState, to: &mut dyn Write| {
         // If it cannot be shown, nobody is the worse for it.
@@ -73,14 +77,14 @@ fn bar(all: Option<u64>) -> ProgressBar {
     }))
 }
 
-fn line(done: u64, all: Option<u64>, elapsed: Duration) -> String {
+fn line(what: &str, done: u64, all: Option<u64>, elapsed: Duration) -> String {
     let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
     match all {
         Some(all) => {
             let left = all.saturating_sub(done) as f64 / rate.max(0.001);
-            format!("{done} of {all} delivered, {rate:.0}/s, {left:.0} s left")
+            format!("{done} of {all} {what}, {rate:.0}/s, {left:.0} s left")
         }
-        None => format!("{done} delivered, {rate:.0}/s, for {} s", elapsed.as_secs()),
+        None => format!("{done} {what}, {rate:.0}/s, for {} s", elapsed.as_secs()),
     }
 }
 
@@ -91,7 +95,7 @@ mod tests {
     #[test]
     fn a_line_says_how_many_how_fast_and_how_long() {
         let ten = Duration::from_secs(10);
-        assert_eq!(line(400, Some(1000), ten), "400 of 1000 delivered, 40/s, 15 s left");
-        assert_eq!(line(400, None, ten), "400 delivered, 40/s, for 10 s");
+        assert_eq!(line("delivered", 400, Some(1000), ten), "400 of 1000 delivered, 40/s, 15 s left");
+        assert_eq!(line("checked", 400, None, ten), "400 checked, 40/s, for 10 s");
     }
 }
