@@ -1,13 +1,17 @@
 //! The same state whatever the order and however often: whole lives, shuffled and repeated, against the store itself.
 
-use entity::{change, entity as thing, step};
+use chrono::DateTime;
+use entity::{ItemKind, JobKind, Kind, change, entity as thing, step};
+use inspection_hub::machine::Subject;
+use inspection_hub::machine::fold::{Key, Step, Tip};
+use inspection_hub::store::read::{Clock, as_of};
 use inspection_hub::store::{Database, Incoming, Mode, Post, Writer};
 use inspection_hub::vendor;
 use inspection_hub::vendor::verify::{Request, Verifier};
 use proptest::prelude::*;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What must not depend on the order: everything but numbers, positions and the time of arrival.
 type Outcome = BTreeMap<String, Value>;
@@ -24,6 +28,7 @@ fn play(vendor_name: &'static str, deliveries: &[Value], batch: usize) -> Outcom
             let batch: Vec<_> = group.iter().map(|body| incoming(vendor, body)).collect();
             writer.write(&batch).expect("written");
         }
+        the_past_is_the_fold_of_the_history(&db).await;
         outcome(&db).await
     })
 }
@@ -43,6 +48,62 @@ fn incoming(vendor: &'static vendor::Vendor, body: &Value) -> Incoming {
         body: body.clone().into(),
     };
     Incoming::read(&verified, post)
+}
+
+/// Asks for the past of all entities at many moments, and compares with the plainest way to tell it: take the history,
+/// fold all of its steps, and look.
+async fn the_past_is_the_fold_of_the_history(db: &Database) {
+    let things = thing::Entity::find().all(&db.readers).await.expect("entities");
+    let history =
+        change::Entity::find().order_by_asc(change::Column::Position).all(&db.readers).await.expect("history");
+    let numbers: Vec<i64> = things.iter().map(|thing| thing.number).collect();
+    let moments = history.iter().flat_map(|change| [change.occurred_at.map(|at| at - 1), Some(change.received_at)]);
+    let moments: BTreeSet<i64> = moments.flatten().collect();
+    for at in moments.iter().copied().step_by(moments.len() / 8 + 1) {
+        let moment = DateTime::from_timestamp_micros(at).expect("a moment");
+        for clock in [Clock::Received, Clock::Occurred] {
+            let told = as_of(&db.readers, moment, clock, &numbers).await.expect("the past");
+            for thing in &things {
+                let mut history = history.iter().filter(|change| change.entity == Some(thing.number));
+                let expected = match clock {
+                    Clock::Received => history
+                        .rfind(|change| change.received_at <= at)
+                        .map(|change| (change.to_state.clone(), change.cycle, change.position)),
+                    Clock::Occurred => happened_by(at, thing, history),
+                };
+                let told = told.get(&thing.number).map(|was| (was.state.clone(), was.cycle, was.position));
+                assert_eq!(told, expected, "{} {} at {moment} by {clock:?}", thing.kind, thing.external_id);
+            }
+        }
+    }
+}
+
+fn happened_by<'a>(
+    at: i64,
+    thing: &thing::Model,
+    history: impl Iterator<Item = &'a change::Model>,
+) -> Option<(Option<String>, i32, i64)> {
+    let subject = match thing.kind {
+        Kind::Inspection => Subject::Inspection,
+        Kind::Session => Subject::Session,
+        Kind::Job => Subject::Job(JobKind::parse(&thing.subkind)?),
+        Kind::Item => Subject::Item(ItemKind::parse(&thing.subkind)?),
+        Kind::Delivery => return None,
+    };
+    let machine = vendor::by_name(&thing.vendor)?.machine(subject)?;
+    let steps = history.filter_map(|change| {
+        let (time, cycle, rank) = (change.occurred_at, change.placed_cycle, change.placed_rank);
+        let to = machine.state(change.named_state.as_ref()?).expect("a state of the machine").name;
+        let received_at = DateTime::from_timestamp_micros(change.received_at).expect("a moment");
+        let key = Key { time, cycle, rank, position: change.position };
+        Some(Step { to, at_least: change.implied, key, received_at })
+    });
+    let mut steps: Vec<Step> = steps.collect();
+    let (_, trail) = Tip::fold(machine, &mut steps);
+    // A step happened no later than any that follows it.
+    let by_then = (0..steps.len()).rfind(|place| steps[*place..].iter().any(|step| step.happened_at() <= at))?;
+    let tip = &trail[by_then].1;
+    Some((tip.state.clone(), tip.cycle, steps[by_then].key.position))
 }
 
 async fn outcome(db: &Database) -> Outcome {
