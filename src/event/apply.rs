@@ -241,8 +241,13 @@ fn move_to(
     if !is_next && at_least && time.is_none() && tip.rank >= to.rank {
         return Ok((StateNews::Silent, key, None));
     }
-    let in_order = is_next && tip.happened_at.is_none_or(|last| last <= step.happened_at());
-    let (news, step) = if in_order && (slot.entity.retold || tip.steps < MANY_STEPS) {
+    // Where all steps stand together, one that happened before the last changes when that is taken to have happened.
+    let goes_on = is_next
+        && match slot.entity.retold {
+            true => tip.happened_at.is_none_or(|last| last <= step.happened_at()),
+            false => tip.steps < MANY_STEPS,
+        };
+    let (news, step) = if goes_on {
         go_on(slot, machine, step)
     } else if slot.past.is_some() {
         fold_again(slot, machine, step)

@@ -399,3 +399,28 @@ async fn a_long_history_is_told_by_its_steps() {
         assert_eq!(told(&course[..60]), told(&before[&entity]), "what was told before");
     }
 }
+
+#[tokio::test]
+async fn what_is_told_without_a_time_happened_before_what_follows_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db =
+        Database::open(&format!("sqlite://{}/hub.db", folder.path().display()), Mode::Migrate).await.expect("opens");
+    let pave = vendor::by_name("pave").expect("a vendor");
+    let mut writer = Writer::open(&db).expect("a writer");
+    let untimed = |status: &str| json!({ "event": "SESSION:STATUS_CHANGE", "status": status, "session_key": "K-1" });
+    let timed = |status: &str, minute: usize| {
+        let mut body = untimed(status);
+        body["timestamp"] = at(minute).into();
+        body
+    };
+    // The second is late; the last happened long before the one without a time was received.
+    for body in [timed("PROCESS", 5), timed("STARTED", 1), untimed("QC_PASSED"), timed("CONFIRM", 9)] {
+        writer.write(&[incoming(pave, &body)]).expect("written");
+    }
+    the_past_is_the_fold_of_the_history(&db).await;
+    let moment = "2026-03-01T00:10:00Z".parse().expect("a moment");
+    let then = as_of(&db.readers, moment, Clock::Occurred, &[1]).await.expect("the past");
+    assert_eq!(then.get(&1).and_then(|was| was.state.as_deref()), Some("CONFIRM"));
+    let now = as_of(&db.readers, chrono::Utc::now(), Clock::Occurred, &[1]).await.expect("the past");
+    assert_eq!(now.get(&1).and_then(|was| was.state.as_deref()), Some("CONFIRM"));
+}
