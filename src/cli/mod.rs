@@ -27,6 +27,10 @@ enum Command {
     /// Bring the database up to date, and end.
     Migrate(migrate::Migrate),
     /// Compare what is stored with what the raw log says.
+    ///
+    /// Reads and applies all deliveries anew, in a database of its own, and compares row by row. Nothing is changed; the
+    /// hub may run meanwhile. The exit status is 0 if all is as it should be, 2 if there are differences, 1 if it could
+    /// not be done.
     Verify(verify::Verify),
     /// Print the GraphQL schema.
     Schema,

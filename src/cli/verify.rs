@@ -14,8 +14,6 @@ const DIFFERENT: u8 = 2;
 /// How much of a value is shown, in characters.
 const SHOWN: usize = 120;
 
-/// Reads and applies all deliveries anew, in a database of its own, and compares. Nothing is changed; the hub may run
-/// meanwhile. The exit status is 0 if all is as it should be, 2 if there are differences, 1 if it could not be done.
 #[derive(Debug, Args)]
 pub struct Verify {
     /// Show so many differences at most
@@ -31,8 +29,8 @@ pub struct Verify {
 
 impl Verify {
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        // No log: the second database is nobody's concern.
         let (settings, _) = super::settings(&self.flags)?;
-        super::log(&settings)?;
         let stored = Stored::open(&settings.database).with_context(|| format!("cannot read {}", settings.database))?;
         let (deliveries, position) = (stored.deliveries, stored.position);
         println!("{}: {deliveries} deliveries, {position} changes", settings.database);
