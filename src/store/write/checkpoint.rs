@@ -84,21 +84,30 @@ fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool) {
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
-        while pages >= WORTH_WHILE {
-            match passive(connection) {
-                Ok((log, left)) if left > LITTLE => tracing::trace!(log, left, "a checkpoint, with more to do"),
-                Ok((log, _)) => {
-                    pages = 0;
-                    if log > LONG {
-                        finish.store(true, Ordering::Relaxed);
-                    }
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a checkpoint failed; it is tried again");
-                    pages = 0;
-                }
+        if pages >= WORTH_WHILE {
+            pages = 0;
+            match catch_up(connection) {
+                Ok(log) if log > LONG => finish.store(true, Ordering::Relaxed),
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "a checkpoint failed; the next one does its work"),
             }
         }
+    }
+}
+
+/// Brings over again and again what came meanwhile, until little is left. Answers how many pages the log has, or 0
+/// where it could not catch up: a reader that keeps a transaction open holds the rest back until it ends.
+fn catch_up(connection: &Connection) -> rusqlite::Result<i64> {
+    let mut before = i64::MAX;
+    loop {
+        let (log, left) = passive(connection)?;
+        if left <= LITTLE {
+            return Ok(log);
+        }
+        if left >= before {
+            return Ok(0);
+        }
+        before = left;
     }
 }
 
@@ -108,4 +117,26 @@ pub fn passive(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
         let (log, done): (i64, i64) = (row.get(1)?, row.get(2)?);
         Ok((log, log - done))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_stays_does_not_keep_it_going() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || Connection::open(folder.path().join("log.db")).expect("a database");
+        let (writer, reader) = (open(), open());
+        writer.pragma_update(None, "journal_mode", "WAL").expect("a log");
+        writer.pragma_update(None, "wal_autocheckpoint", 0).expect("none");
+        writer.execute_batch("CREATE TABLE page (filling BLOB)").expect("a table");
+        reader.execute_batch("BEGIN; SELECT count(*) FROM page").expect("a transaction that stays");
+        for _ in 0..2 * LITTLE {
+            writer.execute_batch("INSERT INTO page VALUES (zeroblob(4000))").expect("a row");
+        }
+        assert_eq!(catch_up(&open()), Ok(0));
+        reader.execute_batch("COMMIT").expect("it ends");
+        assert!(catch_up(&open()).is_ok_and(|log| log > 2 * LITTLE));
+    }
 }
