@@ -1,5 +1,5 @@
-//! Entities as they were at a moment, by what was known then or by when it happened. One indexed look-up per entity,
-//! however long its history is.
+//! Entities as they were at a moment, by what was known then or by when it happened. One indexed look-up per entity;
+//! by the received clock, and where steps do not stand together, it walks back through the history to the moment.
 
 use super::page::padded;
 use crate::store::StoreError;

@@ -27,8 +27,6 @@ pub struct Batch<'a> {
     slots: HashMap<Uuid, Slot>,
     /// The public ids of the entities in `slots`, by number.
     ids: HashMap<i64, Uuid>,
-    /// Entities that were looked for and are not stored.
-    absent: HashSet<Uuid>,
     /// News about no entity that this batch brought, each with its delivery.
     about_nothing: HashMap<i64, i64>,
     /// The news of the delivery in hand, until a row of its leading entity's history has it.
@@ -58,7 +56,6 @@ impl<'a> Batch<'a> {
             cache,
             slots: HashMap::new(),
             ids: HashMap::new(),
-            absent: HashSet::new(),
             about_nothing: HashMap::new(),
             untold: None,
             deliveries: Vec::new(),
@@ -90,7 +87,6 @@ impl<'a> Batch<'a> {
 
     // Takes entities in hand, as far as they are stored.
     fn fetch(&mut self, mut ids: HashSet<Uuid>) -> Result<(), StoreError> {
-        ids.retain(|id| !self.slots.contains_key(id) && !self.absent.contains(id));
         for id in &ids {
             if let Some(slot) = self.cache.remove(id) {
                 self.hold(slot);
@@ -100,10 +96,7 @@ impl<'a> Batch<'a> {
         if ids.is_empty() {
             return Ok(());
         }
-        let wanted: Vec<Uuid> = ids.iter().copied().collect();
-        self.absent.extend(ids);
-        for entity in self.session.entities(&wanted)? {
-            self.absent.remove(&entity.id);
+        for entity in self.session.entities(&ids.into_iter().collect::<Vec<_>>())? {
             let machine = crate::vendor::by_name(entity.vendor).and_then(|vendor| vendor.machine(entity.subject));
             self.hold(Slot::stored(entity, machine));
         }
