@@ -22,3 +22,9 @@ pub mod settings;
 pub mod simulate;
 pub mod store;
 pub mod vendor;
+
+#[cfg(test)]
+#[path = "../tests/support/database.rs"]
+mod database;
+#[cfg(test)]
+extern crate self as inspection_hub;

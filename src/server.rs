@@ -53,7 +53,7 @@ impl Hub {
     /// If the database cannot be opened or the address is taken.
     pub async fn start(settings: Settings) -> Result<Hub, CannotStart> {
         install_tls();
-        let db = Database::open(&settings.database, Mode::Migrate).await?;
+        let db = Database::open_with(&settings.database, Mode::Migrate, settings.pools).await?;
         let listening = TcpListener::bind(settings.listen).await;
         let listening = listening.map_err(|error| CannotStart::Listen(settings.listen, error))?;
         let address = listening.local_addr().map_err(|error| CannotStart::Listen(settings.listen, error))?;

@@ -16,8 +16,8 @@ impl Migrate {
         let (settings, _) = super::settings(&self.flags)?;
         super::log(&settings)?;
         super::runtime()?.block_on(async {
-            Database::open(&settings.database, Mode::Migrate).await?;
-            println!("{} is up to date", settings.database);
+            let db = Database::open_with(&settings.database, Mode::Migrate, settings.pools).await?;
+            println!("{} is up to date", db.shown());
             Ok(ExitCode::SUCCESS)
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::server::Hub;
 use crate::settings::Flags;
+use crate::store::Place;
 use clap::Args;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +22,7 @@ impl Serve {
         }
         super::runtime()?.block_on(async {
             let mut terminate = signal(SignalKind::terminate())?;
-            let database = settings.database.clone();
+            let database = Place::of(&settings.database)?.shown();
             let hub = Hub::start(settings).await?;
             let address = hub.address();
             tracing::info!(%address, database, "Inspection Hub is ready: http://{address}/graphiql");

@@ -2,7 +2,7 @@
 
 use crate::progress::Progress;
 use crate::settings::Flags;
-use crate::store::{Database, Difference, Differences, Mode, Stored, Writer};
+use crate::store::{Database, Difference, Differences, Mode, Place, Stored, Writer};
 use anyhow::Context;
 use clap::Args;
 use std::collections::BTreeMap;
@@ -31,9 +31,10 @@ impl Verify {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         // No log: the second database is nobody's concern.
         let (settings, _) = super::settings(&self.flags)?;
-        let stored = Stored::open(&settings.database).with_context(|| format!("cannot read {}", settings.database))?;
+        let shown = Place::of(&settings.database)?.shown();
+        let stored = Stored::open(&settings.database).with_context(|| format!("cannot read {shown}"))?;
         let (deliveries, position) = (stored.deliveries, stored.position);
-        println!("{}: {deliveries} deliveries, {position} changes", settings.database);
+        println!("{}: {deliveries} deliveries, {position} changes", shown);
         let scratch = match &self.scratch {
             Some(folder) => tempfile::tempdir_in(folder),
             None => tempfile::tempdir(),

@@ -1,28 +1,45 @@
 //! What operators and machines ask: alive, ready, metrics, schema.
 
 use super::{App, Problem};
+use crate::ingest::Unavailable;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Longer than that, nobody waits to hear whether it is ready.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `GET /healthz`: the process answers.
 pub async fn alive() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"alive"}"#).into_response()
 }
 
-/// `GET /readyz`: the database answers and is migrated.
+/// `GET /readyz`: the database is migrated, can be read, and takes what is written.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
-    let (code, status) = match app.db.is_ready().await {
-        Ok(true) => (StatusCode::OK, "ready"),
-        Ok(false) => (StatusCode::SERVICE_UNAVAILABLE, "the database is not migrated to this version"),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer")
-        }
+    let (code, status) = match tokio::time::timeout(PATIENCE, readiness(&app)).await {
+        Ok(Ok(())) => (StatusCode::OK, "ready"),
+        Ok(Err(why)) => (StatusCode::SERVICE_UNAVAILABLE, why),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer in time"),
     };
     (code, [(header::CONTENT_TYPE, "application/json")], json!({ "status": status }).to_string()).into_response()
+}
+
+async fn readiness(app: &App) -> Result<(), &'static str> {
+    let migrated = app.db.is_ready().await.map_err(|error| {
+        tracing::warn!(%error, "not ready");
+        "the database does not answer"
+    })?;
+    if !migrated {
+        return Err("the database is not migrated to this version");
+    }
+    app.ingest.probe().await.map_err(|unavailable| match unavailable {
+        Unavailable::Overloaded => "too many deliveries are waiting",
+        Unavailable::Storage => "nothing can be written to the database",
+        Unavailable::ShuttingDown => "the server is shutting down",
+    })
 }
 
 /// `GET /metrics`: the Prometheus text format.

@@ -21,10 +21,17 @@ pub struct Ingest {
     queue: mpsc::Sender<Waiting>,
 }
 
+/// Who waits for the writer.
 #[derive(Debug)]
-struct Waiting {
-    incoming: Incoming,
-    answer: oneshot::Sender<Result<Receipt, Unavailable>>,
+enum Waiting {
+    Delivery {
+        incoming: Box<Incoming>,
+        answer: oneshot::Sender<Result<Receipt, Unavailable>>,
+    },
+    /// Only wants to know whether it could write.
+    Probe {
+        answer: oneshot::Sender<Result<(), Unavailable>>,
+    },
 }
 
 /// The delivery could not be stored; the vendor should send it again.
@@ -61,11 +68,25 @@ impl Ingest {
     /// If it is not; then it is not stored at all.
     pub async fn receive(&self, incoming: Incoming) -> Result<Receipt, Unavailable> {
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { incoming, answer }).map_err(|error| match error {
+        self.hand_in(Waiting::Delivery { incoming: Box::new(incoming), answer })?;
+        answered.await.unwrap_or(Err(Unavailable::Storage))
+    }
+
+    /// Whether a delivery that came now would be stored: waits in the queue as it would, and writes where nothing changes.
+    ///
+    /// # Errors
+    /// If it would not.
+    pub async fn probe(&self) -> Result<(), Unavailable> {
+        let (answer, answered) = oneshot::channel();
+        self.hand_in(Waiting::Probe { answer })?;
+        answered.await.unwrap_or(Err(Unavailable::Storage))
+    }
+
+    fn hand_in(&self, waiting: Waiting) -> Result<(), Unavailable> {
+        self.queue.try_send(waiting).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Unavailable::ShuttingDown,
-        })?;
-        answered.await.unwrap_or(Err(Unavailable::Storage))
+        })
     }
 }
 
@@ -74,21 +95,41 @@ impl WriterTask {
     pub fn run(mut self) {
         let mut waiting = Vec::with_capacity(BATCH);
         while self.queue.blocking_recv_many(&mut waiting, BATCH) > 0 {
-            let (batch, answers): (Vec<_>, Vec<_>) = waiting.drain(..).map(|one| (one.incoming, one.answer)).unzip();
-            let deliveries = batch.len();
-            metrics::histogram!("inspection_hub_batch_deliveries").record(deliveries as f64);
-            for (answer, receipt) in answers.into_iter().zip(self.write(batch)) {
-                // Who has hung up meanwhile will send it again, and it will be a duplicate.
-                let _ = answer.send(receipt);
+            let (mut batch, mut answers, mut probes) = (Vec::new(), Vec::new(), Vec::new());
+            for one in waiting.drain(..) {
+                match one {
+                    Waiting::Delivery { incoming, answer } => {
+                        batch.push(*incoming);
+                        answers.push(answer);
+                    }
+                    Waiting::Probe { answer } => probes.push(answer),
+                }
             }
-            self.writer.rest(deliveries);
+            // Who has hung up meanwhile will send it again, and it will be a duplicate.
+            if !batch.is_empty() {
+                let deliveries = batch.len();
+                metrics::histogram!("inspection_hub_batch_deliveries").record(deliveries as f64);
+                answers.into_iter().zip(self.write(batch)).for_each(|(answer, receipt)| _ = answer.send(receipt));
+                self.writer.rest(deliveries);
+            }
+            if !probes.is_empty() {
+                let probed = self.probe();
+                probes.into_iter().for_each(|answer| _ = answer.send(probed));
+            }
         }
+    }
+
+    fn probe(&mut self) -> Result<(), Unavailable> {
+        self.writer.probe().map_err(|error| {
+            tracing::warn!(%error, "nothing can be written now");
+            Unavailable::Storage
+        })
     }
 
     fn write(&mut self, batch: Vec<Incoming>) -> Vec<Result<Receipt, Unavailable>> {
         match self.write_at_once(&batch) {
             Ok(receipts) => receipts.into_iter().map(Ok).collect(),
-            Err(error) if batch.len() > 1 && !is_out_of_reach(&error) => {
+            Err(error) if batch.len() > 1 && !error.is_out_of_reach() => {
                 tracing::warn!(%error, deliveries = batch.len(), "a batch failed; each of its deliveries is tried alone");
                 self.write_one_by_one(&batch)
             }
@@ -125,18 +166,15 @@ impl WriterTask {
     }
 
     fn write_at_once(&mut self, batch: &[Incoming]) -> Result<Vec<Receipt>, StoreError> {
-        let written = self.writer.write(batch)?;
+        let written = match self.writer.write(batch) {
+            // The database has ended one of two transactions that were in each other's way.
+            Err(error) if error.is_conflict() => self.writer.write(batch)?,
+            written => written?,
+        };
         self.feed.news(written.position);
         if written.handshakes {
             self.handshakes.notify_one();
         }
         Ok(written.receipts)
     }
-}
-
-// Nothing about a single delivery could be the cause.
-fn is_out_of_reach(error: &StoreError) -> bool {
-    use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
-    let StoreError::Writing(error) = error else { return false };
-    matches!(error.sqlite_error_code(), Some(CannotOpen | DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure))
 }

@@ -22,6 +22,7 @@ pub use loader::ReadFile;
 pub use markdown::markdown;
 pub use problem::{Origin, Problem, Problems};
 
+use crate::store::Pools;
 use crate::vendor::verify::Verifier;
 use crate::vendor::{Secret, Vendor};
 use file::File;
@@ -35,8 +36,9 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub listen: SocketAddr,
-    /// `sqlite://…`
+    /// `sqlite://…` or `postgres://…`, with its password.
     pub database: String,
+    pub pools: Pools,
     pub allow_open_sources: bool,
     /// In bytes.
     pub body_limit: usize,
@@ -113,6 +115,11 @@ impl Settings {
         let mut settings = Settings {
             listen: loader.take("listen", file, forms::address),
             database: loader.take("database", file, forms::database),
+            pools: Pools {
+                readers: loader.take("database_readers", file, forms::count).get(),
+                wait: loader.take("database_wait", file, forms::duration),
+                statement: loader.take("database_timeout", file, forms::duration),
+            },
             allow_open_sources: loader.take("allow_open_sources", file, forms::switch),
             body_limit: loader.take("body_limit", file, forms::size),
             body_timeout: loader.take("body_timeout", file, forms::duration),

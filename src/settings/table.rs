@@ -49,7 +49,26 @@ pub const SETTINGS: &[Setting] = &[
         key: "database",
         form: Form::Database,
         default: "sqlite://data/hub.db",
-        about: "Where everything is stored: a SQLite file, which is made if it is not there.",
+        about: "Where everything is stored: a SQLite file, which is made if it is not there, or a PostgreSQL database: \
+                `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE`.",
+    },
+    Setting {
+        key: "database_readers",
+        form: Form::Count,
+        default: "4",
+        about: "How many connections read at once. One more writes; with PostgreSQL, up to three more do small things.",
+    },
+    Setting {
+        key: "database_wait",
+        form: Form::Duration,
+        default: "5s",
+        about: "How long to wait for a connection to the database, and for what somebody else has locked.",
+    },
+    Setting {
+        key: "database_timeout",
+        form: Form::Duration,
+        default: "10s",
+        about: "How long a statement may take. PostgreSQL only.",
     },
     Setting {
         key: "allow_open_sources",

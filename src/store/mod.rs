@@ -5,7 +5,7 @@ pub mod read;
 mod verify;
 mod write;
 
-pub use connect::{Database, Mode};
+pub use connect::{Database, Mode, Place, Pools};
 pub use verify::{Difference, Differences, Stored};
 pub use write::{Handshakes, Incoming, Post, Receipt, Writer, Written};
 
@@ -15,13 +15,56 @@ pub enum StoreError {
     /// The database refused or cannot be reached.
     #[error("the database failed: {0}")]
     Database(#[from] sea_orm::DbErr),
-    /// The same, of the writing connection.
+    /// The same, of the writing connection to SQLite.
     #[error("the database failed: {0}")]
-    Writing(#[from] rusqlite::Error),
+    Sqlite(#[from] rusqlite::Error),
+    /// The same, of the writing connection to PostgreSQL.
+    #[error("the database failed: {0}")]
+    Postgres(#[from] sea_orm::sqlx::Error),
     /// A stored row cannot be understood: it was written by another version, or by hand.
     #[error("a stored row cannot be understood: {0}")]
     Corrupt(String),
     /// The address of the database is wrong; says how.
     #[error("{0}")]
     Address(String),
+}
+
+impl StoreError {
+    /// Whether nothing about what was asked could be the cause: the database cannot be reached, is full, is busy, or was
+    /// told to stop.
+    pub fn is_out_of_reach(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure};
+        match self {
+            StoreError::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(CannotOpen | DatabaseBusy | DatabaseLocked | DiskFull | ReadOnly | SystemIoFailure)
+            ),
+            StoreError::Postgres(_) => {
+                self.is_lost_connection() || self.has_class(&["25", "40", "53", "55", "57", "58"])
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the connection is gone, so that another one may do better.
+    pub fn is_lost_connection(&self) -> bool {
+        use sea_orm::sqlx::Error::{Io, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+        match self {
+            StoreError::Postgres(Io(_) | Protocol(_) | Tls(_) | WorkerCrashed | PoolTimedOut) => true,
+            // A session that was frozen for too long in a transaction is ended, too (25P03).
+            StoreError::Postgres(_) => self.has_class(&["08", "57P", "25P03"]),
+            _ => false,
+        }
+    }
+
+    /// Whether the same may succeed at once: the database has ended one of two transactions that were in each other's way.
+    pub fn is_conflict(&self) -> bool {
+        self.has_class(&["40"])
+    }
+
+    // By the beginnings of PostgreSQL's codes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+    fn has_class(&self, classes: &[&str]) -> bool {
+        let StoreError::Postgres(sea_orm::sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
+    }
 }

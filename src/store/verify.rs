@@ -1,7 +1,7 @@
 //! Whether the tables are what the raw log says: every delivery is read and applied anew, into a database of its own, and the
 //! outcome is compared row by row. The hub may go on meanwhile: all is read as it was at one moment.
 
-use super::{Database, Incoming, Post, StoreError, Writer};
+use super::{Incoming, Place, Post, StoreError, Writer};
 use crate::vendor;
 use crate::vendor::verify::Verified;
 use chrono::DateTime;
@@ -100,7 +100,9 @@ impl Stored {
     /// # Errors
     /// If it cannot be read, or was never migrated.
     pub fn open(address: &str) -> Result<Stored, StoreError> {
-        let path = Database::path_of(address)?;
+        let Place::File(path) = Place::of(address)? else {
+            return Err(StoreError::Address("only a SQLite database can be verified so far".into()));
+        };
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;

@@ -1,9 +1,9 @@
 //! kill -9 in the middle of a burst: what was acknowledged is there once, nothing twice, and positions have no hole.
 
+use crate::database::TestDatabase;
 use crate::driver::{PATIENCE, client};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ struct Server {
 }
 
 impl Server {
-    async fn start(folder: &Path) -> Server {
+    async fn start(database: &TestDatabase) -> Server {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
         let process = Command::new(env!("CARGO_BIN_EXE_inspection-hub"))
             .args(["serve", "--log", "warn", "--listen", &format!("127.0.0.1:{port}")])
-            .args(["--database", &format!("sqlite://{}/hub.db", folder.display())])
-            .current_dir(folder)
+            .args(["--database", &database.address])
+            .current_dir(database.folder.path())
             .stderr(Stdio::null())
             .spawn()
             .expect("the server starts");
@@ -55,12 +55,12 @@ fn body(number: usize) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_deliveries_survive_a_kill() {
     const DELIVERIES: usize = 4_000;
-    let folder = tempfile::tempdir().expect("a folder");
+    let database = TestDatabase::new().await;
     // What we were told, by delivery: the sender's own ledger.
     let acknowledged: Arc<Mutex<BTreeMap<usize, String>>> = Arc::default();
     let mut kills = 0;
     while acknowledged.lock().expect("lock").len() < DELIVERIES {
-        let server = Server::start(folder.path()).await;
+        let server = Server::start(&database).await;
         let started = Instant::now();
         let senders: Vec<_> = (0..16)
             .map(|lane| {
@@ -95,7 +95,7 @@ async fn acknowledged_deliveries_survive_a_kill() {
         }
     }
     assert_eq!(kills, 4);
-    let server = Server::start(folder.path()).await;
+    let server = Server::start(&database).await;
     let acknowledged = acknowledged.lock().expect("lock").clone();
     let different: HashSet<_> = acknowledged.values().collect();
     assert_eq!(different.len(), DELIVERIES, "each was stored once");
@@ -126,6 +126,6 @@ async fn acknowledged_deliveries_survive_a_kill() {
     let verdicts =
         ["applied", "stale", "skippedAhead", "refused", "noChange", "unrecognized", "unreadable", "orphaned"];
     assert_eq!(verdicts.iter().map(|name| of(name)).sum::<u64>(), DELIVERIES as u64, "{ledger}");
-    let (code, text) = crate::verify::verify(folder.path());
+    let (code, text) = crate::verify::verify(&database);
     assert_eq!(code, Some(0), "{text}");
 }

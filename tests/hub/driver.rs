@@ -1,12 +1,12 @@
 //! One hub per test, on its own database and port, driven as vendors and frontends drive it: webhooks in, GraphQL out.
 
+use crate::database::TestDatabase;
 use futures_util::{SinkExt, StreamExt};
 use inspection_hub::server::Hub;
 use inspection_hub::settings::{Flags, Settings};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -18,7 +18,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct App {
     pub hub: Hub,
     pub client: reqwest::Client,
-    pub folder: TempDir,
+    pub database: TestDatabase,
     settings: String,
 }
 
@@ -38,24 +38,24 @@ impl App {
 
     /// A hub with these settings (the text of `inspection-hub.toml`).
     pub async fn with(settings: &str) -> App {
-        let folder = tempfile::tempdir().expect("a folder");
-        App::on(folder, settings).await
+        App::on(TestDatabase::new().await, settings).await
     }
 
-    async fn on(folder: TempDir, settings: &str) -> App {
-        let text = format!("database = \"sqlite://{}/hub.db\"\n{settings}", folder.path().display());
+    /// A hub on this database.
+    pub async fn on(database: TestDatabase, settings: &str) -> App {
+        let text = format!("database = \"{}\"\n{settings}", database.address);
         let read = move |_: &Path| Ok(text.clone());
         let flags = Flags::default().with("config", "inspection-hub.toml").with("listen", "127.0.0.1:0");
         let (loaded, _) = Settings::load(&flags, [], &read).unwrap_or_else(|problems| panic!("{problems}"));
         let hub = Hub::start(loaded).await.expect("a hub");
-        App { hub, client: client(), folder, settings: settings.to_owned() }
+        App { hub, client: client(), database, settings: settings.to_owned() }
     }
 
     /// Ends the hub and starts another on the same database.
     pub async fn restart(self) -> App {
-        let App { hub, folder, settings, .. } = self;
+        let App { hub, database, settings, .. } = self;
         hub.stop().await;
-        App::on(folder, &settings).await
+        App::on(database, &settings).await
     }
 
     pub fn url(&self, path: &str) -> String {

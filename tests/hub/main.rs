@@ -2,6 +2,8 @@
 
 mod answers;
 mod crash;
+#[path = "../support/database.rs"]
+mod database;
 mod docs;
 mod driver;
 mod handshake;

@@ -1,5 +1,6 @@
 //! The same state whatever the order and however often: whole lives, shuffled and repeated, against the store itself.
 
+use crate::database::{self, TestDatabase, write};
 use chrono::DateTime;
 use entity::{ItemKind, JobKind, Kind, change, entity as thing, step};
 use inspection_hub::machine::Subject;
@@ -19,14 +20,13 @@ type Outcome = BTreeMap<String, Value>;
 fn play(vendor_name: &'static str, deliveries: &[Value], batch: usize) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let folder = tempfile::tempdir().expect("a folder");
-        let address = format!("sqlite://{}/hub.db", folder.path().display());
-        let db = Database::open(&address, Mode::Migrate).await.expect("a database");
+        let database = TestDatabase::new().await;
+        let db = Database::open(&database.address, Mode::Migrate).await.expect("a database");
         let mut writer = Writer::open(&db).expect("a writer");
         let vendor = vendor::by_name(vendor_name).expect("a vendor");
         for group in deliveries.chunks(batch) {
             let batch: Vec<_> = group.iter().map(|body| incoming(vendor, body)).collect();
-            writer.write(&batch).expect("written");
+            write(&mut writer, &batch);
         }
         the_past_is_the_fold_of_the_history(&db).await;
         outcome(&db).await
@@ -348,15 +348,14 @@ any_order! {
 
 #[tokio::test]
 async fn the_same_news_is_known_to_every_later_writer() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let db =
-        Database::open(&format!("sqlite://{}/hub.db", folder.path().display()), Mode::Migrate).await.expect("opens");
+    let database = TestDatabase::new().await;
+    let db = Database::open(&database.address, Mode::Migrate).await.expect("opens");
     let pave = vendor::by_name("pave").expect("a vendor");
     let started =
         json!({ "event": "SESSION:STATUS_CHANGE", "status": "STARTED", "session_key": "K-1", "timestamp": at(1) });
     // About an entity, about nothing that is known, and not about anything at all.
     let deliveries = [started, json!({ "event": "SESSION:SNEEZED", "session_key": "K-1" }), json!([1])];
-    let write = |body: &Value| Writer::open(&db).expect("a writer").write(&[incoming(pave, body)]).expect("written");
+    let write = |body: &Value| write(&mut Writer::open(&db).expect("a writer"), &[incoming(pave, body)]);
     for (number, body) in (1..).zip(&deliveries) {
         let first = write(body).receipts.remove(0);
         assert_eq!((first.delivery, first.duplicate), (number, false), "{body}");
@@ -367,15 +366,14 @@ async fn the_same_news_is_known_to_every_later_writer() {
     }
     // Twice in one batch, too.
     let other = incoming(pave, &json!([2]));
-    let twice = Writer::open(&db).expect("a writer").write(&[other, incoming(pave, &json!([2]))]).expect("written");
+    let twice = database::write(&mut Writer::open(&db).expect("a writer"), &[other, incoming(pave, &json!([2]))]);
     assert_eq!(twice.receipts.iter().map(|receipt| receipt.duplicate).collect::<Vec<_>>(), [false, true]);
 }
 
 #[tokio::test]
 async fn a_long_history_is_told_by_its_steps() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let db =
-        Database::open(&format!("sqlite://{}/hub.db", folder.path().display()), Mode::Migrate).await.expect("opens");
+    let database = TestDatabase::new().await;
+    let db = Database::open(&database.address, Mode::Migrate).await.expect("opens");
     let pave = vendor::by_name("pave").expect("a vendor");
     let mut writer = Writer::open(&db).expect("a writer");
     let status = |minute: usize| {
@@ -383,13 +381,13 @@ async fn a_long_history_is_told_by_its_steps() {
         json!({ "event": "SESSION:STATUS_CHANGE", "status": status, "session_key": "K-1", "timestamp": at(minute) })
     };
     for minute in 0..60 {
-        writer.write(&[incoming(pave, &status(minute))]).expect("written");
+        write(&mut writer, &[incoming(pave, &status(minute))]);
     }
     let steps = || async { step::Entity::find().all(&db.readers).await.expect("steps").len() };
     assert_eq!(steps().await, 0, "all in order, and not many yet");
     let before = courses(&db).await;
     for minute in 60..100 {
-        writer.write(&[incoming(pave, &status(minute))]).expect("written");
+        write(&mut writer, &[incoming(pave, &status(minute))]);
     }
     let after = courses(&db).await;
     assert_eq!(steps().await, after.values().map(Vec::len).sum::<usize>());
@@ -402,9 +400,8 @@ async fn a_long_history_is_told_by_its_steps() {
 
 #[tokio::test]
 async fn what_is_told_without_a_time_happened_before_what_follows_it() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let db =
-        Database::open(&format!("sqlite://{}/hub.db", folder.path().display()), Mode::Migrate).await.expect("opens");
+    let database = TestDatabase::new().await;
+    let db = Database::open(&database.address, Mode::Migrate).await.expect("opens");
     let pave = vendor::by_name("pave").expect("a vendor");
     let mut writer = Writer::open(&db).expect("a writer");
     let untimed = |status: &str| json!({ "event": "SESSION:STATUS_CHANGE", "status": status, "session_key": "K-1" });
@@ -415,7 +412,7 @@ async fn what_is_told_without_a_time_happened_before_what_follows_it() {
     };
     // The second is late; the last happened long before the one without a time was received.
     for body in [timed("PROCESS", 5), timed("STARTED", 1), untimed("QC_PASSED"), timed("CONFIRM", 9)] {
-        writer.write(&[incoming(pave, &body)]).expect("written");
+        write(&mut writer, &[incoming(pave, &body)]);
     }
     the_past_is_the_fold_of_the_history(&db).await;
     let moment = "2026-03-01T00:10:00Z".parse().expect("a moment");

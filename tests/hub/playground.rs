@@ -23,7 +23,7 @@ async fn the_playground_works_with_the_network_cut() {
         }
     }
     let url = app.url("");
-    let screenshots = app.folder.path().join("screenshots");
+    let screenshots = app.database.folder.path().join("screenshots");
     let run = tokio::task::spawn_blocking(move || {
         Command::new("node")
             .arg("playground.mjs")

@@ -10,6 +10,7 @@ mod schema;
 mod types;
 
 use super::{Api, Graph, SourceInfo};
+use crate::database::TestDatabase;
 use crate::event::Ref;
 use crate::feed::Feed;
 use crate::machine::Subject;
@@ -21,7 +22,6 @@ use entity::{ItemKind, JobKind, Kind, Status, Verdict};
 use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Set};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
-use tempfile::TempDir;
 use uuid::Uuid;
 
 /// The moment at which the test's time begins: 2024-01-01T00:00:00Z.
@@ -35,14 +35,13 @@ struct Hub {
     writer: DatabaseConnection,
     /// Every statement of the API since it was last emptied.
     statements: Arc<Mutex<Vec<String>>>,
-    _folder: TempDir,
+    database: TestDatabase,
 }
 
 impl Hub {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let address = format!("sqlite://{}", folder.path().join("hub.db").display());
-        let mut database = Database::open(&address, Mode::Migrate).await.expect("a database");
+        let empty = TestDatabase::new().await;
+        let mut database = Database::open(&empty.address, Mode::Migrate).await.expect("a database");
         let statements = Arc::new(Mutex::new(Vec::new()));
         let log = statements.clone();
         database.readers.set_metric_callback(move |info| log.lock().expect("a log").push(info.statement.to_string()));
@@ -62,8 +61,8 @@ impl Hub {
             sources: [lot, yard].into(),
             clock: || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment"),
         };
-        let writer = sea_orm::Database::connect(address).await.expect("a connection");
-        Hub { graph: Graph::new(api), feed, writer, statements, _folder: folder }
+        let writer = sea_orm::Database::connect(&empty.address).await.expect("a connection");
+        Hub { graph: Graph::new(api), feed, writer, statements, database: empty }
     }
 
     /// Stores an entity. Its external id is `KEY-number`, and it was created and updated `number` seconds after the beginning.

@@ -29,7 +29,7 @@ leeway = '5m'
     .variable("INSPECTION_HUB_LOGS", "info")
     .variable("INSPECTION_HUB_SOURCES__PAVE__RATE", "5")
     .variable("PATH", "/bin")
-    .flag("database", "postgres://hub:hunter2@db/hub");
+    .flag("database", "postgres://hub:hunter2@db:port/hub");
     let expected = "\
 inspection-hub.toml:1: listen: \"everywhere\" is not an address with a port; write 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080
 inspection-hub.toml:2: body_limt: is no setting; did you mean body_limit?
@@ -47,7 +47,7 @@ inspection-hub.toml:19: sources.record360: has no verify; add [[sources.record36
 INSPECTION_HUB_LOGS: is no setting; did you mean INSPECTION_HUB_LOG?
 INSPECTION_HUB_LOG_FORMAT: \"xml\" is not a format of the log; write text or json
 INSPECTION_HUB_SOURCES__PAVE__RATE: is no setting; did you mean INSPECTION_HUB_SOURCES__PAVE__RATE_LIMIT?
---database: PostgreSQL is not supported yet; write the path of a SQLite file: sqlite://data/hub.db";
+--database: the database's address cannot be understood: error with configuration: invalid port number; write the path of a SQLite file, or the URL of a PostgreSQL database: sqlite://data/hub.db, postgres://hub@db.example/hub";
     assert_eq!(world.load().unwrap_err().to_string(), expected);
 }
 

@@ -1,5 +1,6 @@
 //! The simulator against a hub, and against something that behaves worse than one.
 
+use crate::database::TestDatabase;
 use crate::server::{Hub, install_tls};
 use crate::settings::{Flags, Settings};
 use crate::simulate::ledger::COLUMNS;
@@ -65,8 +66,8 @@ fn sum(report: &Report, count: impl Fn(&crate::simulate::ledger::Tally) -> u64) 
 
 #[tokio::test]
 async fn a_hub_takes_what_is_signed_refuses_what_is_forged_and_its_ledger_agrees() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let here = format!("listen = \"127.0.0.1:0\"\ndatabase = \"sqlite://{}/hub.db\"", folder.path().display());
+    let database = TestDatabase::new().await;
+    let here = format!("listen = \"127.0.0.1:0\"\ndatabase = \"{}\"", database.address);
     let settings = settings(&format!("{here}\n{VERIFIED}"));
     let hub = Hub::start(settings.clone()).await.expect("a hub");
     let report = run(plan(hub.address(), settings, 600), CancellationToken::new()).await.expect("a report");

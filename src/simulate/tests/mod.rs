@@ -2,6 +2,7 @@
 
 mod hub;
 
+use crate::database::{TestDatabase, write};
 use crate::event::Nothing;
 use crate::simulate::life::Times;
 use crate::simulate::mischief::{Manner, Mischief, Shares};
@@ -136,9 +137,8 @@ fn incoming(vendor: &'static Vendor, body: Body) -> Incoming {
 
 #[tokio::test]
 async fn what_comes_in_order_is_never_refused_nor_stale() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let address = format!("sqlite://{}/hub.db", folder.path().display());
-    let db = Database::open(&address, Mode::Migrate).await.expect("a database");
+    let database = TestDatabase::new().await;
+    let db = Database::open(&database.address, Mode::Migrate).await.expect("a database");
     let mut writer = Writer::open(&db).expect("a writer");
     let vendors: Vec<_> = ALL.iter().filter_map(|name| vendor::by_name(name)).collect();
     let posts: Vec<_> = traffic(5, &ALL).take(1500).collect();
@@ -147,7 +147,7 @@ async fn what_comes_in_order_is_never_refused_nor_stale() {
         let bodies: Vec<_> = posts.iter().map(|post| post.body().expect("a body")).collect();
         let batch: Vec<_> =
             posts.iter().zip(&bodies).map(|(post, body)| incoming(vendors[post.source], body.clone())).collect();
-        let receipts = writer.write(&batch).expect("written").receipts;
+        let receipts = write(&mut writer, &batch).receipts;
         for (receipt, body) in receipts.into_iter().zip(bodies) {
             let text = String::from_utf8_lossy(&body.bytes).chars().take(300).collect::<String>();
             assert!(!receipt.duplicate, "{text}");

@@ -3,7 +3,7 @@
 mod record;
 mod repeat;
 
-use super::session::{Rows, Session};
+use super::session::{First, Rows, Session};
 use super::{Incoming, Receipt, about_nothing};
 use crate::event::{Arrival, Change, Entity, Event, Known, News, Nothing, Reading, Ref, Said, Slot, apply, effective};
 use crate::machine::Subject;
@@ -29,6 +29,7 @@ pub struct Batch<'a> {
     ids: HashMap<i64, Uuid>,
     /// News about no entity that this batch brought, each with its delivery.
     about_nothing: HashMap<i64, i64>,
+    brought_before: BroughtBefore,
     /// The news of the delivery in hand, until a row of its leading entity's history has it.
     untold: Option<(Uuid, i64)>,
     deliveries: Vec<delivery::Model>,
@@ -37,6 +38,15 @@ pub struct Batch<'a> {
     repeated: BTreeMap<i64, (i64, i64)>,
     ledger: BTreeMap<String, ledger::Model>,
     handshakes: Vec<(String, String, i64)>,
+}
+
+/// Deliveries of earlier batches that some of this one seem to repeat.
+#[derive(Default)]
+struct BroughtBefore {
+    /// By the positions of the rows of history that have the news.
+    firsts: HashMap<i64, First>,
+    /// By the news, if it is about no entity.
+    about_nothing: HashMap<i64, First>,
 }
 
 /// A delivery while its events are applied.
@@ -57,6 +67,7 @@ impl<'a> Batch<'a> {
             slots: HashMap::new(),
             ids: HashMap::new(),
             about_nothing: HashMap::new(),
+            brought_before: BroughtBefore::default(),
             untold: None,
             deliveries: Vec::new(),
             changes: Vec::new(),
@@ -74,13 +85,32 @@ impl<'a> Batch<'a> {
         let leading = deliveries.iter().filter_map(|delivery| self.slots.get(&delivery.leading()?.names.about));
         let unread = leading.filter(|slot| slot.known_news.is_none()).map(|slot| slot.entity.number);
         let unread: BTreeSet<i64> = unread.collect();
-        if unread.is_empty() {
-            return Ok(());
-        }
-        for (number, news) in self.session.news_of(&unread.into_iter().collect::<Vec<_>>())? {
-            if let Some(slot) = self.ids.get(&number).and_then(|id| self.slots.get_mut(id)) {
-                slot.known_news = Some(news);
+        if !unread.is_empty() {
+            for (number, news) in self.session.news_of(&unread.into_iter().collect::<Vec<_>>())? {
+                if let Some(slot) = self.ids.get(&number).and_then(|id| self.slots.get_mut(id)) {
+                    slot.known_news = Some(news);
+                }
             }
+        }
+        self.foresee_repetitions(deliveries)
+    }
+
+    // As the entities stand before the batch. What turns out otherwise is looked up then.
+    fn foresee_repetitions(&mut self, deliveries: &[Incoming]) -> Result<(), StoreError> {
+        let (mut positions, mut about_nothing) = (Vec::new(), Vec::new());
+        for delivery in deliveries {
+            let leading = delivery.leading();
+            let news = delivery.digest.in_cycle(self.digest_cycle(delivery, leading));
+            match leading {
+                Some(leading) => positions.extend(self.told_at(leading.names.about, news)),
+                None => about_nothing.push(news),
+            }
+        }
+        if !positions.is_empty() {
+            self.brought_before.firsts = self.session.firsts(&positions)?;
+        }
+        if !about_nothing.is_empty() {
+            self.brought_before.about_nothing = self.session.about_nothing(&about_nothing)?;
         }
         Ok(())
     }

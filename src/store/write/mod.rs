@@ -4,12 +4,14 @@
 mod batch;
 mod checkpoint;
 mod handshake;
+mod postgres;
 mod rows;
 mod session;
 mod sqlite;
 
 pub use handshake::Handshakes;
 
+use super::connect::Place;
 use super::{Database, StoreError};
 use crate::event::{Event, News, Nothing, Reading, Ref, Said, Slot};
 use crate::machine::Subject;
@@ -20,6 +22,7 @@ use batch::Batch;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, log_head};
 use hashlink::LruCache;
+use postgres::Postgres;
 use session::Session;
 use sha2::{Digest, Sha256};
 use sqlite::Sqlite;
@@ -205,7 +208,10 @@ impl Writer {
     /// # Errors
     /// If the database cannot be opened once more.
     pub fn open(db: &Database) -> Result<Self, StoreError> {
-        let session = Box::new(Sqlite::open(&db.path)?);
+        let session: Box<dyn Session> = match &db.place {
+            Place::File(path) => Box::new(Sqlite::open(path, db.pools.wait)?),
+            Place::Server(options) => Box::new(Postgres::open(options, db.pools)?),
+        };
         Ok(Writer { session, cache: LruCache::new(CACHE), head: None })
     }
 
@@ -244,6 +250,18 @@ impl Writer {
         let position = head.position;
         self.head = Some(head);
         Ok(Written { receipts, position, handshakes })
+    }
+
+    /// Whether anything can be written now. It blocks meanwhile.
+    ///
+    /// # Errors
+    /// If nothing can.
+    pub fn probe(&mut self) -> Result<(), StoreError> {
+        let probed = self.session.probe();
+        if probed.is_err() {
+            self.session.roll_back();
+        }
+        probed
     }
 
     /// To be called when the answers are on their way: looks after the database, where it needs that.

@@ -20,7 +20,8 @@ pub trait Session: Debug + Send {
     /// Makes the transaction durable. If it fails, nothing of it was written.
     fn commit(&mut self) -> Result<(), StoreError>;
 
-    /// Ends a transaction that failed, if the database has not done so itself.
+    /// Ends a transaction that failed, if the database has not done so itself. What cannot be ended is given up with its
+    /// connection.
     fn roll_back(&mut self);
 
     /// Between two batches: so many deliveries were written. Nobody waits for an answer.
@@ -38,14 +39,14 @@ pub trait Session: Debug + Send {
     /// The news that the histories of entities have, each with the position of the row, by the entities' numbers.
     fn news_of(&mut self, entities: &[i64]) -> Result<HashMap<i64, HashMap<i64, i64>>, StoreError>;
 
-    /// The number of the delivery that brought a row of history.
-    fn brought_by(&mut self, position: i64) -> Result<i64, StoreError>;
+    /// The deliveries that brought these rows of history, by the rows' positions.
+    fn firsts(&mut self, positions: &[i64]) -> Result<HashMap<i64, First>, StoreError>;
 
-    /// The number of the delivery that brought this news, which is about no entity.
-    fn about_nothing(&mut self, news: i64) -> Result<Option<i64>, StoreError>;
+    /// The deliveries that brought this news, which is about no entity, by the news.
+    fn about_nothing(&mut self, news: &[i64]) -> Result<HashMap<i64, First>, StoreError>;
 
-    /// What became of a delivery.
-    fn verdict(&mut self, number: i64) -> Result<First, StoreError>;
+    /// Writes the counters as they are, to find out whether anything can be written.
+    fn probe(&mut self) -> Result<(), StoreError>;
 }
 
 /// A delivery that has brought some news before.
@@ -54,6 +55,18 @@ pub struct First {
     pub number: i64,
     pub verdict: Verdict,
     pub reason: String,
+}
+
+impl First {
+    /// Of what is stored.
+    ///
+    /// # Errors
+    /// If the verdict is none that this version knows.
+    pub fn of(number: i64, verdict: &str, reason: String) -> Result<First, StoreError> {
+        let known = Verdict::parse(verdict);
+        let verdict = known.ok_or_else(|| StoreError::Corrupt(format!("the verdict {verdict}")))?;
+        Ok(First { number, verdict, reason })
+    }
 }
 
 /// All that a batch has changed.

@@ -10,14 +10,12 @@ use crate::event::{Entity, Placed, Slot};
 use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
-use entity::{Kind, Status, Verdict, change, delivery, ledger, log_head};
+use entity::{Kind, Status, change, delivery, ledger, log_head};
 use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Row, params};
 use std::collections::HashMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a statement waits for another connection's lock.
-const BUSY: Duration = Duration::from_secs(5);
 /// Statements kept prepared: all that stand in this file.
 const STATEMENTS: usize = 32;
 
@@ -29,14 +27,15 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens a database that exists. A commit is on the disk before it returns (`synchronous=FULL`).
+    /// Opens a database that exists, with how long a statement waits for another connection's lock. A commit is on the
+    /// disk before it returns (`synchronous=FULL`).
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn open(path: &str) -> Result<Self, StoreError> {
+    pub fn open(path: &str, wait: Duration) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(wait)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "temp_store", "memory")?;
@@ -393,24 +392,33 @@ impl Session for Sqlite {
         Ok(all)
     }
 
-    fn brought_by(&mut self, position: i64) -> Result<i64, StoreError> {
-        let mut statement = self.prepared("SELECT delivery FROM change WHERE position = ?")?;
-        Ok(statement.query_row([position], |row| row.get(0))?)
+    fn firsts(&mut self, positions: &[i64]) -> Result<HashMap<i64, First>, StoreError> {
+        let mut statement = self.prepared(
+            "SELECT number, delivery.verdict, delivery.reason FROM change JOIN delivery ON number = delivery \
+             WHERE position = ?",
+        )?;
+        positions.iter().map(|position| Ok((*position, statement.query_row([position], first)??))).collect()
     }
 
-    fn about_nothing(&mut self, news: i64) -> Result<Option<i64>, StoreError> {
-        let mut statement = self.prepared("SELECT number FROM delivery WHERE news = ?")?;
-        Ok(statement.query_row([news], |row| row.get(0)).optional()?)
+    fn about_nothing(&mut self, news: &[i64]) -> Result<HashMap<i64, First>, StoreError> {
+        let mut statement = self.prepared("SELECT number, verdict, reason FROM delivery WHERE news = ?")?;
+        let found = news.iter().filter_map(|news| match statement.query_row([news], first).optional() {
+            Ok(found) => found.map(|first| Ok((*news, first?))),
+            Err(error) => Some(Err(error.into())),
+        });
+        found.collect()
     }
 
-    fn verdict(&mut self, number: i64) -> Result<First, StoreError> {
-        let mut statement = self.prepared("SELECT verdict, reason FROM delivery WHERE number = ?")?;
-        let (verdict, reason) =
-            statement.query_row([number], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-        let known = Verdict::parse(&verdict);
-        let verdict = known.ok_or_else(|| StoreError::Corrupt(format!("the verdict {verdict}")))?;
-        Ok(First { number, verdict, reason })
+    fn probe(&mut self) -> Result<(), StoreError> {
+        let head = self.begin()?;
+        self.advance(&head)?;
+        self.commit()
     }
+}
+
+fn first(row: &Row<'_>) -> rusqlite::Result<Result<First, StoreError>> {
+    let (number, verdict, reason): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    Ok(First::of(number, &verdict, reason))
 }
 
 impl Drop for Sqlite {

@@ -29,34 +29,33 @@ impl Batch<'_> {
     // The delivery that brought the same news. It is known by the history of the entity that the news is about, so that
     // the look-up stays where that entity's rows are, however many deliveries there are.
     pub(super) fn first(&mut self, about: Option<Uuid>, news: i64) -> Result<Option<First>, StoreError> {
-        let number = match about {
-            None => match self.about_nothing.get(&news) {
-                Some(number) => Some(*number),
-                None => self.session.about_nothing(news)?,
-            },
-            Some(id) => {
-                let known = self.slots.get(&id).and_then(|slot| slot.known_news.as_ref());
-                let position = known.and_then(|known| known.get(&news)).copied();
-                position.map(|position| self.brought_by(position)).transpose()?
-            }
+        let Some(id) = about else {
+            return Ok(match self.about_nothing.get(&news) {
+                Some(number) => self.of_this_batch(*number),
+                None => self.brought_before.about_nothing.get(&news).cloned(),
+            });
         };
-        let Some(number) = number else { return Ok(None) };
-        // The deliveries of this batch stand in the order of their numbers.
-        match self.deliveries.binary_search_by_key(&number, |delivery| delivery.number) {
-            Ok(here) => Ok(self.deliveries.get(here).map(|delivery| First {
-                number,
-                verdict: delivery.verdict,
-                reason: delivery.reason.clone(),
-            })),
-            Err(_) => Ok(Some(self.session.verdict(number)?)),
+        let Some(position) = self.told_at(id, news) else { return Ok(None) };
+        if let Ok(here) = self.changes.binary_search_by_key(&position, |change| change.position) {
+            let number = self.changes.get(here).map_or(0, |change| change.delivery);
+            return Ok(self.of_this_batch(number));
+        }
+        match self.brought_before.firsts.get(&position) {
+            Some(first) => Ok(Some(first.clone())),
+            None => Ok(self.session.firsts(&[position])?.remove(&position)),
         }
     }
 
-    fn brought_by(&mut self, position: i64) -> Result<i64, StoreError> {
-        match self.changes.binary_search_by_key(&position, |change| change.position) {
-            Ok(here) => Ok(self.changes.get(here).map_or(0, |change| change.delivery)),
-            Err(_) => self.session.brought_by(position),
-        }
+    // The position at which the history of an entity has this news.
+    pub(super) fn told_at(&self, about: Uuid, news: i64) -> Option<i64> {
+        self.slots.get(&about)?.known_news.as_ref()?.get(&news).copied()
+    }
+
+    // The deliveries of this batch stand in the order of their numbers.
+    fn of_this_batch(&self, number: i64) -> Option<First> {
+        let here = self.deliveries.binary_search_by_key(&number, |delivery| delivery.number).ok()?;
+        let delivery = self.deliveries.get(here)?;
+        Some(First { number, verdict: delivery.verdict, reason: delivery.reason.clone() })
     }
 
     pub(super) fn repeat(&mut self, incoming: &Incoming, first: First) -> Receipt {

@@ -1,0 +1,260 @@
+//! The writing connection of PostgreSQL. Across a network each question costs a way there and back, so a batch asks few:
+//! all entities at once, all their news at once, and one statement that writes every table (`statement.rs`).
+//!
+//! Not sea-orm, for the arrays that make one statement of a batch; the driver under it, on a connection of its own.
+
+mod columns;
+mod statement;
+
+use super::rows::{StepRow, entity_of, step_of};
+use super::session::{First, Rows, Session};
+use crate::event::Entity;
+use crate::machine::Machine;
+use crate::machine::fold::Step;
+use crate::store::StoreError;
+use crate::store::connect::{Pools, limited};
+use entity::{Kind, Status, log_head};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sea_orm::sqlx::{self, Connection, Executor, Row};
+use statement::Statement;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+use uuid::Uuid;
+
+/// What PostgreSQL may take over its own limits to say so, before the connection counts as lost.
+const GRACE: Duration = Duration::from_secs(2);
+/// READ COMMITTED, whatever the database's default: who has waited for the counters sees what was written meanwhile.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+                     SELECT id, position, delivery, entity, updated_at FROM log_head WHERE id = 1 FOR UPDATE";
+
+/// The connection, made anew when it is lost.
+#[derive(Debug)]
+pub struct Postgres {
+    /// None only while it ends.
+    runtime: Option<Runtime>,
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    statement: Statement,
+    /// How long an answer may take.
+    patience: Duration,
+    /// How long connecting may take.
+    wait: Duration,
+}
+
+impl Postgres {
+    /// Connects when it is needed.
+    ///
+    /// # Errors
+    /// If the process can make no runtime.
+    pub fn open(options: &PgConnectOptions, pools: Pools) -> Result<Self, StoreError> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| StoreError::Address(format!("no runtime for PostgreSQL: {error}")))?;
+        // Every look-up is by key. What the planner chose for a table that was still empty, it would keep.
+        let planned = limited(options, pools).options([
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("plan_cache_mode", "force_generic_plan"),
+        ]);
+        Ok(Postgres {
+            runtime: Some(runtime),
+            options: planned,
+            connection: None,
+            statement: Statement::default(),
+            patience: pools.wait.max(pools.statement) + GRACE,
+            wait: pools.wait,
+        })
+    }
+
+    /// Does something on the connection. If there is no answer in time, the connection is given up.
+    fn on<T>(&mut self, doing: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T, StoreError> {
+        let (Some(runtime), Some(connection)) = (&self.runtime, &mut self.connection) else {
+            return Err(sqlx::Error::WorkerCrashed.into());
+        };
+        let done = runtime.block_on(async { tokio::time::timeout(self.patience, doing(connection)).await });
+        done.unwrap_or_else(|_| {
+            self.connection = None;
+            Err(sqlx::Error::PoolTimedOut)
+        })
+        .map_err(StoreError::from)
+    }
+
+    fn connect(&mut self) -> Result<(), StoreError> {
+        let Some(runtime) = &self.runtime else { return Err(sqlx::Error::WorkerCrashed.into()) };
+        let connecting = async {
+            let mut connection = PgConnection::connect_with(&self.options).await?;
+            // An acknowledgement means that it is on the disk, whatever the database's default.
+            connection
+                .execute(
+                    "SELECT set_config('synchronous_commit', 'on', false) \
+                     WHERE current_setting('synchronous_commit') = 'off'",
+                )
+                .await?;
+            sqlx::Result::Ok(connection)
+        };
+        let connected = runtime.block_on(async { tokio::time::timeout(self.wait, connecting).await });
+        self.connection = Some(connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))?);
+        Ok(())
+    }
+
+    fn begin_here(&mut self) -> Result<log_head::Model, StoreError> {
+        let rows = self.on(async |connection| sqlx::raw_sql(BEGIN).fetch_all(connection).await)?;
+        let row = rows.first().ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))?;
+        Ok(log_head::Model {
+            id: row.try_get(0)?,
+            position: row.try_get(1)?,
+            delivery: row.try_get(2)?,
+            entity: row.try_get(3)?,
+            updated_at: row.try_get(4)?,
+        })
+    }
+}
+
+impl Session for Postgres {
+    fn begin(&mut self) -> Result<log_head::Model, StoreError> {
+        if self.connection.is_none() {
+            self.connect()?;
+        }
+        match self.begin_here() {
+            // The connection was lost while nothing happened on it, or the database was started anew.
+            Err(error) if error.is_lost_connection() => {
+                self.connection = None;
+                self.connect()?;
+                self.begin_here()
+            }
+            begun => begun,
+        }
+    }
+
+    fn write(&mut self, rows: &Rows<'_>) -> Result<(), StoreError> {
+        let statement = std::mem::take(&mut self.statement);
+        let written = self.on(async |connection| statement.write(connection, rows).await);
+        self.statement = statement;
+        written
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.on(async |connection| connection.execute("COMMIT").await)?;
+        Ok(())
+    }
+
+    fn roll_back(&mut self) {
+        let rolled_back = self.on(async |connection| connection.execute("ROLLBACK").await);
+        if rolled_back.is_err() {
+            self.connection = None;
+        }
+    }
+
+    fn entities(&mut self, ids: &[Uuid]) -> Result<Vec<Entity>, StoreError> {
+        const TEXT: &str = "SELECT number, id, kind, subkind, source, vendor, external_id, parent, inspection, reference, \
+                            group_key, state, status, cycle, facts, details, stamps, tip, created_at, updated_at, \
+                            occurred_at, position, retold FROM entity WHERE id = ANY($1)";
+        let rows = self.on(async |connection| sqlx::query(TEXT).bind(ids).fetch_all(connection).await)?;
+        rows.iter().map(|row| entity_of(entity_row(row)?)).collect()
+    }
+
+    fn unlinked_children(&mut self, parent: i64) -> Result<Vec<Uuid>, StoreError> {
+        const TEXT: &str = "SELECT id FROM entity WHERE parent = $1 AND inspection IS NULL";
+        self.on(async |connection| sqlx::query_scalar(TEXT).bind(parent).fetch_all(connection).await)
+    }
+
+    fn steps(&mut self, machine: &Machine, entity: &Entity) -> Result<Vec<Step>, StoreError> {
+        let text = match entity.retold {
+            true => "SELECT position, to_state, at_least, time, cycle, rank, received_at FROM step WHERE entity = $1",
+            false => {
+                "SELECT position, named_state, implied, occurred_at, placed_cycle, placed_rank, received_at \
+                 FROM change WHERE entity = $1 AND named_state IS NOT NULL"
+            }
+        };
+        let rows = self.on(async |connection| sqlx::query(text).bind(entity.number).fetch_all(connection).await)?;
+        rows.iter().map(|row| step_of(step_row(row)?, machine)).collect()
+    }
+
+    fn news_of(&mut self, entities: &[i64]) -> Result<HashMap<i64, HashMap<i64, i64>>, StoreError> {
+        const TEXT: &str = "SELECT entity, news, position FROM change WHERE entity = ANY($1) AND news IS NOT NULL";
+        let rows = self.on(async |connection| sqlx::query(TEXT).bind(entities).fetch_all(connection).await)?;
+        let mut all: HashMap<i64, HashMap<i64, i64>> =
+            entities.iter().map(|entity| (*entity, HashMap::new())).collect();
+        for row in rows {
+            all.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?, row.try_get(2)?);
+        }
+        Ok(all)
+    }
+
+    fn firsts(&mut self, positions: &[i64]) -> Result<HashMap<i64, First>, StoreError> {
+        const TEXT: &str = "SELECT position, number, delivery.verdict, delivery.reason \
+                            FROM change JOIN delivery ON number = delivery WHERE position = ANY($1)";
+        let rows = self.on(async |connection| sqlx::query(TEXT).bind(positions).fetch_all(connection).await)?;
+        rows.iter().map(first).collect()
+    }
+
+    fn about_nothing(&mut self, news: &[i64]) -> Result<HashMap<i64, First>, StoreError> {
+        const TEXT: &str = "SELECT news, number, verdict, reason FROM delivery WHERE news = ANY($1)";
+        let rows = self.on(async |connection| sqlx::query(TEXT).bind(news).fetch_all(connection).await)?;
+        rows.iter().map(first).collect()
+    }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        self.begin()?;
+        self.on(async |connection| connection.execute("UPDATE log_head SET updated_at = updated_at").await)?;
+        self.commit()
+    }
+}
+
+impl Drop for Postgres {
+    // The connection is closed by PostgreSQL's side. A runtime must not wait for its end where others run.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            self.connection = None;
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn first(row: &PgRow) -> Result<(i64, First), StoreError> {
+    let verdict: String = row.try_get(2)?;
+    Ok((row.try_get(0)?, First::of(row.try_get(1)?, &verdict, row.try_get(3)?)?))
+}
+
+fn step_row(row: &PgRow) -> Result<StepRow, StoreError> {
+    Ok(StepRow {
+        position: row.try_get(0)?,
+        to: row.try_get(1)?,
+        at_least: row.try_get(2)?,
+        time: row.try_get(3)?,
+        cycle: row.try_get(4)?,
+        rank: row.try_get(5)?,
+        received_at: row.try_get(6)?,
+    })
+}
+
+fn entity_row(row: &PgRow) -> Result<entity::entity::Model, StoreError> {
+    let (kind, status): (String, Option<String>) = (row.try_get(2)?, row.try_get(12)?);
+    let unknown = |what: &str| StoreError::Corrupt(format!("an entity of the kind or status {what}"));
+    Ok(entity::entity::Model {
+        number: row.try_get(0)?,
+        id: row.try_get(1)?,
+        kind: Kind::parse(&kind).ok_or_else(|| unknown(&kind))?,
+        subkind: row.try_get(3)?,
+        source: row.try_get(4)?,
+        vendor: row.try_get(5)?,
+        external_id: row.try_get(6)?,
+        parent: row.try_get(7)?,
+        inspection: row.try_get(8)?,
+        reference: row.try_get(9)?,
+        group_key: row.try_get(10)?,
+        state: row.try_get(11)?,
+        status: status.map(|word| Status::parse(&word).ok_or_else(|| unknown(&word))).transpose()?,
+        cycle: row.try_get(13)?,
+        facts: row.try_get(14)?,
+        details: row.try_get(15)?,
+        stamps: row.try_get(16)?,
+        tip: row.try_get(17)?,
+        created_at: row.try_get(18)?,
+        updated_at: row.try_get(19)?,
+        occurred_at: row.try_get(20)?,
+        position: row.try_get(21)?,
+        retold: row.try_get(22)?,
+    })
+}
