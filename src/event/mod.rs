@@ -18,6 +18,12 @@ use uuid::Uuid;
 /// The namespace of all derived ids.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6d1f_77a0_3c3e_5f8c_9b0e_2a5d_4c1e_8f37);
 
+/// A text as all databases take it: PostgreSQL refuses the character U+0000 in text, so another stands for it. The body
+/// keeps what the vendor sent.
+pub fn storable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
+}
+
 /// What one delivery says.
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -31,6 +37,19 @@ pub struct Reading {
     pub events: Vec<Event>,
     /// Why there is nothing in `events`.
     pub nothing: Option<Nothing>,
+}
+
+impl Reading {
+    /// With all its texts as all databases take them.
+    pub fn storable(mut self) -> Self {
+        self.event = storable(self.event);
+        self.nothing = self.nothing.map(|nothing| match nothing {
+            Nothing::Unrecognized(why) => Nothing::Unrecognized(storable(why)),
+            Nothing::Known(what) => Nothing::Known(storable(what)),
+            Nothing::Handshake { code } => Nothing::Handshake { code: storable(code) },
+        });
+        self
+    }
 }
 
 /// Why a delivery that could be read is about no entity.
@@ -86,7 +105,7 @@ pub enum News {
 impl Ref {
     /// An entity by what it is and the vendor's id for it.
     pub fn new(subject: Subject, external_id: impl Into<String>) -> Self {
-        Ref { subject, external_id: external_id.into() }
+        Ref { subject, external_id: storable(external_id.into()) }
     }
 
     /// The public id: UUIDv5 (RFC 9562, section 5.5) of source, kind and the vendor's id, length-prefixed.
@@ -119,7 +138,7 @@ impl Event {
 
     /// It is now in the state with this vendor's word.
     pub fn is(mut self, state: impl Into<String>) -> Self {
-        self.news = News::State(state.into());
+        self.news = News::State(storable(state.into()));
         self
     }
 
@@ -161,13 +180,13 @@ impl Event {
 
     /// The customer's own key for it.
     pub fn reference(mut self, reference: Option<String>) -> Self {
-        self.reference = reference;
+        self.reference = reference.map(storable);
         self
     }
 
     /// What it shares with others.
     pub fn group(mut self, group: Option<String>) -> Self {
-        self.group = group;
+        self.group = group.map(storable);
         self
     }
 

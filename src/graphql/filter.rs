@@ -5,6 +5,7 @@ use super::error::Fault;
 use super::node::uuid;
 use super::words::{EntityKind, InspectionStatus, ItemKind, JobKind, JobStatus, SessionStatus, Status, Verdict};
 use super::{item, job};
+use crate::event::storable;
 use crate::store::read;
 use async_graphql::{Enum, ID, InputObject};
 use chrono::{DateTime, Utc};
@@ -35,17 +36,22 @@ pub struct Common {
     stalled_for: Option<String>,
 }
 
+// No stored text has what no database takes.
+fn texts(texts: Option<Vec<String>>) -> Option<Vec<String>> {
+    texts.map(|texts| texts.into_iter().map(storable).collect())
+}
+
 impl Common {
     fn rows(self, kind: Kind, now: DateTime<Utc>) -> Result<read::EntityFilter, Fault> {
         let stalled_since = self.stalled_for.map(|text| duration::before(now, &text)).transpose()?;
         Ok(read::EntityFilter {
             kind: Some(kind),
-            vendor: self.vendor,
-            source: self.source,
-            state: self.state,
-            reference: self.reference,
-            external_id: self.external_id,
-            group: self.group,
+            vendor: texts(self.vendor),
+            source: texts(self.source),
+            state: texts(self.state),
+            reference: self.reference.map(storable),
+            external_id: self.external_id.map(storable),
+            group: self.group.map(storable),
             updated_after: self.updated_after,
             updated_before: self.updated_before,
             stalled_since,
@@ -160,11 +166,11 @@ impl ChangeFilter {
             return Err(Fault::input("`delivery` is the id of something else", "Use `Delivery.id`."));
         }
         Ok(read::ChangeFilter {
-            vendor: self.vendor,
-            source: self.source,
+            vendor: texts(self.vendor),
+            source: texts(self.source),
             kind: of(self.kind),
             verdict: of(self.verdict),
-            event: self.event,
+            event: texts(self.event),
             inspection: self.inspection.as_ref().map(uuid).transpose()?,
             entity: self.entity.as_ref().map(uuid).transpose()?,
             delivery,
@@ -195,10 +201,10 @@ pub struct DeliveryFilter {
 impl DeliveryFilter {
     pub fn rows(self) -> read::DeliveryFilter {
         read::DeliveryFilter {
-            vendor: self.vendor,
-            source: self.source,
+            vendor: texts(self.vendor),
+            source: texts(self.source),
             verdict: of(self.verdict),
-            event: self.event,
+            event: texts(self.event),
             received_after: self.received_after,
             received_before: self.received_before,
             duplicated: self.duplicated,

@@ -184,3 +184,40 @@ async fn the_other_pages_answer() {
     let file = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql")).expect("the file");
     assert_eq!(schema.body.as_str(), Some(file.as_str()), "run `make schema`");
 }
+
+#[tokio::test]
+async fn a_character_that_databases_refuse_costs_nothing() {
+    let app = App::start().await;
+    let nul = "\u{0}";
+    let bodies = [
+        (
+            json!({ "event": "SESSION:STATUS_CHANGE", "session_key": format!("K{nul}1"), "status": "STARTED" }),
+            "APPLIED",
+        ),
+        (
+            json!({ "event": "SESSION:STATUS_CHANGE", "session_key": "K2", "status": format!("NO{nul}") }),
+            "UNRECOGNIZED",
+        ),
+        (json!({ "event": format!("SNEEZE{nul}"), "session_key": "K3" }), "UNRECOGNIZED"),
+        (
+            json!({ "event": "SESSION:STATUS_CHANGE", "session_key": "K4", "status": "STARTED", "note": nul, nul: 1 }),
+            "APPLIED",
+        ),
+    ];
+    for (body, verdict) in bodies {
+        let answer = app.post_json("pave", body.clone()).await;
+        assert_eq!((answer.code, answer.body["verdict"].as_str()), (200, Some(verdict)), "{body}: {answer:?}");
+    }
+    let broken = app.post("hover", format!("{{\"event\": {nul}}}")).await;
+    assert_eq!((broken.code, broken.body["status"].as_str()), (200, Some("quarantined")), "{broken:?}");
+    // The vendor's id finds it, as it was sent and as it is shown.
+    let found = app.inspection("pave", &format!("K{nul}1")).await;
+    assert_eq!((found["status"].as_str(), &found), (Some("STARTED"), &app.inspection("pave", "K\u{FFFD}1").await));
+    let query = "query($t: String!) { inspections(filter: { externalId: $t, state: [\"STARTED\"] }) { totalCount }
+        changes(filter: { event: [$t], source: [$t] }) { totalCount } deliveries(filter: { vendor: [$t] }) { totalCount } }";
+    let counts = app.ask_with(query, json!({ "t": format!("K{nul}1") })).await;
+    assert_eq!(counts["inspections"]["totalCount"], 1, "{counts}");
+    // The body is what was sent.
+    let deliveries = app.ask("{ deliveries(first: 1) { nodes { bodyText } } }").await;
+    assert!(deliveries.to_string().contains("K\\\\u00001"), "{deliveries}");
+}

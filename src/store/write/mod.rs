@@ -13,7 +13,7 @@ pub use handshake::Handshakes;
 
 use super::connect::Place;
 use super::{Database, StoreError};
-use crate::event::{Event, News, Nothing, Reading, Ref, Said, Slot};
+use crate::event::{Event, News, Nothing, Reading, Ref, Said, Slot, storable};
 use crate::machine::Subject;
 use crate::vendor::verify::Verified;
 use crate::vendor::{Delivery, Unreadable, Vendor};
@@ -126,7 +126,9 @@ impl Incoming {
         let delivery = Delivery { content_type: post.content_type.as_deref(), body: verified.body() };
         // An adapter that fails must cost the vendor nothing: the bytes are kept and can be read again once it is mended.
         let mut reading = catch_unwind(|| (post.vendor.read)(&delivery))
-            .unwrap_or_else(|_| Err(Unreadable("the adapter failed on it; please report this delivery".to_owned())));
+            .unwrap_or_else(|_| Err(Unreadable("the adapter failed on it; please report this delivery".to_owned())))
+            .map(Reading::storable)
+            .map_err(|Unreadable(why)| Unreadable(storable(why)));
         if let Ok(Reading { event, .. }) = &mut reading
             && let Some((end, _)) = event.char_indices().nth(MAX_EVENT)
         {
