@@ -1,6 +1,6 @@
 //! A whole hub: the database, the writer, the feed and the listener, wired together and ended in order.
 
-use crate::feed::Feed;
+use crate::feed::{self, Feed};
 use crate::graphql::{Api, Graph, SourceInfo};
 use crate::http::{self, App, Connections, Inlet, Limits};
 use crate::ingest::{self, Confirmer, Target};
@@ -67,6 +67,10 @@ impl Hub {
             wake: handshakes,
             first_wait: FIRST_WAIT,
         };
+        let mut others = vec![tokio::spawn(feed.clone().run(stop.clone())), tokio::spawn(confirmer.run(stop.clone()))];
+        if let Some(pool) = db.postgres() {
+            others.push(tokio::spawn(feed::postgres::run(pool, feed.clone(), stop.clone())));
+        }
         let app = App {
             ingest,
             limits: Limits {
@@ -92,7 +96,7 @@ impl Hub {
         Ok(Hub {
             address,
             writer: tokio::task::spawn_blocking(|| writer.run()),
-            others: vec![tokio::spawn(feed.run(stop.clone())), tokio::spawn(confirmer.run(stop.clone()))],
+            others,
             listener: tokio::spawn(http::serve(listening, http::router(Arc::new(app)), allowed, stop.clone())),
             stop,
         })

@@ -3,9 +3,12 @@
 # If the variable is set already, that server is used. Installs PostgreSQL if it is missing and we may.
 #
 #     tests/postgres.sh cargo test --test hub
+#
+# With `--control` instead of a command it prints the URL and then obeys standard input, a word a line, until that ends:
+# `stop`, `start`, `kill`. Each is answered with the same word when it is done.
 set -euo pipefail
 
-if [ -n "${TEST_DATABASE_URL:-}" ]; then exec "$@"; fi
+if [ "$1" != --control ] && [ -n "${TEST_DATABASE_URL:-}" ]; then exec "$@"; fi
 
 # Debian keeps the server's programs out of the path.
 find_programs() {
@@ -39,11 +42,26 @@ trap finish EXIT
 run initdb -D "$folder/data" -A trust -U postgres -E UTF8 --locale=C --no-sync >/dev/null
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' 2>/dev/null || echo $((20000 + RANDOM % 20000)))
 # What is lost with the machine is lost with the test: nothing is synced.
-run pg_ctl -D "$folder/data" -w -l "$folder/log" start \
-	-o "-p $port -c listen_addresses=127.0.0.1 -k $folder -c fsync=off -c max_connections=300 -c shared_buffers=256MB" >/dev/null || {
-	cat "$folder/log" >&2
-	exit 1
+start() {
+	run pg_ctl -D "$folder/data" -w -l "$folder/log" start \
+		-o "-p $port -c listen_addresses=127.0.0.1 -k $folder -c fsync=off -c max_connections=300 -c shared_buffers=128MB" \
+		>/dev/null 2>&1 </dev/null || {
+		cat "$folder/log" >&2
+		exit 1
+	}
 }
-export TEST_DATABASE_URL="postgres://postgres@127.0.0.1:$port/postgres"
-export TEST_POSTGRES_FOLDER="$folder"
-"$@"
+start
+url="postgres://postgres@127.0.0.1:$port/postgres"
+if [ "$1" = --control ]; then
+	echo "$url"
+	while read -r word; do
+		case "$word" in
+		start) start ;;
+		stop) run pg_ctl -D "$folder/data" -m fast -w stop >/dev/null ;;
+		kill) run pg_ctl -D "$folder/data" -m immediate -w stop >/dev/null ;;
+		esac
+		echo "$word"
+	done
+else
+	TEST_DATABASE_URL="$url" "$@"
+fi

@@ -35,6 +35,7 @@ impl Feed {
             past: VecDeque::new(),
             behind: true,
         };
+        self.joined.notify_one();
         unfold(listener, |mut listener| async move {
             let next = listener.next().await?;
             Some((next, listener))

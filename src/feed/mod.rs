@@ -1,16 +1,18 @@
 //! Live news: one reader per process follows the history and hands each change to all who listen.
 //!
-//! What the writer says here is a hint that there is news, never the news itself: a lost hint costs the time until the
-//! next look, and nothing else. A listener that has missed something reads it from the history, so that each sees
+//! What the writer says here, and what other processes say (`postgres.rs`), is a hint that there is news, never the news
+//! itself: a lost hint costs the time until the next look, and nothing else. A listener that has missed something reads it from the history, so that each sees
 //! every position once and in order, and a slow one costs no memory.
 
 mod follow;
+pub mod postgres;
 
-use crate::store::read::{Changed, changes_after};
+use crate::store::read::{Changed, changes_after, head};
 use sea_orm::DatabaseConnection;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Notify, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Changes read from the history at once.
@@ -24,23 +26,50 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Feed {
     db: DatabaseConnection,
-    hint: watch::Sender<i64>,
+    /// The newest position that this process wrote.
+    written: watch::Sender<i64>,
+    /// There may be news.
+    wake: Notify,
+    /// Somebody has begun to listen.
+    joined: Notify,
+    /// The newest position that was handed on.
+    handed_on: AtomicI64,
     tail: broadcast::Sender<Arc<Changed>>,
 }
 
 impl Feed {
     /// A feed that reads from this database, where `position` is the newest.
     pub fn new(db: DatabaseConnection, position: i64) -> Arc<Self> {
-        Arc::new(Feed { db, hint: watch::Sender::new(position), tail: broadcast::Sender::new(TAIL) })
+        Arc::new(Feed {
+            db,
+            written: watch::Sender::new(position),
+            wake: Notify::new(),
+            joined: Notify::new(),
+            handed_on: AtomicI64::new(position),
+            tail: broadcast::Sender::new(TAIL),
+        })
     }
 
-    /// There is news up to this position.
+    /// This process has written news up to this position.
     pub fn news(&self, position: i64) {
-        self.hint.send_if_modified(|known| {
+        self.written.send_if_modified(|known| {
             let newer = position > *known;
             *known = position.max(*known);
             newer
         });
+        self.heard(position);
+    }
+
+    /// Somebody says that there is news up to this position. Only the database knows.
+    pub fn heard(&self, position: i64) {
+        if position > self.handed_on.load(Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// The newest position that this process wrote, and each newer one, for those who tell other processes.
+    pub fn written(&self) -> watch::Receiver<i64> {
+        self.written.subscribe()
     }
 
     /// How many are listening.
@@ -50,24 +79,28 @@ impl Feed {
 
     /// Reads the news and hands it on, until told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut hint = self.hint.subscribe();
-        let mut last = *hint.borrow_and_update();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.look() => {}
+        }
+    }
+
+    async fn look(&self) {
+        let mut last = *self.written.borrow();
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                changed = tokio::time::timeout(LOOK, hint.changed()) => {
-                    if let Ok(Err(_)) = changed {
-                        return;
-                    }
-                }
-            }
-            let newest = *hint.borrow_and_update();
-            // Nobody listens: who comes later reads the history first.
             if self.listeners() == 0 {
-                last = last.max(newest);
-                continue;
+                // Who listens from now on reads the history first, and finds there what came before this moment.
+                match head(&self.db).await {
+                    Ok(head) if self.listeners() == 0 => last = head.position,
+                    Ok(_) => {}
+                    Err(error) => tracing::debug!(%error, "the feed cannot read where the history ends"),
+                }
+                let _ = tokio::time::timeout(LOOK, self.joined.notified()).await;
+            } else {
+                last = self.hand_on(last).await;
+                self.handed_on.store(last, Ordering::Relaxed);
+                let _ = tokio::time::timeout(LOOK, self.wake.notified()).await;
             }
-            last = self.hand_on(last).await;
         }
     }
 

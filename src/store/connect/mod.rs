@@ -8,7 +8,7 @@ pub use postgres::limited;
 use super::StoreError;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sea_query::Query;
-use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool};
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -112,6 +112,11 @@ impl Database {
     /// The address without a password, to be shown.
     pub fn shown(&self) -> String {
         self.place.shown()
+    }
+
+    /// The connections of a PostgreSQL database, for what only it has.
+    pub fn postgres(&self) -> Option<PgPool> {
+        matches!(self.place, Place::Server(_)).then(|| self.writer.get_postgres_connection_pool().clone())
     }
 
     /// Whether the database answers and has all the tables this version needs.

@@ -16,8 +16,8 @@ const MIGRATION_LOCK: &str = "7597136547995153513";
 /// A transaction in which nothing happens for so long is ended by PostgreSQL: its process is frozen, or cut off, and must
 /// not keep the others from writing.
 const FROZEN: Duration = Duration::from_secs(10);
-/// Connections for what is written beside deliveries.
-const WRITERS: u32 = 2;
+/// Connections for what is written beside deliveries: notifications, the listener to them, and answers to vendors.
+const WRITERS: u32 = 3;
 /// `lock_not_available` (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 const LOCKED: &str = "55P03";
 
@@ -106,7 +106,8 @@ async fn migrate(
         );
     }
     // One connection, without limits: making an index takes as long as it takes.
-    let pool = PgPoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+    let quiet = options.clone().options([("client_min_messages", "warning")]);
+    let pool = PgPoolOptions::new().max_connections(1).connect_with(quiet).await?;
     let migrated = Migrator::up(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()), None).await;
     pool.close().await;
     one.execute(sqlx::AssertSqlSafe(format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))).await?;

@@ -1,0 +1,68 @@
+//! Between processes on one PostgreSQL: each tells the others by `NOTIFY` what it wrote, and hears them by `LISTEN`.
+//!
+//! It is told after the commit and outside of its transaction, because PostgreSQL lets only one transaction at a time
+//! commit with a notification (<https://www.postgresql.org/docs/current/sql-notify.html>). While one is on its way, later
+//! positions gather, and only the newest is told next.
+
+use super::Feed;
+use sea_orm::sqlx::postgres::{PgListener, PgPool};
+use sea_orm::sqlx::{self, Error};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// The channel. What is said on it by others in the same database is only a reason to look.
+const CHANNEL: &str = "inspection_hub";
+/// Between two notifications at least: what is written meanwhile is told together.
+const GATHER: Duration = Duration::from_millis(2);
+/// Between two attempts to reach a database that is away.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Tells and hears, until told to stop. The pool gives up one connection for it.
+pub async fn run(pool: PgPool, feed: Arc<Feed>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tell(&pool, &feed) => {}
+        () = hear(&pool, &feed) => {}
+    }
+}
+
+async fn tell(pool: &PgPool, feed: &Feed) {
+    let mut written = feed.written();
+    while written.changed().await.is_ok() {
+        let position = *written.borrow_and_update();
+        let told = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(position.to_string()).execute(pool).await;
+        match told {
+            Ok(_) => tokio::time::sleep(GATHER).await,
+            Err(error) => {
+                tracing::debug!(%error, "other processes could not be told of news; they look for themselves");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn hear(pool: &PgPool, feed: &Feed) {
+    let mut told = false;
+    loop {
+        let Err(error) = listen(pool, feed, &mut told).await;
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(%error, "the notifications of other processes cannot be heard; the feed looks once a second");
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+// `told` is whether somebody knows that nothing can be heard.
+async fn listen(pool: &PgPool, feed: &Feed, told: &mut bool) -> Result<Infallible, Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    *told = false;
+    loop {
+        // None: the connection was lost and made anew; something may have been said meanwhile.
+        let said = listener.try_recv().await?;
+        let position = said.as_ref().and_then(|said| said.payload().parse().ok());
+        feed.heard(position.unwrap_or(i64::MAX));
+    }
+}
