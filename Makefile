@@ -6,6 +6,14 @@ BIN := $(or $(CARGO_TARGET_DIR),target)/release/inspection-hub
 WEB := web/dist/index.html
 BROWSER := tests/browser/node_modules/.package-lock.json
 
+# Everything on SQLite, then what touches the database once more on a PostgreSQL that is there for it alone.
+define TEST
+$(CARGO) test --workspace --features faults --locked
+PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features faults --locked --lib -- graphql simulate
+PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features faults --locked --test hub -- \
+	--skip faults::postgres --skip faults::disk --skip playground --skip docs
+endef
+
 .PHONY: run test check demo bench web schema help tools browser
 
 help: ## Say what there is
@@ -14,14 +22,14 @@ help: ## Say what there is
 run: $(WEB) ## Build everything and serve on 127.0.0.1:8080 with SQLite in data/
 	$(CARGO) run --release -- serve
 
-test: $(WEB) $(BROWSER) browser ## Run all tests; installs what they need
-	$(CARGO) test --workspace
+test: $(WEB) $(BROWSER) browser ## Run all tests, on SQLite and on PostgreSQL; installs what they need
+	$(TEST)
 
 check: $(WEB) $(BROWSER) browser ## What CI runs: format, lints, docs, and the tests, which also compare all generated files
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features faults --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
-	$(CARGO) test --workspace --locked
+	$(TEST)
 	cd web && npm run --silent check
 
 demo: $(WEB) ## Serve, fill it with traffic of all five vendors, and keep a slow stream going

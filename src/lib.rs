@@ -11,6 +11,7 @@
 
 pub mod cli;
 pub mod event;
+mod faults;
 pub mod feed;
 pub mod graphql;
 pub mod http;

@@ -7,6 +7,9 @@ use clap::Args;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// SIGXFSZ, as Linux numbers it (signal(7)): a file would grow over the process' limit.
+const FILE_SIZE_LIMIT: i32 = 25;
+
 #[derive(Debug, Args)]
 pub struct Serve {
     #[command(flatten)]
@@ -22,6 +25,8 @@ impl Serve {
         }
         super::runtime()?.block_on(async {
             let mut terminate = signal(SignalKind::terminate())?;
+            // Who handles it is not killed by it: the write fails instead, and with it the deliveries.
+            let _too_large = signal(SignalKind::from_raw(FILE_SIZE_LIMIT))?;
             let database = Place::of(&settings.database)?.shown();
             let hub = Hub::start(settings).await?;
             let address = hub.address();

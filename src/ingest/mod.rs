@@ -5,15 +5,20 @@ mod confirm;
 
 pub use confirm::{Confirmer, Target};
 
+use crate::faults;
 use crate::feed::Feed;
 use crate::store::{Incoming, Receipt, StoreError, Writer};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Deliveries that may wait; more are refused until there is room.
 const QUEUE: usize = 8192;
 /// Deliveries in one transaction at most.
 const BATCH: usize = 512;
+
+/// After a batch could not be stored, the hub does not count as ready for so long, unless another one could.
+const DOUBT: Duration = Duration::from_secs(3);
 
 /// Where deliveries are handed in.
 #[derive(Clone, Debug)]
@@ -53,12 +58,14 @@ pub struct WriterTask {
     feed: Arc<Feed>,
     /// Told when a vendor asked to confirm a URL.
     handshakes: Arc<Notify>,
+    /// When a batch could not be stored, if none was since.
+    failed_at: Option<Instant>,
 }
 
 /// A queue, and the task that drains it.
 pub fn channel(writer: Writer, feed: Arc<Feed>, handshakes: Arc<Notify>) -> (Ingest, WriterTask) {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    (Ingest { queue: sender }, WriterTask { queue: receiver, writer, feed, handshakes })
+    (Ingest { queue: sender }, WriterTask { queue: receiver, writer, feed, handshakes, failed_at: None })
 }
 
 impl Ingest {
@@ -119,7 +126,11 @@ impl WriterTask {
         }
     }
 
+    // What is written for that is little. It may fit where deliveries do not.
     fn probe(&mut self) -> Result<(), Unavailable> {
+        if self.failed_at.is_some_and(|at| at.elapsed() < DOUBT) {
+            return Err(Unavailable::Storage);
+        }
         self.writer.probe().map_err(|error| {
             tracing::warn!(%error, "nothing can be written now");
             Unavailable::Storage
@@ -128,13 +139,17 @@ impl WriterTask {
 
     fn write(&mut self, batch: Vec<Incoming>) -> Vec<Result<Receipt, Unavailable>> {
         match self.write_at_once(&batch) {
-            Ok(receipts) => receipts.into_iter().map(Ok).collect(),
+            Ok(receipts) => {
+                self.failed_at = None;
+                receipts.into_iter().map(Ok).collect()
+            }
             Err(error) if batch.len() > 1 && !error.is_out_of_reach() => {
                 tracing::warn!(%error, deliveries = batch.len(), "a batch failed; each of its deliveries is tried alone");
                 self.write_one_by_one(&batch)
             }
             Err(error) => {
                 tracing::error!(%error, deliveries = batch.len(), "deliveries could not be stored");
+                self.failed_at = Some(Instant::now());
                 batch.iter().map(|_| Err(Unavailable::Storage)).collect()
             }
         }
@@ -171,6 +186,7 @@ impl WriterTask {
             Err(error) if error.is_conflict() => self.writer.write(batch)?,
             written => written?,
         };
+        faults::at("unanswered");
         self.feed.news(written.position);
         if written.handshakes {
             self.handshakes.notify_one();

@@ -6,6 +6,7 @@ use inspection_hub::server::Hub;
 use inspection_hub::settings::{Flags, Settings};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -18,7 +19,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct App {
     pub hub: Hub,
     pub client: reqwest::Client,
-    pub database: TestDatabase,
+    pub database: Arc<TestDatabase>,
     settings: String,
 }
 
@@ -38,17 +39,22 @@ impl App {
 
     /// A hub with these settings (the text of `inspection-hub.toml`).
     pub async fn with(settings: &str) -> App {
-        App::on(TestDatabase::new().await, settings).await
+        App::on(Arc::new(TestDatabase::new().await), settings).await
     }
 
     /// A hub on this database.
-    pub async fn on(database: TestDatabase, settings: &str) -> App {
+    pub async fn on(database: Arc<TestDatabase>, settings: &str) -> App {
         let text = format!("database = \"{}\"\n{settings}", database.address);
         let read = move |_: &Path| Ok(text.clone());
         let flags = Flags::default().with("config", "inspection-hub.toml").with("listen", "127.0.0.1:0");
         let (loaded, _) = Settings::load(&flags, [], &read).unwrap_or_else(|problems| panic!("{problems}"));
         let hub = Hub::start(loaded).await.expect("a hub");
         App { hub, client: client(), database, settings: settings.to_owned() }
+    }
+
+    /// Another hub on the same database.
+    pub async fn beside(&self) -> App {
+        App::on(self.database.clone(), &self.settings).await
     }
 
     /// Ends the hub and starts another on the same database.

@@ -6,10 +6,15 @@ mod crash;
 mod database;
 mod docs;
 mod driver;
+#[cfg(feature = "faults")]
+mod faults;
 mod handshake;
 mod lives;
 mod machines;
 mod order;
 mod playground;
+mod replicas;
+mod sender;
+mod server;
 mod subscriptions;
 mod verify;

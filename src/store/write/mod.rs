@@ -14,6 +14,7 @@ pub use handshake::Handshakes;
 use super::connect::Place;
 use super::{Database, StoreError};
 use crate::event::{Event, News, Nothing, Reading, Ref, Said, Slot, storable};
+use crate::faults;
 use crate::machine::Subject;
 use crate::vendor::verify::Verified;
 use crate::vendor::{Delivery, Unreadable, Vendor};
@@ -239,15 +240,20 @@ impl Writer {
         known: Option<log_head::Model>,
     ) -> Result<Written, StoreError> {
         let head = self.session.begin()?;
+        faults::at("begun");
         let cache = if known.as_ref() == Some(&head) { cache } else { LruCache::new(CACHE) };
         let mut batch = Batch::new(self.session.as_mut(), head, cache);
         batch.foresee(incoming)?;
+        faults::at("foreseen");
         let mut receipts = Vec::with_capacity(incoming.len());
         for delivery in incoming {
             receipts.push(batch.take(delivery)?);
         }
+        faults::at("decided");
         let (head, cache, handshakes) = batch.write()?;
+        faults::at("written");
         self.session.commit()?;
+        faults::at("committed");
         self.cache = cache;
         let position = head.position;
         self.head = Some(head);

@@ -7,6 +7,7 @@ use super::checkpoint::{Checkpointer, passive};
 use super::rows::{StepRow, entity_of, print, step_of};
 use super::session::{First, Rows, Session};
 use crate::event::{Entity, Placed, Slot};
+use crate::faults;
 use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
@@ -315,14 +316,19 @@ impl Session for Sqlite {
                 self.add_steps(slot.entity.number, &slot.written.steps)?;
             }
         }
+        faults::at("entities");
         self.add_deliveries(rows.deliveries)?;
+        faults::at("deliveries");
         self.add_changes(rows.changes)?;
+        faults::at("changes");
         for ledger in &rows.ledger {
             self.count(ledger)?;
         }
+        faults::at("ledger");
         for (number, (count, at)) in rows.repeated {
             self.repeat(*number, *count, *at)?;
         }
+        faults::at("repetitions");
         for (source, code, requested_at) in rows.handshakes {
             self.request_handshake(source, code, *requested_at)?;
         }

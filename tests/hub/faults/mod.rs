@@ -1,0 +1,5 @@
+//! What fails on purpose: the writer at each of its steps, the disk, the database and the way to it.
+
+mod disk;
+mod postgres;
+mod steps;

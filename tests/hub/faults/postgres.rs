@@ -1,0 +1,216 @@
+//! A PostgreSQL that goes away, is locked, is slow or is misled, under a hub that must answer 503, lose nothing, say so at
+//! `/readyz`, and go on by itself.
+
+use crate::database::TestDatabase;
+use crate::driver::{App, PATIENCE, answer};
+use crate::sender::Sender;
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use serde_json::json;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A server of its own, which can be stopped and started. It ends when this is dropped.
+struct Cluster {
+    process: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    url: String,
+}
+
+impl Cluster {
+    fn start() -> Cluster {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres.sh");
+        let mut process = Command::new(script)
+            .arg("--control")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("tests/postgres.sh starts");
+        let orders = process.stdin.take().expect("an input");
+        let answers = BufReader::new(process.stdout.take().expect("an output"));
+        let mut cluster = Cluster { process, orders, answers, url: String::new() };
+        cluster.url = cluster.line();
+        cluster
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("a line");
+        line.trim().to_owned()
+    }
+
+    fn tell(&mut self, word: &str) {
+        writeln!(self.orders, "{word}").expect("told");
+        assert_eq!(self.line(), word);
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // The end of its input is what ends it; nobody writes to it any more.
+        let _ = writeln!(self.orders, "kill");
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+const IMPATIENT: &str = "database_wait = \"300ms\"\ndatabase_timeout = \"300ms\"";
+
+async fn hub_on(cluster: &Cluster, settings: &str) -> App {
+    App::on(Arc::new(TestDatabase::on(cluster.url.clone()).await), settings).await
+}
+
+async fn readiness(app: &App) -> u16 {
+    answer(app.client.get(app.url("/readyz"))).await.code
+}
+
+async fn until_ready(app: &App) {
+    let started = Instant::now();
+    while readiness(app).await != 200 {
+        assert!(started.elapsed() < PATIENCE, "it does not recover");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A delivery is refused in such a way that the vendor comes back.
+async fn is_told_to_come_back(app: &App) {
+    let refused = app.post_json("pave", json!({ "event": "SESSION:STATUS_CHANGE", "session_key": "X" })).await;
+    assert_eq!(refused.code, 503, "{refused:?}");
+    assert!(refused.headers.contains_key("retry-after"));
+    assert_eq!(readiness(app).await, 503);
+    assert_eq!(answer(app.client.get(app.url("/healthz"))).await.code, 200);
+}
+
+async fn all_is_well(app: &App, sender: &Arc<Sender>) {
+    until_ready(app).await;
+    while !sender.is_done() {
+        sender.send(&[app.url("")]).await;
+    }
+    assert_eq!(sender.complaints(&app.url("")).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_stopped_and_started_costs_nothing() {
+    let mut cluster = Cluster::start();
+    let app = hub_on(&cluster, IMPATIENT).await;
+    let start = app.ask("{ head { cursor } }").await["head"]["cursor"].clone();
+    let query = "subscription($after: String) { changes(after: $after) { position } }";
+    let mut live = app.subscribe(query, json!({ "after": start })).await;
+    let sender = Sender::new(600);
+    for word in ["stop", "kill"] {
+        let sending = tokio::spawn({
+            let (sender, url) = (sender.clone(), app.url(""));
+            async move { sender.send(&[url]).await }
+        });
+        sender.more(150).await;
+        cluster.tell(word);
+        sending.await.expect("sent");
+        is_told_to_come_back(&app).await;
+        cluster.tell("start");
+        until_ready(&app).await;
+    }
+    all_is_well(&app, &sender).await;
+    // Who listened all the time has heard everything once.
+    for change in app.changes().await {
+        assert_eq!(live.next().await["changes"]["position"], change["position"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_cut_are_made_anew() {
+    let cluster = Cluster::start();
+    let app = hub_on(&cluster, "").await;
+    let operator = Database::connect(&cluster.url).await.expect("PostgreSQL");
+    let sender = Sender::new(800);
+    let sending = tokio::spawn({
+        let (sender, url) = (sender.clone(), app.url(""));
+        async move { sender.send(&[url]).await }
+    });
+    for _ in 0..5 {
+        sender.more(100).await;
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'inspection-hub'";
+        operator.execute_unprepared(cut).await.expect("cut");
+    }
+    sending.await.expect("sent");
+    all_is_well(&app, &sender).await;
+    operator.close().await.expect("closed");
+}
+
+async fn locked(app: &App, lock: &str) -> DatabaseConnection {
+    let somebody = Database::connect(&app.database.address).await.expect("PostgreSQL");
+    somebody.execute_unprepared(&format!("BEGIN; {lock}")).await.expect("locked");
+    somebody
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_of_somebody_else_is_not_waited_for_for_ever() {
+    let cluster = Cluster::start();
+    // The first by the limit on waiting for locks, the second by the limit on statements.
+    for (settings, lock) in [
+        ("database_wait = \"300ms\"", "SELECT * FROM log_head FOR UPDATE"),
+        ("database_wait = \"20s\"\ndatabase_timeout = \"300ms\"", "LOCK TABLE change IN EXCLUSIVE MODE"),
+    ] {
+        let app = hub_on(&cluster, settings).await;
+        let sender = Sender::new(100);
+        sender.send(&[app.url("")]).await;
+        let somebody = locked(&app, lock).await;
+        let answer =
+            app.post_json("hover", json!({ "event": "job-state-changed", "job_id": 1, "state": "working" })).await;
+        assert_eq!(answer.code, 503, "{lock}: {answer:?}");
+        assert!(answer.headers.contains_key("retry-after"));
+        somebody.execute_unprepared("ROLLBACK").await.expect("unlocked");
+        somebody.close().await.expect("closed");
+        all_is_well(&app, &sender).await;
+        assert_eq!(app.ledger("hover").await["received"], 0);
+    }
+}
+
+fn migrate(address: &str) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_inspection-hub"))
+        .args(["migrate", "--log", "warn", "--config", "/dev/null", "--database-wait", "2s", "--database", address])
+        .output()
+        .expect("it runs");
+    (status.code(), String::from_utf8([stdout, stderr].concat()).expect("text"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_are_made_by_one_process_at_a_time() {
+    let cluster = Cluster::start();
+    let database = TestDatabase::on(cluster.url.clone()).await;
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let address = database.address.clone();
+            std::thread::spawn(move || migrate(&address))
+        })
+        .collect();
+    for thread in threads {
+        let (code, text) = thread.join().expect("no panic");
+        assert_eq!(code, Some(0), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_does_not_exclude_is_found_out() {
+    let cluster = Cluster::start();
+    let database = TestDatabase::on(cluster.url.clone()).await;
+    // As in a database that accepts advisory locks and keeps none.
+    let operator = Database::connect(&database.address).await.expect("PostgreSQL");
+    let keeps_none =
+        "CREATE FUNCTION public.pg_try_advisory_lock(bigint) RETURNS boolean LANGUAGE sql AS 'SELECT true'";
+    operator.execute_unprepared(keeps_none).await.expect("made");
+    operator.close().await.expect("closed");
+    let (code, text) = migrate(&format!("{}?options=-c%20search_path%3Dpublic,pg_catalog", database.address));
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("does not keep advisory locks"), "{text}");
+    let (_, text) = migrate(&database.address);
+    assert!(!text.contains("advisory"), "{text}");
+}
+
+#[test]
+fn a_database_that_is_not_there_is_named_without_its_password() {
+    let (code, text) = migrate("postgres://hub:hunter2@127.0.0.1:1/hub");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("postgres://hub@127.0.0.1:1/hub") && !text.contains("hunter2"), "{text}");
+}

@@ -1,0 +1,64 @@
+//! kill -9 at every step of the writer. And that the test would notice if something were lost.
+
+use crate::database::TestDatabase;
+use crate::sender::Sender;
+use crate::server::Server;
+use rand::Rng;
+
+/// Every place at which the writer can be stopped (`src/faults.rs`). With PostgreSQL one statement writes all tables.
+const SQLITE: &[&str] = &[
+    "begun",
+    "foreseen",
+    "decided",
+    "entities",
+    "deliveries",
+    "changes",
+    "ledger",
+    "repetitions",
+    "written",
+    "committed",
+    "unanswered",
+];
+const POSTGRES: &[&str] = &["begun", "foreseen", "decided", "written", "committed", "unanswered"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_any_step_costs_nothing() {
+    let database = TestDatabase::new().await;
+    let places = if database.address.starts_with("sqlite") { SQLITE } else { POSTGRES };
+    let sender = Sender::new(places.len() * 60);
+    for place in places {
+        let times = rand::rng().random_range(1..=5);
+        let fault = format!("{place}:{times}");
+        let mut server = Server::with(&database, &[("FAULT_AT", fault.clone())]).await;
+        let sending = tokio::spawn({
+            let (sender, urls) = (sender.clone(), [server.url.clone()]);
+            async move { sender.send(&urls).await }
+        });
+        server.says(format!("stopped at {place}")).await;
+        server.kill();
+        sending.await.expect("sent");
+        let server = Server::start(&database).await;
+        assert_eq!(sender.complaints(&server.url).await, Vec::<String>::new(), "killed at {fault}");
+    }
+    let server = Server::start(&database).await;
+    sender.send(std::slice::from_ref(&server.url)).await;
+    assert!(sender.is_done());
+    assert_eq!(sender.complaints(&server.url).await, Vec::<String>::new());
+}
+
+// As if the disk had been told to sync and had not: the end of the log is gone when the machine comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_does_not_sync_would_be_noticed() {
+    let database = TestDatabase::file();
+    let sender = Sender::new(400);
+    let server = Server::start(&database).await;
+    sender.send(std::slice::from_ref(&server.url)).await;
+    assert!(sender.is_done());
+    server.kill();
+    let log = std::fs::OpenOptions::new().write(true).open(database.folder.path().join("hub.db-wal")).expect("the log");
+    let length = log.metadata().expect("its length").len();
+    log.set_len(length * 2 / 3).expect("cut");
+    let server = Server::start(&database).await;
+    let complaints = sender.complaints(&server.url).await;
+    assert!(complaints.iter().any(|complaint| complaint.ends_with("and is not there")), "{complaints:?}");
+}
