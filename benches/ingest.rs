@@ -1,7 +1,8 @@
 //! How many webhooks are taken in per second, and how long each waits: the hub beside what a team writes by hand and
 //! beside an endpoint that does nothing, in one process, with the client on the same cores.
 //!
-//! `cargo bench --bench ingest`, with `-- --quick` for a short look; see `docs/benchmarks.md`.
+//! `cargo bench --bench ingest`, with `-- --quick` for a short look. On PostgreSQL:
+//! `TEST_POSTGRES_FSYNC=on tests/postgres.sh cargo bench --bench ingest`. See `docs/benchmarks.md`.
 
 mod ingest {
     pub mod bare;
@@ -21,8 +22,9 @@ use mimalloc::MiMalloc;
 use std::sync::Arc;
 use std::time::Duration;
 use support::load::Load;
+use support::place::Place;
+use support::sources;
 use support::stock::Maker;
-use support::{disk, sources};
 
 // As in the binary.
 #[global_allocator]
@@ -40,14 +42,13 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(measured: Duration) -> anyhow::Result<()> {
-    let folder = disk::folder("ingest")?;
-    println!("databases in {}, where a synced write takes {:?}", folder.display(), disk::time_to_sync(&folder)?);
-    let database = folder.join("hub.db");
+    let mut place = Place::new("ingest").await?;
+    let database = place.database("hub").await?;
     let settings = sources::settings(&database)?;
     let mut maker = Maker::new(&settings)?;
-    let naive = Naive::start(&sources::address(&folder.join("naive.db")), &settings).await?;
+    let naive = Naive::start(&place.database("naive").await?, &settings).await?;
     let bare = bare::start().await?;
-    let hub = Hub::start(settings).await?;
+    let hub = Hub::start(settings.clone()).await?;
 
     let (mut answered, mut answered_by_naive) = (0, 0);
     let mut targeted = None;
@@ -77,17 +78,51 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
         }
     }
 
+    let replicas = match &place {
+        Place::Folder(_) => None,
+        Place::Server { .. } => {
+            let load = Load { connections: TARGETED, warm_up: measured / 4, measured };
+            let seconds = (load.warm_up + load.measured).as_secs_f64();
+            let beside = Hub::start(settings).await?;
+            let mut both = [0.0; 2];
+            for (figure, addresses) in both.iter_mut().zip([vec![hub.address()], vec![hub.address(), beside.address()]])
+            {
+                let most = 40_000 / addresses.len();
+                for address in &addresses[1..] {
+                    println!("two hubs on one database, the second at {address}");
+                }
+                let share = Load { connections: TARGETED / addresses.len(), ..load };
+                let mut stocks = Vec::new();
+                for _ in &addresses {
+                    stocks.push(Arc::new(maker.make((most as f64 * seconds) as usize)?));
+                }
+                let driven = addresses.iter().zip(&stocks).map(|(address, stock)| share.drive(*address, stock));
+                for outcome in futures_util::future::try_join_all(driven).await? {
+                    answered += outcome.answered;
+                    *figure += Figures::of(&outcome).per_second;
+                }
+            }
+            beside.stop().await;
+            Some(both)
+        }
+    };
+
     hub.stop().await;
-    let stored = Stored::read(&sources::address(&database)).await?;
+    let stored = Stored::read(&database).await?;
     let Stored { deliveries, duplicates, changes, received } = stored;
     println!("the hub answered {answered}: {deliveries} deliveries, {duplicates} duplicates, {changes} changes");
     ensure!(deliveries + duplicates == answered as i64, "deliveries that were answered are not in the database");
     ensure!(received == answered as i64, "the ledger does not add up: it says {received}");
     ensure!(naive.taken().await? == answered_by_naive, "naive has lost some, too");
+    naive.close().await?;
     // Kept if anything was wrong.
-    std::fs::remove_dir_all(folder)?;
+    let on_server = matches!(place, Place::Server { .. });
+    place.remove().await?;
     if let Some(row) = targeted {
-        report::targets(&row);
+        report::targets(&row, on_server);
+    }
+    if let Some(replicas) = replicas {
+        report::replicas(replicas);
     }
     Ok(())
 }

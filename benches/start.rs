@@ -2,7 +2,14 @@
 //!
 //! `cargo bench --bench start`; see `docs/benchmarks.md`.
 
-mod support;
+mod support {
+    pub mod client;
+    pub mod disk;
+    pub mod load;
+    pub mod sources;
+    pub mod stock;
+    mod template;
+}
 
 use anyhow::{Context, ensure};
 use inspection_hub::server::Hub;
@@ -70,7 +77,7 @@ async fn run() -> anyhow::Result<()> {
 
 /// Takes in a stock, as a hub does that has been at work.
 async fn fill(database: &Path) -> anyhow::Result<()> {
-    let settings = sources::settings(database)?;
+    let settings = sources::settings(&sqlite(database))?;
     let stock = Arc::new(Maker::new(&settings)?.make(DELIVERIES)?);
     let hub = Hub::start(settings).await?;
     let all = Load { connections: 64, warm_up: Duration::ZERO, measured: Duration::from_secs(600) };
@@ -84,13 +91,7 @@ impl Running {
     fn start(folder: &Path) -> anyhow::Result<Running> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
-        command.args([
-            "serve",
-            "--listen",
-            &address.to_string(),
-            "--database",
-            &sources::address(&folder.join("hub.db")),
-        ]);
+        command.args(["serve", "--listen", &address.to_string(), "--database", &sqlite(&folder.join("hub.db"))]);
         // No settings but these: no file, no variables.
         command.current_dir(folder).env_clear().stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Running { child: command.spawn()?, address })
@@ -132,4 +133,9 @@ impl Drop for Running {
         // It is still there only if something went wrong.
         let _ = self.child.kill();
     }
+}
+
+/// A SQLite file as the settings name it.
+fn sqlite(database: &Path) -> String {
+    format!("sqlite://{}", database.display())
 }

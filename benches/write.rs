@@ -5,6 +5,7 @@
 
 mod support {
     pub mod disk;
+    pub mod place;
     pub mod sources;
     pub mod stock;
     mod template;
@@ -19,12 +20,16 @@ use inspection_hub::store::{Database, Incoming, Mode, Post, Writer};
 use inspection_hub::vendor::verify::Request;
 use mimalloc::MiMalloc;
 use rusqlite::Connection;
+use sea_orm::sqlx::postgres::PgConnection;
+use sea_orm::sqlx::{self, Connection as _, Executor};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use support::place::Place;
+use support::sources;
 use support::stock::{Maker, Stock};
-use support::{disk, sources};
+use tokio::runtime::Runtime;
 
 // As in the binary.
 #[global_allocator]
@@ -39,13 +44,12 @@ fn main() -> anyhow::Result<()> {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let most = if quick || cfg!(debug_assertions) { DELIVERIES / 10 } else { DELIVERIES };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let folder = disk::folder("write")?;
-    println!("databases in {}, where a synced write takes {:?}", folder.display(), disk::time_to_sync(&folder)?);
-    let database = folder.join("hub.db");
+    let mut place = runtime.block_on(Place::new("write"))?;
+    let database = runtime.block_on(place.database("hub"))?;
     let settings = sources::settings(&database)?;
-    let db = runtime.block_on(Database::open(&sources::address(&database), Mode::Migrate))?;
+    let db = runtime.block_on(Database::open(&database, Mode::Migrate))?;
     let mut writer = Writer::open(&db)?;
-    let raw = raw(&folder.join("raw.db"))?;
+    let mut raw = Raw::open(&runtime, &runtime.block_on(place.database("raw"))?)?;
     let mut maker = Maker::new(&settings)?;
     println!("microseconds for each delivery");
     println!("batch  bytes     read    write      raw  raw/write");
@@ -62,12 +66,7 @@ fn main() -> anyhow::Result<()> {
         let written = written.elapsed();
         let inserted = Instant::now();
         for batch in bodies.chunks(size) {
-            raw.execute_batch("BEGIN IMMEDIATE")?;
-            let mut insert = raw.prepare_cached("INSERT INTO raw (body) VALUES (?)")?;
-            for body in batch {
-                insert.execute([body.as_ref()])?;
-            }
-            raw.execute_batch("COMMIT")?;
+            raw.insert(&runtime, batch)?;
         }
         let inserted = inserted.elapsed();
         let each = |time: Duration| time.as_secs_f64() * 1e6 / stock.len() as f64;
@@ -81,20 +80,68 @@ fn main() -> anyhow::Result<()> {
         );
     }
     drop(writer);
-    runtime.block_on(db.readers.close())?;
     drop(raw);
-    println!("{} bytes in the hub's database", std::fs::metadata(&database)?.len());
-    std::fs::remove_dir_all(folder)?;
+    let size = runtime.block_on(size(&db.readers))?;
+    println!("{size} bytes in the hub's database");
+    runtime.block_on(db.readers.close())?;
+    runtime.block_on(place.remove())?;
     Ok(())
 }
 
 /// A database that keeps bodies and nothing else, as durable as the hub's.
-fn raw(path: &Path) -> anyhow::Result<Connection> {
-    let raw = Connection::open(path)?;
-    raw.pragma_update(None, "journal_mode", "WAL")?;
-    raw.pragma_update(None, "synchronous", "FULL")?;
-    raw.execute_batch("CREATE TABLE raw (number INTEGER PRIMARY KEY, body BLOB NOT NULL)")?;
-    Ok(raw)
+enum Raw {
+    Sqlite(Connection),
+    Postgres(Box<PgConnection>),
+}
+
+impl Raw {
+    fn open(runtime: &Runtime, address: &str) -> anyhow::Result<Raw> {
+        if let Some(path) = address.strip_prefix("sqlite://") {
+            let raw = Connection::open(path)?;
+            raw.pragma_update(None, "journal_mode", "WAL")?;
+            raw.pragma_update(None, "synchronous", "FULL")?;
+            raw.execute_batch("CREATE TABLE raw (number INTEGER PRIMARY KEY, body BLOB NOT NULL)")?;
+            return Ok(Raw::Sqlite(raw));
+        }
+        runtime.block_on(async {
+            let mut raw = PgConnection::connect(address).await?;
+            raw.execute(
+                "CREATE TABLE raw (number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body BYTEA NOT NULL)",
+            )
+            .await?;
+            Ok(Raw::Postgres(Box::new(raw)))
+        })
+    }
+
+    fn insert(&mut self, runtime: &Runtime, batch: &[Bytes]) -> anyhow::Result<()> {
+        match self {
+            Raw::Sqlite(raw) => {
+                raw.execute_batch("BEGIN IMMEDIATE")?;
+                let mut insert = raw.prepare_cached("INSERT INTO raw (body) VALUES (?)")?;
+                for body in batch {
+                    insert.execute([body.as_ref()])?;
+                }
+                raw.execute_batch("COMMIT")?;
+            }
+            // One statement is one transaction.
+            Raw::Postgres(raw) => {
+                let bodies: Vec<&[u8]> = batch.iter().map(AsRef::as_ref).collect();
+                let insert = sqlx::query("INSERT INTO raw (body) SELECT * FROM unnest($1::bytea[])").bind(bodies);
+                runtime.block_on(insert.execute(raw.as_mut()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes that a database takes.
+async fn size(db: &DatabaseConnection) -> anyhow::Result<i64> {
+    let text = match db.get_database_backend() {
+        DbBackend::Sqlite => "SELECT page_count * page_size AS size FROM pragma_page_count(), pragma_page_size()",
+        _ => "SELECT pg_database_size(current_database()) AS size",
+    };
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), text)).await?;
+    Ok(row.map(|row| row.try_get("", "size")).transpose()?.unwrap_or_default())
 }
 
 /// Verifies and reads all requests; how long that took.

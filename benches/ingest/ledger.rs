@@ -3,8 +3,9 @@
 
 use crate::support::client::Connection;
 use inspection_hub::server::Hub;
-use inspection_hub::store::{Database, Mode};
+use inspection_hub::store::{Database, Mode, Pools};
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
+use std::time::Duration;
 
 /// Batches written so far, and the deliveries in them.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +44,11 @@ pub struct Stored {
 impl Stored {
     /// From a database that no hub has open.
     pub async fn read(address: &str) -> anyhow::Result<Stored> {
-        let db = Database::open(address, Mode::AsItIs).await?.readers;
+        let pools = Pools { statement: Duration::from_secs(120), ..Pools::default() };
+        let db = Database::open_with(address, Mode::AsItIs, pools).await?.readers;
         let text = "SELECT (SELECT count(*) FROM delivery) AS deliveries, \
-            (SELECT coalesce(sum(duplicates), 0) FROM delivery) AS duplicates, \
-            (SELECT count(*) FROM change) AS changes, (SELECT coalesce(sum(received), 0) FROM ledger) AS received";
+            (SELECT CAST(coalesce(sum(duplicates), 0) AS BIGINT) FROM delivery) AS duplicates, \
+            (SELECT count(*) FROM change) AS changes, (SELECT CAST(coalesce(sum(received), 0) AS BIGINT) FROM ledger) AS received";
         let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), text)).await?;
         let row = row.ok_or_else(|| anyhow::anyhow!("the database says nothing"))?;
         Ok(Stored::from_query_result(&row, "")?)

@@ -1,7 +1,7 @@
 //! What a team writes by hand: verify, parse, and one sea-orm transaction per webhook that looks for a duplicate, keeps
 //! the raw body, overwrites the status of the inspection and adds a row of history. As durable as the hub (WAL,
-//! `synchronous=FULL`), with sea-orm's pool for SQLite as it comes: one connection. With more of them, transactions that
-//! read before they write fail: `database is locked`.
+//! `synchronous=FULL`), with sea-orm's pools as they come: one connection for SQLite, because with more of them
+//! transactions that read before they write fail (`database is locked`), ten for PostgreSQL.
 
 mod pick;
 mod tables;
@@ -55,6 +55,11 @@ impl Naive {
         let shared = Arc::new(Shared { db, verifiers, duplicates: AtomicU64::new(0) });
         let router = Router::new().route("/webhooks/{source}", post(receive)).with_state(shared.clone());
         Ok(Naive { address: serve(router).await?, shared })
+    }
+
+    /// Gives up its connections.
+    pub async fn close(self) -> anyhow::Result<()> {
+        Ok(self.shared.db.clone().close().await?)
     }
 
     /// How many webhooks it has stored or recognised as duplicates.

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod disk;
 pub mod load;
+pub mod place;
 pub mod sources;
 pub mod stock;
 mod template;

@@ -1,7 +1,6 @@
 //! The settings of the hub that is measured: five sources, each verified the strongest way that its vendor offers.
 
 use inspection_hub::settings::{Flags, Settings};
-use std::path::Path;
 
 const FILE: &str = r#"
 [sources.truepic]
@@ -32,15 +31,10 @@ username = "record360"
 secrets = ["yT4zQ9mW2kXv"]
 "#;
 
-/// Settings for a hub on this SQLite file and any free port.
-pub fn settings(database: &Path) -> anyhow::Result<Settings> {
-    let flags = Flags::default().with("listen", "127.0.0.1:0").with("database", &address(database));
+/// Settings for a hub on this database and any free port.
+pub fn settings(database: &str) -> anyhow::Result<Settings> {
+    let flags = Flags::default().with("listen", "127.0.0.1:0").with("database", database);
     let (settings, _) =
         Settings::load(&flags, [], &|_| Ok(FILE.to_owned())).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     Ok(settings)
-}
-
-/// A SQLite file as the settings name it.
-pub fn address(database: &Path) -> String {
-    format!("sqlite://{}", database.display())
 }
