@@ -14,8 +14,8 @@ impl MigrationTrait for Migration {
         manager.create_table(log_head(backend)).await?;
         let first = Query::insert()
             .into_table("log_head")
-            .columns(["id", "position", "delivery", "entity", "updated_at"])
-            .values_panic([1.into(), 0.into(), 0.into(), 0.into(), 0.into()])
+            .columns(["id", "position", "delivery", "entity", "received_at", "updated_at"])
+            .values_panic([1.into(), 0.into(), 0.into(), 0.into(), 0.into(), 0.into()])
             .to_owned();
         manager.execute(first).await?;
         manager.create_table(delivery(backend)).await?;
@@ -83,6 +83,7 @@ fn log_head(backend: DbBackend) -> TableCreateStatement {
         .col(big_integer("position"))
         .col(big_integer("delivery"))
         .col(big_integer("entity"))
+        .col(big_integer("received_at"))
         .col(big_integer("updated_at"))
         .to_owned()
 }

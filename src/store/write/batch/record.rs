@@ -91,8 +91,8 @@ impl Batch<'_> {
         });
     }
 
-    pub(super) fn count(&mut self, incoming: &Incoming, verdict: Verdict) {
-        let ledger = self.ledger_of(incoming);
+    pub(super) fn count(&mut self, incoming: &Incoming, at: i64, verdict: Verdict) {
+        let ledger = self.ledger_of(incoming, at);
         let count = match verdict {
             Verdict::Applied => &mut ledger.applied,
             Verdict::SkippedAhead => &mut ledger.skipped_ahead,
@@ -106,13 +106,13 @@ impl Batch<'_> {
         *count += 1;
     }
 
-    pub(super) fn ledger_of(&mut self, incoming: &Incoming) -> &mut ledger::Model {
+    pub(super) fn ledger_of(&mut self, incoming: &Incoming, at: i64) -> &mut ledger::Model {
         let ledger = self.ledger.entry(incoming.source.to_string()).or_default();
         if ledger.source.is_empty() {
             ledger.source = incoming.source.to_string();
         }
         ledger.received += 1;
-        ledger.received_at = ledger.received_at.max(Some(incoming.received_at.timestamp_micros()));
+        ledger.received_at = ledger.received_at.max(Some(at));
         ledger
     }
 }
