@@ -8,6 +8,7 @@ mod handshake;
 mod lives;
 mod machines;
 mod order;
+mod past;
 mod playground;
 mod subscriptions;
 mod verify;

@@ -130,6 +130,7 @@ impl Hub {
             implied: false,
             placed_cycle: 0,
             placed_rank: 0,
+            step_before: None,
         };
         edit(&mut row);
         let row = row.into_active_model().reset_all();

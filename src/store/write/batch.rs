@@ -340,6 +340,7 @@ impl<'a> Batch<'a> {
                     from_state: slot.entity.tip.state.clone(),
                     from_status: slot.entity.status,
                     step: None,
+                    step_before: slot.last_step(),
                 };
                 self.record(context, id, None, &change);
                 parents.push(number);

@@ -114,8 +114,8 @@ impl Sqlite {
         let mut statement = self.prepared(
             "INSERT INTO change (position, kind, entity, inspection, delivery, source, vendor, event, verdict, reason, \
              from_state, to_state, from_status, to_status, cycle, occurred_at, received_at, news, named_state, implied, \
-             placed_cycle, placed_rank) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             placed_cycle, placed_rank, step_before) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         for row in rows {
             statement.execute(params![
@@ -141,6 +141,7 @@ impl Sqlite {
                 row.implied,
                 row.placed_cycle,
                 row.placed_rank,
+                row.step_before,
             ])?;
         }
         Ok(())

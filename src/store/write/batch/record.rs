@@ -2,7 +2,7 @@
 
 use super::super::Incoming;
 use super::{Batch, Context, IMPLIED};
-use crate::event::Change;
+use crate::event::{Change, Slot};
 use crate::machine::Kind;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, change, ledger};
@@ -42,6 +42,7 @@ impl Batch<'_> {
             implied: step.is_some_and(|step| step.at_least),
             placed_cycle: step.map_or(0, |step| step.key.cycle),
             placed_rank: step.map_or(0, |step| step.key.rank),
+            step_before: change.step_before,
         });
     }
 
@@ -61,6 +62,7 @@ impl Batch<'_> {
                 from_state: slot.and_then(|slot| slot.entity.tip.state.clone()),
                 from_status: slot.and_then(|slot| slot.entity.status),
                 step: None,
+                step_before: slot.and_then(Slot::last_step),
             };
             return self.record(context, about, at, &change);
         }
@@ -88,6 +90,7 @@ impl Batch<'_> {
             implied: false,
             placed_cycle: 0,
             placed_rank: 0,
+            step_before: None,
         });
     }
 
