@@ -292,7 +292,8 @@ impl Root {
         Ok(StatusCount::all(read::status_counts(&api.readers, &filter).await?))
     }
 
-    /// How many inspections there were in each status at a moment in the past, like `inspectionsAsOf`.
+    /// How many inspections there were in each status at a moment in the past, like `inspectionsAsOf`. All that were there
+    /// are looked at, so it takes longer than `statusCounts`.
     async fn status_counts_as_of(
         &self,
         ctx: &Context<'_>,
