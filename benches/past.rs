@@ -1,6 +1,6 @@
-//! What a question about the past costs beside the same question about the present, for inspections with 1, 60, 100 and 10,000
-//! changes: each by both clocks, at the beginning, in the middle and at the end of their history. All take turns, so that
-//! whatever the machine does meanwhile hits them alike.
+//! What a question about the past costs beside the same question about the present, for inspections with 1, 60, 100 and
+//! 10,000 changes: each by both clocks, at the beginning, in the middle and at the end of their history. All take turns, so
+//! that whatever the machine does meanwhile hits them alike.
 //!
 //! `cargo bench --bench past`, with `-- --quick` for a short look; see `docs/benchmarks.md`. `DATABASE_URL` names another
 //! database, which must be empty.
@@ -58,7 +58,7 @@ enum Question {
     Now(i64),
     AsOf(i64, DateTime<Utc>, Clock),
     Graph(String),
-    Board(Board),
+    Board(Box<Board>),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -96,7 +96,7 @@ async fn run() -> anyhow::Result<()> {
     }
     let board = |days, clock| {
         let filter = EntityFilter { kind: Some(entity::Kind::Inspection), ..EntityFilter::default() };
-        Question::Board(Board { at: begin + TimeDelta::days(days), clock, filter })
+        Question::Board(Box::new(Board { at: begin + TimeDelta::days(days), clock, filter }))
     };
     let of = |what: &str, question| Asked { what: what.to_owned(), question, micros: Vec::new() };
     let mut boards = vec![
