@@ -37,6 +37,8 @@ pub struct Model {
     /// The cycle and rank that the event was placed at on arrival.
     pub placed_cycle: i32,
     pub placed_rank: i32,
+    /// The position of the newest step before this row; none where there is none, and where the steps stand in `step`.
+    pub step_before: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -14,6 +14,8 @@ pub struct Model {
     pub delivery: i64,
     /// The newest number given to an entity.
     pub entity: i64,
+    /// The newest time of receipt that a delivery was given: none after it is given an earlier one.
+    pub received_at: i64,
     /// When the newest batch was written.
     pub updated_at: i64,
 }

@@ -14,8 +14,8 @@ impl MigrationTrait for Migration {
         manager.create_table(log_head(backend)).await?;
         let first = Query::insert()
             .into_table("log_head")
-            .columns(["id", "position", "delivery", "entity", "updated_at"])
-            .values_panic([1.into(), 0.into(), 0.into(), 0.into(), 0.into()])
+            .columns(["id", "position", "delivery", "entity", "received_at", "updated_at"])
+            .values_panic([1.into(), 0.into(), 0.into(), 0.into(), 0.into(), 0.into()])
             .to_owned();
         manager.execute(first).await?;
         manager.create_table(delivery(backend)).await?;
@@ -39,6 +39,8 @@ impl MigrationTrait for Migration {
         manager.create_index(only(by_status, "kind <> 'ITEM'")).await?;
         let by_update = index("entity", "entity_by_update", &["kind", "updated_at", "number"]);
         manager.create_index(only(by_update, "kind <> 'ITEM'")).await?;
+        let by_creation = index("entity", "entity_by_creation", &["kind", "created_at", "number"]);
+        manager.create_index(only(by_creation, "kind <> 'ITEM'")).await?;
         let items_by_update = index("entity", "item_by_update", &["updated_at", "number"]);
         manager.create_index(only(items_by_update, "kind = 'ITEM'")).await?;
         if backend == DbBackend::Sqlite {
@@ -60,6 +62,7 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("entity", "entity_of_parent", "600000 5"),
     ("entity", "entity_by_status", "400000 130000 12000 1 1"),
     ("entity", "entity_by_update", "400000 130000 1 1"),
+    ("entity", "entity_by_creation", "400000 130000 1 1"),
     ("entity", "item_by_update", "600000 1 1"),
     ("change", "change_of_entity", "2000000 3 1 1"),
     ("delivery", "delivery_about_nothing", "50000 1"),
@@ -83,6 +86,7 @@ fn log_head(backend: DbBackend) -> TableCreateStatement {
         .col(big_integer("position"))
         .col(big_integer("delivery"))
         .col(big_integer("entity"))
+        .col(big_integer("received_at"))
         .col(big_integer("updated_at"))
         .to_owned()
 }
@@ -134,6 +138,7 @@ fn change(backend: DbBackend) -> TableCreateStatement {
         .col(ColumnDef::new("implied").boolean().not_null())
         .col(integer("placed_cycle"))
         .col(integer("placed_rank"))
+        .col(big_integer_null("step_before"))
         .to_owned()
 }
 

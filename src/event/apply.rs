@@ -76,6 +76,8 @@ pub struct Change {
     pub from_status: Option<Status>,
     /// The step of the fold that it is.
     pub step: Option<Step>,
+    /// The position of the step that it came after, where steps are told by the history.
+    pub step_before: Option<i64>,
 }
 
 /// The event is late: the entity's past must be read first.
@@ -130,6 +132,12 @@ impl Slot {
         self.known_news.take_if(|news| news.len() > MANY_NEWS);
     }
 
+    /// The position of the newest step, where they are told by the history.
+    pub fn last_step(&self) -> Option<i64> {
+        let last = self.entity.tip.last.filter(|_| !self.entity.retold)?;
+        Some(last.position)
+    }
+
     fn status_of(&self, state: Option<&str>) -> Option<Status> {
         self.machine?.state(state?)?.status
     }
@@ -158,6 +166,7 @@ type Moving = (StateNews, Key, Option<Step>);
 pub fn apply(slot: &mut Slot, event: &Event, said: &[Said], arrival: &Arrival) -> Result<Option<Change>, Needs> {
     let time = event.at.map(|at| at.timestamp_micros());
     let before = (slot.entity.tip.state.clone(), slot.entity.status);
+    let step_before = slot.last_step();
     let (news, key, step) = match (&event.news, slot.machine) {
         (News::State(word), Some(machine)) => match machine.state(word) {
             Some(to) => move_to(slot, machine, to, false, time, arrival)?,
@@ -217,7 +226,7 @@ pub fn apply(slot: &mut Slot, event: &Event, said: &[Said], arrival: &Arrival) -
         slot.entity.position = arrival.position;
         slot.dirty = true;
     }
-    Ok(Some(Change { verdict, reason, from_state: before.0, from_status: before.1, step }))
+    Ok(Some(Change { verdict, reason, from_state: before.0, from_status: before.1, step, step_before }))
 }
 
 /// Whether an event with this verdict changed its entity.

@@ -6,7 +6,7 @@ use super::cursor::Cursor;
 use super::error::Fault;
 use super::limits::{PAGE, PAGE_MAX};
 use super::questions::{ChildCounts, HistoryCounts};
-use crate::store::read::{self, ChangeFilter, DeliveryFilter, End, EntityFilter, Of, Page, Part};
+use crate::store::read::{self, Board, ChangeFilter, DeliveryFilter, End, EntityFilter, Of, Page, Part};
 use async_graphql::{Context, Object, OutputType, SimpleObject, TypeName};
 use std::borrow::Cow;
 
@@ -102,6 +102,8 @@ pub enum Total {
     History(i64),
     Deliveries(DeliveryFilter),
     Known(i64),
+    /// At a moment in the past.
+    Board(Board),
 }
 
 impl Total {
@@ -114,6 +116,7 @@ impl Total {
                 let counts = ChildCounts { of: *of, filter: filter.clone() };
                 return Ok(ask(ctx, counts, *parent).await?.unwrap_or_default());
             }
+            Total::Board(board) => return Ok(board.count(db).await?),
             Total::Entities(filter) => read::count_entities(db, filter).await?,
             Total::Changes(filter) => read::count_changes(db, filter).await?,
             Total::Deliveries(filter) => read::count_deliveries(db, filter).await?,

@@ -7,7 +7,7 @@ use super::machine::NextState;
 use super::node::Node;
 use super::questions::{AsOf, Entities};
 use super::scalar::Long;
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, Standing};
 use super::subject::Subject;
 use super::words::Clock;
 use crate::event::Facts;
@@ -109,7 +109,7 @@ impl Entity {
         #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
     ) -> Result<Option<Snapshot>, Fault> {
         let snapshot = ask(ctx, AsOf { at, clock: clock.into() }, self.row.number).await?;
-        Ok(snapshot.map(|row| Snapshot { at, clock, row }))
+        Ok(snapshot.map(|row| Snapshot(Standing { at, clock, row })))
     }
 
     /// The states that the vendor's state machine leads to from here.

@@ -242,10 +242,7 @@ pub enum OrderDirection {
 
 impl From<InspectionOrder> for read::Order {
     fn from(order: InspectionOrder) -> Self {
-        let direction = match order.direction {
-            OrderDirection::Asc => read::Direction::Up,
-            OrderDirection::Desc => read::Direction::Down,
-        };
+        let direction = order.direction.into();
         match order.field {
             InspectionOrderField::UpdatedAt => read::Order::Updated(direction),
             InspectionOrderField::CreatedAt => read::Order::Created(direction),
@@ -253,6 +250,15 @@ impl From<InspectionOrder> for read::Order {
     }
 }
 
-fn of<T, U: From<T>>(words: Option<Vec<T>>) -> Option<Vec<U>> {
+impl From<OrderDirection> for read::Direction {
+    fn from(direction: OrderDirection) -> Self {
+        match direction {
+            OrderDirection::Asc => read::Direction::Up,
+            OrderDirection::Desc => read::Direction::Down,
+        }
+    }
+}
+
+pub fn of<T, U: From<T>>(words: Option<Vec<T>>) -> Option<Vec<U>> {
     words.map(|words| words.into_iter().map(U::from).collect())
 }

@@ -102,6 +102,7 @@ mod tests {
                 implied: false,
                 placed_cycle: 0,
                 placed_rank: 0,
+                step_before: None,
             },
             about: Some(Identity {
                 number: 1,

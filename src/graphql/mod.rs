@@ -20,6 +20,7 @@ mod lists;
 mod machine;
 mod matching;
 mod node;
+mod past;
 mod query;
 mod questions;
 mod rounds;

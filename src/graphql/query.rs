@@ -7,7 +7,8 @@ use super::delivery::{self, Delivery};
 use super::entity::nodes;
 use super::error::Fault;
 use super::filter::{
-    ChangeFilter, DeliveryFilter, InspectionFilter, InspectionOrder, ItemFilter, JobFilter, SessionFilter,
+    ChangeFilter, DeliveryFilter, InspectionFilter, InspectionOrder, ItemFilter, JobFilter, OrderDirection,
+    SessionFilter,
 };
 use super::head::LogHead;
 use super::inspection::Inspection;
@@ -17,15 +18,18 @@ use super::limits::{PAGE_MAX, cost};
 use super::lists;
 use super::machine::StateMachine;
 use super::node::{self, Node, uuid};
+use super::past::{self, InspectionPastFilter, JobPastFilter, SessionPastFilter};
 use super::questions::Batches;
 use super::session::Session;
+use super::snapshot::{InspectionSnapshot, JobSnapshot, SessionSnapshot};
 use super::source::Source;
-use super::words::InspectionStatus;
+use super::words::{Clock, InspectionStatus};
 use crate::event::Ref;
 use crate::machine::Subject;
 use crate::store::read::{self, DeliveryWants, Order};
 use crate::vendor;
 use async_graphql::{Context, ID, Object, SimpleObject};
+use chrono::{DateTime, Utc};
 use entity::{Kind, Status};
 use std::collections::HashMap;
 
@@ -104,6 +108,30 @@ impl Root {
             .await
     }
 
+    /// The whole board as it was at a moment in the past: each inspection that was known then, and how it stood. By
+    /// `OCCURRED`, those of which a state had been reached. Rows stay where they are while you read.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn inspections_as_of(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The moment. It cannot be in the future.")] at: DateTime<Utc>,
+        #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
+        #[graphql(desc = "The first so many inspections: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only inspections after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many inspections, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only inspections before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionPastFilter>,
+        #[graphql(
+            desc = "Which way the order goes, by when the hub first heard of them.",
+            default_with = "OrderDirection::Desc"
+        )]
+        direction: OrderDirection,
+    ) -> Result<Connection<InspectionSnapshot>, Fault> {
+        let board = past::board(self.begin(ctx).await?, at, clock, filter.unwrap_or_default().rows())?;
+        past::page(ctx, Asked { first, after, last, before }, board, clock, direction).await
+    }
+
     /// The session with this id; null if there is none with this id.
     async fn session(
         &self,
@@ -129,6 +157,29 @@ impl Root {
         lists::entities(ctx, Asked { first, after, last, before }, filter, lists::NEWEST).await
     }
 
+    /// The sessions as they were at a moment in the past, like `inspectionsAsOf`.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn sessions_as_of(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The moment. It cannot be in the future.")] at: DateTime<Utc>,
+        #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
+        #[graphql(desc = "The first so many sessions: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only sessions after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many sessions, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only sessions before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only sessions that fit.")] filter: Option<SessionPastFilter>,
+        #[graphql(
+            desc = "Which way the order goes, by when the hub first heard of them.",
+            default_with = "OrderDirection::Desc"
+        )]
+        direction: OrderDirection,
+    ) -> Result<Connection<SessionSnapshot>, Fault> {
+        let board = past::board(self.begin(ctx).await?, at, clock, filter.unwrap_or_default().rows()?)?;
+        past::page(ctx, Asked { first, after, last, before }, board, clock, direction).await
+    }
+
     /// The job with this id; null if there is none with this id.
     async fn job(&self, ctx: &Context<'_>, #[graphql(desc = "The hub's id.")] id: ID) -> Result<Option<Job>, Fault> {
         self.begin(ctx).await?;
@@ -148,6 +199,29 @@ impl Root {
     ) -> Result<Connection<Job>, Fault> {
         let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
         lists::entities(ctx, Asked { first, after, last, before }, filter, lists::NEWEST).await
+    }
+
+    /// The jobs as they were at a moment in the past, like `inspectionsAsOf`.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn jobs_as_of(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The moment. It cannot be in the future.")] at: DateTime<Utc>,
+        #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
+        #[graphql(desc = "The first so many jobs: 25 unless said otherwise, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "Only jobs after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Only jobs before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only jobs that fit.")] filter: Option<JobPastFilter>,
+        #[graphql(
+            desc = "Which way the order goes, by when the hub first heard of them.",
+            default_with = "OrderDirection::Desc"
+        )]
+        direction: OrderDirection,
+    ) -> Result<Connection<JobSnapshot>, Fault> {
+        let board = past::board(self.begin(ctx).await?, at, clock, filter.unwrap_or_default().rows()?)?;
+        past::page(ctx, Asked { first, after, last, before }, board, clock, direction).await
     }
 
     /// The item with this id; null if there is none with this id.
@@ -215,12 +289,21 @@ impl Root {
     ) -> Result<Vec<StatusCount>, Fault> {
         let api = self.begin(ctx).await?;
         let filter = filter.unwrap_or_default().rows(api.now())?;
-        let counts: HashMap<Status, i64> = read::status_counts(&api.readers, &filter).await?.into_iter().collect();
-        let count = |status: InspectionStatus| {
-            let count = counts.get(&status.into()).copied().unwrap_or_default();
-            i32::try_from(count).unwrap_or(i32::MAX)
-        };
-        Ok(InspectionStatus::ALL.iter().map(|status| StatusCount { status: *status, count: count(*status) }).collect())
+        Ok(StatusCount::all(read::status_counts(&api.readers, &filter).await?))
+    }
+
+    /// How many inspections there were in each status at a moment in the past, like `inspectionsAsOf`. All that were there
+    /// are looked at, so it takes longer than `statusCounts`.
+    async fn status_counts_as_of(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The moment. It cannot be in the future.")] at: DateTime<Utc>,
+        #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
+        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionPastFilter>,
+    ) -> Result<Vec<StatusCount>, Fault> {
+        let api = self.begin(ctx).await?;
+        let board = past::board(api, at, clock, filter.unwrap_or_default().rows())?;
+        Ok(StatusCount::all(board.status_counts(&api.readers).await?))
     }
 
     /// The configured connections to vendors, and how each fares.
@@ -269,6 +352,18 @@ pub struct StatusCount {
     status: InspectionStatus,
     /// How many are in it.
     count: i32,
+}
+
+impl StatusCount {
+    // Every status once, in the order of a life.
+    fn all(counts: Vec<(Status, i64)>) -> Vec<StatusCount> {
+        let counts: HashMap<Status, i64> = counts.into_iter().collect();
+        let count = |status: InspectionStatus| {
+            let count = counts.get(&status.into()).copied().unwrap_or_default();
+            i32::try_from(count).unwrap_or(i32::MAX)
+        };
+        InspectionStatus::ALL.iter().map(|status| StatusCount { status: *status, count: count(*status) }).collect()
+    }
 }
 
 fn unknown_vendor() -> Fault {

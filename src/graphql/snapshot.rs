@@ -1,22 +1,26 @@
-//! An entity as it was.
+//! Inspections, sessions, jobs and items as they were.
 
+use super::entity::wants;
+use super::inspection::Inspection;
+use super::job::Job;
 use super::scalar::Long;
-use super::words::{Clock, Status};
-use crate::store::read::{self, moment};
-use async_graphql::Object;
+use super::session::Session;
+use super::words::{Clock, InspectionStatus, JobStatus, SessionStatus, Status};
+use crate::store::read::{self, Then, Wants, moment};
+use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
+/// How something stood at a moment. Its fields are those of all the types of this file.
 #[derive(Debug)]
-pub struct Snapshot {
+pub struct Standing {
     pub at: DateTime<Utc>,
     pub clock: Clock,
     pub row: Arc<read::Snapshot>,
 }
 
-/// How an inspection, session, job or item stood at a moment in the past.
 #[Object]
-impl Snapshot {
+impl Standing {
     /// The moment asked for.
     async fn at(&self) -> DateTime<Utc> {
         self.at
@@ -30,11 +34,6 @@ impl Snapshot {
     /// The vendor's word at that moment; none before the vendor reported one.
     async fn state(&self) -> Option<&str> {
         self.row.state.as_deref()
-    }
-
-    /// The status at that moment; items have none.
-    async fn status(&self) -> Option<Status> {
-        self.row.status.map(Status::from)
     }
 
     /// The cycle at that moment.
@@ -61,4 +60,92 @@ impl Snapshot {
     async fn event(&self) -> &str {
         &self.row.event
     }
+}
+
+#[derive(Debug)]
+pub struct Snapshot(pub Standing);
+
+/// How an inspection, session, job or item stood at a moment in the past.
+#[Object]
+impl Snapshot {
+    #[graphql(flatten)]
+    async fn standing(&self) -> &Standing {
+        &self.0
+    }
+
+    /// The status at that moment; items have none.
+    async fn status(&self) -> Option<Status> {
+        self.0.row.status.map(Status::from)
+    }
+}
+
+/// A row of a board of the past: how it stood, and the thing itself as it stands now.
+pub trait Row {
+    /// The field under which the thing itself stands.
+    const FIELD: &'static str;
+
+    fn of(at: DateTime<Utc>, clock: Clock, row: Then) -> Self;
+}
+
+/// Declares the rows of the boards.
+macro_rules! rows {
+    ($($(#[$about:meta])* $name:ident: $thing:ident $field:ident $status:ident, $now:literal;)+) => {
+        $(
+            #[derive(Debug)]
+            pub struct $name {
+                then: Standing,
+                now: $thing,
+            }
+
+            $(#[$about])*
+            #[Object]
+            impl $name {
+                #[graphql(flatten)]
+                async fn standing(&self) -> &Standing {
+                    &self.then
+                }
+
+                /// The status at that moment; none before the vendor reported a state.
+                async fn status(&self) -> Option<$status> {
+                    $status::of(self.then.row.status?)
+                }
+
+                #[doc = $now]
+                async fn $field(&self) -> &$thing {
+                    &self.now
+                }
+            }
+
+            impl Row for $name {
+                const FIELD: &'static str = stringify!($field);
+
+                fn of(at: DateTime<Utc>, clock: Clock, row: Then) -> Self {
+                    $name { then: Standing { at, clock, row: row.then }, now: row.now.into() }
+                }
+            }
+        )+
+    };
+}
+
+rows! {
+    /// How an inspection stood at a moment in the past. What stands here is of then; what stands under `inspection` is of now.
+    InspectionSnapshot: Inspection inspection InspectionStatus,
+        "The inspection as it stands now: its ids, and all the facts known of it by now. How its sessions and jobs stood then is \
+         told by the `asOf` of each.";
+    /// How a session stood at a moment in the past. What stands here is of then; what stands under `session` is of now.
+    SessionSnapshot: Session session SessionStatus,
+        "The session as it stands now: its ids, and all the facts known of it by now.";
+    /// How a job stood at a moment in the past. What stands here is of then; what stands under `job` is of now.
+    JobSnapshot: Job job JobStatus,
+        "The job as it stands now: its ids, its kind, and all the facts known of it by now.";
+}
+
+/// Which large columns the things themselves need, under a connection's rows.
+pub fn wants_of_rows<T: Row>(ctx: &Context<'_>) -> Wants {
+    let rows = super::entity::nodes(ctx).into_iter();
+    let things = rows.flat_map(|row| row.selection_set().filter(|field| field.name() == T::FIELD).collect::<Vec<_>>());
+    things.map(wants).fold(Wants::default(), |one, other| Wants {
+        facts: one.facts || other.facts,
+        details: one.details || other.details,
+    })
 }

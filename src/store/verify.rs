@@ -49,7 +49,7 @@ const TABLES: [Table; 6] = [
         columns: "received - duplicates AS taken, applied, skipped_ahead, stale, refused, no_change, unrecognized, \
                   unreadable, orphaned",
     },
-    Table { name: "log_head", row: "'counters'", key: "id", columns: "position, delivery, entity" },
+    Table { name: "log_head", row: "'counters'", key: "id", columns: "position, delivery, entity, received_at" },
 ];
 
 struct Table {

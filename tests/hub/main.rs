@@ -12,6 +12,7 @@ mod handshake;
 mod lives;
 mod machines;
 mod order;
+mod past;
 mod playground;
 mod replicas;
 mod sender;

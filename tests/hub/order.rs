@@ -1,18 +1,17 @@
 //! The same state whatever the order and however often: whole lives, shuffled and repeated, against the store itself.
 
 use crate::database::{self, TestDatabase, write};
-use chrono::DateTime;
-use entity::{ItemKind, JobKind, Kind, change, entity as thing, step};
-use inspection_hub::machine::Subject;
-use inspection_hub::machine::fold::{Key, Step, Tip};
+use crate::past::Told;
+use chrono::{DateTime, Utc};
+use entity::{change, entity as thing, step};
 use inspection_hub::store::read::{Clock, as_of};
 use inspection_hub::store::{Database, Incoming, Mode, Post, Writer};
 use inspection_hub::vendor;
 use inspection_hub::vendor::verify::{Request, Verifier};
 use proptest::prelude::*;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What must not depend on the order: everything but numbers, positions and the time of arrival.
 type Outcome = BTreeMap<String, Value>;
@@ -34,14 +33,19 @@ fn play(vendor_name: &'static str, deliveries: &[Value], batch: usize) -> Outcom
 }
 
 fn incoming(vendor: &'static vendor::Vendor, body: &Value) -> Incoming {
+    incoming_at(vendor.name, vendor.name, body, chrono::Utc::now())
+}
+
+/// A delivery that was received at this moment by the clock of who received it.
+pub fn incoming_at(source: &str, vendor: &str, body: &Value, received_at: DateTime<Utc>) -> Incoming {
     let body = body.to_string();
     let headers = Default::default();
-    let request = Request { headers: &headers, path: "/", query: None, body: body.as_bytes(), now: chrono::Utc::now() };
+    let request = Request { headers: &headers, path: "/", query: None, body: body.as_bytes(), now: received_at };
     let verified = Verifier::open().check(&request).expect("open");
     let post = Post {
-        source: vendor.name.into(),
-        vendor,
-        received_at: chrono::Utc::now(),
+        source: source.into(),
+        vendor: vendor::by_name(vendor).expect("a vendor"),
+        received_at,
         method: "POST",
         content_type: Some("application/json".into()),
         headers: "{}".into(),
@@ -50,60 +54,15 @@ fn incoming(vendor: &'static vendor::Vendor, body: &Value) -> Incoming {
     Incoming::read(&verified, post)
 }
 
-/// Asks for the past of all entities at many moments, and compares with the plainest way to tell it: take the history,
-/// fold all of its steps, and look.
+/// Asks for the past of all entities at many moments.
 async fn the_past_is_the_fold_of_the_history(db: &Database) {
-    let things = thing::Entity::find().all(&db.readers).await.expect("entities");
-    let history =
-        change::Entity::find().order_by_asc(change::Column::Position).all(&db.readers).await.expect("history");
-    let numbers: Vec<i64> = things.iter().map(|thing| thing.number).collect();
-    let moments = history.iter().flat_map(|change| [change.occurred_at.map(|at| at - 1), Some(change.received_at)]);
-    let moments: BTreeSet<i64> = moments.flatten().collect();
+    let told = Told::read(db).await;
+    let moments = told.moments();
     for at in moments.iter().copied().step_by(moments.len() / 8 + 1) {
-        let moment = DateTime::from_timestamp_micros(at).expect("a moment");
         for clock in [Clock::Received, Clock::Occurred] {
-            let told = as_of(&db.readers, moment, clock, &numbers).await.expect("the past");
-            for thing in &things {
-                let mut history = history.iter().filter(|change| change.entity == Some(thing.number));
-                let expected = match clock {
-                    Clock::Received => history
-                        .rfind(|change| change.received_at <= at)
-                        .map(|change| (change.to_state.clone(), change.cycle, change.position)),
-                    Clock::Occurred => happened_by(at, thing, history),
-                };
-                let told = told.get(&thing.number).map(|was| (was.state.clone(), was.cycle, was.position));
-                assert_eq!(told, expected, "{} {} at {moment} by {clock:?}", thing.kind, thing.external_id);
-            }
+            told.agrees(db, at, clock).await;
         }
     }
-}
-
-fn happened_by<'a>(
-    at: i64,
-    thing: &thing::Model,
-    history: impl Iterator<Item = &'a change::Model>,
-) -> Option<(Option<String>, i32, i64)> {
-    let subject = match thing.kind {
-        Kind::Inspection => Subject::Inspection,
-        Kind::Session => Subject::Session,
-        Kind::Job => Subject::Job(JobKind::parse(&thing.subkind)?),
-        Kind::Item => Subject::Item(ItemKind::parse(&thing.subkind)?),
-        Kind::Delivery => return None,
-    };
-    let machine = vendor::by_name(&thing.vendor)?.machine(subject)?;
-    let steps = history.filter_map(|change| {
-        let (time, cycle, rank) = (change.occurred_at, change.placed_cycle, change.placed_rank);
-        let to = machine.state(change.named_state.as_ref()?).expect("a state of the machine").name;
-        let received_at = DateTime::from_timestamp_micros(change.received_at).expect("a moment");
-        let key = Key { time, cycle, rank, position: change.position };
-        Some(Step { to, at_least: change.implied, key, received_at })
-    });
-    let mut steps: Vec<Step> = steps.collect();
-    let (_, trail) = Tip::fold(machine, &mut steps);
-    // A step happened no later than any that follows it.
-    let by_then = (0..steps.len()).rfind(|place| steps[*place..].iter().any(|step| step.happened_at() <= at))?;
-    let tip = &trail[by_then].1;
-    Some((tip.state.clone(), tip.cycle, steps[by_then].key.position))
 }
 
 async fn outcome(db: &Database) -> Outcome {
@@ -169,11 +128,11 @@ fn schedules(lives: impl Strategy<Value = Vec<Value>>) -> impl Strategy<Value = 
     })
 }
 
-fn at(minute: usize) -> String {
+pub fn at(minute: usize) -> String {
     format!("2026-03-01T{:02}:{:02}:00+00:00", minute / 60, minute % 60)
 }
 
-fn pave_life() -> impl Strategy<Value = Vec<Value>> {
+pub fn pave_life() -> impl Strategy<Value = Vec<Value>> {
     let photos = proptest::collection::vec((1..14i32, any::<bool>()), 0..8);
     let end = prop_oneof![Just("COMPLETE"), Just("EXPIRED"), Just("CONFIRM")];
     (photos, end, any::<bool>()).prop_map(|(photos, end, note)| {
@@ -212,7 +171,7 @@ fn pave_life() -> impl Strategy<Value = Vec<Value>> {
     })
 }
 
-fn truepic_life() -> impl Strategy<Value = Vec<Value>> {
+pub fn truepic_life() -> impl Strategy<Value = Vec<Value>> {
     let photos = proptest::collection::vec((1..6i32, 0..3usize), 1..6);
     (photos, 0..3usize, any::<bool>()).prop_map(|(photos, reworks, closed)| {
         let mut life = Vec::new();
@@ -245,7 +204,7 @@ fn truepic_life() -> impl Strategy<Value = Vec<Value>> {
 }
 
 // Hover gives no time and no id: without a reopening its ranks are the order; repetitions and any order end alike.
-fn hover_life() -> impl Strategy<Value = Vec<Value>> {
+pub fn hover_life() -> impl Strategy<Value = Vec<Value>> {
     let end = prop_oneof![Just("complete"), Just("failed"), Just("cancelled"), Just("paying")];
     (end, any::<bool>(), any::<bool>()).prop_map(|(end, waitlisted, capture)| {
         let job = |state: &str| json!({ "event": "job-state-changed", "job_id": 11, "state": state });
@@ -271,7 +230,7 @@ fn hover_life() -> impl Strategy<Value = Vec<Value>> {
     })
 }
 
-fn truto_life() -> impl Strategy<Value = Vec<Value>> {
+pub fn truto_life() -> impl Strategy<Value = Vec<Value>> {
     let end = prop_oneof![Just("completed"), Just("failed"), Just("rate_limited")];
     (1..5usize, end, any::<bool>()).prop_map(|(records, end, reauth)| {
         let mut life = Vec::new();
@@ -303,7 +262,7 @@ fn truto_life() -> impl Strategy<Value = Vec<Value>> {
     })
 }
 
-fn record360_life() -> impl Strategy<Value = Vec<Value>> {
+pub fn record360_life() -> impl Strategy<Value = Vec<Value>> {
     (1..4usize, any::<bool>()).prop_map(|(transactions, task)| {
         let mut life: Vec<Value> = (0..transactions)
             .map(|number| {

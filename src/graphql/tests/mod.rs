@@ -1,6 +1,7 @@
 //! The API over a small database, written by hand.
 
 mod batching;
+mod board;
 mod errors;
 mod lists;
 mod live;
@@ -129,6 +130,7 @@ impl Hub {
             implied: false,
             placed_cycle: 0,
             placed_rank: 0,
+            step_before: None,
         };
         edit(&mut row);
         let row = row.into_active_model().reset_all();
@@ -207,6 +209,12 @@ fn fault(response: &async_graphql::Response) -> (String, String, String) {
         value.and_then(|value| value.into_json().ok()).and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
     };
     (extension("code"), error.message.clone(), extension("hint"))
+}
+
+/// Whether a step of SQLite's plan reads a whole table. What a statement computes by itself is no table.
+fn scans(step: &str) -> bool {
+    step.starts_with("SCAN")
+        && !["INDEX", "subquery", "ranked", "search", "walk"].iter().any(|word| step.contains(word))
 }
 
 /// The texts under a path of names, where a list means all its rows.

@@ -6,13 +6,16 @@ use crate::store::StoreError;
 use entity::entity::{Column, Entity};
 use entity::{Kind, Status};
 use sea_orm::entity::prelude::Uuid;
-use sea_orm::sea_query::{self, Expr, ExprTrait};
+use sea_orm::sea_query::{self, Expr, ExprTrait, Query};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, Select,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// The name of the table in which a key of the order of first sight is looked up.
+const EDGE: &str = "edge";
 
 /// An entity's row, without what only the writer needs.
 #[derive(Clone, Debug, FromQueryResult)]
@@ -53,7 +56,7 @@ pub struct Wants {
 pub enum Order {
     /// By the newest news that changed them, then by their number.
     Updated(Direction),
-    /// By their number: the order of first sight.
+    /// By their number: the order of first sight. The time of first sight goes up with it.
     Created(Direction),
 }
 
@@ -91,7 +94,7 @@ pub async fn entities(
     };
     let key = |key: Key| match order {
         Order::Updated(_) => Expr::tuple([Expr::value(key.updated_at), Expr::value(key.number)]),
-        Order::Created(_) => Expr::value(key.number),
+        Order::Created(_) => seen(key.number),
     };
     let mut rows = select(wants).filter(filter.condition());
     let place = match order {
@@ -99,7 +102,10 @@ pub async fn entities(
             rows = rows.order_by(Column::UpdatedAt, ordered.clone());
             Expr::tuple([Expr::col(Column::UpdatedAt), Expr::col(Column::Number)])
         }
-        Order::Created(_) => Expr::col(Column::Number),
+        Order::Created(_) => {
+            rows = rows.order_by(Column::CreatedAt, ordered.clone());
+            place_of_first_sight()
+        }
     };
     let range = Condition::all()
         .add_option(above.map(|bound| place.clone().gt(key(bound))))
@@ -107,6 +113,21 @@ pub async fn entities(
     let rows = rows.filter(range).order_by(Column::Number, ordered).limit(page.reads());
     let rows = rows.into_model::<EntityRow>().all(db).await?;
     Ok(page.cut(rows.into_iter().map(Arc::new).collect()))
+}
+
+/// An entity's place in the order of first sight: in the words of the index that has them so.
+pub(super) fn place_of_first_sight() -> Expr {
+    Expr::tuple([Column::CreatedAt, Column::Number].map(|column| Expr::col((Entity, column))))
+}
+
+/// The place of the entity with this number.
+pub(super) fn seen(number: i64) -> Expr {
+    let edge = Query::select()
+        .expr(Expr::col((EDGE, Column::CreatedAt)))
+        .from_as(Entity, EDGE)
+        .and_where(Expr::col((EDGE, Column::Number)).eq(number))
+        .take();
+    Expr::tuple([Expr::from(edge), Expr::value(number)])
 }
 
 /// How many entities a filter lets through.

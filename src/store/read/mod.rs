@@ -2,6 +2,7 @@
 //! statement, so that a reader never asks row by row.
 
 mod as_of;
+mod board;
 mod changes;
 mod children;
 mod deliveries;
@@ -10,9 +11,11 @@ mod filter;
 mod history;
 mod ids;
 mod page;
+mod past;
 mod sources;
 
 pub use as_of::{Clock, Snapshot, as_of};
+pub use board::{Board, Then};
 pub use changes::{Changed, Identity, changes_after, head, identities, with_identities};
 pub use children::{Children, Of, children, count_children};
 pub use deliveries::{

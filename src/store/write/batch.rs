@@ -38,7 +38,12 @@ pub struct Batch<'a> {
     repeated: BTreeMap<i64, (i64, i64)>,
     ledger: BTreeMap<String, ledger::Model>,
     handshakes: Vec<(String, String, i64)>,
+    /// How far a delivery's own time of receipt was behind the one it was given, at most.
+    behind: i64,
 }
+
+/// How far the newest time of receipt may be ahead of a delivery's own before the operator hears of it, in microseconds.
+const AHEAD: i64 = 60_000_000;
 
 /// Deliveries of earlier batches that some of this one seem to repeat.
 #[derive(Default)]
@@ -74,6 +79,7 @@ impl<'a> Batch<'a> {
             repeated: BTreeMap::new(),
             ledger: BTreeMap::new(),
             handshakes: Vec::new(),
+            behind: 0,
         }
     }
 
@@ -140,11 +146,13 @@ impl<'a> Batch<'a> {
 
     /// Takes one delivery that was foreseen: is it new, what does each of its events do.
     pub fn take(&mut self, incoming: &Incoming) -> Result<Receipt, StoreError> {
+        let received_at = self.stamp(incoming.received_at);
         let leading = incoming.leading();
         let news = incoming.digest.in_cycle(self.digest_cycle(incoming, leading));
         if let Some(first) = self.first(leading.map(|leading| leading.names.about), news)? {
-            return Ok(self.repeat(incoming, first));
+            return Ok(self.repeat(incoming, received_at, first));
         }
+        self.head.received_at = received_at;
         self.untold = leading.map(|leading| (leading.names.about, news));
         let number = self.head.delivery + 1;
         self.head.delivery = number;
@@ -155,7 +163,7 @@ impl<'a> Batch<'a> {
             source: &incoming.source,
             vendor: incoming.vendor,
             event: &reading.event,
-            received_at: incoming.received_at,
+            received_at: DateTime::from_timestamp_micros(received_at).unwrap_or(incoming.received_at),
             delivery: number,
         };
         let (verdict, reason) = match &incoming.reading {
@@ -163,8 +171,7 @@ impl<'a> Batch<'a> {
             Ok(reading) => match &reading.nothing {
                 Some(nothing) => {
                     if let Nothing::Handshake { code } = nothing {
-                        let requested_at = incoming.received_at.timestamp_micros();
-                        self.handshakes.push((incoming.source.to_string(), code.clone(), requested_at));
+                        self.handshakes.push((incoming.source.to_string(), code.clone(), received_at));
                     }
                     about_nothing(nothing)
                 }
@@ -179,12 +186,12 @@ impl<'a> Batch<'a> {
             self.about_nothing.insert(news, number);
         }
         let changes = i32::try_from(self.head.position + 1 - first_position).unwrap_or(i32::MAX);
-        self.count(incoming, verdict);
+        self.count(incoming, received_at, verdict);
         self.deliveries.push(delivery::Model {
             number,
             source: incoming.source.to_string(),
             vendor: incoming.vendor.name.to_owned(),
-            received_at: incoming.received_at.timestamp_micros(),
+            received_at,
             method: incoming.method.to_owned(),
             headers: incoming.headers.clone(),
             body: incoming.body.to_vec(),
@@ -199,6 +206,14 @@ impl<'a> Batch<'a> {
             duplicate_at: None,
         });
         Ok(Receipt { delivery: number, duplicate: false, verdict, reason })
+    }
+
+    // When a delivery counts as received: never before one with a smaller number, whatever the clock of who received it
+    // says, so that the history is in the order of this time too.
+    fn stamp(&mut self, received_at: DateTime<Utc>) -> i64 {
+        let own = received_at.timestamp_micros();
+        self.behind = self.behind.max(self.head.received_at.saturating_sub(own));
+        own.max(self.head.received_at)
     }
 
     // The delivery's verdict is that of the first event that says something outright and had an effect.
@@ -355,6 +370,7 @@ impl<'a> Batch<'a> {
                     from_state: slot.entity.tip.state.clone(),
                     from_status: slot.entity.status,
                     step: None,
+                    step_before: slot.last_step(),
                 };
                 self.record(context, id, None, &change);
                 parents.push(number);
@@ -370,6 +386,13 @@ impl<'a> Batch<'a> {
     /// Writes all rows. Answers the counters, the entities at hand, and whether a vendor asked to confirm a URL.
     pub fn write(mut self) -> Result<(log_head::Model, LruCache<Uuid, Slot>, bool), StoreError> {
         self.head.updated_at = Utc::now().timestamp_micros();
+        if self.behind > AHEAD {
+            let seconds = self.behind / 1_000_000;
+            tracing::warn!(
+                seconds,
+                "the newest delivery was received in the future: a clock here or of a replica is wrong"
+            );
+        }
         let mut dirty: Vec<&Slot> = self.slots.values().filter(|slot| slot.dirty).collect();
         dirty.sort_unstable_by_key(|slot| slot.entity.number);
         self.session.write(&Rows {

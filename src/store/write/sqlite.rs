@@ -114,8 +114,8 @@ impl Sqlite {
         let mut statement = self.prepared(
             "INSERT INTO change (position, kind, entity, inspection, delivery, source, vendor, event, verdict, reason, \
              from_state, to_state, from_status, to_status, cycle, occurred_at, received_at, news, named_state, implied, \
-             placed_cycle, placed_rank) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             placed_cycle, placed_rank, step_before) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         for row in rows {
             statement.execute(params![
@@ -141,6 +141,7 @@ impl Sqlite {
                 row.implied,
                 row.placed_cycle,
                 row.placed_rank,
+                row.step_before,
             ])?;
         }
         Ok(())
@@ -282,9 +283,10 @@ impl Sqlite {
 
     /// Writes the counters.
     fn advance(&self, head: &log_head::Model) -> Result<(), StoreError> {
-        let mut statement =
-            self.prepared("UPDATE log_head SET position = ?, delivery = ?, entity = ?, updated_at = ? WHERE id = 1")?;
-        statement.execute([head.position, head.delivery, head.entity, head.updated_at])?;
+        let mut statement = self.prepared(
+            "UPDATE log_head SET position = ?, delivery = ?, entity = ?, received_at = ?, updated_at = ? WHERE id = 1",
+        )?;
+        statement.execute([head.position, head.delivery, head.entity, head.received_at, head.updated_at])?;
         Ok(())
     }
 }
@@ -294,14 +296,15 @@ impl Session for Sqlite {
         // Nobody else writes until it ends.
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut statement =
-            self.prepared("SELECT id, position, delivery, entity, updated_at FROM log_head WHERE id = 1")?;
+            self.prepared("SELECT id, position, delivery, entity, received_at, updated_at FROM log_head WHERE id = 1")?;
         Ok(statement.query_row([], |row| {
             Ok(log_head::Model {
                 id: row.get(0)?,
                 position: row.get(1)?,
                 delivery: row.get(2)?,
                 entity: row.get(3)?,
-                updated_at: row.get(4)?,
+                received_at: row.get(4)?,
+                updated_at: row.get(5)?,
             })
         })?)
     }

@@ -2,7 +2,7 @@
 
 use super::super::Incoming;
 use super::{Batch, Context, IMPLIED};
-use crate::event::Change;
+use crate::event::{Change, Slot};
 use crate::machine::Kind;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, change, ledger};
@@ -42,6 +42,7 @@ impl Batch<'_> {
             implied: step.is_some_and(|step| step.at_least),
             placed_cycle: step.map_or(0, |step| step.key.cycle),
             placed_rank: step.map_or(0, |step| step.key.rank),
+            step_before: change.step_before,
         });
     }
 
@@ -61,6 +62,7 @@ impl Batch<'_> {
                 from_state: slot.and_then(|slot| slot.entity.tip.state.clone()),
                 from_status: slot.and_then(|slot| slot.entity.status),
                 step: None,
+                step_before: slot.and_then(Slot::last_step),
             };
             return self.record(context, about, at, &change);
         }
@@ -88,11 +90,12 @@ impl Batch<'_> {
             implied: false,
             placed_cycle: 0,
             placed_rank: 0,
+            step_before: None,
         });
     }
 
-    pub(super) fn count(&mut self, incoming: &Incoming, verdict: Verdict) {
-        let ledger = self.ledger_of(incoming);
+    pub(super) fn count(&mut self, incoming: &Incoming, at: i64, verdict: Verdict) {
+        let ledger = self.ledger_of(incoming, at);
         let count = match verdict {
             Verdict::Applied => &mut ledger.applied,
             Verdict::SkippedAhead => &mut ledger.skipped_ahead,
@@ -106,13 +109,13 @@ impl Batch<'_> {
         *count += 1;
     }
 
-    pub(super) fn ledger_of(&mut self, incoming: &Incoming) -> &mut ledger::Model {
+    pub(super) fn ledger_of(&mut self, incoming: &Incoming, at: i64) -> &mut ledger::Model {
         let ledger = self.ledger.entry(incoming.source.to_string()).or_default();
         if ledger.source.is_empty() {
             ledger.source = incoming.source.to_string();
         }
         ledger.received += 1;
-        ledger.received_at = ledger.received_at.max(Some(incoming.received_at.timestamp_micros()));
+        ledger.received_at = ledger.received_at.max(Some(at));
         ledger
     }
 }

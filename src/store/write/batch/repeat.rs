@@ -58,8 +58,7 @@ impl Batch<'_> {
         Some(First { number, verdict: delivery.verdict, reason: delivery.reason.clone() })
     }
 
-    pub(super) fn repeat(&mut self, incoming: &Incoming, first: First) -> Receipt {
-        let at = incoming.received_at.timestamp_micros();
+    pub(super) fn repeat(&mut self, incoming: &Incoming, at: i64, first: First) -> Receipt {
         // The deliveries of this batch stand in the order of their numbers.
         let here = self.deliveries.binary_search_by_key(&first.number, |delivery| delivery.number).ok();
         match here.and_then(|here| self.deliveries.get_mut(here)) {
@@ -73,7 +72,7 @@ impl Batch<'_> {
                 *latest = at.max(*latest);
             }
         }
-        let ledger = self.ledger_of(incoming);
+        let ledger = self.ledger_of(incoming, at);
         ledger.duplicates += 1;
         Receipt { delivery: first.number, duplicate: true, verdict: first.verdict, reason: first.reason }
     }

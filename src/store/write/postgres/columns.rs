@@ -91,6 +91,7 @@ pub const CHANGES: &Columns = &[
     ("implied", "bool"),
     ("placed_cycle", "int"),
     ("placed_rank", "int"),
+    ("step_before", "bigint"),
 ];
 
 pub const STEPS: &Columns = &[

@@ -53,11 +53,13 @@ impl Default for Statement {
             rows(REPEATED)
         );
         text += &format!(
-            "UPDATE log_head SET position = ${}, delivery = ${}, entity = ${}, updated_at = ${} WHERE id = 1",
+            "UPDATE log_head SET position = ${}, delivery = ${}, entity = ${}, received_at = ${}, updated_at = ${} \
+             WHERE id = 1",
             parameter + 1,
             parameter + 2,
             parameter + 3,
-            parameter + 4
+            parameter + 4,
+            parameter + 5
         );
         Statement(text)
     }
@@ -101,7 +103,8 @@ impl Statement {
         let query = bind_moved(query, &moved)?;
         let query = bind_counts(query, rows);
         let head = rows.head;
-        let query = query.bind(head.position).bind(head.delivery).bind(head.entity).bind(head.updated_at);
+        let query = query.bind(head.position).bind(head.delivery).bind(head.entity);
+        let query = query.bind(head.received_at).bind(head.updated_at);
         query.execute(connection).await?;
         Ok(())
     }
@@ -225,6 +228,7 @@ fn bind_changes<'q>(mut query: Bound<'q>, rows: &Rows<'q>) -> Bound<'q> {
         |row| row.implied,
         |row| row.placed_cycle,
         |row| row.placed_rank,
+        |row| row.step_before,
     );
     query
 }

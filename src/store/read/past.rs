@@ -1,0 +1,187 @@
+//! How entities stood at a moment, as SQL: each joined with the row of history that tells it. What it costs does not depend
+//! on how long the history is.
+//!
+//! - By the time of receipt, which goes up with the positions: the newest position received by then is searched for by
+//!   halving, once for all; the newest change of an entity up to there is one look-up in its index.
+//! - By the time of happening: where steps stand in `step`, one look-up by their time; else back from step to step, of
+//!   which there are few.
+
+use super::as_of::Clock;
+use entity::{change, entity as thing, log_head, step};
+use sea_orm::sea_query::{
+    CommonTableExpression, Expr, ExprTrait, Func, IntoIden, Order, Query, SelectStatement, UnionType, WithClause,
+};
+use sea_orm::{ColumnTrait, JoinType};
+
+/// The name of the table that is looked through for an entity.
+const PAST: &str = "past";
+/// The names of what is computed step by step.
+const SEARCH: &str = "search";
+const WALK: &str = "walk";
+
+/// A moment by a clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// In microseconds since the Unix epoch.
+    pub at: i64,
+    pub clock: Clock,
+}
+
+impl Past {
+    /// Joins entities with how they stood. Those not known then are left out.
+    pub fn join(self, entities: &mut SelectStatement) {
+        use change::Column::Position;
+        let position = match self.clock {
+            Clock::Received => Expr::from(newest_change(Some(Expr::from(known_by(self.at))))),
+            Clock::Occurred => {
+                let together = same(step::Column::Entity, thing::Column::Number)
+                    .and(retold())
+                    .and(Expr::col((step::Entity, step::Column::EffectiveAt)).eq(newest_step(self.at, "effective_at")))
+                    .and(Expr::col((step::Entity, step::Column::Seq)).eq(newest_step(self.at, "seq")));
+                entities.join(JoinType::LeftJoin, step::Entity, together);
+                let of_step = Expr::col((step::Entity, step::Column::Position));
+                Expr::case(retold(), of_step).finally(Expr::from(step_by(self.at))).into()
+            }
+        };
+        entities.join(JoinType::InnerJoin, change::Entity, Expr::col((change::Entity, Position)).eq(position));
+    }
+
+    /// Selects how they stood, each column with `prefix` before its name.
+    pub fn select(self, entities: &mut SelectStatement, prefix: &str) {
+        let of_change = |column: change::Column| Expr::col((change::Entity, column));
+        for (name, value) in [
+            ("entity", of_change(change::Column::Entity)),
+            ("state", self.state()),
+            ("status", self.status()),
+            ("cycle", self.either(step::Column::CycleAfter, change::Column::Cycle)),
+            ("position", of_change(change::Column::Position)),
+            ("event", of_change(change::Column::Event)),
+            ("occurred_at", self.occurred_at()),
+            ("received_at", of_change(change::Column::ReceivedAt)),
+        ] {
+            entities.expr_as(value, format!("{prefix}{name}"));
+        }
+    }
+
+    /// The state then.
+    pub fn state(self) -> Expr {
+        self.either(step::Column::StateAfter, change::Column::ToState)
+    }
+
+    /// The status then.
+    pub fn status(self) -> Expr {
+        self.either(step::Column::StatusAfter, change::Column::ToStatus)
+    }
+
+    fn occurred_at(self) -> Expr {
+        let told = Expr::col((change::Entity, change::Column::OccurredAt));
+        match self.clock {
+            Clock::Received => told,
+            Clock::Occurred => {
+                let received = Expr::col((change::Entity, change::Column::ReceivedAt));
+                let together = Expr::col((step::Entity, step::Column::EffectiveAt));
+                Func::coalesce([together, told, received]).into()
+            }
+        }
+    }
+
+    // Of the steps put together, where they are.
+    fn either(self, together: step::Column, told: change::Column) -> Expr {
+        let told = Expr::col((change::Entity, told));
+        match self.clock {
+            Clock::Received => told,
+            Clock::Occurred => Expr::case(retold(), Expr::col((step::Entity, together))).finally(told).into(),
+        }
+    }
+}
+
+fn retold() -> Expr {
+    Expr::col((thing::Entity, thing::Column::Retold))
+}
+
+fn same(of_step: step::Column, of_entity: thing::Column) -> Expr {
+    Expr::col((step::Entity, of_step)).equals((thing::Entity, of_entity))
+}
+
+fn past(column: change::Column) -> Expr {
+    Expr::col((PAST, column))
+}
+
+// The position of an entity's newest change, up to a position if one is given. Each change keeps the state after it.
+fn newest_change(up_to: Option<Expr>) -> SelectStatement {
+    use change::Column;
+    Query::select()
+        .expr(past(Column::Position))
+        .from_as(change::Entity, PAST)
+        .and_where(past(Column::Entity).equals((thing::Entity, thing::Column::Number)))
+        .and_where_option(up_to.map(|position| past(Column::Position).lte(position)))
+        .order_by((PAST, Column::Position), Order::Desc)
+        .limit(1)
+        .take()
+}
+
+// The newest position received by a moment. Positions have no holes, so that halving finds it: some twenty look-ups for
+// a million changes.
+fn known_by(at: i64) -> SelectStatement {
+    use change::Column;
+    let (low, high) = (|| Expr::col("low"), || Expr::col("high"));
+    let known = || past(Column::ReceivedAt).lte(at);
+    let mut all = Query::select();
+    all.expr_as(Expr::cust("CAST(0 AS bigint)"), "low")
+        .expr_as(Expr::col(log_head::Column::Position), "high")
+        .from(log_head::Entity)
+        .and_where(log_head::Column::Id.eq(1));
+    let half = Query::select()
+        .expr(Expr::case(known(), past(Column::Position)).finally(low()))
+        .expr(Expr::case(known(), high()).finally(past(Column::Position).sub(1)))
+        .from(SEARCH)
+        .join_as(JoinType::InnerJoin, change::Entity, PAST, past(Column::Position).eq(low().add(high()).add(1).div(2)))
+        .and_where(low().lt(high()))
+        .take();
+    let search = recursive(SEARCH, ["low", "high"], all.union(UnionType::All, half).take());
+    Query::select().expr(Func::max(low())).from(SEARCH).with_cte(search).take()
+}
+
+// The position of the newest step that had happened by a moment, from an entity's newest change back from step to step.
+fn step_by(at: i64) -> SelectStatement {
+    use change::Column;
+    let columns = || {
+        let happened = Func::coalesce([past(Column::OccurredAt), past(Column::ReceivedAt)]);
+        let fits = past(Column::NamedState).is_not_null().and(Expr::from(happened).lte(at));
+        [(past(Column::Position), "position"), (fits, "fits"), (past(Column::StepBefore), "before")]
+    };
+    let mut newest = Query::select();
+    newest.from_as(change::Entity, PAST).and_where(past(Column::Position).eq(Expr::from(newest_change(None))));
+    let mut before = Query::select();
+    before
+        .from(WALK)
+        .join_as(JoinType::InnerJoin, change::Entity, PAST, past(Column::Position).eq(Expr::col((WALK, "before"))))
+        .and_where(Expr::col((WALK, "fits")).not());
+    for (value, name) in columns() {
+        newest.expr_as(value.clone(), name);
+        before.expr_as(value, name);
+    }
+    let walk = recursive(WALK, ["position", "fits", "before"], newest.union(UnionType::All, before).take());
+    Query::select().column("position").from(WALK).and_where(Expr::col("fits")).with_cte(walk).take()
+}
+
+// A column of the newest of the steps put together that had happened by a moment. They stand in the order of the fold.
+fn newest_step(at: i64, column: &'static str) -> SelectStatement {
+    use step::Column;
+    let past = |column: Column| Expr::col((PAST, column));
+    Query::select()
+        .expr(Expr::col((PAST, column)))
+        .from_as(step::Entity, PAST)
+        .and_where(past(Column::Entity).equals((thing::Entity, thing::Column::Number)))
+        .and_where(past(Column::EffectiveAt).lte(at))
+        .order_by((PAST, Column::EffectiveAt), Order::Desc)
+        .order_by((PAST, Column::Seq), Order::Desc)
+        .limit(1)
+        .take()
+}
+
+fn recursive<const N: usize>(name: &'static str, columns: [&'static str; N], query: SelectStatement) -> WithClause {
+    let columns = columns.map(IntoIden::into_iden);
+    let table = CommonTableExpression::new().table_name(name).columns(columns).query(query).to_owned();
+    WithClause::new().recursive(true).cte(table).to_owned()
+}
