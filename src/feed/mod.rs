@@ -43,6 +43,11 @@ impl Feed {
         });
     }
 
+    /// The newest position that this process has heard of.
+    pub fn newest(&self) -> i64 {
+        *self.hint.borrow()
+    }
+
     /// How many are listening.
     pub fn listeners(&self) -> usize {
         self.tail.receiver_count()
