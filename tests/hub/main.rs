@@ -9,5 +9,6 @@ mod lives;
 mod machines;
 mod order;
 mod playground;
+mod sockets;
 mod subscriptions;
 mod verify;
