@@ -62,6 +62,11 @@ impl Payloads {
         entries.iter().filter(|entry| entry.position > self.after).map(|entry| &entry.payload)
     }
 
+    /// How many there are, and their bytes together.
+    pub fn size(&self) -> (usize, usize) {
+        self.iter().fold((0, 0), |(count, bytes), payload| (count + 1, bytes + payload.len()))
+    }
+
     /// The newest position.
     pub fn last(&self) -> Option<i64> {
         self.batch.entries.last().map(|entry| entry.position)

@@ -179,6 +179,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             told = true;
             match news {
                 Some(News::Told(payloads)) => {
+                    let (texts, bytes) = payloads.size();
+                    let around = envelope.next().len() + message::END.len();
+                    self.wire.expect(texts, bytes + texts * around);
                     for payload in payloads.iter() {
                         self.wire.send(&[envelope.next(), payload, message::END]);
                     }

@@ -18,6 +18,8 @@ const READ_BUFFER: usize = 4096;
 const WRITE_BUFFER: usize = 4096;
 /// The first byte of a whole text frame.
 const TEXT: u8 = 0x81;
+/// Bytes before a text, at most.
+const HEAD: usize = 10;
 /// A ping without anything.
 const PING: [u8; 2] = [0x89, 0];
 
@@ -64,13 +66,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.out.len() - self.written
     }
 
+    /// There will be texts of so many bytes together.
+    pub fn expect(&mut self, texts: usize, bytes: usize) {
+        self.out.reserve(bytes + texts * HEAD);
+    }
+
     /// Sends a text that stands in several pieces.
     pub fn send(&mut self, pieces: &[&[u8]]) {
         if !self.protocol.can_write() {
             return;
         }
         let length = pieces.iter().map(|piece| piece.len()).sum::<usize>();
-        self.out.reserve(length + 10);
+        self.out.reserve(length + HEAD);
         self.out.push(TEXT);
         match (u8::try_from(length), u16::try_from(length)) {
             (Ok(short @ 0..=125), _) => self.out.push(short),
