@@ -3,11 +3,12 @@
 //! The map; imports go one way, from left to right:
 //!
 //! ```text
-//! entity -> machine -> event -> vendor -> store -> feed -> ingest -> graphql -> settings -> http -> server -> simulate -> cli
+//! entity -> machine -> event -> vendor -> store -> feed -> ingest -> graphql -> live -> settings -> http -> server -> simulate -> cli
 //! ```
 //!
 //! [`machine`] and [`event`] are pure: what a vendor's news does to an entity. [`vendor`] reads and verifies
-//! deliveries, [`store`] is the database, [`ingest`] writes, [`feed`] tells, [`graphql`] answers.
+//! deliveries, [`store`] is the database, [`ingest`] writes, [`feed`] tells, [`graphql`] answers, [`live`]
+//! lets subscribers share.
 
 pub mod cli;
 pub mod event;
@@ -16,6 +17,7 @@ pub mod feed;
 pub mod graphql;
 pub mod http;
 pub mod ingest;
+pub mod live;
 pub mod machine;
 mod progress;
 pub mod server;

@@ -4,6 +4,7 @@ use crate::feed::{self, Feed};
 use crate::graphql::{Api, Graph, SourceInfo};
 use crate::http::{self, App, Connections, Inlet, Limits};
 use crate::ingest::{self, Confirmer, Target};
+use crate::live::Live;
 use crate::settings::{Settings, Source};
 use crate::store::read::head;
 use crate::store::{Database, Handshakes, Mode, StoreError, Writer};
@@ -71,6 +72,12 @@ impl Hub {
         if let Some(pool) = db.postgres() {
             others.push(tokio::spawn(feed::postgres::run(pool, feed.clone(), stop.clone())));
         }
+        let graph = Graph::new(Api {
+            readers: db.readers.clone(),
+            feed: feed.clone(),
+            sources: settings.sources.iter().map(info).collect(),
+            clock: Utc::now,
+        });
         let app = App {
             ingest,
             limits: Limits {
@@ -79,13 +86,8 @@ impl Hub {
                 graphql_body: settings.graphql_body_limit,
             },
             clock: Utc::now,
-            graph: Graph::new(Api {
-                readers: db.readers.clone(),
-                feed: feed.clone(),
-                sources: settings.sources.iter().map(info).collect(),
-                clock: Utc::now,
-            }),
-            feed: feed.clone(),
+            live: Live::new(graph.clone(), feed.clone()),
+            graph,
             db,
             metrics: settings.metrics.then(metrics),
             stop: stop.clone(),
@@ -170,5 +172,6 @@ fn install_metrics() -> PrometheusHandle {
     metrics::describe_histogram!("inspection_hub_delivery_seconds", "Time from a webhook's head to its answer");
     metrics::describe_histogram!("inspection_hub_batch_deliveries", "Deliveries per transaction");
     metrics::describe_gauge!("inspection_hub_subscriptions", "Subscriptions that follow the history");
+    metrics::describe_gauge!("inspection_hub_shared_executions", "Executions that these subscriptions share");
     handle
 }

@@ -15,6 +15,8 @@ struct Listener {
     tail: Receiver<Arc<Changed>>,
     /// The position handed out last.
     last: i64,
+    /// Where it ends; without it, never.
+    until: Option<i64>,
     /// Read from the history and not handed out yet.
     past: VecDeque<Arc<Changed>>,
     /// Whether there may be more in the history than was read.
@@ -22,16 +24,18 @@ struct Listener {
 }
 
 impl Feed {
-    /// Every change after a position, once and in order; it never ends by itself.
+    /// Every change after a position, once and in order, and up to another; without that it never ends by itself.
     pub fn follow(
         self: &Arc<Self>,
         after: i64,
+        until: Option<i64>,
     ) -> impl Stream<Item = Result<Arc<Changed>, StoreError>> + Send + 'static {
         // The tail is joined before the history is read: what is committed in between is seen in both.
         let listener = Listener {
             feed: self.clone(),
             tail: self.tail.subscribe(),
             last: after,
+            until,
             past: VecDeque::new(),
             behind: true,
         };
@@ -46,6 +50,9 @@ impl Feed {
 impl Listener {
     async fn next(&mut self) -> Option<Result<Arc<Changed>, StoreError>> {
         loop {
+            if self.until.is_some_and(|until| self.last >= until) {
+                return None;
+            }
             if let Some(changed) = self.past.pop_front() {
                 self.last = changed.change.position;
                 return Some(Ok(changed));

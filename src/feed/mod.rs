@@ -34,6 +34,8 @@ pub struct Feed {
     joined: Notify,
     /// The newest position that was handed on.
     handed_on: AtomicI64,
+    /// The newest position that is known.
+    newest: AtomicI64,
     tail: broadcast::Sender<Arc<Changed>>,
 }
 
@@ -46,12 +48,14 @@ impl Feed {
             wake: Notify::new(),
             joined: Notify::new(),
             handed_on: AtomicI64::new(position),
+            newest: AtomicI64::new(position),
             tail: broadcast::Sender::new(TAIL),
         })
     }
 
     /// This process has written news up to this position.
     pub fn news(&self, position: i64) {
+        self.newest.fetch_max(position, Ordering::Relaxed);
         self.written.send_if_modified(|known| {
             let newer = position > *known;
             *known = position.max(*known);
@@ -70,6 +74,12 @@ impl Feed {
     /// The newest position that this process wrote, and each newer one, for those who tell other processes.
     pub fn written(&self) -> watch::Receiver<i64> {
         self.written.subscribe()
+    }
+
+    /// The newest position that is known to be in the database: at once what this process wrote, and within a second what
+    /// others did.
+    pub fn newest(&self) -> i64 {
+        self.newest.load(Ordering::Relaxed)
     }
 
     /// How many are listening.
@@ -91,14 +101,19 @@ impl Feed {
             if self.listeners() == 0 {
                 // Who listens from now on reads the history first, and finds there what came before this moment.
                 match head(&self.db).await {
-                    Ok(head) if self.listeners() == 0 => last = head.position,
-                    Ok(_) => {}
+                    Ok(head) => {
+                        self.newest.fetch_max(head.position, Ordering::Relaxed);
+                        if self.listeners() == 0 {
+                            last = head.position;
+                        }
+                    }
                     Err(error) => tracing::debug!(%error, "the feed cannot read where the history ends"),
                 }
                 let _ = tokio::time::timeout(LOOK, self.joined.notified()).await;
             } else {
                 last = self.hand_on(last).await;
                 self.handed_on.store(last, Ordering::Relaxed);
+                self.newest.fetch_max(last, Ordering::Relaxed);
                 let _ = tokio::time::timeout(LOOK, self.wake.notified()).await;
             }
         }

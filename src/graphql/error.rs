@@ -15,6 +15,8 @@ pub enum Fault {
     Cursor { message: String, hint: String },
     /// The caller's: a name of nothing.
     NotFound { message: String, hint: String },
+    /// The caller's: it takes what it has subscribed to more slowly than it comes.
+    Slow { cursor: String },
     /// Ours. What it is stands in the log under this reference.
     Internal { reference: String },
 }
@@ -52,6 +54,15 @@ impl From<Fault> for Error {
             Fault::Input { message, hint } => ("BAD_USER_INPUT", message, hint),
             Fault::Cursor { message, hint } => ("CURSOR_INVALID", message, hint),
             Fault::NotFound { message, hint } => ("NOT_FOUND", message, hint),
+            Fault::Slow { cursor } => {
+                let hint = "Subscribe again with the cursor as `after`: you get all that you have missed, in order.";
+                let error = Error::new("you take the changes more slowly than they come, and were cut off");
+                return error.extend_with(|_, extensions| {
+                    extensions.set("code", "SLOW_CONSUMER");
+                    extensions.set("cursor", cursor);
+                    extensions.set("hint", hint);
+                });
+            }
             Fault::Internal { reference } => {
                 let hint = "It is not your query. Try again; if it stays, tell the operator the reference.";
                 let error = Error::new(format!("something went wrong on our side; reference {reference}"));

@@ -31,18 +31,20 @@ mod source;
 mod subject;
 mod subscription;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+mod walk;
 mod words;
 
+pub use cursor::Cursor;
+pub use cursor::change as position_of;
+pub use error::Fault;
 pub use source::SourceInfo;
+pub use walk::Walk;
 
 use crate::feed::Feed;
 use async_graphql::parser::types::ExecutableDocument;
-use async_graphql::{
-    Context, Data, EmptyMutation, Executor, ID, Json, Request, Response, SDLExportOptions, Schema, SchemaBuilder,
-};
+use async_graphql::{Context, EmptyMutation, ID, Json, Request, Response, SDLExportOptions, Schema, SchemaBuilder};
 use chrono::{DateTime, Utc};
-use error::Fault;
 use futures_util::stream::{BoxStream, StreamExt};
 use questions::Batches;
 use rounds::Rounds;
@@ -86,23 +88,14 @@ impl Graph {
 
     /// Answers a query once, or a subscription with each of its changes.
     pub fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
-        self.stream(request, Arc::default())
-    }
-
-    fn stream(&self, request: Request, session: Arc<Data>) -> BoxStream<'static, Response> {
         let (request, rounds, asked) = prepared(request);
-        let answers = rounds.answers(self.0.execute_stream_with_session_data(request, session).boxed());
+        let answers = rounds.answers(self.0.execute_stream(request).boxed());
         answers.map(move |answer| asked.arranged(answer)).boxed()
     }
-}
 
-impl Executor for Graph {
-    async fn execute(&self, request: Request) -> Response {
-        Graph::execute(self, request).await
-    }
-
-    fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
-        self.stream(request, session.unwrap_or_default())
+    /// Answers a subscription, and tells by the walk which change each answer is about.
+    pub fn follow(&self, request: Request, walk: &Arc<Walk>) -> BoxStream<'static, Response> {
+        self.execute_stream(request.data(walk.clone()))
     }
 }
 

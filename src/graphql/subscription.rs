@@ -7,10 +7,12 @@ use super::filter::{ChangeFilter, InspectionFilter, JobFilter, SessionFilter};
 use super::lists;
 use super::matching::{self, Fit};
 use super::node::uuid;
+use super::walk::Walk;
 use crate::store::StoreError;
 use crate::store::read::{Changed, EntityFilter};
 use async_graphql::{Context, ID, Subscription};
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use std::sync::Arc;
 use uuid::Uuid;
 
 #[derive(Debug)]
@@ -98,16 +100,22 @@ async fn follow(
     after: Option<String>,
     fit: impl Fn(&Changed) -> Fit + Send + 'static,
 ) -> Result<BoxStream<'static, Result<Change, Fault>>, Fault> {
-    let position = match after {
-        Some(cursor) => lists::position(ctx, &cursor).await?,
-        None => lists::head(ctx).await?.position,
+    let walk = ctx.data_opt::<Arc<Walk>>().cloned();
+    let position = match (walk.as_ref().and_then(|walk| walk.from), after) {
+        (Some(position), _) => position,
+        (None, Some(cursor)) => lists::position(ctx, &cursor).await?,
+        (None, None) => lists::head(ctx).await?.position,
     };
-    let changes = Api::of(ctx)?.feed.follow(position).filter_map(move |next| {
+    let until = walk.as_ref().and_then(|walk| walk.until);
+    let changes = Api::of(ctx)?.feed.follow(position, until).filter_map(move |next| {
         let change = match next {
-            Ok(changed) => match fit(&changed) {
-                Fit::No => None,
-                Fit::Yes => Some(Ok(Change::news(changed, false))),
-                Fit::Leaving => Some(Ok(Change::news(changed, true))),
+            Ok(changed) => match (fit(&changed), &walk) {
+                (Fit::No, Some(walk)) => walk.pass(changed.change.position).err().map(Err),
+                (Fit::No, None) => None,
+                (fit, walk) => {
+                    let handed = walk.as_ref().map_or(Ok(()), |walk| walk.hand_out(changed.change.position));
+                    Some(handed.map(|()| Change::news(changed, fit == Fit::Leaving)))
+                }
             },
             Err(error) => Some(Err(error)),
         };

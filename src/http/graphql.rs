@@ -1,13 +1,11 @@
-//! `POST /graphql` and its WebSocket (`graphql-transport-ws`). Only JSON bodies are taken: a browser asks before it sends
-//! those to another site, so no page can make its visitors query.
+//! `POST /graphql`. Only JSON bodies are taken: a browser asks before it sends those to another site, so no page can make
+//! its visitors query.
 
 use super::{App, Problem};
-use async_graphql::http::ALL_WEBSOCKET_PROTOCOLS;
 use async_graphql::{Request, Response as Answer, ServerError};
-use async_graphql_axum::{GraphQLProtocol, GraphQLWebSocket};
+use async_graphql_axum::GraphQLResponse;
 use axum::body::Body;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{State, WebSocketUpgrade};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -16,8 +14,6 @@ use std::sync::Arc;
 /// The media type of answers (GraphQL over HTTP, section 6.1), and the older one.
 const RESPONSE: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
-/// A socket that is idle most of the time needs no large buffer; tungstenite's own would be 128 KiB.
-const READ_BUFFER: usize = 4096;
 
 /// Answers one request.
 pub async fn execute(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
@@ -26,29 +22,7 @@ pub async fn execute(State(app): State<Arc<App>>, headers: HeaderMap, body: Body
         Err(problem) => return problem,
     };
     let answer = app.graph.execute(request).await;
-    respond(&headers, StatusCode::OK, &answer)
-}
-
-/// Opens a socket for queries and subscriptions.
-pub async fn socket(
-    State(app): State<Arc<App>>,
-    protocol: Result<GraphQLProtocol, StatusCode>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
-    let Ok(upgrade) = upgrade else { return Problem::Method.into_response() };
-    let Ok(protocol) = protocol else { return Problem::Protocol.into_response() };
-    let (graph, stop) = (app.graph.clone(), app.stop.clone());
-    upgrade
-        .protocols(ALL_WEBSOCKET_PROTOCOLS)
-        .read_buffer_size(READ_BUFFER)
-        .write_buffer_size(0)
-        .max_message_size(app.limits.graphql_body)
-        .on_upgrade(async move |socket| {
-            tokio::select! {
-                () = GraphQLWebSocket::new(socket, graph, protocol).serve() => {}
-                () = stop.cancelled() => {}
-            }
-        })
+    respond(&headers, StatusCode::OK, answer)
 }
 
 async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Request, Response> {
@@ -68,22 +42,13 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Request, Res
             format!("The body is not a GraphQL request: {error}. Send {{\"query\": \"…\", \"variables\": {{…}}}}.");
         let mut error = ServerError::new(text, None);
         error.extensions.get_or_insert_default().set("code", "BAD_USER_INPUT");
-        respond(headers, StatusCode::BAD_REQUEST, &Answer::from_errors(vec![error]))
+        respond(headers, StatusCode::BAD_REQUEST, Answer::from_errors(vec![error]))
     })
 }
 
-fn respond(headers: &HeaderMap, status: StatusCode, answer: &Answer) -> Response {
+fn respond(headers: &HeaderMap, status: StatusCode, answer: Answer) -> Response {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let content_type = if accepted.contains(RESPONSE) { RESPONSE } else { JSON };
-    match serde_json::to_vec(answer) {
-        Ok(body) => {
-            let headers =
-                [(header::CONTENT_TYPE, content_type), (header::VARY, "accept"), (header::CACHE_CONTROL, "no-store")];
-            (status, headers, body).into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "an answer could not be printed");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+    let headers = [(header::CONTENT_TYPE, content_type), (header::VARY, "accept"), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, GraphQLResponse::from(answer)).into_response()
 }

@@ -4,6 +4,7 @@ mod graphql;
 mod playground;
 mod problem;
 mod serve;
+mod socket;
 mod status;
 mod webhook;
 
@@ -11,9 +12,9 @@ pub use problem::Problem;
 pub use serve::{Connections, serve};
 pub use webhook::Inlet;
 
-use crate::feed::Feed;
 use crate::graphql::Graph;
 use crate::ingest::Ingest;
+use crate::live::Live;
 use crate::store::Database;
 use axum::Router;
 use axum::response::Redirect;
@@ -33,7 +34,7 @@ pub struct App {
     pub clock: fn() -> DateTime<Utc>,
     pub db: Database,
     pub graph: Graph,
-    pub feed: Arc<Feed>,
+    pub live: Arc<Live>,
     /// None if metrics are switched off.
     pub metrics: Option<PrometheusHandle>,
     pub stop: CancellationToken,
@@ -53,7 +54,7 @@ pub struct Limits {
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/webhooks/{source}", post(webhook::receive).put(webhook::receive))
-        .route("/graphql", get(graphql::socket).post(graphql::execute))
+        .route("/graphql", get(socket::open).post(graphql::execute))
         .route("/", get(async || Redirect::to("/graphiql")))
         .route("/graphiql", get(playground::page))
         .route("/graphiql/{*path}", get(playground::asset))

@@ -2,16 +2,20 @@
 //! `axum::serve` offers neither of the first two.
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// How long connections may go on after the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
@@ -22,6 +26,14 @@ pub struct Connections {
     pub most: usize,
     /// How long a request's head may take to arrive, also on a connection that is kept open.
     pub header_timeout: Duration,
+}
+
+/// A connection's place among those that are allowed. Who makes something else of a connection, a socket, keeps it: the
+/// connection counts as long, and the end waits for it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    _open: TaskTrackerToken,
+    _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// Serves until told to stop, then lets open requests finish.
@@ -48,14 +60,19 @@ pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, 
         };
         // Small answers must not wait for more to send.
         let _ = stream.set_nodelay(true);
+        let answer = TowerToHyperService::new(router.clone());
+        let place = Place { _open: open.token(), _permit: place.ok().map(Arc::new) };
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(place.clone());
+            answer.call(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(allowed.header_timeout)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()))
+            .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let stop = stop.clone();
         open.spawn(async move {
-            let _place = place;
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,

@@ -45,7 +45,8 @@ async fn readiness(app: &App) -> Result<(), &'static str> {
 /// `GET /metrics`: the Prometheus text format.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     let Some(handle) = &app.metrics else { return Problem::NoSuchRoute.into_response() };
-    metrics::gauge!("inspection_hub_subscriptions").set(app.feed.listeners() as f64);
+    metrics::gauge!("inspection_hub_subscriptions").set(app.live.followers() as f64);
+    metrics::gauge!("inspection_hub_shared_executions").set(app.live.shared() as f64);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()).into_response()
 }
 

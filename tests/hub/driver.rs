@@ -157,12 +157,31 @@ impl App {
         }
     }
 
-    /// Subscribes over WebSocket.
-    pub async fn subscribe(&self, query: &str, variables: Value) -> Subscription {
+    /// Opens a WebSocket and says nothing.
+    pub async fn socket(&self) -> Socket {
         let url = self.url("/graphql").replace("http://", "ws://");
         let mut request = url.into_client_request().expect("a request");
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().expect("a header"));
-        let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("a socket");
+        let (socket, _) = tokio_tungstenite::connect_async(request).await.expect("a socket");
+        socket
+    }
+
+    /// Subscribes over WebSocket.
+    pub async fn subscribe(&self, query: &str, variables: Value) -> Subscription {
+        Subscription::on(self.socket().await, query, variables).await
+    }
+}
+
+pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// One subscription on a socket of its own.
+pub struct Subscription {
+    socket: Socket,
+}
+
+impl Subscription {
+    /// Subscribes on a socket.
+    pub async fn on(mut socket: Socket, query: &str, variables: Value) -> Subscription {
         let send = |message: Value| Message::text(message.to_string());
         socket.send(send(json!({ "type": "connection_init" }))).await.expect("sent");
         let mut subscription = Subscription { socket };
@@ -172,14 +191,7 @@ impl App {
         subscription.socket.send(send(subscribe)).await.expect("sent");
         subscription
     }
-}
 
-/// One subscription on a socket of its own.
-pub struct Subscription {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-}
-
-impl Subscription {
     async fn message(&mut self) -> Value {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("in time");

@@ -17,5 +17,6 @@ mod playground;
 mod replicas;
 mod sender;
 mod server;
+mod sockets;
 mod subscriptions;
 mod verify;

@@ -30,17 +30,17 @@ const BEGIN: i64 = 1_704_067_200_000_000;
 const SECOND: i64 = 1_000_000;
 
 /// A database, and the API over it. The API's clock stands one day after the beginning.
-struct Hub {
-    graph: Graph,
-    feed: Arc<Feed>,
-    writer: DatabaseConnection,
+pub(crate) struct Hub {
+    pub(crate) graph: Graph,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) writer: DatabaseConnection,
     /// Every statement of the API since it was last emptied.
-    statements: Arc<Mutex<Vec<String>>>,
+    pub(crate) statements: Arc<Mutex<Vec<String>>>,
     database: TestDatabase,
 }
 
 impl Hub {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let empty = TestDatabase::new().await;
         let mut database = Database::open(&empty.address, Mode::Migrate).await.expect("a database");
         let statements = Arc::new(Mutex::new(Vec::new()));
@@ -101,12 +101,18 @@ impl Hub {
         id
     }
 
-    async fn inspection(&self, number: i64) -> Uuid {
+    pub(crate) async fn inspection(&self, number: i64) -> Uuid {
         self.entity(number, Subject::Inspection, |_| {}).await
     }
 
     /// Stores a change, received `position` seconds after the beginning, and moves the head to it.
-    async fn change(&self, position: i64, kind: Kind, about: i64, edit: impl FnOnce(&mut entity::change::Model)) {
+    pub(crate) async fn change(
+        &self,
+        position: i64,
+        kind: Kind,
+        about: i64,
+        edit: impl FnOnce(&mut entity::change::Model),
+    ) {
         let mut row = entity::change::Model {
             position,
             kind,

@@ -1,0 +1,222 @@
+//! How fast changes reach many subscribers, and what those cost: the hub beside a plain axum broadcast of the same bytes,
+//! each in a process of its own, with the subscribers in this one.
+//!
+//! `cargo bench --bench fanout`, with `-- --quick` for a short look; see `docs/benchmarks.md`.
+
+mod fanout {
+    pub mod plain;
+    pub mod process;
+    pub mod source;
+    pub mod subscribers;
+}
+#[path = "support/client.rs"]
+mod client;
+#[path = "support/disk.rs"]
+mod disk;
+
+use anyhow::ensure;
+use fanout::plain;
+use fanout::process::{self, Process};
+use fanout::source::Source;
+use fanout::subscribers::Subscribers;
+use mimalloc::MiMalloc;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+// As in the binary.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Subscribers, and how many changes each may be behind before no more are made.
+const SATURATED: [usize; 2] = [1_000, 5_000];
+const WINDOW: u64 = 1024;
+/// Webhooks made at once.
+const AT_ONCE: u64 = 128;
+/// Subscribers and changes per second where the pace is given.
+const PACED: (usize, f64) = (1_000, 100.0);
+const IDLE: usize = 1_000;
+/// Long enough for a ping to each, after they were idle already.
+const PINGED: Duration = Duration::from_secs(35);
+const WEIGHED: usize = 5_000;
+/// Descriptors that each process needs.
+const FILES: u64 = 5_500;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let Some(at) = arguments.iter().position(|argument| argument == plain::ARGUMENT) {
+        return plain::serve(arguments.get(at + 1).map(String::as_str).unwrap_or_default());
+    }
+    process::check_files(FILES)?;
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(run(quick))
+}
+
+async fn run(quick: bool) -> anyhow::Result<()> {
+    let folder = disk::folder("fanout")?;
+    println!("database in {}, where a synced write takes {:?}", folder.display(), disk::time_to_sync(&folder)?);
+    let measured = Duration::from_secs(if quick { 2 } else { 8 });
+    let mut targets = Vec::new();
+
+    println!("\nsaturated: frames/s that all subscribers receive together");
+    for count in SATURATED {
+        let (hub, frame) = saturated(Source::hub(&folder)?, count, measured, None).await?;
+        let (plain, _) = saturated(Source::plain()?, count, measured, Some(&frame)).await?;
+        println!(
+            "  {count} subscribers, {} bytes: hub {hub:.0}, plain {plain:.0}, ratio {:.1}",
+            frame.len(),
+            hub / plain
+        );
+        targets.push((format!("at least 5 times plain with {count}"), hub / plain, hub / plain >= 5.0));
+    }
+
+    let (count, pace) = PACED;
+    println!("\npaced: {count} subscribers, {pace} changes/s");
+    let hub = paced(Source::hub(&folder)?, measured, None).await?;
+    let plain = paced(Source::plain()?, measured, Some(&hub.frame)).await?;
+    let ratio = hub.cpu / plain.cpu;
+    println!("  CPU of the hub {:.1} %, of plain {:.1} %, ratio {ratio:.2}", hub.cpu * 100.0, plain.cpu * 100.0);
+    println!(
+        "  from the receipt of a webhook to the frame: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms of {} frames",
+        hub.quantile(0.5),
+        hub.quantile(0.99),
+        hub.quantile(1.0),
+        hub.millis.len()
+    );
+    targets.push(("paced CPU at most 1.2 times plain".into(), ratio, ratio <= 1.2));
+    targets.push(("p99 under 20 ms".into(), hub.quantile(0.99), hub.quantile(0.99) < 20.0));
+
+    let Rest { one, many, pinged, kilobytes } = resting(&folder, quick).await?;
+    let percent = 100.0;
+    println!("\nidle: CPU with one subscriber {:.3} %, with {IDLE} {:.3} %", one * percent, many * percent);
+    if let Some(pinged) = pinged {
+        println!("  {:.3} % while each is pinged once in {} s", pinged * percent, PINGED.as_secs());
+    }
+    println!("memory: {kilobytes:.1} KiB for each of {WEIGHED} idle subscribers");
+    targets.push((format!("{IDLE} idle at most 1.1 times one"), many / one, many / one <= 1.1));
+    targets.push(("under 20 KiB for an idle subscriber".into(), kilobytes, kilobytes < 20.0));
+
+    std::fs::remove_dir_all(folder)?;
+    println!("\ntargets");
+    for (what, value, reached) in targets {
+        println!("  {what:<40} {value:>8.2}  {}", if reached { "reached" } else { "MISSED" });
+    }
+    Ok(())
+}
+
+/// Makes changes as fast as they are received; frames per second, and one of the frames.
+async fn saturated(
+    mut source: Source,
+    count: usize,
+    measured: Duration,
+    frame: Option<&str>,
+) -> anyhow::Result<(f64, String)> {
+    source.repeat(frame);
+    let subscribers = Subscribers::open(source.address(), source.operation(), count).await?;
+    source.begin(&subscribers).await?;
+    let warm = Instant::now() + measured / 4;
+    let mut begun = None;
+    loop {
+        let now = Instant::now();
+        match begun {
+            None if now >= warm => begun = Some((now, subscribers.frames())),
+            Some((at, _)) if now >= at + measured => break,
+            _ => {}
+        }
+        if source.made() < subscribers.fewest() + WINDOW {
+            source.make(AT_ONCE).await?;
+        } else {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let Some((at, before)) = begun else { anyhow::bail!("it was never measured") };
+    let rate = (subscribers.frames() - before) as f64 / at.elapsed().as_secs_f64();
+    let made = source.made();
+    subscribers.have(made).await?;
+    let frame = subscribers.sample();
+    source.end().await?;
+    Ok((rate, frame))
+}
+
+struct Paced {
+    /// Seconds per second.
+    cpu: f64,
+    /// From the smallest up.
+    millis: Vec<f64>,
+    frame: String,
+}
+
+impl Paced {
+    fn quantile(&self, share: f64) -> f64 {
+        let index = (self.millis.len().saturating_sub(1)) as f64 * share;
+        self.millis.get(index as usize).copied().unwrap_or(f64::NAN)
+    }
+}
+
+async fn paced(mut source: Source, measured: Duration, frame: Option<&str>) -> anyhow::Result<Paced> {
+    let (count, pace) = PACED;
+    source.repeat(frame);
+    let subscribers = Subscribers::open(source.address(), source.operation(), count).await?;
+    source.begin(&subscribers).await?;
+    let mut clock = tokio::time::interval(Duration::from_secs_f64(source.changes_at_once() as f64 / pace));
+    let warm = Instant::now() + measured / 4;
+    while Instant::now() < warm {
+        clock.tick().await;
+        source.make(1).await?;
+    }
+    subscribers.time();
+    let (begin, before) = (Instant::now(), source.process().cpu()?);
+    while begin.elapsed() < measured {
+        clock.tick().await;
+        source.make(1).await?;
+    }
+    let cpu = (source.process().cpu()? - before) / begin.elapsed().as_secs_f64();
+    subscribers.have(source.made()).await?;
+    let (frame, mut millis) = (subscribers.sample(), subscribers.millis());
+    millis.sort_unstable_by(f64::total_cmp);
+    source.end().await?;
+    Ok(Paced { cpu, millis, frame })
+}
+
+struct Rest {
+    /// Seconds per second, with one idle subscriber and with many.
+    one: f64,
+    many: f64,
+    /// With many, while pings go to and fro.
+    pinged: Option<f64>,
+    /// Memory of each.
+    kilobytes: f64,
+}
+
+async fn resting(folder: &Path, quick: bool) -> anyhow::Result<Rest> {
+    // Pings come after 40 to 50 seconds of silence.
+    let idle = Duration::from_secs(if quick { 5 } else { 20 });
+    let mut source = Source::hub(folder)?;
+    let first = Subscribers::open(source.address(), source.operation(), 1).await?;
+    source.begin(&first).await?;
+    let one = rest(source.process(), idle).await?;
+    let many = Subscribers::open(source.address(), source.operation(), IDLE - 1).await?;
+    let all = rest(source.process(), idle).await?;
+    let pinged = if quick { None } else { Some(rest(source.process(), PINGED).await?) };
+    let before = source.process().resident()?;
+    let weighed = Subscribers::open(source.address(), source.operation(), WEIGHED).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let kilobytes = (source.process().resident()? - before) / WEIGHED as f64;
+    ensure!(kilobytes > 0.0, "they weigh nothing");
+    // All of them are there.
+    let before = source.made();
+    source.connect().await?;
+    source.make(1).await?;
+    for subscribers in [&many, &weighed] {
+        subscribers.have(source.made() - before).await?;
+    }
+    source.end().await?;
+    Ok(Rest { one, many: all, pinged, kilobytes })
+}
+
+async fn rest(process: &Process, idle: Duration) -> anyhow::Result<f64> {
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (begin, before) = (Instant::now(), process.cpu()?);
+    tokio::time::sleep(idle).await;
+    Ok((process.cpu()? - before) / begin.elapsed().as_secs_f64())
+}

@@ -1,0 +1,75 @@
+//! A server in a process of its own: what it costs, as Linux counts it.
+
+use anyhow::{Context, ensure};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a start may take at all.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Process {
+    child: Child,
+    pub address: SocketAddr,
+}
+
+impl Process {
+    /// Starts a server, which is told where to listen.
+    pub fn start(make: impl FnOnce(SocketAddr) -> Command) -> anyhow::Result<Process> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = make(address);
+        // No settings but those it is given.
+        command.env_clear().stdout(Stdio::null()).stderr(Stdio::null());
+        let process = Process { child: command.spawn()?, address };
+        let begin = Instant::now();
+        while std::net::TcpStream::connect(address).is_err() {
+            ensure!(begin.elapsed() < PATIENCE, "it does not listen");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(process)
+    }
+
+    /// Seconds on a processor, of all threads.
+    pub fn cpu(&self) -> anyhow::Result<f64> {
+        let mut nanoseconds = 0.0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // A thread may end meanwhile.
+            let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            nanoseconds += text.split(' ').next().context("an empty schedstat")?.trim().parse::<f64>()?;
+        }
+        Ok(nanoseconds / 1e9)
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no such line")?;
+        Ok(line.trim().trim_end_matches("kB").trim().parse()?)
+    }
+
+    /// Ends it as an operator does, and waits for it.
+    pub fn end(mut self) -> anyhow::Result<()> {
+        let kill = format!("kill -TERM {}", self.child.id());
+        ensure!(Command::new("sh").args(["-c", &kill]).status()?.success(), "it was gone already");
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It is still there only if something went wrong.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Fails if a process may not open so many files.
+pub fn check_files(needed: u64) -> anyhow::Result<()> {
+    let limits = std::fs::read_to_string("/proc/self/limits")?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).context("no limit of files")?;
+    let soft = line.split_whitespace().next().unwrap_or_default();
+    let enough = soft == "unlimited" || soft.parse::<u64>()? >= needed;
+    ensure!(enough, "each process may open {soft} files, and {needed} are needed: ulimit -n {needed}");
+    Ok(())
+}

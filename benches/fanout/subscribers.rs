@@ -1,0 +1,184 @@
+//! Many subscribers that cost little: they count frames and look into few of them.
+
+use anyhow::{bail, ensure};
+use chrono::{DateTime, Utc};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// How long frames may take that must come.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// One subscriber in so many looks when its frames were made.
+const TIMED: usize = 20;
+const BUFFER: usize = 32 << 10;
+
+pub struct Subscribers {
+    shared: Arc<Shared>,
+    _tasks: JoinSet<()>,
+}
+
+struct Shared {
+    frames: Vec<AtomicU64>,
+    timed: AtomicBool,
+    millis: Mutex<Vec<f64>>,
+    sample: Mutex<String>,
+}
+
+impl Subscribers {
+    /// Opens sockets, and subscribes on each if there is an operation.
+    pub async fn open(address: SocketAddr, operation: Option<&str>, count: usize) -> anyhow::Result<Subscribers> {
+        let frames = std::iter::repeat_with(AtomicU64::default).take(count).collect();
+        let (timed, millis, sample) = Default::default();
+        let shared = Arc::new(Shared { frames, timed, millis, sample });
+        let mut tasks = JoinSet::new();
+        for number in 0..count {
+            let mut stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            handshake(&mut stream).await?;
+            if let Some(operation) = operation {
+                let payload = serde_json::json!({ "query": operation });
+                let subscribe = serde_json::json!({ "id": "1", "type": "subscribe", "payload": payload });
+                stream.write_all(&masked(0x81, br#"{"type":"connection_init"}"#)).await?;
+                stream.write_all(&masked(0x81, subscribe.to_string().as_bytes())).await?;
+            }
+            let shared = shared.clone();
+            let skipped = u64::from(operation.is_some());
+            tasks.spawn(async move {
+                if let Err(error) = receive(stream, &shared, number, skipped).await {
+                    eprintln!("subscriber {number}: {error}");
+                }
+            });
+        }
+        Ok(Subscribers { shared, _tasks: tasks })
+    }
+
+    /// Frames of all together.
+    pub fn frames(&self) -> u64 {
+        self.shared.frames.iter().map(|frames| frames.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Frames of the one that has the fewest.
+    pub fn fewest(&self) -> u64 {
+        self.shared.frames.iter().map(|frames| frames.load(Ordering::Relaxed)).min().unwrap_or_default()
+    }
+
+    /// Waits until each has so many, and no more.
+    pub async fn have(&self, wanted: u64) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        while self.fewest() < wanted {
+            if begin.elapsed() > PATIENCE {
+                bail!("one has {} frames and not {wanted}", self.fewest());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let all = wanted * self.shared.frames.len() as u64;
+        ensure!(self.frames() == all, "there are {} frames and not {all}", self.frames());
+        Ok(())
+    }
+
+    /// From now on some look when frames were made.
+    pub fn time(&self) {
+        self.shared.timed.store(true, Ordering::Relaxed);
+    }
+
+    pub fn millis(&self) -> Vec<f64> {
+        std::mem::take(&mut self.shared.millis.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The text of a frame.
+    pub fn sample(&self) -> String {
+        self.shared.sample.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn handshake(stream: &mut TcpStream) -> anyhow::Result<()> {
+    let head = "GET /graphql HTTP/1.1\r\nhost: hub\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        sec-websocket-protocol: graphql-transport-ws\r\n\r\n";
+    stream.write_all(head.as_bytes()).await?;
+    let mut answer = Vec::new();
+    // Byte by byte at the end, so that no frame is taken for a header.
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await?);
+    }
+    ensure!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+    Ok(())
+}
+
+// The mask is zero: the bytes stay what they are.
+fn masked(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![kind];
+    match payload.len() {
+        short @ 0..=125 => frame.push(0x80 | short as u8),
+        long => {
+            frame.push(0x80 | 126);
+            frame.extend((long as u16).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// Counts text frames; the first `skipped` are no changes.
+async fn receive(mut stream: TcpStream, shared: &Shared, number: usize, skipped: u64) -> anyhow::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    let (mut filled, mut seen) = (0, 0_u64);
+    loop {
+        let read = stream.read(&mut buffer[filled..]).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        filled += read;
+        let mut at = 0;
+        while let Some((kind, payload, end)) = frame(&buffer[at..filled]) {
+            let text = &buffer[at + payload..at + end];
+            match kind {
+                0x81 => {
+                    seen += 1;
+                    if number.is_multiple_of(TIMED) && seen > skipped {
+                        shared.look(text, number, seen - skipped);
+                    }
+                }
+                0x89 => stream.write_all(&masked(0x8A, text)).await?,
+                0x88 => return Ok(()),
+                other => bail!("a frame of kind {other:#x}"),
+            }
+            at += end;
+        }
+        shared.frames[number].store(seen.saturating_sub(skipped), Ordering::Relaxed);
+        buffer.copy_within(at..filled, 0);
+        filled -= at;
+    }
+}
+
+impl Shared {
+    fn look(&self, text: &[u8], number: usize, seen: u64) {
+        if number == 0 && seen == 2 {
+            *self.sample.lock().unwrap_or_else(PoisonError::into_inner) = String::from_utf8_lossy(text).into_owned();
+        }
+        if !self.timed.load(Ordering::Relaxed) {
+            return;
+        }
+        const NAME: &[u8] = b"\"receivedAt\":\"";
+        let Some(begin) = text.windows(NAME.len()).position(|window| window == NAME) else { return };
+        let rest = String::from_utf8_lossy(&text[begin + NAME.len()..]);
+        let Some(Ok(at)) = rest.split('"').next().map(str::parse::<DateTime<Utc>>) else { return };
+        let micros = (Utc::now() - at).num_microseconds().unwrap_or_default();
+        self.millis.lock().unwrap_or_else(PoisonError::into_inner).push(micros as f64 / 1e3);
+    }
+}
+
+/// The first byte of a frame, where its payload begins, and where it ends.
+fn frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
+    let (kind, length) = (*bytes.first()?, *bytes.get(1)?);
+    let (payload, length) = match length {
+        126 => (4, usize::from(u16::from_be_bytes([*bytes.get(2)?, *bytes.get(3)?]))),
+        short => (2, usize::from(short)),
+    };
+    (bytes.len() >= payload + length).then_some((kind, payload, payload + length))
+}

@@ -1,0 +1,79 @@
+//! `GET /graphql` as a WebSocket: GraphQL by the protocol `graphql-transport-ws`
+//! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>).
+//!
+//! `message` has what is said, `wire` the bytes, `connection` who may say what and when, `limits` how much and how long.
+
+mod connection;
+mod limits;
+mod message;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use super::serve::Place;
+use super::{App, Problem};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode, Version};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use connection::Connection;
+use hyper_util::rt::TokioIo;
+use limits::Limits;
+use sha1::{Digest, Sha1};
+use std::sync::Arc;
+
+/// The only protocol that is spoken.
+const PROTOCOL: &str = "graphql-transport-ws";
+/// What makes the answer to a key (RFC 6455, section 1.3).
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Opens a socket for queries and subscriptions.
+pub async fn open(State(app): State<Arc<App>>, mut request: Request) -> Response {
+    let headers = request.headers();
+    let Some(key) = key(&request) else { return Problem::Method.into_response() };
+    if !lists(headers, header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL, str::eq) {
+        return Problem::Protocol.into_response();
+    }
+    let accept = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize());
+    let place = request.extensions().get::<Place>().cloned();
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        // Held as long as the socket is open: it counts as a connection, and the end waits for it.
+        let _place = place;
+        match upgrade.await {
+            Ok(upgraded) => {
+                let limits = Limits { message: app.limits.graphql_body, ..Limits::default() };
+                let stop = app.stop.clone();
+                Connection::new(TokioIo::new(upgraded), app.live.clone(), limits, stop).run().await;
+            }
+            Err(error) => tracing::debug!(%error, "a socket could not be opened"),
+        }
+    });
+    let headers = [
+        (header::CONNECTION, "upgrade"),
+        (header::UPGRADE, "websocket"),
+        (header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL),
+        (header::SEC_WEBSOCKET_ACCEPT, &accept),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
+}
+
+/// The key of a request for a WebSocket; none if it is no such request.
+fn key(request: &Request) -> Option<HeaderValue> {
+    let headers = request.headers();
+    let asks = request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && lists(headers, header::CONNECTION, "upgrade", str::eq_ignore_ascii_case)
+        && lists(headers, header::UPGRADE, "websocket", str::eq_ignore_ascii_case)
+        && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
+    if asks { headers.get(header::SEC_WEBSOCKET_KEY).cloned() } else { None }
+}
+
+fn lists(headers: &HeaderMap, name: HeaderName, wanted: &str, same: fn(&str, &str) -> bool) -> bool {
+    let values = headers.get_all(name);
+    let mut words = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    words.any(|word| same(word.trim(), wanted))
+}

@@ -1,0 +1,98 @@
+//! What subscribers are told: answers, serialised once for all of them.
+
+use crate::graphql::Fault;
+use async_graphql::{Error, Pos, Response, ServerError};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// News for one subscriber.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// Answers, in order.
+    Told(Payloads),
+    /// It ends with errors: a JSON array of them.
+    Failed(Bytes),
+}
+
+/// Answers that stand together, from one of them on.
+#[derive(Clone, Debug)]
+pub struct Payloads {
+    batch: Arc<Batch>,
+    from: usize,
+    /// Those up to this position are left out.
+    after: i64,
+}
+
+/// Answers that were ready at the same time.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The number of the first one, counted from the beginning of its tail.
+    pub first: u64,
+    pub entries: Vec<Entry>,
+}
+
+/// One answer.
+#[derive(Debug)]
+pub struct Entry {
+    /// The position of the change it is about.
+    pub position: i64,
+    /// JSON.
+    pub payload: Bytes,
+}
+
+impl Batch {
+    /// The number that follows the last one.
+    pub fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.payload.len()).sum()
+    }
+}
+
+impl Payloads {
+    pub fn new(batch: Arc<Batch>, from: usize, after: i64) -> Self {
+        Payloads { batch, from, after }
+    }
+
+    /// Each answer as JSON: an object with `data`, `errors` or both.
+    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        let entries = self.batch.entries.get(self.from..).unwrap_or_default();
+        entries.iter().filter(|entry| entry.position > self.after).map(|entry| &entry.payload)
+    }
+
+    /// How many there are, and their bytes together.
+    pub fn size(&self) -> (usize, usize) {
+        self.iter().fold((0, 0), |(count, bytes), payload| (count + 1, bytes + payload.len()))
+    }
+
+    /// The newest position.
+    pub fn last(&self) -> Option<i64> {
+        self.batch.entries.last().map(|entry| entry.position)
+    }
+}
+
+/// An answer as JSON. What cannot be printed is our fault, and becomes an answer that says so.
+pub fn payload(answer: &Response) -> Bytes {
+    serde_json::to_vec(answer).map(Bytes::from).unwrap_or_else(|error| {
+        let errors = vec![server_error(Fault::corrupt(format!("an answer cannot be printed: {error}")))];
+        serde_json::to_vec(&Response::from_errors(errors)).unwrap_or_default().into()
+    })
+}
+
+/// Errors as JSON.
+pub fn errors(errors: &[ServerError]) -> Bytes {
+    serde_json::to_vec(errors).map(Bytes::from).unwrap_or_else(|_| Bytes::from_static(b"[]"))
+}
+
+/// A fault of no field.
+pub fn failure(fault: Fault) -> Bytes {
+    errors(&[server_error(fault)])
+}
+
+fn server_error(fault: Fault) -> ServerError {
+    let mut error = Error::from(fault).into_server_error(Pos::default());
+    error.locations.clear();
+    error
+}

@@ -1,0 +1,229 @@
+//! What a subscriber asks for, and what makes two of them ask for the same.
+
+use crate::graphql::{Fault, position_of};
+use async_graphql::parser::parse_query;
+use async_graphql::parser::types::{Field, OperationDefinition, OperationType, Selection};
+use async_graphql::{Name, Pos, Request, Value, Variables};
+use serde::Deserialize;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// The argument that says where a subscription begins.
+const AFTER: &str = "after";
+
+/// A GraphQL request, as it comes over a socket.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    pub query: Arc<str>,
+    #[serde(default)]
+    pub operation_name: Option<Arc<str>>,
+    #[serde(default)]
+    pub variables: Variables,
+}
+
+/// Operations with the same key have the same answers from any position on. Where a subscriber begins is no part of it.
+/// Once subscribers have rights, what they may see belongs here too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    query: Arc<str>,
+    operation_name: Option<Arc<str>>,
+    /// As JSON.
+    variables: Arc<str>,
+}
+
+/// Where a subscription begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    Now,
+    After(i64),
+}
+
+/// How an operation is answered.
+#[derive(Debug)]
+pub enum Kind {
+    /// Anything that is no subscription, and what cannot be read: the execution says what is wrong.
+    Query,
+    /// A subscription that others may have in common.
+    Shared(Key, Begin),
+    /// A subscription whose beginning cannot be told apart from the rest of it.
+    Odd,
+    Refused(Fault),
+}
+
+impl Operation {
+    pub fn request(&self) -> Request {
+        let request = Request::new(&*self.query).variables(self.variables.clone());
+        match &self.operation_name {
+            Some(name) => request.operation_name(&**name),
+            None => request,
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        let Ok(document) = parse_query(&*self.query) else { return Kind::Query };
+        let mut operations = document.operations.iter();
+        let operation = match &self.operation_name {
+            Some(wanted) => operations.find(|(name, _)| name.is_some_and(|name| *name.as_str() == **wanted)),
+            None => operations.next().filter(|_| operations.next().is_none()),
+        };
+        let Some((_, operation)) = operation else { return Kind::Query };
+        let operation = &operation.node;
+        if operation.ty != OperationType::Subscription {
+            return Kind::Query;
+        }
+        let [selection] = operation.selection_set.node.items.as_slice() else { return Kind::Refused(not_one_field()) };
+        let Selection::Field(field) = &selection.node else { return Kind::Refused(not_one_field()) };
+        self.shared(operation, &field.node).unwrap_or(Kind::Odd)
+    }
+
+    /// None if the argument `after` is not apart from the rest.
+    fn shared(&self, operation: &OperationDefinition, field: &Field) -> Option<Kind> {
+        let (mut query, mut variables, mut begins) = (self.query.clone(), self.variables.clone(), Begin::Now);
+        if let Some(value) = field.get_argument(AFTER) {
+            let mut variable = None;
+            let constant = value.node.clone().into_const_with(|name| {
+                variable = Some(name);
+                Ok::<_, Infallible>(Value::Null)
+            });
+            match (variable, constant.ok()?) {
+                (None, Value::Null) => {}
+                (None, Value::String(cursor)) => {
+                    query = without_text(&query, value.pos, &cursor)?.into();
+                    begins = begin(&cursor)?;
+                }
+                (Some(name), Value::Null) => {
+                    let given = variables.remove(&name);
+                    begins = self.begin_of_variable(operation, &name, given)?;
+                }
+                _ => return None,
+            }
+        }
+        let variables = serde_json::to_string(&variables).ok()?.into();
+        Some(Kind::Shared(Key { query, operation_name: self.operation_name.clone(), variables }, begins))
+    }
+
+    fn begin_of_variable(&self, operation: &OperationDefinition, name: &Name, given: Option<Value>) -> Option<Begin> {
+        // Once where it is declared, once where it is used.
+        if occurrences(&self.query, name) != 2 {
+            return None;
+        }
+        let declared = operation.variable_definitions.iter().find(|known| known.node.name.node == *name)?;
+        match given.or_else(|| declared.node.default_value().cloned()).unwrap_or(Value::Null) {
+            Value::String(cursor) => begin(&cursor),
+            Value::Null if declared.node.var_type.node.nullable => Some(Begin::Now),
+            _ => None,
+        }
+    }
+}
+
+// What is no cursor is refused by the execution, which knows the field's path.
+fn begin(cursor: &str) -> Option<Begin> {
+    position_of(cursor).ok().map(Begin::After)
+}
+
+fn not_one_field() -> Fault {
+    Fault::input(
+        "a subscription has exactly one field, named in the operation itself",
+        "Subscribe to each field by an operation of its own; one socket takes many.",
+    )
+}
+
+/// The document without a string that stands at this place in it.
+fn without_text(query: &str, at: Pos, text: &str) -> Option<String> {
+    let line = query.split('\n').nth(at.line.checked_sub(1)?)?;
+    let start = line.as_ptr() as usize - query.as_ptr() as usize;
+    let column = line.char_indices().nth(at.column.checked_sub(1)?)?.0;
+    let (before, rest) = query.split_at_checked(start + column)?;
+    let rest = rest.strip_prefix('"')?.strip_prefix(text)?.strip_prefix('"')?;
+    Some(format!("{before}\"\"{rest}"))
+}
+
+fn occurrences(query: &str, name: &Name) -> usize {
+    let mut pieces = query.split('$');
+    pieces.next();
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    pieces
+        .filter(|piece| {
+            let rest = piece.trim_start().strip_prefix(name.as_str());
+            rest.is_some_and(|rest| !rest.starts_with(is_name))
+        })
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graphql::Cursor;
+    use serde_json::json;
+
+    fn operation(query: &str, variables: serde_json::Value) -> Operation {
+        serde_json::from_value(json!({ "query": query, "variables": variables })).expect("an operation")
+    }
+
+    fn shared(query: &str, variables: serde_json::Value) -> (Key, Begin) {
+        match operation(query, variables).kind() {
+            Kind::Shared(key, begin) => (key, begin),
+            other => panic!("{query}: {other:?}"),
+        }
+    }
+
+    fn cursor(position: i64) -> String {
+        Cursor::Change(position).encode()
+    }
+
+    #[test]
+    fn where_it_begins_does_not_tell_operations_apart() {
+        let query = "subscription($after: String, $k: [ChangeKind!]) { changes(after: $after, filter: {kind: $k}) { position } }";
+        let (key, begin) = shared(query, json!({ "after": cursor(3), "k": ["JOB"] }));
+        assert_eq!(begin, Begin::After(3));
+        assert_eq!(shared(query, json!({ "k": ["JOB"] })), (key.clone(), Begin::Now));
+        assert_eq!(shared(query, json!({ "after": null, "k": ["JOB"] })), (key.clone(), Begin::Now));
+        assert_ne!(shared(query, json!({ "k": ["ITEM"] })).0, key);
+
+        let literal = |position| {
+            shared(
+                &format!(
+                    "subscription {{\n  it: changes(filter: {{ source: [\"ä\"] }}, after: \"{}\") {{ position }} }}",
+                    cursor(position)
+                ),
+                json!({}),
+            )
+        };
+        assert_eq!((literal(3).0, literal(3).1), (literal(70_000).0, Begin::After(3)));
+        let default = format!("subscription($a: String = \"{}\") {{ changes(after: $a) {{ position }} }}", cursor(4));
+        assert_eq!(shared(&default, json!({})).1, Begin::After(4));
+    }
+
+    #[test]
+    fn an_odd_operation_runs_alone() {
+        let (after, used) = (
+            cursor(1),
+            "subscription($a: String) { changes(after: $a) { inspection { history(after: $a) { totalCount } } } }",
+        );
+        for (query, variables) in [
+            (used, json!({ "a": after })),
+            ("subscription($a: String) { changes(after: $a) { position } }", json!({ "a": "no cursor" })),
+            ("subscription($a: String) { changes(after: $a) { position } }", json!({ "a": 5 })),
+            ("subscription($a: String!) { changes(after: $a) { position } }", json!({})),
+            ("subscription { changes(after: $a) { position } }", json!({ "a": after })),
+            ("subscription { changes(after: 5) { position } }", json!({})),
+            ("subscription { changes(after: \"\"\"YzE6MQ\"\"\") { position } }", json!({})),
+        ] {
+            assert!(matches!(operation(query, variables).kind(), Kind::Odd), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_subscription_has_one_field() {
+        for query in [
+            "subscription { changes { position } jobChanged { position } }",
+            "subscription { ...F } fragment F on Subscription { changes { position } }",
+        ] {
+            assert!(matches!(operation(query, json!({})).kind(), Kind::Refused(_)), "{query}");
+        }
+        for query in ["{ head { position } }", "nonsense", "query A { a } subscription B { b }"] {
+            assert!(matches!(operation(query, json!({})).kind(), Kind::Query), "{query}");
+        }
+    }
+}

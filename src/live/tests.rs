@@ -1,0 +1,276 @@
+//! Many subscribers of one operation.
+
+use super::*;
+use crate::graphql::Cursor;
+use crate::graphql::tests::Hub;
+use entity::{Kind, Verdict};
+use futures_util::{FutureExt, StreamExt};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+const ALL: &str = "subscription($after: String) { changes(after: $after) { position cursor } }";
+const STALE: &str =
+    "subscription($after: String) { changes(after: $after, filter: { verdict: [STALE] }) { position cursor
+    inspection { state } delivery { id } } }";
+
+/// A hub with an inspection and a running feed.
+async fn hub(room: Room) -> (Arc<Hub>, Arc<Live>, DropGuard) {
+    let hub = Arc::new(Hub::new().await);
+    hub.inspection(1).await;
+    let stop = CancellationToken::new();
+    tokio::spawn(hub.feed.clone().run(stop.clone()));
+    let live = Live::with_room(hub.graph.clone(), hub.feed.clone(), room);
+    (hub, live, stop.drop_guard())
+}
+
+/// Writes changes and tells of each; every third is stale.
+async fn write(hub: &Hub, positions: impl Iterator<Item = i64>) {
+    for position in positions {
+        let verdict = if position % 3 == 0 { Verdict::Stale } else { Verdict::Applied };
+        hub.change(position, Kind::Inspection, 1, |row| row.verdict = verdict).await;
+        hub.feed.news(position);
+    }
+}
+
+fn after(position: i64) -> Value {
+    json!({ "after": Cursor::Change(position).encode() })
+}
+
+fn operation(query: &str, variables: Value) -> Operation {
+    serde_json::from_value(json!({ "query": query, "variables": variables })).expect("an operation")
+}
+
+async fn news(answers: &mut Answers) -> Option<News> {
+    tokio::time::timeout(Duration::from_secs(20), answers.next()).await.expect("news in time")
+}
+
+/// What is told next, with the position of each.
+async fn told(answers: &mut Answers) -> Vec<(i64, Value)> {
+    match news(answers).await {
+        Some(News::Told(payloads)) => payloads.iter().map(|payload| change(payload)).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn change(payload: &[u8]) -> (i64, Value) {
+    let payload: Value = serde_json::from_slice(payload).expect("JSON");
+    let change = payload["data"]["changes"].clone();
+    (change["position"].as_i64().unwrap_or_else(|| panic!("{payload}")), change)
+}
+
+async fn error(answers: &mut Answers) -> Value {
+    loop {
+        match news(answers).await {
+            Some(News::Told(_)) => {}
+            Some(News::Failed(errors)) => {
+                assert!(answers.next().await.is_none(), "it has ended");
+                return serde_json::from_slice::<Value>(&errors).expect("JSON")[0].clone();
+            }
+            None => panic!("it ended without an error"),
+        }
+    }
+}
+
+/// Takes positions until one is reached.
+async fn until(answers: &mut Answers, end: i64) -> Vec<i64> {
+    let mut seen = Vec::new();
+    while seen.last() != Some(&end) {
+        seen.extend(told(answers).await.into_iter().map(|(position, _)| position));
+    }
+    seen
+}
+
+#[tokio::test]
+async fn subscribers_of_the_same_operation_share_one_execution() {
+    let (hub, live, _run) = hub(Room::default()).await;
+    let query = "subscription($after: String) { changes(after: $after) { position inspection { state } } }";
+    let mut first = live.answer(operation(query, json!({})));
+    let mut second = live.answer(operation(query, after(0)));
+    let mut other = live.answer(operation(ALL, json!({})));
+    // They begin when they are first asked.
+    assert!([&mut first, &mut second, &mut other].into_iter().all(|answers| answers.next().now_or_never().is_none()));
+    write(&hub, 1..=1).await;
+    for answers in [&mut first, &mut second, &mut other] {
+        assert_eq!(told(answers).await[0].0, 1);
+    }
+    assert_eq!((live.followers(), live.shared(), live.executions()), (3, 2, 2));
+    hub.statements.lock().expect("a log").clear();
+    write(&hub, 2..=2).await;
+    let payload = |news: Option<News>| match news {
+        Some(News::Told(payloads)) => payloads.iter().next().cloned().expect("a payload"),
+        other => panic!("{other:?}"),
+    };
+    let (one, two) = (payload(news(&mut first).await), payload(news(&mut second).await));
+    assert_eq!(one.as_ptr(), two.as_ptr(), "serialised once");
+    // The feed reads the change and what names its entity; the execution reads the inspection.
+    assert_eq!(hub.statements.lock().expect("a log").len(), 3);
+    drop((first, second));
+    assert_eq!((live.followers(), live.shared()), (1, 1));
+    drop(other);
+    assert_eq!((live.followers(), live.shared()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_position_belongs_to_its_payload() {
+    let (hub, _, _run) = hub(Room::default()).await;
+    write(&hub, 1..=60).await;
+    for (query, count) in [(ALL, 60), (STALE, 20)] {
+        let walk = Walk::new(Some(0), Some(60));
+        let mut answers = hub.graph.follow(operation(query, json!({})).request(), &walk);
+        let mut seen = 0;
+        while let Some(answer) = answers.next().await {
+            let payload = news::payload(&answer);
+            let position = walk.take().expect("the answer is about a change");
+            assert_eq!(change(&payload).0, position);
+            assert_eq!(walk.looked(), position);
+            seen += 1;
+        }
+        assert_eq!((seen, walk.looked()), (count, 60));
+    }
+    // Who does not take positions gets no second answer.
+    let walk = Walk::new(Some(0), Some(60));
+    let answers: Vec<_> = hub.graph.follow(operation(ALL, json!({})).request(), &walk).collect().await;
+    assert_eq!(answers.len(), 2);
+    assert_eq!(answers[1].errors.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_resumes_has_no_gap_and_no_repeat() {
+    const END: i64 = 600;
+    let (hub, live, _run) = hub(Room::default()).await;
+    write(&hub, 1..=20).await;
+    let writer = hub.clone();
+    let writing = tokio::spawn(async move {
+        for position in 21..=END {
+            write(&writer, position..=position).await;
+            if position % 7 == 0 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    });
+    let mut subscribers = tokio::task::JoinSet::new();
+    for number in 0..24_u64 {
+        let live = live.clone();
+        subscribers.spawn(async move {
+            let query = if number % 2 == 0 { ALL } else { STALE };
+            let (mut seen, mut chance) = (Vec::new(), number);
+            while seen.last() != Some(&END) {
+                let last = seen.last().copied().unwrap_or(i64::try_from(number % 5).expect("small"));
+                let mut answers = live.answer(operation(query, after(last)));
+                chance = chance.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let cut = (chance >> 33) % 40 + 1;
+                for _ in 0..cut {
+                    if seen.last() == Some(&END) {
+                        break;
+                    }
+                    let mut positions: Vec<i64> = told(&mut answers).await.into_iter().map(|(it, _)| it).collect();
+                    if positions.len() > 1 && cut % 3 == 0 {
+                        // Cut within what is told at once.
+                        positions.truncate(positions.len() / 2);
+                        seen.extend(positions);
+                        break;
+                    }
+                    seen.extend(positions);
+                }
+            }
+            (number, seen)
+        });
+    }
+    writing.await.expect("written");
+    while let Some(subscriber) = subscribers.join_next().await {
+        let (number, seen) = subscriber.expect("it ended well");
+        let begin = i64::try_from(number % 5).expect("small");
+        let expected: Vec<i64> = (begin + 1..=END).filter(|position| number % 2 == 0 || position % 3 == 0).collect();
+        assert_eq!(seen, expected, "subscriber {number}");
+    }
+    assert_eq!((live.followers(), live.shared()), (0, 0));
+}
+
+#[tokio::test]
+async fn who_is_further_behind_than_there_is_room_is_cut_off_and_can_go_on() {
+    let room = Room { answers: 8, ..Room::default() };
+    let (hub, live, _run) = hub(room).await;
+    let mut slow = live.answer(operation(ALL, json!({})));
+    let mut fast = live.answer(operation(ALL, json!({})));
+    write(&hub, 1..=3).await;
+    assert_eq!(until(&mut fast, 3).await, [1, 2, 3]);
+    let first = told(&mut slow).await;
+    let last = first.last().expect("one").0;
+    for position in 4..=40 {
+        write(&hub, position..=position).await;
+        assert_eq!(until(&mut fast, position).await, [position]);
+    }
+    let error = error(&mut slow).await;
+    assert_eq!(error["extensions"]["code"], "SLOW_CONSUMER");
+    assert_eq!(error["extensions"]["cursor"], after(last)["after"]);
+    assert_eq!(live.followers(), 1, "it holds nothing up any more");
+    let mut resumed = live.answer(operation(ALL, after(last)));
+    assert_eq!(until(&mut resumed, 40).await, (last + 1..=40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn the_execution_waits_for_most_of_them_but_not_for_ever() {
+    let stalled = Duration::from_millis(300);
+    let (hub, live, _run) = hub(Room { answers: 8, stalled, ..Room::default() }).await;
+    // Alone, and slow: it is waited for.
+    let mut only = live.answer(operation(ALL, json!({})));
+    let writer = hub.clone();
+    tokio::spawn(async move { write(&writer, 1..=30).await });
+    let mut seen = Vec::new();
+    while seen.last() != Some(&30) {
+        seen.extend(told(&mut only).await.into_iter().map(|(position, _)| position));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(seen, (1..=30).collect::<Vec<_>>());
+    // It takes nothing more.
+    for position in 31..=150 {
+        write(&hub, position..=position).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    tokio::time::sleep(stalled * 3).await;
+    let error = error(&mut only).await;
+    assert_eq!(
+        (&error["extensions"]["code"], &error["extensions"]["cursor"]),
+        (&json!("SLOW_CONSUMER"), &after(30)["after"])
+    );
+}
+
+#[tokio::test]
+async fn what_fails_fails_for_all_and_begins_anew() {
+    let (hub, live, _run) = hub(Room::default()).await;
+    let wrong = "subscription { inspectionChanged(id: \"x\") { position } }";
+    for mut answers in [live.answer(operation(wrong, json!({}))), live.answer(operation(wrong, json!({})))] {
+        assert_eq!(error(&mut answers).await["extensions"]["code"], "BAD_USER_INPUT");
+    }
+    assert_eq!((live.followers(), live.shared()), (0, 0));
+    let mut begun = live.answer(operation(ALL, json!({})));
+    write(&hub, 1..=1).await;
+    assert_eq!(told(&mut begun).await[0].0, 1);
+    for (query, variables, code) in [
+        (ALL, after(7), "CURSOR_INVALID"),
+        (ALL, json!({ "after": "nonsense" }), "CURSOR_INVALID"),
+        ("subscription { changes { position } jobChanged { position } }", json!({}), "BAD_USER_INPUT"),
+    ] {
+        let mut answers = live.answer(operation(query, variables));
+        assert_eq!(error(&mut answers).await["extensions"]["code"], code, "{query}");
+    }
+    for query in ["{ nothing }", "subscription { nothing }", "nonsense", "subscription { changes { nothing } }"] {
+        let mut answers = live.answer(operation(query, json!({})));
+        assert!(error(&mut answers).await["message"].is_string(), "{query}");
+    }
+    let mut once = live.answer(operation("{ head { position } inspection(id: \"x\") { id } }", json!({})));
+    assert!(matches!(news(&mut once).await, Some(News::Told(_))), "the error of a field comes with the data");
+    assert!(news(&mut once).await.is_none());
+}
+
+#[tokio::test]
+async fn without_a_cursor_it_begins_now() {
+    let (hub, live, _run) = hub(Room::default()).await;
+    let mut early = live.answer(operation(ALL, json!({})));
+    write(&hub, 1..=5).await;
+    let mut late = live.answer(operation(ALL, json!({})));
+    write(&hub, 6..=6).await;
+    assert_eq!(until(&mut late, 6).await, [6]);
+    assert_eq!(until(&mut early, 6).await, [1, 2, 3, 4, 5, 6]);
+}
