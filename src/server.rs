@@ -69,7 +69,10 @@ impl Hub {
             first_wait: FIRST_WAIT,
         };
         let mut others = vec![tokio::spawn(feed.clone().run(stop.clone())), tokio::spawn(confirmer.run(stop.clone()))];
-        if let Some(pool) = db.postgres() {
+        if let Some(address) = &settings.nats {
+            let client = feed::nats::connect(address).await?;
+            others.push(tokio::spawn(feed::nats::run(client, feed.clone(), stop.clone())));
+        } else if let Some(pool) = db.postgres() {
             others.push(tokio::spawn(feed::postgres::run(pool, feed.clone(), stop.clone())));
         }
         let graph = Graph::new(Api {

@@ -109,6 +109,17 @@ pub fn database(text: &str) -> Result<String, String> {
     }
 }
 
+/// The address of a NATS server, which may hold a password; empty for none.
+pub fn nats(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<async_nats::ServerAddr>() {
+        Ok(_) if text.starts_with("nats://") || text.starts_with("tls://") => Ok(Some(text.to_owned())),
+        _ => Err("is not the address of a NATS server; write nats://nats.example:4222, or tls://…".to_owned()),
+    }
+}
+
 /// The syntax of `tracing_subscriber::EnvFilter`, but for bare names: `verbose` would be a module of that name, and
 /// nothing else would be logged.
 pub fn filter(text: &str) -> Result<String, String> {
@@ -201,6 +212,15 @@ mod tests {
             "hub.db",
         ] {
             assert!(!database(text).unwrap_err().contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn nats_servers() {
+        assert_eq!(nats(""), Ok(None));
+        assert!(nats("nats://hub:hunter2@127.0.0.1:4222").is_ok_and(|server| server.is_some()));
+        for text in ["127.0.0.1:4222", "http://nats", "nats://hub:hunter2@:port"] {
+            assert!(!nats(text).unwrap_err().contains("hunter2"), "{text}");
         }
     }
 

@@ -39,6 +39,8 @@ pub struct Settings {
     /// `sqlite://…` or `postgres://…`, with its password.
     pub database: String,
     pub pools: Pools,
+    /// `nats://…`, with its password.
+    pub nats: Option<String>,
     pub allow_open_sources: bool,
     /// In bytes.
     pub body_limit: usize,
@@ -120,6 +122,7 @@ impl Settings {
                 wait: loader.take("database_wait", file, forms::duration),
                 statement: loader.take("database_timeout", file, forms::duration),
             },
+            nats: loader.take("nats", file, forms::nats),
             allow_open_sources: loader.take("allow_open_sources", file, forms::switch),
             body_limit: loader.take("body_limit", file, forms::size),
             body_timeout: loader.take("body_timeout", file, forms::duration),

@@ -71,6 +71,14 @@ pub const SETTINGS: &[Setting] = &[
         about: "How long a statement may take. PostgreSQL only.",
     },
     Setting {
+        key: "nats",
+        form: Form::Text,
+        default: "",
+        about: "A NATS server (`nats://USER:PASSWORD@HOST:PORT`) over which the processes on one database tell each other \
+                that there is news. Without one, PostgreSQL itself carries that; processes on a SQLite file look once a \
+                second.",
+    },
+    Setting {
         key: "allow_open_sources",
         form: Form::Switch,
         default: "false",
