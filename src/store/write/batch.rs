@@ -21,6 +21,7 @@ const IMPLIED: &str = "it only implies what is known";
 /// A batch in the making.
 pub struct Batch<'a> {
     session: &'a mut dyn Session,
+    repetitions: Repetitions,
     head: log_head::Model,
     cache: LruCache<Uuid, Slot>,
     /// The entities this batch is about.
@@ -40,6 +41,15 @@ pub struct Batch<'a> {
     handshakes: Vec<(String, String, i64)>,
 }
 
+/// What is done with a delivery that repeats another's news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repetitions {
+    /// It is counted on the first one.
+    Counted,
+    /// It stays a delivery, which changes nothing: so when the raw log is applied anew, where each has its number.
+    Kept,
+}
+
 /// Deliveries of earlier batches that some of this one seem to repeat.
 #[derive(Default)]
 struct BroughtBefore {
@@ -47,6 +57,17 @@ struct BroughtBefore {
     firsts: HashMap<i64, First>,
     /// By the news, if it is about no entity.
     about_nothing: HashMap<i64, First>,
+}
+
+/// What a batch leaves behind.
+pub struct Done {
+    pub head: log_head::Model,
+    /// The entities at hand.
+    pub cache: LruCache<Uuid, Slot>,
+    /// The numbers of those whose rows were written.
+    pub entities: Vec<i64>,
+    /// Whether a vendor asked to confirm a URL.
+    pub handshakes: bool,
 }
 
 /// A delivery while its events are applied.
@@ -59,9 +80,15 @@ struct Context<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(session: &'a mut dyn Session, head: log_head::Model, cache: LruCache<Uuid, Slot>) -> Self {
+    pub fn new(
+        session: &'a mut dyn Session,
+        repetitions: Repetitions,
+        head: log_head::Model,
+        cache: LruCache<Uuid, Slot>,
+    ) -> Self {
         Batch {
             session,
+            repetitions,
             head,
             cache,
             slots: HashMap::new(),
@@ -142,10 +169,12 @@ impl<'a> Batch<'a> {
     pub fn take(&mut self, incoming: &Incoming) -> Result<Receipt, StoreError> {
         let leading = incoming.leading();
         let news = incoming.digest.in_cycle(self.digest_cycle(incoming, leading));
-        if let Some(first) = self.first(leading.map(|leading| leading.names.about), news)? {
-            return Ok(self.repeat(incoming, first));
-        }
-        self.untold = leading.map(|leading| (leading.names.about, news));
+        let first = self.first(leading.map(|leading| leading.names.about), news)?;
+        let first = match (first, self.repetitions) {
+            (Some(first), Repetitions::Counted) => return Ok(self.repeat(incoming, first)),
+            (first, _) => first,
+        };
+        self.untold = leading.filter(|_| first.is_none()).map(|leading| (leading.names.about, news));
         let number = self.head.delivery + 1;
         self.head.delivery = number;
         let first_position = self.head.position + 1;
@@ -158,9 +187,10 @@ impl<'a> Batch<'a> {
             received_at: incoming.received_at,
             delivery: number,
         };
-        let (verdict, reason) = match &incoming.reading {
-            Err(unreadable) => (Verdict::Unreadable, unreadable.to_string()),
-            Ok(reading) => match &reading.nothing {
+        let (verdict, reason) = match (&first, &incoming.reading) {
+            (Some(first), _) => (Verdict::NoChange, format!("the same news as delivery {}", first.number)),
+            (None, Err(unreadable)) => (Verdict::Unreadable, unreadable.to_string()),
+            (None, Ok(reading)) => match &reading.nothing {
                 Some(nothing) => {
                     if let Nothing::Handshake { code } = nothing {
                         let requested_at = incoming.received_at.timestamp_micros();
@@ -174,7 +204,7 @@ impl<'a> Batch<'a> {
         if self.head.position < first_position || self.untold.is_some() {
             self.record_rest(&context, reading.occurred_at, verdict, &reason);
         }
-        let about_nothing = leading.is_none().then_some(news);
+        let about_nothing = (leading.is_none() && first.is_none()).then_some(news);
         if let Some(news) = about_nothing {
             self.about_nothing.insert(news, number);
         }
@@ -367,11 +397,12 @@ impl<'a> Batch<'a> {
         self.slots.get(self.ids.get(&number)?)
     }
 
-    /// Writes all rows. Answers the counters, the entities at hand, and whether a vendor asked to confirm a URL.
-    pub fn write(mut self) -> Result<(log_head::Model, LruCache<Uuid, Slot>, bool), StoreError> {
+    /// Writes all rows.
+    pub fn write(mut self) -> Result<Done, StoreError> {
         self.head.updated_at = Utc::now().timestamp_micros();
         let mut dirty: Vec<&Slot> = self.slots.values().filter(|slot| slot.dirty).collect();
         dirty.sort_unstable_by_key(|slot| slot.entity.number);
+        let entities = dirty.iter().map(|slot| slot.entity.number).collect();
         self.session.write(&Rows {
             entities: dirty,
             deliveries: &self.deliveries,
@@ -385,6 +416,6 @@ impl<'a> Batch<'a> {
             slot.settle();
             self.cache.insert(id, slot);
         }
-        Ok((self.head, self.cache, !self.handshakes.is_empty()))
+        Ok(Done { head: self.head, cache: self.cache, entities, handshakes: !self.handshakes.is_empty() })
     }
 }
