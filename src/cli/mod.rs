@@ -1,5 +1,6 @@
 //! The command line, one file per command.
 
+mod differences;
 mod migrate;
 mod schema;
 mod serve;
@@ -7,6 +8,7 @@ mod simulate;
 mod verify;
 
 use crate::settings::{Flags, LogFormat, Settings};
+use crate::store::Place;
 use clap::{Parser, Subcommand};
 use std::path::Path;
 use std::process::ExitCode;
@@ -74,6 +76,11 @@ fn log(settings: &Settings) -> anyhow::Result<()> {
         LogFormat::Json => log.json().init(),
     }
     Ok(())
+}
+
+/// The address of the database without a password.
+fn shown(settings: &Settings) -> String {
+    Place::of(&settings.database).map_or_else(|error| error.to_string(), |place| place.shown())
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

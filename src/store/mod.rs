@@ -1,12 +1,15 @@
 //! The database, and all SQL. One connection writes, a pool reads.
 
 mod connect;
+mod raw;
 pub mod read;
+mod scratch;
 mod verify;
 mod write;
 
 pub use connect::{Database, Mode, Place, Pools};
-pub use verify::{Difference, Differences, Stored};
+pub use scratch::Scratch;
+pub use verify::{Difference, Differences, Extent, Origin, Stored};
 pub use write::{Handshakes, Incoming, Post, Receipt, Writer, Written};
 
 /// Why the database did not do what was asked.
@@ -24,6 +27,12 @@ pub enum StoreError {
     /// A stored row cannot be understood: it was written by another version, or by hand.
     #[error("a stored row cannot be understood: {0}")]
     Corrupt(String),
+    /// What was asked takes long, and was ended at the caller's wish.
+    #[error("it was stopped")]
+    Stopped,
+    /// The history was replaced by another, so that the position somebody followed means nothing any more.
+    #[error("the history was rebuilt")]
+    Rebuilt,
     /// The address of the database is wrong; says how.
     #[error("{0}")]
     Address(String),
