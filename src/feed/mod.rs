@@ -6,7 +6,8 @@
 
 mod follow;
 
-use crate::store::read::{Changed, changes_after};
+use crate::store::StoreError;
+use crate::store::read::{Changed, changes_after, head};
 use sea_orm::DatabaseConnection;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,15 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Feed {
     db: DatabaseConnection,
     hint: watch::Sender<i64>,
-    tail: broadcast::Sender<Arc<Changed>>,
+    tail: broadcast::Sender<Told>,
+}
+
+/// What is handed to all who listen.
+#[derive(Clone, Debug)]
+enum Told {
+    Change(Arc<Changed>),
+    /// The history is another one now, of this generation.
+    Rebuilt(i64),
 }
 
 impl Feed {
@@ -52,6 +61,7 @@ impl Feed {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut hint = self.hint.subscribe();
         let mut last = *hint.borrow_and_update();
+        let mut generation = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -67,14 +77,21 @@ impl Feed {
                 last = last.max(newest);
                 continue;
             }
-            last = self.hand_on(last).await;
+            last = self.hand_on(last, &mut generation).await;
         }
     }
 
-    async fn hand_on(&self, mut last: i64) -> i64 {
+    async fn hand_on(&self, mut last: i64, generation: &mut Option<i64>) -> i64 {
         loop {
-            let page = match changes_after(&self.db, last, PAGE).await {
+            let page = match page_after(&self.db, last, generation).await {
                 Ok(page) => page,
+                Err(StoreError::Rebuilt) => {
+                    let Ok(head) = head(&self.db).await else { return last };
+                    *generation = Some(head.generation);
+                    self.hint.send_replace(head.position);
+                    let _ = self.tail.send(Told::Rebuilt(head.generation));
+                    return head.position;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the feed cannot read the history; it tries again");
                     return last;
@@ -84,11 +101,23 @@ impl Feed {
             for changed in page {
                 last = changed.change.position;
                 // Nobody listening any more is no fault.
-                let _ = self.tail.send(Arc::new(changed));
+                let _ = self.tail.send(Told::Change(Arc::new(changed)));
             }
             if !full {
                 return last;
             }
         }
     }
+}
+
+/// The changes after a position, if the history is still that of the generation; the first look says which that is.
+async fn page_after(
+    db: &DatabaseConnection,
+    after: i64,
+    generation: &mut Option<i64>,
+) -> Result<Vec<Changed>, StoreError> {
+    let page = changes_after(db, after, PAGE).await?;
+    // Looked at afterwards: what was read before the history was replaced is of the one before.
+    let now = head(db).await?.generation;
+    if *generation.get_or_insert(now) == now { Ok(page) } else { Err(StoreError::Rebuilt) }
 }

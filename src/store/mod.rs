@@ -3,11 +3,13 @@
 mod connect;
 mod raw;
 pub mod read;
+mod rebuild;
 mod scratch;
 mod verify;
 mod write;
 
 pub use connect::{Database, Mode, Place, Pools};
+pub use rebuild::{Rebuild, Replaced};
 pub use scratch::Scratch;
 pub use verify::{Difference, Differences, Extent, Origin, Stored};
 pub use write::{Handshakes, Incoming, Post, Receipt, Writer, Written};
@@ -64,6 +66,20 @@ impl StoreError {
             StoreError::Postgres(_) => self.has_class(&["08", "57P", "25P03"]),
             _ => false,
         }
+    }
+
+    /// Whether somebody else held a lock for longer than was waited.
+    pub fn is_locked(&self) -> bool {
+        use sea_orm::{DbErr, RuntimeErr};
+        let StoreError::Database(
+            DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
+        ) = self
+        else {
+            return false;
+        };
+        let code = error.as_database_error().and_then(|error| error.code());
+        // PostgreSQL's `lock_not_available`, SQLite's `SQLITE_BUSY` and its kinds (<https://sqlite.org/rescode.html>).
+        code.is_some_and(|code| ["55P03", "5", "261", "517"].contains(&code.as_ref()))
     }
 
     /// Whether the same may succeed at once: the database has ended one of two transactions that were in each other's way.

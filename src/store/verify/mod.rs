@@ -2,7 +2,7 @@
 //! outcome is compared row by row. The hub may go on meanwhile: all is read as it was at one moment.
 
 mod difference;
-mod tables;
+pub(super) mod tables;
 
 pub use difference::{Difference, Differences, Extent, Origin};
 
