@@ -8,13 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-struct Server {
+pub struct Server {
     process: Child,
-    url: String,
+    pub url: String,
 }
 
 impl Server {
-    async fn start(database: &TestDatabase) -> Server {
+    pub async fn start(database: &TestDatabase) -> Server {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
         let process = Command::new(env!("CARGO_BIN_EXE_inspection-hub"))
             .args(["serve", "--log", "warn", "--listen", &format!("127.0.0.1:{port}")])
@@ -45,11 +45,21 @@ impl Drop for Server {
     }
 }
 
-fn body(number: usize) -> String {
+pub fn body(number: usize) -> String {
     json!({ "event": "SESSION:STATUS_CHANGE", "session_key": format!("K{}", number / 4),
         "status": (["STARTED", "PROCESS", "QC_PASSED", "CONFIRM"][number % 4]),
         "timestamp": format!("2026-01-01T00:00:{:02}Z", number % 4) })
     .to_string()
+}
+
+/// How many deliveries a ledger counts, which must be the sum of its verdicts.
+pub fn ledger_adds_up(ledger: &Value) -> u64 {
+    let of = |name: &str| ledger[name].as_u64().expect("a count");
+    let verdicts =
+        ["applied", "stale", "skippedAhead", "refused", "noChange", "unrecognized", "unreadable", "orphaned"];
+    let sum = verdicts.iter().map(|name| of(name)).sum::<u64>();
+    assert_eq!(of("received") - of("duplicates"), sum, "{ledger}");
+    sum
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,11 +131,7 @@ async fn acknowledged_deliveries_survive_a_kill() {
     assert_eq!(data["inspections"]["totalCount"], DELIVERIES / 4);
     let sources = data["sources"].as_array().expect("sources");
     let ledger = &sources.iter().find(|source| source["name"] == "pave").expect("pave")["ledger"];
-    let of = |name: &str| ledger[name].as_u64().expect("a count");
-    assert_eq!(of("received") - of("duplicates"), DELIVERIES as u64, "{ledger}");
-    let verdicts =
-        ["applied", "stale", "skippedAhead", "refused", "noChange", "unrecognized", "unreadable", "orphaned"];
-    assert_eq!(verdicts.iter().map(|name| of(name)).sum::<u64>(), DELIVERIES as u64, "{ledger}");
+    assert_eq!(ledger_adds_up(ledger), DELIVERIES as u64, "{ledger}");
     let (code, text) = crate::verify::verify(&database);
     assert_eq!(code, Some(0), "{text}");
 }

@@ -11,5 +11,6 @@ mod lives;
 mod machines;
 mod order;
 mod playground;
+mod rebuild;
 mod subscriptions;
 mod verify;

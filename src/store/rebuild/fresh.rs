@@ -10,16 +10,22 @@ use crate::store::verify::tables::Table;
 use entity::{change, delivery, entity as entities, log_head, step};
 use sea_orm::sea_query::{Alias, Query, TableRef};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryTrait, Statement,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait,
+    IntoActiveModel, QueryFilter, QueryTrait, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The tables that are replaced, each with the column by which parts of it can be removed.
 pub const TABLES: [(&str, &str); 3] = [("change", "position"), ("entity", "number"), ("step", "entity")];
-/// Rows in one statement: by the most columns a table has, a third of the parameters that SQLite takes.
-const ROWS: usize = 500;
+/// Rows in one transaction: so many that SQLite's other writers, who wait meanwhile, hardly notice.
+const FEW: usize = 100;
+/// The same where nobody waits.
+const MANY: usize = 1000;
+/// How long SQLite's write lock is tried for. It is tried every millisecond: who waits as SQLite does, longer and longer,
+/// never gets it beside a busy writer.
+const PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(1);
 /// The derived columns of a delivery.
 const DERIVED: [&str; 7] = ["event", "occurred_at", "news", "verdict", "reason", "first_position", "changes"];
 
@@ -34,15 +40,18 @@ impl Fresh {
     /// If the database refuses.
     pub async fn make(db: &DatabaseConnection) -> Result<Fresh, StoreError> {
         let fresh = Fresh(db.get_database_backend());
+        if fresh.0 == DbBackend::Sqlite {
+            db.execute_unprepared("PRAGMA busy_timeout = 0; PRAGMA synchronous = NORMAL").await?;
+        }
         fresh.clear(db).await?;
         match fresh.0 {
             DbBackend::Postgres => postgres::make(db).await?,
-            _ => sqlite::make(db).await?,
+            _ => sqlite::make(db, &fresh).await?,
         }
         let columns = DERIVED.join(", ");
         let table = fresh.name("delivery");
         let text = format!("CREATE TABLE {table} AS SELECT number, {columns} FROM delivery WHERE number IS NULL");
-        db.execute_unprepared(&text).await?;
+        fresh.run(db, &text).await?;
         Ok(fresh)
     }
 
@@ -67,9 +76,9 @@ impl Fresh {
         derived: &DatabaseConnection,
         done: &impl Fn(u64),
     ) -> Result<(), StoreError> {
-        self.copy::<change::Entity, _>(db, derived, None, done).await?;
-        self.copy::<entities::Entity, _>(db, derived, None, done).await?;
-        self.copy::<step::Entity, _>(db, derived, None, done).await
+        self.copy::<change::Entity>(db, derived, None, done).await?;
+        self.copy::<entities::Entity>(db, derived, None, done).await?;
+        self.copy::<step::Entity>(db, derived, None, done).await
     }
 
     /// Makes the indexes, where they are not there from the start.
@@ -94,10 +103,12 @@ impl Fresh {
         derived: &DatabaseConnection,
         deliveries: &[i64],
     ) -> Result<(), StoreError> {
-        for numbers in deliveries.chunks(ROWS) {
-            let begun = Instant::now();
+        for numbers in deliveries.chunks(self.rows()) {
             let rows = delivery::Entity::find().filter(delivery::Column::Number.is_in(numbers.iter().copied()));
-            self.add_deliveries(db, rows.all(derived).await?).await?;
+            let rows = rows.all(derived).await?;
+            let (txn, begun) = (self.begin(db).await?, Instant::now());
+            self.add_deliveries(&txn, rows).await?;
+            txn.commit().await?;
             self.let_others(begun).await;
         }
         Ok(())
@@ -116,13 +127,13 @@ impl Fresh {
     ) -> Result<(), StoreError> {
         self.append_changes(db, derived, since.position).await?;
         let touched: Vec<i64> = touched.iter().copied().collect();
-        for numbers in touched.chunks(ROWS) {
+        for numbers in touched.chunks(FEW) {
             let entities = entities::Entity::find().filter(entities::Column::Number.is_in(numbers.iter().copied()));
             self.remove(db, "entity", "number", numbers).await?;
             self.add(db, "entity", entities.all(derived).await?).await?;
             let steps = step::Entity::find().filter(step::Column::Entity.is_in(numbers.iter().copied()));
             self.remove(db, "step", "entity", numbers).await?;
-            for steps in steps.all(derived).await?.chunks(ROWS) {
+            for steps in steps.all(derived).await?.chunks(MANY) {
                 self.add(db, "step", steps.to_vec()).await?;
             }
         }
@@ -131,21 +142,54 @@ impl Fresh {
             let rows = delivery::Entity::page(Some(&last)).all(derived).await?;
             let Some(newest) = rows.last() else { return Ok(()) };
             last = newest.number;
-            for rows in rows.chunks(ROWS) {
+            for rows in rows.chunks(MANY) {
                 self.add_deliveries(db, rows.to_vec()).await?;
             }
         }
     }
 
-    /// Keeps all others from writing, until the transaction ends.
+    /// Begins a transaction that can write.
     ///
     /// # Errors
-    /// If somebody else does so for too long.
-    pub async fn lock<C: ConnectionTrait>(&self, txn: &C) -> Result<(), StoreError> {
-        // SQLite's transaction has begun with it.
-        if self.0 == DbBackend::Postgres {
-            txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
+    /// If somebody else writes for too long.
+    pub async fn begin(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+        // From the start: SQLite lets nobody write who has read before others wrote.
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let begun = Instant::now();
+        loop {
+            match db.begin_with_options(immediate).await.map_err(StoreError::from) {
+                Err(error) if error.is_locked() && begun.elapsed() < PATIENCE => tokio::time::sleep(AGAIN).await,
+                txn => return txn,
+            }
         }
+    }
+
+    /// Begins the transaction that keeps all others from writing until it ends, and whose commit is on the disk.
+    ///
+    /// # Errors
+    /// If somebody else writes for too long.
+    pub async fn lock(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+        if self.0 == DbBackend::Sqlite {
+            db.execute_unprepared("PRAGMA synchronous = FULL").await?;
+            return self.begin(db).await;
+        }
+        let txn = self.begin(db).await?;
+        txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
+        Ok(txn)
+    }
+
+    /// Makes a change to the schema.
+    ///
+    /// # Errors
+    /// If the database refuses, or somebody else writes for too long.
+    pub async fn run(&self, db: &DatabaseConnection, text: &str) -> Result<(), StoreError> {
+        let (txn, begun) = (self.begin(db).await?, Instant::now());
+        txn.execute_unprepared(text).await?;
+        txn.commit().await?;
+        self.let_others(begun).await;
         Ok(())
     }
 
@@ -200,9 +244,13 @@ impl Fresh {
         }
     }
 
-    async fn copy<T: Table, C: ConnectionTrait>(
+    fn rows(&self) -> usize {
+        if self.0 == DbBackend::Sqlite { FEW } else { MANY }
+    }
+
+    async fn copy<T: Table>(
         &self,
-        db: &C,
+        db: &DatabaseConnection,
         derived: &DatabaseConnection,
         mut after: Option<T::Key>,
         done: &impl Fn(u64),
@@ -214,9 +262,10 @@ impl Fresh {
             let page = T::page(after.as_ref()).all(derived).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(T::key(last));
-            for rows in page.chunks(ROWS) {
-                let begun = Instant::now();
-                self.add(db, T::NAME, rows.to_vec()).await?;
+            for rows in page.chunks(self.rows()) {
+                let (txn, begun) = (self.begin(db).await?, Instant::now());
+                self.add(&txn, T::NAME, rows.to_vec()).await?;
+                txn.commit().await?;
                 done(rows.len() as u64);
                 self.let_others(begun).await;
             }
@@ -233,7 +282,7 @@ impl Fresh {
             let page = change::Entity::page(Some(&last)).all(derived).await?;
             let Some(newest) = page.last() else { return Ok(()) };
             last = newest.position;
-            for rows in page.chunks(ROWS) {
+            for rows in page.chunks(MANY) {
                 self.add(db, "change", rows.to_vec()).await?;
             }
         }

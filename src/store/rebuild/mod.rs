@@ -16,16 +16,13 @@ use super::{Database, Scratch, StoreError, raw};
 use counts::count_anew;
 use entity::log_head;
 use fresh::Fresh;
-use sea_orm::{
-    ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Deliveries that are applied at once while the hub receives others, and that may be left for when it cannot.
-const LITTLE: i64 = 256;
+const LITTLE: i64 = 128;
 /// How often the lock is tried, and the wait between.
 const ATTEMPTS: u32 = 10;
 const WAIT: Duration = Duration::from_secs(2);
@@ -183,13 +180,11 @@ impl Rebuild {
             }
             let upto = newest.min(loaded.delivery + LITTLE);
             self.scratch.derive(&self.db.readers, upto, &self.stop, |_| {}).await?;
-            let begun = Instant::now();
-            let txn = long.begin_with_options(immediate()).await?;
+            let txn = fresh.begin(long).await?;
             fresh.refresh(&txn, &self.scratch.db.readers, loaded, &self.scratch.touched).await?;
             txn.commit().await?;
             *loaded = self.scratch.head().await?;
             self.scratch.touched.clear();
-            fresh.let_others(begun).await;
         }
     }
 
@@ -201,8 +196,7 @@ impl Rebuild {
         loaded: &log_head::Model,
         (mut history, compared): (bool, i64),
     ) -> Result<Replaced, StoreError> {
-        let txn = long.begin_with_options(immediate()).await?;
-        fresh.lock(&txn).await?;
+        let txn = fresh.lock(long).await?;
         let locked = Instant::now();
         let newest = raw::newest(&txn).await?;
         self.scratch.derive(&txn, newest, &self.stop, |_| {}).await?;
@@ -226,9 +220,4 @@ impl Rebuild {
         txn.commit().await?;
         Ok(Replaced { head, history, locked: locked.elapsed() })
     }
-}
-
-// The write lock from the start: SQLite gives it to nobody who has read before.
-fn immediate() -> TransactionOptions {
-    TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
 }

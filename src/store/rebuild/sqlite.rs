@@ -4,20 +4,19 @@
 use super::fresh::{Fresh, TABLES};
 use crate::store::StoreError;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
-use std::time::Instant;
 
 /// What the names of fresh and of replaced tables and indexes end with.
 pub const FRESH: &str = "_new";
 const REPLACED: &str = "_old";
 /// Keys whose rows are removed at once.
-const KEYS: i64 = 5_000;
+const KEYS: i64 = 2_000;
 
 /// Makes them as those in use are made, with their indexes: making an index of a full table would take the writer's lock
 /// for long.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn make(db: &DatabaseConnection) -> Result<(), StoreError> {
+pub async fn make(db: &DatabaseConnection, all: &Fresh) -> Result<(), StoreError> {
     for (table, _) in TABLES {
         // The table itself comes first.
         let made = format!(
@@ -28,7 +27,7 @@ pub async fn make(db: &DatabaseConnection) -> Result<(), StoreError> {
             let fresh = |name: &str| format!("\"{name}{FRESH}\"");
             let text = text.replacen(&format!("\"{name}\""), &fresh(&name), 1);
             let of = format!(" ON \"{table}\"");
-            db.execute_unprepared(&text.replacen(&of, &format!(" ON {}", fresh(table)), 1)).await?;
+            all.run(db, &text.replacen(&of, &format!(" ON {}", fresh(table)), 1)).await?;
         }
     }
     Ok(())
@@ -74,26 +73,21 @@ pub async fn clear(db: &DatabaseConnection, fresh: &Fresh) -> Result<(), StoreEr
             let names: Vec<String> = made.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?;
             let Some((_, indexes)) = names.split_last() else { continue };
             for index in indexes {
-                let begun = Instant::now();
-                db.execute_unprepared(&format!("DROP INDEX \"{index}\"")).await?;
-                fresh.let_others(begun).await;
+                fresh.run(db, &format!("DROP INDEX \"{index}\"")).await?;
             }
             empty(db, fresh, &name, key).await?;
-            db.execute_unprepared(&format!("DROP TABLE \"{name}\"")).await?;
+            fresh.run(db, &format!("DROP TABLE \"{name}\"")).await?;
         }
     }
-    db.execute_unprepared(&format!("DROP TABLE IF EXISTS \"delivery{FRESH}\"")).await?;
-    Ok(())
+    fresh.run(db, &format!("DROP TABLE IF EXISTS \"delivery{FRESH}\"")).await
 }
 
 async fn empty(db: &DatabaseConnection, fresh: &Fresh, table: &str, key: &str) -> Result<(), StoreError> {
     loop {
-        let begun = Instant::now();
         let least = format!("SELECT min({key}) AS least FROM \"{table}\"");
         let least = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, least)).await?;
         let least: Option<i64> = least.map(|row| row.try_get("", "least")).transpose()?.flatten();
         let Some(least) = least else { return Ok(()) };
-        db.execute_unprepared(&format!("DELETE FROM \"{table}\" WHERE {key} < {}", least + KEYS)).await?;
-        fresh.let_others(begun).await;
+        fresh.run(db, &format!("DELETE FROM \"{table}\" WHERE {key} < {}", least + KEYS)).await?;
     }
 }
