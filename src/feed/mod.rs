@@ -61,7 +61,8 @@ impl Feed {
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut hint = self.hint.subscribe();
         let mut last = *hint.borrow_and_update();
-        let mut generation = None;
+        // Before anybody can have listened for long: else a rebuild before the first look would pass unnoticed.
+        let mut generation = head(&self.db).await.ok().map(|head| head.generation);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
