@@ -35,8 +35,8 @@ demo: $(WEB) ## Serve, fill it with traffic of all five vendors, and keep a slow
 	printf 'A slow stream goes on until Ctrl-C.\n\n' && \
 	$(BIN) simulate --hub $(HUB) --seed random --forever --rate 5
 
-bench: $(WEB) ## Measure ingest, the writer and start against the naive design and bare axum
-	$(CARGO) bench --bench ingest --bench write --bench start
+bench: $(WEB) ## Measure ingest, the writer, rebuild and start against the least that each must do
+	$(CARGO) bench --bench ingest --bench write --bench rebuild --bench start
 
 web: $(WEB) ## Build the playground
 

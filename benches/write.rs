@@ -5,25 +5,20 @@
 
 mod support {
     pub mod disk;
+    pub mod requests;
     pub mod sources;
     pub mod stock;
     mod template;
 }
 
-use anyhow::{Context, ensure};
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use chrono::Utc;
-use inspection_hub::settings::{Settings, Source};
-use inspection_hub::store::{Database, Incoming, Mode, Post, Writer};
-use inspection_hub::vendor::verify::Request;
+use inspection_hub::store::{Database, Mode, Writer};
 use mimalloc::MiMalloc;
 use rusqlite::Connection;
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::stock::{Maker, Stock};
+use support::requests::Requests;
+use support::stock::Maker;
 use support::{disk, sources};
 
 // As in the binary.
@@ -51,9 +46,11 @@ fn main() -> anyhow::Result<()> {
     println!("batch  bytes     read    write      raw  raw/write");
     for size in BATCHES {
         let stock = maker.make(if size == 1 { most / 6 } else { most })?;
-        let (read, incoming) = read(&stock, &settings)?;
-        let bodies: Vec<Bytes> = incoming.iter().map(|(_, body)| body.clone()).collect();
-        let incoming: Vec<Incoming> = incoming.into_iter().map(|(incoming, _)| incoming).collect();
+        let requests = Requests::of(&stock)?;
+        let read = Instant::now();
+        let incoming = requests.read(&settings)?;
+        let read = read.elapsed();
+        let bodies: Vec<&Bytes> = requests.0.iter().map(|(_, _, body)| body).collect();
         let written = Instant::now();
         for batch in incoming.chunks(size) {
             writer.write(batch)?;
@@ -95,48 +92,4 @@ fn raw(path: &Path) -> anyhow::Result<Connection> {
     raw.pragma_update(None, "synchronous", "FULL")?;
     raw.execute_batch("CREATE TABLE raw (number INTEGER PRIMARY KEY, body BLOB NOT NULL)")?;
     Ok(raw)
-}
-
-/// Verifies and reads all requests; how long that took.
-fn read(stock: &Stock, settings: &Settings) -> anyhow::Result<(Duration, Vec<(Incoming, Bytes)>)> {
-    let sources: HashMap<&str, (&Source, Arc<str>)> = settings
-        .sources
-        .iter()
-        .map(|source| (source.name.as_str(), (source, Arc::from(source.name.as_str()))))
-        .collect();
-    let requests = (0..stock.len()).map(|index| parts(stock.get(index).unwrap_or_default()));
-    let requests = requests.collect::<anyhow::Result<Vec<_>>>()?;
-    let mut all = Vec::with_capacity(requests.len());
-    let begin = Instant::now();
-    for (path, headers, body) in &requests {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let (source, name) = sources.get(name).context("a request to a source that is not there")?;
-        let now = Utc::now();
-        let verified = source.verifier.check(&Request { headers, path, query: None, body, now })?;
-        let post = Post {
-            source: name.clone(),
-            vendor: source.vendor,
-            received_at: now,
-            method: "POST",
-            content_type: Some("application/json".to_owned()),
-            headers: r#"{"content-type":"application/json","user-agent":"bench/1.0","accept":"*/*"}"#.to_owned(),
-            body: body.clone(),
-        };
-        all.push((Incoming::read(&verified, post), body.clone()));
-    }
-    Ok((begin.elapsed(), all))
-}
-
-/// Path, headers and body of a request as it goes over the wire.
-fn parts(request: &[u8]) -> anyhow::Result<(String, HeaderMap, Bytes)> {
-    let end = request.windows(4).position(|four| four == b"\r\n\r\n").context("a request without an end")?;
-    let mut lines = std::str::from_utf8(&request[..end])?.split("\r\n");
-    let path = lines.next().and_then(|line| line.split(' ').nth(1)).context("a request without a path")?;
-    let mut headers = HeaderMap::new();
-    for line in lines {
-        let (name, value) = line.split_once(": ").context("a header without a value")?;
-        headers.insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
-    }
-    ensure!(headers.contains_key("content-length"), "a request without a length");
-    Ok((path.to_owned(), headers, Bytes::copy_from_slice(&request[end + 4..])))
 }

@@ -93,7 +93,14 @@ pub async fn long(options: &PgConnectOptions, pools: Pools) -> Result<DatabaseCo
         ("idle_in_transaction_session_timeout", "0".to_owned()),
         ("lock_timeout", pools.wait.as_millis().to_string()),
     ]);
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(pools.wait).connect_with(options.clone()).await;
+    // The same connection to the end: it may hold locks.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(pools.wait)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options.clone())
+        .await;
     let pool = pool.map_err(|error| cannot_open(&options, &error))?;
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }

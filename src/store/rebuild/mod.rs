@@ -5,6 +5,7 @@
 //! the names of the old ones, in one transaction. Until it commits nothing has changed, and a process that ends before
 //! leaves tables behind that the next rebuild removes.
 
+mod alone;
 mod counts;
 mod fresh;
 mod postgres;
@@ -13,6 +14,7 @@ mod sqlite;
 use super::read::head;
 use super::verify::{Differences, Stored};
 use super::{Database, Scratch, StoreError, raw};
+use alone::Alone;
 use counts::count_anew;
 use entity::log_head;
 use fresh::Fresh;
@@ -32,6 +34,7 @@ const WAIT: Duration = Duration::from_secs(2);
 pub struct Rebuild {
     db: Database,
     scratch: Scratch,
+    alone: Alone,
     stop: CancellationToken,
 }
 
@@ -55,12 +58,13 @@ impl Rebuild {
             let why = "its tables are not up to date: run `inspection-hub migrate` first";
             return Err(StoreError::Address(format!("{}: {why}", db.shown())));
         }
+        let alone = Alone::with(&db).await?;
         let scratch = Scratch::open(folder, &db.shown()).await?;
         if !scratch.is_of(&db.readers).await? {
             let why = "is of another log than this database has: remove it";
             return Err(StoreError::Address(format!("the folder {} {why}", folder.display())));
         }
-        Ok(Rebuild { db, scratch, stop })
+        Ok(Rebuild { db, scratch, alone, stop })
     }
 
     /// How many deliveries there are, and how many of them were applied anew already.
@@ -103,7 +107,7 @@ impl Rebuild {
     /// # Errors
     /// If a database fails, or it is told to stop; then nothing has changed.
     pub async fn replace(&mut self, found: &Differences, done: impl Fn(u64)) -> Result<Replaced, StoreError> {
-        let long = self.db.long().await?;
+        let long = self.alone.connection.clone();
         let fresh = Fresh::make(&long).await?;
         let stop = self.stop.clone();
         let outcome = tokio::select! {
@@ -153,7 +157,9 @@ impl Rebuild {
     ) -> Result<Replaced, StoreError> {
         let compared = loaded.position;
         let history = found.tables.contains_key("change");
-        for attempt in 1.. {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
             self.catch_up(fresh, long, &mut loaded).await?;
             match self.swap(fresh, long, &loaded, (history, compared)).await {
                 Err(error) if attempt < ATTEMPTS && error.is_locked() => {
@@ -163,7 +169,6 @@ impl Rebuild {
                 swapped => return swapped,
             }
         }
-        Err(StoreError::Stopped)
     }
 
     // While the hub goes on receiving, until little is left.
