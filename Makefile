@@ -43,9 +43,9 @@ demo: $(WEB) ## Serve, fill it with traffic of all five vendors, and keep a slow
 	printf 'A slow stream goes on until Ctrl-C.\n\n' && \
 	$(BIN) simulate --hub $(HUB) --seed random --forever --rate 5
 
-bench: $(WEB) ## Measure ingest, the writer, the past, start and fan-out against the naive design and bare axum
-	$(CARGO) bench --bench ingest --bench write --bench past --bench start --bench fanout
-	TEST_POSTGRES_FSYNC=on tests/postgres.sh $(CARGO) bench --bench ingest --bench write --bench past
+bench: $(WEB) ## Measure ingest, the writer, the past, rebuild, start and fan-out against the least that each must do
+	$(CARGO) bench --bench ingest --bench write --bench past --bench rebuild --bench start --bench fanout
+	TEST_POSTGRES_FSYNC=on tests/postgres.sh $(CARGO) bench --bench ingest --bench write --bench past --bench rebuild
 
 web: $(WEB) ## Build the playground
 

@@ -6,29 +6,24 @@
 mod support {
     pub mod disk;
     pub mod place;
+    pub mod requests;
     pub mod sources;
     pub mod stock;
     mod template;
 }
 
-use anyhow::{Context, ensure};
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use chrono::Utc;
-use inspection_hub::settings::{Settings, Source};
-use inspection_hub::store::{Database, Incoming, Mode, Post, Writer};
-use inspection_hub::vendor::verify::Request;
+use inspection_hub::store::{Database, Mode, Writer};
 use mimalloc::MiMalloc;
 use rusqlite::Connection;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Connection as _, Executor};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::place::Place;
+use support::requests::Requests;
 use support::sources;
-use support::stock::{Maker, Stock};
+use support::stock::Maker;
 use tokio::runtime::Runtime;
 
 // As in the binary.
@@ -55,9 +50,11 @@ fn main() -> anyhow::Result<()> {
     println!("batch  bytes     read    write      raw  raw/write");
     for size in BATCHES {
         let stock = maker.make(if size == 1 { most / 6 } else { most })?;
-        let (read, incoming) = read(&stock, &settings)?;
-        let bodies: Vec<Bytes> = incoming.iter().map(|(_, body)| body.clone()).collect();
-        let incoming: Vec<Incoming> = incoming.into_iter().map(|(incoming, _)| incoming).collect();
+        let requests = Requests::of(&stock)?;
+        let read = Instant::now();
+        let incoming = requests.read(&settings)?;
+        let read = read.elapsed();
+        let bodies: Vec<&Bytes> = requests.0.iter().map(|(_, _, body)| body).collect();
         let written = Instant::now();
         for batch in incoming.chunks(size) {
             writer.write(batch)?;
@@ -113,19 +110,19 @@ impl Raw {
         })
     }
 
-    fn insert(&mut self, runtime: &Runtime, batch: &[Bytes]) -> anyhow::Result<()> {
+    fn insert(&mut self, runtime: &Runtime, batch: &[&Bytes]) -> anyhow::Result<()> {
         match self {
             Raw::Sqlite(raw) => {
                 raw.execute_batch("BEGIN IMMEDIATE")?;
                 let mut insert = raw.prepare_cached("INSERT INTO raw (body) VALUES (?)")?;
                 for body in batch {
-                    insert.execute([body.as_ref()])?;
+                    insert.execute([&body[..]])?;
                 }
                 raw.execute_batch("COMMIT")?;
             }
             // One statement is one transaction.
             Raw::Postgres(raw) => {
-                let bodies: Vec<&[u8]> = batch.iter().map(AsRef::as_ref).collect();
+                let bodies: Vec<&[u8]> = batch.iter().map(|body| body.as_ref()).collect();
                 let insert = sqlx::query("INSERT INTO raw (body) SELECT * FROM unnest($1::bytea[])").bind(bodies);
                 runtime.block_on(insert.execute(raw.as_mut()))?;
             }
@@ -142,48 +139,4 @@ async fn size(db: &DatabaseConnection) -> anyhow::Result<i64> {
     };
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), text)).await?;
     Ok(row.map(|row| row.try_get("", "size")).transpose()?.unwrap_or_default())
-}
-
-/// Verifies and reads all requests; how long that took.
-fn read(stock: &Stock, settings: &Settings) -> anyhow::Result<(Duration, Vec<(Incoming, Bytes)>)> {
-    let sources: HashMap<&str, (&Source, Arc<str>)> = settings
-        .sources
-        .iter()
-        .map(|source| (source.name.as_str(), (source, Arc::from(source.name.as_str()))))
-        .collect();
-    let requests = (0..stock.len()).map(|index| parts(stock.get(index).unwrap_or_default()));
-    let requests = requests.collect::<anyhow::Result<Vec<_>>>()?;
-    let mut all = Vec::with_capacity(requests.len());
-    let begin = Instant::now();
-    for (path, headers, body) in &requests {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let (source, name) = sources.get(name).context("a request to a source that is not there")?;
-        let now = Utc::now();
-        let verified = source.verifier.check(&Request { headers, path, query: None, body, now })?;
-        let post = Post {
-            source: name.clone(),
-            vendor: source.vendor,
-            received_at: now,
-            method: "POST",
-            content_type: Some("application/json".to_owned()),
-            headers: r#"{"content-type":"application/json","user-agent":"bench/1.0","accept":"*/*"}"#.to_owned(),
-            body: body.clone(),
-        };
-        all.push((Incoming::read(&verified, post), body.clone()));
-    }
-    Ok((begin.elapsed(), all))
-}
-
-/// Path, headers and body of a request as it goes over the wire.
-fn parts(request: &[u8]) -> anyhow::Result<(String, HeaderMap, Bytes)> {
-    let end = request.windows(4).position(|four| four == b"\r\n\r\n").context("a request without an end")?;
-    let mut lines = std::str::from_utf8(&request[..end])?.split("\r\n");
-    let path = lines.next().and_then(|line| line.split(' ').nth(1)).context("a request without a path")?;
-    let mut headers = HeaderMap::new();
-    for line in lines {
-        let (name, value) = line.split_once(": ").context("a header without a value")?;
-        headers.insert(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
-    }
-    ensure!(headers.contains_key("content-length"), "a request without a length");
-    Ok((path.to_owned(), headers, Bytes::copy_from_slice(&request[end + 4..])))
 }

@@ -18,6 +18,8 @@ pub struct Model {
     pub received_at: i64,
     /// When the newest batch was written.
     pub updated_at: i64,
+    /// How often the history has been replaced by another: positions of different generations do not compare.
+    pub generation: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,6 +3,7 @@
 pub use sea_orm_migration::prelude::MigratorTrait;
 
 mod m0001_first_tables;
+mod m0002_generation;
 
 use sea_orm_migration::prelude::{MigrationTrait, async_trait};
 
@@ -12,6 +13,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first_tables::Migration)]
+        vec![Box::new(m0001_first_tables::Migration), Box::new(m0002_generation::Migration)]
     }
 }

@@ -1,12 +1,15 @@
 //! The command line, one file per command.
 
+mod differences;
 mod migrate;
+mod rebuild;
 mod schema;
 mod serve;
 mod simulate;
 mod verify;
 
 use crate::settings::{Flags, LogFormat, Settings};
+use crate::store::Place;
 use clap::{Parser, Subcommand};
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,6 +35,13 @@ enum Command {
     /// hub may run meanwhile. The exit status is 0 if all is as it should be, 2 if there are differences, 1 if it could
     /// not be done.
     Verify(verify::Verify),
+    /// Put what the raw log says in place of what is stored.
+    ///
+    /// Reads and applies all deliveries anew, in a database of its own, and compares. If there are differences, they are
+    /// told, and all tables that are derived are replaced at once; the hub may run meanwhile. The raw log stays as it is.
+    /// If it is ended before, nothing has changed, and the same command goes on from where it was; to begin anew, remove
+    /// its scratch folder. The exit status is 0 if all is as it should be now, 1 if it could not be done.
+    Rebuild(rebuild::Rebuild),
     /// Print the GraphQL schema.
     Schema,
     /// Send realistic traffic of all five vendors to a running hub.
@@ -44,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Migrate(migrate) => migrate.run(),
         Command::Verify(verify) => verify.run(),
+        Command::Rebuild(rebuild) => rebuild.run(),
         Command::Schema => schema::run(),
         Command::Simulate(simulate) => simulate.run(),
     };
@@ -74,6 +85,11 @@ fn log(settings: &Settings) -> anyhow::Result<()> {
         LogFormat::Json => log.json().init(),
     }
     Ok(())
+}
+
+/// The address of the database without a password.
+fn shown(settings: &Settings) -> String {
+    Place::of(&settings.database).map_or_else(|error| error.to_string(), |place| place.shown())
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

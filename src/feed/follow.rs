@@ -1,8 +1,8 @@
 //! One listener: first the history after its position, then the live tail, without a seam.
 
-use super::{Feed, PAGE};
+use super::{Feed, PAGE, Told, page_after};
 use crate::store::StoreError;
-use crate::store::read::{Changed, changes_after};
+use crate::store::read::Changed;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use std::collections::VecDeque;
@@ -12,7 +12,9 @@ use tokio::sync::broadcast::error::RecvError;
 
 struct Listener {
     feed: Arc<Feed>,
-    tail: Receiver<Arc<Changed>>,
+    tail: Receiver<Told>,
+    /// Which history its positions are of; none until it was looked at.
+    generation: Option<i64>,
     /// The position handed out last.
     last: i64,
     /// Where it ends; without it, never.
@@ -24,7 +26,8 @@ struct Listener {
 }
 
 impl Feed {
-    /// Every change after a position, once and in order, and up to another; without that it never ends by itself.
+    /// Every change after a position, once and in order, and up to another; without that it never ends by itself, unless the
+    /// history is replaced.
     pub fn follow(
         self: &Arc<Self>,
         after: i64,
@@ -34,6 +37,7 @@ impl Feed {
         let listener = Listener {
             feed: self.clone(),
             tail: self.tail.subscribe(),
+            generation: None,
             last: after,
             until,
             past: VecDeque::new(),
@@ -58,7 +62,7 @@ impl Listener {
                 return Some(Ok(changed));
             }
             if self.behind {
-                match changes_after(&self.feed.db, self.last, PAGE).await {
+                match page_after(&self.feed.db, self.last, &mut self.generation).await {
                     Ok(page) => {
                         self.behind = page.len() as u64 == PAGE;
                         self.past.extend(page.into_iter().map(Arc::new));
@@ -68,8 +72,11 @@ impl Listener {
                 }
             }
             match self.tail.recv().await {
-                Ok(changed) if changed.change.position <= self.last => {}
-                Ok(changed) if changed.change.position == self.last + 1 => {
+                Ok(Told::Rebuilt(generation)) if self.generation != Some(generation) => {
+                    return Some(Err(StoreError::Rebuilt));
+                }
+                Ok(Told::Change(changed)) if changed.change.position <= self.last => {}
+                Ok(Told::Change(changed)) if changed.change.position == self.last + 1 => {
                     self.last = changed.change.position;
                     return Some(Ok(changed));
                 }

@@ -8,6 +8,7 @@ mod follow;
 pub mod nats;
 pub mod postgres;
 
+use crate::store::StoreError;
 use crate::store::read::{Changed, changes_after, head};
 use sea_orm::DatabaseConnection;
 use std::sync::Arc;
@@ -37,7 +38,15 @@ pub struct Feed {
     handed_on: AtomicI64,
     /// The newest position that is known.
     newest: AtomicI64,
-    tail: broadcast::Sender<Arc<Changed>>,
+    tail: broadcast::Sender<Told>,
+}
+
+/// What is handed to all who listen.
+#[derive(Clone, Debug)]
+enum Told {
+    Change(Arc<Changed>),
+    /// The history is another one now, of this generation.
+    Rebuilt(i64),
 }
 
 impl Feed {
@@ -98,12 +107,19 @@ impl Feed {
 
     async fn look(&self) {
         let mut last = *self.written.borrow();
+        // Before anybody can have listened for long: else a rebuild before the first look would pass unnoticed.
+        let mut generation = head(&self.db).await.ok().map(|head| head.generation);
         loop {
             if self.listeners() == 0 {
                 // Who listens from now on reads the history first, and finds there what came before this moment.
                 match head(&self.db).await {
                     Ok(head) => {
-                        self.newest.fetch_max(head.position, Ordering::Relaxed);
+                        match generation.replace(head.generation) {
+                            Some(known) if known != head.generation => {
+                                self.newest.store(head.position, Ordering::Relaxed)
+                            }
+                            _ => _ = self.newest.fetch_max(head.position, Ordering::Relaxed),
+                        }
                         if self.listeners() == 0 {
                             last = head.position;
                         }
@@ -112,7 +128,7 @@ impl Feed {
                 }
                 let _ = tokio::time::timeout(LOOK, self.joined.notified()).await;
             } else {
-                last = self.hand_on(last).await;
+                last = self.hand_on(last, &mut generation).await;
                 self.handed_on.store(last, Ordering::Relaxed);
                 self.newest.fetch_max(last, Ordering::Relaxed);
                 let _ = tokio::time::timeout(LOOK, self.wake.notified()).await;
@@ -120,10 +136,18 @@ impl Feed {
         }
     }
 
-    async fn hand_on(&self, mut last: i64) -> i64 {
+    async fn hand_on(&self, mut last: i64, generation: &mut Option<i64>) -> i64 {
         loop {
-            let page = match changes_after(&self.db, last, PAGE).await {
+            let page = match page_after(&self.db, last, generation).await {
                 Ok(page) => page,
+                Err(StoreError::Rebuilt) => {
+                    let Ok(head) = head(&self.db).await else { return last };
+                    *generation = Some(head.generation);
+                    self.newest.store(head.position, Ordering::Relaxed);
+                    self.written.send_replace(head.position);
+                    let _ = self.tail.send(Told::Rebuilt(head.generation));
+                    return head.position;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the feed cannot read the history; it tries again");
                     return last;
@@ -133,11 +157,23 @@ impl Feed {
             for changed in page {
                 last = changed.change.position;
                 // Nobody listening any more is no fault.
-                let _ = self.tail.send(Arc::new(changed));
+                let _ = self.tail.send(Told::Change(Arc::new(changed)));
             }
             if !full {
                 return last;
             }
         }
     }
+}
+
+/// The changes after a position, if the history is still that of the generation; the first look says which that is.
+async fn page_after(
+    db: &DatabaseConnection,
+    after: i64,
+    generation: &mut Option<i64>,
+) -> Result<Vec<Changed>, StoreError> {
+    let page = changes_after(db, after, PAGE).await?;
+    // Looked at afterwards: what was read before the history was replaced is of the one before.
+    let now = head(db).await?.generation;
+    if *generation.get_or_insert(now) == now { Ok(page) } else { Err(StoreError::Rebuilt) }
 }

@@ -42,6 +42,12 @@ impl Fault {
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Rebuilt = error {
+            return Fault::cursor(
+                "the history was rebuilt, so that cursors of before mean nothing any more",
+                "Read the state anew together with `head { cursor }`, and subscribe after that.",
+            );
+        }
         let reference = Uuid::new_v4().simple().to_string();
         tracing::error!(%error, reference, "a GraphQL field could not be answered");
         Fault::Internal { reference }

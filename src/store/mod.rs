@@ -1,12 +1,17 @@
 //! The database, and all SQL. One connection writes, a pool reads.
 
 mod connect;
+mod raw;
 pub mod read;
+mod rebuild;
+mod scratch;
 mod verify;
 mod write;
 
 pub use connect::{Database, Mode, Place, Pools};
-pub use verify::{Difference, Differences, Stored};
+pub use rebuild::{Rebuild, Replaced};
+pub use scratch::Scratch;
+pub use verify::{Difference, Differences, Extent, Origin, Stored};
 pub use write::{Handshakes, Incoming, Post, Receipt, Writer, Written};
 
 /// Why the database did not do what was asked.
@@ -24,6 +29,12 @@ pub enum StoreError {
     /// A stored row cannot be understood: it was written by another version, or by hand.
     #[error("a stored row cannot be understood: {0}")]
     Corrupt(String),
+    /// What was asked takes long, and was ended at the caller's wish.
+    #[error("it was stopped")]
+    Stopped,
+    /// The history was replaced by another, so that the position somebody followed means nothing any more.
+    #[error("the history was rebuilt")]
+    Rebuilt,
     /// The address of the database is wrong; says how.
     #[error("{0}")]
     Address(String),
@@ -55,6 +66,20 @@ impl StoreError {
             StoreError::Postgres(_) => self.has_class(&["08", "57P", "25P03"]),
             _ => false,
         }
+    }
+
+    /// Whether somebody else held a lock for longer than was waited.
+    pub fn is_locked(&self) -> bool {
+        use sea_orm::{DbErr, RuntimeErr};
+        let StoreError::Database(
+            DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
+        ) = self
+        else {
+            return false;
+        };
+        let code = error.as_database_error().and_then(|error| error.code());
+        // PostgreSQL's `lock_not_available`, SQLite's `SQLITE_BUSY` and its kinds (<https://sqlite.org/rescode.html>).
+        code.is_some_and(|code| ["55P03", "5", "261", "517"].contains(&code.as_ref()))
     }
 
     /// Whether the same may succeed at once: the database has ended one of two transactions that were in each other's way.

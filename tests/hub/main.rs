@@ -14,6 +14,7 @@ mod machines;
 mod order;
 mod past;
 mod playground;
+mod rebuild;
 mod replicas;
 mod sender;
 mod server;

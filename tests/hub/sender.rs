@@ -16,7 +16,8 @@ pub struct Sender {
     acknowledged: Mutex<BTreeMap<usize, String>>,
 }
 
-fn body(number: usize) -> String {
+/// What is sent as such a number.
+pub fn body(number: usize) -> String {
     json!({ "event": "SESSION:STATUS_CHANGE", "session_key": format!("K{}", number / 4),
         "status": (["STARTED", "PROCESS", "QC_PASSED", "CONFIRM"][number % 4]),
         "timestamp": format!("2026-01-01T00:00:{:02}Z", number % 4) })
@@ -110,6 +111,16 @@ impl Sender {
         complaints.extend(ledger_complaints(url, numbers.len() as u64).await);
         complaints
     }
+}
+
+/// How many deliveries a ledger counts, which must be the sum of its verdicts.
+pub fn ledger_adds_up(ledger: &Value) -> u64 {
+    let of = |name: &str| ledger[name].as_u64().expect("a count");
+    let verdicts =
+        ["applied", "stale", "skippedAhead", "refused", "noChange", "unrecognized", "unreadable", "orphaned"];
+    let sum = verdicts.iter().map(|name| of(name)).sum::<u64>();
+    assert_eq!(of("received") - of("duplicates"), sum, "{ledger}");
+    sum
 }
 
 async fn ledger_complaints(url: &str, stored: u64) -> Vec<String> {

@@ -19,7 +19,7 @@ pub fn verify(database: &TestDatabase) -> (Option<i32>, String) {
 }
 
 /// A hub that has received every sample, the later ones of each vendor first, some twice, and garbage between.
-async fn used() -> App {
+pub async fn used() -> App {
     let app = App::start().await;
     for vendor in ["truepic", "pave", "hover", "truto", "record360"] {
         for (number, sample) in samples(vendor).iter().rev().enumerate() {

@@ -119,6 +119,17 @@ impl Database {
         matches!(self.place, Place::Server(_)).then(|| self.writer.get_postgres_connection_pool().clone())
     }
 
+    /// A connection for what takes long: without PostgreSQL's limits on how long a statement and a transaction take.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(super) async fn long(&self) -> Result<DatabaseConnection, StoreError> {
+        match &self.place {
+            Place::File(_) => Ok(self.writer.clone()),
+            Place::Server(options) => postgres::long(options, self.pools).await,
+        }
+    }
+
     /// Whether the database answers and has all the tables this version needs.
     ///
     /// # Errors

@@ -83,6 +83,28 @@ pub async fn open(
     ))
 }
 
+/// One connection without limits, except on how long it waits for a lock.
+///
+/// # Errors
+/// If the database cannot be reached.
+pub async fn long(options: &PgConnectOptions, pools: Pools) -> Result<DatabaseConnection, StoreError> {
+    let options = options.clone().options([
+        ("statement_timeout", "0".to_owned()),
+        ("idle_in_transaction_session_timeout", "0".to_owned()),
+        ("lock_timeout", pools.wait.as_millis().to_string()),
+    ]);
+    // The same connection to the end: it may hold locks.
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(pools.wait)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options.clone())
+        .await;
+    let pool = pool.map_err(|error| cannot_open(&options, &error))?;
+    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+}
+
 fn cannot_open(options: &PgConnectOptions, error: &sqlx::Error) -> StoreError {
     let why = match error {
         sqlx::Error::PoolTimedOut => "it does not answer in time".to_owned(),

@@ -20,14 +20,14 @@ pub async fn open(
     pools: Pools,
 ) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
     let folder = Path::new(path).parent().filter(|f| !f.as_os_str().is_empty());
-    if let Some(folder) = folder {
+    if let Some(folder) = folder.filter(|_| mode == Mode::Migrate) {
         std::fs::create_dir_all(folder).map_err(|error| {
             StoreError::Address(format!("the folder {} cannot be created: {error}", folder.display()))
         })?;
     }
     let options = SqliteConnectOptions::new()
         .filename(path)
-        .create_if_missing(true)
+        .create_if_missing(mode == Mode::Migrate)
         .busy_timeout(pools.wait)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)

@@ -21,6 +21,7 @@ const IMPLIED: &str = "it only implies what is known";
 /// A batch in the making.
 pub struct Batch<'a> {
     session: &'a mut dyn Session,
+    repetitions: Repetitions,
     head: log_head::Model,
     cache: LruCache<Uuid, Slot>,
     /// The entities this batch is about.
@@ -45,6 +46,15 @@ pub struct Batch<'a> {
 /// How far the newest time of receipt may be ahead of a delivery's own before the operator hears of it, in microseconds.
 const AHEAD: i64 = 60_000_000;
 
+/// What is done with a delivery that repeats another's news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repetitions {
+    /// It is counted on the first one.
+    Counted,
+    /// It stays a delivery, which changes nothing: so when the raw log is applied anew, where each has its number.
+    Kept,
+}
+
 /// Deliveries of earlier batches that some of this one seem to repeat.
 #[derive(Default)]
 struct BroughtBefore {
@@ -52,6 +62,17 @@ struct BroughtBefore {
     firsts: HashMap<i64, First>,
     /// By the news, if it is about no entity.
     about_nothing: HashMap<i64, First>,
+}
+
+/// What a batch leaves behind.
+pub struct Done {
+    pub head: log_head::Model,
+    /// The entities at hand.
+    pub cache: LruCache<Uuid, Slot>,
+    /// The numbers of those whose rows were written.
+    pub entities: Vec<i64>,
+    /// Whether a vendor asked to confirm a URL.
+    pub handshakes: bool,
 }
 
 /// A delivery while its events are applied.
@@ -64,9 +85,15 @@ struct Context<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(session: &'a mut dyn Session, head: log_head::Model, cache: LruCache<Uuid, Slot>) -> Self {
+    pub fn new(
+        session: &'a mut dyn Session,
+        repetitions: Repetitions,
+        head: log_head::Model,
+        cache: LruCache<Uuid, Slot>,
+    ) -> Self {
         Batch {
             session,
+            repetitions,
             head,
             cache,
             slots: HashMap::new(),
@@ -149,11 +176,13 @@ impl<'a> Batch<'a> {
         let received_at = self.stamp(incoming.received_at);
         let leading = incoming.leading();
         let news = incoming.digest.in_cycle(self.digest_cycle(incoming, leading));
-        if let Some(first) = self.first(leading.map(|leading| leading.names.about), news)? {
-            return Ok(self.repeat(incoming, received_at, first));
-        }
+        let first = self.first(leading.map(|leading| leading.names.about), news)?;
+        let first = match (first, self.repetitions) {
+            (Some(first), Repetitions::Counted) => return Ok(self.repeat(incoming, received_at, first)),
+            (first, _) => first,
+        };
+        self.untold = leading.filter(|_| first.is_none()).map(|leading| (leading.names.about, news));
         self.head.received_at = received_at;
-        self.untold = leading.map(|leading| (leading.names.about, news));
         let number = self.head.delivery + 1;
         self.head.delivery = number;
         let first_position = self.head.position + 1;
@@ -166,9 +195,10 @@ impl<'a> Batch<'a> {
             received_at: DateTime::from_timestamp_micros(received_at).unwrap_or(incoming.received_at),
             delivery: number,
         };
-        let (verdict, reason) = match &incoming.reading {
-            Err(unreadable) => (Verdict::Unreadable, unreadable.to_string()),
-            Ok(reading) => match &reading.nothing {
+        let (verdict, reason) = match (&first, &incoming.reading) {
+            (Some(first), _) => (Verdict::NoChange, format!("the same news as delivery {}", first.number)),
+            (None, Err(unreadable)) => (Verdict::Unreadable, unreadable.to_string()),
+            (None, Ok(reading)) => match &reading.nothing {
                 Some(nothing) => {
                     if let Nothing::Handshake { code } = nothing {
                         self.handshakes.push((incoming.source.to_string(), code.clone(), received_at));
@@ -181,7 +211,7 @@ impl<'a> Batch<'a> {
         if self.head.position < first_position || self.untold.is_some() {
             self.record_rest(&context, reading.occurred_at, verdict, &reason);
         }
-        let about_nothing = leading.is_none().then_some(news);
+        let about_nothing = (leading.is_none() && first.is_none()).then_some(news);
         if let Some(news) = about_nothing {
             self.about_nothing.insert(news, number);
         }
@@ -383,8 +413,8 @@ impl<'a> Batch<'a> {
         self.slots.get(self.ids.get(&number)?)
     }
 
-    /// Writes all rows. Answers the counters, the entities at hand, and whether a vendor asked to confirm a URL.
-    pub fn write(mut self) -> Result<(log_head::Model, LruCache<Uuid, Slot>, bool), StoreError> {
+    /// Writes all rows.
+    pub fn write(mut self) -> Result<Done, StoreError> {
         self.head.updated_at = Utc::now().timestamp_micros();
         if self.behind > AHEAD {
             let seconds = self.behind / 1_000_000;
@@ -395,6 +425,7 @@ impl<'a> Batch<'a> {
         }
         let mut dirty: Vec<&Slot> = self.slots.values().filter(|slot| slot.dirty).collect();
         dirty.sort_unstable_by_key(|slot| slot.entity.number);
+        let entities = dirty.iter().map(|slot| slot.entity.number).collect();
         self.session.write(&Rows {
             entities: dirty,
             deliveries: &self.deliveries,
@@ -408,6 +439,6 @@ impl<'a> Batch<'a> {
             slot.settle();
             self.cache.insert(id, slot);
         }
-        Ok((self.head, self.cache, !self.handshakes.is_empty()))
+        Ok(Done { head: self.head, cache: self.cache, entities, handshakes: !self.handshakes.is_empty() })
     }
 }

@@ -19,14 +19,14 @@ use crate::machine::Subject;
 use crate::vendor::verify::Verified;
 use crate::vendor::{Delivery, Unreadable, Vendor};
 use axum::body::Bytes;
-use batch::Batch;
+use batch::{Batch, Done, Repetitions};
 use chrono::{DateTime, Utc};
 use entity::{Verdict, log_head};
 use hashlink::LruCache;
 use postgres::Postgres;
 use session::Session;
 use sha2::{Digest, Sha256};
-use sqlite::Sqlite;
+use sqlite::{Durability, Sqlite};
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -35,6 +35,8 @@ use uuid::Uuid;
 const MAX_EVENT: usize = 128;
 /// Entities whose fold is kept at hand between batches.
 const CACHE: usize = 16_384;
+/// The same, where nobody waits for an answer and all that was ever received is applied.
+const SCRATCH_CACHE: usize = 65_536;
 
 /// One delivery, verified and read, ready to be written. It can only be made of a [`Verified`] one.
 #[derive(Debug)]
@@ -108,6 +110,8 @@ pub struct Written {
     pub receipts: Vec<Receipt>,
     /// The newest position.
     pub position: i64,
+    /// The numbers of the entities whose rows were written.
+    pub entities: Vec<i64>,
     /// Whether a vendor asked to confirm a URL.
     pub handshakes: bool,
 }
@@ -116,6 +120,9 @@ pub struct Written {
 #[derive(Debug)]
 pub struct Writer {
     session: Box<dyn Session>,
+    repetitions: Repetitions,
+    /// How many entities are kept at hand.
+    at_hand: usize,
     /// Trusted only while `head` is still what the database says: else somebody else wrote.
     cache: LruCache<Uuid, Slot>,
     head: Option<log_head::Model>,
@@ -155,6 +162,11 @@ impl Incoming {
         let events = self.reading.as_ref().ok()?.events.as_slice();
         let index = events.iter().position(|event| matches!(event.news, News::State(_))).unwrap_or(0);
         Some(Leading { event: events.get(index)?, names: *self.names.get(index)? })
+    }
+
+    /// Without the bytes it was read from: for where they are not kept once more.
+    pub fn without_bytes(self) -> Self {
+        Incoming { body: Bytes::new(), headers: String::new(), ..self }
     }
 
     /// The name of the source it came to.
@@ -212,10 +224,34 @@ impl Writer {
     /// If the database cannot be opened once more.
     pub fn open(db: &Database) -> Result<Self, StoreError> {
         let session: Box<dyn Session> = match &db.place {
-            Place::File(path) => Box::new(Sqlite::open(path, db.pools.wait)?),
+            Place::File(path) => Box::new(Sqlite::open(path, db.pools.wait, Durability::Acknowledged)?),
             Place::Server(options) => Box::new(Postgres::open(options, db.pools)?),
         };
-        Ok(Writer { session, cache: LruCache::new(CACHE), head: None })
+        Ok(Writer {
+            session,
+            repetitions: Repetitions::Counted,
+            at_hand: CACHE,
+            cache: LruCache::new(CACHE),
+            head: None,
+        })
+    }
+
+    /// A writer for a file that can be made anew, into which the deliveries of a raw log are applied anew. Each keeps its
+    /// number, also one that counts as a repetition now.
+    ///
+    /// # Errors
+    /// If the file cannot be opened once more, or the database is none.
+    pub fn scratch(db: &Database) -> Result<Self, StoreError> {
+        let Place::File(path) = &db.place else {
+            return Err(StoreError::Address("deliveries are applied anew in a file only".into()));
+        };
+        Ok(Writer {
+            session: Box::new(Sqlite::open(path, db.pools.wait, Durability::Renewable)?),
+            repetitions: Repetitions::Kept,
+            at_hand: SCRATCH_CACHE,
+            cache: LruCache::new(SCRATCH_CACHE),
+            head: None,
+        })
     }
 
     /// Writes a batch. When this returns, it is on the disk. It blocks meanwhile.
@@ -224,7 +260,7 @@ impl Writer {
     /// If the database failed; then nothing of the batch was written.
     pub fn write(&mut self, incoming: &[Incoming]) -> Result<Written, StoreError> {
         // Whatever fails below has half-changed the cached entities.
-        let cache = std::mem::replace(&mut self.cache, LruCache::new(CACHE));
+        let cache = std::mem::replace(&mut self.cache, LruCache::new(self.at_hand));
         let known = self.head.take();
         let written = self.write_all(incoming, cache, known);
         if written.is_err() {
@@ -241,8 +277,8 @@ impl Writer {
     ) -> Result<Written, StoreError> {
         let head = self.session.begin()?;
         faults::at("begun");
-        let cache = if known.as_ref() == Some(&head) { cache } else { LruCache::new(CACHE) };
-        let mut batch = Batch::new(self.session.as_mut(), head, cache);
+        let cache = if known.as_ref() == Some(&head) { cache } else { LruCache::new(self.at_hand) };
+        let mut batch = Batch::new(self.session.as_mut(), self.repetitions, head, cache);
         batch.foresee(incoming)?;
         faults::at("foreseen");
         let mut receipts = Vec::with_capacity(incoming.len());
@@ -250,14 +286,14 @@ impl Writer {
             receipts.push(batch.take(delivery)?);
         }
         faults::at("decided");
-        let (head, cache, handshakes) = batch.write()?;
+        let Done { head, cache, entities, handshakes } = batch.write()?;
         faults::at("written");
         self.session.commit()?;
         faults::at("committed");
         self.cache = cache;
         let position = head.position;
         self.head = Some(head);
-        Ok(Written { receipts, position, handshakes })
+        Ok(Written { receipts, position, entities, handshakes })
     }
 
     /// Whether anything can be written now. It blocks meanwhile.

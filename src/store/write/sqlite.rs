@@ -27,22 +27,34 @@ pub struct Sqlite {
     connection: Connection,
 }
 
+/// What a commit means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It is on the disk: somebody is told so.
+    Acknowledged,
+    /// It may be lost with the machine's power, but what is there then is whole: it can be made anew.
+    Renewable,
+}
+
 impl Sqlite {
-    /// Opens a database that exists, with how long a statement waits for another connection's lock. A commit is on the
-    /// disk before it returns (`synchronous=FULL`).
+    /// Opens a database that exists, with how long a statement waits for another connection's lock.
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn open(path: &str, wait: Duration) -> Result<Self, StoreError> {
+    pub fn open(path: &str, wait: Duration, durability: Durability) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(wait)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        let (synchronous, cache) = match durability {
+            // In KiB. Filled only as far as it is needed. SQLite walks all of it at the end of many a commit, so that a
+            // larger one gains nothing.
+            Durability::Acknowledged => ("FULL", -16_384),
+            Durability::Renewable => ("NORMAL", -65_536),
+        };
+        connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "temp_store", "memory")?;
-        // In KiB. Filled only as far as it is needed. SQLite walks all of it at the end of many a commit, so that a
-        // larger one gains nothing.
-        connection.pragma_update(None, "cache_size", -16_384)?;
+        connection.pragma_update(None, "cache_size", cache)?;
         // Somebody else does that.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -295,8 +307,9 @@ impl Session for Sqlite {
     fn begin(&mut self) -> Result<log_head::Model, StoreError> {
         // Nobody else writes until it ends.
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        let mut statement =
-            self.prepared("SELECT id, position, delivery, entity, received_at, updated_at FROM log_head WHERE id = 1")?;
+        let mut statement = self.prepared(
+            "SELECT id, position, delivery, entity, received_at, updated_at, generation FROM log_head WHERE id = 1",
+        )?;
         Ok(statement.query_row([], |row| {
             Ok(log_head::Model {
                 id: row.get(0)?,
@@ -305,6 +318,7 @@ impl Session for Sqlite {
                 entity: row.get(3)?,
                 received_at: row.get(4)?,
                 updated_at: row.get(5)?,
+                generation: row.get(6)?,
             })
         })?)
     }

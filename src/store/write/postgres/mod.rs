@@ -26,7 +26,8 @@ use uuid::Uuid;
 const GRACE: Duration = Duration::from_secs(2);
 /// READ COMMITTED, whatever the database's default: who has waited for the counters sees what was written meanwhile.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
-                     SELECT id, position, delivery, entity, received_at, updated_at FROM log_head WHERE id = 1 FOR UPDATE";
+                     SELECT id, position, delivery, entity, received_at, updated_at, generation FROM log_head \
+                     WHERE id = 1 FOR UPDATE";
 
 /// The connection, made anew when it is lost.
 #[derive(Debug)]
@@ -108,6 +109,7 @@ impl Postgres {
             entity: row.try_get(3)?,
             received_at: row.try_get(4)?,
             updated_at: row.try_get(5)?,
+            generation: row.try_get(6)?,
         })
     }
 }

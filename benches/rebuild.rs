@@ -1,0 +1,161 @@
+//! What applying the raw log anew costs beside the least that must be done for it, which is to read the same rows and to
+//! parse their JSON; and what a sender notices of a rebuild.
+//!
+//! `cargo bench --bench rebuild`, with `-- --quick` for a short look and `-- --full` for a million deliveries; see
+//! `docs/benchmarks.md`. On SQLite and, where `TEST_DATABASE_URL` names a server, on PostgreSQL.
+
+mod support {
+    pub mod disk;
+    pub mod requests;
+    pub mod sources;
+    pub mod stock;
+    mod template;
+}
+
+use anyhow::{Context, ensure};
+use entity::delivery;
+use inspection_hub::store::{Database, Incoming, Mode, Rebuild, Writer};
+use mimalloc::MiMalloc;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use support::requests::Requests;
+use support::{disk, sources, stock};
+use tokio_util::sync::CancellationToken;
+
+// As in the binary.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Rows read at once.
+const PAGE: u64 = 1024;
+/// Deliveries that a sender sends alone, and at most during a rebuild; and its pause between two.
+const ALONE: usize = 3_000;
+const DURING: usize = 30_000;
+const PAUSE: Duration = Duration::from_millis(2);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let has = |flag: &str| std::env::args().any(|argument| argument == flag);
+    let count = match () {
+        () if has("--full") => 1_000_000,
+        () if has("--quick") || cfg!(debug_assertions) => 10_000,
+        () => 100_000,
+    };
+    let folder = disk::folder("rebuild")?;
+    println!("databases in {}, where a synced write takes {:?}", folder.display(), disk::time_to_sync(&folder)?);
+    let file = format!("sqlite://{}", folder.join("hub.db").display());
+    measure("SQLite", &file, &folder, count).await?;
+    if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
+        let name = format!("hub_bench_{}", std::process::id());
+        let server = sea_orm::Database::connect(&url).await?;
+        server.execute_unprepared(&format!("CREATE DATABASE {name}")).await?;
+        let (base, _) = url.rsplit_once('/').context("a URL that names a database")?;
+        let measured = measure("PostgreSQL", &format!("{base}/{name}"), &folder, count).await;
+        server.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await?;
+        measured?;
+    }
+    std::fs::remove_dir_all(folder)?;
+    Ok(())
+}
+
+async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyhow::Result<()> {
+    let db = Database::open(address, Mode::Migrate).await?;
+    let settings = sources::settings("sqlite://unused.db")?;
+    let stock = stock::Maker::new(&settings)?.make(count + ALONE + DURING)?;
+    let incoming = Requests::of(&stock)?.read(&settings)?;
+    let bytes = stock.bytes_each();
+    drop(stock);
+    let mut writer = Writer::open(&db)?;
+    let (stored, live) = incoming.split_at(count);
+    let (before, during) = live.split_at(ALONE);
+    std::thread::scope(|scope| {
+        let stored = scope.spawn(|| stored.chunks(256).try_for_each(|batch| writer.write(batch).map(|_| ())));
+        stored.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
+    })??;
+    let least = parse(&db).await?;
+
+    let scratch = folder.join("scratch");
+    let mut rebuild = Rebuild::open(db.clone(), &scratch, CancellationToken::new()).await?;
+    let begun = Instant::now();
+    let found = rebuild.derive(|_| {}).await?;
+    let compared = begun.elapsed();
+    ensure!(found.all == 0, "there are differences");
+    let begun = Instant::now();
+    let replaced = rebuild.replace(&found, |_| {}).await?;
+    let loaded = begun.elapsed();
+    rebuild.finish().await;
+
+    let alone = send(&mut writer, before, &AtomicBool::new(false))?;
+    let ended = AtomicBool::new(false);
+    let mut rebuild = Rebuild::open(db.clone(), &scratch, CancellationToken::new()).await?;
+    let beside = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| send(&mut writer, during, &ended));
+        let rebuilt = tokio::task::block_in_place(|| {
+            tokio::runtime::Handle::current().block_on(async {
+                let found = rebuild.derive(|_| {}).await?;
+                rebuild.replace(&found, |_| {}).await
+            })
+        });
+        ended.store(true, Ordering::Relaxed);
+        let sent = sender.join().map_err(|_| anyhow::anyhow!("the sender panicked"))?;
+        rebuilt?;
+        sent
+    })?;
+    rebuild.finish().await;
+
+    let each = |time: Duration| time.as_secs_f64() * 1e6 / count as f64;
+    println!("{name}, {count} deliveries of {bytes} bytes; microseconds for each");
+    println!("  reading the rows and parsing their JSON  {:>7.1}", each(least));
+    println!("  applying them anew and comparing         {:>7.1}", each(compared));
+    println!("  replacing the tables                     {:>7.1}", each(loaded));
+    let share = (compared + loaded).as_secs_f64() / least.as_secs_f64();
+    println!("  all of it, times reading and parsing     {share:>7.1}  {}", verdict(share <= 4.0));
+    println!("  nobody could write for {} ms", replaced.locked.as_millis());
+    let share = beside.as_secs_f64() / alone.as_secs_f64();
+    println!(
+        "  p99 of a sender {:.2} ms, during a rebuild {:.2} ms: {share:.1} times  {}",
+        alone.as_secs_f64() * 1e3,
+        beside.as_secs_f64() * 1e3,
+        verdict(share <= 1.5)
+    );
+    Ok(())
+}
+
+fn verdict(reached: bool) -> &'static str {
+    if reached { "reached" } else { "MISSED" }
+}
+
+/// Reads all rows and parses their bodies.
+async fn parse(db: &Database) -> anyhow::Result<Duration> {
+    use delivery::Column::Number;
+    let (begun, mut last) = (Instant::now(), 0);
+    loop {
+        let rows = delivery::Entity::find().filter(Number.gt(last)).order_by_asc(Number).limit(PAGE);
+        let rows = rows.all(&db.readers).await?;
+        let Some(newest) = rows.last() else { return Ok(begun.elapsed()) };
+        last = newest.number;
+        for row in &rows {
+            let parsed = serde_json::from_slice::<serde_json::Value>(&row.body);
+            std::hint::black_box(parsed.is_ok());
+        }
+    }
+}
+
+/// Writes one delivery after the other, each in a transaction, until told to stop; the time that 99 of 100 take at most.
+fn send(writer: &mut Writer, incoming: &[Incoming], ended: &AtomicBool) -> anyhow::Result<Duration> {
+    let mut times = Vec::with_capacity(incoming.len());
+    for one in incoming {
+        let begun = Instant::now();
+        writer.write(std::slice::from_ref(one))?;
+        times.push(begun.elapsed());
+        writer.rest(1);
+        std::thread::sleep(PAUSE);
+        if ended.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    times.sort_unstable();
+    times.get(times.len() * 99 / 100).copied().context("nothing was sent")
+}

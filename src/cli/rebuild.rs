@@ -1,0 +1,118 @@
+//! `inspection-hub rebuild`: puts what the raw log says in place of what is stored.
+
+use super::differences;
+use crate::progress::Progress;
+use crate::settings::{Flags, Settings};
+use crate::store::{Database, Differences, Mode, Place, Rebuild as Rebuilding, Replaced, StoreError};
+use anyhow::Context;
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug, Args)]
+pub struct Rebuild {
+    /// Put it in place even if nothing differs
+    #[arg(long)]
+    force: bool,
+    /// Show so many differences at most
+    #[arg(long, value_name = "NUMBER", default_value = "50")]
+    show: usize,
+    /// Where the second database is made, and kept until this has succeeded: the same command goes on from there
+    /// [default: for SQLite the folder FILE-rebuild beside the database, else inspection-hub-rebuild in the system's folder
+    /// for temporary files]
+    #[arg(long, value_name = "FOLDER")]
+    scratch: Option<PathBuf>,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Rebuild {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        // No log: it would stand between the lines of progress.
+        let (settings, _) = super::settings(&self.flags)?;
+        let folder = match &self.scratch {
+            Some(folder) => folder.clone(),
+            None => beside(&settings)?,
+        };
+        let kept = format!("the second database is kept: the same command goes on from there ({})", folder.display());
+        super::runtime()?.block_on(async {
+            let stop = CancellationToken::new();
+            tokio::spawn(ended(stop.clone()));
+            match self.rebuild(&settings, &folder, stop).await {
+                Err(error) if matches!(error.downcast_ref(), Some(StoreError::Stopped)) => {
+                    anyhow::bail!("stopped, and nothing was changed; {kept}")
+                }
+                outcome => outcome,
+            }
+        })
+    }
+
+    async fn rebuild(
+        &self,
+        settings: &Settings,
+        folder: &std::path::Path,
+        stop: CancellationToken,
+    ) -> anyhow::Result<ExitCode> {
+        let opened = Database::open_with(&settings.database, Mode::AsItIs, settings.pools).await;
+        let db = opened.with_context(|| format!("cannot read {}", super::shown(settings)))?;
+        let shown = db.shown();
+        let mut rebuild = Rebuilding::open(db, folder, stop).await?;
+        let (all, before) = rebuild.progress().await?;
+        match before {
+            0 => println!("{shown}: {all} deliveries"),
+            _ => println!("{shown}: {all} deliveries; going on after number {before}"),
+        }
+        let progress = Progress::new("applied anew", Some((all - before).unsigned_abs()));
+        let counted = progress.clone();
+        let found = progress.during(rebuild.derive(move |more| counted.steps(more))).await?;
+        if found.all == 0 {
+            println!("all {} rows are what the deliveries say", found.rows);
+            if !self.force {
+                println!("nothing was changed (--force)");
+                rebuild.finish().await;
+                return Ok(ExitCode::SUCCESS);
+            }
+        } else {
+            differences::tell(&found, self.show);
+        }
+        let replaced = self.replace(&mut rebuild, &found).await?;
+        rebuild.finish().await;
+        tell(&replaced);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn replace(&self, rebuild: &mut Rebuilding, found: &Differences) -> Result<Replaced, StoreError> {
+        let progress = Progress::new("rows loaded", Some(rebuild.rows().await?));
+        let counted = progress.clone();
+        progress.during(rebuild.replace(found, move |more| counted.steps(more))).await
+    }
+}
+
+fn tell(replaced: &Replaced) {
+    let Replaced { head, history, locked } = replaced;
+    println!(
+        "rebuilt: {} deliveries, {} changes, {} entities; nobody could write for {} ms",
+        head.delivery,
+        head.position,
+        head.entity,
+        locked.as_millis()
+    );
+    if *history {
+        println!("the history is another one: subscribers are told to read the state anew and to go on from its head");
+    }
+}
+
+// Where the same command finds it again.
+fn beside(settings: &Settings) -> anyhow::Result<PathBuf> {
+    Ok(match Place::of(&settings.database)? {
+        Place::File(path) => PathBuf::from(format!("{path}-rebuild")),
+        Place::Server(_) => std::env::temp_dir().join("inspection-hub-rebuild"),
+    })
+}
+
+async fn ended(stop: CancellationToken) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        stop.cancel();
+    }
+}

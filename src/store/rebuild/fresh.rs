@@ -1,0 +1,356 @@
+//! The fresh tables, beside the old ones until they take their place. What the two databases say differently is in
+//! `sqlite.rs` and `postgres.rs`.
+//!
+//! `change`, `entity` and `step` are replaced as a whole. Of `delivery`, which has the raw log too, only the derived
+//! columns change, and only where they differ: these wait in a small table of their own.
+
+use super::{postgres, sqlite};
+use crate::store::StoreError;
+use crate::store::verify::tables::Table;
+use entity::{change, delivery, entity as entities, log_head, step};
+use sea_orm::sea_query::{Alias, Query, TableRef};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait,
+    IntoActiveModel, QueryFilter, QueryTrait, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// The tables that are replaced, each with the column by which parts of it can be removed.
+pub const TABLES: [(&str, &str); 3] = [("change", "position"), ("entity", "number"), ("step", "entity")];
+/// Rows in one transaction: so many that SQLite's other writers, who wait meanwhile, hardly notice.
+const FEW: usize = 100;
+/// The same where nobody waits.
+const MANY: usize = 1000;
+/// How long SQLite's write lock is tried for. It is tried every millisecond: who waits as SQLite does, longer and longer,
+/// never gets it beside a busy writer.
+const PATIENCE: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(1);
+/// The derived columns of a delivery.
+const DERIVED: [&str; 7] = ["event", "occurred_at", "news", "verdict", "reason", "first_position", "changes"];
+
+/// The fresh tables of a database.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh(DbBackend);
+
+impl Fresh {
+    /// Makes them empty. What an earlier rebuild left is removed.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn make(db: &DatabaseConnection) -> Result<Fresh, StoreError> {
+        let fresh = Fresh(db.get_database_backend());
+        if fresh.0 == DbBackend::Sqlite {
+            db.execute_unprepared("PRAGMA busy_timeout = 0; PRAGMA synchronous = NORMAL").await?;
+        }
+        fresh.clear(db).await?;
+        match fresh.0 {
+            DbBackend::Postgres => postgres::make(db).await?,
+            _ => sqlite::make(db, &fresh).await?,
+        }
+        let columns = DERIVED.join(", ");
+        let table = fresh.name("delivery");
+        let text = format!("CREATE TABLE {table} AS SELECT number, {columns} FROM delivery WHERE number IS NULL");
+        fresh.run(db, &text).await?;
+        Ok(fresh)
+    }
+
+    /// Removes what is left beside the tables in use.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn clear(&self, db: &DatabaseConnection) -> Result<(), StoreError> {
+        match self.0 {
+            DbBackend::Postgres => postgres::clear(db).await,
+            _ => sqlite::clear(db, self).await,
+        }
+    }
+
+    /// Copies everything from the second database. Calls `done` with how many rows, again and again.
+    ///
+    /// # Errors
+    /// If a database fails.
+    pub async fn load(
+        &self,
+        db: &DatabaseConnection,
+        derived: &DatabaseConnection,
+        done: &impl Fn(u64),
+    ) -> Result<(), StoreError> {
+        self.copy::<change::Entity>(db, derived, None, done).await?;
+        self.copy::<entities::Entity>(db, derived, None, done).await?;
+        self.copy::<step::Entity>(db, derived, None, done).await
+    }
+
+    /// Makes the indexes, where they are not there from the start.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn index(&self, db: &DatabaseConnection) -> Result<(), StoreError> {
+        match self.0 {
+            DbBackend::Postgres => postgres::index(db).await,
+            // There, making an index keeps everybody from writing until it is made.
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes over the derived columns of these deliveries.
+    ///
+    /// # Errors
+    /// If a database fails.
+    pub async fn differing(
+        &self,
+        db: &DatabaseConnection,
+        derived: &DatabaseConnection,
+        deliveries: &[i64],
+    ) -> Result<(), StoreError> {
+        for numbers in deliveries.chunks(self.rows()) {
+            let rows = delivery::Entity::find().filter(delivery::Column::Number.is_in(numbers.iter().copied()));
+            let rows = rows.all(derived).await?;
+            let (txn, begun) = (self.begin(db).await?, Instant::now());
+            self.add_deliveries(&txn, rows).await?;
+            txn.commit().await?;
+            self.let_others(begun).await;
+        }
+        Ok(())
+    }
+
+    /// Brings them from one head up to what is derived by now.
+    ///
+    /// # Errors
+    /// If a database fails.
+    pub async fn refresh<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        derived: &DatabaseConnection,
+        since: &log_head::Model,
+        touched: &BTreeSet<i64>,
+    ) -> Result<(), StoreError> {
+        self.append_changes(db, derived, since.position).await?;
+        let touched: Vec<i64> = touched.iter().copied().collect();
+        for numbers in touched.chunks(FEW) {
+            let entities = entities::Entity::find().filter(entities::Column::Number.is_in(numbers.iter().copied()));
+            self.remove(db, "entity", "number", numbers).await?;
+            self.add(db, "entity", entities.all(derived).await?).await?;
+            let steps = step::Entity::find().filter(step::Column::Entity.is_in(numbers.iter().copied()));
+            self.remove(db, "step", "entity", numbers).await?;
+            for steps in steps.all(derived).await?.chunks(MANY) {
+                self.add(db, "step", steps.to_vec()).await?;
+            }
+        }
+        let mut last = since.delivery;
+        loop {
+            let rows = delivery::Entity::page(Some(&last)).all(derived).await?;
+            let Some(newest) = rows.last() else { return Ok(()) };
+            last = newest.number;
+            for rows in rows.chunks(MANY) {
+                self.add_deliveries(db, rows.to_vec()).await?;
+            }
+        }
+    }
+
+    /// Begins a transaction that can write.
+    ///
+    /// # Errors
+    /// If somebody else writes for too long.
+    pub async fn begin(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+        // From the start: SQLite lets nobody write who has read before others wrote.
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let begun = Instant::now();
+        loop {
+            match db.begin_with_options(immediate).await.map_err(StoreError::from) {
+                Err(error) if error.is_locked() && begun.elapsed() < PATIENCE => tokio::time::sleep(AGAIN).await,
+                txn => return txn,
+            }
+        }
+    }
+
+    /// Begins the transaction that keeps all others from writing until it ends, and whose commit is on the disk.
+    ///
+    /// # Errors
+    /// If somebody else writes for too long.
+    pub async fn lock(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+        if self.0 == DbBackend::Sqlite {
+            db.execute_unprepared("PRAGMA synchronous = FULL").await?;
+            return self.begin(db).await;
+        }
+        let txn = self.begin(db).await?;
+        txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
+        Ok(txn)
+    }
+
+    /// Makes a change to the schema.
+    ///
+    /// # Errors
+    /// If the database refuses, or somebody else writes for too long.
+    pub async fn run(&self, db: &DatabaseConnection, text: &str) -> Result<(), StoreError> {
+        let (txn, begun) = (self.begin(db).await?, Instant::now());
+        txn.execute_unprepared(text).await?;
+        txn.commit().await?;
+        self.let_others(begun).await;
+        Ok(())
+    }
+
+    /// Whether the histories after a position differ.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn differs_after<C: ConnectionTrait>(&self, txn: &C, position: i64) -> Result<bool, StoreError> {
+        let (old, new) = ("change".to_owned(), self.name("change"));
+        for (one, other) in [(&old, &new), (&new, &old)] {
+            let text = format!(
+                "SELECT * FROM {one} WHERE position > {position} EXCEPT SELECT * FROM {other} \
+                 WHERE position > {position} LIMIT 1"
+            );
+            if txn.query_one_raw(Statement::from_string(self.0, text)).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Brings the derived columns of deliveries into the raw log's table.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn update_deliveries<C: ConnectionTrait>(&self, txn: &C) -> Result<(), StoreError> {
+        let set: Vec<String> = DERIVED.iter().map(|column| format!("{column} = new.{column}")).collect();
+        let text = format!(
+            "UPDATE delivery SET {} FROM {} AS new WHERE delivery.number = new.number",
+            set.join(", "),
+            self.name("delivery")
+        );
+        txn.execute_unprepared(&text).await?;
+        Ok(())
+    }
+
+    /// Gives them the names of those in use.
+    ///
+    /// # Errors
+    /// If the database refuses, or somebody reads for too long.
+    pub async fn swap<C: ConnectionTrait>(&self, txn: &C) -> Result<(), StoreError> {
+        match self.0 {
+            DbBackend::Postgres => postgres::swap(txn).await,
+            _ => sqlite::swap(txn).await,
+        }
+    }
+
+    /// Where writers take turns, lets others write for as long as this took.
+    pub async fn let_others(&self, begun: Instant) {
+        if self.0 == DbBackend::Sqlite {
+            tokio::time::sleep(begun.elapsed()).await;
+        }
+    }
+
+    fn rows(&self) -> usize {
+        if self.0 == DbBackend::Sqlite { FEW } else { MANY }
+    }
+
+    async fn copy<T: Table>(
+        &self,
+        db: &DatabaseConnection,
+        derived: &DatabaseConnection,
+        mut after: Option<T::Key>,
+        done: &impl Fn(u64),
+    ) -> Result<(), StoreError>
+    where
+        T::Model: IntoActiveModel<T::ActiveModel> + Clone,
+    {
+        loop {
+            let page = T::page(after.as_ref()).all(derived).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(T::key(last));
+            for rows in page.chunks(self.rows()) {
+                let (txn, begun) = (self.begin(db).await?, Instant::now());
+                self.add(&txn, T::NAME, rows.to_vec()).await?;
+                txn.commit().await?;
+                done(rows.len() as u64);
+                self.let_others(begun).await;
+            }
+        }
+    }
+
+    async fn append_changes<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        derived: &DatabaseConnection,
+        mut last: i64,
+    ) -> Result<(), StoreError> {
+        loop {
+            let page = change::Entity::page(Some(&last)).all(derived).await?;
+            let Some(newest) = page.last() else { return Ok(()) };
+            last = newest.position;
+            for rows in page.chunks(MANY) {
+                self.add(db, "change", rows.to_vec()).await?;
+            }
+        }
+    }
+
+    async fn add<M, A, C: ConnectionTrait>(&self, db: &C, table: &str, rows: Vec<M>) -> Result<(), StoreError>
+    where
+        M: IntoActiveModel<A>,
+        A: ActiveModelTrait,
+    {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let rows = rows.into_iter().map(|row| row.into_active_model().reset_all());
+        let mut insert = A::Entity::insert_many(rows).into_query();
+        insert.into_table(self.table(table));
+        db.execute(&insert).await?;
+        Ok(())
+    }
+
+    async fn add_deliveries<C: ConnectionTrait>(&self, db: &C, rows: Vec<delivery::Model>) -> Result<(), StoreError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut insert = Query::insert();
+        insert.into_table(self.table("delivery")).columns(["number"].into_iter().chain(DERIVED));
+        for row in rows {
+            insert.values_panic([
+                row.number.into(),
+                row.event.into(),
+                row.occurred_at.into(),
+                row.news.into(),
+                row.verdict.as_str().into(),
+                row.reason.into(),
+                row.first_position.into(),
+                row.changes.into(),
+            ]);
+        }
+        db.execute(&insert).await?;
+        Ok(())
+    }
+
+    async fn remove<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        table: &str,
+        key: &'static str,
+        numbers: &[i64],
+    ) -> Result<(), StoreError> {
+        use sea_orm::sea_query::{Expr, ExprTrait};
+        let mut delete = Query::delete();
+        delete.from_table(self.table(table)).and_where(Expr::col(key).is_in(numbers.iter().copied()));
+        db.execute(&delete).await?;
+        Ok(())
+    }
+
+    /// What the fresh one is called, in SQL.
+    pub fn name(&self, table: &str) -> String {
+        match self.0 {
+            DbBackend::Postgres => format!("{}.{table}", postgres::SCHEMA),
+            _ => format!("{table}{}", sqlite::FRESH),
+        }
+    }
+
+    fn table(&self, table: &str) -> TableRef {
+        match self.0 {
+            DbBackend::Postgres => (Alias::new(postgres::SCHEMA), Alias::new(table)).into(),
+            _ => Alias::new(self.name(table)).into(),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Replaces what is derived by what the raw log says now, while the hub goes on receiving.
+//!
+//! Everything is derived in a second database first (`../scratch.rs`), then loaded into fresh tables beside the old ones,
+//! which nobody reads yet. Only then the writer's lock is taken: what came meanwhile is applied, and the fresh tables take
+//! the names of the old ones, in one transaction. Until it commits nothing has changed, and a process that ends before
+//! leaves tables behind that the next rebuild removes.
+
+mod alone;
+mod counts;
+mod fresh;
+mod postgres;
+mod sqlite;
+
+use super::read::head;
+use super::verify::{Differences, Stored};
+use super::{Database, Scratch, StoreError, raw};
+use alone::Alone;
+use counts::count_anew;
+use entity::log_head;
+use fresh::Fresh;
+use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// Deliveries that are applied at once while the hub receives others, and that may be left for when it cannot.
+const LITTLE: i64 = 128;
+/// How often the lock is tried, and the wait between.
+const ATTEMPTS: u32 = 10;
+const WAIT: Duration = Duration::from_secs(2);
+
+/// A rebuild under way.
+#[derive(Debug)]
+pub struct Rebuild {
+    db: Database,
+    scratch: Scratch,
+    alone: Alone,
+    stop: CancellationToken,
+}
+
+/// What a rebuild has put in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    pub head: log_head::Model,
+    /// Whether the history is another one: positions of before mean nothing any more.
+    pub history: bool,
+    /// How long nobody could write.
+    pub locked: Duration,
+}
+
+impl Rebuild {
+    /// Begins, or goes on with what is in the folder.
+    ///
+    /// # Errors
+    /// If the tables are not up to date, or the folder is of another log or in use.
+    pub async fn open(db: Database, folder: &Path, stop: CancellationToken) -> Result<Rebuild, StoreError> {
+        if !db.is_ready().await? {
+            let why = "its tables are not up to date: run `inspection-hub migrate` first";
+            return Err(StoreError::Address(format!("{}: {why}", db.shown())));
+        }
+        let alone = Alone::with(&db).await?;
+        let scratch = Scratch::open(folder, &db.shown()).await?;
+        if !scratch.is_of(&db.readers).await? {
+            let why = "is of another log than this database has: remove it";
+            return Err(StoreError::Address(format!("the folder {} {why}", folder.display())));
+        }
+        Ok(Rebuild { db, scratch, alone, stop })
+    }
+
+    /// How many deliveries there are, and how many of them were applied anew already.
+    ///
+    /// # Errors
+    /// If a database does not answer.
+    pub async fn progress(&self) -> Result<(i64, i64), StoreError> {
+        Ok((raw::newest(&self.db.readers).await?, self.scratch.head().await?.delivery))
+    }
+
+    /// How many rows there are to load, about.
+    ///
+    /// # Errors
+    /// If a database does not answer.
+    pub async fn rows(&self) -> Result<u64, StoreError> {
+        let head = self.scratch.head().await?;
+        Ok((head.position + head.entity).unsigned_abs())
+    }
+
+    /// Applies all deliveries anew, in the second database, and compares. Nothing is changed. Calls `done` with how many
+    /// deliveries, again and again.
+    ///
+    /// # Errors
+    /// If a database fails, a delivery cannot be applied at all, or it is told to stop.
+    pub async fn derive(&mut self, done: impl Fn(u64) + Clone + Send + 'static) -> Result<Differences, StoreError> {
+        // Not within one transaction: it would hold back what a database does to keep itself small.
+        let newest = raw::newest(&self.db.readers).await?;
+        self.scratch.derive(&self.db.readers, newest, &self.stop, done.clone()).await?;
+        let stored = Stored::now(&self.db).await?;
+        stored.derive(&mut self.scratch, &self.stop, done).await?;
+        let derived = Stored::now(&self.scratch.db).await?;
+        tokio::select! {
+            differences = stored.compare(&derived) => differences,
+            () = self.stop.cancelled() => Err(StoreError::Stopped),
+        }
+    }
+
+    /// Puts what was derived in place of what is stored. Calls `done` with how many rows, again and again.
+    ///
+    /// # Errors
+    /// If a database fails, or it is told to stop; then nothing has changed.
+    pub async fn replace(&mut self, found: &Differences, done: impl Fn(u64)) -> Result<Replaced, StoreError> {
+        let long = self.alone.connection.clone();
+        let fresh = Fresh::make(&long).await?;
+        let stop = self.stop.clone();
+        let outcome = tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(StoreError::Stopped),
+            loaded = self.load(&fresh, &long, found, &done) => loaded,
+        };
+        let outcome = match outcome {
+            Ok(loaded) => self.swap_in(&fresh, &long, loaded, found).await,
+            Err(error) => Err(error),
+        };
+        // Where it failed these are the fresh ones, else the old ones.
+        let cleared = fresh.clear(&long).await;
+        if let (Ok(_), Err(error)) = (&outcome, cleared) {
+            tracing::warn!(%error, "the replaced tables could not be removed; the next rebuild does it");
+        }
+        outcome
+    }
+
+    /// Removes the second database.
+    pub async fn finish(self) {
+        self.scratch.remove().await;
+    }
+
+    // All that was derived; answers how far that is.
+    async fn load(
+        &mut self,
+        fresh: &Fresh,
+        long: &DatabaseConnection,
+        found: &Differences,
+        done: &impl Fn(u64),
+    ) -> Result<log_head::Model, StoreError> {
+        self.scratch.touched.clear();
+        let head = self.scratch.head().await?;
+        fresh.load(long, &self.scratch.db.readers, done).await?;
+        fresh.differing(long, &self.scratch.db.readers, &found.deliveries).await?;
+        fresh.index(long).await?;
+        Ok(head)
+    }
+
+    async fn swap_in(
+        &mut self,
+        fresh: &Fresh,
+        long: &DatabaseConnection,
+        mut loaded: log_head::Model,
+        found: &Differences,
+    ) -> Result<Replaced, StoreError> {
+        let compared = loaded.position;
+        let history = found.tables.contains_key("change");
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            self.catch_up(fresh, long, &mut loaded).await?;
+            match self.swap(fresh, long, &loaded, (history, compared)).await {
+                Err(error) if attempt < ATTEMPTS && error.is_locked() => {
+                    tracing::info!(%error, attempt, "somebody is at the tables; trying again");
+                    tokio::time::sleep(WAIT).await;
+                }
+                swapped => return swapped,
+            }
+        }
+    }
+
+    // While the hub goes on receiving, until little is left.
+    async fn catch_up(
+        &mut self,
+        fresh: &Fresh,
+        long: &DatabaseConnection,
+        loaded: &mut log_head::Model,
+    ) -> Result<(), StoreError> {
+        loop {
+            let newest = raw::newest(&self.db.readers).await?;
+            if newest - loaded.delivery <= LITTLE {
+                return Ok(());
+            }
+            let upto = newest.min(loaded.delivery + LITTLE);
+            self.scratch.derive(&self.db.readers, upto, &self.stop, |_| {}).await?;
+            let txn = fresh.begin(long).await?;
+            fresh.refresh(&txn, &self.scratch.db.readers, loaded, &self.scratch.touched).await?;
+            txn.commit().await?;
+            *loaded = self.scratch.head().await?;
+            self.scratch.touched.clear();
+        }
+    }
+
+    // The rest, and the names, while nobody else writes.
+    async fn swap(
+        &mut self,
+        fresh: &Fresh,
+        long: &DatabaseConnection,
+        loaded: &log_head::Model,
+        (mut history, compared): (bool, i64),
+    ) -> Result<Replaced, StoreError> {
+        let txn = fresh.lock(long).await?;
+        let locked = Instant::now();
+        let newest = raw::newest(&txn).await?;
+        self.scratch.derive(&txn, newest, &self.stop, |_| {}).await?;
+        fresh.refresh(&txn, &self.scratch.db.readers, loaded, &self.scratch.touched).await?;
+        let (old, new) = (head(&txn).await?, self.scratch.head().await?);
+        // What came after the comparison may have been read otherwise, too.
+        history = history || fresh.differs_after(&txn, compared).await?;
+        fresh.update_deliveries(&txn).await?;
+        count_anew(&txn, &self.scratch.db.readers).await?;
+        let head = log_head::Model {
+            // Never the same row: a writer trusts what it remembers only while nobody else wrote.
+            updated_at: chrono::Utc::now().timestamp_micros().max(old.updated_at + 1),
+            generation: old.generation + i64::from(history),
+            ..new
+        };
+        log_head::Entity::update(head.clone().into_active_model().reset_all()).exec(&txn).await?;
+        fresh.swap(&txn).await?;
+        if self.stop.is_cancelled() {
+            return Err(StoreError::Stopped);
+        }
+        txn.commit().await?;
+        Ok(Replaced { head, history, locked: locked.elapsed() })
+    }
+}

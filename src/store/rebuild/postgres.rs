@@ -1,0 +1,78 @@
+//! Fresh tables of PostgreSQL: in a schema of their own, where tables and indexes already have the names that they keep.
+
+use super::fresh::TABLES;
+use crate::store::StoreError;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+
+/// The schema.
+pub const SCHEMA: &str = "hub_rebuild";
+/// How long readers are waited for, in milliseconds. Others wait behind us meanwhile, so it is tried again rather.
+const PATIENCE: u32 = 1000;
+
+/// Makes them, without indexes: those are made quicker when all rows are there.
+///
+/// # Errors
+/// If the database refuses; it takes the right to make a schema.
+pub async fn make(db: &DatabaseConnection) -> Result<(), StoreError> {
+    db.execute_unprepared(&format!("CREATE SCHEMA {SCHEMA}")).await?;
+    for (table, _) in TABLES {
+        db.execute_unprepared(&format!("CREATE TABLE {SCHEMA}.{table} (LIKE {table} INCLUDING DEFAULTS)")).await?;
+    }
+    Ok(())
+}
+
+/// Makes the indexes that the tables in use have.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn index(db: &DatabaseConnection) -> Result<(), StoreError> {
+    for (table, _) in TABLES {
+        let all = format!(
+            "SELECT pg_get_indexdef(indexrelid) AS def, relname::text AS name, indisprimary AS is_key, \
+             indrelid::regclass::text AS of, current_schema()::text AS schema \
+             FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = '{table}'::regclass"
+        );
+        for row in db.query_all_raw(Statement::from_string(DbBackend::Postgres, all)).await? {
+            let (text, name): (String, String) = (row.try_get("", "def")?, row.try_get("", "name")?);
+            let schema: String = row.try_get("", "schema")?;
+            let (old, new) = (format!(" ON {schema}.{table} "), format!(" ON {SCHEMA}.{table} "));
+            if !text.contains(&old) {
+                return Err(StoreError::Corrupt(format!("the index {name} is made otherwise than expected: {text}")));
+            }
+            db.execute_unprepared(&text.replacen(&old, &new, 1)).await?;
+            if row.try_get("", "is_key")? {
+                let text = format!("ALTER TABLE {SCHEMA}.{table} ADD CONSTRAINT {name} PRIMARY KEY USING INDEX {name}");
+                db.execute_unprepared(&text).await?;
+            }
+        }
+        db.execute_unprepared(&format!("ANALYZE {SCHEMA}.{table}")).await?;
+    }
+    Ok(())
+}
+
+/// Puts them in place of those in use, which go. Who reads those is waited for, a little.
+///
+/// # Errors
+/// If somebody reads for longer.
+pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
+    let schema = Statement::from_string(DbBackend::Postgres, "SELECT current_schema()::text AS schema");
+    let schema = txn.query_one_raw(schema).await?;
+    let schema: String =
+        schema.ok_or_else(|| StoreError::Corrupt("there is no schema".into()))?.try_get("", "schema")?;
+    txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {PATIENCE}")).await?;
+    txn.execute_unprepared("LOCK TABLE change, entity, step IN ACCESS EXCLUSIVE MODE").await?;
+    for (table, _) in TABLES {
+        txn.execute_unprepared(&format!("DROP TABLE {table}")).await?;
+        txn.execute_unprepared(&format!("ALTER TABLE {SCHEMA}.{table} SET SCHEMA {schema}")).await?;
+    }
+    Ok(())
+}
+
+/// Removes the schema.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn clear(db: &DatabaseConnection) -> Result<(), StoreError> {
+    db.execute_unprepared(&format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")).await?;
+    Ok(())
+}

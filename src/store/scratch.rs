@@ -1,0 +1,178 @@
+//! The second database: what the raw log says now, derived beside what is stored. It has no bodies, and no indexes that
+//! only lists need. It can be left and taken up again, by the same program for the same database.
+
+use super::read::head;
+use super::{Database, Mode, Pools, StoreError, Writer, raw};
+use entity::delivery::{Column, Entity};
+use entity::log_head;
+use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Deliveries in one transaction.
+const BATCH: u64 = 1024;
+/// Batches that are read ahead of the writer.
+const AHEAD: usize = 2;
+/// The indexes that the writer does not ask.
+const UNASKED: [&str; 7] = [
+    "entity_by_reference",
+    "entity_by_group",
+    "entity_of_inspection",
+    "entity_by_external_id",
+    "entity_by_status",
+    "entity_by_update",
+    "item_by_update",
+];
+const FILE: &str = "derived.db";
+/// Says what the file beside it was derived from, and by which program. It is written once that file is complete.
+const MARK: &str = "derived-from";
+const LOCK: &str = "lock";
+
+/// An open second database.
+#[derive(Debug)]
+pub struct Scratch {
+    pub db: Database,
+    folder: PathBuf,
+    /// None while it writes, and after it failed.
+    writer: Option<Writer>,
+    /// The entities whose rows were written since this was last emptied.
+    pub touched: BTreeSet<i64>,
+    /// Held as long as this is open.
+    _lock: File,
+}
+
+impl Scratch {
+    /// Opens the one in a folder, or makes it. One that was made for another database or by another program begins anew.
+    ///
+    /// # Errors
+    /// If it cannot be made, or another process is at it.
+    pub async fn open(folder: &Path, of: &str) -> Result<Scratch, StoreError> {
+        let cannot = |error| StoreError::Address(format!("the folder {} cannot be used: {error}", folder.display()));
+        fs::create_dir_all(folder).map_err(cannot)?;
+        let lock = File::create(folder.join(LOCK)).map_err(cannot)?;
+        lock.try_lock().map_err(|error| cannot(io::Error::other(format!("another process works in it ({error})"))))?;
+        let mark = format!("{of}\n{}\n", program());
+        let known = fs::read_to_string(folder.join(MARK)).is_ok_and(|known| known == mark);
+        if !known {
+            remove_files(folder).map_err(cannot)?;
+        }
+        let address = format!("sqlite://{}", folder.join(FILE).display());
+        let db = Database::open_with(&address, Mode::Migrate, Pools::default()).await?;
+        if !known {
+            for index in UNASKED {
+                db.writer.execute_unprepared(&format!("DROP INDEX IF EXISTS {index}")).await?;
+            }
+            fs::write(folder.join(MARK), mark).map_err(cannot)?;
+        }
+        let writer = Some(Writer::scratch(&db)?);
+        Ok(Scratch { db, folder: folder.to_owned(), writer, touched: BTreeSet::new(), _lock: lock })
+    }
+
+    /// How far it is.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn head(&self) -> Result<log_head::Model, StoreError> {
+        head(&self.db.readers).await
+    }
+
+    /// Whether it was derived from this log, as far as its newest delivery tells.
+    ///
+    /// # Errors
+    /// If a database does not answer.
+    pub async fn is_of<C: ConnectionTrait>(&self, log: &C) -> Result<bool, StoreError> {
+        let newest = raw::newest(&self.db.readers).await?;
+        let column = [Column::Source, Column::Vendor];
+        let row = || Entity::find_by_id(newest).select_only().columns(column).column(Column::ReceivedAt);
+        let theirs: Option<(String, String, i64)> = row().into_tuple().one(log).await?;
+        let ours: Option<(String, String, i64)> = row().into_tuple().one(&self.db.readers).await?;
+        Ok(ours == theirs)
+    }
+
+    /// Applies the deliveries of a log that it does not have yet, up to a number. Calls `done` with how many, again and
+    /// again. One task reads while a thread writes.
+    ///
+    /// # Errors
+    /// If a database fails, a delivery cannot be applied at all, or it is told to stop.
+    pub async fn derive<C: ConnectionTrait>(
+        &mut self,
+        log: &C,
+        upto: i64,
+        stop: &CancellationToken,
+        done: impl Fn(u64) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let mut last = self.head().await?.delivery;
+        let failed = || StoreError::Address("the second database failed before".into());
+        let mut writer = self.writer.take().ok_or_else(failed)?;
+        let (send, mut batches) = mpsc::channel::<Vec<super::Incoming>>(AHEAD);
+        let writing = tokio::task::spawn_blocking(move || {
+            let mut touched = BTreeSet::new();
+            while let Some(batch) = batches.blocking_recv() {
+                touched.extend(writer.write(&batch)?.entities);
+                writer.rest(batch.len());
+                done(batch.len() as u64);
+            }
+            Ok::<_, StoreError>((writer, touched))
+        });
+        let read: Result<(), StoreError> = async {
+            loop {
+                if stop.is_cancelled() {
+                    return Err(StoreError::Stopped);
+                }
+                let batch = raw::after(log, last, upto, BATCH).await?;
+                last += batch.len() as i64;
+                if batch.is_empty() || send.send(batch).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        .await;
+        drop(send);
+        let panicked = |error| StoreError::Address(format!("the writer of the second database ended: {error}"));
+        let (writer, touched) = writing.await.map_err(panicked)??;
+        self.writer = Some(writer);
+        self.touched.extend(touched);
+        read
+    }
+
+    /// Closes and removes it.
+    pub async fn remove(self) {
+        let Scratch { db, folder, writer, .. } = self;
+        drop(writer);
+        for pool in [db.writer, db.readers] {
+            if let Err(error) = pool.close().await {
+                tracing::debug!(%error, "the second database was not closed");
+            }
+        }
+        let removed = remove_files(&folder).and_then(|()| fs::remove_file(folder.join(LOCK)));
+        if let Err(error) = removed {
+            tracing::warn!(%error, folder = %folder.display(), "the second database could not be removed");
+        }
+        // Unless there is something else in it.
+        let _ = fs::remove_dir(folder);
+    }
+}
+
+// The mark first: what is left without it counts for nothing.
+fn remove_files(folder: &Path) -> io::Result<()> {
+    for name in [MARK, FILE, "derived.db-wal", "derived.db-shm"] {
+        match fs::remove_file(folder.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+// Another build may read deliveries otherwise, whatever its version says.
+fn program() -> String {
+    let file = std::env::current_exe().and_then(fs::metadata);
+    let made = file.as_ref().ok().and_then(|file| file.modified().ok()?.duration_since(UNIX_EPOCH).ok());
+    let size = file.map_or(0, |file| file.len());
+    format!("{} {size} {}", env!("CARGO_PKG_VERSION"), made.unwrap_or_default().as_micros())
+}

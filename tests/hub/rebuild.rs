@@ -1,0 +1,269 @@
+//! What is derived can be replaced by what the raw log says, while the hub runs, and after a kill at any moment.
+
+use crate::database::TestDatabase;
+use crate::driver::{App, PATIENCE, client};
+use crate::sender::{body, ledger_adds_up};
+use crate::server::Server;
+use crate::verify::{used, verify};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+fn command(database: &TestDatabase) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
+    command.args(["rebuild", "--show", "5", "--log", "warn", "--scratch"]).arg(database.folder.path().join("scratch"));
+    command.arg("--database").arg(&database.address).current_dir(database.folder.path());
+    command
+}
+
+/// Runs `inspection-hub rebuild`: its exit status and what it prints.
+fn rebuild(database: &TestDatabase, flags: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, stderr } = command(database).args(flags).output().expect("it runs");
+    (status.code(), String::from_utf8([stdout, stderr].concat()).expect("text"))
+}
+
+async fn connect(database: &TestDatabase) -> DatabaseConnection {
+    sea_orm::Database::connect(&database.address).await.expect("the database")
+}
+
+async fn edit(db: &DatabaseConnection, text: &str) {
+    assert!(db.execute_unprepared(text).await.expect("an edit").rows_affected() > 0, "{text}");
+}
+
+/// Puts another word into the body of a delivery: as if its adapter read it otherwise now.
+async fn reword(db: &DatabaseConnection, number: i64, from: &str, to: &str) {
+    let body = match db.get_database_backend() {
+        DbBackend::Postgres => {
+            format!("convert_to(replace(convert_from(body, 'UTF8'), '{from}', '{to}'), 'UTF8')")
+        }
+        _ => format!("CAST(replace(CAST(body AS TEXT), '{from}', '{to}') AS BLOB)"),
+    };
+    edit(db, &format!("UPDATE delivery SET body = {body} WHERE number = {number}")).await;
+}
+
+/// Tables and indexes as they are made.
+async fn schema(db: &DatabaseConnection) -> Vec<String> {
+    let text = match db.get_database_backend() {
+        DbBackend::Postgres => "SELECT indexdef AS made FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname",
+        _ => "SELECT type || name || tbl_name || sql AS made FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name",
+    };
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), text)).await.expect("rows");
+    // `ALTER TABLE` leaves two blanks fewer.
+    rows.iter().map(|row| row.try_get::<String>("", "made").expect("text").replace("  ", " ")).collect()
+}
+
+const DAMAGE: [&str; 6] = [
+    "UPDATE entity SET state = 'NOWHERE', position = 1 WHERE number % 3 = 0",
+    "DELETE FROM change WHERE position % 4 = 0",
+    "DELETE FROM step",
+    "UPDATE ledger SET applied = applied + 1",
+    "UPDATE delivery SET verdict = 'STALE', first_position = 7 WHERE number % 2 = 0",
+    "DELETE FROM entity WHERE number % 5 = 0",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_database_is_repaired_while_the_hub_runs() {
+    let app = used().await;
+    let (code, text) = rebuild(&app.database, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("nothing was changed"), "{text}");
+    let (state, ledger) = (app.changes().await, app.ledger("hover").await);
+    let db = connect(&app.database).await;
+    let made = schema(&db).await;
+    for damage in DAMAGE {
+        edit(&db, damage).await;
+    }
+    assert_eq!(verify(&app.database).0, Some(2));
+    let (code, text) = rebuild(&app.database, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("the history is another one"), "{text}");
+    let (code, text) = verify(&app.database);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!((app.changes().await, app.ledger("hover").await), (state, ledger), "all is as it was");
+    assert_eq!(schema(&db).await, made);
+    assert!(!app.database.folder.path().join("scratch").exists(), "nothing is left behind");
+    // The hub goes on, in the tables that are in use now.
+    app.post("pave", body(3)).await;
+    assert_eq!(app.inspection("pave", "K0").await["state"], "CONFIRM");
+    for _ in 0..2 {
+        let (code, text) = rebuild(&app.database, &["--force"]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("rebuilt: ") && !text.contains("another one"), "{text}");
+        assert_eq!(app.post("pave", body(3)).await.body["status"], "duplicate");
+    }
+    assert_eq!(schema(&db).await, made);
+    assert_eq!(verify(&app.database).0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_otherwise_now_shows_and_is_repaired() {
+    let app = App::start().await;
+    for number in 0..12 {
+        app.post("pave", body(number)).await;
+    }
+    let start = app.ask("{ head { cursor } }").await["head"]["cursor"].clone();
+    let query = "subscription($after: String) { changes(after: $after) { position } }";
+    let mut live = app.subscribe(query, json!({ "after": start })).await;
+    app.post("pave", body(12)).await;
+    live.next().await;
+    let db = connect(&app.database).await;
+    reword(&db, 8, "CONFIRM", "EXPIRED").await;
+    let (code, text) = verify(&app.database);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(
+        text.contains("delivery 8, pave SESSION:STATUS_CHANGE: verdict is APPLIED, and would be REFUSED"),
+        "{text}"
+    );
+    assert!(text.contains("  change, pave SESSION:STATUS_CHANGE: "), "{text}");
+    assert!(text.contains("  entity, pave SESSION:STATUS_CHANGE: "), "{text}");
+    let (code, text) = rebuild(&app.database, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("  change, pave SESSION:STATUS_CHANGE: "), "{text}");
+    assert_eq!(app.inspection("pave", "K1").await["state"], "QC_PASSED");
+    // Who listened is told, and can begin anew.
+    loop {
+        let message = live.raw().await;
+        if message["type"] != "next" || message["payload"].get("errors").is_some() {
+            assert!(message.to_string().contains("CURSOR_INVALID"), "{message:#}");
+            break;
+        }
+    }
+    let start = app.ask("{ head { cursor } }").await["head"]["cursor"].clone();
+    let mut live = app.subscribe(query, json!({ "after": start })).await;
+    app.post("pave", body(13)).await;
+    live.next().await;
+    assert_eq!(verify(&app.database).0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivery_that_is_a_repetition_now_stays_a_delivery() {
+    let app = App::start().await;
+    for number in 0..8 {
+        app.post("pave", body(number)).await;
+        app.post("pave", body(number)).await;
+    }
+    let before = app.ledger("pave").await;
+    let db = connect(&app.database).await;
+    // The third says now what the second said.
+    reword(&db, 3, "QC_PASSED", "PROCESS").await;
+    reword(&db, 3, ":02Z", ":01Z").await;
+    let (code, text) = rebuild(&app.database, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    let answer = app.ask("{ deliveries(first: 10) { nodes { verdict reason duplicates } } }").await;
+    let third = &answer["deliveries"]["nodes"][2];
+    assert_eq!(third["verdict"], "NO_CHANGE", "{answer:#}");
+    assert_eq!(third["reason"], "the same news as delivery 2");
+    assert_eq!(answer["deliveries"]["nodes"].as_array().map(Vec::len), Some(8));
+    let after = app.ledger("pave").await;
+    assert_eq!((&after["received"], &after["duplicates"]), (&before["received"], &before["duplicates"]));
+    ledger_adds_up(&after);
+    let (code, text) = verify(&app.database);
+    assert_eq!(code, Some(0), "{text}");
+    let positions: Vec<Value> = app.changes().await.iter().map(|change| change["position"].clone()).collect();
+    assert_eq!(positions, (1..=positions.len()).map(Value::from).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_while_a_sender_posts() {
+    let database = TestDatabase::new().await;
+    let server = Server::start(&database).await;
+    let db = connect(&database).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let senders: Vec<_> = (0..4_usize)
+        .map(|lane| {
+            let (stop, url, client) = (stop.clone(), server.url.clone(), client());
+            tokio::spawn(async move {
+                let mut acknowledged = BTreeMap::new();
+                for number in (lane..).step_by(4) {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let sent = client.post(format!("{url}/webhooks/pave")).body(body(number)).send().await;
+                    let response = sent.expect("an answer");
+                    assert_eq!(response.status(), 200);
+                    let answer: Value = response.json().await.expect("JSON");
+                    assert_eq!(answer["status"], "accepted");
+                    acknowledged.insert(answer["delivery"].as_str().expect("an id").to_owned(), number);
+                }
+                acknowledged
+            })
+        })
+        .collect();
+    let rebuild_now = async |flags: &'static [&'static str]| {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let output = command(&database).args(flags).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let output = output.expect("it runs");
+        let ended = tokio::task::spawn_blocking(|| output.wait_with_output().expect("it ends")).await.expect("ended");
+        let text = String::from_utf8([ended.stdout, ended.stderr].concat()).expect("text");
+        assert_eq!(ended.status.code(), Some(0), "{text}");
+        assert!(text.contains("rebuilt: "), "{text}");
+    };
+    rebuild_now(&["--force"]).await;
+    edit(&db, "DELETE FROM change WHERE position % 4 = 0").await;
+    rebuild_now(&[]).await;
+    rebuild_now(&["--force"]).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut acknowledged = BTreeMap::new();
+    let mut count = 0;
+    for sender in senders {
+        let theirs = sender.await.expect("a sender");
+        count += theirs.len();
+        acknowledged.extend(theirs);
+    }
+    assert_eq!(acknowledged.len(), count, "each was stored once");
+    let (code, text) = verify(&database);
+    assert_eq!(code, Some(0), "{text}");
+    let of = async |text: &str| -> i64 {
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), text)).await.expect("an answer");
+        row.expect("a row").try_get("", "n").expect("a number")
+    };
+    assert_eq!(of("SELECT count(*) AS n FROM delivery").await, count as i64);
+    assert_eq!(of("SELECT count(*) AS n FROM change").await, of("SELECT max(position) AS n FROM change").await);
+    assert_eq!(of("SELECT received AS n FROM ledger").await, count as i64);
+    assert_eq!(of("SELECT applied + skipped_ahead + stale + no_change AS n FROM ledger").await, count as i64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_can_be_killed_at_any_moment() {
+    let app = App::start().await;
+    for number in 0..1_600 {
+        app.post("pave", body(number)).await;
+    }
+    let db = connect(&app.database).await;
+    let started = Instant::now();
+    assert_eq!(rebuild(&app.database, &["--force"]).0, Some(0));
+    let usual = started.elapsed();
+    let damage = async || {
+        for damage in DAMAGE.iter().filter(|damage| !damage.contains("step")) {
+            edit(&db, damage).await;
+        }
+    };
+    damage().await;
+    let mut kills = 0;
+    for part in 1..8 {
+        let mut process: Child =
+            command(&app.database).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+        tokio::time::sleep(usual * part / 8).await;
+        match process.try_wait().expect("a status") {
+            None => kills += 1,
+            // It was quicker this time.
+            Some(_) => damage().await,
+        }
+        process.kill().expect("killed");
+        process.wait().expect("ended");
+        // Whatever it was at: the hub receives.
+        app.post("pave", body(2_000 + part as usize)).await;
+        assert!(started.elapsed() < 10 * PATIENCE);
+    }
+    assert!(kills > 1, "it was killed {kills} times");
+    let (code, text) = rebuild(&app.database, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    let (code, text) = verify(&app.database);
+    assert_eq!(code, Some(0), "{text}");
+    ledger_adds_up(&app.ledger("pave").await);
+}
