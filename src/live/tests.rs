@@ -103,8 +103,9 @@ async fn subscribers_of_the_same_operation_share_one_execution() {
     };
     let (one, two) = (payload(news(&mut first).await), payload(news(&mut second).await));
     assert_eq!(one.as_ptr(), two.as_ptr(), "serialised once");
-    // The feed reads the change and what names its entity; the execution reads the inspection.
-    assert_eq!(hub.statements.lock().expect("a log").len(), 3);
+    // The feed reads the change, what names its entity, and whether the history is still the same; the execution reads the
+    // inspection.
+    assert_eq!(hub.statements.lock().expect("a log").len(), 4);
     drop((first, second));
     assert_eq!((live.followers(), live.shared()), (1, 1));
     drop(other);
