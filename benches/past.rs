@@ -16,7 +16,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{Api, Graph};
 use inspection_hub::store::read::{
-    Board, Clock, Direction, End, EntityFilter, Page, Wants, as_of, entities_by_id, entities_by_number,
+    Board, Clock, Direction, End, EntityFilter, Page, Wants, as_of, entities_by_id, entities_by_number, head,
 };
 use inspection_hub::store::{Database, Incoming, Mode, Post, Writer};
 use inspection_hub::vendor::verify::{Request, Verifier};
@@ -81,7 +81,7 @@ async fn run() -> anyhow::Result<()> {
 
     let graph = Graph::new(Api {
         readers: db.readers.clone(),
-        feed: Feed::new(db.readers.clone(), 0),
+        feed: Feed::new(db.readers.clone(), &head(&db.readers).await?),
         sources: [].into(),
         clock: Utc::now,
     });

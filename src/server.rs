@@ -59,7 +59,7 @@ impl Hub {
         let listening = listening.map_err(|error| CannotStart::Listen(settings.listen, error))?;
         let address = listening.local_addr().map_err(|error| CannotStart::Listen(settings.listen, error))?;
         let stop = CancellationToken::new();
-        let feed = Feed::new(db.readers.clone(), head(&db.readers).await?.position);
+        let feed = Feed::new(db.readers.clone(), &head(&db.readers).await?);
         let handshakes = Arc::new(Notify::new());
         let (ingest, writer) = ingest::channel(Writer::open(&db)?, feed.clone(), handshakes.clone());
         let confirmer = Confirmer {

@@ -18,7 +18,8 @@ pub struct Model {
     pub received_at: i64,
     /// When the newest batch was written.
     pub updated_at: i64,
-    /// How often the history has been replaced by another: positions of different generations do not compare.
+    /// Which history this is: a number of its own for each database, and one more each time the history was replaced by
+    /// another. Positions of different generations do not compare.
     pub generation: i64,
 }
 

@@ -10,6 +10,7 @@ pub mod postgres;
 
 use crate::store::StoreError;
 use crate::store::read::{Changed, changes_after, head};
+use entity::log_head;
 use sea_orm::DatabaseConnection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -38,6 +39,8 @@ pub struct Feed {
     handed_on: AtomicI64,
     /// The newest position that is known.
     newest: AtomicI64,
+    /// Which history it is.
+    generation: AtomicI64,
     tail: broadcast::Sender<Told>,
 }
 
@@ -50,8 +53,9 @@ enum Told {
 }
 
 impl Feed {
-    /// A feed that reads from this database, where `position` is the newest.
-    pub fn new(db: DatabaseConnection, position: i64) -> Arc<Self> {
+    /// A feed that reads from this database, whose history stands there.
+    pub fn new(db: DatabaseConnection, head: &log_head::Model) -> Arc<Self> {
+        let position = head.position;
         Arc::new(Feed {
             db,
             written: watch::Sender::new(position),
@@ -59,6 +63,7 @@ impl Feed {
             joined: Notify::new(),
             handed_on: AtomicI64::new(position),
             newest: AtomicI64::new(position),
+            generation: AtomicI64::new(head.generation),
             tail: broadcast::Sender::new(TAIL),
         })
     }
@@ -92,6 +97,11 @@ impl Feed {
         self.newest.load(Ordering::Relaxed)
     }
 
+    /// Which history the positions are of, as far as this process has heard.
+    pub fn generation(&self) -> i64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
     /// How many are listening.
     pub fn listeners(&self) -> usize {
         self.tail.receiver_count()
@@ -107,13 +117,13 @@ impl Feed {
 
     async fn look(&self) {
         let mut last = *self.written.borrow();
-        // Before anybody can have listened for long: else a rebuild before the first look would pass unnoticed.
-        let mut generation = head(&self.db).await.ok().map(|head| head.generation);
+        let mut generation = Some(self.generation());
         loop {
             if self.listeners() == 0 {
                 // Who listens from now on reads the history first, and finds there what came before this moment.
                 match head(&self.db).await {
                     Ok(head) => {
+                        self.generation.store(head.generation, Ordering::Relaxed);
                         match generation.replace(head.generation) {
                             Some(known) if known != head.generation => {
                                 self.newest.store(head.position, Ordering::Relaxed)
@@ -143,6 +153,7 @@ impl Feed {
                 Err(StoreError::Rebuilt) => {
                     let Ok(head) = head(&self.db).await else { return last };
                     *generation = Some(head.generation);
+                    self.generation.store(head.generation, Ordering::Relaxed);
                     self.newest.store(head.position, Ordering::Relaxed);
                     self.written.send_replace(head.position);
                     let _ = self.tail.send(Told::Rebuilt(head.generation));

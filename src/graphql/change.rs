@@ -1,5 +1,6 @@
 //! One row of history.
 
+use super::Api;
 use super::batch::ask;
 use super::cursor::Cursor;
 use super::delivery::{self, Delivery};
@@ -36,8 +37,9 @@ enum Row {
 #[Object]
 impl Change {
     /// The change's place in the history. Pass it as `after` to go on from here, in a list or in a subscription.
-    async fn cursor(&self) -> String {
-        Cursor::Change(self.model().position).encode()
+    async fn cursor(&self, ctx: &Context<'_>) -> Result<String, Fault> {
+        let generation = Api::of(ctx)?.feed.generation();
+        Ok(Cursor::Change { position: self.model().position, generation }.encode())
     }
 
     /// The change's number in the history: contiguous, in the order of writing.

@@ -187,7 +187,7 @@ mod tests {
     use crate::graphql::cursor;
 
     fn page(first: Option<i32>, last: Option<i32>) -> Result<Page<i64>, Fault> {
-        Asked { first, last, ..Asked::default() }.page(cursor::change)
+        Asked { first, last, ..Asked::default() }.page(cursor::created)
     }
 
     #[test]

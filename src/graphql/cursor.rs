@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 /// A place in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cursor {
-    /// In the history: after this position.
-    Change(i64),
+    /// In the history of a generation: after this position.
+    Change { position: i64, generation: i64 },
     /// Among entities in the order of first sight.
     Created(i64),
     /// Among entities in the order of their newest news.
@@ -21,7 +21,7 @@ pub enum Cursor {
 impl Cursor {
     pub fn encode(self) -> String {
         URL_SAFE_NO_PAD.encode(match self {
-            Cursor::Change(position) => format!("c1:{position}"),
+            Cursor::Change { position, generation } => format!("c2:{generation}:{position}"),
             Cursor::Created(number) => format!("n1:{number}"),
             Cursor::Updated(key) => format!("u1:{}:{}", key.updated_at, key.number),
             Cursor::Delivery(number) => format!("d1:{number}"),
@@ -33,7 +33,10 @@ impl Cursor {
         let (form, key) = text.split_once(':')?;
         let whole = |key: &str| key.parse::<i64>().ok().filter(|number| *number >= 0);
         Some(match form {
-            "c1" => Cursor::Change(whole(key)?),
+            "c2" => {
+                let (generation, position) = key.split_once(':')?;
+                Cursor::Change { position: whole(position)?, generation: whole(generation)? }
+            }
             "n1" => Cursor::Created(whole(key)?),
             "d1" => Cursor::Delivery(whole(key)?),
             "u1" => {
@@ -45,10 +48,10 @@ impl Cursor {
     }
 }
 
-/// Reads a cursor of the history.
-pub fn change(text: &str) -> Result<i64, Fault> {
+/// Reads a cursor of the history: position and generation.
+pub fn change(text: &str) -> Result<(i64, i64), Fault> {
     match read(text)? {
-        Cursor::Change(position) => Ok(position),
+        Cursor::Change { position, generation } => Ok((position, generation)),
         _ => Err(other("Here belongs the cursor of a change: `Change.cursor`, or `LogHead.cursor` for now.")),
     }
 }
@@ -79,10 +82,21 @@ pub fn delivery(text: &str) -> Result<i64, Fault> {
 
 /// A cursor of a change that does not exist yet.
 pub fn beyond(position: i64, head: i64) -> Fault {
-    Fault::cursor(
-        format!("the cursor stands at position {position}, but the history ends at {head}"),
-        "It comes from another hub or from a database that was set back. Read the state anew, then go on from `head { cursor }`.",
-    )
+    Fault::Ahead {
+        message: format!("the cursor stands at position {position}, but the history ends at {head}"),
+        hint: "The database was set back. Read the state anew, then go on from `head { cursor }`.".to_owned(),
+    }
+}
+
+/// A cursor of another database, or of this one before its history was replaced.
+pub fn foreign() -> Fault {
+    Fault::Foreign {
+        message: "the cursor is of another history".to_owned(),
+        hint:
+            "It comes from another hub, or from before this one's history was rebuilt. Read the state anew, then go on \
+               from `head { cursor }`."
+                .to_owned(),
+    }
 }
 
 fn read(text: &str) -> Result<Cursor, Fault> {
@@ -105,19 +119,30 @@ mod tests {
     #[test]
     fn a_cursor_is_read_as_it_was_written() {
         let key = Key { updated_at: 1_700_000_000_000_000, number: 7 };
-        for cursor in [Cursor::Change(0), Cursor::Created(i64::MAX), Cursor::Updated(key), Cursor::Delivery(3)] {
+        let change = Cursor::Change { position: 0, generation: 1_700_000_000_000_000 };
+        for cursor in [change, Cursor::Created(i64::MAX), Cursor::Updated(key), Cursor::Delivery(3)] {
             assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
         }
-        assert_eq!(Cursor::Change(42).encode(), "YzE6NDI");
+        assert_eq!(Cursor::Change { position: 42, generation: 7 }.encode(), "YzI6Nzo0Mg");
     }
 
     #[test]
     fn anything_else_is_refused() {
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        for text in ["", "42", "c1:42", "ä", &encode("c2:1"), &encode("c1:"), &encode("c1:-1"), &encode("u1:5")] {
+        for text in [
+            "",
+            "42",
+            "c1:42",
+            "ä",
+            &encode("c1:1"),
+            &encode("c2:"),
+            &encode("c2:1"),
+            &encode("c2:1:-1"),
+            &encode("u1:5"),
+        ] {
             assert!(matches!(change(text), Err(Fault::Cursor { .. })), "{text}");
         }
         assert!(matches!(change(&Cursor::Delivery(1).encode()), Err(Fault::Cursor { .. })));
-        assert!(matches!(created(&Cursor::Change(1).encode()), Err(Fault::Cursor { .. })));
+        assert!(matches!(created(&encode("c2:1:1")), Err(Fault::Cursor { .. })));
     }
 }

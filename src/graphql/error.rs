@@ -13,6 +13,10 @@ pub enum Fault {
     Input { message: String, hint: String },
     /// The caller's: a cursor that is none, or none of this list.
     Cursor { message: String, hint: String },
+    /// A cursor of what is not there yet: the database was set back.
+    Ahead { message: String, hint: String },
+    /// A cursor of another history.
+    Foreign { message: String, hint: String },
     /// The caller's: a name of nothing.
     NotFound { message: String, hint: String },
     /// The caller's: it takes what it has subscribed to more slowly than it comes.
@@ -43,10 +47,7 @@ impl Fault {
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         if let StoreError::Rebuilt = error {
-            return Fault::cursor(
-                "the history was rebuilt, so that cursors of before mean nothing any more",
-                "Read the state anew together with `head { cursor }`, and subscribe after that.",
-            );
+            return super::cursor::foreign();
         }
         let reference = Uuid::new_v4().simple().to_string();
         tracing::error!(%error, reference, "a GraphQL field could not be answered");
@@ -59,6 +60,8 @@ impl From<Fault> for Error {
         let (code, message, hint) = match fault {
             Fault::Input { message, hint } => ("BAD_USER_INPUT", message, hint),
             Fault::Cursor { message, hint } => ("CURSOR_INVALID", message, hint),
+            Fault::Ahead { message, hint } => ("CURSOR_AHEAD", message, hint),
+            Fault::Foreign { message, hint } => ("CURSOR_FOREIGN", message, hint),
             Fault::NotFound { message, hint } => ("NOT_FOUND", message, hint),
             Fault::Slow { cursor } => {
                 let hint = "Subscribe again with the cursor as `after`: you get all that you have missed, in order.";

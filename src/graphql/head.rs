@@ -21,7 +21,7 @@ impl LogHead {
     /// The cursor of the newest change. A subscription with `after: cursor` begins with the change after it, so what was
     /// read before and what is heard from then on join without a gap.
     async fn cursor(&self) -> String {
-        Cursor::Change(self.0.position).encode()
+        Cursor::Change { position: self.0.position, generation: self.0.generation }.encode()
     }
 
     /// When the newest change was written; none as long as there is none.

@@ -14,7 +14,7 @@ use crate::store::read::{
     Of, Order, Page, Part,
 };
 use async_graphql::Context;
-use entity::change;
+use entity::{change, log_head};
 use std::sync::Arc;
 
 /// A page of entities, from the whole hub.
@@ -60,14 +60,14 @@ pub async fn children<T: From<Arc<EntityRow>>>(
 pub async fn changes(ctx: &Context<'_>, asked: Asked, filter: ChangeFilter) -> Result<Connection<Change>, Fault> {
     let page = positions(ctx, asked).await?;
     let part = read::changes(&Api::of(ctx)?.readers, &filter, &page).await?;
-    Ok(told(part, &page, Total::Changes(filter)))
+    told(ctx, part, &page, Total::Changes(filter))
 }
 
 /// A page of an entity's history.
 pub async fn history(ctx: &Context<'_>, asked: Asked, entity: i64) -> Result<Connection<Change>, Fault> {
     let page = positions(ctx, asked).await?;
     let part = ask(ctx, Histories(page), entity).await?.unwrap_or_default();
-    Ok(told(part, &page, Total::History(entity)))
+    told(ctx, part, &page, Total::History(entity))
 }
 
 /// A page of what a delivery changed.
@@ -78,7 +78,7 @@ pub async fn changes_of_delivery(
 ) -> Result<Connection<Change>, Fault> {
     let page = positions(ctx, asked).await?;
     let part = ask(ctx, OfDeliveries(page), delivery.number).await?.unwrap_or_default();
-    Ok(told(part, &page, Total::Known(delivery.changes.into())))
+    told(ctx, part, &page, Total::Known(delivery.changes.into()))
 }
 
 /// A page of deliveries.
@@ -95,25 +95,46 @@ pub async fn deliveries(
     }))
 }
 
-/// The position a cursor of the history names, if the history reaches so far.
+/// The position a cursor of the history names, if it is of this history and that reaches so far.
 pub async fn position(ctx: &Context<'_>, text: &str) -> Result<i64, Fault> {
-    let position = cursor::change(text)?;
-    let head = head(ctx).await?.position;
-    if position > head { Err(cursor::beyond(position, head)) } else { Ok(position) }
+    let head = head(ctx).await?;
+    here(cursor::change(text)?, &head)
+}
+
+fn here((position, generation): (i64, i64), head: &log_head::Model) -> Result<i64, Fault> {
+    match position {
+        _ if generation != head.generation => Err(cursor::foreign()),
+        position if position > head.position => Err(cursor::beyond(position, head.position)),
+        position => Ok(position),
+    }
 }
 
 /// The newest positions.
-pub async fn head(ctx: &Context<'_>) -> Result<entity::log_head::Model, Fault> {
+pub async fn head(ctx: &Context<'_>) -> Result<log_head::Model, Fault> {
     ask(ctx, Head, ()).await?.ok_or_else(|| Fault::corrupt("there is no head"))
 }
 
 async fn positions(ctx: &Context<'_>, asked: Asked) -> Result<Page<i64>, Fault> {
     let page = asked.page(cursor::change)?;
-    let Some(furthest) = page.after.max(page.before) else { return Ok(page) };
-    let head = head(ctx).await?.position;
-    if furthest > head { Err(cursor::beyond(furthest, head)) } else { Ok(page) }
+    let (after, before) = match (page.after, page.before) {
+        (None, None) => (None, None),
+        (after, before) => {
+            let head = head(ctx).await?;
+            let here = |cursor: Option<(i64, i64)>| cursor.map(|cursor| here(cursor, &head)).transpose();
+            (here(after)?, here(before)?)
+        }
+    };
+    Ok(Page { after, before, limit: page.limit, from: page.from })
 }
 
-fn told(part: Part<Arc<change::Model>>, page: &Page<i64>, total: Total) -> Connection<Change> {
-    Connection::of(part, page, total, |row: Arc<change::Model>| (Cursor::Change(row.position), Change::read(row)))
+fn told(
+    ctx: &Context<'_>,
+    part: Part<Arc<change::Model>>,
+    page: &Page<i64>,
+    total: Total,
+) -> Result<Connection<Change>, Fault> {
+    let generation = Api::of(ctx)?.feed.generation();
+    Ok(Connection::of(part, page, total, |row: Arc<change::Model>| {
+        (Cursor::Change { position: row.position, generation }, Change::read(row))
+    }))
 }

@@ -196,7 +196,7 @@ impl Along {
                 Step::Told(News::Told(payloads))
             }
             Next::Missed if self.again.is_some() => Step::Back,
-            Next::Missed => Step::Failed(too_slow(self.last)),
+            Next::Missed => Step::Failed(too_slow(self.last, self.seat.live().feed.generation())),
             Next::Ended(Some(errors)) => Step::Failed(News::Failed(errors)),
             Next::Ended(None) => Step::Ended,
         })

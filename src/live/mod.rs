@@ -165,8 +165,9 @@ impl Drop for Running {
 }
 
 /// Who is further behind than is kept goes on from here.
-fn too_slow(last: i64) -> News {
-    News::Failed(news::failure(Fault::Slow { cursor: crate::graphql::Cursor::Change(last).encode() }))
+fn too_slow(position: i64, generation: i64) -> News {
+    let cursor = crate::graphql::Cursor::Change { position, generation }.encode();
+    News::Failed(news::failure(Fault::Slow { cursor }))
 }
 
 /// The errors of an operation that is one too many on its connection.

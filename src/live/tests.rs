@@ -1,8 +1,7 @@
 //! Many subscribers of one operation.
 
 use super::*;
-use crate::graphql::Cursor;
-use crate::graphql::tests::Hub;
+use crate::graphql::tests::{Hub, cursor_of};
 use entity::{Kind, Verdict};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
@@ -34,7 +33,7 @@ async fn write(hub: &Hub, positions: impl Iterator<Item = i64>) {
 }
 
 fn after(position: i64) -> Value {
-    json!({ "after": Cursor::Change(position).encode() })
+    json!({ "after": cursor_of(position) })
 }
 
 fn operation(query: &str, variables: Value) -> Operation {
@@ -249,7 +248,7 @@ async fn what_fails_fails_for_all_and_begins_anew() {
     write(&hub, 1..=1).await;
     assert_eq!(told(&mut begun).await[0].0, 1);
     for (query, variables, code) in [
-        (ALL, after(7), "CURSOR_INVALID"),
+        (ALL, after(7), "CURSOR_AHEAD"),
         (ALL, json!({ "after": "nonsense" }), "CURSOR_INVALID"),
         ("subscription { changes { position } jobChanged { position } }", json!({}), "BAD_USER_INPUT"),
     ] {

@@ -128,7 +128,7 @@ async fn what_is_read_otherwise_now_shows_and_is_repaired() {
     loop {
         let message = live.raw().await;
         if message["type"] != "next" || message["payload"].get("errors").is_some() {
-            assert!(message.to_string().contains("CURSOR_INVALID"), "{message:#}");
+            assert!(message.to_string().contains("CURSOR_FOREIGN"), "{message:#}");
             break;
         }
     }

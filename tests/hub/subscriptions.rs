@@ -93,9 +93,11 @@ async fn filters_are_decided_on_the_change() {
 async fn wrong_cursors_are_refused_with_a_code() {
     let app = App::start().await;
     let query = "subscription($after: String) { changes(after: $after) { position } }";
-    for wrong in ["nonsense", "", "YzE6OTk5OTk5"] {
+    let elsewhere = App::start().await;
+    let foreign = elsewhere.ask("{ head { cursor } }").await["head"]["cursor"].as_str().expect("a cursor").to_owned();
+    for (wrong, code) in [("nonsense", "CURSOR_INVALID"), ("", "CURSOR_INVALID"), (&foreign, "CURSOR_FOREIGN")] {
         let mut subscription = app.subscribe(query, json!({ "after": wrong })).await;
         let answer = subscription.raw().await.to_string();
-        assert!(answer.contains("CURSOR_INVALID"), "{wrong}: {answer}");
+        assert!(answer.contains(code), "{wrong}: {answer}");
     }
 }

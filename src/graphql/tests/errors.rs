@@ -32,17 +32,19 @@ async fn what_cannot_be_meant_is_the_callers_fault() {
 async fn a_cursor_must_be_one_of_the_list() {
     let hub = Hub::new().await;
     hub.change(1, Kind::Inspection, 1, |_| {}).await;
-    let (created, beyond) = (Cursor::Created(1).encode(), Cursor::Change(2).encode());
-    for query in [
-        "{ changes(after: \"nonsense\") { totalCount } }".to_owned(),
-        format!("{{ changes(after: \"{created}\") {{ totalCount }} }}"),
-        format!("{{ changes(after: \"{beyond}\") {{ totalCount }} }}"),
-        format!("{{ changes(last: 1, before: \"{beyond}\") {{ totalCount }} }}"),
-        format!("{{ inspections(after: \"{created}\") {{ totalCount }} }}"),
-        format!("{{ deliveries(after: \"{created}\") {{ totalCount }} }}"),
+    let (created, beyond) = (Cursor::Created(1).encode(), cursor_of(2));
+    let foreign = Cursor::Change { position: 1, generation: 8 }.encode();
+    for (query, expected) in [
+        ("{ changes(after: \"nonsense\") { totalCount } }".to_owned(), "CURSOR_INVALID"),
+        (format!("{{ changes(after: \"{created}\") {{ totalCount }} }}"), "CURSOR_INVALID"),
+        (format!("{{ changes(after: \"{beyond}\") {{ totalCount }} }}"), "CURSOR_AHEAD"),
+        (format!("{{ changes(last: 1, before: \"{beyond}\") {{ totalCount }} }}"), "CURSOR_AHEAD"),
+        (format!("{{ changes(after: \"{foreign}\") {{ totalCount }} }}"), "CURSOR_FOREIGN"),
+        (format!("{{ inspections(after: \"{created}\") {{ totalCount }} }}"), "CURSOR_INVALID"),
+        (format!("{{ deliveries(after: \"{created}\") {{ totalCount }} }}"), "CURSOR_INVALID"),
     ] {
         let (code, message, hint) = hub.fault(query.clone()).await;
-        assert_eq!(code, "CURSOR_INVALID", "{query}: {message}");
+        assert_eq!(code, expected, "{query}: {message}");
         assert!(!hint.is_empty(), "{query}");
     }
 }

@@ -1,7 +1,6 @@
 //! Subscriptions.
 
 use super::*;
-use crate::graphql::cursor::Cursor;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::time::Duration;
@@ -21,7 +20,7 @@ async fn next(answers: &mut Answers) -> Value {
 }
 
 fn begin() -> String {
-    Cursor::Change(0).encode()
+    cursor_of(0)
 }
 
 #[tokio::test]
@@ -32,12 +31,12 @@ async fn what_passed_comes_first_and_joins_what_happens() {
     let id = hub.inspection(1).await;
     hub.change(1, Kind::Inspection, 1, |_| {}).await;
     hub.change(2, Kind::Inspection, 1, |_| {}).await;
-    let after = Cursor::Change(1).encode();
+    let after = cursor_of(1);
     let fields = "{ position cursor entityId inspection { id state } }";
     let mut resumed = listen(&hub, &format!("changes(after: \"{after}\") {fields}"));
     let first = next(&mut resumed).await;
     assert_eq!(first["changes"]["position"], 2);
-    assert_eq!(first["changes"]["cursor"], Cursor::Change(2).encode());
+    assert_eq!(first["changes"]["cursor"], cursor_of(2));
     assert_eq!(first["changes"]["entityId"], id.to_string());
     assert_eq!(first["changes"]["inspection"], serde_json::json!({ "id": id.to_string(), "state": "STARTED" }));
 
@@ -118,9 +117,11 @@ async fn only_what_fits_and_had_an_effect_is_told() {
 async fn what_cannot_be_listened_to_is_refused() {
     let hub = Hub::new().await;
     hub.change(1, Kind::Inspection, 1, |_| {}).await;
-    let beyond = Cursor::Change(2).encode();
+    let beyond = cursor_of(2);
+    let foreign = super::super::cursor::Cursor::Change { position: 1, generation: 8 }.encode();
     for (subscription, expected) in [
-        (format!("changes(after: \"{beyond}\") {{ position }}"), "CURSOR_INVALID"),
+        (format!("changes(after: \"{beyond}\") {{ position }}"), "CURSOR_AHEAD"),
+        (format!("changes(after: \"{foreign}\") {{ position }}"), "CURSOR_FOREIGN"),
         ("changes(after: \"x\") { position }".into(), "CURSOR_INVALID"),
         ("inspectionChanged(id: \"x\") { position }".into(), "BAD_USER_INPUT"),
         ("jobChanged(filter: { stalledFor: \"1h\" }) { position }".into(), "BAD_USER_INPUT"),

@@ -29,6 +29,14 @@ use uuid::Uuid;
 const BEGIN: i64 = 1_704_067_200_000_000;
 const SECOND: i64 = 1_000_000;
 
+/// Which history the test's is.
+const GENERATION: i64 = 7;
+
+/// The cursor of a position in it.
+pub(crate) fn cursor_of(position: i64) -> String {
+    super::cursor::Cursor::Change { position, generation: GENERATION }.encode()
+}
+
 /// A database, and the API over it. The API's clock stands one day after the beginning.
 pub(crate) struct Hub {
     pub(crate) graph: Graph,
@@ -46,7 +54,11 @@ impl Hub {
         let statements = Arc::new(Mutex::new(Vec::new()));
         let log = statements.clone();
         database.readers.set_metric_callback(move |info| log.lock().expect("a log").push(info.statement.to_string()));
-        let feed = Feed::new(database.readers.clone(), 0);
+        let writer = sea_orm::Database::connect(&empty.address).await.expect("a connection");
+        let generation = format!("UPDATE log_head SET generation = {GENERATION}");
+        sea_orm::ConnectionTrait::execute_unprepared(&writer, &generation).await.expect("counters");
+        let head = crate::store::read::head(&database.readers).await.expect("counters");
+        let feed = Feed::new(database.readers.clone(), &head);
         let pave = vendor::by_name("pave").expect("a vendor");
         let lot = SourceInfo {
             name: "lot".into(),
@@ -62,7 +74,6 @@ impl Hub {
             sources: [lot, yard].into(),
             clock: || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment"),
         };
-        let writer = sea_orm::Database::connect(&empty.address).await.expect("a connection");
         Hub { graph: Graph::new(api), feed, writer, statements, database: empty }
     }
 

@@ -123,7 +123,7 @@ async fn the_playgrounds_queries_work() {
     }
     let subscriptions: Vec<_> = texts.iter().filter(|text| text.contains("subscription ")).collect();
     assert_eq!(subscriptions.len(), 2);
-    let begin = crate::graphql::cursor::Cursor::Change(0).encode();
+    let begin = cursor_of(0);
     for text in subscriptions {
         let text = text.replace("${CHANGE}", change).replace("changes {", &format!("changes(after: \"{begin}\") {{"));
         let request = Request::new(text).variables(Variables::from_json(serde_json::json!({ "after": begin })));
