@@ -87,7 +87,10 @@ async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyh
     let loaded = begun.elapsed();
     rebuild.finish().await;
 
-    let alone = send(&mut writer, before, &AtomicBool::new(false))?;
+    let alone = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| send(&mut writer, before, &AtomicBool::new(false)));
+        sender.join().map_err(|_| anyhow::anyhow!("the sender panicked"))
+    })??;
     let ended = AtomicBool::new(false);
     let mut rebuild = Rebuild::open(db.clone(), &scratch, CancellationToken::new()).await?;
     let beside = std::thread::scope(|scope| {

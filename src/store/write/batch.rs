@@ -3,7 +3,9 @@
 mod record;
 mod repeat;
 
-use super::session::{First, Rows, Session};
+pub use repeat::Repetitions;
+
+use super::session::{Rows, Session};
 use super::{Incoming, Receipt, about_nothing};
 use crate::event::{Arrival, Change, Entity, Event, Known, News, Nothing, Reading, Ref, Said, Slot, apply, effective};
 use crate::machine::Subject;
@@ -12,6 +14,7 @@ use crate::vendor::Vendor;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, change, delivery, ledger, log_head};
 use hashlink::LruCache;
+use repeat::BroughtBefore;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
@@ -45,24 +48,6 @@ pub struct Batch<'a> {
 
 /// How far the newest time of receipt may be ahead of a delivery's own before the operator hears of it, in microseconds.
 const AHEAD: i64 = 60_000_000;
-
-/// What is done with a delivery that repeats another's news.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repetitions {
-    /// It is counted on the first one.
-    Counted,
-    /// It stays a delivery, which changes nothing: so when the raw log is applied anew, where each has its number.
-    Kept,
-}
-
-/// Deliveries of earlier batches that some of this one seem to repeat.
-#[derive(Default)]
-struct BroughtBefore {
-    /// By the positions of the rows of history that have the news.
-    firsts: HashMap<i64, First>,
-    /// By the news, if it is about no entity.
-    about_nothing: HashMap<i64, First>,
-}
 
 /// What a batch leaves behind.
 pub struct Done {
@@ -126,26 +111,6 @@ impl<'a> Batch<'a> {
             }
         }
         self.foresee_repetitions(deliveries)
-    }
-
-    // As the entities stand before the batch. What turns out otherwise is looked up then.
-    fn foresee_repetitions(&mut self, deliveries: &[Incoming]) -> Result<(), StoreError> {
-        let (mut positions, mut about_nothing) = (Vec::new(), Vec::new());
-        for delivery in deliveries {
-            let leading = delivery.leading();
-            let news = delivery.digest.in_cycle(self.digest_cycle(delivery, leading));
-            match leading {
-                Some(leading) => positions.extend(self.told_at(leading.names.about, news)),
-                None => about_nothing.push(news),
-            }
-        }
-        if !positions.is_empty() {
-            self.brought_before.firsts = self.session.firsts(&positions)?;
-        }
-        if !about_nothing.is_empty() {
-            self.brought_before.about_nothing = self.session.about_nothing(&about_nothing)?;
-        }
-        Ok(())
     }
 
     // Takes entities in hand, as far as they are stored.

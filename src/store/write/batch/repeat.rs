@@ -7,9 +7,48 @@ use crate::event::{Event, News};
 use crate::machine::START;
 use crate::store::StoreError;
 use crate::vendor::Vendor;
+use std::collections::HashMap;
 use uuid::Uuid;
 
+/// What is done with a delivery that repeats another's news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repetitions {
+    /// It is counted on the first one.
+    Counted,
+    /// It stays a delivery, which changes nothing: so when the raw log is applied anew, where each has its number.
+    Kept,
+}
+
+/// Deliveries of earlier batches that some of this one seem to repeat.
+#[derive(Default)]
+pub struct BroughtBefore {
+    /// By the positions of the rows of history that have the news.
+    pub firsts: HashMap<i64, First>,
+    /// By the news, if it is about no entity.
+    pub about_nothing: HashMap<i64, First>,
+}
+
 impl Batch<'_> {
+    // As the entities stand before the batch. What turns out otherwise is looked up then.
+    pub(super) fn foresee_repetitions(&mut self, deliveries: &[Incoming]) -> Result<(), StoreError> {
+        let (mut positions, mut about_nothing) = (Vec::new(), Vec::new());
+        for delivery in deliveries {
+            let leading = delivery.leading();
+            let news = delivery.digest.in_cycle(self.digest_cycle(delivery, leading));
+            match leading {
+                Some(leading) => positions.extend(self.told_at(leading.names.about, news)),
+                None => about_nothing.push(news),
+            }
+        }
+        if !positions.is_empty() {
+            self.brought_before.firsts = self.session.firsts(&positions)?;
+        }
+        if !about_nothing.is_empty() {
+            self.brought_before.about_nothing = self.session.about_nothing(&about_nothing)?;
+        }
+        Ok(())
+    }
+
     // Within which cycle of its leading entity the same bytes are the same news.
     pub(super) fn digest_cycle(&self, incoming: &Incoming, leading: Option<Leading<'_>>) -> i32 {
         let Some(Leading { event, names }) = leading.filter(|_| incoming.digest.per_cycle) else { return 0 };
