@@ -102,6 +102,11 @@ impl Feed {
         self.generation.load(Ordering::Relaxed)
     }
 
+    /// The database has said which history it has.
+    pub fn is_of(&self, generation: i64) {
+        self.generation.store(generation, Ordering::Relaxed);
+    }
+
     /// How many are listening.
     pub fn listeners(&self) -> usize {
         self.tail.receiver_count()

@@ -38,6 +38,7 @@ enum Row {
 impl Change {
     /// The change's place in the history. Pass it as `after` to go on from here, in a list or in a subscription.
     async fn cursor(&self, ctx: &Context<'_>) -> Result<String, Fault> {
+        // In the second after a rebuild it may still be the one before: then the cursor is refused, as those of before are.
         let generation = Api::of(ctx)?.feed.generation();
         Ok(Cursor::Change { position: self.model().position, generation }.encode())
     }

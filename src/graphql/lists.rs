@@ -111,7 +111,9 @@ fn here((position, generation): (i64, i64), head: &log_head::Model) -> Result<i6
 
 /// The newest positions.
 pub async fn head(ctx: &Context<'_>) -> Result<log_head::Model, Fault> {
-    ask(ctx, Head, ()).await?.ok_or_else(|| Fault::corrupt("there is no head"))
+    let head = ask(ctx, Head, ()).await?.ok_or_else(|| Fault::corrupt("there is no head"))?;
+    Api::of(ctx)?.feed.is_of(head.generation);
+    Ok(head)
 }
 
 async fn positions(ctx: &Context<'_>, asked: Asked) -> Result<Page<i64>, Fault> {

@@ -331,7 +331,9 @@ impl Root {
     async fn head(&self, ctx: &Context<'_>) -> Result<LogHead, Fault> {
         let batches = Batches::of(ctx)?;
         let _first = batches.gate.write().await;
-        Ok(LogHead(read::head(&Api::of(ctx)?.readers).await?))
+        let head = read::head(&Api::of(ctx)?.readers).await?;
+        Api::of(ctx)?.feed.is_of(head.generation);
+        Ok(LogHead(head))
     }
 }
 

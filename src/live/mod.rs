@@ -55,12 +55,16 @@ impl Live {
             Kind::Query => Answers::alone(self.execute(&operation, None)),
             Kind::Odd => Answers::alone(self.execute(&operation, Some(Walk::new(None, None)))),
             Kind::Refused(why) => Answers::refused(&why),
+            // Of another history, or of one that this process has not heard of yet: the execution knows.
+            Kind::Shared(_, Begin::After { generation, .. }) if generation != self.feed.generation() => {
+                Answers::alone(self.execute(&operation, Some(Walk::new(None, None))))
+            }
             Kind::Shared(key, begin) => {
                 let newest = self.feed.newest();
                 let seat = self.enter(key, &operation);
                 match begin {
                     Begin::Now => Answers::now(seat, newest),
-                    Begin::After(position) => Answers::after(seat, operation, position),
+                    Begin::After { position, .. } => Answers::after(seat, operation, position),
                 }
             }
         }

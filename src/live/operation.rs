@@ -36,7 +36,7 @@ pub struct Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     Now,
-    After(i64),
+    After { position: i64, generation: i64 },
 }
 
 /// How an operation is answered.
@@ -119,7 +119,7 @@ impl Operation {
 
 // What is no cursor is refused by the execution, which knows the field's path.
 fn begin(cursor: &str) -> Option<Begin> {
-    position_of(cursor).ok().map(|(position, _)| Begin::After(position))
+    position_of(cursor).ok().map(|(position, generation)| Begin::After { position, generation })
 }
 
 fn not_one_field() -> Fault {
@@ -176,7 +176,7 @@ mod tests {
     fn where_it_begins_does_not_tell_operations_apart() {
         let query = "subscription($after: String, $k: [ChangeKind!]) { changes(after: $after, filter: {kind: $k}) { position } }";
         let (key, begin) = shared(query, json!({ "after": cursor(3), "k": ["JOB"] }));
-        assert_eq!(begin, Begin::After(3));
+        assert_eq!(begin, Begin::After { position: 3, generation: 1 });
         assert_eq!(shared(query, json!({ "k": ["JOB"] })), (key.clone(), Begin::Now));
         assert_eq!(shared(query, json!({ "after": null, "k": ["JOB"] })), (key.clone(), Begin::Now));
         assert_ne!(shared(query, json!({ "k": ["ITEM"] })).0, key);
@@ -190,9 +190,9 @@ mod tests {
                 json!({}),
             )
         };
-        assert_eq!((literal(3).0, literal(3).1), (literal(70_000).0, Begin::After(3)));
+        assert_eq!((literal(3).0, literal(3).1), (literal(70_000).0, Begin::After { position: 3, generation: 1 }));
         let default = format!("subscription($a: String = \"{}\") {{ changes(after: $a) {{ position }} }}", cursor(4));
-        assert_eq!(shared(&default, json!({})).1, Begin::After(4));
+        assert_eq!(shared(&default, json!({})).1, Begin::After { position: 4, generation: 1 });
     }
 
     #[test]

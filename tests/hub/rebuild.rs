@@ -65,13 +65,22 @@ const DAMAGE: [&str; 6] = [
     "DELETE FROM entity WHERE number % 5 = 0",
 ];
 
+/// The history. Its cursors say which history it is.
+async fn without_cursors(app: &App) -> Vec<Value> {
+    // A hub that has not heard of a rebuild yet hears of it by this.
+    app.ask("{ head { position } }").await;
+    let mut changes = app.changes().await;
+    changes.iter_mut().for_each(|change| _ = change.as_object_mut().expect("a change").remove("cursor"));
+    changes
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_database_is_repaired_while_the_hub_runs() {
     let app = used().await;
     let (code, text) = rebuild(&app.database, &[]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("nothing was changed"), "{text}");
-    let (state, ledger) = (app.changes().await, app.ledger("hover").await);
+    let (state, ledger) = (without_cursors(&app).await, app.ledger("hover").await);
     let db = connect(&app.database).await;
     let made = schema(&db).await;
     for damage in DAMAGE {
@@ -83,7 +92,7 @@ async fn a_damaged_database_is_repaired_while_the_hub_runs() {
     assert!(text.contains("the history is another one"), "{text}");
     let (code, text) = verify(&app.database);
     assert_eq!(code, Some(0), "{text}");
-    assert_eq!((app.changes().await, app.ledger("hover").await), (state, ledger), "all is as it was");
+    assert_eq!((without_cursors(&app).await, app.ledger("hover").await), (state, ledger), "all is as it was");
     assert_eq!(schema(&db).await, made);
     assert!(!app.database.folder.path().join("scratch").exists(), "nothing is left behind");
     // The hub goes on, in the tables that are in use now.

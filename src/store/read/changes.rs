@@ -80,6 +80,9 @@ pub async fn identities(db: &DatabaseConnection, mut numbers: Vec<i64>) -> Resul
     use entity::entity::{Column, Entity};
     numbers.sort_unstable();
     numbers.dedup();
+    if numbers.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows = Entity::find()
         .select_only()
         .columns([
