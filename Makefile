@@ -14,7 +14,7 @@ PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features 
 	--skip faults::postgres --skip faults::disk --skip playground --skip docs
 endef
 
-.PHONY: run test check demo bench web schema help tools browser
+.PHONY: run test soak check demo bench web schema help tools browser
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,13 @@ run: $(WEB) ## Build everything and serve on 127.0.0.1:8080 with SQLite in data/
 
 test: $(WEB) $(BROWSER) browser ## Run all tests, on SQLite and on PostgreSQL; installs what they need
 	$(TEST)
+
+soak: $(WEB) $(BROWSER) ## The long form of the proofs: 100,000 schedules, 1,000 subscribers that are cut; about an hour
+	SOAK=20000 $(CARGO) test --release --features faults --locked --test hub -- order::
+	ulimit -n 65536; SOAK_SUBSCRIBERS=1000 $(CARGO) test --release --features faults --locked --test hub -- faults::resume
+	SOAK=500 tests/postgres.sh $(CARGO) test --release --features faults --locked --test hub -- order::
+	SOAK_SUBSCRIBERS=200 tests/postgres.sh $(CARGO) test --release --features faults --locked --test hub -- \
+		faults::resume faults::steps crash replicas
 
 check: $(WEB) $(BROWSER) browser ## What CI runs: format, lints, docs, and the tests, which also compare all generated files
 	$(CARGO) fmt --all --check

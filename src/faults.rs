@@ -1,5 +1,5 @@
-//! Places at which a test can stop the writer for good, to kill the process just there. A build without the feature
-//! `faults` has none of this.
+//! What tests can break on purpose: places at which the writer stops for good, to be killed just there, and rules that do
+//! not hold. A build without the feature `faults` has none of this.
 
 /// Stops this thread for ever if the variable `FAULT_AT` names this place, and how often it has to be reached: `committed:3`.
 /// Says so on standard output first.
@@ -23,6 +23,34 @@ pub fn at(place: &str) {
     }
 }
 
+/// Whether the variable `FAULT_BROKEN` names this rule: then it does not hold, and tests must notice.
+#[cfg(feature = "faults")]
+pub fn broken(rule: &str) -> bool {
+    use std::sync::OnceLock;
+    static CHOSEN: OnceLock<Option<String>> = OnceLock::new();
+    CHOSEN.get_or_init(|| std::env::var("FAULT_BROKEN").ok()).as_deref() == Some(rule)
+}
+
+/// Every second time this is true, if the variable `FAULT_BROKEN` is `hints`: then a hint is lost.
+#[cfg(feature = "faults")]
+pub fn lost() -> bool {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static LOST: AtomicBool = AtomicBool::new(false);
+    broken("hints") && LOST.fetch_not(Ordering::Relaxed)
+}
+
 #[cfg(not(feature = "faults"))]
 #[inline]
 pub fn at(_place: &str) {}
+
+#[cfg(not(feature = "faults"))]
+#[inline]
+pub fn broken(_rule: &str) -> bool {
+    false
+}
+
+#[cfg(not(feature = "faults"))]
+#[inline]
+pub fn lost() -> bool {
+    false
+}

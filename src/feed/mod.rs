@@ -8,6 +8,7 @@ mod follow;
 pub mod nats;
 pub mod postgres;
 
+use crate::faults;
 use crate::store::StoreError;
 use crate::store::read::{Changed, changes_after, head};
 use entity::log_head;
@@ -81,7 +82,7 @@ impl Feed {
 
     /// Somebody says that there is news up to this position. Only the database knows.
     pub fn heard(&self, position: i64) {
-        if position > self.handed_on.load(Ordering::Relaxed) {
+        if position > self.handed_on.load(Ordering::Relaxed) && !faults::lost() {
             self.wake.notify_one();
         }
     }

@@ -3,4 +3,5 @@
 mod disk;
 mod nats;
 mod postgres;
+mod resume;
 mod steps;
