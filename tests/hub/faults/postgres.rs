@@ -12,15 +12,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A server of its own, which can be stopped and started. It ends when this is dropped.
-struct Cluster {
+pub struct Cluster {
     process: Child,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
-    url: String,
+    pub url: String,
 }
 
 impl Cluster {
-    fn start() -> Cluster {
+    pub fn start() -> Cluster {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres.sh");
         let mut process = Command::new(script)
             .arg("--control")
