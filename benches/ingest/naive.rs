@@ -20,7 +20,7 @@ use pick::pick;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, ConnectOptions, Database, DatabaseConnection, DbErr, EntityTrait,
-    PaginatorTrait, QueryFilter, Set, TransactionTrait,
+    PaginatorTrait, QueryFilter, Set, SqlErr, TransactionTrait,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -82,7 +82,14 @@ async fn receive(
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let Ok(json) = serde_json::from_slice::<Value>(&body) else { return StatusCode::BAD_REQUEST.into_response() };
-    match shared.store(&source, &body, &json).await {
+    let stored = match shared.store(&source, &body, &json).await {
+        // Two of the same came at once, and each looked before the other wrote; or two of a new inspection did.
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+            shared.store(&source, &body, &json).await
+        }
+        stored => stored,
+    };
+    match stored {
         Ok(status) => {
             ([(header::CONTENT_TYPE, "application/json")], json!({ "status": status }).to_string()).into_response()
         }
