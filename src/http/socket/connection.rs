@@ -92,11 +92,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             let heard = self.hear(context)?;
             let told = self.tell(context);
+            // As long as it was full, nobody was asked for more, and nobody will call.
+            let was_full = self.wire.waiting() >= FULL;
             self.write(context)?;
+            let has_room = was_full && self.wire.waiting() < FULL;
             if self.phase == Phase::Leaving && self.wire.waiting() == 0 {
                 return self.wire.poll_shutdown(context).map(|_| Ok(()));
             }
-            if !heard && !told {
+            if !heard && !told && !has_room {
                 return Poll::Pending;
             }
         }
