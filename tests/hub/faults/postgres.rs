@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// A server of its own, which can be stopped and started. It ends when this is dropped.
 pub struct Cluster {
     process: Child,
-    orders: ChildStdin,
+    orders: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     pub url: String,
 }
@@ -28,7 +28,7 @@ impl Cluster {
             .stdout(Stdio::piped())
             .spawn()
             .expect("tests/postgres.sh starts");
-        let orders = process.stdin.take().expect("an input");
+        let orders = process.stdin.take();
         let answers = BufReader::new(process.stdout.take().expect("an output"));
         let mut cluster = Cluster { process, orders, answers, url: String::new() };
         cluster.url = cluster.line();
@@ -42,16 +42,15 @@ impl Cluster {
     }
 
     fn tell(&mut self, word: &str) {
-        writeln!(self.orders, "{word}").expect("told");
+        writeln!(self.orders.as_ref().expect("an input"), "{word}").expect("told");
         assert_eq!(self.line(), word);
     }
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // The end of its input is what ends it; nobody writes to it any more.
-        let _ = writeln!(self.orders, "kill");
-        let _ = self.process.kill();
+        // The end of its input ends it, and its server.
+        drop(self.orders.take());
         let _ = self.process.wait();
     }
 }
