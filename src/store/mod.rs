@@ -35,6 +35,10 @@ pub enum StoreError {
     /// The history was replaced by another, so that the position somebody followed means nothing any more.
     #[error("the history was rebuilt")]
     Rebuilt,
+    /// Somebody else wrote, when it was taken for granted that nobody does: nothing was written, and the same may succeed
+    /// at once.
+    #[error("another process has written")]
+    Overtaken,
     /// The address of the database is wrong; says how.
     #[error("{0}")]
     Address(String),

@@ -25,6 +25,8 @@ const IMPLIED: &str = "it only implies what is known";
 pub struct Batch<'a> {
     session: &'a mut dyn Session,
     repetitions: Repetitions,
+    /// The counters, before it and now.
+    before: log_head::Model,
     head: log_head::Model,
     cache: LruCache<Uuid, Slot>,
     /// The entities this batch is about.
@@ -79,6 +81,7 @@ impl<'a> Batch<'a> {
         Batch {
             session,
             repetitions,
+            before: head.clone(),
             head,
             cache,
             slots: HashMap::new(),
@@ -398,6 +401,7 @@ impl<'a> Batch<'a> {
             repeated: &self.repeated,
             ledger: self.ledger.values().collect(),
             handshakes: &self.handshakes,
+            before: &self.before,
             head: &self.head,
         })?;
         for (id, mut slot) in self.slots {

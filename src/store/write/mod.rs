@@ -262,7 +262,35 @@ impl Writer {
         // Whatever fails below has half-changed the cached entities.
         let cache = std::mem::replace(&mut self.cache, LruCache::new(self.at_hand));
         let known = self.head.take();
-        let written = self.write_all(incoming, cache, known);
+        let begun = self.session.begin(known.as_ref());
+        let written = begun.and_then(|head| self.write_all(incoming, cache, known.as_ref(), head));
+        match written {
+            Ok(written) => Ok(written),
+            Err(error) => {
+                self.session.roll_back();
+                self.write_again(incoming, known, error)
+            }
+        }
+    }
+
+    // Once more with the lock, where it is certain that the first time nothing was written: another writer came before, or
+    // the connection was lost and the counters are still the same.
+    fn write_again(
+        &mut self,
+        incoming: &[Incoming],
+        known: Option<log_head::Model>,
+        error: StoreError,
+    ) -> Result<Written, StoreError> {
+        let lost = error.is_lost_connection() && known.is_some();
+        if !(lost || matches!(error, StoreError::Overtaken)) {
+            return Err(error);
+        }
+        let written = self.session.begin(None).and_then(|head| {
+            if lost && known.as_ref() != Some(&head) {
+                return Err(error);
+            }
+            self.write_all(incoming, LruCache::new(self.at_hand), None, head)
+        });
         if written.is_err() {
             self.session.roll_back();
         }
@@ -273,11 +301,11 @@ impl Writer {
         &mut self,
         incoming: &[Incoming],
         cache: LruCache<Uuid, Slot>,
-        known: Option<log_head::Model>,
+        known: Option<&log_head::Model>,
+        head: log_head::Model,
     ) -> Result<Written, StoreError> {
-        let head = self.session.begin()?;
         faults::at("begun");
-        let cache = if known.as_ref() == Some(&head) { cache } else { LruCache::new(self.at_hand) };
+        let cache = if known == Some(&head) { cache } else { LruCache::new(self.at_hand) };
         let mut batch = Batch::new(self.session.as_mut(), self.repetitions, head, cache);
         batch.foresee(incoming)?;
         faults::at("foreseen");

@@ -11,10 +11,12 @@ use uuid::Uuid;
 
 /// The writing connection, and the transaction that is open on it. Every call blocks, and fails if the database does.
 pub trait Session: Debug + Send {
-    /// Begins a transaction that nobody else writes beside, and reads the counters.
-    fn begin(&mut self) -> Result<log_head::Model, StoreError>;
+    /// Begins a transaction that nobody else writes beside, and reads the counters. If they are known from before and
+    /// nobody else seems to write, they may be taken to be still so: then `write` finds out.
+    fn begin(&mut self, known: Option<&log_head::Model>) -> Result<log_head::Model, StoreError>;
 
-    /// Writes all that a batch has changed.
+    /// Writes all that a batch has changed. If it was taken for granted that nobody else writes, and somebody did, nothing
+    /// is written: [`StoreError::Overtaken`].
     fn write(&mut self, rows: &Rows<'_>) -> Result<(), StoreError>;
 
     /// Makes the transaction durable. If it fails, nothing of it was written.
@@ -82,5 +84,7 @@ pub struct Rows<'a> {
     pub ledger: Vec<&'a ledger::Model>,
     /// Which vendors asked to confirm a URL: source, code, when.
     pub handshakes: &'a [(String, String, i64)],
+    /// The counters as they were when the batch began, and as they are after it.
+    pub before: &'a log_head::Model,
     pub head: &'a log_head::Model,
 }

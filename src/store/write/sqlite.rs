@@ -304,7 +304,7 @@ impl Sqlite {
 }
 
 impl Session for Sqlite {
-    fn begin(&mut self) -> Result<log_head::Model, StoreError> {
+    fn begin(&mut self, _known: Option<&log_head::Model>) -> Result<log_head::Model, StoreError> {
         // Nobody else writes until it ends.
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut statement = self.prepared(
@@ -433,7 +433,7 @@ impl Session for Sqlite {
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
-        let head = self.begin()?;
+        let head = self.begin(None)?;
         self.advance(&head)?;
         self.commit()
     }

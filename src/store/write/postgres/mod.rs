@@ -16,7 +16,7 @@ use crate::store::connect::{Pools, limited};
 use entity::{Kind, Status, log_head};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sea_orm::sqlx::{self, Connection, Executor, Row};
-use statement::Statement;
+use statement::{Statements, takes_several};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -29,6 +29,9 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
                      SELECT id, position, delivery, entity, received_at, updated_at, generation FROM log_head \
                      WHERE id = 1 FOR UPDATE";
 
+/// So many batches in a row without another writer, and the next is written without asking first.
+const QUIET: u32 = 16;
+
 /// The connection, made anew when it is lost.
 #[derive(Debug)]
 pub struct Postgres {
@@ -36,7 +39,11 @@ pub struct Postgres {
     runtime: Option<Runtime>,
     options: PgConnectOptions,
     connection: Option<PgConnection>,
-    statement: Statement,
+    statements: Statements,
+    /// Whether a transaction is open on it.
+    open: bool,
+    /// How many batches in a row found that nobody else had written.
+    quiet: u32,
     /// How long an answer may take.
     patience: Duration,
     /// How long connecting may take.
@@ -62,7 +69,9 @@ impl Postgres {
             runtime: Some(runtime),
             options: planned,
             connection: None,
-            statement: Statement::default(),
+            statements: Statements::default(),
+            open: false,
+            quiet: QUIET,
             patience: pools.wait.max(pools.statement) + GRACE,
             wait: pools.wait,
         })
@@ -85,21 +94,26 @@ impl Postgres {
         let Some(runtime) = &self.runtime else { return Err(sqlx::Error::WorkerCrashed.into()) };
         let connecting = async {
             let mut connection = PgConnection::connect_with(&self.options).await?;
-            // An acknowledgement means that it is on the disk, whatever the database's default.
+            // An acknowledgement means that it is on the disk, and a statement of its own sees what those that it waited
+            // for have written: whatever the database's defaults.
             connection
                 .execute(
-                    "SELECT set_config('synchronous_commit', 'on', false) \
+                    "SET default_transaction_isolation = 'read committed'; \
+                     SELECT set_config('synchronous_commit', 'on', false) \
                      WHERE current_setting('synchronous_commit') = 'off'",
                 )
                 .await?;
             sqlx::Result::Ok(connection)
         };
         let connected = runtime.block_on(async { tokio::time::timeout(self.wait, connecting).await });
+        self.open = false;
         self.connection = Some(connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))?);
         Ok(())
     }
 
     fn begin_here(&mut self) -> Result<log_head::Model, StoreError> {
+        // Also if only the second half of it fails.
+        self.open = true;
         let rows = self.on(async |connection| sqlx::raw_sql(BEGIN).fetch_all(connection).await)?;
         let row = rows.first().ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))?;
         Ok(log_head::Model {
@@ -115,11 +129,17 @@ impl Postgres {
 }
 
 impl Session for Postgres {
-    fn begin(&mut self) -> Result<log_head::Model, StoreError> {
+    fn begin(&mut self, known: Option<&log_head::Model>) -> Result<log_head::Model, StoreError> {
+        if let Some(known) = known
+            && self.quiet >= QUIET
+            && self.connection.is_some()
+        {
+            return Ok(known.clone());
+        }
         if self.connection.is_none() {
             self.connect()?;
         }
-        match self.begin_here() {
+        let head = match self.begin_here() {
             // The connection was lost while nothing happened on it, or the database was started anew.
             Err(error) if error.is_lost_connection() => {
                 self.connection = None;
@@ -127,25 +147,47 @@ impl Session for Postgres {
                 self.begin_here()
             }
             begun => begun,
-        }
+        }?;
+        self.quiet = match known {
+            Some(known) if *known == head => self.quiet.saturating_add(1),
+            Some(_) => 0,
+            None => self.quiet,
+        };
+        Ok(head)
     }
 
     fn write(&mut self, rows: &Rows<'_>) -> Result<(), StoreError> {
-        let statement = std::mem::take(&mut self.statement);
-        let written = self.on(async |connection| statement.write(connection, rows).await);
-        self.statement = statement;
-        written
+        let mut alone = true;
+        if !self.open && takes_several(rows) {
+            alone = self.begin_here()? == *rows.before;
+        }
+        if alone {
+            let mut statements = std::mem::take(&mut self.statements);
+            let written = self.on(async |connection| statements.write(connection, rows).await);
+            self.statements = statements;
+            alone = written?;
+        }
+        if alone {
+            return Ok(());
+        }
+        self.quiet = 0;
+        Err(StoreError::Overtaken)
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        self.on(async |connection| connection.execute("COMMIT").await)?;
+        if self.open {
+            self.on(async |connection| connection.execute("COMMIT").await)?;
+            self.open = false;
+        }
         Ok(())
     }
 
     fn roll_back(&mut self) {
-        let rolled_back = self.on(async |connection| connection.execute("ROLLBACK").await);
-        if rolled_back.is_err() {
-            self.connection = None;
+        if std::mem::take(&mut self.open) {
+            let rolled_back = self.on(async |connection| connection.execute("ROLLBACK").await);
+            if rolled_back.is_err() {
+                self.connection = None;
+            }
         }
     }
 
@@ -199,7 +241,7 @@ impl Session for Postgres {
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
-        self.begin()?;
+        self.begin(None)?;
         self.on(async |connection| connection.execute("UPDATE log_head SET updated_at = updated_at").await)?;
         self.commit()
     }

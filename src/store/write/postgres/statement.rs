@@ -1,4 +1,5 @@
-//! One statement that writes all that a batch has changed: each table's rows come as one array per column.
+//! One statement that writes all that a batch has changed, if nobody else has written meanwhile: each table's rows come
+//! as one array per column.
 
 use super::super::rows::print;
 use super::super::session::Rows;
@@ -7,61 +8,82 @@ use crate::event::{Entity, Placed, Slot};
 use entity::Status;
 use sea_orm::sqlx::postgres::{PgArguments, PgConnection};
 use sea_orm::sqlx::query::Query;
-use sea_orm::sqlx::{self, AssertSqlSafe, Postgres};
+use sea_orm::sqlx::{self, AssertSqlSafe, Postgres, Row};
+use std::collections::HashMap;
 
-/// The statement's text, made once.
-#[derive(Debug)]
-pub struct Statement(String);
+/// The statements' texts, each made once: only the tables that a batch touches are in it, since each costs the database
+/// something to prepare for, whether rows come or not.
+#[derive(Debug, Default)]
+pub struct Statements(HashMap<Parts, String>);
 
-impl Default for Statement {
-    fn default() -> Self {
-        let mut parameter = 0;
+/// What a batch has rows for. There are always deliveries or repetitions, and counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Parts {
+    added: bool,
+    deliveries: bool,
+    changes: bool,
+    steps: bool,
+    moved: bool,
+    repeated: bool,
+}
+
+impl Parts {
+    /// Nothing is written unless the counters are still what they were when the batch began: a row locked by another
+    /// writer is waited for, and looked at again (READ COMMITTED, section 13.2.1 of PostgreSQL's manual).
+    fn statement(self) -> String {
+        let mut text = String::from(
+            "WITH head AS (UPDATE log_head SET position = $1, delivery = $2, entity = $3, received_at = $4, \
+             updated_at = $5 WHERE id = 1 AND position = $6 AND delivery = $7 AND entity = $8 AND received_at = $9 \
+             AND updated_at = $10 AND generation = $11 RETURNING id)",
+        );
+        let mut parameter = 11;
         let mut rows = |columns: &Columns| {
             let arrays = columns.iter().map(|(_, kind)| {
                 parameter += 1;
                 format!("${parameter}::{kind}[]")
             });
-            format!("unnest({}) AS new ({})", arrays.collect::<Vec<_>>().join(", "), names(columns))
+            format!("head, unnest({}) AS new ({})", arrays.collect::<Vec<_>>().join(", "), names(columns))
         };
-        let mut text = String::from("WITH ");
-        for (table, columns) in [("entity", ADDED), ("delivery", DELIVERIES), ("change", CHANGES), ("step", STEPS)] {
+        let tables = [
+            (self.added, "entity", ADDED),
+            (self.deliveries, "delivery", DELIVERIES),
+            (self.changes, "change", CHANGES),
+            (self.steps, "step", STEPS),
+        ];
+        for (_, table, columns) in tables.into_iter().filter(|(wanted, _, _)| *wanted) {
             let rows = rows(columns);
-            text += &format!("to_{table} AS (INSERT INTO {table} ({}) SELECT * FROM {rows}), ", names(columns));
+            text += &format!(", to_{table} AS (INSERT INTO {table} ({}) SELECT new.* FROM {rows})", names(columns));
         }
-        let moved = MOVED.iter().skip(1).map(|(name, _)| match *name {
-            "facts" | "details" | "stamps" => format!("{name} = COALESCE(new.{name}, entity.{name})"),
-            name => format!("{name} = new.{name}"),
-        });
-        text += &format!(
-            "moved AS (UPDATE entity SET {} FROM {} WHERE entity.number = new.number), ",
-            moved.collect::<Vec<_>>().join(", "),
-            rows(MOVED)
-        );
+        if self.moved {
+            let moved = MOVED.iter().skip(1).map(|(name, _)| match *name {
+                "facts" | "details" | "stamps" => format!("{name} = COALESCE(new.{name}, entity.{name})"),
+                name => format!("{name} = new.{name}"),
+            });
+            text += &format!(
+                ", moved AS (UPDATE entity SET {} FROM {} WHERE entity.number = new.number)",
+                moved.collect::<Vec<_>>().join(", "),
+                rows(MOVED)
+            );
+        }
+        if self.repeated {
+            text += &format!(
+                ", repeated AS (UPDATE delivery SET duplicates = duplicates + new.count, duplicate_at = new.at FROM {} \
+                 WHERE delivery.number = new.number)",
+                rows(REPEATED)
+            );
+        }
         let counted = LEDGER.iter().skip(1).map(|(name, _)| match *name {
             "received_at" => "received_at = excluded.received_at".to_owned(),
             name => format!("{name} = ledger.{name} + excluded.{name}"),
         });
         text += &format!(
-            "counted AS (INSERT INTO ledger ({}) SELECT * FROM {} ON CONFLICT (source) DO UPDATE SET {}), ",
+            ", counted AS (INSERT INTO ledger ({}) SELECT new.* FROM {} ON CONFLICT (source) DO UPDATE SET {}) \
+             SELECT count(*) FROM head",
             names(LEDGER),
             rows(LEDGER),
             counted.collect::<Vec<_>>().join(", ")
         );
-        text += &format!(
-            "repeated AS (UPDATE delivery SET duplicates = duplicates + new.count, duplicate_at = new.at FROM {} \
-             WHERE delivery.number = new.number) ",
-            rows(REPEATED)
-        );
-        text += &format!(
-            "UPDATE log_head SET position = ${}, delivery = ${}, entity = ${}, received_at = ${}, updated_at = ${} \
-             WHERE id = 1",
-            parameter + 1,
-            parameter + 2,
-            parameter + 3,
-            parameter + 4,
-            parameter + 5
-        );
-        Statement(text)
+        text
     }
 }
 
@@ -76,12 +98,12 @@ macro_rules! bind {
     };
 }
 
-impl Statement {
-    /// Writes everything.
+impl Statements {
+    /// Writes everything, if the counters are what they were; says whether.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn write(&self, connection: &mut PgConnection, rows: &Rows<'_>) -> sqlx::Result<()> {
+    pub async fn write(&mut self, connection: &mut PgConnection, rows: &Rows<'_>) -> sqlx::Result<bool> {
         let anew = rows.entities.iter().filter(|slot| slot.written.anew).map(|slot| slot.entity.number);
         let anew: Vec<i64> = anew.collect();
         if !anew.is_empty() {
@@ -94,20 +116,45 @@ impl Statement {
                         confirmed_at = NULL, attempts = 0, last_error = NULL";
             sqlx::query(text).bind(source).bind(code).bind(requested_at).execute(&mut *connection).await?;
         }
-        let query = sqlx::query(AssertSqlSafe(self.0.as_str()));
         let (added, moved): (Vec<&Slot>, Vec<&Slot>) = rows.entities.iter().partition(|slot| !slot.stored);
-        let query = bind_added(query, &added)?;
-        let query = bind_deliveries(query, rows);
-        let query = bind_changes(query, rows);
-        let query = bind_steps(query, rows);
-        let query = bind_moved(query, &moved)?;
-        let query = bind_counts(query, rows);
-        let head = rows.head;
-        let query = query.bind(head.position).bind(head.delivery).bind(head.entity);
-        let query = query.bind(head.received_at).bind(head.updated_at);
-        query.execute(connection).await?;
-        Ok(())
+        let steps = steps(rows);
+        let parts = Parts {
+            added: !added.is_empty(),
+            deliveries: !rows.deliveries.is_empty(),
+            changes: !rows.changes.is_empty(),
+            steps: !steps.is_empty(),
+            moved: !moved.is_empty(),
+            repeated: !rows.repeated.is_empty(),
+        };
+        let text = self.0.entry(parts).or_insert_with(|| parts.statement());
+        let mut query = bind_heads(sqlx::query(AssertSqlSafe(text.as_str())), rows);
+        if parts.added {
+            query = bind_added(query, &added)?;
+        }
+        if parts.deliveries {
+            query = bind_deliveries(query, rows);
+        }
+        if parts.changes {
+            query = bind_changes(query, rows);
+        }
+        if parts.steps {
+            query = bind_steps(query, &steps);
+        }
+        if parts.moved {
+            query = bind_moved(query, &moved)?;
+        }
+        if parts.repeated {
+            bind!(query, rows.repeated, |(number, _)| *number, |(_, (count, _))| *count, |(_, (_, at))| *at);
+        }
+        query = bind_ledger(query, rows);
+        let matched: i64 = query.fetch_one(connection).await?.try_get(0)?;
+        Ok(matched == 1)
     }
+}
+
+/// Whether something must be written by a statement of its own, so that one alone is no transaction of all.
+pub fn takes_several(rows: &Rows<'_>) -> bool {
+    !rows.handshakes.is_empty() || rows.entities.iter().any(|slot| slot.written.anew)
 }
 
 type Bound<'q> = Query<'q, Postgres, PgArguments>;
@@ -233,13 +280,24 @@ fn bind_changes<'q>(mut query: Bound<'q>, rows: &Rows<'q>) -> Bound<'q> {
     query
 }
 
-fn bind_steps<'q>(mut query: Bound<'q>, rows: &Rows<'q>) -> Bound<'q> {
+fn steps<'q>(rows: &Rows<'q>) -> Vec<(i64, &'q Placed)> {
     let retold = rows.entities.iter().filter(|slot| slot.entity.retold);
     let of_entity = |slot: &&'q Slot| {
         let number = slot.entity.number;
         slot.written.steps.iter().map(move |placed| (number, placed))
     };
-    let steps: Vec<(i64, &'q Placed)> = retold.flat_map(of_entity).collect();
+    retold.flat_map(of_entity).collect()
+}
+
+fn bind_heads<'q>(query: Bound<'q>, rows: &Rows<'q>) -> Bound<'q> {
+    let (after, before) = (rows.head, rows.before);
+    let query = query.bind(after.position).bind(after.delivery).bind(after.entity);
+    let query = query.bind(after.received_at).bind(after.updated_at);
+    let query = query.bind(before.position).bind(before.delivery).bind(before.entity);
+    query.bind(before.received_at).bind(before.updated_at).bind(before.generation)
+}
+
+fn bind_steps<'q>(mut query: Bound<'q>, steps: &[(i64, &'q Placed)]) -> Bound<'q> {
     bind!(
         query,
         steps,
@@ -260,7 +318,7 @@ fn bind_steps<'q>(mut query: Bound<'q>, rows: &Rows<'q>) -> Bound<'q> {
     query
 }
 
-fn bind_counts<'q>(mut query: Bound<'q>, rows: &Rows<'q>) -> Bound<'q> {
+fn bind_ledger<'q>(mut query: Bound<'q>, rows: &Rows<'q>) -> Bound<'q> {
     bind!(
         query,
         rows.ledger,
@@ -277,6 +335,5 @@ fn bind_counts<'q>(mut query: Bound<'q>, rows: &Rows<'q>) -> Bound<'q> {
         |row| row.orphaned,
         |row| row.received_at,
     );
-    bind!(query, rows.repeated, |(number, _)| *number, |(_, (count, _))| *count, |(_, (_, at))| *at);
     query
 }
