@@ -2,7 +2,8 @@
 //!
 //! Each group is an object of the API as it stands, so a fact is named, explained and typed in one place.
 
-use async_graphql::{Json, SimpleObject};
+use super::json::Json;
+use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -248,7 +249,7 @@ facts! {
         /// The vendor's id of the form's template.
         template_id: String,
         /// The answers, by the names of the form's fields.
-        values: Json<serde_json::Value>,
+        values: Json,
         /// When it was filled, by the vendor's clock.
         filled_at: DateTime<Utc>,
     }
@@ -326,7 +327,7 @@ facts! {
         /// Its id at the third party.
         record_id: String,
         /// The record itself.
-        data: Json<serde_json::Value>,
+        data: Json,
         /// Why a record could not be brought.
         error: String,
     }
@@ -352,7 +353,7 @@ facts! {
         /// The account it runs on.
         account_id: String,
         /// The resources it brings.
-        resources: Json<serde_json::Value>,
+        resources: Json,
         /// When it began, by the vendor's clock.
         started_at: DateTime<Utc>,
         /// When it ended, by the vendor's clock.

@@ -3,11 +3,13 @@
 mod apply;
 mod entity;
 mod facts;
+mod json;
 mod known;
 
 pub use apply::{Arrival, Change, Needs, Placed, Slot, Written, apply, effective};
 pub use entity::Entity;
 pub use facts::*;
+pub use json::Json;
 pub use known::{Known, Learned, NAMED, Said};
 
 use crate::machine::Subject;

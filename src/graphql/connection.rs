@@ -58,7 +58,7 @@ pub struct Edge<T> {
 /// A row of a list, and its place in it.
 #[Object(name_type)]
 impl<T: OutputType> Edge<T> {
-    /// The row's place: what `after` and `before` take.
+    /// The row's place, e.g. `YzI6Nzo0Mg`: what `after` and `before` take.
     async fn cursor(&self) -> String {
         self.cursor.encode()
     }

@@ -8,8 +8,9 @@ use super::limits::{BODY, cost};
 use super::lists;
 use super::scalar::Long;
 use super::words::Verdict;
+use crate::event::Json;
 use crate::store::read::{DeliveryRow, DeliveryWants, delivery_id, moment};
-use async_graphql::{Context, ID, Json, Object, SelectionField};
+use async_graphql::{Context, ID, Object, SelectionField};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ impl Delivery {
     }
 
     /// The headers it came with, credentials left out: name -> value.
-    async fn headers(&self) -> Result<Option<Json<serde_json::Value>>, Fault> {
+    async fn headers(&self) -> Result<Option<Json>, Fault> {
         Ok(self.headers_as_stored()?.map(Json))
     }
 
@@ -104,9 +105,11 @@ impl Delivery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many changes: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor of a change.")] after: Option<String>,
+        #[graphql(desc = "Only what comes after this cursor of a change: `endCursor` of the page before.")]
+        after: Option<String>,
         #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor of a change.")] before: Option<String>,
+        #[graphql(desc = "Only what comes before this cursor of a change: `startCursor` of the page after.")]
+        before: Option<String>,
     ) -> Result<Connection<Change>, Fault> {
         lists::changes_of_delivery(ctx, Asked { first, after, last, before }, &self.0).await
     }

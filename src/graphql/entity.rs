@@ -10,11 +10,11 @@ use super::scalar::Long;
 use super::snapshot::{Snapshot, Standing};
 use super::subject::Subject;
 use super::words::Clock;
-use crate::event::Facts;
+use crate::event::{Facts, Json};
 use crate::machine::{self, JobKind, Machine};
 use crate::store::read::{EntityRow, Wants, moment};
 use crate::vendor;
-use async_graphql::{Context, ID, Json, Object, SelectionField};
+use async_graphql::{Context, ID, Object, SelectionField};
 use chrono::{DateTime, Utc};
 use entity::{ItemKind, Kind};
 use serde_json::value::RawValue;
@@ -51,12 +51,12 @@ impl Entity {
         &self.row.vendor
     }
 
-    /// The vendor's own id.
+    /// The vendor's own id, e.g. `8471920`.
     async fn external_id(&self) -> &str {
         &self.row.external_id
     }
 
-    /// The customer's own key for it, where the vendor passes one on: an order number, a VIN.
+    /// The customer's own key for it, where the vendor passes one on: an order number, a VIN, e.g. `PO-4711`.
     async fn reference(&self) -> Option<&str> {
         self.row.reference.as_deref()
     }
@@ -97,7 +97,7 @@ impl Entity {
     }
 
     /// What else the vendor said and has no field of its own: the vendor's names, the newest values.
-    async fn details(&self) -> Result<Option<Json<serde_json::Value>>, Fault> {
+    async fn details(&self) -> Result<Option<Json>, Fault> {
         self.row.details.as_deref().map(json).transpose()
     }
 
@@ -105,7 +105,7 @@ impl Entity {
     async fn as_of(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The moment.")] at: DateTime<Utc>,
+        #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`.")] at: DateTime<Utc>,
         #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
     ) -> Result<Option<Snapshot>, Fault> {
         let snapshot = ask(ctx, AsOf { at, clock: clock.into() }, self.row.number).await?;
@@ -195,7 +195,7 @@ pub fn nodes<'a>(ctx: &'a Context<'_>) -> Vec<SelectionField<'a>> {
 }
 
 /// Stored JSON as a value that can be printed, whatever a vendor put into it.
-pub fn json(text: &str) -> Result<Json<serde_json::Value>, Fault> {
+pub fn json(text: &str) -> Result<Json, Fault> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| Fault::corrupt(format!("stored JSON: {error}")))?;
     Ok(Json(vendor::fields::json(raw)))
 }

@@ -16,19 +16,19 @@ use entity::Kind;
 pub struct Common {
     /// From one of these vendors, e.g. `["hover", "pave"]`.
     vendor: Option<Vec<String>>,
-    /// By one of these sources.
+    /// By one of these sources: see `Source.name`.
     source: Option<Vec<String>>,
     /// In one of these states: the vendor's own words, as in `state`.
     state: Option<Vec<String>>,
-    /// With exactly this key of the customer's.
+    /// With exactly this key of the customer's, e.g. `PO-4711`.
     reference: Option<String>,
-    /// With exactly this id of the vendor's.
+    /// With exactly this id of the vendor's: see `externalId`.
     external_id: Option<String>,
-    /// Sharing this group.
+    /// Sharing this `group`.
     group: Option<String>,
-    /// Changed later than this moment. In a subscription: received later than this moment.
+    /// Changed later than this moment, e.g. `2024-05-01T12:00:00Z`. In a subscription: received later than this moment.
     updated_after: Option<DateTime<Utc>>,
-    /// Changed before this moment. In a subscription: received before this moment.
+    /// Changed before this moment, e.g. `2024-05-01T12:00:00Z`. In a subscription: received before this moment.
     updated_before: Option<DateTime<Utc>>,
     /// Without a change for at least so long, and not at an end (`COMPLETED`, `CANCELED`, `EXPIRED`, `FAILED`,
     /// `SUCCEEDED`). An ISO 8601 duration of weeks, days, hours, minutes and seconds (`PT24H`, `P3D`), or a number with
@@ -81,7 +81,7 @@ impl InspectionFilter {
 pub struct SessionFilter {
     /// In one of these statuses.
     status: Option<Vec<SessionStatus>>,
-    /// Belonging to this inspection.
+    /// Belonging to this inspection: its `id`.
     inspection: Option<ID>,
     #[graphql(flatten)]
     common: Common,
@@ -102,7 +102,7 @@ pub struct JobFilter {
     kind: Option<Vec<JobKind>>,
     /// In one of these statuses.
     status: Option<Vec<JobStatus>>,
-    /// Belonging to this inspection.
+    /// Belonging to this inspection: its `id`.
     inspection: Option<ID>,
     #[graphql(flatten)]
     common: Common,
@@ -122,7 +122,7 @@ impl JobFilter {
 pub struct ItemFilter {
     /// Of one of these kinds.
     kind: Option<Vec<ItemKind>>,
-    /// Belonging to this inspection.
+    /// Belonging to this inspection: its `id`.
     inspection: Option<ID>,
     #[graphql(flatten)]
     common: Common,
@@ -141,19 +141,19 @@ impl ItemFilter {
 pub struct ChangeFilter {
     /// From one of these vendors, e.g. `["hover", "pave"]`.
     vendor: Option<Vec<String>>,
-    /// By one of these sources.
+    /// By one of these sources: see `Source.name`.
     source: Option<Vec<String>>,
     /// About things of these kinds.
     kind: Option<Vec<EntityKind>>,
     /// With one of these verdicts.
     verdict: Option<Vec<Verdict>>,
-    /// By one of these events: the vendor's names.
+    /// By one of these events: the vendor's names, e.g. `["job-state-changed"]`.
     event: Option<Vec<String>>,
-    /// About this inspection or anything that belonged to it when the change was written.
+    /// About this inspection, named by its `id`, or anything that belonged to it when the change was written.
     inspection: Option<ID>,
-    /// About exactly this inspection, session, job or item.
+    /// About exactly this inspection, session, job or item: its `id`.
     entity: Option<ID>,
-    /// Brought by this delivery.
+    /// Brought by this delivery: `Delivery.id`, or what the vendor got in the answer to the POST.
     delivery: Option<ID>,
     /// After which the status is one of these.
     to_status: Option<Vec<Status>>,
@@ -184,15 +184,15 @@ impl ChangeFilter {
 pub struct DeliveryFilter {
     /// From one of these vendors, e.g. `["hover", "pave"]`.
     vendor: Option<Vec<String>>,
-    /// By one of these sources.
+    /// By one of these sources: see `Source.name`.
     source: Option<Vec<String>>,
     /// With one of these verdicts.
     verdict: Option<Vec<Verdict>>,
-    /// Of one of these events: the vendor's names.
+    /// Of one of these events: the vendor's names, e.g. `["job-state-changed"]`.
     event: Option<Vec<String>>,
-    /// Received later than this moment.
+    /// Received later than this moment, e.g. `2024-05-01T12:00:00Z`.
     received_after: Option<DateTime<Utc>>,
-    /// Received before this moment.
+    /// Received before this moment, e.g. `2024-05-01T12:00:00Z`.
     received_before: Option<DateTime<Utc>>,
     /// True: only those whose news came again. False: only those whose news never did.
     duplicated: Option<bool>,

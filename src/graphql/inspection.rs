@@ -34,9 +34,11 @@ impl Inspection {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many changes: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor of a change.")] after: Option<String>,
+        #[graphql(desc = "Only what comes after this cursor of a change: `endCursor` of the page before.")]
+        after: Option<String>,
         #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor of a change.")] before: Option<String>,
+        #[graphql(desc = "Only what comes before this cursor of a change: `startCursor` of the page after.")]
+        before: Option<String>,
     ) -> Result<Connection<Change>, Fault> {
         lists::history(ctx, Asked { first, after, last, before }, self.0.row.number).await
     }
@@ -62,9 +64,9 @@ impl Inspection {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many sessions: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only sessions after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only sessions after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many sessions, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only sessions before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only sessions before this cursor: `startCursor` of the page after.")] before: Option<String>,
     ) -> Result<Connection<Session>, Fault> {
         let filter = EntityFilter { kind: Some(Kind::Session), ..EntityFilter::default() };
         let asked = Asked { first, after, last, before };
@@ -77,9 +79,9 @@ impl Inspection {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many jobs: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only jobs after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only jobs after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only jobs before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only jobs before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only jobs of these kinds.")] kind: Option<Vec<JobKind>>,
     ) -> Result<Connection<Job>, Fault> {
         let filter = job::of_kinds(kind);
@@ -93,9 +95,9 @@ impl Inspection {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many items: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only items after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many items, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only items before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only items of these kinds.")] kind: Option<Vec<ItemKind>>,
     ) -> Result<Connection<Item>, Fault> {
         let filter = item::of_kinds(kind);

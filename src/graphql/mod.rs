@@ -25,6 +25,7 @@ mod query;
 mod questions;
 mod rounds;
 mod scalar;
+mod sdl;
 mod session;
 mod snapshot;
 mod source;
@@ -38,12 +39,13 @@ mod words;
 pub use cursor::Cursor;
 pub use cursor::change as position_of;
 pub use error::Fault;
+pub use sdl::sdl;
 pub use source::SourceInfo;
 pub use walk::Walk;
 
 use crate::feed::Feed;
 use async_graphql::parser::types::ExecutableDocument;
-use async_graphql::{Context, EmptyMutation, ID, Json, Request, Response, SDLExportOptions, Schema, SchemaBuilder};
+use async_graphql::{Context, EmptyMutation, ID, Request, Response, Schema, SchemaBuilder};
 use chrono::{DateTime, Utc};
 use futures_util::stream::{BoxStream, StreamExt};
 use questions::Batches;
@@ -99,21 +101,13 @@ impl Graph {
     }
 }
 
-/// The schema in GraphQL's own language, sorted.
-pub fn sdl() -> String {
-    let options = SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items();
-    let options = options.prefer_single_line_descriptions().include_specified_by().use_space_ident();
-    builder().finish().sdl_with_options(options)
-}
-
 fn builder() -> SchemaBuilder<query::Root, EmptyMutation, subscription::Root> {
     Schema::build(query::Root, EmptyMutation, subscription::Root)
-        .override_output_type_description::<ID>("An id, opaque: a UUID as text. Compare it as it is.")
+        .override_output_type_description::<ID>(
+            "An id, opaque: a UUID as text, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. Compare it as it is.",
+        )
         .override_output_type_description::<DateTime<Utc>>(
             "A moment, written as in RFC 3339: `2024-05-01T12:00:00.25+00:00`. Answers are in UTC, to the microsecond.",
-        )
-        .override_output_type_description::<Json<serde_json::Value>>(
-            "Any JSON value, as the vendor sent it. Numbers that do not fit 64 bits are given as text.",
         )
         .limit_depth(limits::DEPTH)
         .limit_complexity(limits::COMPLEXITY)

@@ -16,7 +16,11 @@ use uuid::Uuid;
 
 /// Anything with an id of its own: an inspection, session, job, item or delivery.
 #[derive(Debug, Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "The hub's id. It stays the same for ever."))]
+#[graphql(field(
+    name = "id",
+    ty = "ID",
+    desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. It stays the same for ever."
+))]
 pub enum Node {
     Inspection(Inspection),
     Session(Session),
@@ -75,7 +79,7 @@ pub async fn entity<T: From<Arc<EntityRow>>>(ctx: &Context<'_>, kind: Kind, id: 
     Ok(found.into_values().find(|row| row.kind == kind).map(T::from))
 }
 
-// Enough to recognize it, without sending pages back.
-fn shortened(text: &str) -> String {
+/// Enough to recognize it, without sending pages back.
+pub fn shortened(text: &str) -> String {
     text.chars().take(64).collect()
 }

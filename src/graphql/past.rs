@@ -19,15 +19,15 @@ use entity::Kind;
 pub struct CommonPast {
     /// From one of these vendors, e.g. `["hover", "pave"]`.
     vendor: Option<Vec<String>>,
-    /// By one of these sources.
+    /// By one of these sources: see `Source.name`.
     source: Option<Vec<String>>,
     /// In one of these states at that moment: the vendor's own words, as in `state`.
     state: Option<Vec<String>>,
-    /// With exactly this key of the customer's, as known now.
+    /// With exactly this key of the customer's, e.g. `PO-4711`, as known now.
     reference: Option<String>,
-    /// With exactly this id of the vendor's.
+    /// With exactly this id of the vendor's: see `externalId`.
     external_id: Option<String>,
-    /// Sharing this group, as known now.
+    /// Sharing this `group`, as known now.
     group: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl InspectionPastFilter {
 pub struct SessionPastFilter {
     /// In one of these statuses at that moment.
     status: Option<Vec<SessionStatus>>,
-    /// Belonging to this inspection, as known now.
+    /// Belonging to this inspection, named by its `id`, as known now.
     inspection: Option<ID>,
     #[graphql(flatten)]
     common: CommonPast,
@@ -88,7 +88,7 @@ pub struct JobPastFilter {
     kind: Option<Vec<JobKind>>,
     /// In one of these statuses at that moment.
     status: Option<Vec<JobStatus>>,
-    /// Belonging to this inspection, as known now.
+    /// Belonging to this inspection, named by its `id`, as known now.
     inspection: Option<ID>,
     #[graphql(flatten)]
     common: CommonPast,

@@ -43,7 +43,10 @@ impl Root {
     async fn node(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The hub's id of an inspection, session, job, item or delivery.")] id: ID,
+        #[graphql(
+            desc = "The hub's id of an inspection, session, job, item or delivery, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`."
+        )]
+        id: ID,
     ) -> Result<Option<Node>, Fault> {
         self.begin(ctx).await?;
         Ok(node::nodes(ctx, &[id]).await?.pop().flatten())
@@ -54,7 +57,9 @@ impl Root {
     async fn nodes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The hub's ids, at most 100.")] ids: Vec<ID>,
+        #[graphql(desc = "The hub's ids, at most 100, e.g. `[\"018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d\"]`.")] ids: Vec<
+            ID,
+        >,
     ) -> Result<Vec<Option<Node>>, Fault> {
         if i32::try_from(ids.len()).is_ok_and(|number| number <= PAGE_MAX) {
             self.begin(ctx).await?;
@@ -67,7 +72,7 @@ impl Root {
     async fn inspection(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The hub's id.")] id: ID,
+        #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
     ) -> Result<Option<Inspection>, Fault> {
         self.begin(ctx).await?;
         node::entity(ctx, Kind::Inspection, uuid(&id)?).await
@@ -77,9 +82,9 @@ impl Root {
     async fn inspection_by_external_id(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The source it came by: see `sources`.")] source: String,
+        #[graphql(desc = "The source it came by, e.g. `hover`: see `Source.name`.")] source: String,
         #[graphql(
-            desc = "The vendor's id as text: Truepic's inspection id, PAVE's session key, Hover's job id, Record360's transaction id."
+            desc = "The vendor's id as text, e.g. `8471920`: Truepic's inspection id, PAVE's session key, Hover's job id, Record360's transaction id."
         )]
         external_id: String,
     ) -> Result<Option<Inspection>, Fault> {
@@ -95,9 +100,11 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many inspections: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only inspections after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only inspections after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many inspections, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only inspections before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only inspections before this cursor: `startCursor` of the page after.")] before: Option<
+            String,
+        >,
         #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
         #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
             InspectionOrder,
@@ -115,12 +122,14 @@ impl Root {
     async fn inspections_as_of(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The moment. It cannot be in the future.")] at: DateTime<Utc>,
+        #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
         #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
         #[graphql(desc = "The first so many inspections: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only inspections after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only inspections after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many inspections, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only inspections before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only inspections before this cursor: `startCursor` of the page after.")] before: Option<
+            String,
+        >,
         #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionPastFilter>,
         #[graphql(
             desc = "Which way the order goes, by when the hub first heard of them.",
@@ -136,7 +145,7 @@ impl Root {
     async fn session(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The hub's id.")] id: ID,
+        #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
     ) -> Result<Option<Session>, Fault> {
         self.begin(ctx).await?;
         node::entity(ctx, Kind::Session, uuid(&id)?).await
@@ -148,9 +157,9 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many sessions: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only sessions after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only sessions after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many sessions, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only sessions before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only sessions before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only sessions that fit.")] filter: Option<SessionFilter>,
     ) -> Result<Connection<Session>, Fault> {
         let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
@@ -163,12 +172,12 @@ impl Root {
     async fn sessions_as_of(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The moment. It cannot be in the future.")] at: DateTime<Utc>,
+        #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
         #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
         #[graphql(desc = "The first so many sessions: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only sessions after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only sessions after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many sessions, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only sessions before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only sessions before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only sessions that fit.")] filter: Option<SessionPastFilter>,
         #[graphql(
             desc = "Which way the order goes, by when the hub first heard of them.",
@@ -181,7 +190,11 @@ impl Root {
     }
 
     /// The job with this id; null if there is none with this id.
-    async fn job(&self, ctx: &Context<'_>, #[graphql(desc = "The hub's id.")] id: ID) -> Result<Option<Job>, Fault> {
+    async fn job(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
+    ) -> Result<Option<Job>, Fault> {
         self.begin(ctx).await?;
         node::entity(ctx, Kind::Job, uuid(&id)?).await
     }
@@ -192,9 +205,9 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many jobs: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only jobs after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only jobs after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only jobs before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only jobs before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only jobs that fit.")] filter: Option<JobFilter>,
     ) -> Result<Connection<Job>, Fault> {
         let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
@@ -207,12 +220,12 @@ impl Root {
     async fn jobs_as_of(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The moment. It cannot be in the future.")] at: DateTime<Utc>,
+        #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
         #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
         #[graphql(desc = "The first so many jobs: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only jobs after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only jobs after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only jobs before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only jobs before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only jobs that fit.")] filter: Option<JobPastFilter>,
         #[graphql(
             desc = "Which way the order goes, by when the hub first heard of them.",
@@ -225,7 +238,11 @@ impl Root {
     }
 
     /// The item with this id; null if there is none with this id.
-    async fn item(&self, ctx: &Context<'_>, #[graphql(desc = "The hub's id.")] id: ID) -> Result<Option<Item>, Fault> {
+    async fn item(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
+    ) -> Result<Option<Item>, Fault> {
         self.begin(ctx).await?;
         node::entity(ctx, Kind::Item, uuid(&id)?).await
     }
@@ -236,9 +253,9 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many items: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only items after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many items, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only items before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only items that fit.")] filter: Option<ItemFilter>,
     ) -> Result<Connection<Item>, Fault> {
         let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
@@ -251,9 +268,9 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many changes: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only changes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only changes after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only changes before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only changes before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only changes that fit.")] filter: Option<ChangeFilter>,
     ) -> Result<Connection<Change>, Fault> {
         self.begin(ctx).await?;
@@ -267,9 +284,11 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first so many deliveries: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only deliveries after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only deliveries after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many deliveries, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only deliveries before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only deliveries before this cursor: `startCursor` of the page after.")] before: Option<
+            String,
+        >,
         #[graphql(desc = "Only deliveries that fit.")] filter: Option<DeliveryFilter>,
     ) -> Result<Connection<Delivery>, Fault> {
         self.begin(ctx).await?;
@@ -297,7 +316,7 @@ impl Root {
     async fn status_counts_as_of(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The moment. It cannot be in the future.")] at: DateTime<Utc>,
+        #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
         #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
         #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionPastFilter>,
     ) -> Result<Vec<StatusCount>, Fault> {
@@ -314,7 +333,7 @@ impl Root {
     /// The state machines by which the vendors' events are judged.
     async fn state_machines(
         &self,
-        #[graphql(desc = "Only those of this vendor.")] vendor: Option<String>,
+        #[graphql(desc = "Only those of this vendor, e.g. `hover`.")] vendor: Option<String>,
     ) -> Result<Vec<StateMachine>, Fault> {
         let vendors = match &vendor {
             None => vendor::ALL.to_vec(),

@@ -26,7 +26,10 @@ impl Root {
     async fn changes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Begin after this cursor of a change; without it, begin now.")] after: Option<String>,
+        #[graphql(
+            desc = "Begin after this cursor of a change, `Change.cursor` or `LogHead.cursor`, e.g. `YzI6Nzo0Mg`; without it, begin now."
+        )]
+        after: Option<String>,
         #[graphql(desc = "Only changes that fit.")] filter: Option<ChangeFilter>,
     ) -> Result<impl Stream<Item = Result<Change, Fault>>, Fault> {
         let filter = filter.unwrap_or_default().rows()?;
@@ -39,12 +42,15 @@ impl Root {
     async fn inspection_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this inspection. It need not be known yet.")] id: Option<ID>,
+        #[graphql(desc = "Only this inspection: its `id`. It need not be known yet.")] id: Option<ID>,
         #[graphql(
             desc = "Only inspections that fit. By status and state, what fitted before the change fits too: see `Change.leaving`."
         )]
         filter: Option<InspectionFilter>,
-        #[graphql(desc = "Begin after this cursor of a change; without it, begin now.")] after: Option<String>,
+        #[graphql(
+            desc = "Begin after this cursor of a change, `Change.cursor` or `LogHead.cursor`, e.g. `YzI6Nzo0Mg`; without it, begin now."
+        )]
+        after: Option<String>,
     ) -> Result<impl Stream<Item = Result<Change, Fault>>, Fault> {
         let filter = filter.unwrap_or_default().rows(Api::of(ctx)?.now())?;
         follow(ctx, after, fits(id, filter)?).await
@@ -54,12 +60,15 @@ impl Root {
     async fn session_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this session. It need not be known yet.")] id: Option<ID>,
+        #[graphql(desc = "Only this session: its `id`. It need not be known yet.")] id: Option<ID>,
         #[graphql(
             desc = "Only sessions that fit. By status and state, what fitted before the change fits too: see `Change.leaving`."
         )]
         filter: Option<SessionFilter>,
-        #[graphql(desc = "Begin after this cursor of a change; without it, begin now.")] after: Option<String>,
+        #[graphql(
+            desc = "Begin after this cursor of a change, `Change.cursor` or `LogHead.cursor`, e.g. `YzI6Nzo0Mg`; without it, begin now."
+        )]
+        after: Option<String>,
     ) -> Result<impl Stream<Item = Result<Change, Fault>>, Fault> {
         let filter = filter.unwrap_or_default().rows(Api::of(ctx)?.now())?;
         follow(ctx, after, fits(id, filter)?).await
@@ -69,12 +78,15 @@ impl Root {
     async fn job_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this job. It need not be known yet.")] id: Option<ID>,
+        #[graphql(desc = "Only this job: its `id`. It need not be known yet.")] id: Option<ID>,
         #[graphql(
             desc = "Only jobs that fit. By status and state, what fitted before the change fits too: see `Change.leaving`."
         )]
         filter: Option<JobFilter>,
-        #[graphql(desc = "Begin after this cursor of a change; without it, begin now.")] after: Option<String>,
+        #[graphql(
+            desc = "Begin after this cursor of a change, `Change.cursor` or `LogHead.cursor`, e.g. `YzI6Nzo0Mg`; without it, begin now."
+        )]
+        after: Option<String>,
     ) -> Result<impl Stream<Item = Result<Change, Fault>>, Fault> {
         let filter = filter.unwrap_or_default().rows(Api::of(ctx)?.now())?;
         follow(ctx, after, fits(id, filter)?).await
