@@ -15,6 +15,7 @@ mod head;
 mod inspection;
 mod item;
 mod job;
+mod key;
 mod limits;
 mod lists;
 mod machine;

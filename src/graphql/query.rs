@@ -14,6 +14,7 @@ use super::head::LogHead;
 use super::inspection::Inspection;
 use super::item::Item;
 use super::job::Job;
+use super::key::{EntityKey, JobKey};
 use super::limits::{PAGE_MAX, cost};
 use super::lists;
 use super::machine::StateMachine;
@@ -93,6 +94,16 @@ impl Root {
         node::entity(ctx, Kind::Inspection, id).await
     }
 
+    /// The inspection that a key names, the hub's or the vendor's; null if there is none.
+    async fn inspection_by(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which one.")] key: EntityKey,
+    ) -> Result<Option<Inspection>, Fault> {
+        self.begin(ctx).await?;
+        node::entity(ctx, Kind::Inspection, key.id(Subject::Inspection)?).await
+    }
+
     /// Inspections, whichever vendor they come from.
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     #[graphql(complexity = "cost(first, last, child_complexity)")]
@@ -151,6 +162,16 @@ impl Root {
         node::entity(ctx, Kind::Session, uuid(&id)?).await
     }
 
+    /// The session that a key names, the hub's or the vendor's; null if there is none.
+    async fn session_by(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which one.")] key: EntityKey,
+    ) -> Result<Option<Session>, Fault> {
+        self.begin(ctx).await?;
+        node::entity(ctx, Kind::Session, key.id(Subject::Session)?).await
+    }
+
     /// Capture sessions; what changed last comes first.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn sessions(
@@ -197,6 +218,16 @@ impl Root {
     ) -> Result<Option<Job>, Fault> {
         self.begin(ctx).await?;
         node::entity(ctx, Kind::Job, uuid(&id)?).await
+    }
+
+    /// The job that a key names, the hub's or the vendor's; null if there is none.
+    async fn job_by(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which one.")] key: JobKey,
+    ) -> Result<Option<Job>, Fault> {
+        self.begin(ctx).await?;
+        node::entity(ctx, Kind::Job, key.id()?).await
     }
 
     /// Back-office work; what changed last comes first.

@@ -3,6 +3,7 @@
 mod batching;
 mod board;
 mod errors;
+mod keys;
 mod lists;
 mod live;
 mod past;

@@ -1,0 +1,67 @@
+//! What names one thing: the hub's id or the vendor's. Both lead to the same id, because the hub's is made of the vendor's.
+
+use super::error::Fault;
+use super::node::uuid;
+use super::words::JobKind;
+use crate::event::Ref;
+use crate::machine::Subject;
+use async_graphql::{ID, InputObject, OneofObject};
+use uuid::Uuid;
+
+/// Which inspection or session: exactly one of these, e.g. `{ externalId: { source: "pave", externalId: "SWP-7L" } }`.
+#[derive(Debug, OneofObject)]
+pub enum EntityKey {
+    /// The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.
+    Id(ID),
+    /// The vendor's id.
+    ExternalId(ExternalKey),
+}
+
+/// The vendor's id of an inspection or session.
+#[derive(Debug, InputObject)]
+pub struct ExternalKey {
+    /// The source it came by, e.g. `hover`: see `Source.name`.
+    source: String,
+    /// The vendor's id as text, e.g. `8471920`.
+    external_id: String,
+}
+
+/// Which job: exactly one of these.
+#[derive(Debug, OneofObject)]
+pub enum JobKey {
+    /// The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.
+    Id(ID),
+    /// The vendor's id.
+    ExternalId(JobExternalKey),
+}
+
+/// The vendor's id of a job. Vendors number each kind of job by itself.
+#[derive(Debug, InputObject)]
+pub struct JobExternalKey {
+    /// The source it came by, e.g. `hover`: see `Source.name`.
+    source: String,
+    /// What sort of work it is.
+    kind: JobKind,
+    /// The vendor's id as text, e.g. `8471920`.
+    external_id: String,
+}
+
+impl EntityKey {
+    /// The hub's id.
+    pub fn id(self, subject: Subject) -> Result<Uuid, Fault> {
+        match self {
+            EntityKey::Id(id) => uuid(&id),
+            EntityKey::ExternalId(key) => Ok(Ref::new(subject, key.external_id).id(&key.source)),
+        }
+    }
+}
+
+impl JobKey {
+    /// The hub's id.
+    pub fn id(self) -> Result<Uuid, Fault> {
+        match self {
+            JobKey::Id(id) => uuid(&id),
+            JobKey::ExternalId(key) => Ok(Ref::new(Subject::Job(key.kind.into()), key.external_id).id(&key.source)),
+        }
+    }
+}
