@@ -43,7 +43,7 @@ enum Command {
     /// its scratch folder. The exit status is 0 if all is as it should be now, 1 if it could not be done.
     Rebuild(rebuild::Rebuild),
     /// Print the GraphQL schema.
-    Schema,
+    Schema(schema::Schema),
     /// Send realistic traffic of all five vendors to a running hub.
     Simulate(Box<simulate::Simulate>),
 }
@@ -55,7 +55,7 @@ pub fn main() -> ExitCode {
         Command::Migrate(migrate) => migrate.run(),
         Command::Verify(verify) => verify.run(),
         Command::Rebuild(rebuild) => rebuild.run(),
-        Command::Schema => schema::run(),
+        Command::Schema(schema) => schema.run(),
         Command::Simulate(simulate) => simulate.run(),
     };
     match outcome {

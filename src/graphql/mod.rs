@@ -10,6 +10,7 @@ mod delivery;
 mod duration;
 mod entity;
 mod error;
+mod federation;
 mod filter;
 mod head;
 mod inspection;
@@ -40,7 +41,7 @@ mod words;
 pub use cursor::Cursor;
 pub use cursor::change as position_of;
 pub use error::Fault;
-pub use sdl::sdl;
+pub use sdl::{federated, sdl};
 pub use source::SourceInfo;
 pub use walk::Walk;
 

@@ -6,6 +6,7 @@ use super::connection::{Asked, Connection};
 use super::delivery::{self, Delivery};
 use super::entity::nodes;
 use super::error::Fault;
+use super::federation::Subgraph;
 use super::filter::{
     ChangeFilter, DeliveryFilter, InspectionFilter, InspectionOrder, ItemFilter, JobFilter, OrderDirection,
     SessionFilter,
@@ -40,6 +41,11 @@ pub struct Root;
 /// Everything that can be asked.
 #[Object(name = "Query")]
 impl Root {
+    #[graphql(flatten)]
+    async fn subgraph(&self) -> Subgraph {
+        Subgraph
+    }
+
     /// Whatever has this id; null if nothing has.
     async fn node(
         &self,
@@ -389,7 +395,7 @@ impl Root {
 
 impl Root {
     // Lets `head` go first, if the query asks for it: by the time the fields come back here, all of them have come up.
-    async fn begin<'a>(&self, ctx: &Context<'a>) -> Result<&'a Api, Fault> {
+    pub async fn begin<'a>(&self, ctx: &Context<'a>) -> Result<&'a Api, Fault> {
         let batches = Batches::of(ctx)?;
         batches.rounds.next().await;
         drop(batches.gate.read().await);

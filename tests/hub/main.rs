@@ -8,6 +8,7 @@ mod docs;
 mod driver;
 #[cfg(feature = "faults")]
 mod faults;
+mod federation;
 mod handshake;
 mod lives;
 mod machines;

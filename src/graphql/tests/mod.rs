@@ -3,6 +3,7 @@
 mod batching;
 mod board;
 mod errors;
+mod federation;
 mod keys;
 mod lists;
 mod live;

@@ -1,0 +1,132 @@
+//! The hub as a subgraph of an Apollo Federation, version 2
+//! (<https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec>).
+//!
+//! async-graphql has this too, but asks for each entity by itself, and one that it cannot find fails all others.
+
+use super::entity::wants;
+use super::error::Fault;
+use super::inspection::Inspection;
+use super::job::Job;
+use super::limits::{PAGE_MAX, cost};
+use super::node::{shortened, uuid};
+use super::query::Root;
+use super::sdl::federated;
+use super::session::Session;
+
+use crate::event::Ref;
+use crate::machine::Subject;
+use crate::store::read::{self, EntityRow};
+use async_graphql::{Any, Context, ID, Name, Object, SimpleObject, Union, Value};
+
+use entity::Kind;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What only a router asks for. It is hidden, because to everybody else it is noise.
+#[derive(Debug)]
+pub struct Subgraph;
+
+#[Object]
+impl Subgraph {
+    /// The entities that the representations name, in their order; null for each that is not known.
+    #[graphql(
+        name = "_entities",
+        visible = false,
+        complexity = "cost(i32::try_from(representations.len()).ok(), None, child_complexity)"
+    )]
+    async fn entities(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is known of them elsewhere: `__typename` and a key. At most 100.")] representations: Vec<
+            Any,
+        >,
+    ) -> Result<Vec<Option<Result<Entity, Fault>>>, Fault> {
+        if !i32::try_from(representations.len()).is_ok_and(|number| number <= PAGE_MAX) {
+            let message = format!("{} representations are too many", representations.len());
+            return Err(Fault::input(message, "Ask for at most 100 at a time."));
+        }
+        let api = Root.begin(ctx).await?;
+        let named: Vec<_> = representations.iter().map(named).collect();
+        let ids: Vec<Uuid> = named.iter().flatten().map(|(_, id)| *id).collect();
+        let rows = match ids.is_empty() {
+            true => Default::default(),
+            false => read::entities_by_id(&api.readers, wants(ctx.field()), &ids).await?,
+        };
+        let answers = named.into_iter().map(|named| match named {
+            Ok((kind, id)) => rows.get(&id).filter(|row| row.kind == kind).cloned().and_then(Entity::of).map(Ok),
+            Err(fault) => Some(Err(fault)),
+        });
+        Ok(answers.collect())
+    }
+
+    /// What the hub adds to a federation.
+    #[graphql(name = "_service", visible = false)]
+    async fn service(&self) -> Service {
+        Service { sdl: federated() }
+    }
+}
+
+/// What other subgraphs can refer to, and add fields to.
+#[derive(Debug, Union)]
+#[graphql(name = "_Entity")]
+enum Entity {
+    Inspection(Inspection),
+    Session(Session),
+    Job(Job),
+}
+
+impl Entity {
+    fn of(row: Arc<EntityRow>) -> Option<Self> {
+        Some(match row.kind {
+            Kind::Inspection => Entity::Inspection(row.into()),
+            Kind::Session => Entity::Session(row.into()),
+            Kind::Job => Entity::Job(row.into()),
+            Kind::Item | Kind::Delivery => return None,
+        })
+    }
+}
+
+/// What the hub adds to a federation.
+#[derive(Debug, SimpleObject)]
+#[graphql(name = "_Service")]
+struct Service {
+    /// The schema with the federation's directives.
+    sdl: &'static str,
+}
+
+// The kind and id that a representation names, by one of the keys of its type.
+fn named(representation: &Any) -> Result<(Kind, Uuid), Fault> {
+    const FORM: &str = "Send `{ \"__typename\": \"Inspection\", \"id\": \"…\" }`.";
+    let Value::Object(fields) = &representation.0 else {
+        return Err(Fault::input("a representation is not an object", FORM));
+    };
+    let text = |name: &str| match fields.get(&Name::new(name)) {
+        Some(Value::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let Some(name) = text("__typename") else {
+        return Err(Fault::input("a representation has no `__typename`", FORM));
+    };
+    let (kind, subject) = match name {
+        "Inspection" => (Kind::Inspection, Some(Subject::Inspection)),
+        "Session" => (Kind::Session, Some(Subject::Session)),
+        "Job" => (Kind::Job, None),
+        other => {
+            let message = format!("`{}` is not an entity of this hub", shortened(other));
+            return Err(Fault::input(message, "Entities are `Inspection`, `Session` and `Job`."));
+        }
+    };
+    if let Some(id) = text("id") {
+        return Ok((kind, uuid(&ID::from(id))?));
+    }
+    match (subject, text("source"), text("externalId")) {
+        (Some(subject), Some(source), Some(external_id)) => Ok((kind, Ref::new(subject, external_id).id(source))),
+        (Some(_), ..) => {
+            let message = format!("a representation of `{name}` has no key");
+            Err(Fault::input(message, "The keys are `id`, and `source` with `externalId`; all are texts."))
+        }
+        (None, ..) => {
+            Err(Fault::input(format!("a representation of `{name}` has no key"), "The key is `id`, which is a text."))
+        }
+    }
+}
