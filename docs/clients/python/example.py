@@ -1,0 +1,91 @@
+"""Python with gql: a list page by page, an error, and a subscription that goes on where it was cut off.
+
+    python python/example.py [http://127.0.0.1:8080]
+"""
+
+import asyncio
+import sys
+
+from gql import Client, GraphQLRequest
+from gql.transport.exceptions import TransportError, TransportQueryError
+from gql.transport.httpx import HTTPXAsyncTransport
+from gql.transport.websockets import WebsocketsTransport
+
+HUB = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8080"
+
+INSPECTIONS = """
+    query Inspections($after: String) {
+      head { cursor }
+      inspections(first: 20, after: $after, orderBy: { field: CREATED_AT, direction: ASC }) {
+        nodes { vendor externalId status }
+        pageInfo { hasNextPage endCursor }
+      }
+    }
+"""
+
+CHANGED = """
+    subscription Changed($after: String) {
+      inspectionChanged(after: $after) {
+        cursor
+        position
+        toStatus
+        inspection { vendor externalId }
+      }
+    }
+"""
+
+
+async def inspections() -> str:
+    """Prints them all; returns the cursor of the moment at which the first page was read.
+
+    What changes while the others are read comes by the subscription.
+    """
+    transport = HTTPXAsyncTransport(url=f"{HUB}/graphql")
+    # With the hub's own schema, gql finds mistakes in an operation before it sends it.
+    async with Client(transport=transport, fetch_schema_from_transport=True) as session:
+        cursor, after, more = None, None, True
+        while more:
+            page = await session.execute(GraphQLRequest(INSPECTIONS, variable_values={"after": after}))
+            cursor = cursor or page["head"]["cursor"]
+            for row in page["inspections"]["nodes"]:
+                print("inspection", row["vendor"], row["externalId"], row["status"])
+            after, more = page["inspections"]["pageInfo"]["endCursor"], page["inspections"]["pageInfo"]["hasNextPage"]
+        try:
+            await session.execute(GraphQLRequest(INSPECTIONS, variable_values={"after": "nonsense"}))
+        except TransportQueryError as error:
+            print("error", code(error))
+        return cursor
+
+
+async def follow(cursor: str) -> None:
+    """Prints each change after the cursor, for ever."""
+    while True:
+        # gql offers older protocols first, unless it is told not to.
+        protocols = [WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL]
+        transport = WebsocketsTransport(url=f"{HUB.replace('http', 'ws', 1)}/graphql", subprotocols=protocols)
+        try:
+            async with Client(transport=transport) as session:
+                async for event in session.subscribe(GraphQLRequest(CHANGED, variable_values={"after": cursor})):
+                    change = event["inspectionChanged"]
+                    row = change["inspection"]
+                    print("change", change["position"], row["vendor"], row["externalId"], change["toStatus"])
+                    cursor = change["cursor"]
+        except TransportQueryError as error:
+            # Whoever was cut off for being slow goes on; for any other error of the hub's, trying again does not help.
+            if code(error) != "SLOW_CONSUMER":
+                raise
+        except (TransportError, OSError):
+            pass
+        await asyncio.sleep(0.5)
+
+
+def code(error: TransportQueryError) -> str | None:
+    return error.errors[0].get("extensions", {}).get("code")
+
+
+async def main() -> None:
+    sys.stdout.reconfigure(line_buffering=True)
+    await follow(await inspections())
+
+
+asyncio.run(main())
