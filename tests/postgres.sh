@@ -56,7 +56,7 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 # What is lost with the machine is lost with the test: nothing is synced, unless TEST_POSTGRES_FSYNC=on.
 start() {
 	run pg_ctl -D "$folder/data" -w -l "$folder/log" start \
-		-o "-p $port -c listen_addresses=127.0.0.1 -k $folder -c fsync=${TEST_POSTGRES_FSYNC:-off} -c max_connections=300 -c shared_buffers=128MB" \
+		-o "-p $port -c listen_addresses=127.0.0.1 -k $folder -c fsync=${TEST_POSTGRES_FSYNC:-off} -c max_connections=300 -c shared_buffers=128MB -c max_wal_size=4GB" \
 		>/dev/null 2>&1 </dev/null || {
 		cat "$folder/log" >&2
 		exit 1
