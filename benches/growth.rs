@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench growth`: 1,000 to 1,000,000 inspections, the last with 10,000,000 changes; `-- --quick` for a short
 //! look, `-- --sizes 10000,100000` for others. On SQLite or, where `TEST_DATABASE_URL` names a server, on PostgreSQL. Takes
-//! up to 15 GB of disk. See `docs/benchmarks.md`.
+//! up to 20 GB of disk. See `docs/benchmarks.md`.
 
 mod growth {
     pub mod fill;
@@ -63,6 +63,7 @@ fn main() -> anyhow::Result<()> {
         let filled = begun.elapsed();
         let measured = measure(&runtime, &mut population)?;
         eprintln!("{size} inspections: filled in {:.0?}, all in {:.0?}", filled, begun.elapsed());
+        measured.iter().for_each(|(what, value)| eprintln!("  {what}: {value:.0}"));
         if rows.is_empty() {
             rows = measured.iter().map(|(what, _)| (*what, Vec::new())).collect();
         }
