@@ -29,7 +29,7 @@ test: $(WEB) $(BROWSER) $(SCHEMA) browser ## Run all tests, on SQLite and on Pos
 
 soak: $(WEB) $(BROWSER) ## The long form of the proofs: 100,000 schedules, 1,000 subscribers that are cut; about an hour
 	SOAK=20000 $(CARGO) test --release --features faults --locked --test hub -- order::
-	ulimit -n 65536; SOAK_SUBSCRIBERS=1000 $(CARGO) test --release --features faults --locked --test hub -- faults::resume
+	ulimit -n $$(ulimit -Hn); SOAK_SUBSCRIBERS=1000 $(CARGO) test --release --features faults --locked --test hub -- faults::resume
 	SOAK=500 tests/postgres.sh $(CARGO) test --release --features faults --locked --test hub -- order::
 	SOAK_SUBSCRIBERS=200 tests/postgres.sh $(CARGO) test --release --features faults --locked --test hub -- \
 		faults::resume faults::steps crash replicas
@@ -53,9 +53,11 @@ demo: $(WEB) ## Serve, fill it with traffic of all five vendors, and keep a slow
 	printf 'A slow stream goes on until Ctrl-C.\n\n' && \
 	$(BIN) simulate --hub $(HUB) --seed random --forever --rate 5
 
-bench: $(WEB) ## Measure ingest, the writer, the past, rebuild, start and fan-out against the least that each must do
-	$(CARGO) bench --bench ingest --bench write --bench past --bench rebuild --bench start --bench fanout
-	TEST_POSTGRES_FSYNC=on tests/postgres.sh $(CARGO) bench --bench ingest --bench write --bench past --bench rebuild
+bench: $(WEB) ## Measure ingest, the writer, the past, rebuild, growth, start and fan-out against the least that each must do
+	$(CARGO) bench --bench ingest --bench write --bench past --bench rebuild --bench growth --bench start \
+		--bench fanout
+	TEST_POSTGRES_FSYNC=on tests/postgres.sh $(CARGO) bench --bench ingest --bench write --bench past --bench rebuild --bench growth \
+		--bench positions
 
 web: $(WEB) ## Build the playground
 

@@ -5,8 +5,18 @@
 #     tests/postgres.sh cargo test --test hub
 #
 # With `--control` instead of a command it prints the URL and then obeys standard input, a word a line, until that ends:
-# `stop`, `start`, `kill`. Each is answered with the same word when it is done.
+# `stop`, `start`, `kill`. Each is answered with the same word when it is done. With TEST_POSTGRES_DISK=160M its data is on
+# a file system of that size, which `fill` leaves without any room until `free`; that needs Linux and root.
 set -euo pipefail
+
+if [ -n "${TEST_POSTGRES_DISK:-}" ] && [ -z "${TEST_POSTGRES_MOUNTS:-}" ]; then
+	[ "$(id -u)" = 0 ] && command -v unshare >/dev/null || {
+		echo "TEST_POSTGRES_DISK mounts a file system (tmpfs): that needs Linux, root, and unshare (util-linux)" >&2
+		exit 1
+	}
+	# In a name space of its own, so that the file system goes with the last process that uses it.
+	TEST_POSTGRES_MOUNTS=own exec unshare --mount -- "$0" "$@"
+fi
 
 if [ "$1" != --control ] && [ -n "${TEST_DATABASE_URL:-}" ]; then exec "$@"; fi
 
@@ -30,11 +40,13 @@ as_user=()
 if [ "$(id -u)" = 0 ]; then
 	id postgres >/dev/null 2>&1 || useradd --system postgres
 	chown postgres "$folder"
+	if [ -n "${TEST_POSTGRES_DISK:-}" ]; then mount -t tmpfs -o "size=$TEST_POSTGRES_DISK,uid=postgres" tmpfs "$folder"; fi
 	as_user=(setpriv --reuid=postgres --regid="$(id -g postgres)" --clear-groups env HOME="$folder" PATH="$PATH")
 fi
 run() { (cd "$folder" && "${as_user[@]}" "$@"); }
 finish() {
 	run pg_ctl -D "$folder/data" -m immediate -w stop >/dev/null 2>&1 || true
+	if mountpoint -q "$folder"; then umount "$folder" || true; fi
 	rm -rf "$folder"
 }
 trap finish EXIT
@@ -44,7 +56,7 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 # What is lost with the machine is lost with the test: nothing is synced, unless TEST_POSTGRES_FSYNC=on.
 start() {
 	run pg_ctl -D "$folder/data" -w -l "$folder/log" start \
-		-o "-p $port -c listen_addresses=127.0.0.1 -k $folder -c fsync=${TEST_POSTGRES_FSYNC:-off} -c max_connections=300 -c shared_buffers=128MB" \
+		-o "-p $port -c listen_addresses=127.0.0.1 -k $folder -c fsync=${TEST_POSTGRES_FSYNC:-off} -c max_connections=300 -c shared_buffers=128MB -c max_wal_size=4GB" \
 		>/dev/null 2>&1 </dev/null || {
 		cat "$folder/log" >&2
 		exit 1
@@ -58,7 +70,9 @@ if [ "$1" = --control ]; then
 		case "$word" in
 		start) start ;;
 		stop) run pg_ctl -D "$folder/data" -m fast -w stop >/dev/null ;;
-		kill) run pg_ctl -D "$folder/data" -m immediate -w stop >/dev/null ;;
+		kill) run pg_ctl -D "$folder/data" -m immediate -w stop >/dev/null 2>&1 || true ;;
+		fill) run dd if=/dev/zero of="$folder/filling" bs=4096 2>/dev/null || true ;;
+		free) rm "$folder/filling" ;;
 		esac
 		echo "$word"
 	done

@@ -1,5 +1,6 @@
 //! The command line, one file per command.
 
+mod anew;
 mod differences;
 mod migrate;
 mod rebuild;

@@ -1,8 +1,9 @@
 //! `inspection-hub rebuild`: puts what the raw log says in place of what is stored.
 
+use super::anew::Anew;
 use super::differences;
 use crate::progress::Progress;
-use crate::settings::{Flags, Settings};
+use crate::settings::Settings;
 use crate::store::{Database, Differences, Mode, Place, Rebuild as Rebuilding, Replaced, StoreError};
 use anyhow::Context;
 use clap::Args;
@@ -15,23 +16,15 @@ pub struct Rebuild {
     /// Put it in place even if nothing differs
     #[arg(long)]
     force: bool,
-    /// Show so many differences at most
-    #[arg(long, value_name = "NUMBER", default_value = "50")]
-    show: usize,
-    /// Where the second database is made, and kept until this has succeeded: the same command goes on from there
-    /// [default: for SQLite the folder FILE-rebuild beside the database, else inspection-hub-rebuild in the system's folder
-    /// for temporary files]
-    #[arg(long, value_name = "FOLDER")]
-    scratch: Option<PathBuf>,
     #[command(flatten)]
-    flags: Flags,
+    anew: Anew,
 }
 
 impl Rebuild {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         // No log: it would stand between the lines of progress.
-        let (settings, _) = super::settings(&self.flags)?;
-        let folder = match &self.scratch {
+        let (settings, _) = super::settings(&self.anew.flags)?;
+        let folder = match &self.anew.scratch {
             Some(folder) => folder.clone(),
             None => beside(&settings)?,
         };
@@ -74,7 +67,7 @@ impl Rebuild {
                 return Ok(ExitCode::SUCCESS);
             }
         } else {
-            differences::tell(&found, self.show);
+            differences::tell(&found, self.anew.show);
         }
         let replaced = self.replace(&mut rebuild, &found).await?;
         rebuild.finish().await;

@@ -1,12 +1,11 @@
 //! `inspection-hub verify`: whether what is stored is what the raw log says.
 
+use super::anew::Anew;
 use super::differences;
 use crate::progress::Progress;
-use crate::settings::Flags;
 use crate::store::{Database, Mode, Scratch, Stored};
 use anyhow::Context;
 use clap::Args;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
@@ -15,22 +14,15 @@ const DIFFERENT: u8 = 2;
 
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Show so many differences at most
-    #[arg(long, value_name = "NUMBER", default_value = "50")]
-    show: usize,
-    /// Where the second database is made, which is about as large as the first without its bodies [default: the system's
-    /// folder for temporary files]
-    #[arg(long, value_name = "FOLDER")]
-    scratch: Option<PathBuf>,
     #[command(flatten)]
-    flags: Flags,
+    anew: Anew,
 }
 
 impl Verify {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         // No log: the second database is nobody's concern.
-        let (settings, _) = super::settings(&self.flags)?;
-        let scratch = match &self.scratch {
+        let (settings, _) = super::settings(&self.anew.flags)?;
+        let scratch = match &self.anew.scratch {
             Some(folder) => tempfile::tempdir_in(folder),
             None => tempfile::tempdir(),
         };
@@ -56,7 +48,7 @@ impl Verify {
             println!("all {} rows are what the deliveries say", differences.rows);
             return Ok(ExitCode::SUCCESS);
         }
-        differences::tell(&differences, self.show);
+        differences::tell(&differences, self.anew.show);
         Ok(ExitCode::from(DIFFERENT))
     }
 }

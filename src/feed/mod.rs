@@ -1,8 +1,8 @@
 //! Live news: one reader per process follows the history and hands each change to all who listen.
 //!
-//! What the writer says here, and what other processes say (`postgres.rs`, `nats.rs`), is a hint that there is news, never the news
-//! itself: a lost hint costs the time until the next look, and nothing else. A listener that has missed something reads it from the history, so that each sees
-//! every position once and in order, and a slow one costs no memory.
+//! What the writer says here, and what other processes say (`postgres.rs`, `nats.rs`), is a hint that there is news, never
+//! the news itself: a lost hint costs the time until the next look, and nothing else. A listener that has missed something
+//! reads it from the history, so that each sees every position once and in order, and a slow one costs no memory.
 
 mod follow;
 pub mod nats;

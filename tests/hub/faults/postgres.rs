@@ -21,9 +21,15 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn start() -> Cluster {
+        Cluster::with(&[])
+    }
+
+    /// With these variables, which `tests/postgres.sh` explains.
+    pub fn with(variables: &[(&str, &str)]) -> Cluster {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/postgres.sh");
         let mut process = Command::new(script)
             .arg("--control")
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -32,6 +38,7 @@ impl Cluster {
         let answers = BufReader::new(process.stdout.take().expect("an output"));
         let mut cluster = Cluster { process, orders, answers, url: String::new() };
         cluster.url = cluster.line();
+        assert!(cluster.url.starts_with("postgres://"), "there is no server: see what tests/postgres.sh says above");
         cluster
     }
 
@@ -41,7 +48,7 @@ impl Cluster {
         line.trim().to_owned()
     }
 
-    fn tell(&mut self, word: &str) {
+    pub(super) fn tell(&mut self, word: &str) {
         writeln!(self.orders.as_ref().expect("an input"), "{word}").expect("told");
         assert_eq!(self.line(), word);
     }
@@ -55,17 +62,17 @@ impl Drop for Cluster {
     }
 }
 
-const IMPATIENT: &str = "database_wait = \"300ms\"\ndatabase_timeout = \"300ms\"";
+pub(super) const IMPATIENT: &str = "database_wait = \"300ms\"\ndatabase_timeout = \"300ms\"";
 
-async fn hub_on(cluster: &Cluster, settings: &str) -> App {
+pub(super) async fn hub_on(cluster: &Cluster, settings: &str) -> App {
     App::on(Arc::new(TestDatabase::on(cluster.url.clone()).await), settings).await
 }
 
-async fn readiness(app: &App) -> u16 {
+pub(super) async fn readiness(app: &App) -> u16 {
     answer(app.client.get(app.url("/readyz"))).await.code
 }
 
-async fn until_ready(app: &App) {
+pub(super) async fn until_ready(app: &App) {
     let started = Instant::now();
     while readiness(app).await != 200 {
         assert!(started.elapsed() < PATIENCE, "it does not recover");
@@ -74,7 +81,7 @@ async fn until_ready(app: &App) {
 }
 
 /// A delivery is refused in such a way that the vendor comes back.
-async fn is_told_to_come_back(app: &App) {
+pub(super) async fn is_told_to_come_back(app: &App) {
     let refused = app.post_json("pave", json!({ "event": "SESSION:STATUS_CHANGE", "session_key": "X" })).await;
     assert_eq!(refused.code, 503, "{refused:?}");
     assert!(refused.headers.contains_key("retry-after"));
@@ -82,7 +89,7 @@ async fn is_told_to_come_back(app: &App) {
     assert_eq!(answer(app.client.get(app.url("/healthz"))).await.code, 200);
 }
 
-async fn all_is_well(app: &App, sender: &Arc<Sender>) {
+pub(super) async fn all_is_well(app: &App, sender: &Arc<Sender>) {
     until_ready(app).await;
     while !sender.is_done() {
         sender.send(&[app.url("")]).await;

@@ -1,0 +1,259 @@
+//! Many inspections in little time: the hub's own writer stores some, and the database copies their rows, with other
+//! numbers, ids, positions and times, so that every rule of the tables holds. What is not true of the copies is what nobody
+//! reads here: their bodies name the inspection they were copied from.
+
+use crate::lives::Lives;
+use anyhow::{Context, ensure};
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::log_head;
+use inspection_hub::store::read::head;
+use inspection_hub::store::{Database, Writer};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, FromQueryResult, IdenStatic, Iterable, Statement,
+};
+use std::process::Command;
+use tokio::runtime::Runtime;
+
+/// Written by the hub itself, at most so many inspections in a row; then they are copied.
+const OWN: u32 = 500;
+/// As many times for each size are some written and copied, so that what was written is spread over the whole history.
+const BLOCKS: u32 = 10;
+/// Deliveries in one transaction.
+const BATCH: usize = 512;
+/// Copies in one transaction.
+const COPIES: u32 = 8;
+/// The history begins so long ago; with `BETWEEN` there is room for five million deliveries.
+const AGO: TimeDelta = TimeDelta::days(720);
+
+pub struct Population<'a> {
+    runtime: &'a Runtime,
+    pub db: Database,
+    /// Copies rows.
+    bulk: DatabaseConnection,
+    pub lives: Lives,
+    /// The numbers of those that the hub itself has written are below this.
+    pub own: u32,
+    /// All that there are.
+    pub inspections: u32,
+}
+
+impl<'a> Population<'a> {
+    pub fn new(runtime: &'a Runtime, db: Database, address: &str) -> anyhow::Result<Population<'a>> {
+        let mut options = ConnectOptions::new(address);
+        options.max_connections(1).sqlx_logging(false);
+        let bulk = runtime.block_on(sea_orm::Database::connect(options))?;
+        let settings = match bulk.get_database_backend() {
+            DbBackend::Sqlite => "PRAGMA synchronous = OFF; PRAGMA cache_size = -500000",
+            _ => "SET synchronous_commit = off",
+        };
+        runtime.block_on(bulk.execute_unprepared(settings))?;
+        Ok(Population { runtime, db, bulk, lives: Lives::new("")?, own: 0, inspections: 0 })
+    }
+
+    /// Grows to so many inspections.
+    pub fn grow(&mut self, to: u32) -> anyhow::Result<()> {
+        let blocks = BLOCKS.min(to - self.inspections);
+        for block in 0..blocks {
+            let part = (to - self.inspections) / (blocks - block);
+            let copies = part.div_ceil(OWN) - 1;
+            let before = self.head()?;
+            self.run("CREATE TABLE ledger_before AS SELECT * FROM ledger")?;
+            self.write(part / (copies + 1))?;
+            self.multiply(&before, copies)?;
+            self.run("DROP TABLE ledger_before")?;
+            self.inspections += part / (copies + 1) * copies;
+        }
+        self.settle()
+    }
+
+    pub fn head(&self) -> anyhow::Result<log_head::Model> {
+        Ok(self.runtime.block_on(head(&self.db.readers))?)
+    }
+
+    /// The newest time of receipt, in the history's own time.
+    pub fn now(&self) -> anyhow::Result<DateTime<Utc>> {
+        let newest = DateTime::from_timestamp_micros(self.head()?.received_at).context("a moment")?;
+        Ok(newest.max(Utc::now() - AGO))
+    }
+
+    /// The hub writes the next so many lives.
+    fn write(&mut self, lives: u32) -> anyhow::Result<()> {
+        let lives = self.next(lives);
+        let deliveries = self.lives.all(lives, self.now()?)?;
+        let mut writer = Writer::open(&self.db)?;
+        for batch in deliveries.chunks(BATCH) {
+            writer.write(batch)?;
+            writer.rest(batch.len());
+        }
+        Ok(())
+    }
+
+    /// The numbers of so many lives that are now written.
+    pub fn next(&mut self, lives: u32) -> std::ops::Range<u32> {
+        let first = self.own;
+        self.own += lives;
+        self.inspections += lives;
+        first..self.own
+    }
+
+    /// Copies what was written since.
+    fn multiply(&self, before: &log_head::Model, copies: u32) -> anyhow::Result<()> {
+        let after = self.head()?;
+        let refers_back = self.number(&format!(
+            "SELECT (SELECT count(*) FROM entity WHERE number > {0} AND (parent <= {0} OR inspection <= {0})) + \
+             (SELECT count(*) FROM change WHERE position > {1} AND (entity IS NULL OR entity <= {0})) AS number",
+            before.entity, before.position
+        ))?;
+        ensure!(refers_back == 0, "{refers_back} rows are not of new inspections alone");
+        let size = Shift {
+            entity: after.entity - before.entity,
+            position: after.position - before.position,
+            delivery: after.delivery - before.delivery,
+            time: after.received_at - before.received_at.max(self.began()?),
+        };
+        for copy in 1..=copies {
+            if copy % COPIES == 1 {
+                self.run("BEGIN")?;
+            }
+            let shift = size.times(copy);
+            self.run(&shift.copy::<entity::entity::Column>("entity", "number", (before.entity, after.entity), self))?;
+            self.run(&shift.copy::<entity::step::Column>("step", "entity", (before.entity, after.entity), self))?;
+            let deliveries = (before.delivery, after.delivery);
+            self.run(&shift.copy::<entity::delivery::Column>("delivery", "number", deliveries, self))?;
+            let positions = (before.position, after.position);
+            self.run(&shift.copy::<entity::change::Column>("change", "position", positions, self))?;
+            if copy % COPIES == 0 || copy == copies {
+                self.run("COMMIT")?;
+            }
+        }
+        let all = size.times(copies);
+        self.run(&format!(
+            "UPDATE log_head SET entity = entity + {}, position = position + {}, delivery = delivery + {}, \
+             received_at = received_at + {}",
+            all.entity, all.position, all.delivery, all.time
+        ))?;
+        let counted = entity::ledger::Column::iter().map(|column| column.as_str());
+        let counted = counted.filter(|column| !["source", "received_at"].contains(column)).map(|column| {
+            let before = format!("SELECT {column} FROM ledger_before WHERE source = ledger.source");
+            format!("{column} = {column} + {copies} * ({column} - COALESCE(({before}), 0))")
+        });
+        self.run(&format!("UPDATE ledger SET {}", counted.collect::<Vec<_>>().join(", ")))
+    }
+
+    /// When the history began.
+    fn began(&self) -> anyhow::Result<i64> {
+        self.number("SELECT COALESCE(received_at, 0) AS number FROM delivery WHERE number = 1")
+    }
+
+    /// Brings everything to the disk, so that nothing of it is left to do while it is measured.
+    fn settle(&self) -> anyhow::Result<()> {
+        match self.bulk.get_database_backend() {
+            DbBackend::Sqlite => self.run("PRAGMA wal_checkpoint(TRUNCATE)")?,
+            _ => {
+                // As it would have been done by and by.
+                self.run("VACUUM (ANALYZE) entity")?;
+                self.run("ANALYZE")?;
+                self.run("CHECKPOINT")?;
+            }
+        }
+        ensure!(Command::new("sync").status()?.success(), "sync failed");
+        let head = self.head()?;
+        let ledger = "SELECT CAST(SUM(received - duplicates) AS bigint) AS number FROM ledger";
+        ensure!(self.number(ledger)? == head.delivery, "the ledger does not add up");
+        let newest = "SELECT max(position) AS number FROM change";
+        ensure!(self.number(newest)? == head.position, "the counters are not those of the history");
+        Ok(())
+    }
+
+    /// The bytes that the database takes.
+    pub fn bytes(&self) -> anyhow::Result<i64> {
+        self.number(match self.bulk.get_database_backend() {
+            DbBackend::Sqlite => "SELECT page_count * page_size AS number FROM pragma_page_count(), pragma_page_size()",
+            _ => "SELECT pg_database_size(current_database()) AS number",
+        })
+    }
+
+    fn run(&self, statement: &str) -> anyhow::Result<()> {
+        let done = self.runtime.block_on(self.bulk.execute_unprepared(statement));
+        done.with_context(|| statement.to_owned())?;
+        Ok(())
+    }
+
+    fn number(&self, question: &str) -> anyhow::Result<i64> {
+        #[derive(FromQueryResult)]
+        struct Answer {
+            number: i64,
+        }
+        let asked = Statement::from_string(self.bulk.get_database_backend(), question);
+        let answer = self.runtime.block_on(Answer::find_by_statement(asked).one(&self.bulk))?;
+        Ok(answer.map_or(0, |answer| answer.number))
+    }
+
+    pub fn close(self) -> anyhow::Result<()> {
+        self.runtime.block_on(async {
+            self.bulk.close().await?;
+            self.db.readers.close().await?;
+            Ok(())
+        })
+    }
+}
+
+/// How far the numbers of a copy are from those of the original.
+struct Shift {
+    entity: i64,
+    position: i64,
+    delivery: i64,
+    time: i64,
+}
+
+impl Shift {
+    fn times(&self, times: u32) -> Shift {
+        let times = i64::from(times);
+        Shift {
+            entity: self.entity * times,
+            position: self.position * times,
+            delivery: self.delivery * times,
+            time: self.time * times,
+        }
+    }
+
+    /// The statement that copies the rows of a table whose key is above the first and up to the second of two numbers.
+    fn copy<C: Iterable + IdenStatic>(
+        &self,
+        table: &str,
+        key: &str,
+        (above, upto): (i64, i64),
+        of: &Population<'_>,
+    ) -> String {
+        let names: Vec<_> = C::iter().map(|column| format!("\"{}\"", column.as_str())).collect();
+        let values: Vec<_> = C::iter().map(|column| self.value(table, column.as_str(), of)).collect();
+        format!(
+            "INSERT INTO {table} ({}) SELECT {} FROM {table} WHERE {key} > {above} AND {key} <= {upto} ORDER BY {key}",
+            names.join(", "),
+            values.join(", ")
+        )
+    }
+
+    fn value(&self, table: &str, column: &str, of: &Population<'_>) -> String {
+        match (table, column) {
+            ("entity", "id") => match of.bulk.get_database_backend() {
+                DbBackend::Sqlite => "randomblob(16)".to_owned(),
+                _ => "gen_random_uuid()".to_owned(),
+            },
+            // What tells inspections apart, or is looked for.
+            ("entity", "external_id" | "reference" | "group_key") => format!("{column} || '-{}'", self.entity),
+            ("entity", "number" | "parent" | "inspection") | ("change", "inspection") | (_, "entity") => {
+                format!("{column} + {}", self.entity)
+            }
+            ("delivery", "number") | ("change", "delivery") => format!("{column} + {}", self.delivery),
+            (_, "position" | "first_position" | "step_before") => format!("{column} + {}", self.position),
+            (
+                _,
+                "received_at" | "occurred_at" | "created_at" | "updated_at" | "duplicate_at" | "effective_at" | "time",
+            ) => {
+                format!("\"{column}\" + {}", self.time)
+            }
+            _ => format!("\"{column}\""),
+        }
+    }
+}

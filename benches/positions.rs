@@ -1,0 +1,180 @@
+//! What contiguous positions cost: the hub's writer on PostgreSQL as it is, where each batch holds and updates the one row
+//! that counts, beside the same writer with the same statements where each takes its numbers from sequences, and holds
+//! nothing. The second is for measuring only: its positions have holes, and come in another order than commits do.
+//!
+//! `TEST_POSTGRES_FSYNC=on tests/postgres.sh cargo bench --bench positions`, with `-- --quick` for a short look; see
+//! `docs/benchmarks.md`.
+
+mod support {
+    pub mod disk;
+    pub mod lives;
+    pub mod place;
+    mod template;
+}
+
+use anyhow::{Context, ensure};
+use chrono::Utc;
+use inspection_hub::store::{Database, Incoming, Mode, Writer};
+use mimalloc::MiMalloc;
+use sea_orm::ConnectionTrait;
+use std::time::{Duration, Instant};
+use support::lives::Lives;
+use support::place::Place;
+use tokio::runtime::Runtime;
+
+// As in the binary.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Deliveries in one transaction.
+const BATCH: usize = 64;
+/// At least so many times as fast as with sequences.
+const TARGET: f64 = 0.95;
+/// Each writer has sources of its own, so that the counter row is all that two of them have in common.
+const SOURCES: [&str; 2] = ["-a", "-b"];
+
+/// For a session whose search path begins with `unsafe`, `log_head` is this view and not the table. It says the numbers of
+/// the session's own last batch, so that a writer can trust what it has at hand, unless `hub.trust` is off: then it
+/// never says the same twice. Each session has a range of its own. Each batch takes three numbers from sequences, as it
+/// would have to for ranges of positions, deliveries and entities.
+const SEQUENCES: &str = "
+    CREATE SCHEMA unsafe;
+    CREATE SEQUENCE unsafe.positions;
+    CREATE SEQUENCE unsafe.deliveries;
+    CREATE SEQUENCE unsafe.entities;
+    CREATE FUNCTION unsafe.last(name text) RETURNS bigint LANGUAGE sql VOLATILE AS
+        $$SELECT COALESCE(NULLIF(current_setting('hub.' || name, true), ''), current_setting('hub.first'))::bigint$$;
+    CREATE VIEW unsafe.log_head AS SELECT 1::bigint AS id,
+        unsafe.last('position') + 0 * nextval('unsafe.positions') AS position,
+        unsafe.last('delivery') + 0 * nextval('unsafe.deliveries') AS delivery,
+        unsafe.last('entity') + 0 * nextval('unsafe.entities') AS entity,
+        unsafe.last('received_at') AS received_at,
+        CASE current_setting('hub.trust') WHEN 'on' THEN unsafe.last('updated_at') ELSE 0 END AS updated_at,
+        0::bigint AS generation;
+    CREATE FUNCTION unsafe.remember() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM set_config('hub.position', NEW.position::text, false),
+                set_config('hub.delivery', NEW.delivery::text, false),
+                set_config('hub.entity', NEW.entity::text, false),
+                set_config('hub.received_at', NEW.received_at::text, false),
+                set_config('hub.updated_at', NEW.updated_at::text, false);
+            RETURN NEW;
+        END $$;
+    CREATE TRIGGER remember INSTEAD OF UPDATE ON unsafe.log_head FOR EACH ROW EXECUTE FUNCTION unsafe.remember()";
+
+/// A database in which writers take numbers in one way, and what they have reached.
+struct Way {
+    name: &'static str,
+    databases: Vec<Database>,
+    writers: Vec<Writer>,
+    rates: Vec<f64>,
+}
+
+fn main() -> anyhow::Result<()> {
+    ensure!(
+        std::env::var("TEST_DATABASE_URL").is_ok(),
+        "PostgreSQL only: tests/postgres.sh cargo bench --bench positions"
+    );
+    let quick = std::env::args().any(|argument| argument == "--quick") || cfg!(debug_assertions);
+    let (rounds, lives) = if quick { (4, 150) } else { (16, 700) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut place = runtime.block_on(Place::new("positions"))?;
+    println!("deliveries a second, batches of {BATCH}, the median of {rounds} rounds in turns, and all rounds' range");
+    for writers in [1, 2] {
+        // With two, whoever takes numbers from a sequence cannot know whether the other has written meanwhile.
+        let trust = if writers == 1 { "on" } else { "off" };
+        let row = way(&runtime, &mut place, "one row", writers, None)?;
+        let mut ways = [row, way(&runtime, &mut place, "sequences", writers, Some(trust))?];
+        for round in 0..rounds {
+            // Each goes first as often as the other.
+            for turn in 0..ways.len() {
+                let way = &mut ways[(turn + round) % 2];
+                let stock = (0..writers).map(|writer| {
+                    let first = u32::try_from(round)? * lives;
+                    Lives::new(SOURCES[writer])?.all(first..first + lives, Utc::now())
+                });
+                let rate = write(&mut way.writers, &stock.collect::<anyhow::Result<Vec<_>>>()?)?;
+                way.rates.push(rate);
+            }
+        }
+        report(writers, &mut ways);
+        for way in ways {
+            drop(way.writers);
+            runtime.block_on(async {
+                for database in way.databases {
+                    database.readers.close().await?;
+                }
+                Ok::<_, sea_orm::DbErr>(())
+            })?;
+        }
+    }
+    runtime.block_on(place.remove())?;
+    Ok(())
+}
+
+/// A database of its own, opened once for each writer.
+fn way(
+    runtime: &Runtime,
+    place: &mut Place,
+    name: &'static str,
+    writers: usize,
+    trust: Option<&str>,
+) -> anyhow::Result<Way> {
+    let address = runtime.block_on(place.database(&format!("{}_{writers}", name.replace(' ', "_"))))?;
+    let made = runtime.block_on(Database::open(&address, Mode::Migrate))?;
+    let mut databases = Vec::new();
+    if let Some(trust) = trust {
+        runtime.block_on(async {
+            let own = sea_orm::Database::connect(&address).await?;
+            own.execute_unprepared(SEQUENCES).await?;
+            own.close().await
+        })?;
+        for writer in 0..writers {
+            let first = (writer as i64 + 1) * 1_000_000_000;
+            let options = format!("-c search_path=unsafe,public -c hub.first={first} -c hub.trust={trust}");
+            let address = format!("{address}?options={}", options.replace(' ', "%20").replace('=', "%3D"));
+            databases.push(runtime.block_on(Database::open(&address, Mode::AsItIs))?);
+        }
+        runtime.block_on(made.readers.close())?;
+    } else {
+        databases.resize(writers, made);
+    }
+    let mut writers = databases.iter().map(Writer::open).collect::<Result<Vec<_>, _>>()?;
+    // Connects.
+    writers.iter_mut().try_for_each(Writer::probe)?;
+    Ok(Way { name, databases, writers, rates: Vec::new() })
+}
+
+/// All writers write at the same time; the deliveries of all of them in a second.
+fn write(writers: &mut [Writer], stock: &[Vec<Incoming>]) -> anyhow::Result<f64> {
+    let begun = Instant::now();
+    let times = std::thread::scope(|scope| {
+        let writing: Vec<_> = writers
+            .iter_mut()
+            .zip(stock)
+            .map(|(writer, stock)| {
+                scope.spawn(move || {
+                    stock.chunks(BATCH).try_for_each(|batch| writer.write(batch).map(|_| ()))?;
+                    Ok::<Duration, anyhow::Error>(begun.elapsed())
+                })
+            })
+            .collect();
+        writing.into_iter().map(|writer| writer.join().expect("a writer does not panic")).collect::<Vec<_>>()
+    });
+    let longest = times.into_iter().collect::<anyhow::Result<Vec<_>>>()?.into_iter().max().context("a writer")?;
+    Ok(stock.iter().map(Vec::len).sum::<usize>() as f64 / longest.as_secs_f64())
+}
+
+fn report(writers: usize, ways: &mut [Way]) {
+    let mut medians = Vec::new();
+    for way in ways {
+        way.rates.sort_unstable_by(f64::total_cmp);
+        let (least, most) = (way.rates[0], way.rates[way.rates.len() - 1]);
+        let median = way.rates[way.rates.len() / 2];
+        println!("{writers} writers, {:9} {median:>8.0}  ({least:.0} to {most:.0})", way.name);
+        medians.push(median);
+    }
+    let ratio = medians[0] / medians[1];
+    let verdict = if ratio >= TARGET { "reached" } else { "MISSED" };
+    println!("target: one row at least {TARGET} times sequences: {ratio:.2}  {verdict}");
+}
