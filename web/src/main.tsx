@@ -3,17 +3,22 @@ import { explorerPlugin } from "@graphiql/plugin-explorer";
 import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import "graphiql/setup-workers/vite";
 import { createRoot } from "react-dom/client";
+import { AnswerBar } from "./answer-bar";
+import { CONNECTION_PLUGIN } from "./connection-plugin";
 import { fetcher } from "./fetcher";
 import { SystemTheme } from "./system-theme";
 import { tabsForNewcomers } from "./tabs";
 import "./style.css";
 
-const plugins = [HISTORY_PLUGIN, explorerPlugin()];
+const plugins = [HISTORY_PLUGIN, explorerPlugin(), CONNECTION_PLUGIN];
 const defaultTabs = await tabsForNewcomers();
 
 createRoot(document.getElementById("root")!).render(
   <GraphiQL fetcher={fetcher} plugins={plugins} defaultTabs={defaultTabs} defaultEditorToolsVisibility="variables">
     <GraphiQL.Logo>Inspection Hub</GraphiQL.Logo>
+    <GraphiQL.Footer>
+      <AnswerBar />
+    </GraphiQL.Footer>
     <SystemTheme />
   </GraphiQL>,
 );

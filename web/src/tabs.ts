@@ -1,6 +1,7 @@
 // What a first visit opens with. GraphiQL names a tab after its operation; once the visitor has tabs
 // of their own, those are kept and nothing here is asked.
 import type { GraphiQLProps } from "graphiql";
+import { withToken } from "./connection";
 
 const HOUR = 60 * 60 * 1000;
 
@@ -209,7 +210,7 @@ async function recentCursor(): Promise<string | null> {
   try {
     const response = await fetch("/graphql", {
       method: "POST",
-      headers: { accept: "application/json", "content-type": "application/json" },
+      headers: withToken({ accept: "application/json", "content-type": "application/json" }),
       body: JSON.stringify({ query: RECENT }),
       signal: AbortSignal.timeout(2000),
     });

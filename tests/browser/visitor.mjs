@@ -1,0 +1,124 @@
+// What a visitor of the playground does and sees.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect } from "./report.mjs";
+
+const LIMIT = 15_000;
+
+export function visitorOf(page, origin, screenshots) {
+  const visitor = {
+    page,
+    origin,
+
+    editor: () => page.getByLabel("Operation Editor"),
+    result: () => page.getByLabel("Result Window"),
+    answerBar: () => page.getByLabel("About the answer"),
+    button: (name) => page.getByRole("button", { name }),
+
+    async shows(place, text, timeout = LIMIT) {
+      await place.filter({ hasText: text }).waitFor({ timeout });
+    },
+
+    /** Until the page has the schema, and with it everything that it asks for by itself. */
+    async ready() {
+      await page.getByRole("button", { name: "Re-fetch GraphQL schema", disabled: false }).waitFor();
+    },
+
+    async openTab(name) {
+      await page.getByRole("tab").getByTitle(name, { exact: true }).click();
+      await visitor.shows(visitor.editor(), name);
+    },
+
+    /** Until GraphiQL has stored the tab in front: a page that is left earlier comes back with that tab twice. */
+    async leave() {
+      await page.waitForFunction(() => {
+        const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem("graphiql:tabState") ?? '{"tabs":[]}');
+        return tabs[activeTabIndex]?.query === localStorage.getItem("graphiql:query");
+      });
+    },
+
+    /** Presses a button of GraphiQL's sidebar, and again afterwards. */
+    async inPane(title, run) {
+      await visitor.button(`Show ${title}`).click();
+      await run();
+      await visitor.button(`Hide ${title}`).click();
+    },
+
+    /** Runs the operation in front and returns the request that it makes. */
+    async execute(name) {
+      const [request] = await Promise.all([
+        page.waitForRequest((request) => operationIn(request) === name),
+        visitor.button("Execute query").click(),
+      ]);
+      return request;
+    },
+
+    /** Runs the query of a tab and returns its data; errors in the answer fail the check. */
+    async query(name) {
+      await visitor.openTab(name);
+      const request = await visitor.execute(name);
+      const text = await (await request.response()).text();
+      const { data, errors } = JSON.parse(text);
+      expect(data && !errors, text);
+      await visitor.shows(visitor.result(), "data");
+      return data;
+    },
+
+    /** Runs the subscription of a tab until it shows what a webhook of ours changes. */
+    async follow(name) {
+      await visitor.openTab(name);
+      await visitor.button("Execute query").click();
+      await visitor.button("Stop query").waitFor();
+      const run = Date.now().toString(36).toUpperCase();
+      // The server does not say when a subscription stands, so one webhook can come too early.
+      for (let attempt = 1; ; attempt++) {
+        const session = `SWP-BROWSER-${run}-${attempt}`;
+        await postWebhook(origin, session);
+        const seen = await visitor.shows(visitor.result(), session, 3_000).then(() => true, () => false);
+        if (seen) return;
+        expect(attempt < 5, "none of five webhooks appeared");
+      }
+    },
+
+    async stop() {
+      await visitor.button("Stop query").click();
+      await visitor.button("Execute query").waitFor();
+    },
+
+    async turn(scheme) {
+      await page.emulateMedia({ colorScheme: scheme });
+      const theme = scheme === "dark" ? ".vs-dark" : ".vs";
+      await visitor.editor().locator(`.monaco-editor${theme}`).first().waitFor();
+    },
+
+    async picture(name) {
+      if (!screenshots) return;
+      mkdirSync(screenshots, { recursive: true });
+      for (const scheme of ["dark", "light"]) {
+        await visitor.turn(scheme);
+        await page.screenshot({ path: join(screenshots, `${name}-${scheme}.png`) });
+      }
+    },
+  };
+  return visitor;
+}
+
+/** The name of the operation that a request runs; undefined for any other request. */
+export function operationIn(request) {
+  const isGraphql = request.method() === "POST" && new URL(request.url()).pathname === "/graphql";
+  return isGraphql ? request.postDataJSON()?.operationName : undefined;
+}
+
+async function postWebhook(origin, session) {
+  const response = await fetch(`${origin}/webhooks/pave`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      session_key: session,
+      event: "SESSION:STATUS_CHANGE",
+      status: "STARTED",
+      timestamp: "2026-01-01T00:00:00+00:00",
+    }),
+  });
+  expect(response.status === 200, `the webhook was answered with ${response.status}`);
+}

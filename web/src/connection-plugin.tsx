@@ -1,0 +1,113 @@
+// The pane "Connection": the token that goes with every request, and the transport of subscriptions.
+import { Button, useGraphiQLActions, type GraphiQLPlugin } from "@graphiql/react";
+import { useState, type FormEvent } from "react";
+import { setToken, setTransport, tokenIn, TRANSPORTS, useConnection, type Transport } from "./connection";
+
+export const CONNECTION_PLUGIN: GraphiQLPlugin = { title: "Connection", icon: Icon, content: Pane };
+
+const NAMES: Record<Transport, [name: string, hint: string]> = {
+  websocket: ["WebSocket", "graphql-transport-ws; the token goes with connection_init"],
+  sse: ["Server-sent events", "graphql-sse, distinct connections; the token is a header"],
+};
+
+function Pane() {
+  return (
+    <section className="connection" aria-label="Connection">
+      <div className="graphiql-doc-explorer-title">Connection</div>
+      <TokenBox />
+      <TransportSwitch />
+    </section>
+  );
+}
+
+function TokenBox() {
+  const token = useConnection((connection) => connection.token);
+  const [text, setText] = useState(token);
+  const [shown, setShown] = useState(false);
+  const [told, setTold] = useState("");
+  const { introspect, stop } = useGraphiQLActions();
+
+  const use = (token: string, told: string) => {
+    stop(); // What runs was started with the token before.
+    setToken(token);
+    setText(token);
+    setTold(told);
+    introspect();
+  };
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    const token = tokenIn(text);
+    if (token === null) setTold("This is no bearer token: it may have letters, digits and - . _ ~ + / = only.");
+    else use(token, token ? "The token goes with every request from now on." : "No token is sent.");
+  };
+  return (
+    <form onSubmit={submit} autoComplete="off">
+      <h3>
+        <label htmlFor="connection-token">Bearer token</label>
+      </h3>
+      <input
+        id="connection-token"
+        type={shown ? "text" : "password"}
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+        autoComplete="off"
+        spellCheck={false}
+        aria-describedby="connection-token-hint"
+      />
+      <p id="connection-token-hint">
+        Sent as <code>Authorization: Bearer …</code> unless the tab's own headers have one. Kept until this browser tab
+        is closed; never part of a share link.
+      </p>
+      <div className="connection-buttons">
+        <Button type="submit">Use token</Button>
+        <Button type="button" onClick={() => use("", "The token is forgotten.")} disabled={!token && !text}>
+          Forget token
+        </Button>
+        <label>
+          <input type="checkbox" checked={shown} onChange={(event) => setShown(event.target.checked)} /> Show
+        </label>
+      </div>
+      <p role="status">{told}</p>
+    </form>
+  );
+}
+
+function TransportSwitch() {
+  const chosen = useConnection((connection) => connection.transport);
+  const { stop } = useGraphiQLActions();
+  const choose = (transport: Transport) => {
+    stop();
+    setTransport(transport);
+  };
+  return (
+    <fieldset>
+      <legend>Subscriptions over</legend>
+      {TRANSPORTS.map((transport) => {
+        const [name, hint] = NAMES[transport];
+        return (
+          <label key={transport}>
+            <input
+              type="radio"
+              name="transport"
+              checked={chosen === transport}
+              onChange={() => choose(transport)}
+              aria-describedby={`transport-${transport}`}
+            />
+            <span>
+              {name} <small id={`transport-${transport}`}>{hint}</small>
+            </span>
+          </label>
+        );
+      })}
+    </fieldset>
+  );
+}
+
+function Icon() {
+  return (
+    <svg height="1em" viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="1.5" strokeLinecap="round">
+      <title>connection icon</title>
+      <path d="M9 3v5M15 3v5M6 8h12v3a6 6 0 0 1-12 0zM12 17v4" strokeLinejoin="round" />
+    </svg>
+  );
+}

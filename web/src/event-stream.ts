@@ -1,0 +1,53 @@
+// Subscriptions over server-sent events: one POST each, answered by a stream (graphql-sse, distinct connections mode).
+import { createClient } from "graphql-sse";
+import type { ExecutionResult } from "graphql";
+import type { Transport } from "./fetcher";
+import { failure, read } from "./http";
+
+/** The hub's answer where it is no stream and never will be. */
+class Refused extends Error {
+  constructor(readonly answer: ExecutionResult) {
+    super("refused");
+  }
+}
+
+const RETRIES = 5;
+
+export const eventStream: Transport = (request, headers, listener) => {
+  let refused: Refused | undefined;
+  let over = false;
+  const client = createClient({
+    url: "/graphql",
+    headers,
+    retryAttempts: RETRIES,
+    fetchFn: async (url: string, init: RequestInit) => {
+      const response = await fetch(url, init);
+      if (response.headers.get("content-type")?.startsWith("text/event-stream")) return response;
+      const answer = read(response, await response.text());
+      // A hub that restarts or is full may take the same request a little later.
+      const later = response.status >= 500 || response.status === 429;
+      if (!later) refused = new Refused(answer);
+      throw new Error(`The hub answered with HTTP ${response.status}`);
+    },
+    retry: async (retries: number) => {
+      if (refused) throw refused;
+      listener.lost(failure("The connection was lost. Changes show again as soon as it is back."));
+      await new Promise((resume) => setTimeout(resume, 1000 * 2 ** retries + 1000 * Math.random()));
+    },
+  });
+  const unsubscribe = client.subscribe({ ...request, operationName: request.operationName ?? undefined }, {
+    next: (result) => listener.next(result as ExecutionResult),
+    error: (reason) => {
+      if (over) return;
+      if (reason instanceof Refused) listener.end(reason.answer);
+      else listener.end(failure(`The connection failed: ${reason instanceof Error ? reason.message : reason}.`));
+    },
+    complete: () => {
+      if (!over) listener.end();
+    },
+  });
+  return () => {
+    over = true;
+    unsubscribe();
+  };
+};
