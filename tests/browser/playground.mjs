@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { openBrowser } from "./browser.mjs";
 import { checkConnection } from "./connection.mjs";
 import { anyFailed, check, expect, finish } from "./report.mjs";
+import { checkSchemaMap } from "./schema-map.mjs";
 import { visitorOf } from "./visitor.mjs";
 
 const TABS = ["Board", "OneInspection", "Stalled", "OneHourAgo", "Live", "Resume"];
@@ -135,6 +136,7 @@ await check("the history has what was run", () =>
   }),
 );
 
+await checkSchemaMap(visitor);
 await checkConnection(visitor);
 
 await check("the editor completes field names", async () => {

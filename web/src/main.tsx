@@ -6,11 +6,12 @@ import { createRoot } from "react-dom/client";
 import { AnswerBar } from "./answer-bar";
 import { CONNECTION_PLUGIN } from "./connection-plugin";
 import { fetcher } from "./fetcher";
+import { SCHEMA_MAP_PLUGIN } from "./schema-map-plugin";
 import { SystemTheme } from "./system-theme";
 import { tabsForNewcomers } from "./tabs";
 import "./style.css";
 
-const plugins = [HISTORY_PLUGIN, explorerPlugin(), CONNECTION_PLUGIN];
+const plugins = [HISTORY_PLUGIN, explorerPlugin(), SCHEMA_MAP_PLUGIN, CONNECTION_PLUGIN];
 const defaultTabs = await tabsForNewcomers();
 
 createRoot(document.getElementById("root")!).render(

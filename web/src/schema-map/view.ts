@@ -1,0 +1,40 @@
+// What of the graph is drawn, and where: all types in layers, or one type between those that lead to it and those that
+// it leads to.
+import * as dagre from "@dagrejs/dagre";
+import type { Graph } from "./graph";
+
+export const WIDTH = 190;
+export const HEIGHT = 46;
+
+/** One line for all that leads from one type to another and back. */
+export type Line = { left: string; right: string; forth: string[]; back?: string[] };
+
+export type View = { places: Map<string, { x: number; y: number }>; lines: Line[] };
+
+export function viewOf(graph: Graph, chosen: string | null): View {
+  const lines = linesOf(graph).filter(({ left, right }) => chosen === null || left === chosen || right === chosen);
+  const near = [chosen ?? "", ...lines.flatMap(({ left, right }) => [left, right])];
+  const drawn = chosen === null ? [...graph.types.keys()] : [...new Set(near)];
+  const plan = new dagre.graphlib.Graph();
+  plan.setGraph({ rankdir: "LR", nodesep: 14, ranksep: chosen === null ? 110 : 190 });
+  plan.setDefaultEdgeLabel(() => ({}));
+  for (const name of drawn) plan.setNode(name, { width: WIDTH, height: HEIGHT });
+  for (const { left, right } of lines) if (left !== right) plan.setEdge(left, right);
+  dagre.layout(plan);
+  const places = drawn.map((name) => {
+    const { x, y } = plan.node(name);
+    return [name, { x: x - WIDTH / 2, y: y - HEIGHT / 2 }] as const;
+  });
+  return { places: new Map(places), lines };
+}
+
+/** What leads both ways is drawn from the type that the schema names first. */
+function linesOf({ edges }: Graph): Line[] {
+  const lines = new Map<string, Line>();
+  for (const { source, target, fields } of edges) {
+    const known = source === target ? undefined : lines.get(`${target} ${source}`);
+    if (known) known.back = fields;
+    else lines.set(`${source} ${target}`, { left: source, right: target, forth: fields });
+  }
+  return [...lines.values()];
+}
