@@ -20,6 +20,8 @@ use std::time::{Duration, Instant};
 /// never gets it beside a busy writer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(1);
+/// After how long PostgreSQL ends a transaction in which a statement takes as long, or nothing happens; in milliseconds.
+const FROZEN: u32 = 10_000;
 
 /// The connection that removes.
 #[derive(Debug)]
@@ -131,8 +133,12 @@ impl Removal {
     async fn try_begin(&self, options: TransactionOptions) -> Result<DatabaseTransaction, StoreError> {
         let txn = self.connection.begin_with_options(options).await?;
         if txn.get_database_backend() == DbBackend::Postgres {
-            // It puts writers in line.
-            txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
+            // A process that freezes must not keep the others from writing; the row puts writers in line.
+            let limits = format!(
+                "SET LOCAL statement_timeout = {FROZEN}; SET LOCAL idle_in_transaction_session_timeout = {FROZEN}; \
+                 SELECT id FROM log_head WHERE id = 1 FOR UPDATE"
+            );
+            txn.execute_unprepared(&limits).await?;
         }
         Ok(txn)
     }
