@@ -3,7 +3,7 @@
 use crate::feed::{self, Feed};
 use crate::graphql::{Api, Graph, SourceInfo};
 use crate::http::{self, App, Connections, Inlet, Limits};
-use crate::ingest::{self, Confirmer, Target};
+use crate::ingest::{self, Confirmer, Retention, Target};
 use crate::live::Live;
 use crate::settings::{Settings, Source};
 use crate::store::read::head;
@@ -22,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The wait before a vendor's URL is confirmed a second time.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
+/// When old lives are forgotten for the first time after the start, and how often.
+const FIRST_FORGETTING: Duration = Duration::from_secs(10);
+const EVERY_FORGETTING: Duration = Duration::from_secs(3600);
 /// Buckets of durations, in seconds.
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 /// Buckets of batch sizes.
@@ -69,6 +72,11 @@ impl Hub {
             first_wait: FIRST_WAIT,
         };
         let mut others = vec![tokio::spawn(feed.clone().run(stop.clone())), tokio::spawn(confirmer.run(stop.clone()))];
+        if let Some(keep) = settings.keep_history {
+            let retention =
+                Retention { db: db.clone(), keep, first: FIRST_FORGETTING, every: EVERY_FORGETTING, clock: Utc::now };
+            others.push(tokio::spawn(retention.run(stop.clone())));
+        }
         if let Some(address) = &settings.nats {
             let client = feed::nats::connect(address).await?;
             others.push(tokio::spawn(feed::nats::run(client, feed.clone(), stop.clone())));
@@ -174,6 +182,7 @@ fn install_metrics() -> PrometheusHandle {
     metrics::describe_counter!("inspection_hub_deliveries_total", "Webhooks by source and answer");
     metrics::describe_histogram!("inspection_hub_delivery_seconds", "Time from a webhook's head to its answer");
     metrics::describe_histogram!("inspection_hub_batch_deliveries", "Deliveries per transaction");
+    metrics::describe_counter!("inspection_hub_forgotten_total", "Rows of old lives that were removed");
     metrics::describe_gauge!("inspection_hub_subscriptions", "Subscriptions that follow the history");
     metrics::describe_gauge!("inspection_hub_shared_executions", "Executions that these subscriptions share");
     handle

@@ -6,10 +6,13 @@
 pub mod change;
 pub mod delivery;
 pub mod entity;
+pub mod forgotten;
+pub mod gap;
 pub mod handshake;
 pub mod ledger;
 pub mod log_head;
 pub mod step;
+pub mod tombstone;
 mod words;
 
 pub use words::{ItemKind, JobKind, Kind, Status, Verdict};

@@ -21,6 +21,8 @@ pub struct Model {
     /// Which history this is: a number of its own for each database, and one more each time the history was replaced by
     /// another. Positions of different generations do not compare.
     pub generation: i64,
+    /// The greatest position that was ever removed; 0 if none was. After it, positions have no holes.
+    pub kept_from: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

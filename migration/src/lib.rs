@@ -4,6 +4,7 @@ pub use sea_orm_migration::prelude::MigratorTrait;
 
 mod m0001_first_tables;
 mod m0002_generation;
+mod m0003_retention;
 
 use sea_orm_migration::prelude::{MigrationTrait, async_trait};
 
@@ -13,6 +14,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first_tables::Migration), Box::new(m0002_generation::Migration)]
+        vec![
+            Box::new(m0001_first_tables::Migration),
+            Box::new(m0002_generation::Migration),
+            Box::new(m0003_retention::Migration),
+        ]
     }
 }

@@ -2,6 +2,7 @@
 
 mod anew;
 mod differences;
+mod forget;
 mod migrate;
 mod rebuild;
 mod schema;
@@ -43,6 +44,14 @@ enum Command {
     /// If it is ended before, nothing has changed, and the same command goes on from where it was; to begin anew, remove
     /// its scratch folder. The exit status is 0 if all is as it should be now, 1 if it could not be done.
     Rebuild(rebuild::Rebuild),
+    /// Remove old lives.
+    ///
+    /// An inspection with all that hangs on it, or what stands alone with all that hangs on it, is removed if it is at an end
+    /// and nothing was heard of any of it for so long; with its history, and with the deliveries that concern it. So are
+    /// deliveries of that age that concern nothing. What is left is as before, and the hub may run meanwhile. It cannot be
+    /// taken back. A vendor that repeats news of what was removed makes it known anew. The setting `keep_history` does the
+    /// same hourly. The exit status is 0 if it is done, 1 if it could not be done.
+    Forget(forget::Forget),
     /// Print the GraphQL schema.
     Schema(schema::Schema),
     /// Send realistic traffic of all five vendors to a running hub.
@@ -56,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Migrate(migrate) => migrate.run(),
         Command::Verify(verify) => verify.run(),
         Command::Rebuild(rebuild) => rebuild.run(),
+        Command::Forget(forget) => forget.run(),
         Command::Schema(schema) => schema.run(),
         Command::Simulate(simulate) => simulate.run(),
     };

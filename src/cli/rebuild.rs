@@ -104,7 +104,7 @@ fn beside(settings: &Settings) -> anyhow::Result<PathBuf> {
     })
 }
 
-async fn ended(stop: CancellationToken) {
+pub(super) async fn ended(stop: CancellationToken) {
     if tokio::signal::ctrl_c().await.is_ok() {
         stop.cancel();
     }

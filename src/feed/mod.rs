@@ -10,7 +10,7 @@ pub mod postgres;
 
 use crate::faults;
 use crate::store::StoreError;
-use crate::store::read::{Changed, changes_after, head};
+use crate::store::read::{Changed, changes_after, head, kept_after};
 use entity::log_head;
 use sea_orm::DatabaseConnection;
 use std::sync::Arc;
@@ -165,6 +165,11 @@ impl Feed {
                     let _ = self.tail.send(Told::Rebuilt(head.generation));
                     return head.position;
                 }
+                // Who listens sees the hole, and learns from the history what it has missed.
+                Err(StoreError::Expired { kept_from, .. }) => {
+                    last = kept_from;
+                    continue;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the feed cannot read the history; it tries again");
                     return last;
@@ -183,14 +188,19 @@ impl Feed {
     }
 }
 
-/// The changes after a position, if the history is still that of the generation; the first look says which that is.
+/// The changes after a position, if the history is still that of the generation, and all there; the first look says which
+/// generation that is.
 async fn page_after(
     db: &DatabaseConnection,
     after: i64,
     generation: &mut Option<i64>,
 ) -> Result<Vec<Changed>, StoreError> {
     let page = changes_after(db, after, PAGE).await?;
-    // Looked at afterwards: what was read before the history was replaced is of the one before.
-    let now = head(db).await?.generation;
-    if *generation.get_or_insert(now) == now { Ok(page) } else { Err(StoreError::Rebuilt) }
+    // Looked at afterwards: what was read before the history was replaced is of the one before, and what was read before
+    // something was removed is whole.
+    let now = head(db).await?;
+    match *generation.get_or_insert(now.generation) {
+        generation if generation != now.generation => Err(StoreError::Rebuilt),
+        _ => kept_after(&now, after).map(|()| page),
+    }
 }

@@ -88,6 +88,14 @@ pub fn beyond(position: i64, head: i64) -> Fault {
     }
 }
 
+/// A cursor from which the history cannot be followed any more.
+pub fn expired(kept_from: i64, generation: i64) -> Fault {
+    Fault::Expired {
+        message: format!("the history after the cursor is not all there any more; it is from position {kept_from} on"),
+        available: Cursor::Change { position: kept_from, generation }.encode(),
+    }
+}
+
 /// A cursor of another database, or of this one before its history was replaced.
 pub fn foreign() -> Fault {
     Fault::Foreign {

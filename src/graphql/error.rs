@@ -15,6 +15,8 @@ pub enum Fault {
     Cursor { message: String, hint: String },
     /// A cursor of what is not there yet: the database was set back.
     Ahead { message: String, hint: String },
+    /// A cursor of what is not all there any more, and the oldest one that can be gone on from.
+    Expired { message: String, available: String },
     /// A cursor of another history.
     Foreign { message: String, hint: String },
     /// The caller's: a name of nothing.
@@ -46,8 +48,10 @@ impl Fault {
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        if let StoreError::Rebuilt = error {
-            return super::cursor::foreign();
+        match error {
+            StoreError::Rebuilt => return super::cursor::foreign(),
+            StoreError::Expired { kept_from, generation } => return super::cursor::expired(kept_from, generation),
+            _ => {}
         }
         let reference = Uuid::new_v4().simple().to_string();
         tracing::error!(%error, reference, "a GraphQL field could not be answered");
@@ -61,6 +65,15 @@ impl From<Fault> for Error {
             Fault::Input { message, hint } => ("BAD_USER_INPUT", message, hint),
             Fault::Cursor { message, hint } => ("CURSOR_INVALID", message, hint),
             Fault::Ahead { message, hint } => ("CURSOR_AHEAD", message, hint),
+            Fault::Expired { message, available } => {
+                let hint = "Old lives are forgotten. Read the state anew, then go on from the `head { cursor }` read with it; or \
+                            follow what is left after `extensions.available`.";
+                return Error::new(message).extend_with(|_, extensions| {
+                    extensions.set("code", "CURSOR_EXPIRED");
+                    extensions.set("available", available);
+                    extensions.set("hint", hint);
+                });
+            }
             Fault::Foreign { message, hint } => ("CURSOR_FOREIGN", message, hint),
             Fault::NotFound { message, hint } => ("NOT_FOUND", message, hint),
             Fault::Slow { cursor } => {

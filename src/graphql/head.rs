@@ -24,6 +24,12 @@ impl LogHead {
         Cursor::Change { position: self.0.position, generation: self.0.generation }.encode()
     }
 
+    /// The oldest cursor that the history can be followed from. All that came after it is there; of what is older, only the
+    /// lives that are kept. `after` with an older cursor is refused with `CURSOR_EXPIRED`.
+    async fn oldest_cursor(&self) -> String {
+        Cursor::Change { position: self.0.kept_from, generation: self.0.generation }.encode()
+    }
+
     /// When the newest change was written; none as long as there is none.
     async fn time(&self) -> Option<DateTime<Utc>> {
         (self.0.position > 0).then(|| moment(self.0.updated_at))

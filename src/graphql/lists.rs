@@ -60,10 +60,18 @@ pub async fn children<T: From<Arc<EntityRow>>>(
 pub async fn changes(ctx: &Context<'_>, asked: Asked, filter: ChangeFilter) -> Result<Connection<Change>, Fault> {
     let page = positions(ctx, asked).await?;
     let part = read::changes(&Api::of(ctx)?.readers, &filter, &page).await?;
+    if page.after.is_some() || page.before.is_some() {
+        // Looked at afterwards: what was read before something was removed is whole.
+        let head = head(ctx).await?;
+        // What stands before a position, and not what is after it, is asked for by `before`.
+        for edge in [page.after, page.before.map(|before| before - 1)].into_iter().flatten() {
+            read::kept_after(&head, edge)?;
+        }
+    }
     told(ctx, part, &page, Total::Changes(filter))
 }
 
-/// A page of an entity's history.
+/// A page of an entity's history. An entity that is kept has all of it, however old the cursor.
 pub async fn history(ctx: &Context<'_>, asked: Asked, entity: i64) -> Result<Connection<Change>, Fault> {
     let page = positions(ctx, asked).await?;
     let part = ask(ctx, Histories(page), entity).await?.unwrap_or_default();
@@ -98,7 +106,9 @@ pub async fn deliveries(
 /// The position a cursor of the history names, if it is of this history and that reaches so far.
 pub async fn position(ctx: &Context<'_>, text: &str) -> Result<i64, Fault> {
     let head = head(ctx).await?;
-    here(cursor::change(text)?, &head)
+    let position = here(cursor::change(text)?, &head)?;
+    read::kept_after(&head, position)?;
+    Ok(position)
 }
 
 fn here((position, generation): (i64, i64), head: &log_head::Model) -> Result<i64, Fault> {

@@ -299,7 +299,8 @@ impl Root {
         lists::entities(ctx, Asked { first, after, last, before }, filter, lists::NEWEST).await
     }
 
-    /// The whole history, by position: oldest first. `last` gives the newest.
+    /// The whole history, by position: oldest first. `last` gives the newest. Where old lives are forgotten, it begins after
+    /// `head { oldestCursor }`; what is older of those that are kept is in the `history` of each.
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn changes(
         &self,

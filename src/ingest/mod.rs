@@ -2,8 +2,10 @@
 //! what has gathered meanwhile, and answers all who wait once it is on the disk (group commit).
 
 mod confirm;
+mod retention;
 
 pub use confirm::{Confirmer, Target};
+pub use retention::Retention;
 
 use crate::faults;
 use crate::feed::Feed;

@@ -59,6 +59,11 @@ const DURATIONS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h"
 /// Long enough for every setting, and short enough to be added to any time.
 const LONGEST: u64 = 365 * 86_400_000;
 
+/// The shortest time that lives are kept for after their end: resuming clients and repeating vendors need some.
+const SHORTEST: Duration = Duration::from_secs(3600);
+/// The longest.
+const CENTURY: u64 = 36_500 * 86_400_000;
+
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("{text:?} is not an address with a port; write 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080"))
@@ -78,6 +83,28 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .map(Duration::from_millis)
         .ok_or_else(|| {
             format!("{text:?} is not a time above zero; write it with its unit: 10s (ms, s, m, h, d; at most 365d)")
+        })
+}
+
+/// How long something is kept, from an hour to a century; empty for ever.
+pub fn keep(text: &str) -> Result<Option<Duration>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match age(text) {
+        Ok(age) if age >= SHORTEST => Ok(Some(age)),
+        Ok(_) => Err(format!("{text:?} is too short; write an hour or more, or nothing: then everything is kept")),
+        Err(why) => Err(why),
+    }
+}
+
+/// How long ago something was.
+pub fn age(text: &str) -> Result<Duration, String> {
+    with_unit(text, DURATIONS)
+        .filter(|milliseconds| (1..=CENTURY).contains(milliseconds))
+        .map(Duration::from_millis)
+        .ok_or_else(|| {
+            format!("{text:?} is not a time above zero; write it with its unit: 90d (ms, s, m, h, d; at most 36500d)")
         })
 }
 
@@ -195,6 +222,17 @@ mod tests {
         }
         for text in ["", "10", "0s", "1m30s", "10 sec", "366d", "s"] {
             assert!(duration(text).unwrap_err().contains("10s"), "{text}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        assert_eq!(keep(""), Ok(None));
+        assert_eq!(keep("1h"), Ok(Some(Duration::from_secs(3600))));
+        assert_eq!(keep("3650d"), Ok(Some(Duration::from_secs(3650 * 86_400))));
+        assert!(keep("59m").unwrap_err().contains("an hour"));
+        for text in ["90", "0d", "36501d", "for ever"] {
+            assert!(keep(text).unwrap_err().contains("90d") && age(text).is_err(), "{text}");
         }
     }
 

@@ -18,6 +18,7 @@ mod table;
 mod tests;
 
 pub use flags::Flags;
+pub use forms::age;
 pub use loader::ReadFile;
 pub use markdown::markdown;
 pub use problem::{Origin, Problem, Problems};
@@ -39,6 +40,8 @@ pub struct Settings {
     /// `sqlite://…` or `postgres://…`, with its password.
     pub database: String,
     pub pools: Pools,
+    /// How long lives are kept that are at an end; none for ever.
+    pub keep_history: Option<Duration>,
     /// `nats://…`, with its password.
     pub nats: Option<String>,
     pub allow_open_sources: bool,
@@ -122,6 +125,7 @@ impl Settings {
                 wait: loader.take("database_wait", file, forms::duration),
                 statement: loader.take("database_timeout", file, forms::duration),
             },
+            keep_history: loader.take("keep_history", file, forms::keep),
             nats: loader.take("nats", file, forms::nats),
             allow_open_sources: loader.take("allow_open_sources", file, forms::switch),
             body_limit: loader.take("body_limit", file, forms::size),

@@ -71,6 +71,14 @@ pub const SETTINGS: &[Setting] = &[
         about: "How long a statement may take. PostgreSQL only.",
     },
     Setting {
+        key: "keep_history",
+        form: Form::Duration,
+        default: "",
+        about: "How long what has come to its end is kept: whole lives of which nothing was heard for so long, with their \
+                history and their deliveries, are removed, from an hour (`1h`) on. Without it, everything is kept for ever. A \
+                vendor that repeats news of what was removed makes it known anew, so give vendors time (`90d`).",
+    },
+    Setting {
         key: "nats",
         form: Form::Text,
         default: "",

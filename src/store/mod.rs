@@ -1,6 +1,8 @@
 //! The database, and all SQL. One connection writes, a pool reads.
 
+mod alone;
 mod connect;
+mod forget;
 mod raw;
 pub mod read;
 mod rebuild;
@@ -9,6 +11,7 @@ mod verify;
 mod write;
 
 pub use connect::{Database, Mode, Place, Pools};
+pub use forget::{Doing, Forgetting, Forgotten};
 pub use rebuild::{Rebuild, Replaced};
 pub use scratch::Scratch;
 pub use verify::{Difference, Differences, Extent, Origin, Stored};
@@ -39,6 +42,16 @@ pub enum StoreError {
     /// at once.
     #[error("another process has written")]
     Overtaken,
+    /// Somebody else is at this database with what only one may do at a time.
+    #[error("a rebuild of {0} is under way, or old lives are being forgotten there: try again when that is done")]
+    Taken(String),
+    /// What follows a position is not all there any more.
+    #[error("the history is kept from after position {kept_from}")]
+    Expired {
+        /// The oldest position that can be followed from.
+        kept_from: i64,
+        generation: i64,
+    },
     /// The address of the database is wrong; says how.
     #[error("{0}")]
     Address(String),

@@ -1,12 +1,18 @@
 //! The raw log, to be applied anew: deliveries in the order in which they were first applied.
 
+use super::write::{Again, SAME_NEWS};
 use super::{Incoming, Post, StoreError};
 use crate::vendor;
 use crate::vendor::verify::Verified;
 use chrono::DateTime;
 use entity::delivery::{Column, Entity, Model};
+use entity::{Verdict, forgotten, gap, tombstone};
+use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// Keys that are looked up at once.
+const KEYS: usize = 500;
 
 /// The number of the newest delivery; 0 if there is none.
 ///
@@ -17,11 +23,25 @@ pub async fn newest<C: ConnectionTrait>(db: &C) -> Result<i64, StoreError> {
     Ok(number.into_tuple().one(db).await?.unwrap_or_default())
 }
 
-/// The deliveries after a number, up to another, read anew; at most `limit`.
+/// How many deliveries were removed from it.
 ///
 /// # Errors
-/// If the database does not answer, or one of them is missing or cannot be applied at all.
-pub async fn after<C: ConnectionTrait>(db: &C, after: i64, upto: i64, limit: u64) -> Result<Vec<Incoming>, StoreError> {
+/// If the database does not answer.
+pub async fn removed<C: ConnectionTrait>(db: &C) -> Result<i64, StoreError> {
+    let rows = forgotten::Entity::find().all(db).await?;
+    Ok(rows.iter().map(|row| row.received - row.duplicates).sum())
+}
+
+/// The deliveries after a number, up to another, read anew; at most `limit`, each with its number.
+///
+/// # Errors
+/// If the database does not answer, or one of them is missing that was not removed, or cannot be applied at all.
+pub async fn after<C: ConnectionTrait>(
+    db: &C,
+    after: i64,
+    upto: i64,
+    limit: u64,
+) -> Result<Vec<(i64, Incoming)>, StoreError> {
     let rows = Entity::find()
         .filter(Column::Number.gt(after))
         .filter(Column::Number.lte(upto))
@@ -29,13 +49,65 @@ pub async fn after<C: ConnectionTrait>(db: &C, after: i64, upto: i64, limit: u64
         .limit(limit)
         .all(db)
         .await?;
-    let numbered = rows.into_iter().zip(after + 1..);
-    numbered
-        .map(|(row, number)| match row.number == number {
-            true => incoming(row),
-            false => Err(StoreError::Corrupt(format!("delivery {number} is missing from the raw log"))),
-        })
-        .collect()
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(Vec::new()) };
+    let (first, last) = (first.number, last.number);
+    let gaps = gap::Entity::find().filter(gap::Column::Delivery.between(first, last)).all(db).await?;
+    let mut gaps: BTreeMap<i64, gap::Model> = gaps.into_iter().map(|gap| (gap.delivery, gap)).collect();
+    let gone = repeated_and_gone(db, &rows).await?;
+    let mut before = after;
+    let mut read = Vec::with_capacity(rows.len());
+    for row in rows {
+        let number = row.number;
+        let begins = gaps.remove(&number);
+        if number != before + 1 && begins.is_none() {
+            return Err(StoreError::Corrupt(format!("delivery {} is missing from the raw log", before + 1)));
+        }
+        before = number;
+        let repeats = repeats(&row).filter(|first| gone.contains(first));
+        read.push((number, begins, repeats, incoming(row)?));
+    }
+    let buried = buried(db, first, read.iter().flat_map(|(_, _, _, incoming)| incoming.named())).await?;
+    let again = |(number, begins, repeats, incoming): (i64, _, _, Incoming)| {
+        let is_gone = |id: &Uuid| buried.get(id).is_some_and(|newest| *newest >= number);
+        let gone = if buried.is_empty() { HashSet::new() } else { incoming.named().filter(is_gone).collect() };
+        (number, incoming.again(Again { begins, repeats, gone }))
+    };
+    Ok(read.into_iter().map(again).collect())
+}
+
+/// The number of the delivery that this one was found to repeat, when the log was applied anew.
+fn repeats(row: &Model) -> Option<i64> {
+    row.reason.strip_prefix(SAME_NEWS)?.parse().ok().filter(|_| row.verdict == Verdict::NoChange)
+}
+
+// Those of the repeated deliveries that are not there any more.
+async fn repeated_and_gone<C: ConnectionTrait>(db: &C, rows: &[Model]) -> Result<BTreeSet<i64>, StoreError> {
+    let mut firsts: BTreeSet<i64> = rows.iter().filter_map(repeats).collect();
+    for numbers in firsts.clone().into_iter().collect::<Vec<_>>().chunks(KEYS) {
+        let there = Entity::find().select_only().column(Column::Number);
+        let there: Vec<i64> = there.filter(Column::Number.is_in(numbers.iter().copied())).into_tuple().all(db).await?;
+        there.iter().for_each(|number| _ = firsts.remove(number));
+    }
+    Ok(firsts)
+}
+
+// Those of the named entities that were removed after these deliveries came, each with the newest delivery then.
+async fn buried<C: ConnectionTrait>(
+    db: &C,
+    first: i64,
+    named: impl Iterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, i64>, StoreError> {
+    use tombstone::Column::{Delivery, Id};
+    let mut buried = HashMap::new();
+    if tombstone::Entity::find().limit(1).one(db).await?.is_none() {
+        return Ok(buried);
+    }
+    let named: Vec<Uuid> = named.collect::<BTreeSet<Uuid>>().into_iter().collect();
+    for ids in named.chunks(KEYS) {
+        let rows = tombstone::Entity::find().filter(Id.is_in(ids.iter().copied())).filter(Delivery.gte(first));
+        buried.extend(rows.all(db).await?.into_iter().map(|row| (row.id, row.delivery)));
+    }
+    Ok(buried)
 }
 
 fn incoming(row: Model) -> Result<Incoming, StoreError> {

@@ -4,9 +4,9 @@
 use super::read::head;
 use super::{Database, Mode, Pools, StoreError, Writer, raw};
 use entity::delivery::{Column, Entity};
-use entity::log_head;
+use entity::{forgotten, ledger, log_head};
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
-use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QuerySelect};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
@@ -87,6 +87,43 @@ impl Scratch {
         Ok(ours == theirs)
     }
 
+    /// Whether nothing was removed from the log since this was begun: it would not be there any more to be applied.
+    ///
+    /// # Errors
+    /// If a database does not answer.
+    pub async fn has_all_forgotten<C: ConnectionTrait>(&self, log: &C) -> Result<bool, StoreError> {
+        let begun = self.head().await?.delivery > 0;
+        Ok(!begun || forgotten(log).await? == forgotten(&self.db.readers).await?)
+    }
+
+    // What was counted of deliveries that are not in the log any more: the ledger begins with it.
+    async fn count_forgotten<C: ConnectionTrait>(&self, log: &C) -> Result<(), StoreError> {
+        let db = &self.db.writer;
+        forgotten::Entity::delete_many().exec(db).await?;
+        ledger::Entity::delete_many().exec(db).await?;
+        for row in forgotten(log).await? {
+            forgotten::Entity::insert(row.clone().into_active_model().reset_all()).exec_without_returning(db).await?;
+            let forgotten::Model { source, received, duplicates, applied, skipped_ahead, stale, refused, .. } = row;
+            let forgotten::Model { no_change, unrecognized, unreadable, orphaned, .. } = row;
+            let row = ledger::Model {
+                source,
+                received,
+                duplicates,
+                applied,
+                skipped_ahead,
+                stale,
+                refused,
+                no_change,
+                unrecognized,
+                unreadable,
+                orphaned,
+                received_at: None,
+            };
+            ledger::Entity::insert(row.into_active_model().reset_all()).exec_without_returning(db).await?;
+        }
+        Ok(())
+    }
+
     /// Applies the deliveries of a log that it does not have yet, up to a number. Calls `done` with how many, again and
     /// again. One task reads while a thread writes.
     ///
@@ -100,6 +137,9 @@ impl Scratch {
         done: impl Fn(u64) + Send + 'static,
     ) -> Result<(), StoreError> {
         let mut last = self.head().await?.delivery;
+        if last == 0 {
+            self.count_forgotten(log).await?;
+        }
         let failed = || StoreError::Address("the second database failed before".into());
         let mut writer = self.writer.take().ok_or_else(failed)?;
         let (send, mut batches) = mpsc::channel::<Vec<super::Incoming>>(AHEAD);
@@ -118,8 +158,10 @@ impl Scratch {
                     return Err(StoreError::Stopped);
                 }
                 let batch = raw::after(log, last, upto, BATCH).await?;
-                last += batch.len() as i64;
-                if batch.is_empty() || send.send(batch).await.is_err() {
+                let Some((newest, _)) = batch.last() else { return Ok(()) };
+                last = *newest;
+                let batch = batch.into_iter().map(|(_, incoming)| incoming).collect();
+                if send.send(batch).await.is_err() {
                     return Ok(());
                 }
             }
@@ -161,6 +203,13 @@ async fn indexes(db: &Database) -> Result<Vec<String>, StoreError> {
         .order_by("name", Order::Asc)
         .take();
     Ok(db.writer.query_all(&made).await?.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?)
+}
+
+async fn forgotten<C: ConnectionTrait>(db: &C) -> Result<Vec<forgotten::Model>, StoreError> {
+    let mut rows = forgotten::Entity::find().all(db).await?;
+    // Databases order names each in their own way.
+    rows.sort_unstable_by(|one, other| one.source.cmp(&other.source));
+    Ok(rows)
 }
 
 // The mark first: what is left without it counts for nothing.

@@ -9,6 +9,7 @@ mod driver;
 #[cfg(feature = "faults")]
 mod faults;
 mod federation;
+mod forget;
 mod handshake;
 mod lives;
 mod machines;

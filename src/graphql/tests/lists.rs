@@ -44,6 +44,30 @@ async fn walk(hub: &Hub, order: &str, forward: bool) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_page_goes_on_behind_what_is_forgotten() {
+    let hub = ten().await;
+    let page = async |order: &str, after: &str| {
+        let query = format!(
+            "{{ inspections(first: 2, {after} orderBy: {{ field: CREATED_AT, direction: {order} }}) {{
+            nodes {{ externalId }} pageInfo {{ endCursor }} }} }}"
+        );
+        hub.ask(query).await["inspections"].clone()
+    };
+    for (order, gone, expected) in [("ASC", 2, ["KEY-3", "KEY-4"]), ("DESC", 9, ["KEY-8", "KEY-7"])] {
+        let first = page(order, "").await;
+        let after = format!("after: {}", first["pageInfo"]["endCursor"]);
+        let forgotten = format!("DELETE FROM entity WHERE number = {gone}");
+        sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, &forgotten).await.expect("forgotten");
+        assert_eq!(texts(&page(order, &after).await, &["nodes", "externalId"]), expected);
+    }
+    sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "DELETE FROM entity WHERE number < 4")
+        .await
+        .expect("gone");
+    let after = format!("after: \"{}\"", super::super::cursor::Cursor::Created(2).encode());
+    assert_eq!(texts(&page("ASC", &after).await, &["nodes", "externalId"]), ["KEY-4", "KEY-5"]);
+}
+
+#[tokio::test]
 async fn pages_join_without_gap_or_repeat_in_every_order_and_both_ways() {
     let hub = ten().await;
     let by_update = ["KEY-3", "KEY-6", "KEY-9", "KEY-1", "KEY-4", "KEY-7", "KEY-10", "KEY-2", "KEY-5", "KEY-8"];

@@ -134,6 +134,30 @@ async fn what_cannot_be_listened_to_is_refused() {
 }
 
 #[tokio::test]
+async fn who_is_overtaken_by_forgetting_is_told_so() {
+    let hub = Hub::new().await;
+    hub.inspection(1).await;
+    // More than are read at once.
+    for position in 1..=510 {
+        hub.change(position, Kind::Inspection, 1, |_| {}).await;
+    }
+    let mut changes = listen(&hub, &format!("changes(after: \"{}\") {{ position }}", begin()));
+    assert_eq!(next(&mut changes).await["changes"]["position"], 1);
+    for text in ["DELETE FROM change WHERE position <= 505", "UPDATE log_head SET kept_from = 505"] {
+        sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, text).await.expect("forgotten");
+    }
+    // What it has read already it gets.
+    for position in 2..=500 {
+        assert_eq!(next(&mut changes).await["changes"]["position"], position);
+    }
+    let answer = changes.next().await.expect("an answer");
+    assert_eq!(fault(&answer).0, "CURSOR_EXPIRED");
+    assert!(changes.next().await.is_none());
+    let mut left = listen(&hub, &format!("changes(after: \"{}\") {{ position }}", cursor_of(505)));
+    assert_eq!(next(&mut left).await["changes"]["position"], 506);
+}
+
+#[tokio::test]
 async fn a_listener_that_fails_ends() {
     let hub = Hub::new().await;
     let mut changes = listen(&hub, "changes { position }");

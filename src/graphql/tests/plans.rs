@@ -60,7 +60,7 @@ const PLANS: &[(&str, &[&str])] = &[
     ),
     (
         "{ inspectionsAsOf(at: \"2024-01-01T01:00:00Z\", after: \"CURSOR\") { nodes { state } } }",
-        &["INDEX entity_by_creation (kind=? AND created_at<?)", "SEARCH edge USING INTEGER PRIMARY KEY (rowid=?)"],
+        &["INDEX entity_by_creation (kind=? AND created_at<?)", "SEARCH edge USING INTEGER PRIMARY KEY (rowid<?)"],
     ),
     (
         "{ inspectionsAsOf(at: \"2024-01-01T01:00:00Z\", clock: OCCURRED, direction: ASC) { nodes { state } } }",
@@ -74,9 +74,15 @@ const PLANS: &[(&str, &[&str])] = &[
         "{ statusCountsAsOf(at: \"2024-01-01T01:00:00Z\") { count } }",
         &["INDEX entity_by_creation (kind=? AND created_at<?)", "change_of_entity (entity=? AND position<?)"],
     ),
-    ("{ changes { nodes { position } } }", &["SCAN change"]),
-    ("{ changes(filter: { inspection: \"ID\" }) { nodes { position } } }", &["INDEX change_of_entity (entity=?)"]),
-    ("{ changes(filter: { entity: \"ID\" }) { nodes { position } } }", &["INDEX change_of_entity (entity=?)"]),
+    ("{ changes { nodes { position } } }", &["SEARCH change USING INTEGER PRIMARY KEY (rowid>?)"]),
+    (
+        "{ changes(filter: { inspection: \"ID\" }) { nodes { position } } }",
+        &["INDEX change_of_entity (entity=? AND position>?)"],
+    ),
+    (
+        "{ changes(filter: { entity: \"ID\" }) { nodes { position } } }",
+        &["INDEX change_of_entity (entity=? AND position>?)"],
+    ),
 ];
 
 #[tokio::test]

@@ -130,6 +130,20 @@ impl Database {
         }
     }
 
+    /// One more connection to a SQLite file, for short writes beside the writer. It does not wait for the lock by itself.
+    ///
+    /// # Errors
+    /// If there is none, or the database is no file.
+    pub(super) async fn beside(&self) -> Result<DatabaseConnection, StoreError> {
+        let Place::File(path) = &self.place else {
+            return Err(StoreError::Address("only a file has room beside the writer".into()));
+        };
+        let (beside, readers) = sqlite::open(path, Mode::AsItIs, Pools { readers: 1, ..self.pools }).await?;
+        readers.close().await?;
+        beside.execute_unprepared("PRAGMA busy_timeout = 0").await?;
+        Ok(beside)
+    }
+
     /// Whether the database answers and has all the tables this version needs.
     ///
     /// # Errors

@@ -41,6 +41,15 @@ pub async fn head<C: ConnectionTrait>(db: &C) -> Result<log_head::Model, StoreEr
     head.ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))
 }
 
+/// Whether all that came after a position is still there.
+///
+/// # Errors
+/// [`StoreError::Expired`] if something of it was removed.
+pub fn kept_after(head: &log_head::Model, position: i64) -> Result<(), StoreError> {
+    let log_head::Model { kept_from, generation, .. } = *head;
+    if position >= kept_from { Ok(()) } else { Err(StoreError::Expired { kept_from, generation }) }
+}
+
 /// The changes after a position, oldest first, at most `limit`.
 ///
 /// # Errors

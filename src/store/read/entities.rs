@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use entity::entity::{Column, Entity};
 use entity::{Kind, Status};
 use sea_orm::entity::prelude::Uuid;
-use sea_orm::sea_query::{self, Expr, ExprTrait, Query};
+use sea_orm::sea_query::{self, Expr, ExprTrait, Func, Query};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect, Select,
@@ -120,14 +120,17 @@ pub(super) fn place_of_first_sight() -> Expr {
     Expr::tuple([Column::CreatedAt, Column::Number].map(|column| Expr::col((Entity, column))))
 }
 
-/// The place of the entity with this number.
+/// The place of the entity with this number; if it was removed, behind the one that came before it.
 pub(super) fn seen(number: i64) -> Expr {
     let edge = Query::select()
         .expr(Expr::col((EDGE, Column::CreatedAt)))
         .from_as(Entity, EDGE)
-        .and_where(Expr::col((EDGE, Column::Number)).eq(number))
+        .and_where(Expr::col((EDGE, Column::Number)).lte(number))
+        .order_by((EDGE, Column::Number), sea_query::Order::Desc)
+        .limit(1)
         .take();
-    Expr::tuple([Expr::from(edge), Expr::value(number)])
+    let created_at = Func::coalesce([Expr::from(edge), Expr::value(0_i64)]);
+    Expr::tuple([Expr::from(created_at), Expr::value(number)])
 }
 
 /// How many entities a filter lets through.

@@ -4,6 +4,8 @@ use super::filter::ChangeFilter;
 use super::page::{Page, Part, first_of_each, padded};
 use crate::store::StoreError;
 use entity::change::{Column, Entity, Model};
+use entity::log_head;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait,
@@ -11,7 +13,7 @@ use sea_orm::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A page of the changes that a filter lets through, by position.
+/// A page of the changes that a filter lets through, by position. It begins where nothing was removed.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -22,6 +24,7 @@ pub async fn changes(
 ) -> Result<Part<Arc<Model>>, StoreError> {
     let rows = Entity::find()
         .filter(filter.condition())
+        .filter(kept())
         .filter(range(page))
         .order_by(Column::Position, page.order())
         .limit(page.reads());
@@ -33,7 +36,7 @@ pub async fn changes(
 /// # Errors
 /// If the database does not answer.
 pub async fn count_changes(db: &DatabaseConnection, filter: &ChangeFilter) -> Result<u64, StoreError> {
-    Ok(Entity::find().filter(filter.condition()).count(db).await?)
+    Ok(Entity::find().filter(filter.condition()).filter(kept()).count(db).await?)
 }
 
 /// A page of the history of each entity, by the entities' numbers.
@@ -70,6 +73,12 @@ pub async fn count_histories(db: &DatabaseConnection, entities: &[i64]) -> Resul
         .group_by(Column::Entity);
     let counts: Vec<(i64, i64)> = rows.into_tuple().all(db).await?;
     Ok(counts.into_iter().collect())
+}
+
+// What is older are parts of the history: of lives that are kept.
+fn kept() -> Expr {
+    let kept_from = log_head::Entity::find_by_id(1).select_only().column(log_head::Column::KeptFrom);
+    Expr::col((Entity, Column::Position)).gt(Expr::from(kept_from.into_query()))
 }
 
 pub(super) fn range(page: &Page<i64>) -> Condition {

@@ -16,7 +16,7 @@ mod sources;
 
 pub use as_of::{Clock, Snapshot, as_of};
 pub use board::{Board, Then};
-pub use changes::{Changed, Identity, changes_after, head, identities, with_identities};
+pub use changes::{Changed, Identity, changes_after, head, identities, kept_after, with_identities};
 pub use children::{Children, Of, children, count_children};
 pub use deliveries::{
     DeliveryRow, DeliveryWants, changes_of_deliveries, count_deliveries, deliveries, deliveries_by_number,

@@ -1,7 +1,7 @@
 //! How entities stood at a moment, as SQL: each joined with the row of history that tells it. What it costs does not depend
 //! on how long the history is.
 //!
-//! - By the time of receipt, which goes up with the positions: the newest position received by then is searched for by
+//! - By the time of receipt, which goes up with the positions: up to which position all was received by then is searched for by
 //!   halving, once for all; the newest change of an entity up to there is one look-up in its index.
 //! - By the time of happening: where steps stand in `step`, one look-up by their time; else back from step to step, of
 //!   which there are few.
@@ -16,6 +16,7 @@ use sea_orm::{ColumnTrait, JoinType};
 /// The name of the table that is looked through for an entity.
 const PAST: &str = "past";
 /// The names of what is computed step by step.
+const BEFORE: &str = "before";
 const SEARCH: &str = "search";
 const WALK: &str = "walk";
 
@@ -120,22 +121,30 @@ fn newest_change(up_to: Option<Expr>) -> SelectStatement {
         .take()
 }
 
-// The newest position received by a moment. Positions have no holes, so that halving finds it: some twenty look-ups for
-// a million changes.
+// Up to which position all was received by a moment: found by halving, some twenty steps for a million changes. Where
+// positions were removed, the newest one before is looked at.
 fn known_by(at: i64) -> SelectStatement {
     use change::Column;
     let (low, high) = (|| Expr::col("low"), || Expr::col("high"));
-    let known = || past(Column::ReceivedAt).lte(at);
+    let half = || low().add(high()).add(1).div(2);
+    let known = || past(Column::Position).is_null().or(past(Column::ReceivedAt).lte(at));
     let mut all = Query::select();
     all.expr_as(Expr::cust("CAST(0 AS bigint)"), "low")
         .expr_as(Expr::col(log_head::Column::Position), "high")
         .from(log_head::Entity)
         .and_where(log_head::Column::Id.eq(1));
+    let newest = Query::select()
+        .expr(Expr::col((BEFORE, Column::Position)))
+        .from_as(change::Entity, BEFORE)
+        .and_where(Expr::col((BEFORE, Column::Position)).lte(half()))
+        .order_by((BEFORE, Column::Position), Order::Desc)
+        .limit(1)
+        .take();
     let half = Query::select()
-        .expr(Expr::case(known(), past(Column::Position)).finally(low()))
+        .expr(Expr::case(known(), half()).finally(low()))
         .expr(Expr::case(known(), high()).finally(past(Column::Position).sub(1)))
         .from(SEARCH)
-        .join_as(JoinType::InnerJoin, change::Entity, PAST, past(Column::Position).eq(low().add(high()).add(1).div(2)))
+        .join_as(JoinType::LeftJoin, change::Entity, PAST, past(Column::Position).eq(Expr::from(newest)))
         .and_where(low().lt(high()))
         .take();
     let search = recursive(SEARCH, ["low", "high"], all.union(UnionType::All, half).take());

@@ -18,11 +18,16 @@ pub async fn count_anew<C: ConnectionTrait>(txn: &C, derived: &DatabaseConnectio
         let stored = ledger::Entity::find_by_id(row.source.as_str()).one(txn).await?;
         let duplicates = match &stored {
             Some(stored) => stored.duplicates,
-            None => repetitions(txn, &row.source).await?,
+            None => row.duplicates + repetitions(txn, &row.source).await?,
         };
         let received_at = stored.as_ref().and_then(|stored| stored.received_at);
         let received_at = std::cmp::max(row.received_at, received_at);
-        let row = ledger::Model { received: row.received + duplicates, duplicates, received_at, ..row.clone() };
+        let row = ledger::Model {
+            received: row.received - row.duplicates + duplicates,
+            duplicates,
+            received_at,
+            ..row.clone()
+        };
         let row = row.into_active_model().reset_all();
         match stored {
             Some(_) => _ = ledger::Entity::update(row).exec(txn).await?,

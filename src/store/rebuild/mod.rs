@@ -5,16 +5,15 @@
 //! the names of the old ones, in one transaction. Until it commits nothing has changed, and a process that ends before
 //! leaves tables behind that the next rebuild removes.
 
-mod alone;
 mod counts;
 mod fresh;
 mod postgres;
 mod sqlite;
 
+use super::alone::Alone;
 use super::read::head;
 use super::verify::{Differences, Stored};
 use super::{Database, Scratch, StoreError, raw};
-use alone::Alone;
 use counts::count_anew;
 use entity::log_head;
 use fresh::Fresh;
@@ -59,7 +58,11 @@ impl Rebuild {
             return Err(StoreError::Address(format!("{}: {why}", db.shown())));
         }
         let alone = Alone::with(&db).await?;
-        let scratch = Scratch::open(folder, &db.shown()).await?;
+        let mut scratch = Scratch::open(folder, &db.shown()).await?;
+        if !scratch.has_all_forgotten(&db.readers).await? {
+            scratch.remove().await;
+            scratch = Scratch::open(folder, &db.shown()).await?;
+        }
         if !scratch.is_of(&db.readers).await? {
             let why = "is of another log than this database has: remove it";
             return Err(StoreError::Address(format!("the folder {} {why}", folder.display())));
@@ -72,7 +75,10 @@ impl Rebuild {
     /// # Errors
     /// If a database does not answer.
     pub async fn progress(&self) -> Result<(i64, i64), StoreError> {
-        Ok((raw::newest(&self.db.readers).await?, self.scratch.head().await?.delivery))
+        let (newest, before) = (raw::newest(&self.db.readers).await?, self.scratch.head().await?.delivery);
+        let removed = raw::removed(&self.db.readers).await?;
+        // Where the removed ones were is nobody's concern: it is about how long it will take.
+        Ok((newest - removed, (before - removed).max(0)))
     }
 
     /// How many rows there are to load, about.
@@ -215,6 +221,7 @@ impl Rebuild {
             // Never the same row: a writer trusts what it remembers only while nobody else wrote.
             updated_at: chrono::Utc::now().timestamp_micros().max(old.updated_at + 1),
             generation: old.generation + i64::from(history),
+            kept_from: old.kept_from,
             ..new
         };
         log_head::Entity::update(head.clone().into_active_model().reset_all()).exec(&txn).await?;

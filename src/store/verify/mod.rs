@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Stored {
     pub(super) at: DatabaseTransaction,
     /// The number of the newest delivery.
+    newest: i64,
+    /// How many deliveries there are.
     pub deliveries: i64,
     /// The newest position.
     pub position: i64,
@@ -47,7 +49,8 @@ impl Stored {
             }
         };
         let position = head(&at).await?.position;
-        Ok(Stored { deliveries: raw::newest(&at).await?, position, at })
+        let newest = raw::newest(&at).await?;
+        Ok(Stored { deliveries: newest - raw::removed(&at).await?, newest, position, at })
     }
 
     /// Applies all its deliveries anew.
@@ -60,7 +63,7 @@ impl Stored {
         stop: &CancellationToken,
         done: impl Fn(u64) + Send + 'static,
     ) -> Result<(), StoreError> {
-        into.derive(&self.at, self.deliveries, stop, done).await
+        into.derive(&self.at, self.newest, stop, done).await
     }
 
     /// Compares what is stored with what was derived anew.

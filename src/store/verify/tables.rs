@@ -200,6 +200,6 @@ impl Table for log_head::Entity {
     }
 
     fn plain(row: log_head::Model) -> log_head::Model {
-        log_head::Model { updated_at: 0, generation: 0, ..row }
+        log_head::Model { updated_at: 0, generation: 0, kept_from: 0, ..row }
     }
 }

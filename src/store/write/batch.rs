@@ -20,6 +20,8 @@ use uuid::Uuid;
 
 /// The reason for news of which nothing is said outright.
 const IMPLIED: &str = "it only implies what is known";
+/// The reason for news that another delivery brought, with its number.
+pub const SAME_NEWS: &str = "the same news as delivery ";
 
 /// A batch in the making.
 pub struct Batch<'a> {
@@ -69,6 +71,8 @@ struct Context<'a> {
     event: &'a str,
     received_at: DateTime<Utc>,
     delivery: i64,
+    /// What it names and must not make known.
+    gone: &'a HashSet<Uuid>,
 }
 
 impl<'a> Batch<'a> {
@@ -100,9 +104,7 @@ impl<'a> Batch<'a> {
 
     /// Takes in hand what deliveries name and what is known of it, all at once.
     pub fn foresee(&mut self, deliveries: &[Incoming]) -> Result<(), StoreError> {
-        let names = deliveries.iter().flat_map(|delivery| &delivery.names);
-        let ids = names.flat_map(|names| [Some(names.about), names.parent, names.inspection]).flatten();
-        self.fetch(ids.collect())?;
+        self.fetch(deliveries.iter().flat_map(Incoming::named).collect())?;
         let leading = deliveries.iter().filter_map(|delivery| self.slots.get(&delivery.leading()?.names.about));
         let unread = leading.filter(|slot| slot.known_news.is_none()).map(|slot| slot.entity.number);
         let unread: BTreeSet<i64> = unread.collect();
@@ -141,13 +143,18 @@ impl<'a> Batch<'a> {
 
     /// Takes one delivery that was foreseen: is it new, what does each of its events do.
     pub fn take(&mut self, incoming: &Incoming) -> Result<Receipt, StoreError> {
+        if let Some(gap) = &incoming.again.begins {
+            self.head.delivery = gap.delivery - 1;
+            self.head.position = self.head.position.max(gap.position);
+            self.head.entity = self.head.entity.max(gap.entity);
+        }
         let received_at = self.stamp(incoming.received_at);
         let leading = incoming.leading();
         let news = incoming.digest.in_cycle(self.digest_cycle(incoming, leading));
         let first = self.first(leading.map(|leading| leading.names.about), news)?;
         let first = match (first, self.repetitions) {
             (Some(first), Repetitions::Counted) => return Ok(self.repeat(incoming, received_at, first)),
-            (first, _) => first,
+            (first, _) => first.map(|first| first.number).or(incoming.again.repeats),
         };
         self.untold = leading.filter(|_| first.is_none()).map(|leading| (leading.names.about, news));
         self.head.received_at = received_at;
@@ -162,9 +169,10 @@ impl<'a> Batch<'a> {
             event: &reading.event,
             received_at: DateTime::from_timestamp_micros(received_at).unwrap_or(incoming.received_at),
             delivery: number,
+            gone: &incoming.again.gone,
         };
         let (verdict, reason) = match (&first, &incoming.reading) {
-            (Some(first), _) => (Verdict::NoChange, format!("the same news as delivery {}", first.number)),
+            (Some(first), _) => (Verdict::NoChange, format!("{SAME_NEWS}{first}")),
             (None, Err(unreadable)) => (Verdict::Unreadable, unreadable.to_string()),
             (None, Ok(reading)) => match &reading.nothing {
                 Some(nothing) => {
@@ -225,13 +233,16 @@ impl<'a> Batch<'a> {
         let mut implied: Option<(Verdict, String)> = None;
         for ((event, names), said) in events.iter().zip(&incoming.names).zip(&incoming.said) {
             let parent = match (&event.parent, names.parent) {
-                (Some(parent), Some(id)) => Some(self.ensure(context, parent, id, event)?),
+                (Some(parent), Some(id)) => self.ensure(context, parent, id, event)?,
                 _ => None,
             };
             let inspection = match names.inspection {
-                Some(id) => Some(self.ensure_inspection(context, id, event)?),
+                Some(id) => self.ensure_inspection(context, id, event)?,
                 None => parent.and_then(|parent| self.slot_by_number(parent)?.entity.inspection),
             };
+            if context.gone.contains(&names.about) {
+                continue;
+            }
             let Some(change) = self.apply(context, (event, said), names.about, parent, inspection)? else { continue };
             let told = Some((change.verdict, change.reason));
             match event.news {
@@ -246,14 +257,18 @@ impl<'a> Batch<'a> {
         Ok(leading.or(implied).unwrap_or_else(|| (Verdict::NoChange, IMPLIED.to_owned())))
     }
 
-    /// The number of an entity that an event names. One we have not heard of begins in its machine's first state.
-    fn ensure(&mut self, context: &Context<'_>, named: &Ref, id: Uuid, by: &Event) -> Result<i64, StoreError> {
+    /// The number of an entity that an event names. One we have not heard of begins in its machine's first state. None if it
+    /// must not be made known.
+    fn ensure(&mut self, context: &Context<'_>, named: &Ref, id: Uuid, by: &Event) -> Result<Option<i64>, StoreError> {
+        if context.gone.contains(&id) {
+            return Ok(None);
+        }
         if let Some(slot) = self.slots.get(&id) {
             let tip = &slot.entity.tip;
             let known_then =
                 tip.untimed || by.at.is_none_or(|at| tip.since.is_some_and(|since| since <= at.timestamp_micros()));
             if known_then || slot.machine.is_none() {
-                return Ok(slot.entity.number);
+                return Ok(Some(slot.entity.number));
             }
             // It was there earlier than we knew.
         }
@@ -265,15 +280,15 @@ impl<'a> Batch<'a> {
         let inspection = match &by.inspection {
             Some(inspection) if named.subject != Subject::Inspection => {
                 let id = Ref::new(Subject::Inspection, inspection.as_str()).id(context.source);
-                Some(self.ensure_inspection(context, id, by)?)
+                self.ensure_inspection(context, id, by)?
             }
             _ => None,
         };
         self.apply(context, (&first, &[]), id, None, inspection)?;
-        Ok(self.slots.get(&id).map(|slot| slot.entity.number).unwrap_or_default())
+        Ok(self.slots.get(&id).map(|slot| slot.entity.number))
     }
 
-    fn ensure_inspection(&mut self, context: &Context<'_>, id: Uuid, by: &Event) -> Result<i64, StoreError> {
+    fn ensure_inspection(&mut self, context: &Context<'_>, id: Uuid, by: &Event) -> Result<Option<i64>, StoreError> {
         let named = Ref::new(Subject::Inspection, by.inspection.as_deref().unwrap_or_default());
         self.ensure(context, &named, id, by)
     }

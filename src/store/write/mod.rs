@@ -9,6 +9,7 @@ mod rows;
 mod session;
 mod sqlite;
 
+pub(super) use batch::SAME_NEWS;
 pub use handshake::Handshakes;
 
 use super::connect::Place;
@@ -21,12 +22,13 @@ use crate::vendor::{Delivery, Unreadable, Vendor};
 use axum::body::Bytes;
 use batch::{Batch, Done, Repetitions};
 use chrono::{DateTime, Utc};
-use entity::{Verdict, log_head};
+use entity::{Verdict, gap, log_head};
 use hashlink::LruCache;
 use postgres::Postgres;
 use session::Session;
 use sha2::{Digest, Sha256};
 use sqlite::{Durability, Sqlite};
+use std::collections::HashSet;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -54,6 +56,18 @@ pub struct Incoming {
     names: Vec<Names>,
     /// The fields that each event reports, made here for the same reason.
     said: Vec<Vec<Said>>,
+    again: Again,
+}
+
+/// What must be known of a delivery of the raw log to apply it once more, where others were removed.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    /// The counters before it, if those before it are gone.
+    pub begins: Option<gap::Model>,
+    /// The number of the delivery whose news it repeats, if that one is gone.
+    pub repeats: Option<i64>,
+    /// Those of the entities it names that are gone: it did not change them, and must not make them known anew.
+    pub gone: HashSet<Uuid>,
 }
 
 /// The public ids of what one event names.
@@ -154,6 +168,7 @@ impl Incoming {
             headers: post.headers,
             body: post.body,
             reading,
+            again: Again::default(),
         }
     }
 
@@ -167,6 +182,16 @@ impl Incoming {
     /// Without the bytes it was read from: for where they are not kept once more.
     pub fn without_bytes(self) -> Self {
         Incoming { body: Bytes::new(), headers: String::new(), ..self }
+    }
+
+    /// As one of the raw log, where others were removed.
+    pub(super) fn again(self, again: Again) -> Self {
+        Incoming { again, ..self }
+    }
+
+    /// The public ids of all that it names.
+    pub(super) fn named(&self) -> impl Iterator<Item = Uuid> {
+        self.names.iter().flat_map(|names| [Some(names.about), names.parent, names.inspection]).flatten()
     }
 
     /// The name of the source it came to.

@@ -308,7 +308,8 @@ impl Session for Sqlite {
         // Nobody else writes until it ends.
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut statement = self.prepared(
-            "SELECT id, position, delivery, entity, received_at, updated_at, generation FROM log_head WHERE id = 1",
+            "SELECT id, position, delivery, entity, received_at, updated_at, generation, kept_from FROM log_head \
+             WHERE id = 1",
         )?;
         Ok(statement.query_row([], |row| {
             Ok(log_head::Model {
@@ -319,6 +320,7 @@ impl Session for Sqlite {
                 received_at: row.get(4)?,
                 updated_at: row.get(5)?,
                 generation: row.get(6)?,
+                kept_from: row.get(7)?,
             })
         })?)
     }

@@ -26,7 +26,7 @@ use uuid::Uuid;
 const GRACE: Duration = Duration::from_secs(2);
 /// READ COMMITTED, whatever the database's default: who has waited for the counters sees what was written meanwhile.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
-                     SELECT id, position, delivery, entity, received_at, updated_at, generation FROM log_head \
+                     SELECT id, position, delivery, entity, received_at, updated_at, generation, kept_from FROM log_head \
                      WHERE id = 1 FOR UPDATE";
 
 /// So many batches in a row without another writer, and the next is written without asking first.
@@ -124,6 +124,7 @@ impl Postgres {
             received_at: row.try_get(4)?,
             updated_at: row.try_get(5)?,
             generation: row.try_get(6)?,
+            kept_from: row.try_get(7)?,
         })
     }
 }

@@ -1,30 +1,32 @@
-//! One rebuild of a database at a time: two would load the same fresh tables.
+//! One at a time, for a database: a rebuild, or forgetting. Two rebuilds would load the same fresh tables; and what is
+//! forgotten while the raw log is read would be put back.
 
 use crate::store::connect::Place;
 use crate::store::{Database, StoreError};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-/// Which advisory lock of PostgreSQL stands for a rebuild: "rebuild" as a number.
+/// Which advisory lock of PostgreSQL stands for it: "rebuild" as a number.
 const LOCK: i64 = 32_199_620_896_058_468;
 
-/// Held for as long as a rebuild takes.
+/// Held for as long as it takes.
 #[derive(Debug)]
 pub struct Alone {
-    /// The connection that the rebuild works on, which holds PostgreSQL's lock.
+    /// The connection to work on, which holds PostgreSQL's lock.
     pub connection: DatabaseConnection,
     /// The file that stands for a SQLite database, which itself must not be opened by others than SQLite.
     file: Option<(File, PathBuf)>,
 }
 
 impl Alone {
-    /// Connects, if no other rebuild is under way.
+    /// Connects, if nobody else is at it.
     ///
     /// # Errors
-    /// If one is, or the database cannot be reached.
+    /// [`StoreError::Taken`] if somebody is; or if the database cannot be reached.
     pub async fn with(db: &Database) -> Result<Alone, StoreError> {
-        let taken = || StoreError::Address(format!("another rebuild of {} is under way", db.shown()));
+        let taken = || StoreError::Taken(db.shown());
         let connection = db.long().await?;
         let Place::File(path) = &db.place else {
             let text = format!("SELECT pg_try_advisory_lock({LOCK}) AS got");
@@ -33,9 +35,14 @@ impl Alone {
             return if got { Ok(Alone { connection, file: None }) } else { Err(taken()) };
         };
         let path = PathBuf::from(format!("{path}-rebuild.lock"));
-        let file = File::create(&path)
-            .map_err(|error| StoreError::Address(format!("{} cannot be made: {error}", path.display())))?;
+        let cannot = |error| StoreError::Address(format!("{} cannot be made: {error}", path.display()));
+        let file = File::create(&path).map_err(cannot)?;
         file.try_lock().map_err(|_| taken())?;
+        // Whoever had it may have removed the file in between: then the next one would lock another.
+        let inode = |file: std::io::Result<Metadata>| file.map(|file| file.ino()).ok();
+        if inode(fs::metadata(&path)) != inode(file.metadata()) {
+            return Err(taken());
+        }
         Ok(Alone { connection, file: Some((file, path)) })
     }
 }

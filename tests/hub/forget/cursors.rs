@@ -1,0 +1,80 @@
+//! Who follows the history is told what of it is left.
+
+use super::{body, complaints, forget, life, opened};
+use crate::driver::App;
+use crate::sender::ledger_adds_up;
+use chrono::Utc;
+use inspection_hub::store::Doing;
+use serde_json::{Value, json};
+
+fn code(answer: &Value) -> &Value {
+    &answer["errors"][0]["extensions"]["code"]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cursor_of_what_is_forgotten_is_refused_with_what_is_left() {
+    let app = App::start().await;
+    let begin = app.ask("{ head { cursor oldestCursor } }").await["head"].clone();
+    assert_eq!(begin["cursor"], begin["oldestCursor"], "all is there, from the first on");
+    // The second begins before the first has ended, and goes on.
+    app.post("pave", body(4)).await;
+    life(&app, 0).await;
+    let then = Utc::now();
+    app.post("pave", body(5)).await;
+    let db = opened(&app).await;
+    let done = forget(&db, then, Doing::Remove).await;
+    assert_eq!((done.lives, done.deliveries), (1, 4), "{done:?}");
+    assert_eq!(app.inspection("pave", "K0").await, Value::Null);
+    assert_eq!(app.inspection("pave", "K1").await["state"], "PROCESS");
+
+    let head = app.ask("{ head { position cursor oldestCursor } }").await["head"].clone();
+    let oldest = &head["oldestCursor"];
+    let query = "query($after: String, $before: String) { changes(after: $after, before: $before) {
+        totalCount nodes { position } } }";
+    for page in [json!({ "after": begin["cursor"] }), json!({ "before": begin["cursor"] })] {
+        let refused = app.graphql(query, page).await;
+        assert_eq!(code(&refused), "CURSOR_EXPIRED", "{refused:#}");
+        assert_eq!(&refused["errors"][0]["extensions"]["available"], oldest);
+        assert!(refused["errors"][0]["extensions"]["hint"].is_string());
+    }
+    let left = app.ask_with(query, json!({ "after": oldest })).await;
+    assert_eq!(left, app.ask_with(query, json!({})).await, "without a cursor it begins with what is left");
+    let positions: Vec<i64> = left["changes"]["nodes"]
+        .as_array()
+        .expect("nodes")
+        .iter()
+        .filter_map(|node| node["position"].as_i64())
+        .collect();
+    assert_eq!(positions.last().copied(), head["position"].as_i64());
+    assert!(!positions.is_empty() && positions.windows(2).all(|two| two[0] + 1 == two[1]), "{positions:?}");
+    assert_eq!(left["changes"]["totalCount"], positions.len());
+
+    // What is kept has all of its history, page by page.
+    let query = "query($after: String) { inspectionByExternalId(source: \"pave\", externalId: \"K1\") {
+        history(first: 1, after: $after) { totalCount pageInfo { endCursor hasNextPage } nodes { toState } } } }";
+    let first = app.ask(query.replace("($after: String)", "").replace(", after: $after", "").as_str()).await;
+    let first = &first["inspectionByExternalId"]["history"];
+    assert_eq!((&first["totalCount"], &first["nodes"][0]["toState"]), (&json!(2), &json!("STARTED")));
+    let second = app.ask_with(query, json!({ "after": first["pageInfo"]["endCursor"] })).await;
+    assert_eq!(second["inspectionByExternalId"]["history"]["nodes"][0]["toState"], "PROCESS");
+
+    for field in ["changes(after: $after)", "inspectionChanged(after: $after)", "sessionChanged(after: $after)"] {
+        let query = format!("subscription($after: String) {{ {field} {{ position }} }}");
+        let refused = app.subscribe(&query, json!({ "after": begin["cursor"] })).await.raw().await;
+        assert!(refused.to_string().contains("CURSOR_EXPIRED"), "{refused:#}");
+        assert!(refused.to_string().contains(oldest.as_str().expect("a cursor")), "{refused:#}");
+    }
+    let query = "subscription($after: String) { it: changes(after: $after) { position } }";
+    let mut resumed = app.subscribe(query, json!({ "after": oldest })).await;
+    app.post("pave", body(6)).await;
+    for position in positions {
+        assert_eq!(resumed.next().await["it"]["position"], position);
+    }
+    resumed.next().await;
+    ledger_adds_up(&app.ledger("pave").await);
+    assert_eq!(app.ledger("pave").await["received"], 7);
+    // It is made known anew if the vendor says it again.
+    assert_eq!(app.post("pave", body(3)).await.body["status"], "accepted");
+    assert_eq!(app.inspection("pave", "K0").await["state"], "EXPIRED");
+    assert_eq!(complaints(&db).await, Vec::<String>::new());
+}
