@@ -1,5 +1,6 @@
 //! The API over a small database, written by hand.
 
+mod aggregates;
 mod batching;
 mod board;
 mod errors;

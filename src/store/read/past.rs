@@ -122,7 +122,7 @@ fn newest_change(up_to: Option<Expr>) -> SelectStatement {
 
 // The newest position received by a moment. Positions have no holes, so that halving finds it: some twenty look-ups for
 // a million changes.
-fn known_by(at: i64) -> SelectStatement {
+pub(super) fn known_by(at: i64) -> SelectStatement {
     use change::Column;
     let (low, high) = (|| Expr::col("low"), || Expr::col("high"));
     let known = || past(Column::ReceivedAt).lte(at);
