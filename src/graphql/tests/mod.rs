@@ -5,6 +5,7 @@ mod batching;
 mod board;
 mod errors;
 mod federation;
+mod generated;
 mod keys;
 mod lists;
 mod live;
