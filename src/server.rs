@@ -89,6 +89,10 @@ impl Hub {
             sources: settings.sources.iter().map(info).collect(),
             clock: Utc::now,
         });
+        let (reading, stopped) = (graph.clone(), stop.clone());
+        others.push(tokio::spawn(async move {
+            stopped.run_until_cancelled(reading.read_ahead()).await.unwrap_or_default()
+        }));
         let app = App {
             ingest,
             limits: Limits {

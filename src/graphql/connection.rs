@@ -1,6 +1,7 @@
 //! Lists, page by page (<https://relay.dev/graphql/connections.htm>).
 
 use super::Api;
+use super::aggregate::Aggregations;
 use super::batch::ask;
 use super::cursor::Cursor;
 use super::error::Fault;
@@ -117,7 +118,10 @@ impl Total {
                 return Ok(ask(ctx, counts, *parent).await?.unwrap_or_default());
             }
             Total::Board(board) => return Ok(board.count(db).await?),
-            Total::Entities(filter) => read::count_entities(db, filter).await?,
+            Total::Entities(filter) => match Aggregations::of(ctx)?.census.count(db, filter).await? {
+                Some(count) => return Ok(count),
+                None => read::count_entities(db, filter).await?,
+            },
             Total::Changes(filter) => read::count_changes(db, filter).await?,
             Total::Deliveries(filter) => read::count_deliveries(db, filter).await?,
         };

@@ -11,6 +11,8 @@ pub const DEPTH: usize = 20;
 pub const COMPLEXITY: usize = 200_000;
 /// Selection sets within each other while a document is read.
 pub const RECURSION: usize = 32;
+/// What an aggregate that looks at many rows counts for, in fields.
+pub const AGGREGATE: usize = 10_000;
 /// What a body counts for, in fields: it can be megabytes.
 pub const BODY: usize = 4_000;
 
@@ -19,6 +21,11 @@ pub fn cost(first: Option<i32>, last: Option<i32>, of_one: usize) -> usize {
     let rows = first.or(last).unwrap_or(PAGE).clamp(0, PAGE_MAX);
     let rows = usize::try_from(rows).unwrap_or_default();
     rows.saturating_mul(of_one).saturating_add(1).min(1_000_000_000)
+}
+
+/// What an aggregate counts for: its rows are as many as there are groups.
+pub fn aggregate(of_one: usize) -> usize {
+    cost(Some(PAGE_MAX), None, of_one).saturating_add(AGGREGATE / 10)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The API: one file per type, always struct, fields, then how it is fetched. What is read stands in `store::read`;
 //! GraphQL types are not rows, and nothing here knows of HTTP.
 
+mod aggregate;
 mod arrange;
 mod batch;
 mod change;
@@ -46,6 +47,7 @@ pub use source::SourceInfo;
 pub use walk::Walk;
 
 use crate::feed::Feed;
+use aggregate::Aggregations;
 use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Context, EmptyMutation, ID, Request, Response, Schema, SchemaBuilder};
 use chrono::{DateTime, Utc};
@@ -81,7 +83,15 @@ pub struct Graph(Schema<query::Root, EmptyMutation, subscription::Root>);
 impl Graph {
     /// The schema over this data.
     pub fn new(api: Api) -> Self {
-        Graph(builder().data(api).finish())
+        Graph(builder().data(api).data(Aggregations::default()).finish())
+    }
+
+    /// Reads ahead what counts are made of, so that the first who asks does not wait for it.
+    pub async fn read_ahead(&self) {
+        let answer = self.execute(Request::new("{ statusCounts { count } }")).await;
+        if !answer.errors.is_empty() {
+            tracing::warn!("inspections could not be read ahead: the first who counts them will wait");
+        }
     }
 
     /// Answers a query.

@@ -1,6 +1,7 @@
 //! Everything that can be asked.
 
 use super::Api;
+use super::aggregate::{Aggregates, Aggregations};
 use super::change::Change;
 use super::connection::{Asked, Connection};
 use super::delivery::{self, Delivery};
@@ -346,7 +347,11 @@ impl Root {
     ) -> Result<Vec<StatusCount>, Fault> {
         let api = self.begin(ctx).await?;
         let filter = filter.unwrap_or_default().rows(api.now())?;
-        Ok(StatusCount::all(read::status_counts(&api.readers, &filter).await?))
+        let counts = match Aggregations::of(ctx)?.census.counts(&api.readers, &filter).await? {
+            Some(groups) => groups.into_iter().filter_map(|(group, count)| Some((group.status?, count))).collect(),
+            None => read::status_counts(&api.readers, &filter).await?,
+        };
+        Ok(StatusCount::all(counts))
     }
 
     /// How many inspections there were in each status at a moment in the past, like `inspectionsAsOf`. All that were there
@@ -361,6 +366,11 @@ impl Root {
         let api = self.begin(ctx).await?;
         let board = past::board(api, at, clock, filter.unwrap_or_default().rows())?;
         Ok(StatusCount::all(board.status_counts(&api.readers).await?))
+    }
+
+    #[graphql(flatten)]
+    async fn aggregates(&self) -> Aggregates {
+        Aggregates
     }
 
     /// The configured connections to vendors, and how each fares.
@@ -405,7 +415,7 @@ impl Root {
 }
 
 /// How many inspections there are in a status.
-#[derive(Debug, SimpleObject)]
+#[derive(Clone, Debug, SimpleObject)]
 pub struct StatusCount {
     /// The status.
     status: InspectionStatus,
@@ -415,13 +425,20 @@ pub struct StatusCount {
 
 impl StatusCount {
     // Every status once, in the order of a life.
-    fn all(counts: Vec<(Status, i64)>) -> Vec<StatusCount> {
-        let counts: HashMap<Status, i64> = counts.into_iter().collect();
+    pub(super) fn all(rows: Vec<(Status, i64)>) -> Vec<StatusCount> {
+        let mut counts: HashMap<Status, i64> = HashMap::new();
+        for (status, count) in rows {
+            *counts.entry(status).or_default() += count;
+        }
         let count = |status: InspectionStatus| {
             let count = counts.get(&status.into()).copied().unwrap_or_default();
             i32::try_from(count).unwrap_or(i32::MAX)
         };
         InspectionStatus::ALL.iter().map(|status| StatusCount { status: *status, count: count(*status) }).collect()
+    }
+
+    pub(super) fn is_some(&self) -> bool {
+        self.count > 0
     }
 }
 

@@ -4,8 +4,8 @@ use crate::database::{TestDatabase, write};
 use crate::order::{at, hover_life, incoming_at, pave_life, record360_life, truepic_life, truto_life};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{ItemKind, JobKind, Kind, Status, change, delivery, entity as thing};
-use inspection_hub::machine::Subject;
-use inspection_hub::machine::fold::{Key, Step, Tip};
+use inspection_hub::machine::fold::{Key, Outcome, Step, Tip};
+use inspection_hub::machine::{Machine, Subject};
 use inspection_hub::store::read::{Board, Clock, Direction, End, EntityFilter, Page, Part, Then, Wants, as_of};
 use inspection_hub::store::{Database, Mode, Writer};
 use inspection_hub::vendor;
@@ -20,8 +20,8 @@ type Stood = (Option<String>, Option<Status>, i32, i64);
 
 /// The history, and what it is about.
 pub struct Told {
-    things: Vec<thing::Model>,
-    history: Vec<change::Model>,
+    pub things: Vec<thing::Model>,
+    pub history: Vec<change::Model>,
 }
 
 impl Told {
@@ -35,6 +35,19 @@ impl Told {
     pub fn moments(&self) -> Vec<i64> {
         let edges = self.history.iter().flat_map(|change| [Some(change.received_at), change.occurred_at]).flatten();
         edges.flat_map(|at| [at - 1, at]).collect::<BTreeSet<i64>>().into_iter().collect()
+    }
+
+    /// What a thing went through, in the order of the fold: its status and cycle after each step, and when that happened.
+    pub fn course(&self, thing: &thing::Model) -> Vec<(Option<Status>, i32, i64)> {
+        let history = self.history.iter().filter(|change| change.entity == Some(thing.number));
+        let Some((machine, steps, trail)) = folded(thing, history) else { return Vec::new() };
+        let after = |(place, (_, tip)): (usize, &(_, Tip))| {
+            let status = tip.state.as_deref().and_then(|state| machine.state(state)?.status);
+            // A step happened no later than any that follows it.
+            let happened = steps[place..].iter().map(Step::happened_at).min();
+            (status, tip.cycle, happened.unwrap_or_default())
+        };
+        trail.iter().enumerate().map(after).collect()
     }
 
     /// All that stood somehow at a moment, by their numbers.
@@ -140,11 +153,14 @@ async fn by_pages(board: &Board, db: &Database, direction: Direction, from: End)
     numbers
 }
 
-fn moment(at: i64) -> DateTime<Utc> {
+pub fn moment(at: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(at).expect("a moment")
 }
 
-fn happened_by<'a>(at: i64, thing: &thing::Model, history: impl Iterator<Item = &'a change::Model>) -> Option<Stood> {
+/// The steps of a thing in the order of the fold, and what came of each.
+type Folded = (&'static Machine, Vec<Step>, Vec<(Outcome, Tip)>);
+
+fn folded<'a>(thing: &thing::Model, history: impl Iterator<Item = &'a change::Model>) -> Option<Folded> {
     let subject = match thing.kind {
         Kind::Inspection => Subject::Inspection,
         Kind::Session => Subject::Session,
@@ -161,6 +177,11 @@ fn happened_by<'a>(at: i64, thing: &thing::Model, history: impl Iterator<Item = 
     });
     let mut steps: Vec<Step> = steps.collect();
     let (_, trail) = Tip::fold(machine, &mut steps);
+    Some((machine, steps, trail))
+}
+
+fn happened_by<'a>(at: i64, thing: &thing::Model, history: impl Iterator<Item = &'a change::Model>) -> Option<Stood> {
+    let (machine, steps, trail) = folded(thing, history)?;
     // A step happened no later than any that follows it.
     let by_then = (0..steps.len()).rfind(|place| steps[*place..].iter().any(|step| step.happened_at() <= at))?;
     let tip = &trail[by_then].1;

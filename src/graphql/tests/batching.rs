@@ -39,9 +39,15 @@ const SHAPES: &[(&str, usize)] = &[
     ("{ sources { ledger { received } lastReceivedAt lastVerdict handshake { attempts } } }", 3),
     ("{ items { nodes { inspection { id } parent { id } } } }", 2),
     ("{ head { position } statusCounts { count } stateMachines { name } }", 2),
+    ("{ inspectionCounts(groupBy: [DAY, SOURCE, STATUS]) { count } }", 1),
+    ("{ inspectionCounts(groupBy: [DAY], filter: { reference: \"K\" }) { count } }", 1),
+    ("{ timeInStatus { count } }", 2),
+    ("{ funnel(groupBy: SOURCE) { inspections } }", 2),
+    ("{ stalledInspections { count } }", 1),
+    ("{ busiestHours { count } }", 1),
 ];
 
-async fn filled(inspections: i64) -> Hub {
+pub(super) async fn filled(inspections: i64) -> Hub {
     let hub = Hub::new().await;
     for inspection in 1..=inspections {
         let number = inspection * 10;
@@ -60,6 +66,7 @@ async fn filled(inspections: i64) -> Hub {
             hub.change(at, kind, about, |row| (row.inspection, row.delivery) = (Some(number), inspection)).await;
         }
     }
+    hub.graph.read_ahead().await;
     hub
 }
 

@@ -1,9 +1,11 @@
 //! The API over a small database, written by hand.
 
+mod aggregates;
 mod batching;
 mod board;
 mod errors;
 mod federation;
+mod generated;
 mod keys;
 mod lists;
 mod live;

@@ -33,7 +33,16 @@ const PLANS: &[(&str, &[&str])] = &[
         &["INDEX entity_of_inspection (inspection=? AND kind=?)"],
     ),
     ("{ items { nodes { id } } }", &["INDEX item_by_update"]),
-    ("{ statusCounts { count } }", &["COVERING INDEX entity_by_status (kind=? AND status>?)"]),
+    ("{ stalledInspections { count } }", &["COVERING INDEX entity_by_status (kind=? AND status=?)"]),
+    (
+        "{ timeInStatus { count } }",
+        &[
+            "SEARCH entity USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+            "INDEX change_of_entity (entity=?) LEFT-JOIN",
+            "SEARCH step USING PRIMARY KEY (entity=?) LEFT-JOIN",
+        ],
+    ),
+    ("{ busiestHours { count } }", &["SEARCH change USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
     ("{ inspection(id: \"ID\") { id } }", &["INDEX entity_id (id=?)"]),
     ("{ inspection(id: \"ID\") { sessions { nodes { id } } } }", &["entity_of_inspection (inspection=? AND kind=?)"]),
     ("{ inspection(id: \"ID\") { history { nodes { position } } } }", &["change_of_entity (entity=?)"]),

@@ -1,23 +1,31 @@
 //! What the API reads, one file per question. Questions about many rows at once take many keys and answer with one
 //! statement, so that a reader never asks row by row.
 
+mod ages;
 mod as_of;
 mod board;
+mod census;
 mod changes;
 mod children;
+mod counts;
 mod deliveries;
 mod entities;
 mod filter;
 mod history;
+mod hours;
 mod ids;
+mod lives;
 mod page;
 mod past;
 mod sources;
 
+pub use ages::counts_by_age;
 pub use as_of::{Clock, Snapshot, as_of};
 pub use board::{Board, Then};
+pub use census::{Census, Cohort, Group, Period};
 pub use changes::{Changed, Identity, changes_after, head, identities, kept_after, with_identities};
 pub use children::{Children, Of, children, count_children};
+pub use counts::counts_by_day;
 pub use deliveries::{
     DeliveryRow, DeliveryWants, changes_of_deliveries, count_deliveries, deliveries, deliveries_by_number,
 };
@@ -27,7 +35,9 @@ pub use entities::{
 };
 pub use filter::{ChangeFilter, DeliveryFilter, EntityFilter, FINAL};
 pub use history::{changes, count_changes, count_histories, histories};
+pub use hours::counts_by_hour;
 pub use ids::{delivery_id, delivery_number};
+pub use lives::{Life, Phase, lives};
 pub use page::{End, Page, Part};
 pub use sources::{handshakes, last_verdicts, ledgers};
 

@@ -123,7 +123,7 @@ fn newest_change(up_to: Option<Expr>) -> SelectStatement {
 
 // Up to which position all was received by a moment: found by halving, some twenty steps for a million changes. Where
 // positions were removed, the newest one before is looked at.
-fn known_by(at: i64) -> SelectStatement {
+pub(super) fn known_by(at: i64) -> SelectStatement {
     use change::Column;
     let (low, high) = (|| Expr::col("low"), || Expr::col("high"));
     let half = || low().add(high()).add(1).div(2);

@@ -1,0 +1,172 @@
+//! How many queries are answered per second, and how long each takes: the hub's whole HTTP stack beside hand-written SQL for
+//! the same rows behind bare axum, and beside bare axum alone. One process, one database, the client on the same cores.
+//!
+//! `cargo bench --bench query`, with `-- --quick` for a short look. On PostgreSQL:
+//! `tests/postgres.sh cargo bench --bench query`. See `docs/benchmarks.md`.
+
+mod support {
+    pub mod client;
+    pub mod disk;
+    pub mod place;
+    pub mod requests;
+    pub mod sources;
+    pub mod stock;
+    mod template;
+}
+
+mod queries {
+    pub mod by_hand;
+    pub mod drive;
+}
+
+use anyhow::{Context, ensure};
+use inspection_hub::server::Hub;
+use inspection_hub::settings::Settings;
+use inspection_hub::store::{Database, Mode, Writer};
+use mimalloc::MiMalloc;
+use queries::by_hand::{ByHand, LISTED};
+use queries::drive::{Figures, Load};
+use sea_orm::sqlx::types::Uuid;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::Duration;
+use support::client::Connection;
+use support::place::Place;
+use support::requests::Requests;
+use support::sources;
+use support::stock::Maker;
+
+// As in the binary.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+/// Deliveries that the database is filled with.
+const DELIVERIES: usize = if cfg!(debug_assertions) { 6_000 } else { 100_000 };
+/// Deliveries in one transaction.
+const BATCH: usize = 512;
+/// The number of connections that the targets are for.
+const CONNECTIONS: usize = 64;
+/// Turns of the hub and what it is compared with; the middle one of their ratios counts.
+const TURNS: usize = 5;
+
+/// One comparison.
+struct Case {
+    what: &'static str,
+    /// What the hub is asked, and what asks the other for the same.
+    query: String,
+    path: String,
+    /// The ratio to reach.
+    target: f64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let quick = std::env::args().any(|argument| argument == "--quick") || cfg!(debug_assertions);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(run(if quick { Duration::from_millis(500) } else { Duration::from_secs(3) }))
+}
+
+async fn run(measured: Duration) -> anyhow::Result<()> {
+    let mut place = Place::new("query").await?;
+    let database = place.database("hub").await?;
+    let settings = sources::settings(&database)?;
+    let filling = settings.clone();
+    let changes = tokio::task::spawn_blocking(move || fill(&filling)).await??;
+    let by_hand = ByHand::start(&database).await?;
+    let hub = Hub::start(settings).await?;
+    Connection::open(hub.address()).await?.get("/readyz").await?;
+    let id = by_hand.largest().await?;
+    println!("{DELIVERIES} deliveries, {changes} changes; {CONNECTIONS} connections, the middle of {TURNS} turns");
+    println!(
+        "{:34} {:>10} {:>9} {:>9} {:>10} {:>9} {:>9}",
+        "", "hub/s", "p50 ms", "p99 ms", "other/s", "p50 ms", "p99 ms"
+    );
+    for case in cases(id) {
+        case.same(hub.address(), by_hand.address).await?;
+        let mut turns = Vec::new();
+        for _ in 0..TURNS {
+            let load = Load { connections: CONNECTIONS, warm_up: measured / 4, measured };
+            let of_hub = load.drive(hub.address(), &post("/graphql", &case.query)).await?;
+            let other = load.drive(by_hand.address, &post(&case.path, &case.query)).await?;
+            turns.push((of_hub, other));
+        }
+        case.report(turns);
+    }
+    hub.stop().await;
+    by_hand.close().await;
+    place.remove().await
+}
+
+fn cases(id: Uuid) -> [Case; 3] {
+    [
+        Case {
+            what: "list of 50 inspections, 6 fields",
+            query: format!(
+                "{{ inspections(first: {LISTED}) {{ nodes {{ id vendor externalId state status updatedAt }} }} }}"
+            ),
+            path: "/list".to_owned(),
+            target: 0.9,
+        },
+        Case {
+            what: "one with all that hangs on it",
+            query: format!(
+                "{{ inspection(id: \"{id}\") {{ id vendor externalId state status updatedAt
+                    history {{ nodes {{ position verdict reason event toState receivedAt }} }}
+                    sessions {{ nodes {{ id externalId state status }} }} jobs {{ nodes {{ id externalId state status }} }}
+                    items {{ nodes {{ id externalId state kind }} }} }} }}"
+            ),
+            path: format!("/one/{id}"),
+            target: 0.6,
+        },
+        Case { what: "__typename", query: "{ __typename }".to_owned(), path: "/typename".to_owned(), target: 0.6 },
+    ]
+}
+
+impl Case {
+    /// Both must answer the same before they are measured.
+    async fn same(&self, hub: SocketAddr, other: SocketAddr) -> anyhow::Result<()> {
+        let mut answers = Vec::new();
+        for (address, path) in [(hub, "/graphql"), (other, self.path.as_str())] {
+            let mut connection = Connection::open(address).await?;
+            let answer = connection.ask(&post(path, &self.query)).await?;
+            answers.push(serde_json::from_slice::<Value>(answer)?["data"].clone());
+        }
+        ensure!(answers[0] == answers[1], "{}: different answers:\n{}\n{}", self.what, answers[0], answers[1]);
+        Ok(())
+    }
+
+    fn report(&self, mut turns: Vec<(Figures, Figures)>) {
+        let ratio = |(hub, other): &(Figures, Figures)| hub.per_second / other.per_second;
+        turns.sort_by(|one, other| ratio(one).total_cmp(&ratio(other)));
+        let Some(middle @ (hub, other)) = turns.get(turns.len() / 2) else { return };
+        let figures =
+            |Figures { per_second, median, p99 }: &Figures| format!("{per_second:>10.0} {median:>9.2} {p99:>9.2}");
+        let reached = if ratio(middle) >= self.target { "reached" } else { "MISSED" };
+        let (what, target) = (self.what, self.target);
+        println!("{what:34} {} {}", figures(hub), figures(other));
+        println!("{:34} {:.2} of the other; at least {target}: {reached}", "", ratio(middle));
+    }
+}
+
+fn post(path: &str, query: &str) -> Vec<u8> {
+    let body = json!({ "query": query }).to_string();
+    let head = "host: hub.example\r\ncontent-type: application/json\r\naccept: application/json";
+    format!("POST {path} HTTP/1.1\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// Writes deliveries of many lives. Answers how many changes there are.
+fn fill(settings: &Settings) -> anyhow::Result<i64> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let db = runtime.block_on(Database::open_with(&settings.database, Mode::Migrate, settings.pools))?;
+    let stock = Maker::new(settings)?.make(DELIVERIES)?;
+    println!("filled with requests of {} bytes on average", stock.bytes_each());
+    let incoming = Requests::of(&stock)?.read(settings)?;
+    let mut writer = Writer::open(&db)?;
+    let mut position = 0;
+    for batch in incoming.chunks(BATCH) {
+        position = writer.write(batch)?.position;
+        writer.rest(batch.len());
+    }
+    drop(writer);
+    runtime.block_on(db.readers.close()).context("the readers")?;
+    Ok(position)
+}

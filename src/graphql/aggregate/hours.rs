@@ -1,0 +1,92 @@
+//! The busiest hours of the week.
+
+use crate::graphql::error::Fault;
+use crate::graphql::scalar::Long;
+use async_graphql::{Enum, SimpleObject};
+
+/// Hours of a week.
+const HOURS: usize = 168;
+/// 1970-01-01 was a Thursday.
+const EPOCH: i64 = 3 * 24;
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum Weekday {
+    /// The first day of the working week in most places.
+    Monday,
+    /// The day after Monday.
+    Tuesday,
+    /// The middle of the working week.
+    Wednesday,
+    /// The day after Wednesday.
+    Thursday,
+    /// The last day of the working week in most places.
+    Friday,
+    /// The first day of the weekend in most places.
+    Saturday,
+    /// The day before Monday.
+    Sunday,
+}
+
+const WEEK: [Weekday; 7] = [
+    Weekday::Monday,
+    Weekday::Tuesday,
+    Weekday::Wednesday,
+    Weekday::Thursday,
+    Weekday::Friday,
+    Weekday::Saturday,
+    Weekday::Sunday,
+];
+
+/// How much happened in an hour of the week.
+#[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
+pub struct BusyHour {
+    /// The day, in the time zone that was asked for.
+    pub weekday: Weekday,
+    /// The hour of that day, from 0 to 23.
+    pub hour: i32,
+    /// How many changes happened then, in all the weeks together.
+    pub count: Long,
+}
+
+/// How many hours are asked for.
+pub fn first(first: i32) -> Result<usize, Fault> {
+    let hours = usize::try_from(first).ok().filter(|first| (1..=HOURS).contains(first));
+    hours.ok_or_else(|| Fault::input(format!("`first` is {first}"), "Ask for 1 to 168 hours."))
+}
+
+/// Counts by hour since 1970-01-01 as hours of the week, the busiest first, else in the order of the week.
+pub fn of_the_week(counts: Vec<(i64, i64)>) -> Vec<BusyHour> {
+    let mut week = [0i64; HOURS];
+    for (hour, count) in counts {
+        let place = usize::try_from((hour + EPOCH).rem_euclid(HOURS as i64)).unwrap_or_default();
+        if let Some(sum) = week.get_mut(place) {
+            *sum += count;
+        }
+    }
+    let mut busy: Vec<BusyHour> = WEEK
+        .into_iter()
+        .flat_map(|weekday| (0..24).map(move |hour| (weekday, hour)))
+        .zip(week)
+        .map(|((weekday, hour), count)| BusyHour { weekday, hour, count: Long(count) })
+        .filter(|hour| hour.count.0 > 0)
+        .collect();
+    busy.sort_by_key(|hour| std::cmp::Reverse(hour.count.0));
+    busy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_counted_from_a_thursday() {
+        // 2024-01-01 00:00 was a Monday: 473,352 hours later.
+        let busy = of_the_week(vec![(473_352, 2), (473_352 + 168, 3), (473_351, 7), (0, 1), (-1, 1)]);
+        let told: Vec<_> = busy.iter().map(|hour| (hour.weekday, hour.hour, hour.count.0)).collect();
+        assert_eq!(
+            told,
+            [(Weekday::Sunday, 23, 7), (Weekday::Monday, 0, 5), (Weekday::Wednesday, 23, 1), (Weekday::Thursday, 0, 1),]
+        );
+    }
+}

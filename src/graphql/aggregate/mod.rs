@@ -1,0 +1,179 @@
+//! What dashboards ask: counts, times, the funnel, what is stalled, and when most happens. What each word means stands in
+//! `docs/aggregates.md`.
+
+mod ages;
+mod counts;
+mod funnel;
+mod hours;
+mod kept;
+mod lives;
+mod period;
+mod times;
+
+use super::error::Fault;
+use super::filter::{ChangeFilter, InspectionFilter};
+use super::limits::{AGGREGATE, aggregate};
+use super::query::Root;
+use crate::store::read::{Census, counts_by_age, counts_by_hour};
+use ages::AgeBucket;
+use async_graphql::{Context, Object};
+use chrono::{DateTime, Utc};
+use counts::{InspectionCount, InspectionDimension};
+use funnel::Funnel;
+use hours::BusyHour;
+use kept::Kept;
+use lives::{Grouping, Lives};
+use std::sync::Arc;
+use times::TimeInStatus;
+
+/// What is kept between requests so that many can ask.
+#[derive(Debug, Default)]
+pub struct Aggregations {
+    pub census: Census,
+    lives: Kept<Lives>,
+    counts: Kept<Vec<InspectionCount>>,
+    ages: Kept<Vec<AgeBucket>>,
+    hours: Kept<Vec<BusyHour>>,
+}
+
+impl Aggregations {
+    pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a Aggregations, Fault> {
+        ctx.data::<Aggregations>().map_err(|_| Fault::corrupt("the schema has no aggregations"))
+    }
+}
+
+/// The aggregates, as fields of the query.
+#[derive(Debug)]
+pub struct Aggregates;
+
+#[Object]
+impl Aggregates {
+    /// How many inspections were first seen in a period, by their present status, vendor, source, or the day on which they
+    /// were first seen (`createdAt`). One row for each combination that there is, in order; without `groupBy` one row of
+    /// all. Rows of `STATUS` without a status are inspections of which none was reported yet.
+    #[graphql(complexity = "aggregate(child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+    async fn inspection_counts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to count by, e.g. `[VENDOR, DAY]`.", default)] group_by: Vec<InspectionDimension>,
+        #[graphql(desc = "First seen at this moment or later: 30 days before `until`, unless said otherwise.")]
+        since: Option<DateTime<Utc>>,
+        #[graphql(desc = "First seen before this moment: now, unless said otherwise. At most 366 days after `since`.")]
+        until: Option<DateTime<Utc>>,
+        #[graphql(
+            desc = "Where days begin: `UTC`, or a fixed distance from it as in `+02:00` or `-05:30`.",
+            default = "UTC"
+        )]
+        time_zone: String,
+        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
+    ) -> Result<Vec<InspectionCount>, Fault> {
+        let api = Root.begin(ctx).await?;
+        let (period, offset) = (period::period(api.now(), since, until)?, period::offset(&time_zone)?);
+        let all = Aggregations::of(ctx)?;
+        let key = format!("{group_by:?} {since:?} {until:?} {offset} {filter:?}");
+        let rows = filter.unwrap_or_default().rows(api.now())?;
+        let count = counts::count(api, &all.census, &group_by, (period, offset), &rows);
+        Ok(all.counts.get(key, count).await?.to_vec())
+    }
+
+    /// How long inspections that were first seen in a period stayed in each status: of all stays that have ended, half were
+    /// at most as long as the median, and 95 of 100 at most as long as the 95th percentile. A stay begins and ends by the
+    /// vendor's clock, or when the hub received it where the vendor gives no time. Who comes back into a status, say after
+    /// a reopening, begins another stay. Rows come by vendor or source, then in the order of a life.
+    #[graphql(complexity = "aggregate(child_complexity) + AGGREGATE")]
+    async fn time_in_status(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of whom to tell apart.", default_with = "Grouping::Vendor")] group_by: Grouping,
+        #[graphql(desc = "First seen at this moment or later: 30 days before `until`, unless said otherwise.")]
+        since: Option<DateTime<Utc>>,
+        #[graphql(desc = "First seen before this moment: now, unless said otherwise. At most 366 days after `since`.")]
+        until: Option<DateTime<Utc>>,
+        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
+    ) -> Result<Vec<TimeInStatus>, Fault> {
+        Ok(lives(ctx, since, until, filter).await?.times(group_by).to_vec())
+    }
+
+    /// How far inspections that were first seen in a period have come, stage by stage, and where those dropped out that
+    /// were never completed. Who skipped a stage has reached it, and who was reopened has still been as far as ever before.
+    #[graphql(complexity = "aggregate(child_complexity) + AGGREGATE")]
+    async fn funnel(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of whom to tell apart.", default_with = "Grouping::Vendor")] group_by: Grouping,
+        #[graphql(desc = "First seen at this moment or later: 30 days before `until`, unless said otherwise.")]
+        since: Option<DateTime<Utc>>,
+        #[graphql(desc = "First seen before this moment: now, unless said otherwise. At most 366 days after `since`.")]
+        until: Option<DateTime<Utc>>,
+        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
+    ) -> Result<Vec<Funnel>, Fault> {
+        Ok(lives(ctx, since, until, filter).await?.funnels(group_by).to_vec())
+    }
+
+    /// How many inspections that are not at an end have been without a change for how long: like `stalledFor`, in buckets.
+    /// The youngest come first; every bucket is there.
+    #[graphql(complexity = "aggregate(child_complexity)")]
+    async fn stalled_inspections(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "Where the buckets are cut: durations as in `stalledFor`, from the shortest up, at most 20.",
+            default_with = "ages::ages()"
+        )]
+        ages: Vec<String>,
+        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
+    ) -> Result<Vec<AgeBucket>, Fault> {
+        let api = Root.begin(ctx).await?;
+        let all = Aggregations::of(ctx)?;
+        let moments = ages::moments(api.now(), &ages)?;
+        let key = format!("{ages:?} {filter:?}");
+        let rows = filter.unwrap_or_default().rows(api.now())?;
+        let count = async { Ok(ages::buckets(&ages, counts_by_age(&api.readers, &rows, &moments).await?)) };
+        Ok(all.ages.get(key, count).await?.to_vec())
+    }
+
+    /// The hours of the week in which most happened, the busiest first: of all changes that the hub received in a period,
+    /// by when they happened (the vendor's clock, or when received where the vendor gives no time).
+    #[graphql(complexity = "aggregate(child_complexity) + AGGREGATE")]
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+    async fn busiest_hours(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many hours, at most the 168 of a week.", default = 24)] first: i32,
+        #[graphql(desc = "Received at this moment or later: 30 days before `until`, unless said otherwise.")]
+        since: Option<DateTime<Utc>>,
+        #[graphql(desc = "Received before this moment: now, unless said otherwise. At most 366 days after `since`.")]
+        until: Option<DateTime<Utc>>,
+        #[graphql(
+            desc = "Where hours and days begin: `UTC`, or a fixed distance from it as in `+02:00` or `-05:30`.",
+            default = "UTC"
+        )]
+        time_zone: String,
+        #[graphql(desc = "Only changes that fit.")] filter: Option<ChangeFilter>,
+    ) -> Result<Vec<BusyHour>, Fault> {
+        let api = Root.begin(ctx).await?;
+        let (period, offset) = (period::period(api.now(), since, until)?, period::offset(&time_zone)?);
+        let all = Aggregations::of(ctx)?;
+        let first = hours::first(first)?;
+        let key = format!("{since:?} {until:?} {offset} {filter:?}");
+        let rows = filter.unwrap_or_default().rows()?;
+        let count = async { Ok(hours::of_the_week(counts_by_hour(&api.readers, &rows, period, offset).await?)) };
+        Ok(all.hours.get(key, count).await?.iter().take(first).cloned().collect())
+    }
+}
+
+// Times and funnels are told of the same lives: both are made at once.
+async fn lives(
+    ctx: &Context<'_>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+    filter: Option<InspectionFilter>,
+) -> Result<Arc<Lives>, Fault> {
+    let api = Root.begin(ctx).await?;
+    let period = period::period(api.now(), since, until)?;
+    let all = Aggregations::of(ctx)?;
+    let key = format!("{since:?} {until:?} {filter:?}");
+    let rows = filter.unwrap_or_default().rows(api.now())?;
+    all.lives.get(key, Lives::read(&api.readers, &all.census, rows, period)).await
+}

@@ -1,0 +1,44 @@
+//! How much was reported in each hour.
+
+use super::census::Period;
+use super::counts::SECOND;
+use super::filter::ChangeFilter;
+use super::past::known_by;
+use crate::store::StoreError;
+use entity::change::{Column, Entity};
+use sea_orm::sea_query::{Expr, ExprTrait, Func};
+use sea_orm::{DatabaseConnection, EntityTrait, QueryFilter, QuerySelect};
+
+const HOUR: i64 = 3_600 * SECOND;
+/// Weeks before 1970 that are added, so that division rounds the times of our era down, in both databases. Vendors' clocks
+/// can say anything.
+const WEEKS: i64 = 102_738;
+const HOURS: i64 = 7 * 24;
+
+/// How many changes that were received in a period, and that a filter lets through, happened in each hour: counted from
+/// Thursday, 1970-01-01 00:00, `offset` seconds east of Greenwich. By the vendor's clock, or when they were received where
+/// the vendor gives no time. The times of receipt go up with the positions, so the period is one range of the history.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn counts_by_hour(
+    db: &DatabaseConnection,
+    filter: &ChangeFilter,
+    period: Period,
+    offset: i32,
+) -> Result<Vec<(i64, i64)>, StoreError> {
+    let happened = Func::coalesce([Expr::col(Column::OccurredAt), Expr::col(Column::ReceivedAt)]);
+    let shift = i64::from(offset) * SECOND + WEEKS * HOURS * HOUR;
+    let hour = Expr::from(happened).add(shift).div(HOUR);
+    let before = |moment: chrono::DateTime<chrono::Utc>| Expr::from(known_by(moment.timestamp_micros() - 1));
+    let rows = Entity::find()
+        .select_only()
+        .expr_as(hour, "hour")
+        .expr_as(Expr::cust("COUNT(*)"), "count")
+        .filter(Expr::col((Entity, Column::Position)).gt(before(period.since)))
+        .filter(Expr::col((Entity, Column::Position)).lte(before(period.until)))
+        .filter(filter.condition())
+        .group_by(Expr::cust("1"));
+    let rows: Vec<(i64, i64)> = rows.into_tuple().all(db).await?;
+    Ok(rows.into_iter().map(|(hour, count)| (hour - WEEKS * HOURS, count)).collect())
+}
