@@ -5,6 +5,7 @@ HUB ?= http://127.0.0.1:8080
 BIN := $(or $(CARGO_TARGET_DIR),target)/release/inspection-hub
 WEB := web/dist/index.html
 BROWSER := tests/browser/node_modules/.package-lock.json
+CLIENTS := tests/clients/node_modules/.package-lock.json
 
 # Everything on SQLite, then what touches the database once more on a PostgreSQL that is there for it alone.
 define TEST
@@ -22,7 +23,7 @@ help: ## Say what there is
 run: $(WEB) ## Build everything and serve on 127.0.0.1:8080 with SQLite in data/
 	$(CARGO) run --release -- serve
 
-test: $(WEB) $(BROWSER) browser ## Run all tests, on SQLite and on PostgreSQL; installs what they need
+test: $(WEB) $(BROWSER) $(CLIENTS) browser ## Run all tests, on SQLite and on PostgreSQL; installs what they need
 	$(TEST)
 
 soak: $(WEB) $(BROWSER) ## The long form of the proofs: 100,000 schedules, 1,000 subscribers that are cut; about an hour
@@ -32,7 +33,7 @@ soak: $(WEB) $(BROWSER) ## The long form of the proofs: 100,000 schedules, 1,000
 	SOAK_SUBSCRIBERS=200 tests/postgres.sh $(CARGO) test --release --features faults --locked --test hub -- \
 		faults::resume faults::steps crash replicas
 
-check: $(WEB) $(BROWSER) browser ## What CI runs: format, lints, docs, and the tests, which also compare all generated files
+check: $(WEB) $(BROWSER) $(CLIENTS) browser ## What CI runs: format, lints, docs, and the tests, which also compare all generated files
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features faults --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
@@ -65,6 +66,9 @@ $(WEB): $(shell find web -path web/node_modules -prune -o -path web/dist -prune 
 
 $(BROWSER): tests/browser/package-lock.json | tools
 	cd tests/browser && npm ci --ignore-scripts --no-audit --no-fund
+
+$(CLIENTS): tests/clients/package-lock.json | tools
+	cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer with rustup, https://rustup.rs"; exit 1; }

@@ -1,6 +1,7 @@
 //! What the hub promises, seen from outside: webhooks go in over HTTP, GraphQL is the observer.
 
 mod answers;
+mod attacks;
 mod crash;
 #[path = "../support/database.rs"]
 mod database;
@@ -8,6 +9,7 @@ mod docs;
 mod driver;
 #[cfg(feature = "faults")]
 mod faults;
+mod graphql;
 mod handshake;
 mod lives;
 mod machines;
