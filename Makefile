@@ -6,6 +6,7 @@ BIN := $(or $(CARGO_TARGET_DIR),target)/release/inspection-hub
 WEB := web/dist/index.html
 BROWSER := tests/browser/node_modules/.package-lock.json
 SCHEMA := tests/schema/node_modules/.package-lock.json
+CLIENTS := tests/clients/node_modules/.package-lock.json
 
 # Everything on SQLite, then what touches the database once more on a PostgreSQL that is there for it alone.
 define TEST
@@ -23,7 +24,7 @@ help: ## Say what there is
 run: $(WEB) ## Build everything and serve on 127.0.0.1:8080 with SQLite in data/
 	$(CARGO) run --release -- serve
 
-test: $(WEB) $(BROWSER) $(SCHEMA) browser ## Run all tests, on SQLite and on PostgreSQL; installs what they need
+test: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) browser ## Run all tests, on SQLite and on PostgreSQL; installs what they need
 	$(TEST)
 	cd tests/schema && npm run --silent test
 
@@ -34,7 +35,7 @@ soak: $(WEB) $(BROWSER) ## The long form of the proofs: 100,000 schedules, 1,000
 	SOAK_SUBSCRIBERS=200 tests/postgres.sh $(CARGO) test --release --features faults --locked --test hub -- \
 		faults::resume faults::steps crash replicas
 
-check: $(WEB) $(BROWSER) $(SCHEMA) browser ## What CI runs: format, lints, docs, and the tests, which also compare all generated files
+check: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) browser ## What CI runs: format, lints, docs, and the tests, which also compare all generated files
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features faults --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
@@ -68,7 +69,7 @@ schema: ## Write schema.graphql
 $(WEB): $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print) | tools
 	cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build && touch dist/index.html
 
-$(BROWSER) $(SCHEMA): %/node_modules/.package-lock.json: %/package-lock.json | tools
+$(BROWSER) $(SCHEMA) $(CLIENTS): %/node_modules/.package-lock.json: %/package-lock.json | tools
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 
 tools:

@@ -3,11 +3,11 @@
 //! The map; imports go one way, from left to right:
 //!
 //! ```text
-//! entity -> machine -> event -> vendor -> store -> feed -> ingest -> graphql -> live -> settings -> http -> server -> simulate -> cli
+//! entity -> machine -> event -> vendor -> store -> feed -> ingest -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
 //! ```
 //!
 //! [`machine`] and [`event`] are pure: what a vendor's news does to an entity. [`vendor`] reads and verifies
-//! deliveries, [`store`] is the database, [`ingest`] writes, [`feed`] tells, [`graphql`] answers, [`live`]
+//! deliveries, [`store`] is the database, [`ingest`] writes, [`feed`] tells, [`graphql`] answers, [`request`] says what may be asked, [`live`]
 //! lets subscribers share.
 
 pub mod cli;
@@ -20,6 +20,7 @@ pub mod ingest;
 pub mod live;
 pub mod machine;
 mod progress;
+pub mod request;
 pub mod server;
 pub mod settings;
 pub mod simulate;

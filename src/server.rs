@@ -5,6 +5,7 @@ use crate::graphql::{Api, Graph, SourceInfo};
 use crate::http::{self, App, Connections, Inlet, Limits};
 use crate::ingest::{self, Confirmer, Retention, Target};
 use crate::live::Live;
+use crate::request::{BadTrusted, Budgets, Pipeline, Rules, Trusted};
 use crate::settings::{Settings, Source};
 use crate::store::read::head;
 use crate::store::{Database, Handshakes, Mode, StoreError, Writer};
@@ -13,6 +14,7 @@ use governor::{Quota, RateLimiter};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -46,6 +48,10 @@ pub struct Hub {
 pub enum CannotStart {
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the trusted documents in {0} cannot be read: {1}")]
+    NoTrusted(PathBuf, io::Error),
+    #[error("the trusted documents in {0} cannot be used: {1}")]
+    BadTrusted(PathBuf, BadTrusted),
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
 }
@@ -83,26 +89,34 @@ impl Hub {
         } else if let Some(pool) = db.postgres() {
             others.push(tokio::spawn(feed::postgres::run(pool, feed.clone(), stop.clone())));
         }
-        let graph = Graph::new(Api {
+        let api = Api {
             readers: db.readers.clone(),
             feed: feed.clone(),
             sources: settings.sources.iter().map(info).collect(),
             clock: Utc::now,
-        });
+        };
+        let graph = if settings.graphql_suggestions { Graph::with_suggestions(api) } else { Graph::new(api) };
         let (reading, stopped) = (graph.clone(), stop.clone());
         others.push(tokio::spawn(async move {
             stopped.run_until_cancelled(reading.read_ahead()).await.unwrap_or_default()
         }));
+        let rules = Rules {
+            timeout: Some(settings.graphql_timeout),
+            budgets: settings.graphql_budget.map(Budgets::new),
+            trusted: trusted(&settings)?,
+        };
+        let pipeline = Pipeline::new(graph, rules);
         let app = App {
             ingest,
             limits: Limits {
                 body: settings.body_limit,
                 body_timeout: settings.body_timeout,
                 graphql_body: settings.graphql_body_limit,
+                graphql_batching: settings.graphql_batching,
             },
             clock: Utc::now,
-            live: Live::new(graph.clone(), feed.clone()),
-            graph,
+            live: Live::new(pipeline.clone(), feed.clone()),
+            pipeline,
             db,
             metrics: settings.metrics.then(metrics),
             stop: stop.clone(),
@@ -143,6 +157,13 @@ pub fn install_tls() {
         // An error says that one is chosen already.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
+}
+
+fn trusted(settings: &Settings) -> Result<Trusted, CannotStart> {
+    let Some(path) = &settings.trusted_documents else { return Ok(Trusted::default()) };
+    let json = std::fs::read_to_string(path).map_err(|error| CannotStart::NoTrusted(path.clone(), error))?;
+    let trusted = Trusted::read(&json, settings.trusted_documents_only);
+    trusted.map_err(|error| CannotStart::BadTrusted(path.clone(), error))
 }
 
 fn target(source: &Source) -> Option<(String, Target)> {

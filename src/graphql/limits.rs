@@ -1,4 +1,5 @@
-//! How much a caller may ask for at once.
+//! How much a caller may ask for at once, as async-graphql and the lists themselves see to it. `request::limits` has what is
+//! looked at before.
 
 /// Rows of a list where the caller names no number.
 pub const PAGE: i32 = 25;

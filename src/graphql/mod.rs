@@ -5,6 +5,7 @@ mod aggregate;
 mod arrange;
 mod batch;
 mod change;
+mod code;
 mod connection;
 mod cursor;
 mod delivery;
@@ -39,18 +40,22 @@ pub(crate) mod tests;
 mod walk;
 mod words;
 
+pub use code::{CODES, Code, Entry};
 pub use cursor::Cursor;
 pub use cursor::change as position_of;
-pub use error::Fault;
+pub use error::{Fault, TooMuch, is_request_error};
+pub use limits::{BODY, COMPLEXITY, DEPTH, PAGE, PAGE_MAX, RECURSION};
 pub use sdl::{federated, sdl};
 pub use source::SourceInfo;
 pub use walk::Walk;
 
 use crate::feed::Feed;
 use aggregate::Aggregations;
+use async_graphql::parser::parse_query;
 use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Context, EmptyMutation, ID, Request, Response, Schema, SchemaBuilder};
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use futures_util::stream::{BoxStream, StreamExt};
 use questions::Batches;
 use rounds::Rounds;
@@ -80,9 +85,20 @@ impl Api {
 #[derive(Clone)]
 pub struct Graph(Schema<query::Root, EmptyMutation, subscription::Root>);
 
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Graph")
+    }
+}
+
 impl Graph {
     /// The schema over this data.
     pub fn new(api: Api) -> Self {
+        Graph(builder().disable_suggestions().data(api).data(Aggregations::default()).finish())
+    }
+
+    /// The same, with errors that suggest what a misspelt name may have meant.
+    pub fn with_suggestions(api: Api) -> Self {
         Graph(builder().data(api).data(Aggregations::default()).finish())
     }
 
@@ -96,21 +112,53 @@ impl Graph {
 
     /// Answers a query.
     pub async fn execute(&self, request: Request) -> Response {
-        let (request, rounds, asked) = prepared(request);
+        match parse_query(&request.query) {
+            Ok(document) => self.answer(request, &Arc::new(document)).await,
+            Err(error) => unparsable(&error).answer(),
+        }
+    }
+
+    /// Answers a query that is parsed already. Whoever drops this cancels it, its SQL too.
+    pub async fn answer(&self, request: Request, document: &Arc<ExecutableDocument>) -> Response {
+        let (request, rounds, asked) = prepared(request, document);
         asked.arranged(rounds.answer(self.0.execute(request)).await)
     }
 
-    /// Answers a query once, or a subscription with each of its changes.
-    pub fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
-        let (request, rounds, asked) = prepared(request);
+    #[cfg(test)]
+    pub(crate) fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
+        let document = Arc::new(parse_query(&request.query).expect("a document"));
+        let (request, rounds, asked) = prepared(request, &document);
         let answers = rounds.answers(self.0.execute_stream(request).boxed());
         answers.map(move |answer| asked.arranged(answer)).boxed()
     }
 
-    /// Answers a subscription, and tells by the walk which change each answer is about.
-    pub fn follow(&self, request: Request, walk: &Arc<Walk>) -> BoxStream<'static, Response> {
-        self.execute_stream(request.data(walk.clone()))
+    /// Answers a subscription with each of its changes, and tells by the walk which change each answer is about.
+    pub fn follow(
+        &self,
+        request: Request,
+        document: &Arc<ExecutableDocument>,
+        walk: &Arc<Walk>,
+    ) -> BoxStream<'static, Response> {
+        let (request, rounds, asked) = prepared(request.data(walk.clone()), document);
+        let answers = rounds.answers(self.0.execute_stream(request).boxed());
+        answers.map(move |answer| asked.arranged(answer)).boxed()
     }
+
+    /// Whether the document fits the schema. Nothing is read: only what the schema tells of itself is executed.
+    pub fn is_valid(&self, request: Request, document: &Arc<ExecutableDocument>) -> bool {
+        let (request, ..) = prepared(request.only_introspection(), document);
+        // Errors of validation say where they are; that a subscription is none that is executed has no place.
+        let answer = self.0.execute(request).now_or_never();
+        answer.is_some_and(|answer| answer.errors.iter().all(|error| error.locations.is_empty()))
+    }
+}
+
+/// Where a document leaves GraphQL's language.
+pub fn unparsable(error: &async_graphql::parser::Error) -> Fault {
+    let text = error.to_string();
+    // The parser draws the place; its last line says what it is about.
+    let why = text.lines().last().unwrap_or_default().trim().trim_start_matches("= ");
+    Fault::Unparsable { message: format!("the document cannot be parsed: {why}"), at: error.positions().next() }
 }
 
 fn builder() -> SchemaBuilder<query::Root, EmptyMutation, subscription::Root> {
@@ -128,24 +176,22 @@ fn builder() -> SchemaBuilder<query::Root, EmptyMutation, subscription::Root> {
 
 /// What was asked, for the order of the answer.
 struct Asked {
-    /// None if it cannot be parsed: then there is no data to put in order.
-    document: Option<ExecutableDocument>,
+    document: Arc<ExecutableDocument>,
     operation: Option<String>,
 }
 
 impl Asked {
     fn arranged(&self, mut answer: Response) -> Response {
-        if let Some(document) = &self.document {
-            arrange::arrange(&mut answer.data, document, self.operation.as_deref());
-        }
+        arrange::arrange(&mut answer.data, &self.document, self.operation.as_deref());
+        error::finish(&mut answer);
         answer
     }
 }
 
-// Each request gets questions and rounds of its own.
-fn prepared(mut request: Request) -> (Request, Arc<Rounds>, Asked) {
-    let document = request.parsed_query().ok().cloned();
-    let asked = Asked { document, operation: request.operation_name.clone() };
+// Each request gets questions and rounds of its own. Execution takes the document apart, so it gets a copy.
+fn prepared(mut request: Request, document: &Arc<ExecutableDocument>) -> (Request, Arc<Rounds>, Asked) {
+    let asked = Asked { document: document.clone(), operation: request.operation_name.clone() };
+    request.set_parsed_query(ExecutableDocument::clone(document));
     let batches = Batches::default();
     let rounds = batches.rounds.clone();
     (request.data(batches), rounds, asked)

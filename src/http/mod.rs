@@ -12,9 +12,9 @@ pub use problem::Problem;
 pub use serve::{Connections, serve};
 pub use webhook::Inlet;
 
-use crate::graphql::Graph;
 use crate::ingest::Ingest;
 use crate::live::Live;
+use crate::request::Pipeline;
 use crate::store::Database;
 use axum::Router;
 use axum::response::Redirect;
@@ -33,7 +33,7 @@ pub struct App {
     pub limits: Limits,
     pub clock: fn() -> DateTime<Utc>,
     pub db: Database,
-    pub graph: Graph,
+    pub pipeline: Arc<Pipeline>,
     pub live: Arc<Live>,
     /// None if metrics are switched off.
     pub metrics: Option<PrometheusHandle>,
@@ -48,13 +48,15 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Bytes of a GraphQL request's body.
     pub graphql_body: usize,
+    /// Whether several requests may come in one body.
+    pub graphql_batching: bool,
 }
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/webhooks/{source}", post(webhook::receive).put(webhook::receive))
-        .route("/graphql", get(socket::open).post(graphql::execute))
+        .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other))
         .route("/", get(async || Redirect::to("/graphiql")))
         .route("/graphiql", get(playground::page))
         .route("/graphiql/{*path}", get(playground::asset))

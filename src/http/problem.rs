@@ -25,8 +25,6 @@ pub enum Problem {
     TooLarge(usize),
     #[error("only the content encoding identity is taken")]
     Encoded,
-    #[error("the body must be JSON: send it with the header Content-Type: application/json")]
-    NotJson,
     #[error("the socket must speak graphql-transport-ws: name it in the header Sec-WebSocket-Protocol")]
     Protocol,
     #[error("the source is over its rate; try again in {0} s")]
@@ -44,7 +42,7 @@ impl Problem {
             Problem::EmptyBody | Problem::BrokenBody | Problem::Protocol => StatusCode::BAD_REQUEST,
             Problem::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Problem::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Problem::Encoded | Problem::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Problem::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Problem::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Problem::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }

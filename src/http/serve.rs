@@ -8,6 +8,7 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,10 @@ pub struct Connections {
     /// How long a request's head may take to arrive, also on a connection that is kept open.
     pub header_timeout: Duration,
 }
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
 
 /// A connection's place among those that are allowed. Who makes something else of a connection, a socket, keeps it: the
 /// connection counts as long, and the end waits for it.
@@ -49,8 +54,8 @@ pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, 
             () = stop.cancelled() => break,
             next = next => next,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, address)) => (stream, Peer(address.ip())),
             Err(error) => {
                 // Out of file descriptors, mostly: existing connections must go on.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -64,6 +69,7 @@ pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, 
         let place = Place { _open: open.token(), _permit: place.ok().map(Arc::new) };
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(place.clone());
+            request.extensions_mut().insert(peer);
             answer.call(request)
         });
         let connection = http1::Builder::new()

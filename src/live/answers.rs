@@ -2,10 +2,10 @@
 
 use super::execution::Alone;
 use super::news;
-use super::operation::Operation;
 use super::tail::{Next, Seat};
 use super::{News, too_slow};
 use crate::graphql::{Fault, Walk};
+use crate::request::Prepared;
 use futures_util::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ enum Way {
 #[derive(Debug)]
 struct Past {
     seat: Seat,
-    operation: Arc<Operation>,
+    operation: Arc<Prepared>,
     /// All up to here is told.
     at: i64,
     /// Whether the beginning is known to be a position of this history.
@@ -56,7 +56,7 @@ struct Along {
     /// All up to here is told.
     last: i64,
     /// What it takes to catch up once more, as long as nothing was taken from the tail.
-    again: Option<Arc<Operation>>,
+    again: Option<Arc<Prepared>>,
 }
 
 impl Answers {
@@ -75,7 +75,7 @@ impl Answers {
     }
 
     /// Tells what comes after a position.
-    pub(super) fn after(seat: Seat, operation: Arc<Operation>, position: i64) -> Answers {
+    pub(super) fn after(seat: Seat, operation: Arc<Prepared>, position: i64) -> Answers {
         Answers(Way::Past(Box::new(Past { seat, operation, at: position, checked: false, round: None })))
     }
 }

@@ -3,8 +3,8 @@
 use super::News;
 use super::news::{self, Batch, Entry, Payloads};
 use super::tail::{End, Tail};
-use crate::graphql::Walk;
-use async_graphql::{Response, Value};
+use crate::graphql::{Walk, is_request_error};
+use async_graphql::Response;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::future::poll_fn;
@@ -112,9 +112,4 @@ async fn run(mut answers: Answers, walk: Option<Arc<Walk>>, news: mpsc::Sender<N
 
 fn told(entry: Entry) -> News {
     News::Told(Payloads::new(Arc::new(Batch { first: 0, entries: vec![entry] }), 0, i64::MIN))
-}
-
-// The errors of fields have paths. Without any, nothing was executed.
-fn is_request_error(answer: &Response) -> bool {
-    answer.data == Value::Null && !answer.errors.is_empty() && answer.errors.iter().all(|error| error.path.is_empty())
 }

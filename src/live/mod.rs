@@ -14,11 +14,12 @@ mod tests;
 
 pub use answers::Answers;
 pub use news::{News, Payloads};
-pub use operation::Operation;
 pub use tail::Room;
 
 use crate::feed::Feed;
-use crate::graphql::{Fault, Graph, Walk};
+use crate::graphql::{Fault, Walk};
+use crate::request::{Client, Params, Pipeline, Prepared};
+use futures_util::{StreamExt, stream};
 use operation::{Begin, Key, Kind};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -27,7 +28,7 @@ use tail::{End, Seat, Tail};
 
 /// All that is being listened to.
 pub struct Live {
-    graph: Graph,
+    pipeline: Arc<Pipeline>,
     feed: Arc<Feed>,
     room: Room,
     tails: Mutex<HashMap<Key, Arc<Tail>>>,
@@ -38,20 +39,29 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn new(graph: Graph, feed: Arc<Feed>) -> Arc<Live> {
-        Live::with_room(graph, feed, Room::default())
+    pub fn new(pipeline: Arc<Pipeline>, feed: Arc<Feed>) -> Arc<Live> {
+        Live::with_room(pipeline, feed, Room::default())
     }
 
     /// With other limits of what is kept for those who are behind.
-    pub fn with_room(graph: Graph, feed: Arc<Feed>, room: Room) -> Arc<Live> {
+    pub fn with_room(pipeline: Arc<Pipeline>, feed: Arc<Feed>, room: Room) -> Arc<Live> {
         let (followers, executions) = (AtomicUsize::default(), AtomicU64::default());
-        Arc::new(Live { graph, feed, room, tails: Mutex::default(), followers, executions })
+        Arc::new(Live { pipeline, feed, room, tails: Mutex::default(), followers, executions })
     }
 
-    /// Answers a query once, and a subscription with each of its changes. Must be called within tokio.
-    pub fn answer(self: &Arc<Self>, operation: Operation) -> Answers {
-        let operation = Arc::new(operation);
-        match operation.kind() {
+    /// Answers a request of this client: a query once, a subscription with each of its changes. Must be called within
+    /// tokio.
+    pub fn answer(self: &Arc<Self>, params: Params, client: Option<Client>) -> Answers {
+        match self.pipeline.prepare(params, client) {
+            Ok(prepared) => self.answer_prepared(prepared),
+            Err(why) => Answers::refused(&why),
+        }
+    }
+
+    /// The same, for what is prepared already.
+    pub fn answer_prepared(self: &Arc<Self>, prepared: Prepared) -> Answers {
+        let operation = Arc::new(prepared);
+        match Kind::of(&operation) {
             Kind::Query => Answers::alone(self.execute(&operation, None)),
             Kind::Odd => Answers::alone(self.execute(&operation, Some(Walk::new(None, None)))),
             Kind::Refused(why) => Answers::refused(&why),
@@ -85,19 +95,19 @@ impl Live {
         self.executions.load(Ordering::Relaxed)
     }
 
-    fn enter(self: &Arc<Self>, key: Key, operation: &Operation) -> Seat {
+    fn enter(self: &Arc<Self>, key: Key, operation: &Prepared) -> Seat {
         self.followers.fetch_add(1, Ordering::Relaxed);
         let mut tails = self.tails();
         let tail = tails.entry(key.clone()).or_insert_with(|| self.begin(key, operation)).clone();
         Seat::new(self.clone(), tail)
     }
 
-    fn begin(self: &Arc<Self>, key: Key, operation: &Operation) -> Arc<Tail> {
+    fn begin(self: &Arc<Self>, key: Key, operation: &Prepared) -> Arc<Tail> {
         self.executions.fetch_add(1, Ordering::Relaxed);
         let from = self.feed.newest();
         let tail = Tail::new(key, from, self.room);
         let walk = Walk::new(Some(from), None);
-        let answers = self.graph.follow(operation.request(), &walk);
+        let answers = self.pipeline.follow(operation, &walk);
         let mut running = Running { live: self.clone(), tail: tail.clone(), why: None };
         tail.runs(tokio::spawn(async move {
             let why = execution::follow(answers, &walk, &running.tail).await;
@@ -127,11 +137,14 @@ impl Live {
     }
 
     /// Executes for one subscriber alone. With a walk it is a subscription.
-    fn execute(&self, operation: &Operation, walk: Option<Arc<Walk>>) -> execution::Alone {
+    fn execute(&self, operation: &Arc<Prepared>, walk: Option<Arc<Walk>>) -> execution::Alone {
         self.executions.fetch_add(1, Ordering::Relaxed);
         let answers = match &walk {
-            Some(walk) => self.graph.follow(operation.request(), walk),
-            None => self.graph.execute_stream(operation.request()),
+            Some(walk) => self.pipeline.follow(operation, walk),
+            None => {
+                let (pipeline, operation) = (self.pipeline.clone(), operation.clone());
+                stream::once(async move { pipeline.answer(&operation).await }).boxed()
+            }
         };
         execution::Alone::spawn(answers, walk)
     }

@@ -1,7 +1,7 @@
 //! What subscribers are told: answers, serialised once for all of them.
 
 use crate::graphql::Fault;
-use async_graphql::{Error, Pos, Response, ServerError};
+use async_graphql::{Response, ServerError};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -76,8 +76,8 @@ impl Payloads {
 /// An answer as JSON. What cannot be printed is our fault, and becomes an answer that says so.
 pub fn payload(answer: &Response) -> Bytes {
     serde_json::to_vec(answer).map(Bytes::from).unwrap_or_else(|error| {
-        let errors = vec![server_error(Fault::corrupt(format!("an answer cannot be printed: {error}")))];
-        serde_json::to_vec(&Response::from_errors(errors)).unwrap_or_default().into()
+        let fault = Fault::corrupt(format!("an answer cannot be printed: {error}"));
+        serde_json::to_vec(&fault.answer()).unwrap_or_default().into()
     })
 }
 
@@ -88,11 +88,5 @@ pub fn errors(errors: &[ServerError]) -> Bytes {
 
 /// A fault of no field.
 pub fn failure(fault: Fault) -> Bytes {
-    errors(&[server_error(fault)])
-}
-
-fn server_error(fault: Fault) -> ServerError {
-    let mut error = Error::from(fault).into_server_error(Pos::default());
-    error.locations.clear();
-    error
+    errors(&[fault.server_error()])
 }

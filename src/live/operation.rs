@@ -1,26 +1,14 @@
 //! What a subscriber asks for, and what makes two of them ask for the same.
 
 use crate::graphql::{Fault, position_of};
-use async_graphql::parser::parse_query;
+use crate::request::Prepared;
 use async_graphql::parser::types::{Field, OperationDefinition, OperationType, Selection};
-use async_graphql::{Name, Pos, Request, Value, Variables};
-use serde::Deserialize;
+use async_graphql::{Name, Pos, Value};
 use std::convert::Infallible;
 use std::sync::Arc;
 
 /// The argument that says where a subscription begins.
 const AFTER: &str = "after";
-
-/// A GraphQL request, as it comes over a socket.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Operation {
-    pub query: Arc<str>,
-    #[serde(default)]
-    pub operation_name: Option<Arc<str>>,
-    #[serde(default)]
-    pub variables: Variables,
-}
 
 /// Operations with the same key have the same answers from any position on. Where a subscriber begins is no part of it.
 /// Once subscribers have rights, what they may see belongs here too.
@@ -42,7 +30,7 @@ pub enum Begin {
 /// How an operation is answered.
 #[derive(Debug)]
 pub enum Kind {
-    /// Anything that is no subscription, and what cannot be read: the execution says what is wrong.
+    /// Anything that is no subscription.
     Query,
     /// A subscription that others may have in common.
     Shared(Key, Begin),
@@ -51,69 +39,58 @@ pub enum Kind {
     Refused(Fault),
 }
 
-impl Operation {
-    pub fn request(&self) -> Request {
-        let request = Request::new(&*self.query).variables(self.variables.clone());
-        match &self.operation_name {
-            Some(name) => request.operation_name(&**name),
-            None => request,
-        }
-    }
-
-    pub fn kind(&self) -> Kind {
-        let Ok(document) = parse_query(&*self.query) else { return Kind::Query };
-        let mut operations = document.operations.iter();
-        let operation = match &self.operation_name {
-            Some(wanted) => operations.find(|(name, _)| name.is_some_and(|name| *name.as_str() == **wanted)),
-            None => operations.next().filter(|_| operations.next().is_none()),
-        };
-        let Some((_, operation)) = operation else { return Kind::Query };
-        let operation = &operation.node;
-        if operation.ty != OperationType::Subscription {
+impl Kind {
+    pub fn of(prepared: &Prepared) -> Kind {
+        if prepared.kind != OperationType::Subscription {
             return Kind::Query;
         }
+        let operation = match prepared.operation() {
+            Ok(operation) => operation,
+            Err(fault) => return Kind::Refused(fault),
+        };
         let [selection] = operation.selection_set.node.items.as_slice() else { return Kind::Refused(not_one_field()) };
         let Selection::Field(field) = &selection.node else { return Kind::Refused(not_one_field()) };
-        self.shared(operation, &field.node).unwrap_or(Kind::Odd)
+        shared(prepared, operation, &field.node).unwrap_or(Kind::Odd)
     }
+}
 
-    /// None if the argument `after` is not apart from the rest.
-    fn shared(&self, operation: &OperationDefinition, field: &Field) -> Option<Kind> {
-        let (mut query, mut variables, mut begins) = (self.query.clone(), self.variables.clone(), Begin::Now);
-        if let Some(value) = field.get_argument(AFTER) {
-            let mut variable = None;
-            let constant = value.node.clone().into_const_with(|name| {
-                variable = Some(name);
-                Ok::<_, Infallible>(Value::Null)
-            });
-            match (variable, constant.ok()?) {
-                (None, Value::Null) => {}
-                (None, Value::String(cursor)) => {
-                    query = without_text(&query, value.pos, &cursor)?.into();
-                    begins = begin(&cursor)?;
-                }
-                (Some(name), Value::Null) => {
-                    let given = variables.remove(&name);
-                    begins = self.begin_of_variable(operation, &name, given)?;
-                }
-                _ => return None,
+/// None if the argument `after` is not apart from the rest.
+fn shared(prepared: &Prepared, operation: &OperationDefinition, field: &Field) -> Option<Kind> {
+    let (mut query, mut variables) = (prepared.document.text.clone(), prepared.variables.clone());
+    let mut begins = Begin::Now;
+    if let Some(value) = field.get_argument(AFTER) {
+        let mut variable = None;
+        let constant = value.node.clone().into_const_with(|name| {
+            variable = Some(name);
+            Ok::<_, Infallible>(Value::Null)
+        });
+        match (variable, constant.ok()?) {
+            (None, Value::Null) => {}
+            (None, Value::String(cursor)) => {
+                query = without_text(&query, value.pos, &cursor)?.into();
+                begins = begin(&cursor)?;
             }
+            (Some(name), Value::Null) => {
+                let given = variables.remove(&name);
+                begins = begin_of_variable(&query, operation, &name, given)?;
+            }
+            _ => return None,
         }
-        let variables = serde_json::to_string(&variables).ok()?.into();
-        Some(Kind::Shared(Key { query, operation_name: self.operation_name.clone(), variables }, begins))
     }
+    let variables = serde_json::to_string(&variables).ok()?.into();
+    Some(Kind::Shared(Key { query, operation_name: prepared.name.clone(), variables }, begins))
+}
 
-    fn begin_of_variable(&self, operation: &OperationDefinition, name: &Name, given: Option<Value>) -> Option<Begin> {
-        // Once where it is declared, once where it is used.
-        if occurrences(&self.query, name) != 2 {
-            return None;
-        }
-        let declared = operation.variable_definitions.iter().find(|known| known.node.name.node == *name)?;
-        match given.or_else(|| declared.node.default_value().cloned()).unwrap_or(Value::Null) {
-            Value::String(cursor) => begin(&cursor),
-            Value::Null if declared.node.var_type.node.nullable => Some(Begin::Now),
-            _ => None,
-        }
+fn begin_of_variable(query: &str, operation: &OperationDefinition, name: &Name, given: Option<Value>) -> Option<Begin> {
+    // Once where it is declared, once where it is used.
+    if occurrences(query, name) != 2 {
+        return None;
+    }
+    let declared = operation.variable_definitions.iter().find(|known| known.node.name.node == *name)?;
+    match given.or_else(|| declared.node.default_value().cloned()).unwrap_or(Value::Null) {
+        Value::String(cursor) => begin(&cursor),
+        Value::Null if declared.node.var_type.node.nullable => Some(Begin::Now),
+        _ => None,
     }
 }
 
@@ -157,12 +134,12 @@ mod tests {
     use crate::graphql::Cursor;
     use serde_json::json;
 
-    fn operation(query: &str, variables: serde_json::Value) -> Operation {
-        serde_json::from_value(json!({ "query": query, "variables": variables })).expect("an operation")
+    fn kind(query: &str, variables: serde_json::Value) -> Kind {
+        Kind::of(&crate::request::tests::prepared(query, variables))
     }
 
     fn shared(query: &str, variables: serde_json::Value) -> (Key, Begin) {
-        match operation(query, variables).kind() {
+        match kind(query, variables) {
             Kind::Shared(key, begin) => (key, begin),
             other => panic!("{query}: {other:?}"),
         }
@@ -210,7 +187,7 @@ mod tests {
             ("subscription { changes(after: 5) { position } }", json!({})),
             ("subscription { changes(after: \"\"\"YzI6MTox\"\"\") { position } }", json!({})),
         ] {
-            assert!(matches!(operation(query, variables).kind(), Kind::Odd), "{query}");
+            assert!(matches!(kind(query, variables), Kind::Odd), "{query}");
         }
     }
 
@@ -220,10 +197,10 @@ mod tests {
             "subscription { changes { position } jobChanged { position } }",
             "subscription { ...F } fragment F on Subscription { changes { position } }",
         ] {
-            assert!(matches!(operation(query, json!({})).kind(), Kind::Refused(_)), "{query}");
+            assert!(matches!(kind(query, json!({})), Kind::Refused(_)), "{query}");
         }
-        for query in ["{ head { position } }", "nonsense", "query A { a } subscription B { b }"] {
-            assert!(matches!(operation(query, json!({})).kind(), Kind::Query), "{query}");
+        for query in ["{ head { position } }", "query A { head { time } }"] {
+            assert!(matches!(kind(query, json!({})), Kind::Query), "{query}");
         }
     }
 }

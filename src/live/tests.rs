@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::graphql::tests::{Hub, cursor_of};
+use crate::request::tests::prepared;
 use entity::{Kind, Verdict};
 use futures_util::{FutureExt, StreamExt};
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ async fn hub(room: Room) -> (Arc<Hub>, Arc<Live>, DropGuard) {
     hub.inspection(1).await;
     let stop = CancellationToken::new();
     tokio::spawn(hub.feed.clone().run(stop.clone()));
-    let live = Live::with_room(hub.graph.clone(), hub.feed.clone(), room);
+    let live = Live::with_room(hub.pipeline(), hub.feed.clone(), room);
     (hub, live, stop.drop_guard())
 }
 
@@ -36,8 +37,8 @@ fn after(position: i64) -> Value {
     json!({ "after": cursor_of(position) })
 }
 
-fn operation(query: &str, variables: Value) -> Operation {
-    serde_json::from_value(json!({ "query": query, "variables": variables })).expect("an operation")
+fn operation(query: &str, variables: Value) -> Params {
+    serde_json::from_value(json!({ "query": query, "variables": variables })).expect("a request")
 }
 
 async fn news(answers: &mut Answers) -> Option<News> {
@@ -84,9 +85,9 @@ async fn until(answers: &mut Answers, end: i64) -> Vec<i64> {
 async fn subscribers_of_the_same_operation_share_one_execution() {
     let (hub, live, _run) = hub(Room::default()).await;
     let query = "subscription($after: String) { changes(after: $after) { position inspection { state } } }";
-    let mut first = live.answer(operation(query, json!({})));
-    let mut second = live.answer(operation(query, after(0)));
-    let mut other = live.answer(operation(ALL, json!({})));
+    let mut first = live.answer(operation(query, json!({})), None);
+    let mut second = live.answer(operation(query, after(0)), None);
+    let mut other = live.answer(operation(ALL, json!({})), None);
     // They begin when they are first asked.
     assert!([&mut first, &mut second, &mut other].into_iter().all(|answers| answers.next().now_or_never().is_none()));
     write(&hub, 1..=1).await;
@@ -118,7 +119,7 @@ async fn a_position_belongs_to_its_payload() {
     write(&hub, 1..=60).await;
     for (query, count) in [(ALL, 60), (STALE, 20)] {
         let walk = Walk::new(Some(0), Some(60));
-        let mut answers = hub.graph.follow(operation(query, json!({})).request(), &walk);
+        let mut answers = hub.pipeline().follow(&prepared(query, json!({})), &walk);
         let mut seen = 0;
         while let Some(answer) = answers.next().await {
             let payload = news::payload(&answer);
@@ -131,7 +132,7 @@ async fn a_position_belongs_to_its_payload() {
     }
     // Who does not take positions gets no second answer.
     let walk = Walk::new(Some(0), Some(60));
-    let answers: Vec<_> = hub.graph.follow(operation(ALL, json!({})).request(), &walk).collect().await;
+    let answers: Vec<_> = hub.pipeline().follow(&prepared(ALL, json!({})), &walk).collect().await;
     assert_eq!(answers.len(), 2);
     assert_eq!(answers[1].errors.len(), 1);
 }
@@ -158,7 +159,7 @@ async fn whoever_resumes_has_no_gap_and_no_repeat() {
             let (mut seen, mut chance) = (Vec::new(), number);
             while seen.last() != Some(&END) {
                 let last = seen.last().copied().unwrap_or(i64::try_from(number % 5).expect("small"));
-                let mut answers = live.answer(operation(query, after(last)));
+                let mut answers = live.answer(operation(query, after(last)), None);
                 chance = chance.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
                 let cut = (chance >> 33) % 40 + 1;
                 for _ in 0..cut {
@@ -192,8 +193,8 @@ async fn whoever_resumes_has_no_gap_and_no_repeat() {
 async fn who_is_further_behind_than_there_is_room_is_cut_off_and_can_go_on() {
     let room = Room { answers: 8, ..Room::default() };
     let (hub, live, _run) = hub(room).await;
-    let mut slow = live.answer(operation(ALL, json!({})));
-    let mut fast = live.answer(operation(ALL, json!({})));
+    let mut slow = live.answer(operation(ALL, json!({})), None);
+    let mut fast = live.answer(operation(ALL, json!({})), None);
     write(&hub, 1..=3).await;
     assert_eq!(until(&mut fast, 3).await, [1, 2, 3]);
     let first = told(&mut slow).await;
@@ -206,7 +207,7 @@ async fn who_is_further_behind_than_there_is_room_is_cut_off_and_can_go_on() {
     assert_eq!(error["extensions"]["code"], "SLOW_CONSUMER");
     assert_eq!(error["extensions"]["cursor"], after(last)["after"]);
     assert_eq!(live.followers(), 1, "it holds nothing up any more");
-    let mut resumed = live.answer(operation(ALL, after(last)));
+    let mut resumed = live.answer(operation(ALL, after(last)), None);
     assert_eq!(until(&mut resumed, 40).await, (last + 1..=40).collect::<Vec<_>>());
 }
 
@@ -215,7 +216,7 @@ async fn the_execution_waits_for_most_of_them_but_not_for_ever() {
     let stalled = Duration::from_millis(300);
     let (hub, live, _run) = hub(Room { answers: 8, stalled, ..Room::default() }).await;
     // Alone, and slow: it is waited for.
-    let mut only = live.answer(operation(ALL, json!({})));
+    let mut only = live.answer(operation(ALL, json!({})), None);
     let writer = hub.clone();
     tokio::spawn(async move { write(&writer, 1..=30).await });
     let mut seen = Vec::new();
@@ -241,11 +242,12 @@ async fn the_execution_waits_for_most_of_them_but_not_for_ever() {
 async fn what_fails_fails_for_all_and_begins_anew() {
     let (hub, live, _run) = hub(Room::default()).await;
     let wrong = "subscription { inspectionChanged(id: \"x\") { position } }";
-    for mut answers in [live.answer(operation(wrong, json!({}))), live.answer(operation(wrong, json!({})))] {
+    for mut answers in [live.answer(operation(wrong, json!({})), None), live.answer(operation(wrong, json!({})), None)]
+    {
         assert_eq!(error(&mut answers).await["extensions"]["code"], "BAD_USER_INPUT");
     }
     assert_eq!((live.followers(), live.shared()), (0, 0));
-    let mut begun = live.answer(operation(ALL, json!({})));
+    let mut begun = live.answer(operation(ALL, json!({})), None);
     write(&hub, 1..=1).await;
     assert_eq!(told(&mut begun).await[0].0, 1);
     for (query, variables, code) in [
@@ -253,14 +255,14 @@ async fn what_fails_fails_for_all_and_begins_anew() {
         (ALL, json!({ "after": "nonsense" }), "CURSOR_INVALID"),
         ("subscription { changes { position } jobChanged { position } }", json!({}), "BAD_USER_INPUT"),
     ] {
-        let mut answers = live.answer(operation(query, variables));
+        let mut answers = live.answer(operation(query, variables), None);
         assert_eq!(error(&mut answers).await["extensions"]["code"], code, "{query}");
     }
     for query in ["{ nothing }", "subscription { nothing }", "nonsense", "subscription { changes { nothing } }"] {
-        let mut answers = live.answer(operation(query, json!({})));
+        let mut answers = live.answer(operation(query, json!({})), None);
         assert!(error(&mut answers).await["message"].is_string(), "{query}");
     }
-    let mut once = live.answer(operation("{ head { position } inspection(id: \"x\") { id } }", json!({})));
+    let mut once = live.answer(operation("{ head { position } inspection(id: \"x\") { id } }", json!({})), None);
     assert!(matches!(news(&mut once).await, Some(News::Told(_))), "the error of a field comes with the data");
     assert!(news(&mut once).await.is_none());
 }
@@ -268,9 +270,9 @@ async fn what_fails_fails_for_all_and_begins_anew() {
 #[tokio::test]
 async fn without_a_cursor_it_begins_now() {
     let (hub, live, _run) = hub(Room::default()).await;
-    let mut early = live.answer(operation(ALL, json!({})));
+    let mut early = live.answer(operation(ALL, json!({})), None);
     write(&hub, 1..=5).await;
-    let mut late = live.answer(operation(ALL, json!({})));
+    let mut late = live.answer(operation(ALL, json!({})), None);
     write(&hub, 6..=6).await;
     assert_eq!(until(&mut late, 6).await, [6]);
     assert_eq!(until(&mut early, 6).await, [1, 2, 3, 4, 5, 6]);

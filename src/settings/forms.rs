@@ -6,6 +6,7 @@ use crate::store::Place;
 use reqwest::Url;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -134,6 +135,15 @@ pub fn database(text: &str) -> Result<String, String> {
         },
         _ => Err(format!("is not a database that we know; {WRITE}")),
     }
+}
+
+/// What may be left out: empty for nothing.
+pub fn optional<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
+}
+
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
 }
 
 /// The address of a NATS server, which may hold a password; empty for none.

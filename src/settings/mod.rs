@@ -31,6 +31,7 @@ use loader::Loader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything that can be set. The rows of the table say what each one is for.
@@ -52,6 +53,14 @@ pub struct Settings {
     pub max_connections: NonZeroU32,
     /// In bytes.
     pub graphql_body_limit: usize,
+    pub graphql_timeout: Duration,
+    /// Points of cost that one client may use in a minute.
+    pub graphql_budget: Option<NonZeroU32>,
+    pub graphql_batching: bool,
+    pub graphql_suggestions: bool,
+    /// A JSON file of ids and documents.
+    pub trusted_documents: Option<PathBuf>,
+    pub trusted_documents_only: bool,
     pub metrics: bool,
     /// In the syntax of `EnvFilter`.
     pub log: String,
@@ -133,6 +142,12 @@ impl Settings {
             header_timeout: loader.take("header_timeout", file, forms::duration),
             max_connections: loader.take("max_connections", file, forms::count),
             graphql_body_limit: loader.take("graphql_body_limit", file, forms::size),
+            graphql_timeout: loader.take("graphql_timeout", file, forms::duration),
+            graphql_budget: loader.take("graphql_budget", file, |text| forms::optional(text, forms::count)),
+            graphql_batching: loader.take("graphql_batching", file, forms::switch),
+            graphql_suggestions: loader.take("graphql_suggestions", file, forms::switch),
+            trusted_documents: loader.take("trusted_documents", file, |text| forms::optional(text, forms::path)),
+            trusted_documents_only: loader.take("trusted_documents_only", file, forms::switch),
             metrics: loader.take("metrics", file, forms::switch),
             log: loader.take("log", file, forms::filter),
             log_format: loader.take("log_format", file, forms::log_format),

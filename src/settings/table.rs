@@ -123,6 +123,43 @@ pub const SETTINGS: &[Setting] = &[
         about: "The largest GraphQL request that is taken.",
     },
     Setting {
+        key: "graphql_timeout",
+        form: Form::Duration,
+        default: "10s",
+        about: "How long the answer to a GraphQL query may take; then it is given up. Subscriptions have no end.",
+    },
+    Setting {
+        key: "graphql_budget",
+        form: Form::Count,
+        default: "",
+        about: "How many points of cost one client, by its address, may use in a minute: a point is about one field of \
+                an answer. More is answered 429. Without one there is no limit but that of a single request, 200000.",
+    },
+    Setting {
+        key: "graphql_batching",
+        form: Form::Switch,
+        default: "false",
+        about: "Whether one body may hold a JSON array of up to 10 GraphQL requests.",
+    },
+    Setting {
+        key: "graphql_suggestions",
+        form: Form::Switch,
+        default: "false",
+        about: "Whether errors suggest which name may have been meant: for development.",
+    },
+    Setting {
+        key: "trusted_documents",
+        form: Form::Text,
+        default: "",
+        about: "A JSON file of GraphQL documents by their ids or SHA-256 hashes, which clients may ask for by those.",
+    },
+    Setting {
+        key: "trusted_documents_only",
+        form: Form::Switch,
+        default: "false",
+        about: "Whether all other documents are refused.",
+    },
+    Setting {
         key: "metrics",
         form: Form::Switch,
         default: "true",

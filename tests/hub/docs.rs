@@ -1,5 +1,6 @@
 //! The documentation that is made from the code: the machines on the vendors' pages.
 
+use inspection_hub::graphql::{CODES, Entry};
 use inspection_hub::machine::{Machine, State};
 use inspection_hub::vendor;
 use std::fmt::Write;
@@ -39,6 +40,27 @@ fn every_vendor_stands_in_the_index() {
         let row = index.lines().any(|line| line.starts_with(&format!("| {} |", vendor.title)) && line.contains(&link));
         assert!(row, "docs/vendors.md has no row of {}", vendor.title);
     }
+}
+
+/// `UPDATE_DOCS=1 cargo test --test hub docs` writes the list of codes anew.
+#[test]
+fn the_codes_of_errors_are_current() {
+    const BEGIN: &str = "<!-- generated: codes -->\n";
+    const END: &str = "<!-- end of generated -->";
+    let path = docs().join("errors.md");
+    let page = std::fs::read_to_string(&path).expect("docs/errors.md");
+    let (before, rest) = page.split_once(BEGIN).expect("where the list begins");
+    let (_, after) = rest.split_once(END).expect("where the list ends");
+    let row = |entry: &Entry| format!("| `{}` | {} | {} |\n", entry.name, entry.meaning, entry.remedy);
+    let rows: String = CODES.iter().map(row).collect();
+    let current = format!("{before}{BEGIN}| Code | What it means | What to do |\n|---|---|---|\n{rows}{END}{after}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, current).expect("written");
+        return;
+    }
+    assert!(page == current, "errors.md is not current; run UPDATE_DOCS=1 cargo test --test hub docs");
+    assert!(CODES.is_sorted_by_key(|entry| entry.name), "in the order of the alphabet");
+    assert!(CODES.iter().all(|entry| entry.code.name() == entry.name));
 }
 
 // The heading is spelled as in the API: the kind, and the word of the job's or item's kind.

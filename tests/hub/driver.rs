@@ -166,6 +166,11 @@ impl App {
         socket
     }
 
+    /// Opens a WebSocket for operations.
+    pub async fn open_socket(&self) -> Subscription {
+        Subscription::opened(self.socket().await).await
+    }
+
     /// Subscribes over WebSocket.
     pub async fn subscribe(&self, query: &str, variables: Value) -> Subscription {
         Subscription::on(self.socket().await, query, variables).await
@@ -181,15 +186,23 @@ pub struct Subscription {
 
 impl Subscription {
     /// Subscribes on a socket.
-    pub async fn on(mut socket: Socket, query: &str, variables: Value) -> Subscription {
-        let send = |message: Value| Message::text(message.to_string());
-        socket.send(send(json!({ "type": "connection_init" }))).await.expect("sent");
-        let mut subscription = Subscription { socket };
-        assert_eq!(subscription.message().await["type"], "connection_ack");
+    pub async fn on(socket: Socket, query: &str, variables: Value) -> Subscription {
+        let mut subscription = Subscription::opened(socket).await;
         let payload = json!({ "query": query, "variables": variables });
-        let subscribe = json!({ "id": "1", "type": "subscribe", "payload": payload });
-        subscription.socket.send(send(subscribe)).await.expect("sent");
+        subscription.say(json!({ "id": "1", "type": "subscribe", "payload": payload })).await;
         subscription
+    }
+
+    /// A socket that is open, without an operation yet.
+    pub async fn opened(socket: Socket) -> Subscription {
+        let mut subscription = Subscription { socket };
+        subscription.say(json!({ "type": "connection_init" })).await;
+        assert_eq!(subscription.message().await["type"], "connection_ack");
+        subscription
+    }
+
+    pub async fn say(&mut self, message: Value) {
+        self.socket.send(Message::text(message.to_string())).await.expect("sent");
     }
 
     async fn message(&mut self) -> Value {

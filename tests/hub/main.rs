@@ -2,6 +2,7 @@
 
 mod aggregates;
 mod answers;
+mod attacks;
 mod crash;
 #[path = "../support/database.rs"]
 mod database;
@@ -11,6 +12,7 @@ mod driver;
 mod faults;
 mod federation;
 mod forget;
+mod graphql;
 mod handshake;
 mod lives;
 mod machines;

@@ -197,6 +197,11 @@ impl Hub {
         crate::store::read::delivery_id(number)
     }
 
+    /// The way of all requests to it, without limits that are configured.
+    pub(crate) fn pipeline(&self) -> Arc<crate::request::Pipeline> {
+        crate::request::Pipeline::new(self.graph.clone(), crate::request::Rules::default())
+    }
+
     /// The data of an answer without errors.
     async fn ask(&self, query: impl Into<String>) -> Value {
         self.ask_with(query, Value::Null).await

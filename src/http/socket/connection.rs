@@ -4,7 +4,8 @@
 use super::limits::Limits;
 use super::message::{self, Closing, Envelope, Heard};
 use super::wire::{Came, Wire};
-use crate::live::{Answers, Live, News, Operation};
+use crate::live::{Answers, Live, News};
+use crate::request::{Client, Params};
 use futures_util::StreamExt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -23,6 +24,8 @@ const TURNS: usize = 8;
 pub struct Connection<S> {
     wire: Wire<S>,
     live: Arc<Live>,
+    /// Whose budget pays.
+    client: Option<Client>,
     limits: Limits,
     phase: Phase,
     operations: Vec<Running>,
@@ -64,6 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Connection {
             wire: Wire::new(stream, limits.message),
             live,
+            client: None,
             limits,
             phase: Phase::New(now + limits.init),
             operations: Vec::new(),
@@ -74,6 +78,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             timer: Box::pin(sleep_until(now + limits.init)),
             stop: Box::pin(stop.cancelled_owned()),
         }
+    }
+
+    /// With this client at its other end.
+    pub fn with(self, client: Option<Client>) -> Self {
+        Connection { client, ..self }
     }
 
     /// Serves until the socket is closed.
@@ -154,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    fn subscribe(&mut self, id: String, operation: Operation) {
+    fn subscribe(&mut self, id: String, operation: Params) {
         if self.operations.iter().any(|running| *running.id == *id) {
             return self.close(&Closing::Duplicate(id));
         }
@@ -163,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let errors = crate::live::too_many(self.limits.operations);
             return self.wire.send(&[&envelope.error(), &errors, message::END]);
         }
-        let answers = self.live.answer(operation);
+        let answers = self.live.answer(operation, self.client);
         self.operations.push(Running { id: id.into(), envelope, answers });
     }
 

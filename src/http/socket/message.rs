@@ -1,6 +1,6 @@
 //! The messages of `graphql-transport-ws`, and the codes with which a socket is closed.
 
-use crate::live::Operation;
+use crate::request::Params;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ pub enum Heard {
     /// With its payload as JSON.
     Ping(Option<Box<RawValue>>),
     Pong,
-    Subscribe(String, Box<Operation>),
+    Subscribe(String, Box<Params>),
     Complete(String),
 }
 
@@ -59,7 +59,9 @@ impl Heard {
             "pong" => object(payload).map(|_| Heard::Pong),
             "subscribe" => {
                 let payload = payload.ok_or_else(|| invalid("subscribe without a payload"))?;
-                let operation = serde_json::from_str(payload.get()).map_err(invalid)?;
+                let operation = Params::from_json(payload.get().as_bytes());
+                let operation = operation.and_then(|operation| operation.names().map(|_| ()).map(|()| operation));
+                let operation = operation.map_err(|fault| invalid(fault.server_error().message))?;
                 Ok(Heard::Subscribe(named(id)?, Box::new(operation)))
             }
             "complete" => Ok(Heard::Complete(named(id)?)),

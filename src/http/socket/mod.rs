@@ -10,8 +10,9 @@ mod message;
 mod tests;
 mod wire;
 
-use super::serve::Place;
+use super::serve::{Peer, Place};
 use super::{App, Problem};
+use crate::request::Client;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -39,6 +40,7 @@ pub async fn open(State(app): State<Arc<App>>, mut request: Request) -> Response
     }
     let accept = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize());
     let place = request.extensions().get::<Place>().cloned();
+    let client = request.extensions().get::<Peer>().map(|peer| Client::new(peer.0));
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // Held as long as the socket is open: it counts as a connection, and the end waits for it.
@@ -47,7 +49,8 @@ pub async fn open(State(app): State<Arc<App>>, mut request: Request) -> Response
             Ok(upgraded) => {
                 let limits = Limits { message: app.limits.graphql_body, ..Limits::default() };
                 let stop = app.stop.clone();
-                Connection::new(TokioIo::new(upgraded), app.live.clone(), limits, stop).run().await;
+                let connection = Connection::new(TokioIo::new(upgraded), app.live.clone(), limits, stop);
+                connection.with(client).run().await;
             }
             Err(error) => tracing::debug!(%error, "a socket could not be opened"),
         }

@@ -26,7 +26,7 @@ struct Server {
 impl Server {
     async fn new(limits: Limits) -> Server {
         let hub = Hub::new().await;
-        let live = Live::new(hub.graph.clone(), hub.feed.clone());
+        let live = Live::new(hub.pipeline(), hub.feed.clone());
         let stop = CancellationToken::new();
         tokio::spawn(hub.feed.clone().run(stop.clone()));
         Server { hub, live, limits, stop }

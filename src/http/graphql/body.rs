@@ -1,0 +1,86 @@
+//! The body of a `POST`: JSON, uncompressed, within size and time.
+
+use super::respond::Refusal;
+use super::too_many;
+use crate::graphql::Fault;
+use crate::http::App;
+use crate::request::{Params, limits};
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::value::RawValue;
+
+/// What came.
+pub enum Came {
+    One(Params),
+    Batch(Vec<Params>),
+}
+
+/// Reads a body.
+pub async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Came, Refusal> {
+    is_json(headers)?;
+    let bytes = bytes(app, headers, body).await?;
+    if bytes.trim_ascii_start().first() != Some(&b'[') {
+        return Ok(Came::One(Params::from_json(&bytes)?));
+    }
+    let batch: Vec<&RawValue> = serde_json::from_slice(&bytes)
+        .map_err(|error| Fault::request(format!("the body is no JSON: {error}"), "Send one request, a JSON object."))?;
+    if !app.limits.graphql_batching {
+        return Err(Fault::request("batches are not taken here", "Send one request, a JSON object.").into());
+    }
+    if batch.is_empty() || batch.len() as u64 > limits::BATCH {
+        return Err(too_many(batch.len()).into());
+    }
+    let batch: Result<_, Fault> = batch.iter().map(|one| Params::from_json(one.get().as_bytes())).collect();
+    Ok(Came::Batch(batch?))
+}
+
+async fn bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    let limit = app.limits.graphql_body;
+    let too_large = || {
+        let text = format!("the body is over the limit of {limit} bytes");
+        Refusal::of_connection(StatusCode::PAYLOAD_TOO_LARGE, text, "Send a smaller document, or fewer variables.")
+    };
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(app.limits.body_timeout, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => {
+            Err(Refusal::of_connection(StatusCode::BAD_REQUEST, "the body did not arrive whole", "Send it again."))
+        }
+        Err(_) => Err(Refusal::of_connection(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive in time",
+            "Send it faster.",
+        )),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    let unsupported = |text: &str, hint: &str| Refusal::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, text, hint);
+    if headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(unsupported("compressed bodies are not taken", "Send it without Content-Encoding."));
+    }
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = content_type.split(';').map(str::trim);
+    if !parts.next().unwrap_or_default().eq_ignore_ascii_case("application/json") {
+        let hint = "Send it with the header Content-Type: application/json.";
+        return Err(unsupported("the body must be JSON", hint));
+    }
+    let charset =
+        parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    match charset {
+        Some((_, charset)) if !charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8") => {
+            Err(unsupported("JSON is UTF-8", "Send it with charset=utf-8, or without a charset."))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,147 @@
+//! Answers as HTTP: status, headers, JSON.
+
+use super::negotiate::Media;
+use crate::graphql::{Fault, is_request_error};
+use crate::request::{Allowance, WINDOW};
+use async_graphql::Response as Answer;
+use async_graphql_axum::GraphQLResponse;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// Why a request is not executed, and what HTTP says to it.
+#[derive(Debug)]
+pub struct Refusal {
+    pub status: StatusCode,
+    /// Whether the older media type says it in the body alone, with 200.
+    pub in_body: bool,
+    /// The methods that are allowed, where it is the method.
+    pub allow: Option<&'static str>,
+    /// Whether the connection cannot be used again: what is left of the body is not read.
+    pub close: bool,
+    pub fault: Fault,
+}
+
+impl Refusal {
+    /// What came is no GraphQL request.
+    pub fn request(status: StatusCode, message: impl Into<String>, hint: &str) -> Refusal {
+        Refusal { status, in_body: false, allow: None, close: false, fault: Fault::request(message, hint) }
+    }
+
+    /// The body could not be read to its end.
+    pub fn of_connection(status: StatusCode, message: impl Into<String>, hint: &str) -> Refusal {
+        Refusal { close: true, ..Refusal::request(status, message, hint) }
+    }
+
+    pub fn method(message: &str, allow: &'static str) -> Refusal {
+        let hint = format!("Use one of these methods: {allow}.");
+        Refusal { allow: Some(allow), ..Refusal::request(StatusCode::METHOD_NOT_ALLOWED, message, &hint) }
+    }
+
+    pub fn respond(self, media: Media) -> Response {
+        let Refusal { status, in_body, allow, close, fault } = self;
+        let status = if in_body && media == Media::Json { StatusCode::OK } else { status };
+        let wait = match fault {
+            Fault::RateLimited { seconds } => Some(seconds),
+            _ => None,
+        };
+        let mut response = errors(&fault.answer(), status, media);
+        let headers = response.headers_mut();
+        if let Some(allow) = allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(seconds) = wait {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+            set(&mut response, LIMIT, &format!("\"cost\";r=0;t={seconds}"));
+        }
+        response
+    }
+}
+
+/// An answer of the pipeline.
+pub fn answer(answer: Answer, media: Media, allowance: Option<Allowance>) -> Response {
+    let mut response = if is_request_error(&answer) {
+        errors(&answer, status_of(&answer, media), media)
+    } else {
+        let mut response = GraphQLResponse::from(answer).into_response();
+        set(&mut response, header::CONTENT_TYPE, media.name());
+        set(&mut response, header::VARY, "accept");
+        set(&mut response, header::CACHE_CONTROL, "no-store");
+        response
+    };
+    say(&mut response, allowance);
+    response
+}
+
+/// The answers of a batch, in the order of its requests.
+pub fn batch(answers: &[Answer], media: Media) -> Response {
+    let answers: Vec<_> = answers
+        .iter()
+        .map(|answer| if is_request_error(answer) { json!({ "errors": answer.errors }) } else { json!(answer) })
+        .collect();
+    json_body(serde_json::to_vec(&answers), StatusCode::OK, media)
+}
+
+/// The client has the answer already.
+pub fn not_modified(tag: &str, allowance: Option<Allowance>) -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    validated(&mut response, tag);
+    set(&mut response, header::VARY, "accept");
+    say(&mut response, allowance);
+    response
+}
+
+/// It may be kept by its client alone, who asks each time whether it still holds.
+pub fn validated(response: &mut Response, tag: &str) {
+    set(response, header::ETAG, tag);
+    set(response, header::CACHE_CONTROL, "private, no-cache");
+}
+
+// Nothing was executed: there is no `data`.
+fn errors(answer: &Answer, status: StatusCode, media: Media) -> Response {
+    json_body(serde_json::to_vec(&json!({ "errors": answer.errors })), status, media)
+}
+
+fn status_of(answer: &Answer, media: Media) -> StatusCode {
+    let codes = answer.errors.iter().filter_map(|error| error.extensions.as_ref()?.get("code"));
+    let is_timeout = codes.into_iter().any(|code| *code == async_graphql::Value::from("TIMEOUT"));
+    match media {
+        Media::Json => StatusCode::OK,
+        Media::Response if is_timeout => StatusCode::SERVICE_UNAVAILABLE,
+        Media::Response => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn json_body(json: serde_json::Result<Vec<u8>>, status: StatusCode, media: Media) -> Response {
+    let (json, status) = match json {
+        Ok(json) => (json, status),
+        Err(error) => {
+            let fault = Fault::corrupt(format!("an answer cannot be printed: {error}"));
+            let text = json!({ "errors": fault.answer().errors }).to_string();
+            (text.into_bytes(), StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    };
+    let headers = [(header::CONTENT_TYPE, media.name()), (header::VARY, "accept"), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, json).into_response()
+}
+
+fn say(response: &mut Response, allowance: Option<Allowance>) {
+    if let Some(Allowance { quota, left }) = allowance {
+        let used = u64::from(quota.saturating_sub(left));
+        let full = (used * WINDOW.as_secs()).div_ceil(u64::from(quota).max(1));
+        set(response, POLICY, &format!("\"cost\";q={quota};w={}", WINDOW.as_secs()));
+        set(response, LIMIT, &format!("\"cost\";r={left};t={full}"));
+    }
+}
+
+fn set(response: &mut Response, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}

@@ -1,0 +1,70 @@
+//! When a client may keep the answer that it has (RFC 9110, section 8.8.3). What only the history decides is the same as
+//! long as the history is: then a request costs one look at where it ends. All else is compared by what was answered.
+
+use super::negotiate::Media;
+use super::respond;
+use crate::graphql::Fault;
+use crate::http::App;
+use crate::request::{Allowance, Prepared};
+use crate::store::read::head;
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http_body_util::BodyExt;
+use sha2::{Digest, Sha256};
+
+/// What an answer's tag is made of.
+pub enum Validator {
+    /// Where the history ends, and what was asked.
+    Position(String),
+    /// What was answered.
+    Answer,
+}
+
+impl Validator {
+    /// The position is read before the answer is: what comes in between makes the answer newer than its tag, never older.
+    pub async fn of(app: &App, prepared: &Prepared, media: Media) -> Result<Validator, Fault> {
+        if !prepared.stands_with_history() {
+            return Ok(Validator::Answer);
+        }
+        let head = head(&app.db.readers).await?;
+        let variables = serde_json::to_string(&prepared.variables).unwrap_or_default();
+        let name = prepared.name.as_deref().unwrap_or_default();
+        let parts = [env!("CARGO_PKG_VERSION"), media.name(), &prepared.document.text, name, &variables];
+        let asked = parts.iter().fold(Sha256::new(), |hash, part| {
+            hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part.as_bytes())
+        });
+        Ok(Validator::Position(format!("W/\"{}.{}.{}\"", head.generation, head.position, short(asked.finalize()))))
+    }
+}
+
+/// Whether the client has what this tag stands for. Weak tags compare like strong ones here (section 13.1.2).
+pub fn has(headers: &HeaderMap, tag: &str) -> bool {
+    let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let values = headers.get_all(header::IF_NONE_MATCH);
+    let mut tags = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    tags.any(|known| known.trim() == "*" || bare(known) == bare(tag))
+}
+
+/// An answer with its tag, or word that it is the one the client has.
+pub async fn tagged(response: Response, headers: &HeaderMap, of: Validator, allowance: Option<Allowance>) -> Response {
+    let (parts, body) = response.into_parts();
+    // It is in memory already.
+    let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let tag = match of {
+        Validator::Position(tag) => tag,
+        Validator::Answer => format!("\"{}\"", short(Sha256::digest(&bytes))),
+    };
+    if has(headers, &tag) {
+        return respond::not_modified(&tag, allowance);
+    }
+    let mut response = Response::from_parts(parts, Body::from(bytes));
+    respond::validated(&mut response, &tag);
+    response
+}
+
+fn short(hash: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
+}

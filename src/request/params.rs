@@ -1,0 +1,218 @@
+//! What a client sends, whatever it comes by: the parameters of GraphQL over HTTP (section 4.1), which are those of a
+//! `subscribe` over WebSocket too.
+
+use super::limits;
+use crate::graphql::{Fault, TooMuch};
+use async_graphql::{Value, Variables};
+use serde::Deserialize;
+use serde_json::Map;
+use std::sync::Arc;
+
+/// A request as it comes. What is not known is left aside.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Params {
+    #[serde(default)]
+    pub query: Option<Arc<str>>,
+    #[serde(default)]
+    pub operation_name: Option<Arc<str>>,
+    #[serde(default)]
+    pub variables: Variables,
+    #[serde(default)]
+    pub extensions: Option<Map<String, serde_json::Value>>,
+    /// The id of a document that the hub knows.
+    #[serde(default)]
+    pub document_id: Option<Arc<str>>,
+}
+
+/// How a request says which document it means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Names<'a> {
+    pub text: Option<&'a Arc<str>>,
+    /// The hash of Apollo's persisted queries.
+    pub hash: Option<&'a str>,
+    pub id: Option<&'a str>,
+}
+
+impl Params {
+    /// A request for this document.
+    pub fn of(query: impl Into<Arc<str>>) -> Params {
+        Params { query: Some(query.into()), ..Params::default() }
+    }
+
+    /// Reads a JSON object.
+    ///
+    /// # Errors
+    /// If it is none, or a parameter is of another type.
+    pub fn from_json(json: &[u8]) -> Result<Params, Fault> {
+        // An array would be taken for the parameters in a row.
+        if json.trim_ascii_start().first() != Some(&b'{')
+            && serde_json::from_slice::<&serde_json::value::RawValue>(json).is_ok()
+        {
+            return Err(unreadable("a request is a JSON object"));
+        }
+        serde_json::from_slice(json).map_err(unreadable)
+    }
+
+    /// Reads the query of a URL, `application/x-www-form-urlencoded`, with JSON in `variables` and `extensions`.
+    ///
+    /// # Errors
+    /// If a parameter comes twice, or what should be JSON is none.
+    pub fn from_query(query: &str) -> Result<Params, Fault> {
+        let mut params = Params::default();
+        let mut seen = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if seen.contains(&name) {
+                return Err(unreadable(format!("`{name}` is given twice")));
+            }
+            let of_json = |error: serde_json::Error| unreadable(format!("`{name}`: {error}"));
+            match &*name {
+                "query" => params.query = Some((*value).into()),
+                "operationName" => params.operation_name = Some((*value).into()),
+                "documentId" => params.document_id = Some((*value).into()),
+                "variables" if !value.is_empty() => params.variables = serde_json::from_str(&value).map_err(of_json)?,
+                "extensions" if !value.is_empty() => {
+                    params.extensions = serde_json::from_str(&value).map_err(of_json)?
+                }
+                _ => continue,
+            }
+            seen.push(name);
+        }
+        Ok(params)
+    }
+
+    /// Which document is meant.
+    ///
+    /// # Errors
+    /// If none is.
+    pub fn names(&self) -> Result<Names<'_>, Fault> {
+        let persisted = self.extension("persistedQuery").and_then(|persisted| persisted.as_object());
+        if let Some(persisted) = persisted {
+            if persisted.get("version").and_then(serde_json::Value::as_u64) != Some(1) {
+                return Err(unreadable("`extensions.persistedQuery.version` must be 1"));
+            }
+            if !persisted.get("sha256Hash").is_some_and(serde_json::Value::is_string) {
+                return Err(unreadable("`extensions.persistedQuery.sha256Hash` must be the document's SHA-256 in hex"));
+            }
+        }
+        let hash = persisted.and_then(|persisted| persisted.get("sha256Hash")?.as_str());
+        // Some clients send an empty text along with the hash.
+        let text = self.query.as_ref().filter(|text| !text.is_empty());
+        let names = Names { text, hash, id: self.document_id.as_deref() };
+        match names {
+            Names { text: None, hash: None, id: None } => Err(unreadable("`query` is missing")),
+            names => Ok(names),
+        }
+    }
+
+    /// Empty names are none: many clients send them.
+    pub fn operation_name(&self) -> Option<&Arc<str>> {
+        self.operation_name.as_ref().filter(|name| !name.is_empty())
+    }
+
+    /// Whether the answer is to say what it cost: `"extensions": {"cost": true}`.
+    pub fn wants_cost(&self) -> bool {
+        self.extension("cost") == Some(&serde_json::Value::Bool(true))
+    }
+
+    /// # Errors
+    /// If the variables have more values than are taken.
+    pub fn variables_fit(&self) -> Result<(), Fault> {
+        let mut left = limits::VARIABLES;
+        let mut waiting: Vec<&Value> = self.variables.values().collect();
+        while let Some(value) = waiting.pop() {
+            let Some(rest) = left.checked_sub(1) else {
+                let too_much = TooMuch { what: "values in variables", most: limits::VARIABLES, asked: None };
+                return Err(Fault::TooCostly(too_much));
+            };
+            left = rest;
+            match value {
+                Value::List(values) => waiting.extend(values),
+                Value::Object(object) => waiting.extend(object.values()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn extension(&self, name: &str) -> Option<&serde_json::Value> {
+        self.extensions.as_ref()?.get(name).filter(|value| !value.is_null())
+    }
+}
+
+fn unreadable(why: impl std::fmt::Display) -> Fault {
+    Fault::request(
+        format!("this is not a GraphQL request: {why}"),
+        "Send {\"query\": \"…\", \"variables\": {…}, \"operationName\": \"…\"}.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn parameters_are_strict_in_type_and_may_be_null() {
+        let read = |json: serde_json::Value| Params::from_json(json.to_string().as_bytes());
+        let params =
+            read(json!({ "query": "{ a }", "operationName": null, "variables": null, "extensions": null, "x": 1 }));
+        assert_eq!(params.expect("a request").query.as_deref(), Some("{ a }"));
+        for bad in [
+            json!({ "query": 1 }),
+            json!({ "query": { "a": 1 } }),
+            json!({ "query": "{ a }", "operationName": ["x"] }),
+            json!({ "query": "{ a }", "variables": ["x"] }),
+            json!({ "query": "{ a }", "variables": "x" }),
+            json!({ "query": "{ a }", "extensions": ["x"] }),
+            json!({ "query": "{ a }", "documentId": 5 }),
+            json!(["{ a }"]),
+            json!("{ a }"),
+            json!(null),
+        ] {
+            assert!(matches!(read(bad.clone()), Err(Fault::Request { .. })), "{bad}");
+        }
+        assert!(Params::from_json(b"{\"query\":\"{a}\",\"query\":\"{b}\"}").is_err(), "named twice");
+        assert!(Params::from_json(b"{\"query\":\"\xff\"}").is_err(), "no UTF-8");
+        assert!(Params::from_json(b"").is_err());
+        assert!(read(json!({})).expect("an object").names().is_err());
+    }
+
+    #[test]
+    fn a_url_has_the_same_parameters() {
+        let params =
+            Params::from_query("query=%7B+a+%7D&variables=%7B%22x%22%3A1%7D&operationName=Q&x=1&x=2").expect("read");
+        assert_eq!((params.query.as_deref(), params.operation_name.as_deref()), (Some("{ a }"), Some("Q")));
+        assert_eq!(params.variables.len(), 1);
+        for bad in ["query=a&query=b", "query=a&variables=x", "query=a&variables=[1]", "query=a&extensions=5"] {
+            assert!(Params::from_query(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_document_is_named_by_its_text_its_hash_or_its_id() {
+        let with =
+            |extensions: serde_json::Value| Params { extensions: extensions.as_object().cloned(), ..Params::default() };
+        let hash = with(json!({ "persistedQuery": { "version": 1, "sha256Hash": "ab" } }));
+        assert_eq!(hash.names().expect("named").hash, Some("ab"));
+        for bad in [
+            json!({}),
+            json!({ "persistedQuery": { "version": 2, "sha256Hash": "ab" } }),
+            json!({ "persistedQuery": { "version": 1 } }),
+        ] {
+            assert!(with(bad.clone()).names().is_err(), "{bad}");
+        }
+        let id = Params { document_id: Some("x".into()), query: Some("".into()), ..Params::default() };
+        assert_eq!(id.names().expect("named"), Names { text: None, hash: None, id: Some("x") });
+    }
+
+    #[test]
+    fn variables_are_counted_with_what_is_in_them() {
+        let with = |ids: usize| Params {
+            variables: Variables::from_json(json!({ "a": { "ids": vec![1; ids] } })),
+            ..Params::default()
+        };
+        assert!(with(9_000).variables_fit().is_ok());
+        assert!(matches!(with(10_000).variables_fit(), Err(Fault::TooCostly(_))));
+    }
+}
