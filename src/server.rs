@@ -90,6 +90,7 @@ impl Hub {
             },
             clock: Utc::now,
             live: Live::new(graph.clone(), feed.clone()),
+            streams: Default::default(),
             graph,
             db,
             metrics: settings.metrics.then(metrics),

@@ -39,7 +39,7 @@ pub use cursor::Cursor;
 pub use cursor::change as position_of;
 pub use error::Fault;
 pub use source::SourceInfo;
-pub use walk::Walk;
+pub use walk::{Resume, Walk};
 
 use crate::feed::Feed;
 use async_graphql::parser::types::ExecutableDocument;

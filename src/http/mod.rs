@@ -6,10 +6,12 @@ mod problem;
 mod serve;
 mod socket;
 mod status;
+mod stream;
 mod webhook;
 
 pub use problem::Problem;
 pub use serve::{Connections, serve};
+pub use stream::Reservations;
 pub use webhook::Inlet;
 
 use crate::graphql::Graph;
@@ -35,6 +37,7 @@ pub struct App {
     pub db: Database,
     pub graph: Graph,
     pub live: Arc<Live>,
+    pub streams: stream::Reservations,
     /// None if metrics are switched off.
     pub metrics: Option<PrometheusHandle>,
     pub stop: CancellationToken,

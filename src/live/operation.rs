@@ -1,6 +1,6 @@
 //! What a subscriber asks for, and what makes two of them ask for the same.
 
-use crate::graphql::{Fault, position_of};
+use crate::graphql::{Fault, Resume, position_of};
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{Field, OperationDefinition, OperationType, Selection};
 use async_graphql::{Name, Pos, Request, Value, Variables};
@@ -20,6 +20,9 @@ pub struct Operation {
     pub operation_name: Option<Arc<str>>,
     #[serde(default)]
     pub variables: Variables,
+    /// A cursor after which a subscription begins, whatever it says itself.
+    #[serde(skip)]
+    pub resume: Option<Arc<str>>,
 }
 
 /// Operations with the same key have the same answers from any position on. Where a subscriber begins is no part of it.
@@ -53,7 +56,10 @@ pub enum Kind {
 
 impl Operation {
     pub fn request(&self) -> Request {
-        let request = Request::new(&*self.query).variables(self.variables.clone());
+        let mut request = Request::new(&*self.query).variables(self.variables.clone());
+        if let Some(cursor) = &self.resume {
+            request = request.data(Resume(cursor.clone()));
+        }
         match &self.operation_name {
             Some(name) => request.operation_name(&**name),
             None => request,
@@ -98,6 +104,9 @@ impl Operation {
                 }
                 _ => return None,
             }
+        }
+        if let Some(cursor) = &self.resume {
+            begins = begin(cursor)?;
         }
         let variables = serde_json::to_string(&variables).ok()?.into();
         Some(Kind::Shared(Key { query, operation_name: self.operation_name.clone(), variables }, begins))
