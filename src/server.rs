@@ -116,6 +116,7 @@ impl Hub {
             },
             clock: Utc::now,
             live: Live::new(pipeline.clone(), feed.clone()),
+            streams: Default::default(),
             pipeline,
             db,
             metrics: settings.metrics.then(metrics),

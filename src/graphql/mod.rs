@@ -47,7 +47,7 @@ pub use error::{Fault, TooMuch, is_request_error};
 pub use limits::{BODY, COMPLEXITY, DEPTH, PAGE, PAGE_MAX, RECURSION};
 pub use sdl::{federated, sdl};
 pub use source::SourceInfo;
-pub use walk::Walk;
+pub use walk::{Resume, Walk};
 
 use crate::feed::Feed;
 use aggregate::Aggregations;

@@ -7,7 +7,7 @@ use super::filter::{ChangeFilter, InspectionFilter, JobFilter, SessionFilter};
 use super::lists;
 use super::matching::{self, Fit};
 use super::node::uuid;
-use super::walk::Walk;
+use super::walk::{Resume, Walk};
 use crate::store::StoreError;
 use crate::store::read::{Changed, EntityFilter};
 use async_graphql::{Context, ID, Subscription};
@@ -113,6 +113,7 @@ async fn follow(
     fit: impl Fn(&Changed) -> Fit + Send + 'static,
 ) -> Result<BoxStream<'static, Result<Change, Fault>>, Fault> {
     let walk = ctx.data_opt::<Arc<Walk>>().cloned();
+    let after = ctx.data_opt::<Resume>().map(|Resume(cursor)| cursor.to_string()).or(after);
     let position = match (walk.as_ref().and_then(|walk| walk.from), after) {
         (Some(position), _) => position,
         (None, Some(cursor)) => lists::position(ctx, &cursor).await?,

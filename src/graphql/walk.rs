@@ -24,6 +24,11 @@ struct State {
     handed: Option<i64>,
 }
 
+/// A cursor after which a subscription begins, whatever the operation says: so when a client comes back by itself, with
+/// the same operation, and its transport says what it got last.
+#[derive(Clone, Debug)]
+pub struct Resume(pub Arc<str>);
+
 impl Walk {
     /// From a position, or from where the operation says, up to another.
     pub fn new(from: Option<i64>, until: Option<i64>) -> Arc<Walk> {

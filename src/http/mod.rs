@@ -6,10 +6,12 @@ mod problem;
 mod serve;
 mod socket;
 mod status;
+mod stream;
 mod webhook;
 
 pub use problem::Problem;
 pub use serve::{Connections, serve};
+pub use stream::Reservations;
 pub use webhook::Inlet;
 
 use crate::ingest::Ingest;
@@ -18,7 +20,7 @@ use crate::request::Pipeline;
 use crate::store::Database;
 use axum::Router;
 use axum::response::Redirect;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post, put};
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::collections::HashMap;
@@ -35,6 +37,7 @@ pub struct App {
     pub db: Database,
     pub pipeline: Arc<Pipeline>,
     pub live: Arc<Live>,
+    pub streams: stream::Reservations,
     /// None if metrics are switched off.
     pub metrics: Option<PrometheusHandle>,
     pub stop: CancellationToken,
@@ -52,11 +55,16 @@ pub struct Limits {
     pub graphql_batching: bool,
 }
 
+fn on_graphql() -> MethodRouter<Arc<App>> {
+    let streams = put(stream::reserve).delete(stream::close);
+    streams.get(graphql::get).post(graphql::post).fallback(graphql::other)
+}
+
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/webhooks/{source}", post(webhook::receive).put(webhook::receive))
-        .route("/graphql", get(graphql::get).post(graphql::post).fallback(graphql::other))
+        .route("/graphql", on_graphql())
         .route("/", get(async || Redirect::to("/graphiql")))
         .route("/graphiql", get(playground::page))
         .route("/graphiql/{*path}", get(playground::asset))

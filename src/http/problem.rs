@@ -27,6 +27,22 @@ pub enum Problem {
     Encoded,
     #[error("the socket must speak graphql-transport-ws: name it in the header Sec-WebSocket-Protocol")]
     Protocol,
+    #[error("there is no open event stream with this token: reserve one with PUT, then open it with GET")]
+    NoSuchStream,
+    #[error("the event stream is open already")]
+    StreamTaken,
+    #[error(
+        "the operation needs an id of 1 to 128 letters: extensions.operationId to start it, ?operationId= to stop it"
+    )]
+    NoOperationId,
+    #[error("no operation with this id is running on the event stream")]
+    NoSuchOperation,
+    #[error("an operation with this id is running on the event stream already")]
+    OperationTaken,
+    #[error("the event stream has as many operations as it may have")]
+    TooManyOperations,
+    #[error("there are as many event streams as there may be; try again in a minute")]
+    TooManyStreams,
     #[error("the source is over its rate; try again in {0} s")]
     TooMany(u64),
     #[error("the delivery could not be stored; try again in {0} s")]
@@ -36,10 +52,16 @@ pub enum Problem {
 impl Problem {
     fn status(self) -> StatusCode {
         match self {
-            Problem::NoSuchRoute | Problem::NoSuchSource => StatusCode::NOT_FOUND,
+            Problem::NoSuchRoute | Problem::NoSuchSource | Problem::NoSuchStream | Problem::NoSuchOperation => {
+                StatusCode::NOT_FOUND
+            }
+            Problem::StreamTaken | Problem::OperationTaken => StatusCode::CONFLICT,
+            Problem::TooManyOperations | Problem::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Problem::Method => StatusCode::METHOD_NOT_ALLOWED,
             Problem::NotAuthenticated => StatusCode::UNAUTHORIZED,
-            Problem::EmptyBody | Problem::BrokenBody | Problem::Protocol => StatusCode::BAD_REQUEST,
+            Problem::EmptyBody | Problem::BrokenBody | Problem::Protocol | Problem::NoOperationId => {
+                StatusCode::BAD_REQUEST
+            }
             Problem::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Problem::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,

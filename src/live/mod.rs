@@ -80,6 +80,11 @@ impl Live {
         }
     }
 
+    /// Of which history the positions are that are told now.
+    pub fn generation(&self) -> i64 {
+        self.feed.generation()
+    }
+
     /// How many follow a tail, or are on their way to one.
     pub fn followers(&self) -> usize {
         self.followers.load(Ordering::Relaxed)

@@ -56,10 +56,15 @@ impl Payloads {
         Payloads { batch, from, after }
     }
 
+    /// Each answer, with the position of the change it is about; 0 if it is about none.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        let entries = self.batch.entries.get(self.from..).unwrap_or_default();
+        entries.iter().filter(|entry| entry.position > self.after)
+    }
+
     /// Each answer as JSON: an object with `data`, `errors` or both.
     pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
-        let entries = self.batch.entries.get(self.from..).unwrap_or_default();
-        entries.iter().filter(|entry| entry.position > self.after).map(|entry| &entry.payload)
+        self.entries().map(|entry| &entry.payload)
     }
 
     /// How many there are, and their bytes together.

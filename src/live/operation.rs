@@ -77,6 +77,9 @@ fn shared(prepared: &Prepared, operation: &OperationDefinition, field: &Field) -
             _ => return None,
         }
     }
+    if let Some(cursor) = &prepared.resume {
+        begins = begin(cursor)?;
+    }
     let variables = serde_json::to_string(&variables).ok()?.into();
     Some(Kind::Shared(Key { query, operation_name: prepared.name.clone(), variables }, begins))
 }

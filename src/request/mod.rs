@@ -23,7 +23,7 @@ pub use known::{BadTrusted, Trusted};
 pub use params::Params;
 pub use price::Price;
 
-use crate::graphql::{Fault, Graph, Walk, is_request_error};
+use crate::graphql::{Fault, Graph, Resume, Walk, is_request_error};
 use async_graphql::parser::types::{OperationDefinition, OperationType, VariableDefinition};
 use async_graphql::{Name, Positioned, Request, Response, Value, Variables};
 use document::Documents;
@@ -64,6 +64,8 @@ pub struct Prepared {
     /// What is left to the client, if there is a budget.
     pub allowance: Option<Allowance>,
     wants_cost: bool,
+    /// A cursor after which a subscription begins, whatever it says itself.
+    pub resume: Option<Arc<str>>,
 }
 
 impl Pipeline {
@@ -112,6 +114,7 @@ impl Pipeline {
             price,
             allowance,
             wants_cost,
+            resume: None,
         };
         if let Some(hash) = teaches
             && self.graph.is_valid(prepared.request(), &document.parsed)
@@ -165,7 +168,10 @@ impl Prepared {
 
     fn request(&self) -> Request {
         // It is parsed already: nobody reads the text again.
-        let request = Request::new(String::new()).variables(self.variables.clone());
+        let mut request = Request::new(String::new()).variables(self.variables.clone());
+        if let Some(cursor) = &self.resume {
+            request = request.data(Resume(cursor.clone()));
+        }
         match &self.name {
             Some(name) => request.operation_name(&**name),
             None => request,

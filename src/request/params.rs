@@ -135,7 +135,7 @@ impl Params {
         Ok(())
     }
 
-    fn extension(&self, name: &str) -> Option<&serde_json::Value> {
+    pub fn extension(&self, name: &str) -> Option<&serde_json::Value> {
         self.extensions.as_ref()?.get(name).filter(|value| !value.is_null())
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn prepared(query: &str, variables: serde_json::Value) -> Prepared {
     let variables = Variables::from_json(variables);
     let operation = document.operation(None).expect("one operation");
     let (kind, price) = (operation.ty, document.price(operation, &variables));
-    Prepared { document, name: None, kind, variables, price, allowance: None, wants_cost: false }
+    Prepared { document, name: None, kind, variables, price, allowance: None, wants_cost: false, resume: None }
 }
 
 fn client() -> Option<Client> {

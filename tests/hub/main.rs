@@ -24,5 +24,6 @@ mod replicas;
 mod sender;
 mod server;
 mod sockets;
+mod streams;
 mod subscriptions;
 mod verify;

@@ -8,13 +8,14 @@ mod negotiate;
 mod respond;
 mod validator;
 
-use super::App;
 use super::serve::Peer;
 use super::socket;
+use super::stream::{self, Asked, Format};
+use super::{App, Problem};
 use crate::graphql::Fault;
 use crate::request::{Client, Params, Prepared, limits};
 use async_graphql::parser::types::OperationType;
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use body::Came;
@@ -30,15 +31,27 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
         return socket::open(State(app), request).await;
     }
     let (client, headers) = (client(&request), request.headers().clone());
+    let asked = Query::<Asked>::try_from_uri(request.uri()).map(|Query(asked)| asked).unwrap_or_default();
+    let format = negotiate::stream(&headers);
+    if format == Some(Format::Events)
+        && let Some(token) = stream::token(&headers, &asked)
+    {
+        return stream::open(&app, token);
+    }
     let media = match negotiate::media(&headers) {
         Ok(media) => media,
+        Err(_) if format.is_some() => Media::Response,
         Err(refusal) => return refusal.respond(Media::Json),
     };
     let params = Params::from_query(request.uri().query().unwrap_or_default());
-    let prepared = params.map_err(Refusal::from).and_then(|params| app.pipeline.prepare_if(params, client, of_get));
-    match prepared {
-        Ok(prepared) => query(&app, &headers, &prepared, media).await,
-        Err(refusal) => refusal.respond(media),
+    let allows = |kind| if format.is_some() { not_mutation(kind) } else { of_get(kind) };
+    let prepared = params.map_err(Refusal::from).and_then(|params| app.pipeline.prepare_if(params, client, allows));
+    match (prepared, format) {
+        (Ok(prepared), Some(format)) if goes_on(&prepared, format) => {
+            stream::answer(&app.live, prepared, format, &headers, &app.stop)
+        }
+        (Ok(prepared), _) => query(&app, &headers, &prepared, media).await,
+        (Err(refusal), format) => refuse(refusal, media, format),
     }
 }
 
@@ -46,15 +59,29 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
 pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
     let client = client(&request);
     let (parts, body) = request.into_parts();
+    let asked = Query::<Asked>::try_from_uri(&parts.uri).map(|Query(asked)| asked).unwrap_or_default();
+    let (token, format) = (stream::token(&parts.headers, &asked), negotiate::stream(&parts.headers));
     let media = match negotiate::media(&parts.headers) {
         Ok(media) => media,
+        Err(_) if format.is_some() => Media::Response,
         Err(refusal) => return refusal.respond(Media::Json),
     };
     match body::read(&app, &parts.headers, body).await {
-        Ok(Came::One(params)) => match app.pipeline.prepare_if(params, client, of_post) {
-            Ok(prepared) => respond::answer(app.pipeline.answer(&prepared).await, media, prepared.allowance),
-            Err(refusal) => refusal.respond(media),
-        },
+        Ok(Came::One(params)) => {
+            let id = params.extension("operationId").and_then(|id| Some(id.as_str()?.to_owned()));
+            let allows = |kind| if token.is_some() || format.is_some() { Ok(()) } else { of_post(kind) };
+            match (app.pipeline.prepare_if(params, client, allows), format) {
+                (Ok(prepared), _) if token.is_some() => {
+                    stream::start(&app, token.unwrap_or(Err(Problem::NoSuchStream)), id.as_deref(), prepared)
+                }
+                (Ok(prepared), Some(format)) if goes_on(&prepared, format) => {
+                    stream::answer(&app.live, prepared, format, &parts.headers, &app.stop)
+                }
+                (Ok(prepared), _) => respond::answer(app.pipeline.answer(&prepared).await, media, prepared.allowance),
+                (Err(refusal), _) if token.is_some() => refusal.respond(Media::Response),
+                (Err(refusal), format) => refuse(refusal, media, format),
+            }
+        }
         Ok(Came::Batch(batch)) => {
             let answers = batch.into_iter().map(|params| answer_of_batch(&app, params, client));
             respond::batch(&join_all(answers).await, media)
@@ -63,9 +90,22 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
     }
 }
 
+// Whether the answers come one after the other. An event stream takes those of anything.
+fn goes_on(prepared: &Prepared, format: Format) -> bool {
+    format == Format::Events || prepared.kind == OperationType::Subscription
+}
+
+// What is wrong with the document itself is told where its answers would be.
+fn refuse(refusal: Refusal, media: Media, format: Option<Format>) -> Response {
+    match format {
+        Some(Format::Events) if refusal.in_body => stream::refuse(refusal.fault, Format::Events),
+        _ => refusal.respond(media),
+    }
+}
+
 /// Any other method.
 pub async fn other(headers: HeaderMap) -> Response {
-    Refusal::method("`/graphql` takes GET and POST", "GET, POST")
+    Refusal::method("`/graphql` takes GET and POST, and PUT and DELETE for event streams", "GET, POST, PUT, DELETE")
         .respond(negotiate::media(&headers).unwrap_or(Media::Json))
 }
 
@@ -100,11 +140,18 @@ fn of_get(kind: OperationType) -> Result<(), Refusal> {
     }
 }
 
+fn not_mutation(kind: OperationType) -> Result<(), Refusal> {
+    match kind {
+        OperationType::Mutation => of_get(kind),
+        _ => Ok(()),
+    }
+}
+
 fn of_post(kind: OperationType) -> Result<(), Refusal> {
     match kind {
         OperationType::Subscription => Err(Refusal::from(Fault::request(
             "a subscription has more than one answer",
-            "Subscribe over a WebSocket to this address, with the protocol graphql-transport-ws.",
+            "Subscribe over a WebSocket to this address, with the protocol graphql-transport-ws; or accept text/event-stream.",
         ))),
         _ => Ok(()),
     }

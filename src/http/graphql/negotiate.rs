@@ -1,6 +1,7 @@
 //! Which media type an answer has (RFC 9110, section 12.5.1, and GraphQL over HTTP, section 6.1).
 
 use super::respond::Refusal;
+use crate::http::stream::Format;
 use axum::http::{HeaderMap, StatusCode, header};
 
 /// The media types of answers.
@@ -19,6 +20,23 @@ impl Media {
             Media::Json => "application/json",
         }
     }
+}
+
+/// How answers that follow each other are wanted, if they are wanted at all. Parts are only for subscriptions: who names
+/// them takes other answers in one piece.
+pub fn stream(headers: &HeaderMap) -> Option<Format> {
+    let values = headers.get_all(header::ACCEPT);
+    let ranges = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|ranges| ranges.split(','));
+    let mut formats = ranges.filter_map(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let format = match parts.next()?.to_ascii_lowercase().as_str() {
+            "text/event-stream" => Format::Events,
+            "multipart/mixed" if parts.clone().any(|part| part.starts_with("subscriptionSpec=")) => Format::Parts,
+            _ => return None,
+        };
+        (weight(parts) > 0).then_some(format)
+    });
+    formats.next()
 }
 
 /// How well a media type is accepted: the weight in thousandths, and whether it is named itself.

@@ -36,7 +36,9 @@ impl Validator {
         let asked = parts.iter().fold(Sha256::new(), |hash, part| {
             hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part.as_bytes())
         });
-        Ok(Validator::Position(format!("W/\"{}.{}.{}\"", head.generation, head.position, short(asked.finalize()))))
+        // Repetitions are counted and old lives forgotten without a new position, but never without this time.
+        let (moved, asked) = (head.updated_at, short(asked.finalize()));
+        Ok(Validator::Position(format!("W/\"{}.{}.{moved}.{asked}\"", head.generation, head.position)))
     }
 }
 

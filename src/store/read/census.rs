@@ -7,7 +7,7 @@ use super::filter::EntityFilter;
 use crate::store::StoreError;
 use chrono::{DateTime, Utc};
 use entity::entity::{Column, Entity};
-use entity::{Kind, Status, change, log_head};
+use entity::{Kind, Status, change, forgotten, log_head};
 use sea_orm::sea_query::{Expr, ExprTrait, UnionType};
 use sea_orm::{
     ColumnTrait, Condition, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
@@ -43,6 +43,8 @@ struct Inspections {
     /// Of which history, and up to which position.
     generation: i64,
     position: i64,
+    /// How many deliveries were forgotten by then: with them go inspections, and no position tells of that.
+    forgotten: i64,
     /// Whether the first reading came to its end.
     complete: bool,
     numbers: Vec<i64>,
@@ -191,7 +193,8 @@ impl Census {
     /// If the database does not answer.
     pub async fn refresh(&self, db: &DatabaseConnection) -> Result<log_head::Model, StoreError> {
         let mut newest = head(db).await?;
-        if self.read().is_at(&newest) {
+        let forgotten = forgotten(db, &newest).await?;
+        if self.read().is_at(&newest, forgotten) {
             return Ok(newest);
         }
         let _updating = self.update.lock().await;
@@ -199,10 +202,10 @@ impl Census {
         if self.read().position > newest.position {
             newest = head(db).await?;
         }
-        if self.read().is_at(&newest) {
+        if self.read().is_at(&newest, forgotten) {
             return Ok(newest);
         }
-        self.begin(&newest);
+        self.begin(&newest, forgotten);
         while !self.read().complete {
             let last = self.read().numbers.last().copied().unwrap_or(i64::MIN);
             let rows = after(last).order_by_asc(Column::Number).limit(AT_ONCE);
@@ -236,12 +239,13 @@ impl Census {
     }
 
     // Of another history nothing is kept. Rows are read after the position is, so they are at least as new.
-    fn begin(&self, newest: &log_head::Model) {
+    fn begin(&self, newest: &log_head::Model, forgotten: i64) {
         let mut all = self.write();
-        if all.generation != newest.generation || all.position > newest.position {
+        if all.generation != newest.generation || all.position > newest.position || all.forgotten != forgotten {
             *all = Inspections::default();
         }
         if !all.complete && all.numbers.is_empty() {
+            all.forgotten = forgotten;
             all.generation = newest.generation;
             all.position = newest.position;
         }
@@ -257,9 +261,18 @@ impl Census {
     }
 }
 
+async fn forgotten(db: &DatabaseConnection, head: &log_head::Model) -> Result<i64, StoreError> {
+    if head.kept_from == 0 {
+        return Ok(0);
+    }
+    let rows = forgotten::Entity::find().select_only().column(forgotten::Column::Received);
+    Ok(rows.into_tuple::<i64>().all(db).await?.iter().sum())
+}
+
 impl Inspections {
-    fn is_at(&self, head: &log_head::Model) -> bool {
-        self.complete && self.generation == head.generation && self.position == head.position
+    fn is_at(&self, head: &log_head::Model, forgotten: i64) -> bool {
+        let same = self.generation == head.generation && self.position == head.position;
+        self.complete && same && self.forgotten == forgotten
     }
 
     /// Number, when first seen, and group of those first seen in a period.

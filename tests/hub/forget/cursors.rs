@@ -22,8 +22,18 @@ async fn a_cursor_of_what_is_forgotten_is_refused_with_what_is_left() {
     let then = Utc::now();
     app.post("pave", body(5)).await;
     let db = opened(&app).await;
+    let counted = "{ statusCounts { status count } inspections { totalCount } }";
+    let before = app.ask(counted).await;
+    assert_eq!(before["inspections"]["totalCount"], 2);
+    let url = app.url("/graphql?query={inspections{totalCount}}");
+    let tag = app.client.get(&url).send().await.expect("an answer").headers()["etag"].clone();
     let done = forget(&db, then, Doing::Remove).await;
     assert_eq!((done.lives, done.deliveries), (1, 4), "{done:?}");
+    let after = app.ask(counted).await;
+    assert_eq!(after["inspections"]["totalCount"], 1, "no position tells of it");
+    assert_eq!(after["statusCounts"].as_array().map(Vec::len), Some(1), "{after:#}");
+    let again = app.client.get(&url).header("if-none-match", tag).send().await.expect("an answer");
+    assert_eq!(again.status(), 200, "what the client has does not hold any more");
     assert_eq!(app.inspection("pave", "K0").await, Value::Null);
     assert_eq!(app.inspection("pave", "K1").await["state"], "PROCESS");
 

@@ -1,0 +1,222 @@
+//! The same subscriptions over server-sent events, alone and many in one stream, and as parts of a multipart body.
+
+use crate::driver::{App, PATIENCE};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const EVENTS: &str = "text/event-stream";
+const PARTS: &str = "multipart/mixed;subscriptionSpec=1.0, application/json";
+const TOKEN: &str = "X-GraphQL-Event-Stream-Token";
+const CHANGES: &str = "subscription($after: String) { changes(after: $after) { position cursor } }";
+
+/// A response that goes on.
+struct Body {
+    response: Response,
+    read: String,
+}
+
+#[derive(Debug, PartialEq)]
+struct Event {
+    name: String,
+    id: Option<String>,
+    data: Value,
+}
+
+impl Body {
+    async fn of(request: RequestBuilder) -> Body {
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), 200, "{}", response.text().await.unwrap_or_default());
+        Body { response, read: String::new() }
+    }
+
+    fn content_type(&self) -> String {
+        self.response.headers()["content-type"].to_str().expect("text").to_owned()
+    }
+
+    /// Up to this text, which is taken away. None if the body ends before.
+    async fn until(&mut self, end: &str) -> Option<String> {
+        loop {
+            if let Some(at) = self.read.find(end) {
+                let rest = self.read.split_off(at + end.len());
+                let mut text = std::mem::replace(&mut self.read, rest);
+                text.truncate(at);
+                return Some(text);
+            }
+            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.expect("more").expect("a body");
+            self.read.push_str(std::str::from_utf8(&chunk?).expect("UTF-8"));
+        }
+    }
+
+    async fn event(&mut self) -> Option<Event> {
+        loop {
+            let text = self.until("\n\n").await?;
+            let field = |name: &str| {
+                let found = text.lines().find_map(|line| line.strip_prefix(name));
+                found.map(|value| value.trim_start_matches(':').trim_start().to_owned())
+            };
+            let Some(name) = field("event") else { continue };
+            let data = field("data").unwrap_or_default();
+            let data = if data.is_empty() { Value::Null } else { serde_json::from_str(&data).expect("JSON") };
+            return Some(Event { name, id: field("id"), data });
+        }
+    }
+
+    /// The next part that says something.
+    async fn part(&mut self) -> Option<Value> {
+        loop {
+            let part = self.until("--graphql").await?;
+            let Some((headers, body)) = part.split_once("\r\n\r\n") else { continue };
+            assert_eq!(headers.trim().to_ascii_lowercase(), "content-type: application/json");
+            let said: Value = serde_json::from_str(body).expect("JSON");
+            if said != json!({}) {
+                return Some(said);
+            }
+        }
+    }
+
+    async fn ends(&mut self) {
+        assert_eq!(self.until("\u{0}").await, None);
+    }
+}
+
+fn request(app: &App, accept: &str, query: &str, variables: Value) -> RequestBuilder {
+    let body = json!({ "query": query, "variables": variables });
+    app.client.post(app.url("/graphql")).header("accept", accept).json(&body)
+}
+
+async fn bring(app: &App, key: &str, minute: u32) {
+    let body = json!({ "event": "SESSION:STATUS_CHANGE", "session_key": key, "status": "STARTED",
+        "timestamp": format!("2026-01-01T00:{minute:02}:00Z") });
+    assert_eq!(app.post_json("pave", body).await.code, 200);
+}
+
+async fn start(app: &App) -> Value {
+    app.ask("{ head { cursor } }").await["head"]["cursor"].clone()
+}
+
+#[tokio::test]
+async fn every_transport_tells_the_same() {
+    let app = App::start().await;
+    let after = json!({ "after": start(&app).await });
+    let mut events = Body::of(request(&app, EVENTS, CHANGES, after.clone())).await;
+    let mut parts = Body::of(request(&app, PARTS, CHANGES, after.clone())).await;
+    let mut socket = app.subscribe(CHANGES, after.clone()).await;
+    assert!(events.content_type().starts_with(EVENTS));
+    assert!(parts.content_type().starts_with("multipart/mixed"));
+    for minute in 0..5 {
+        bring(&app, &format!("S{minute}"), minute).await;
+    }
+    let history = app.changes().await;
+    assert!(history.len() >= 5);
+    for change in &history {
+        let expected = json!({ "changes": { "position": change["position"], "cursor": change["cursor"] } });
+        let event = events.event().await.expect("an event");
+        assert_eq!((event.name.as_str(), &event.data["data"]), ("next", &expected));
+        assert_eq!(event.id.as_deref(), change["cursor"].as_str());
+        assert_eq!(parts.part().await.expect("a part")["payload"]["data"], expected);
+        assert_eq!(socket.next().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_event_stream_goes_on_after_the_last_event() {
+    let app = App::start().await;
+    for minute in 0..4 {
+        bring(&app, &format!("S{minute}"), minute).await;
+    }
+    let history = app.changes().await;
+    let last = history[1]["cursor"].as_str().expect("a cursor");
+    // Whatever the operation says itself: a client repeats it as it was.
+    for after in [Value::Null, history[2]["cursor"].clone()] {
+        let again = request(&app, EVENTS, CHANGES, json!({ "after": after })).header("Last-Event-ID", last);
+        let mut events = Body::of(again).await;
+        for change in &history[2..] {
+            assert_eq!(events.event().await.expect("an event").id.as_deref(), change["cursor"].as_str());
+        }
+    }
+    let mut events = Body::of(request(&app, EVENTS, CHANGES, json!({})).header("Last-Event-ID", "nonsense")).await;
+    let event = events.event().await.expect("an event");
+    assert_eq!(event.data["errors"][0]["extensions"]["code"], "CURSOR_INVALID");
+    assert_eq!(events.event().await.map(|event| event.name).as_deref(), Some("complete"));
+    events.ends().await;
+}
+
+#[tokio::test]
+async fn queries_and_refusals_end_the_stream() {
+    let app = App::start().await;
+    let mut events = Body::of(request(&app, EVENTS, "{ head { position } }", json!({}))).await;
+    assert_eq!(events.event().await.expect("an event").data, json!({ "data": { "head": { "position": 0 } } }));
+    assert_eq!(events.event().await.map(|event| event.name).as_deref(), Some("complete"));
+    events.ends().await;
+    let nonsense = json!({ "after": "nonsense" });
+    let mut parts = Body::of(request(&app, PARTS, CHANGES, nonsense)).await;
+    let said = parts.part().await.expect("a part");
+    assert_eq!((&said["payload"], &said["errors"][0]["extensions"]["code"]), (&Value::Null, &json!("CURSOR_INVALID")));
+    parts.ends().await;
+}
+
+#[tokio::test]
+async fn many_operations_share_one_stream() {
+    let app = App::start().await;
+    let url = app.url("/graphql");
+    let reserved = app.client.put(&url).send().await.expect("an answer");
+    assert_eq!(reserved.status(), 201);
+    let token = reserved.text().await.expect("a token");
+    let with = |method: Method, token: &str| app.client.request(method, &url).header(TOKEN, token);
+    let start_one = |id: &str, query: &str, variables: Value| {
+        let body = json!({ "query": query, "variables": variables, "extensions": { "operationId": id } });
+        with(Method::POST, &token).json(&body).send()
+    };
+    let code = async |request: RequestBuilder| request.send().await.expect("an answer").status().as_u16();
+
+    let after = json!({ "after": start(&app).await });
+    assert_eq!(start_one("early", CHANGES, after.clone()).await.expect("an answer").status(), 404, "not opened yet");
+    let mut stream = Body::of(with(Method::GET, &token).header("accept", EVENTS)).await;
+    assert_eq!(code(with(Method::GET, &token).header("accept", EVENTS)).await, 409);
+    assert_eq!(code(with(Method::GET, "0").header("accept", EVENTS)).await, 404);
+
+    assert_eq!(start_one("a", CHANGES, after.clone()).await.expect("an answer").status(), 202);
+    assert_eq!(start_one("a", CHANGES, after.clone()).await.expect("an answer").status(), 409);
+    assert_eq!(start_one("", CHANGES, after.clone()).await.expect("an answer").status(), 400);
+    bring(&app, "S", 0).await;
+    let expected: Vec<Value> = app.changes().await.iter().map(|change| change["position"].clone()).collect();
+    for position in &expected {
+        let event = stream.event().await.expect("an event");
+        assert_eq!((event.name.as_str(), &event.data["id"]), ("next", &json!("a")));
+        assert_eq!(&event.data["payload"]["data"]["changes"]["position"], position);
+    }
+    assert_eq!(start_one("b", "{ head { position } }", json!({})).await.expect("an answer").status(), 202);
+    let event = stream.event().await.expect("an event");
+    assert_eq!((&event.data["id"], event.name.as_str()), (&json!("b"), "next"));
+    let event = stream.event().await.expect("an event");
+    assert_eq!(event, Event { name: "complete".into(), id: None, data: json!({ "id": "b" }) });
+
+    let stop = |id: &str| app.client.delete(format!("{url}?operationId={id}")).header(TOKEN, &token);
+    assert_eq!((code(stop("none")).await, code(stop("a")).await), (404, 200));
+    // Once it is stopped, its id is free again.
+    let begun = tokio::time::Instant::now();
+    while start_one("a", "{ head { delivery } nonsense }", json!({})).await.expect("an answer").status() != 202 {
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let event = stream.event().await.expect("an event");
+    assert!(event.data["payload"]["errors"][0]["message"].is_string(), "{event:?}");
+    let Body { response, .. } = stream;
+    drop(response);
+    let begun = tokio::time::Instant::now();
+    while start_one("c", CHANGES, after.clone()).await.expect("an answer").status() != 404 {
+        assert!(begun.elapsed() < PATIENCE, "the stream is gone, and its token with it");
+        bring(&app, "T", 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_hub() {
+    let app = App::start().await;
+    let mut events = Body::of(request(&app, EVENTS, CHANGES, json!({}))).await;
+    let mut parts = Body::of(request(&app, PARTS, CHANGES, json!({}))).await;
+    let App { hub, .. } = app;
+    let (_, first, second) = tokio::join!(hub.stop(), events.event(), parts.part());
+    assert_eq!((first, second), (None, None), "neither completed: the client comes back");
+}
