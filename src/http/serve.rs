@@ -98,3 +98,47 @@ pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, 
         tracing::warn!("some connections did not finish in time");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpStream;
+    use tokio::sync::mpsc;
+
+    /// Says so when it is dropped.
+    struct Witness(mpsc::UnboundedSender<&'static str>);
+
+    impl Drop for Witness {
+        fn drop(&mut self) {
+            let _ = self.0.send("dropped");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_cancels_what_was_asked() {
+        let (said, mut heard) = mpsc::unbounded_channel();
+        let handler = move || {
+            let said = said.clone();
+            async move {
+                let _ = said.send("begun");
+                let _witness = Witness(said);
+                std::future::pending::<()>().await;
+            }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let allowed = Connections { most: 10, header_timeout: Duration::from_secs(10) };
+        let stop = CancellationToken::new();
+        let served = tokio::spawn(serve(listener, Router::new().route("/", get(handler)), allowed, stop.clone()));
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: hub\r\n\r\n").await.expect("sent");
+        let mut next = async || tokio::time::timeout(Duration::from_secs(10), heard.recv()).await.expect("in time");
+        assert_eq!(next().await, Some("begun"));
+        drop(stream);
+        assert_eq!(next().await, Some("dropped"));
+        stop.cancel();
+        served.await.expect("it ends");
+    }
+}

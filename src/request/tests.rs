@@ -131,3 +131,31 @@ async fn errors_are_few_and_each_has_a_code() {
         assert!(!error["message"].as_str().expect("text").contains("Did you mean"), "{error}");
     }
 }
+
+/// Whoever hangs up drops the answer.
+#[tokio::test]
+async fn an_answer_that_nobody_waits_for_asks_no_more() {
+    let hub = Hub::new().await;
+    hub.inspection(1).await;
+    let pipeline = hub.pipeline();
+    let query = "{ inspections { nodes { history { totalCount } items { totalCount nodes { id } } } } }";
+    let asked = pipeline.prepare(Params::of(query), client()).expect("fine");
+    let count = || hub.statements.lock().expect("a log").len();
+    pipeline.answer(&asked).await;
+    let all = count();
+    assert!(all >= 4, "{all}");
+    hub.statements.lock().expect("a log").clear();
+    let mut answer = Box::pin(pipeline.answer(&asked));
+    while count() == 0 {
+        assert!(futures_util::poll!(answer.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let before = count();
+    drop(answer);
+    // What the database is busy with ends before it answers as many others.
+    let other = pipeline.prepare(Params::of("{ head { position } }"), client()).expect("fine");
+    for _ in 0..10 {
+        pipeline.answer(&other).await;
+    }
+    assert!(before < all && count() == before + 10, "{before} of {all}, then {}", count());
+}
