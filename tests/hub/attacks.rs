@@ -70,7 +70,7 @@ fn documents() -> Vec<(&'static str, String, &'static str)> {
         ("100 aliases of a list", format!("{{ {lists} }}"), costly),
         ("500 arguments", format!("{{ inspections({arguments}) {{ totalCount }} }}"), costly),
         ("1,000 directives", format!("{{ __typename {} }}", "@aa".repeat(1_000)), costly),
-        ("10 directives", format!("{{ __typename {} }}", "@aa".repeat(10)), invalid),
+        ("10 directives", format!("{{ sources {{ name {} }} }}", "@aa".repeat(10)), invalid),
         ("1,000 operations", (0..1_000).map(|n| format!("query Q{n} {{ __typename }} ")).collect(), costly),
         ("circular introspection", "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }".to_owned(), costly),
         ("wide introspection", format!("{{ __schema {{ {} }} }}", "types { fields { type { fields { name } } } } ".repeat(90)), costly),
