@@ -50,7 +50,8 @@ const SEQUENCES: &str = "
         unsafe.last('entity') + 0 * nextval('unsafe.entities') AS entity,
         unsafe.last('received_at') AS received_at,
         CASE current_setting('hub.trust') WHEN 'on' THEN unsafe.last('updated_at') ELSE 0 END AS updated_at,
-        0::bigint AS generation;
+        0::bigint AS generation,
+        0::bigint AS kept_from;
     CREATE FUNCTION unsafe.remember() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             PERFORM set_config('hub.position', NEW.position::text, false),
