@@ -52,7 +52,6 @@ impl Aggregates {
     /// were first seen (`createdAt`). One row for each combination that there is, in order; without `groupBy` one row of
     /// all. Rows of `STATUS` without a status are inspections of which none was reported yet.
     #[graphql(complexity = "aggregate(child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn inspection_counts(
         &self,
         ctx: &Context<'_>,
@@ -136,7 +135,6 @@ impl Aggregates {
     /// The hours of the week in which most happened, the busiest first: of all changes that the hub received in a period,
     /// by when they happened (the vendor's clock, or when received where the vendor gives no time).
     #[graphql(complexity = "aggregate(child_complexity) + AGGREGATE")]
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn busiest_hours(
         &self,
         ctx: &Context<'_>,
