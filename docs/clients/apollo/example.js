@@ -7,7 +7,10 @@ import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { relayStylePagination } from '@apollo/client/utilities';
 import { createClient } from 'graphql-ws';
 import { defer, filter, firstValueFrom, retry, throwError, timer } from 'rxjs';
-import WebSocket from 'ws'; // Browsers, and Node from version 22 on, have one of their own.
+import WebSocket from 'ws';
+
+// Browsers, and Node from version 22 on, have one of their own.
+globalThis.WebSocket ??= WebSocket;
 
 const hub = process.argv[2] ?? 'http://127.0.0.1:8080';
 
@@ -18,10 +21,8 @@ const client = new ApolloClient({
   }),
   link: ApolloLink.split(
     ({ operationType }) => operationType === 'subscription',
-    // Left alone, graphql-ws would subscribe again with the cursor of the beginning: `follow` does it better.
-    new GraphQLWsLink(
-      createClient({ url: `${hub.replace('http', 'ws')}/graphql`, webSocketImpl: WebSocket, retryAttempts: 0 }),
-    ),
+    // Left alone, graphql-ws would subscribe again with the cursor of the beginning: `retry` below does it better.
+    new GraphQLWsLink(createClient({ url: `${hub.replace('http', 'ws')}/graphql`, retryAttempts: 0 })),
     new HttpLink({ uri: `${hub}/graphql` }),
   ),
 });
