@@ -7,16 +7,18 @@ WEB := web/dist/index.html
 BROWSER := tests/browser/node_modules/.package-lock.json
 SCHEMA := tests/schema/node_modules/.package-lock.json
 CLIENTS := tests/clients/node_modules/.package-lock.json
+EXAMPLES := docs/clients/node_modules/.package-lock.json
+PYTHON := $(or $(CARGO_TARGET_DIR),target)/python/installed
 
 # Everything on SQLite, then what touches the database once more on a PostgreSQL that is there for it alone.
 define TEST
 $(CARGO) test --workspace --features faults --locked
 PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features faults --locked --lib -- graphql simulate
 PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features faults --locked --test hub -- \
-	--skip faults::postgres --skip faults::disk --skip playground --skip docs
+	--skip faults::postgres --skip faults::disk --skip playground --skip docs --skip clients::
 endef
 
-.PHONY: run test soak check demo bench web schema help tools browser
+.PHONY: run test soak check demo bench web schema help tools browser python
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +26,7 @@ help: ## Say what there is
 run: $(WEB) ## Build everything and serve on 127.0.0.1:8080 with SQLite in data/
 	$(CARGO) run --release -- serve
 
-test: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) browser ## Run all tests, on SQLite and on PostgreSQL; installs what they need
+test: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) $(EXAMPLES) $(PYTHON) browser ## Run all tests, on SQLite and on PostgreSQL; installs what they need
 	$(TEST)
 	cd tests/schema && npm run --silent test
 
@@ -35,7 +37,7 @@ soak: $(WEB) $(BROWSER) ## The long form of the proofs: 100,000 schedules, 1,000
 	SOAK_SUBSCRIBERS=200 tests/postgres.sh $(CARGO) test --release --features faults --locked --test hub -- \
 		faults::resume faults::steps crash replicas
 
-check: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) browser ## What CI runs: format, lints, docs, and the tests, which also compare all generated files
+check: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) $(EXAMPLES) $(PYTHON) browser ## What CI runs: format, lints, docs, and the tests, which also compare all generated files
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --features faults --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
@@ -69,8 +71,14 @@ schema: ## Write schema.graphql
 $(WEB): $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print) | tools
 	cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build && touch dist/index.html
 
-$(BROWSER) $(SCHEMA) $(CLIENTS): %/node_modules/.package-lock.json: %/package-lock.json | tools
+$(BROWSER) $(SCHEMA) $(CLIENTS) $(EXAMPLES): %/node_modules/.package-lock.json: %/package-lock.json | tools
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund
+
+# What the Python example of docs/clients needs.
+$(PYTHON): docs/clients/python/requirements.txt | python
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
 
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer with rustup, https://rustup.rs"; exit 1; }
@@ -82,3 +90,8 @@ browser:
 	@command -v chromium >/dev/null || { \
 		[ "$$(id -u)" = 0 ] || { echo "chromium is missing: sudo apt-get install -y chromium"; exit 1; }; \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; }
+
+python:
+	@python3 -c "import ensurepip, venv" 2>/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo "Python is missing: sudo apt-get install -y python3-venv"; exit 1; }; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null; }

@@ -3,6 +3,7 @@
 mod aggregates;
 mod answers;
 mod attacks;
+mod clients;
 mod crash;
 #[path = "../support/database.rs"]
 mod database;

@@ -161,7 +161,8 @@ pub async fn pages(url: &str, list: &str, fields: &str) -> Vec<Value> {
     }
 }
 
-async fn ask(url: &str, query: &str, variables: Value) -> Value {
+/// Asks a hub; the answer must be without errors.
+pub async fn ask(url: &str, query: &str, variables: Value) -> Value {
     let request = json!({ "query": query, "variables": variables });
     let answer = client().post(format!("{url}/graphql")).json(&request).send().await.expect("an answer");
     let mut answer: Value = answer.json().await.expect("JSON");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 pub struct Server {
     process: Child,
+    pub port: u16,
     pub url: String,
     /// From the start of the process to its first answer that it is ready.
     pub ready_after: Duration,
@@ -21,6 +22,11 @@ impl Server {
     /// With these variables.
     pub async fn with(database: &TestDatabase, variables: &[(&str, String)]) -> Server {
         let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        Server::at(port, database, variables).await
+    }
+
+    /// Where another was before.
+    pub async fn at(port: u16, database: &TestDatabase, variables: &[(&str, String)]) -> Server {
         let started = Instant::now();
         let process = Command::new(env!("CARGO_BIN_EXE_inspection-hub"))
             .args(["serve", "--log", "warn", "--listen", &format!("127.0.0.1:{port}")])
@@ -31,7 +37,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("the server starts");
-        let mut server = Server { process, url: format!("http://127.0.0.1:{port}"), ready_after: Duration::ZERO };
+        let mut server = Server { process, port, url: format!("http://127.0.0.1:{port}"), ready_after: Duration::ZERO };
         let client = client();
         while !matches!(client.get(format!("{}/readyz", server.url)).send().await, Ok(answer) if answer.status() == 200)
         {
@@ -50,6 +56,17 @@ impl Server {
     pub fn kill(mut self) {
         self.process.kill().expect("killed");
         self.process.wait().expect("ended");
+    }
+
+    /// As an operator ends it; waits until it has.
+    pub async fn stop(mut self) {
+        let told = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill");
+        assert!(told.success());
+        let asked = Instant::now();
+        while self.process.try_wait().expect("its end").is_none() {
+            assert!(asked.elapsed() < PATIENCE, "the server does not end");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits for a line on its standard output.

@@ -3,11 +3,16 @@
 //     node apollo/example.js [http://127.0.0.1:8080]
 
 import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from '@apollo/client';
+import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { relayStylePagination } from '@apollo/client/utilities';
 import { createClient } from 'graphql-ws';
+import { createHash } from 'node:crypto';
 import { defer, filter, firstValueFrom, retry, throwError, timer } from 'rxjs';
-import WebSocket from 'ws'; // Browsers, and Node from version 22 on, have one of their own.
+import WebSocket from 'ws';
+
+// Browsers, and Node from version 22 on, have one of their own.
+globalThis.WebSocket ??= WebSocket;
 
 const hub = process.argv[2] ?? 'http://127.0.0.1:8080';
 
@@ -18,11 +23,13 @@ const client = new ApolloClient({
   }),
   link: ApolloLink.split(
     ({ operationType }) => operationType === 'subscription',
-    // Left alone, graphql-ws would subscribe again with the cursor of the beginning: `follow` does it better.
-    new GraphQLWsLink(
-      createClient({ url: `${hub.replace('http', 'ws')}/graphql`, webSocketImpl: WebSocket, retryAttempts: 0 }),
-    ),
-    new HttpLink({ uri: `${hub}/graphql` }),
+    // Left alone, graphql-ws would subscribe again with the cursor of the beginning: `retry` below does it better.
+    new GraphQLWsLink(createClient({ url: `${hub.replace('http', 'ws')}/graphql`, retryAttempts: 0 })),
+    // By GET, with the digest of the query in its place; the whole query only where the hub does not know it yet.
+    new PersistedQueryLink({
+      sha256: (query) => createHash('sha256').update(query).digest('hex'),
+      useGETForHashedQueries: true,
+    }).concat(new HttpLink({ uri: `${hub}/graphql` })),
   ),
 });
 

@@ -19,7 +19,8 @@ const socket = createClient({
 
 const client = new Client({
   url: `${hub}/graphql`,
-  preferGetMethod: false,
+  // What fits into a URL goes by GET, which caches on the way understand; this is what urql does anyway.
+  preferGetMethod: 'within-url-limit',
   exchanges: [
     cacheExchange,
     fetchExchange,

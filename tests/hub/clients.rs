@@ -1,0 +1,211 @@
+//! The examples of `docs/clients`, run as a reader runs them: each lists everything page by page, is told what is wrong
+//! with a cursor, and follows the changes over two ends of the hub, without gap or repeat.
+
+use crate::database::TestDatabase;
+use crate::driver::{client, sample_bytes, samples};
+use crate::sender::{Sender, ask, body};
+use crate::server::Server;
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+/// Interpreters take long to start while other tests run.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// More than two pages of inspections, four deliveries of each.
+const DELIVERIES: usize = 180;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn apollo_client() {
+    follows_without_gap_or_repeat(node("apollo/example.js"), &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn urql() {
+    follows_without_gap_or_repeat(node("urql/example.js"), &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn relay() {
+    build("build:relay").await;
+    follows_without_gap_or_repeat(node("relay/example.mjs"), &["again K0"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn typescript_with_generated_types() {
+    build("build:typescript").await;
+    follows_without_gap_or_repeat(node("typescript/dist/example.js"), &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python() {
+    let installed = built().with_file_name("python");
+    assert!(installed.join("installed").exists(), "the Python client is not installed: `make test` does it");
+    let mut command = Command::new(installed.join("bin/python"));
+    command.arg("python/example.py").current_dir(folder());
+    follows_without_gap_or_repeat(command, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rust() {
+    let example = built().join("examples/client");
+    assert!(example.exists(), "the Rust client is not built: `make test` does it, or `cargo build --example client`");
+    follows_without_gap_or_repeat(Command::new(example), &[]).await;
+}
+
+async fn follows_without_gap_or_repeat(command: Command, more: &[&str]) {
+    let database = TestDatabase::new().await;
+    let server = Server::start(&database).await;
+    let (port, url, vendor) = (server.port, server.url.clone(), client());
+    // The first inspection of all is the sender's, so that its name is known.
+    post(&vendor, &url, "pave", body(0)).await;
+    let sender = Sender::new(DELIVERIES);
+    sender.send(std::slice::from_ref(&url)).await;
+    assert!(sender.is_done());
+    for sample in samples("truepic") {
+        post(&vendor, &url, "truepic", sample_bytes(&sample)).await;
+    }
+    let board = ask(&url, INSPECTIONS, Value::Null).await;
+    let listed = board["inspections"]["nodes"].as_array().expect("inspections");
+    assert!(listed.len() > 40 && board["inspections"]["totalCount"] == listed.len(), "{board:#}");
+
+    let mut example = Example::start(command, &url);
+    for row in listed {
+        example.says(&format!("inspection {} {}", name(row), word(&row["status"]))).await;
+    }
+    example.says("error CURSOR_INVALID").await;
+    for line in more {
+        example.says(line).await;
+    }
+
+    let mut cursor = board["head"]["cursor"].clone();
+    post(&vendor, &url, "pave", body(DELIVERIES)).await;
+    example.follows(&url, &mut cursor, 1).await;
+
+    // While it is away: a change of what it has seen, a repetition, a new one, and the lives of another vendor.
+    server.kill();
+    let other = Server::start(&database).await;
+    for number in [1, 0, 4] {
+        post(&vendor, &other.url, "pave", body(DELIVERIES + number)).await;
+    }
+    for sample in samples("hover") {
+        post(&vendor, &other.url, "hover", sample_bytes(&sample)).await;
+    }
+    other.kill();
+    let server = Server::at(port, &database, &[]).await;
+    post(&vendor, &url, "pave", body(DELIVERIES + 2)).await;
+    example.follows(&url, &mut cursor, 10).await;
+
+    server.stop().await;
+    let server = Server::at(port, &database, &[]).await;
+    post(&vendor, &url, "pave", body(DELIVERIES + 3)).await;
+    example.follows(&url, &mut cursor, 1).await;
+    server.kill();
+}
+
+const INSPECTIONS: &str = "{ head { cursor }
+    inspections(first: 100, orderBy: { field: CREATED_AT, direction: ASC }) {
+    totalCount nodes { vendor externalId status } } }";
+
+const CHANGES: &str = "query($after: String!) {
+    changes(first: 100, after: $after, filter: { kind: [INSPECTION], verdict: [APPLIED, SKIPPED_AHEAD, ORPHANED] }) {
+        pageInfo { hasNextPage } nodes { cursor position toStatus inspection { vendor externalId } } } }";
+
+/// An example that runs, until it is dropped.
+struct Example {
+    process: Child,
+    lines: UnboundedReceiver<String>,
+}
+
+impl Example {
+    fn start(mut command: Command, url: &str) -> Example {
+        let command = command.arg(url).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the example starts");
+        let (sender, lines) = unbounded_channel();
+        let output = BufReader::new(process.stdout.take().expect("a standard output"));
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Example { process, lines }
+    }
+
+    /// Its next line must be this.
+    async fn says(&mut self, expected: &str) {
+        match tokio::time::timeout(PATIENCE, self.lines.recv()).await {
+            Ok(Some(line)) => assert_eq!(line, expected),
+            said => panic!("{said:?} where {expected:?} should be: {}", self.complaint()),
+        }
+    }
+
+    /// It must tell all changes of inspections after a cursor, at least so many, in their order; moves the cursor on.
+    async fn follows(&mut self, url: &str, cursor: &mut Value, least: usize) {
+        let page = ask(url, CHANGES, json!({ "after": &*cursor })).await["changes"].take();
+        let changes = page["nodes"].as_array().expect("changes");
+        assert!(changes.len() >= least && page["pageInfo"]["hasNextPage"] == false, "{page:#}");
+        for change in changes {
+            let (name, status) = (name(&change["inspection"]), word(&change["toStatus"]));
+            self.says(&format!("change {} {name} {status}", change["position"])).await;
+            *cursor = change["cursor"].clone();
+        }
+    }
+
+    // What it wrote to its standard error; ends it.
+    fn complaint(&mut self) -> String {
+        let _ = self.process.kill();
+        let mut text = String::new();
+        let _ = self.process.stderr.take().expect("a standard error").read_to_string(&mut text);
+        text
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn name(inspection: &Value) -> String {
+    format!("{} {}", word(&inspection["vendor"]), word(&inspection["externalId"]))
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("{value} instead of a word"))
+}
+
+async fn post(client: &reqwest::Client, url: &str, source: &str, body: impl Into<reqwest::Body>) {
+    let request = client.post(format!("{url}/webhooks/{source}")).header("content-type", "application/json");
+    assert_eq!(request.body(body).send().await.expect("an answer").status(), 200);
+}
+
+/// An example on Node.
+fn node(example: &str) -> Command {
+    let mut command = Command::new("node");
+    command.arg(example).current_dir(installed());
+    command
+}
+
+/// Runs a script of the package's.
+async fn build(script: &'static str) {
+    let mut command = Command::new("npm");
+    command.args(["run", "--silent", script]).current_dir(installed());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it ran").expect("npm starts");
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{told}");
+}
+
+fn installed() -> PathBuf {
+    let folder = folder();
+    assert!(folder.join("node_modules").exists(), "the JavaScript clients are not installed: `make test` does it");
+    folder
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/clients")
+}
+
+/// Where cargo builds: this test is `target/debug/deps/hub-…`.
+fn built() -> PathBuf {
+    std::env::current_exe().expect("a path").ancestors().nth(2).expect("a folder").to_owned()
+}
