@@ -4,6 +4,7 @@ import { openBrowser } from "./browser.mjs";
 import { checkConnection } from "./connection.mjs";
 import { anyFailed, check, expect, finish } from "./report.mjs";
 import { checkSchemaMap } from "./schema-map.mjs";
+import { checkSharing } from "./sharing.mjs";
 import { visitorOf } from "./visitor.mjs";
 
 const TABS = ["Board", "OneInspection", "Stalled", "OneHourAgo", "Live", "Resume"];
@@ -138,6 +139,7 @@ await check("the history has what was run", () =>
 
 await checkSchemaMap(visitor);
 await checkConnection(visitor);
+await checkSharing(visitor);
 
 await check("the editor completes field names", async () => {
   await visitor.openTab("Board");

@@ -7,8 +7,10 @@ import { AnswerBar } from "./answer-bar";
 import { CONNECTION_PLUGIN } from "./connection-plugin";
 import { fetcher } from "./fetcher";
 import { SCHEMA_MAP_PLUGIN } from "./schema-map-plugin";
+import { SharedTab } from "./shared-tab";
 import { SystemTheme } from "./system-theme";
 import { tabsForNewcomers } from "./tabs";
+import { SchemaButton, ShareButton } from "./toolbar";
 import "./style.css";
 
 const plugins = [HISTORY_PLUGIN, explorerPlugin(), SCHEMA_MAP_PLUGIN, CONNECTION_PLUGIN];
@@ -17,9 +19,21 @@ const defaultTabs = await tabsForNewcomers();
 createRoot(document.getElementById("root")!).render(
   <GraphiQL fetcher={fetcher} plugins={plugins} defaultTabs={defaultTabs} defaultEditorToolsVisibility="variables">
     <GraphiQL.Logo>Inspection Hub</GraphiQL.Logo>
+    <GraphiQL.Toolbar>
+      {({ prettify, merge, copy }) => (
+        <>
+          {prettify}
+          {merge}
+          {copy}
+          <ShareButton />
+          <SchemaButton />
+        </>
+      )}
+    </GraphiQL.Toolbar>
     <GraphiQL.Footer>
       <AnswerBar />
     </GraphiQL.Footer>
     <SystemTheme />
+    <SharedTab />
   </GraphiQL>,
 );

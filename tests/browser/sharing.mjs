@@ -1,0 +1,105 @@
+// Share links: what they have in them, that they open and do not run, and what a bad one does. And the schema as a file.
+import { readFile } from "node:fs/promises";
+import { check, expect } from "./report.mjs";
+import { operationIn } from "./visitor.mjs";
+
+const SHARED = `query First { statusCounts { status } }
+
+query Second($first: Int) { inspections(first: $first) { totalCount } }
+`;
+const VARIABLES = '{ "first": 3, "note": "Größe ✓" }';
+
+export async function checkSharing(visitor) {
+  const { page, origin, editor, result, button, shows, picture } = visitor;
+  const bars = () => page.getByRole("tab");
+
+  await check("the share button copies a link without headers and token", async () => {
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"], { origin });
+    await visitor.openTab("Stalled");
+    await button("Copy share link").click();
+    await page.getByRole("status").getByText("Share link copied").waitFor();
+    const link = new URL(await page.evaluate(() => navigator.clipboard.readText()));
+    expect(link.pathname === "/graphiql" && !link.search, `the link is ${link}`);
+    const shared = await unpack(link.hash);
+    const keys = Object.keys(shared).join();
+    expect(keys === "query,variables,operationName", `it has ${keys}`);
+    expect(shared.operationName === "Stalled" && shared.query.includes("query Stalled"), shared.query);
+    expect(JSON.parse(shared.variables).for === "PT1M", shared.variables);
+    return `${link.href.length} characters`;
+  });
+
+  await check("a share link opens in a tab of its own and is not run", async () => {
+    const before = await bars().count();
+    const asked = [];
+    const listen = (request) => asked.push(operationIn(request) ?? request.url());
+    const link = `${origin}/graphiql#${await pack({ query: SHARED, variables: VARIABLES, operationName: "Second" })}`;
+    await visitor.leave();
+    await page.goto("about:blank");
+    page.on("request", listen);
+    await page.goto(link);
+    await shows(editor(), "First");
+    await shows(page.getByLabel("Variables"), "Größe ✓");
+    await visitor.ready();
+    page.off("request", listen);
+    expect(!asked.some((name) => ["First", "Second"].includes(name)), `it asked for ${asked}`);
+    expect(asked.includes("IntrospectionQuery"), `the page asked for nothing: ${asked}`);
+    expect((await bars().count()) === before + 1, `${before} tabs became ${await bars().count()}`);
+    expect(!(await result().innerText()).includes("data"), "there is an answer");
+    expect(!page.url().includes("#"), `the address is still ${page.url()}`);
+  });
+  await picture("shared");
+
+  await check("the operation that the link names is the one to run", async () => {
+    // Not a click, which would put the cursor elsewhere.
+    await editor().locator("textarea, .native-edit-context").first().focus();
+    const [request] = await Promise.all([
+      page.waitForRequest((request) => operationIn(request) !== undefined),
+      page.keyboard.press("Control+Enter"),
+    ]);
+    expect(operationIn(request) === "Second", `it ran ${operationIn(request)}`);
+    await shows(result(), "totalCount");
+  });
+
+  await check("a link pasted into the open page opens too, a second time without a second tab", async () => {
+    const fragment = await pack({ query: "query Pasted { __typename }" });
+    const before = await bars().count();
+    for (let time = 1; time <= 2; time++) {
+      await visitor.openTab("Board");
+      await page.evaluate((fragment) => { location.hash = fragment; }, fragment);
+      await shows(editor(), "Pasted");
+    }
+    expect((await bars().count()) === before + 1, `${before} tabs became ${await bars().count()}`);
+  });
+
+  await check("a broken link says so", async () => {
+    await page.evaluate(() => { location.hash = "share=broken"; });
+    await shows(editor(), "This share link cannot be read");
+  });
+
+  await check("a link that unpacks to something huge is refused", async () => {
+    const fragment = await pack({ query: " ".repeat(5_000_000) });
+    await page.evaluate((fragment) => { location.hash = fragment; }, fragment);
+    await shows(editor(), "it is too long");
+    return `${fragment.length} characters for 5,000,000`;
+  });
+
+  await check("the schema is downloaded in its definition language", async () => {
+    const [file] = await Promise.all([page.waitForEvent("download"), button("Download schema (SDL)").click()]);
+    expect(file.suggestedFilename() === "schema.graphql", file.suggestedFilename());
+    const text = await readFile(await file.path(), "utf8");
+    const served = await (await fetch(`${origin}/schema.graphql`)).text();
+    expect(text === served && text.includes("type Inspection implements"), `${text.slice(0, 200)} …`);
+    return `${text.length} characters`;
+  });
+}
+
+async function pack(shared) {
+  const packed = new Blob([JSON.stringify(shared)]).stream().pipeThrough(new CompressionStream("deflate-raw"));
+  return `share=${Buffer.from(await new Response(packed).arrayBuffer()).toString("base64url")}`;
+}
+
+async function unpack(hash) {
+  const packed = Buffer.from(hash.replace("#share=", ""), "base64url");
+  const text = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return JSON.parse(await new Response(text).text());
+}

@@ -1,0 +1,56 @@
+// Share links: an operation in the fragment of the page's address, which browsers keep to themselves. A link has the
+// text, the variables and the name of the operation, never headers or the token; it is opened, not run.
+
+export type Shared = { query: string; variables?: string; operationName?: string };
+
+const KEY = "share=";
+/** Characters of a link's content: far more than anybody writes, little enough that a bad link does no harm. */
+const LIMIT = 500_000;
+
+export async function linkTo({ query, variables, operationName }: Shared): Promise<string> {
+  const text = JSON.stringify({
+    query,
+    ...(variables?.trim() && { variables }),
+    ...(operationName && { operationName }),
+  });
+  const packed = new Blob([text]).stream().pipeThrough(new CompressionStream("deflate-raw"));
+  const bytes = new Uint8Array(await new Response(packed).arrayBuffer());
+  return `${location.origin}${location.pathname}#${KEY}${toBase64Url(bytes)}`;
+}
+
+/** What the fragment shares. Null if it shares nothing; fails if it is no link of ours. */
+export async function sharedIn(fragment: string): Promise<Shared | null> {
+  const content = fragment.replace(/^#/, "");
+  if (!content.startsWith(KEY)) return null;
+  const { query, variables, operationName } = JSON.parse(await inflate(fromBase64Url(content.slice(KEY.length))));
+  if (typeof query !== "string") throw new TypeError("it has no query");
+  return {
+    query,
+    variables: typeof variables === "string" ? variables : undefined,
+    operationName: typeof operationName === "string" ? operationName : undefined,
+  };
+}
+
+async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  const reader = unpacked.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return text;
+    text += value;
+    if (text.length <= LIMIT) continue;
+    await reader.cancel();
+    throw new RangeError("it is too long");
+  }
+}
+
+function toBase64Url(bytes: Uint8Array): string {
+  const binary = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
+
+function fromBase64Url(text: string): Uint8Array<ArrayBuffer> {
+  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
+}
