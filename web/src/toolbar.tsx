@@ -56,7 +56,7 @@ export function SchemaButton() {
   return (
     <>
       <ToolbarButton label={told || DOWNLOAD} onClick={download}>
-        <Icon path="M12 4v11M7.5 11l4.5 4.5 4.5-4.500M5 20h14" />
+        <Icon path={ARROW} />
       </ToolbarButton>
       <Note>{told}</Note>
     </>
