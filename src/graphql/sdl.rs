@@ -33,6 +33,11 @@ pub fn sdl() -> String {
     without_built_ins(types)
 }
 
+/// All that is answered, also what only routers ask for: what a query is weighed by.
+pub fn answered() -> String {
+    builder().finish().sdl_with_options(SDLExportOptions::new())
+}
+
 /// The schema as a subgraph of an Apollo Federation: what `_service { sdl }` answers.
 pub fn federated() -> &'static str {
     static SDL: OnceLock<String> = OnceLock::new();
