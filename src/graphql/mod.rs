@@ -45,7 +45,7 @@ pub use cursor::Cursor;
 pub use cursor::change as position_of;
 pub use error::{Fault, TooMuch, is_request_error};
 pub use limits::{BODY, COMPLEXITY, DEPTH, PAGE, PAGE_MAX, RECURSION};
-pub use sdl::{federated, sdl};
+pub use sdl::{answered, federated, sdl};
 pub use source::SourceInfo;
 pub use walk::{Resume, Walk};
 

@@ -19,6 +19,9 @@ const FEDERATED: &[(&str, &str)] = &[
 const LINK: &str =
     "extend schema @link(url: \"https://specs.apollo.dev/federation/v2.4\", import: [\"@key\", \"@shareable\"])";
 
+/// Newer than what routers compose with (2.14 calls it unknown), so it is defined for them.
+const ONE_OF: &str = "directive @oneOf on INPUT_OBJECT";
+
 /// The schema, sorted. As the specification has it (sections 3.3.1 and 3.13), what every server has is left out: the
 /// built-in directives, and the names of the root types.
 pub fn sdl() -> String {
@@ -30,6 +33,11 @@ pub fn sdl() -> String {
     without_built_ins(types)
 }
 
+/// All that is answered, also what only routers ask for: what a query is weighed by.
+pub fn answered() -> String {
+    builder().finish().sdl_with_options(SDLExportOptions::new())
+}
+
 /// The schema as a subgraph of an Apollo Federation: what `_service { sdl }` answers.
 pub fn federated() -> &'static str {
     static SDL: OnceLock<String> = OnceLock::new();
@@ -37,7 +45,7 @@ pub fn federated() -> &'static str {
         let types = FEDERATED.iter().fold(sdl(), |sdl, (head, directives)| {
             sdl.replacen(&format!("{head} {{\n"), &format!("{head} {directives} {{\n"), 1)
         });
-        format!("{LINK}\n\n{types}")
+        format!("{LINK}\n\n{ONE_OF}\n\n{types}")
     })
 }
 

@@ -39,7 +39,7 @@ pub struct Sizes {
     fields: Vec<HashMap<String, FieldSize>>,
 }
 
-static SIZES: LazyLock<Sizes> = LazyLock::new(|| Sizes::read(&crate::graphql::sdl()));
+static SIZES: LazyLock<Sizes> = LazyLock::new(|| Sizes::read(&crate::graphql::answered()));
 
 impl Sizes {
     /// Those of this hub's schema.
@@ -123,6 +123,7 @@ mod tests {
         for (parent, field, rows, of) in [
             ("Query", "inspections", Rows::Paged, Some("InspectionConnection")),
             ("Query", "nodes", Rows::Keyed, Some("Node")),
+            ("Query", "_entities", Rows::Keyed, Some("_Entity")),
             ("Query", "inspection", Rows::One, Some("Inspection")),
             ("Query", "sources", Rows::Listed, Some("Source")),
             ("InspectionConnection", "nodes", Rows::OfPage, Some("Inspection")),
