@@ -64,6 +64,11 @@ fn vendor(thing: &thing::Model) -> (Option<&str>, Option<&str>) {
     (Some(&thing.vendor), None)
 }
 
+/// A status, its cycle, and when it began.
+type Phase = (Option<Status>, i32, i64);
+/// The present status, and all that ever were.
+type Been = (Option<Status>, BTreeSet<Status>);
+
 fn source(thing: &thing::Model) -> (Option<&str>, Option<&str>) {
     (Some(&thing.vendor), Some(&thing.source))
 }
@@ -116,9 +121,9 @@ impl Asked<'_> {
     }
 
     /// What each went through: status, cycle, and when it began.
-    fn lives(&self) -> Vec<(&thing::Model, Vec<(Option<Status>, i32, i64)>)> {
+    fn lives(&self) -> Vec<(&thing::Model, Vec<Phase>)> {
         let life = |thing| {
-            let mut phases: Vec<(Option<Status>, i32, i64)> = Vec::new();
+            let mut phases: Vec<Phase> = Vec::new();
             for (status, cycle, at) in self.told.course(thing) {
                 if phases.last().is_none_or(|(was, of, _)| (*was, *of) != (status, cycle)) {
                     phases.push((status, cycle, at));
@@ -161,7 +166,7 @@ impl Asked<'_> {
             let been = phases.iter().filter_map(|phase| phase.0).chain(thing.status).collect();
             groups.entry(whose(thing)).or_default().push((thing.status, been));
         }
-        let funnel = |((vendor, source), group): ((_, _), Vec<(Option<Status>, BTreeSet<Status>)>)| {
+        let funnel = |((vendor, source), group): ((_, _), Vec<Been>)| {
             let has_reached = |been: &BTreeSet<Status>, stage: usize| {
                 stage == 0 || STAGES[stage.min(STAGES.len())..].iter().any(|status| been.contains(status))
             };
