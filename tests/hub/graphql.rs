@@ -70,7 +70,6 @@ async fn what_is_no_request_is_answered_in_json_with_its_status() {
     );
     for (request, status) in [
         (app.client.patch(app.url("/graphql")), 405),
-        (app.client.request(reqwest::Method::OPTIONS, app.url("/graphql")), 405),
         (typed("application/json").header("accept", "text/html"), 406),
         (typed("text/plain"), 415),
         (typed("application/x-www-form-urlencoded"), 415),
@@ -88,7 +87,8 @@ async fn what_is_no_request_is_answered_in_json_with_its_status() {
         assert!(header(&refused, "content-type").ends_with("json"), "{refused:?}");
         assert!(refused.body["errors"][0]["extensions"]["hint"].as_str().is_some_and(|hint| hint.len() > 10));
     }
-    assert_eq!(answer(app.client.patch(app.url("/graphql"))).await.headers["allow"], "GET, POST, PUT, DELETE");
+    let method = answer(app.client.patch(app.url("/graphql"))).await;
+    assert_eq!(method.headers["allow"], "GET, POST, PUT, DELETE");
     assert_eq!(answer(typed("application/JSON; charset=UTF-8")).await.code, 200);
 }
 
@@ -119,7 +119,7 @@ async fn the_older_media_type_says_what_is_wrong_in_the_body_alone() {
 #[tokio::test]
 async fn suggestions_are_for_development() {
     let app = App::with("graphql_suggestions = true").await;
-    let misspelt = post(&app, json!({ "query": "{ inspection { statuss } }" })).await;
+    let misspelt = post(&app, json!({ "query": "{ inspectionz { totalCount } }" })).await;
     assert!(misspelt.body.to_string().contains("Did you mean"), "{misspelt:?}");
 }
 
@@ -255,17 +255,4 @@ async fn what_the_history_does_not_decide_is_never_said_to_stand() {
         });
         assert!(seen.await.expect("it stalls in time").contains(&json!(1)));
     }
-}
-
-#[tokio::test]
-async fn an_answer_that_takes_too_long_is_given_up() {
-    let app = App::with("graphql_timeout = \"1ms\"").await;
-    for sample in samples("hover") {
-        app.receive(&sample).await;
-    }
-    let query = "{ inspections(first: 50) { nodes { items(first: 10) { nodes { history(first: 5) { nodes { reason } } } } jobs(first: 5) { nodes { history(first: 5) { nodes { reason } } } } } } }";
-    let late = post(&app, json!({ "query": query })).await;
-    assert_eq!((late.code, code(&late)), (503, "TIMEOUT"));
-    let small = app.client.post(app.url("/graphql")).json(&json!({ "query": "{ __typename }" }));
-    assert_eq!(answer(small).await.body["data"]["__typename"], "Query");
 }

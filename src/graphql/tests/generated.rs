@@ -70,6 +70,7 @@ impl Maker {
         Some(match (field, argument) {
             ("busiestHours", "first") => "7".to_owned(),
             (_, "first") => rows.to_string(),
+            (by, "key") => format!("{{ id: \"{}\" }}", self.ids[by.trim_end_matches("By")]),
             ("session" | "job" | "item", "id") => format!("\"{}\"", self.ids[field]),
             (_, "id") => format!("\"{}\"", self.ids["inspection"]),
             (_, "ids") => format!("[\"{}\", \"{}\"]", self.ids["session"], self.ids["item"]),
