@@ -230,7 +230,7 @@ async fn slow_bodies_do_not_keep_others_waiting() {
 async fn the_usual_probes_find_nothing() {
     let app = App::start().await;
     // Suggestions, batches, aliases, directives and circles are refused; so is what a foreign page could send.
-    assert!(!ask(&app, "{ inspection { ids } }").await.body.to_string().contains("Did you mean"));
+    assert!(!ask(&app, "{ inspectionz { totalCount } }").await.body.to_string().contains("Did you mean"));
     let batch: Vec<Value> = vec![json!({ "query": "{ __typename }" }); 10];
     assert_eq!(post(&app, json!(batch).to_string()).await.code, 400);
     let aliases: String = (0..101).map(|number| format!("alias{number}: __typename ")).collect();
