@@ -145,3 +145,21 @@ fn set(response: &mut Response, name: HeaderName, value: &str) {
         response.headers_mut().insert(name, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(answered: Answer, media: Media) -> u16 {
+        answer(answered, media, None).status().as_u16()
+    }
+
+    #[test]
+    fn the_newer_media_type_says_in_its_status_what_became_of_the_request() {
+        let late = || Fault::Timeout { milliseconds: 10 }.answer();
+        let wrong = || Fault::input("wrong", "do it right").answer();
+        let good = || Answer::new(async_graphql::Value::from(1));
+        assert_eq!([late(), wrong(), good()].map(|answer| status(answer, Media::Response)), [503, 400, 200]);
+        assert_eq!([late(), wrong(), good()].map(|answer| status(answer, Media::Json)), [200; 3]);
+    }
+}
