@@ -149,6 +149,14 @@ async fn queries_and_refusals_end_the_stream() {
     assert_eq!(events.event().await.expect("an event").data, json!({ "data": { "head": { "position": 0 } } }));
     assert_eq!(events.event().await.map(|event| event.name).as_deref(), Some("complete"));
     events.ends().await;
+    // Who takes JSON too gets what has one answer as JSON.
+    let either = format!("application/json, {EVENTS}, multipart/mixed");
+    let one = request(&app, &either, "{ head { position } }", json!({})).send().await.expect("an answer");
+    assert_eq!(one.headers()["content-type"], "application/json");
+    let mut events = Body::of(request(&app, &either, CHANGES, json!({ "after": "nonsense" }))).await;
+    assert_eq!(events.event().await.expect("an event").name, "next");
+    let mut events = Body::of(request(&app, EVENTS, "{ nonsense }", json!({}))).await;
+    assert!(events.event().await.expect("an event").data["errors"][0]["message"].is_string());
     let nonsense = json!({ "after": "nonsense" });
     let mut parts = Body::of(request(&app, PARTS, CHANGES, nonsense)).await;
     let said = parts.part().await.expect("a part");

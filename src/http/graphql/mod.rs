@@ -8,10 +8,10 @@ mod negotiate;
 mod respond;
 mod validator;
 
+use super::App;
 use super::serve::Peer;
 use super::socket;
 use super::stream::{self, Asked, Format};
-use super::{App, Problem};
 use crate::graphql::Fault;
 use crate::request::{Client, Params, Prepared, limits};
 use async_graphql::parser::types::OperationType;
@@ -32,26 +32,24 @@ pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
     }
     let (client, headers) = (client(&request), request.headers().clone());
     let asked = Query::<Asked>::try_from_uri(request.uri()).map(|Query(asked)| asked).unwrap_or_default();
-    let format = negotiate::stream(&headers);
-    if format == Some(Format::Events)
+    let wanted = match Wanted::of(&headers) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return refusal.respond(Media::Json),
+    };
+    if wanted.format == Some(Format::Events)
         && let Some(token) = stream::token(&headers, &asked)
     {
         return stream::open(&app, token);
     }
-    let media = match negotiate::media(&headers) {
-        Ok(media) => media,
-        Err(_) if format.is_some() => Media::Response,
-        Err(refusal) => return refusal.respond(Media::Json),
-    };
     let params = Params::from_query(request.uri().query().unwrap_or_default());
-    let allows = |kind| if format.is_some() { not_mutation(kind) } else { of_get(kind) };
+    let allows = |kind| if wanted.format.is_some() { not_mutation(kind) } else { of_get(kind) };
     let prepared = params.map_err(Refusal::from).and_then(|params| app.pipeline.prepare_if(params, client, allows));
-    match (prepared, format) {
-        (Ok(prepared), Some(format)) if goes_on(&prepared, format) => {
-            stream::answer(&app.live, prepared, format, &headers, &app.stop)
-        }
-        (Ok(prepared), _) => query(&app, &headers, &prepared, media).await,
-        (Err(refusal), format) => refuse(refusal, media, format),
+    match prepared {
+        Ok(prepared) => match wanted.format(&prepared) {
+            Some(format) => stream::answer(&app.live, prepared, format, &headers, &app.stop),
+            None => query(&app, &headers, &prepared, wanted.media).await,
+        },
+        Err(refusal) => wanted.refuse(refusal),
     }
 }
 
@@ -60,46 +58,65 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
     let client = client(&request);
     let (parts, body) = request.into_parts();
     let asked = Query::<Asked>::try_from_uri(&parts.uri).map(|Query(asked)| asked).unwrap_or_default();
-    let (token, format) = (stream::token(&parts.headers, &asked), negotiate::stream(&parts.headers));
-    let media = match negotiate::media(&parts.headers) {
-        Ok(media) => media,
-        Err(_) if format.is_some() => Media::Response,
+    let token = stream::token(&parts.headers, &asked);
+    let wanted = match Wanted::of(&parts.headers) {
+        Ok(wanted) => wanted,
         Err(refusal) => return refusal.respond(Media::Json),
     };
     match body::read(&app, &parts.headers, body).await {
         Ok(Came::One(params)) => {
             let id = params.extension("operationId").and_then(|id| Some(id.as_str()?.to_owned()));
-            let allows = |kind| if token.is_some() || format.is_some() { Ok(()) } else { of_post(kind) };
-            match (app.pipeline.prepare_if(params, client, allows), format) {
-                (Ok(prepared), _) if token.is_some() => {
-                    stream::start(&app, token.unwrap_or(Err(Problem::NoSuchStream)), id.as_deref(), prepared)
-                }
-                (Ok(prepared), Some(format)) if goes_on(&prepared, format) => {
-                    stream::answer(&app.live, prepared, format, &parts.headers, &app.stop)
-                }
-                (Ok(prepared), _) => respond::answer(app.pipeline.answer(&prepared).await, media, prepared.allowance),
-                (Err(refusal), _) if token.is_some() => refusal.respond(Media::Response),
-                (Err(refusal), format) => refuse(refusal, media, format),
+            let allows = |kind| if token.is_some() || wanted.format.is_some() { Ok(()) } else { of_post(kind) };
+            match (app.pipeline.prepare_if(params, client, allows), token) {
+                (Ok(prepared), Some(token)) => stream::start(&app, token, id.as_deref(), prepared),
+                (Err(refusal), Some(_)) => refusal.respond(Media::Response),
+                (Ok(prepared), None) => match wanted.format(&prepared) {
+                    Some(format) => stream::answer(&app.live, prepared, format, &parts.headers, &app.stop),
+                    None => respond::answer(app.pipeline.answer(&prepared).await, wanted.media, prepared.allowance),
+                },
+                (Err(refusal), None) => wanted.refuse(refusal),
             }
         }
         Ok(Came::Batch(batch)) => {
             let answers = batch.into_iter().map(|params| answer_of_batch(&app, params, client));
-            respond::batch(&join_all(answers).await, media)
+            respond::batch(&join_all(answers).await, wanted.media)
         }
-        Err(refusal) => refusal.respond(media),
+        Err(refusal) => refusal.respond(wanted.media),
     }
 }
 
-// Whether the answers come one after the other. An event stream takes those of anything.
-fn goes_on(prepared: &Prepared, format: Format) -> bool {
-    format == Format::Events || prepared.kind == OperationType::Subscription
+/// How answers may come, by what the client accepts.
+#[derive(Clone, Copy)]
+struct Wanted {
+    media: Media,
+    /// One after the other.
+    format: Option<Format>,
+    /// Only so: in one piece none would be taken.
+    only: bool,
 }
 
-// What is wrong with the document itself is told where its answers would be.
-fn refuse(refusal: Refusal, media: Media, format: Option<Format>) -> Response {
-    match format {
-        Some(Format::Events) if refusal.in_body => stream::refuse(refusal.fault, Format::Events),
-        _ => refusal.respond(media),
+impl Wanted {
+    fn of(headers: &HeaderMap) -> Result<Wanted, Refusal> {
+        let format = negotiate::stream(headers);
+        match negotiate::media(headers) {
+            Ok(media) => Ok(Wanted { media, format, only: false }),
+            Err(_) if format.is_some() => Ok(Wanted { media: Media::Response, format, only: true }),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    // Only a subscription has more than one answer; others come in one piece if they may.
+    fn format(&self, prepared: &Prepared) -> Option<Format> {
+        let one = prepared.kind != OperationType::Subscription;
+        self.format.filter(|format| !one || self.only && *format == Format::Events)
+    }
+
+    // What is wrong with the document itself is told where its answers would be.
+    fn refuse(&self, refusal: Refusal) -> Response {
+        match self.format {
+            Some(Format::Events) if self.only && refusal.in_body => stream::refuse(refusal.fault, Format::Events),
+            _ => refusal.respond(self.media),
+        }
     }
 }
 
