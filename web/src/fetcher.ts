@@ -12,7 +12,12 @@ type Fetcher = GraphiQLProps["fetcher"];
 type Observable = Extract<Awaited<ReturnType<Fetcher>>, { subscribe: unknown }>;
 type Sink = { next(result: ExecutionResult): void; complete(): void };
 
-export type Request = Parameters<Fetcher>[0];
+export type Request = {
+  query: string;
+  variables?: Record<string, unknown>;
+  operationName?: string;
+  extensions?: Record<string, unknown>;
+};
 
 /** What a transport tells of a subscription. After `end` it tells nothing more. */
 export type Listener = {
@@ -27,13 +32,19 @@ export type Transport = (request: Request, headers: Record<string, string>, list
 
 export const fetcher: Fetcher = (request, options) => {
   const operation = operationOf(request.query, request.operationName);
-  const named = { ...request, operationName: operation?.name?.value };
+  const isOwn = request.operationName === "IntrospectionQuery";
+  const named: Request = {
+    query: request.query,
+    variables: request.variables,
+    operationName: operation?.name?.value,
+    // The hub says what an answer cost if it is asked to.
+    extensions: isOwn ? undefined : { cost: true },
+  };
   const headers = withToken(options?.headers);
   if (operation?.operation === "subscription") {
     const overSse = useConnection.getState().transport === "sse";
     return follow(overSse ? eventStream : webSocket, named, headers, startWatch(overSse ? "SSE" : "WebSocket"));
   }
-  const isOwn = named.operationName === "IntrospectionQuery";
   return post(named, headers, isOwn ? undefined : startWatch("HTTP"));
 };
 
