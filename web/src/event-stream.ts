@@ -35,7 +35,7 @@ export const eventStream: Transport = (request, headers, listener) => {
       await new Promise((resume) => setTimeout(resume, 1000 * 2 ** retries + 1000 * Math.random()));
     },
   });
-  const unsubscribe = client.subscribe({ ...request, operationName: request.operationName ?? undefined }, {
+  const unsubscribe = client.subscribe(request, {
     next: (result) => listener.next(result as ExecutionResult),
     error: (reason) => {
       if (over) return;
