@@ -62,12 +62,8 @@ impl Listener {
                 return Some(Ok(changed));
             }
             if self.behind {
-                match page_after(&self.feed.db, self.last, &mut self.generation).await {
-                    Ok(page) => {
-                        self.behind = page.len() as u64 == PAGE;
-                        self.past.extend(page.into_iter().map(Arc::new));
-                        continue;
-                    }
+                match self.catch_up().await {
+                    Ok(()) => continue,
                     Err(error) => return Some(Err(error)),
                 }
             }
@@ -85,5 +81,23 @@ impl Listener {
                 Err(RecvError::Closed) => return None,
             }
         }
+    }
+
+    // From what is at hand, else from the history.
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        if let Some((generation, recent)) = self.feed.recent.after(self.last) {
+            if *self.generation.get_or_insert(generation) != generation {
+                return Err(StoreError::Rebuilt);
+            }
+            self.behind = false;
+            self.past.extend(recent);
+            return Ok(());
+        }
+        // It is never closed.
+        let _place = self.feed.reading.acquire().await;
+        let page = page_after(&self.feed.db, self.last, &mut self.generation).await?;
+        self.behind = page.len() as u64 == PAGE;
+        self.past.extend(page.into_iter().map(Arc::new));
+        Ok(())
     }
 }

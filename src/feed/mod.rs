@@ -7,22 +7,27 @@
 mod follow;
 pub mod nats;
 pub mod postgres;
+mod recent;
 
 use crate::faults;
 use crate::store::StoreError;
 use crate::store::read::{Changed, changes_after, head, kept_after};
 use entity::log_head;
+use recent::Recent;
 use sea_orm::DatabaseConnection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::sync::{Notify, broadcast, watch};
+use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Changes read from the history at once.
 const PAGE: u64 = 500;
 /// Changes kept for listeners that are a little behind; who is further behind reads the history.
 const TAIL: usize = 4096;
+/// Listeners that read the history at the same time. The others wait for as long as that takes: there may be thousands, and
+/// a connection of the pool is only waited for so long.
+const READING: usize = 2;
 /// The time after which we look without a hint.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -43,6 +48,10 @@ pub struct Feed {
     /// Which history it is.
     generation: AtomicI64,
     tail: broadcast::Sender<Told>,
+    /// What was handed on last, for who comes back.
+    recent: Recent,
+    /// Places for those who read the history.
+    reading: Semaphore,
 }
 
 /// What is handed to all who listen.
@@ -66,6 +75,8 @@ impl Feed {
             newest: AtomicI64::new(position),
             generation: AtomicI64::new(head.generation),
             tail: broadcast::Sender::new(TAIL),
+            recent: Recent::default(),
+            reading: Semaphore::new(READING),
         })
     }
 
@@ -108,6 +119,11 @@ impl Feed {
         self.generation.store(generation, Ordering::Relaxed);
     }
 
+    /// Whether a position is of this history and all that came after it is at hand.
+    pub fn remembers(&self, position: i64, generation: i64) -> bool {
+        self.recent.reaches(position, generation)
+    }
+
     /// How many are listening.
     pub fn listeners(&self) -> usize {
         self.tail.receiver_count()
@@ -136,7 +152,8 @@ impl Feed {
                             }
                             _ => _ = self.newest.fetch_max(head.position, Ordering::Relaxed),
                         }
-                        if self.listeners() == 0 {
+                        // Somebody may have begun to listen meanwhile, and count on what is remembered.
+                        if self.recent.forget_unless(|| self.listeners() > 0) {
                             last = head.position;
                         }
                     }
@@ -162,12 +179,14 @@ impl Feed {
                     self.generation.store(head.generation, Ordering::Relaxed);
                     self.newest.store(head.position, Ordering::Relaxed);
                     self.written.send_replace(head.position);
+                    self.recent.forget();
                     let _ = self.tail.send(Told::Rebuilt(head.generation));
                     return head.position;
                 }
                 // Who listens sees the hole, and learns from the history what it has missed.
                 Err(StoreError::Expired { kept_from, .. }) => {
                     last = kept_from;
+                    self.recent.forget();
                     continue;
                 }
                 Err(error) => {
@@ -178,8 +197,11 @@ impl Feed {
             let full = page.len() as u64 == PAGE;
             for changed in page {
                 last = changed.change.position;
+                let changed = Arc::new(changed);
+                // Before it is told, so that who has joined the tail finds it here or hears of it there.
+                self.recent.add(&changed, self.generation());
                 // Nobody listening any more is no fault.
-                let _ = self.tail.send(Told::Change(Arc::new(changed)));
+                let _ = self.tail.send(Told::Change(changed));
             }
             if !full {
                 return last;

@@ -105,8 +105,12 @@ pub async fn deliveries(
 
 /// The position a cursor of the history names, if it is of this history and that reaches so far.
 pub async fn position(ctx: &Context<'_>, text: &str) -> Result<i64, Fault> {
+    let (position, generation) = cursor::change(text)?;
+    if Api::of(ctx)?.feed.remembers(position, generation) {
+        return Ok(position);
+    }
     let head = head(ctx).await?;
-    let position = here(cursor::change(text)?, &head)?;
+    let position = here((position, generation), &head)?;
     read::kept_after(&head, position)?;
     Ok(position)
 }
