@@ -10,6 +10,8 @@ use crate::settings::{Settings, Source};
 use crate::store::read::head;
 use crate::store::{Database, Handshakes, Mode, StoreError, Writer};
 use chrono::Utc;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use governor::{Quota, RateLimiter};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io;
@@ -59,9 +61,15 @@ pub enum CannotStart {
 impl Hub {
     /// Opens the database, brings it up to date, and serves.
     ///
+    /// The future is boxed so that all a hub is made of is compiled here, and not once more in each program that starts one.
+    ///
     /// # Errors
     /// If the database cannot be opened or the address is taken.
-    pub async fn start(settings: Settings) -> Result<Hub, CannotStart> {
+    pub fn start(settings: Settings) -> BoxFuture<'static, Result<Hub, CannotStart>> {
+        Hub::starting(settings).boxed()
+    }
+
+    async fn starting(settings: Settings) -> Result<Hub, CannotStart> {
         install_tls();
         let db = Database::open_with(&settings.database, Mode::Migrate, settings.pools).await?;
         let listening = TcpListener::bind(settings.listen).await;

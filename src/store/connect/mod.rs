@@ -6,6 +6,8 @@ mod sqlite;
 pub use postgres::limited;
 
 use super::StoreError;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sea_query::Query;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool};
@@ -87,15 +89,21 @@ impl Database {
     ///
     /// # Errors
     /// As [`Database::open_with`].
-    pub async fn open(address: &str, mode: Mode) -> Result<Self, StoreError> {
-        Database::open_with(address, mode, Pools::default()).await
+    pub fn open(address: &str, mode: Mode) -> BoxFuture<'_, Result<Self, StoreError>> {
+        Database::open_with(address, mode, Pools::default())
     }
 
     /// Opens `sqlite://PATH`, creating the file and its folder if need be, or `postgres://USER@HOST/DATABASE`.
     ///
+    /// The future is boxed so that the drivers are compiled here, and not once more in each program that opens a database.
+    ///
     /// # Errors
     /// If the address is of another form, or the database cannot be opened, or does not keep a lock.
-    pub async fn open_with(address: &str, mode: Mode, pools: Pools) -> Result<Self, StoreError> {
+    pub fn open_with(address: &str, mode: Mode, pools: Pools) -> BoxFuture<'_, Result<Self, StoreError>> {
+        Database::opened(address, mode, pools).boxed()
+    }
+
+    async fn opened(address: &str, mode: Mode, pools: Pools) -> Result<Self, StoreError> {
         let place = Place::of(address)?;
         match &place {
             Place::File(path) => {
