@@ -1,38 +1,91 @@
-//! Puts the fields of an answer in the order of the query (GraphQL, October 2021, section 7.2.2). async-graphql leaves them in the
-//! order in which they were resolved, which is another one each time.
+//! Makes of what async-graphql answers what GraphQL says.
+//!
+//! Order (October 2021, section 7.2.2): fields stand as they were asked for. async-graphql leaves them as they were
+//! resolved, in another order each time.
+//!
+//! Null (section 6.4.4): a field that failed is null, and where the schema does not allow that, what it is a field of is
+//! null instead, and so on. async-graphql leaves the field out.
 
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet};
-use async_graphql::{Name, Positioned, Value, indexmap::IndexMap};
+use super::declared::type_of;
+use async_graphql::parser::types::{BaseType, ExecutableDocument, OperationType, Selection, SelectionSet, Type};
+use async_graphql::{Name, PathSegment, Positioned, Response, ServerError, Value, indexmap::IndexMap};
 use std::cell::OnceCell;
 use std::collections::HashSet;
 
-/// Puts all objects of `data` in the order of the operation that was executed.
-pub fn arrange(data: &mut Value, document: &ExecutableDocument, operation: Option<&str>) {
+/// Mends the answer to the operation of the document that was executed.
+pub fn arrange(answer: &mut Response, document: &ExecutableDocument, operation: Option<&str>) {
     let executed = document.operations.iter().find(|(name, _)| match operation {
         Some(operation) => name.is_some_and(|name| name == operation),
         None => true,
     });
-    if let Some((_, operation)) = executed {
-        let operation: &OperationDefinition = &operation.node;
-        Shape::of(vec![&operation.selection_set.node]).arrange(data, document);
+    let Some((_, operation)) = executed else { return };
+    for ServerError { path, .. } in &answer.errors {
+        fail(&mut answer.data, path);
+    }
+    // Where nothing failed, nobody has to know the types.
+    let root = (!answer.errors.is_empty()).then_some(match operation.node.ty {
+        OperationType::Query => "Query",
+        OperationType::Mutation => "Mutation",
+        OperationType::Subscription => "Subscription",
+    });
+    let selected = Selected { of: root, set: &operation.node.selection_set.node };
+    Shape::of(None, vec![selected]).arrange(&mut answer.data, None, document);
+}
+
+/// Puts null where something failed. An object whose fields all failed was left out itself.
+fn fail(value: &mut Value, path: &[PathSegment]) {
+    match (path, value) {
+        ([], value) => *value = Value::Null,
+        ([PathSegment::Index(index), rest @ ..], Value::List(values)) => {
+            if let Some(value) = values.get_mut(*index) {
+                fail(value, rest);
+            }
+        }
+        ([PathSegment::Field(name), rest @ ..], value) => {
+            if *value == Value::Null {
+                *value = Value::Object(IndexMap::new());
+            }
+            if let Value::Object(object) = value {
+                fail(object.entry(Name::new(name)).or_default(), rest);
+            }
+        }
+        _ => {}
     }
 }
 
 /// What was selected of the objects at one place of an answer.
 struct Shape<'a> {
+    /// What the schema says is there. Unknown where nothing failed, and in what every schema has.
+    ty: Option<&'static Type>,
     /// Empty where nothing can be selected.
-    selected: Vec<&'a SelectionSet>,
+    selected: Vec<Selected<'a>>,
     fields: OnceCell<IndexMap<&'a Name, Shape<'a>>>,
 }
 
+#[derive(Clone, Copy)]
+struct Selected<'a> {
+    /// The type whose fields they are, unknown as above.
+    of: Option<&'a str>,
+    set: &'a SelectionSet,
+}
+
 impl<'a> Shape<'a> {
-    fn of(selected: Vec<&'a SelectionSet>) -> Self {
-        Shape { selected, fields: OnceCell::new() }
+    fn of(ty: Option<&'static Type>, selected: Vec<Selected<'a>>) -> Self {
+        Shape { ty, selected, fields: OnceCell::new() }
     }
 
-    fn arrange(&self, value: &mut Value, document: &'a ExecutableDocument) {
+    fn arrange(&self, value: &mut Value, ty: Option<&Type>, document: &'a ExecutableDocument) {
         match value {
-            Value::List(values) => values.iter_mut().for_each(|value| self.arrange(value, document)),
+            Value::List(values) => {
+                let item = ty.and_then(|ty| match &ty.base {
+                    BaseType::List(item) => Some(&**item),
+                    BaseType::Named(_) => None,
+                });
+                values.iter_mut().for_each(|value| self.arrange(value, item, document));
+                if values.iter().any(|value| is_missing(value, item)) {
+                    *value = Value::Null;
+                }
+            }
             // A scalar that is an object has its own order.
             Value::Object(object) if !self.selected.is_empty() => {
                 let fields = self.fields.get_or_init(|| self.collect(document));
@@ -40,10 +93,15 @@ impl<'a> Shape<'a> {
                 if !object.keys().is_sorted_by_key(place) {
                     object.sort_by(|one, _, other, _| place(one).cmp(&place(other)));
                 }
+                let mut is_whole = true;
                 for (name, value) in object {
                     if let Some(shape) = fields.get(name) {
-                        shape.arrange(value, document);
+                        shape.arrange(value, shape.ty, document);
+                        is_whole &= !is_missing(value, shape.ty);
                     }
+                }
+                if !is_whole {
+                    *value = Value::Null;
                 }
             }
             _ => {}
@@ -52,31 +110,52 @@ impl<'a> Shape<'a> {
 
     // Each fragment counts once, where it first stands: more of it would come to the same.
     fn collect(&self, document: &'a ExecutableDocument) -> IndexMap<&'a Name, Shape<'a>> {
-        let mut fields: IndexMap<&Name, Vec<&SelectionSet>> = IndexMap::new();
+        let mut fields: IndexMap<&Name, Shape> = IndexMap::new();
         let mut spread: HashSet<&Name> = HashSet::new();
-        let mut left: Vec<&Positioned<Selection>> = Vec::new();
+        let mut left: Vec<(Option<&str>, &Positioned<Selection>)> = Vec::new();
+        let items = |Selected { of, set }: Selected<'a>| set.items.iter().rev().map(move |item| (of, item));
         for set in &self.selected {
-            left.extend(set.items.iter().rev());
-            while let Some(selection) = left.pop() {
+            left.extend(items(*set));
+            while let Some((of, selection)) = left.pop() {
                 match &selection.node {
                     Selection::Field(field) => {
-                        let of = fields.entry(&field.node.response_key().node).or_default();
-                        if !field.node.selection_set.node.items.is_empty() {
-                            of.push(&field.node.selection_set.node);
+                        let ty = of.and_then(|of| type_of(of, &field.node.name.node));
+                        let shape =
+                            fields.entry(&field.node.response_key().node).or_insert_with(|| Shape::of(ty, Vec::new()));
+                        let set = &field.node.selection_set.node;
+                        if !set.items.is_empty() {
+                            shape.selected.push(Selected { of: ty.map(named), set });
                         }
                     }
                     Selection::InlineFragment(inline) => {
-                        left.extend(inline.node.selection_set.node.items.iter().rev());
+                        let on = inline.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
+                        let of = of.map(|of| on.unwrap_or(of));
+                        left.extend(items(Selected { of, set: &inline.node.selection_set.node }));
                     }
                     Selection::FragmentSpread(named) => {
                         let name = &named.node.fragment_name.node;
                         let fragment = spread.insert(name).then(|| document.fragments.get(name)).flatten();
-                        left.extend(fragment.iter().flat_map(|found| found.node.selection_set.node.items.iter().rev()));
+                        left.extend(fragment.iter().flat_map(|found| {
+                            let of = of.map(|_| found.node.type_condition.node.on.node.as_str());
+                            items(Selected { of, set: &found.node.selection_set.node })
+                        }));
                     }
                 }
             }
         }
-        fields.into_iter().map(|(name, selected)| (name, Shape::of(selected))).collect()
+        fields
+    }
+}
+
+/// Whether it is null and must not be.
+fn is_missing(value: &Value, ty: Option<&Type>) -> bool {
+    ty.is_some_and(|ty| !ty.nullable) && *value == Value::Null
+}
+
+fn named(ty: &Type) -> &str {
+    match &ty.base {
+        BaseType::Named(name) => name,
+        BaseType::List(item) => named(item),
     }
 }
 
@@ -86,9 +165,23 @@ mod tests {
     use async_graphql::parser::parse_query;
 
     fn arranged(query: &str, operation: Option<&str>, data: &str) -> String {
-        let mut data: Value = serde_json::from_str(data).expect("JSON");
-        arrange(&mut data, &parse_query(query).expect("a query"), operation);
-        serde_json::to_string(&data).expect("JSON")
+        let mut answer = Response::new(serde_json::from_str::<Value>(data).expect("JSON"));
+        arrange(&mut answer, &parse_query(query).expect("a query"), operation);
+        serde_json::to_string(&answer.data).expect("JSON")
+    }
+
+    /// What is left of the data when fields fail, each named by its path: `inspections.nodes.0.id`.
+    fn failed(query: &str, data: &str, paths: &[&str]) -> String {
+        let segment = |text: &str| match text.parse() {
+            Ok(index) => PathSegment::Index(index),
+            Err(_) => PathSegment::Field(text.to_owned()),
+        };
+        let error =
+            |path: &&str| ServerError::new("failed", None).with_path(path.split('.').map(segment).collect::<Vec<_>>());
+        let mut answer = Response::new(serde_json::from_str::<Value>(data).expect("JSON"));
+        answer.errors = paths.iter().map(error).collect();
+        arrange(&mut answer, &parse_query(query).expect("a query"), None);
+        serde_json::to_string(&answer.data).expect("JSON")
     }
 
     #[test]
@@ -110,5 +203,54 @@ mod tests {
     #[test]
     fn what_is_json_by_itself_is_left_alone() {
         assert_eq!(arranged("{ b a }", None, r#"{"a":{"z":1,"y":2},"b":3}"#), r#"{"b":3,"a":{"z":1,"y":2}}"#);
+    }
+
+    #[test]
+    fn what_failed_is_null_where_that_is_allowed() {
+        let query = "{ head { position } inspection(id: \"1\") { id status } node(id: \"2\") { id } }";
+        // The field itself; all fields of an object; an object whose other fields are there.
+        for (data, path, expected) in [
+            (
+                r#"{"node":{"id":"2"},"head":{"position":1}}"#,
+                "inspection",
+                r#"{"head":{"position":1},"inspection":null,"node":{"id":"2"}}"#,
+            ),
+            ("null", "inspection", r#"{"inspection":null}"#),
+            (
+                r#"{"inspection":{"id":"1"},"head":{"position":1},"node":null}"#,
+                "inspection.status",
+                r#"{"head":{"position":1},"inspection":{"id":"1","status":null},"node":null}"#,
+            ),
+        ] {
+            assert_eq!(failed(query, data, &[path]), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_must_not_be_null_takes_its_parents_along() {
+        let rows = "{ inspections { nodes { id } } }";
+        let nodes = "{ nodes(ids: []) { ... on Inspection { ...F } id } sources { name } } fragment F on Inspection { e: externalId }";
+        let both = r#"{"nodes":[{"id":"1"},{"id":"2","e":"K2"},null],"sources":[{"name":"pave"}]}"#;
+        for (query, data, paths, expected) in [
+            (rows, r#"{"inspections":{"nodes":[{"id":"1"},null]}}"#, &["inspections.nodes.1.id"][..], "null"),
+            (nodes, both, &["nodes.0.e"], r#"{"nodes":[null,{"e":"K2","id":"2"},null],"sources":[{"name":"pave"}]}"#),
+            (nodes, both, &["nodes.0.e", "nodes.1.id"], r#"{"nodes":[null,null,null],"sources":[{"name":"pave"}]}"#),
+            (nodes, both, &["nodes.0.e", "sources.0.name"], "null"),
+            (
+                "{ head { position } a: inspection(id: \"1\") { id status } }",
+                r#"{"head":{"position":1}}"#,
+                &["a.status", "a.id"],
+                r#"{"head":{"position":1},"a":null}"#,
+            ),
+            (
+                "subscription { changes { position inspection { id } } }",
+                r#"{"changes":{"position":1,"inspection":null}}"#,
+                &["changes.inspection.id"],
+                r#"{"changes":{"position":1,"inspection":null}}"#,
+            ),
+            ("subscription { changes { position } }", r#"{"changes":{}}"#, &["changes.position"], "null"),
+        ] {
+            assert_eq!(failed(query, data, paths), expected, "{query} {paths:?}");
+        }
     }
 }

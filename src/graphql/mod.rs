@@ -8,6 +8,7 @@ mod change;
 mod code;
 mod connection;
 mod cursor;
+mod declared;
 mod delivery;
 mod duration;
 mod entity;
@@ -174,7 +175,7 @@ fn builder() -> SchemaBuilder<query::Root, EmptyMutation, subscription::Root> {
         .limit_recursive_depth(limits::RECURSION)
 }
 
-/// What was asked, for the order of the answer.
+/// What was asked, for the form of the answer.
 struct Asked {
     document: Arc<ExecutableDocument>,
     operation: Option<String>,
@@ -182,7 +183,7 @@ struct Asked {
 
 impl Asked {
     fn arranged(&self, mut answer: Response) -> Response {
-        arrange::arrange(&mut answer.data, &self.document, self.operation.as_deref());
+        arrange::arrange(&mut answer, &self.document, self.operation.as_deref());
         error::finish(&mut answer);
         answer
     }

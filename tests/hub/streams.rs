@@ -1,6 +1,7 @@
 //! The same subscriptions over server-sent events, alone and many in one stream, and as parts of a multipart body.
 
-use crate::driver::{App, PATIENCE};
+use crate::driver::{App, PATIENCE, answer};
+use futures_util::future::join_all;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -117,6 +118,47 @@ async fn every_transport_tells_the_same() {
         assert_eq!(parts.part().await.expect("a part")["payload"]["data"], expected);
         assert_eq!(socket.next().await, expected);
     }
+}
+
+/// A field that failed and must not be null takes along what it is a field of: here the inspection, which may be null.
+#[tokio::test]
+async fn what_must_not_be_null_takes_its_parents_along_on_every_transport() {
+    let app = App::with("graphql_batching = true").await;
+    let begin = json!({ "after": start(&app).await });
+    bring(&app, "S", 0).await;
+    let change = app.changes().await.remove(0);
+    let inspection = app.inspection("pave", "S").await["id"].clone();
+    let fields = "{ id items(first: -1) { totalCount } }";
+    let variables = json!({ "id": inspection });
+    let query = format!("query($id: ID!) {{ inspection(id: $id) {fields} head {{ position }} }}");
+    let head = json!({ "position": app.ask("{ head { position } }").await["head"]["position"] });
+    let subscription =
+        format!("subscription($after: String) {{ changes(after: $after) {{ inspection {fields} position }} }}");
+
+    let of_query = json!({ "inspection": null, "head": head });
+    let of_change = json!({ "changes": { "inspection": null, "position": change["position"] } });
+    let is = |answer: &Value, data: &Value| {
+        assert_eq!(&answer["data"], data, "{answer:#}");
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{answer:#}");
+    };
+    is(&app.graphql(&query, variables.clone()).await, &of_query);
+    let parameters = [("query", query.as_str()), ("variables", &variables.to_string())];
+    let url = reqwest::Url::parse_with_params(&app.url("/graphql"), parameters).expect("a URL");
+    is(&answer(app.client.get(url)).await.body, &of_query);
+    let batch = json!([{ "query": query, "variables": variables }]);
+    is(&answer(app.client.post(app.url("/graphql")).json(&batch)).await.body[0], &of_query);
+    is(&app.subscribe(&query, variables.clone()).await.raw().await["payload"], &of_query);
+    is(&app.subscribe(&subscription, begin.clone()).await.raw().await["payload"], &of_change);
+    for (query, variables, data) in [(&query, &variables, &of_query), (&subscription, &begin, &of_change)] {
+        let mut events = Body::of(request(&app, EVENTS, query, variables.clone())).await;
+        is(&events.event().await.expect("an event").data, data);
+    }
+    let mut parts = Body::of(request(&app, PARTS, &subscription, begin)).await;
+    is(&parts.part().await.expect("a part")["payload"], &of_change);
+
+    // Where nothing above may be null, there is no data at all: null, not left out, because it was executed.
+    let nothing = app.graphql("{ head { position } inspections(first: -1) { totalCount } }", json!({})).await;
+    assert_eq!((nothing.get("data"), &nothing["errors"][0]["path"]), (Some(&Value::Null), &json!(["inspections"])));
 }
 
 #[tokio::test]
