@@ -184,6 +184,52 @@ async fn an_event_stream_goes_on_after_the_last_event() {
     events.ends().await;
 }
 
+/// Many clients, cut off again and again while it is written, each of which comes back as browsers do: with the operation
+/// of the beginning, and the id of the last event.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_come_back_at_once_and_hear_every_change_once() {
+    const CLIENTS: usize = 48;
+    const ROUNDS: usize = 5;
+    const DELIVERIES: u32 = 60;
+    let app = App::start().await;
+    let begin = json!({ "after": start(&app).await });
+    let half = DELIVERIES / 2;
+    for number in 0..half {
+        bring(&app, &format!("S{number}"), number).await;
+    }
+    let writing = async {
+        for number in half..DELIVERIES {
+            bring(&app, &format!("S{number}"), number).await;
+        }
+        app.changes().await
+    };
+    // All of them are cut off and come back together, after another number of events each.
+    let together = tokio::sync::Barrier::new(CLIENTS);
+    let one = async |number: usize| {
+        let mut heard: Vec<Event> = Vec::new();
+        for round in 0..ROUNDS {
+            together.wait().await;
+            let again = request(&app, EVENTS, CHANGES, begin.clone());
+            let mut events = Body::of(match heard.last().and_then(|event| event.id.as_deref()) {
+                Some(last) => again.header("Last-Event-ID", last),
+                None => again,
+            })
+            .await;
+            for _ in 0..(number * 7 + round * 5) % 11 + 1 {
+                heard.push(events.event().await.expect("an event"));
+            }
+        }
+        heard
+    };
+    let (all, heard) = tokio::join!(writing, join_all((0..CLIENTS).map(one)));
+    assert!(all.len() >= DELIVERIES as usize);
+    for (number, heard) in heard.iter().enumerate() {
+        let told: Vec<&Value> = heard.iter().map(|event| &event.data["data"]["changes"]["position"]).collect();
+        let expected: Vec<&Value> = all.iter().take(heard.len()).map(|change| &change["position"]).collect();
+        assert_eq!(told, expected, "client {number}");
+    }
+}
+
 #[tokio::test]
 async fn queries_and_refusals_end_the_stream() {
     let app = App::start().await;
