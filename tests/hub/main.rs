@@ -1,5 +1,6 @@
 //! What the hub promises, seen from outside: webhooks go in over HTTP, GraphQL is the observer.
 
+mod access;
 mod aggregates;
 mod answers;
 mod attacks;
