@@ -6,11 +6,9 @@
 //! Null (section 6.4.4): a field that failed is null, and where the schema does not allow that, what it is a field of is
 //! null instead, and so on. async-graphql leaves the field out.
 
-use super::declared::type_of;
-use async_graphql::parser::types::{BaseType, ExecutableDocument, OperationType, Selection, SelectionSet, Type};
-use async_graphql::{Name, PathSegment, Positioned, Response, ServerError, Value, indexmap::IndexMap};
-use std::cell::OnceCell;
-use std::collections::HashSet;
+use super::selected::Shape;
+use async_graphql::parser::types::{BaseType, ExecutableDocument, Type};
+use async_graphql::{Name, PathSegment, Response, ServerError, Value, indexmap::IndexMap};
 
 /// Mends the answer to the operation of the document that was executed.
 pub fn arrange(answer: &mut Response, document: &ExecutableDocument, operation: Option<&str>) {
@@ -23,13 +21,8 @@ pub fn arrange(answer: &mut Response, document: &ExecutableDocument, operation: 
         fail(&mut answer.data, path);
     }
     // Where nothing failed, nobody has to know the types.
-    let root = (!answer.errors.is_empty()).then_some(match operation.node.ty {
-        OperationType::Query => "Query",
-        OperationType::Mutation => "Mutation",
-        OperationType::Subscription => "Subscription",
-    });
-    let selected = Selected { of: root, set: &operation.node.selection_set.node };
-    Shape::of(None, vec![selected]).arrange(&mut answer.data, None, document);
+    let shape = if answer.errors.is_empty() { Shape::of(&operation.node) } else { Shape::typed(&operation.node) };
+    put(&shape, &mut answer.data, None, document);
 }
 
 /// Puts null where something failed. An object whose fields all failed was left out itself.
@@ -53,110 +46,44 @@ fn fail(value: &mut Value, path: &[PathSegment]) {
     }
 }
 
-/// What was selected of the objects at one place of an answer.
-struct Shape<'a> {
-    /// What the schema says is there. Unknown where nothing failed, and in what every schema has.
-    ty: Option<&'static Type>,
-    /// Empty where nothing can be selected.
-    selected: Vec<Selected<'a>>,
-    fields: OnceCell<IndexMap<&'a Name, Shape<'a>>>,
-}
-
-#[derive(Clone, Copy)]
-struct Selected<'a> {
-    /// The type whose fields they are, unknown as above.
-    of: Option<&'a str>,
-    set: &'a SelectionSet,
-}
-
-impl<'a> Shape<'a> {
-    fn of(ty: Option<&'static Type>, selected: Vec<Selected<'a>>) -> Self {
-        Shape { ty, selected, fields: OnceCell::new() }
-    }
-
-    fn arrange(&self, value: &mut Value, ty: Option<&Type>, document: &'a ExecutableDocument) {
-        match value {
-            Value::List(values) => {
-                let item = ty.and_then(|ty| match &ty.base {
-                    BaseType::List(item) => Some(&**item),
-                    BaseType::Named(_) => None,
-                });
-                values.iter_mut().for_each(|value| self.arrange(value, item, document));
-                if values.iter().any(|value| is_missing(value, item)) {
-                    *value = Value::Null;
-                }
-            }
-            // A scalar that is an object has its own order.
-            Value::Object(object) if !self.selected.is_empty() => {
-                let fields = self.fields.get_or_init(|| self.collect(document));
-                let place = |name: &Name| fields.get_index_of(name);
-                if !object.keys().is_sorted_by_key(place) {
-                    object.sort_by(|one, _, other, _| place(one).cmp(&place(other)));
-                }
-                let mut is_whole = true;
-                for (name, value) in object {
-                    if let Some(shape) = fields.get(name) {
-                        shape.arrange(value, shape.ty, document);
-                        is_whole &= !is_missing(value, shape.ty);
-                    }
-                }
-                if !is_whole {
-                    *value = Value::Null;
-                }
-            }
-            _ => {}
-        }
-    }
-
-    // Each fragment counts once, where it first stands: more of it would come to the same.
-    fn collect(&self, document: &'a ExecutableDocument) -> IndexMap<&'a Name, Shape<'a>> {
-        let mut fields: IndexMap<&Name, Shape> = IndexMap::new();
-        let mut spread: HashSet<&Name> = HashSet::new();
-        let mut left: Vec<(Option<&str>, &Positioned<Selection>)> = Vec::new();
-        let items = |Selected { of, set }: Selected<'a>| set.items.iter().rev().map(move |item| (of, item));
-        for set in &self.selected {
-            left.extend(items(*set));
-            while let Some((of, selection)) = left.pop() {
-                match &selection.node {
-                    Selection::Field(field) => {
-                        let ty = of.and_then(|of| type_of(of, &field.node.name.node));
-                        let shape =
-                            fields.entry(&field.node.response_key().node).or_insert_with(|| Shape::of(ty, Vec::new()));
-                        let set = &field.node.selection_set.node;
-                        if !set.items.is_empty() {
-                            shape.selected.push(Selected { of: ty.map(named), set });
-                        }
-                    }
-                    Selection::InlineFragment(inline) => {
-                        let on = inline.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
-                        let of = of.map(|of| on.unwrap_or(of));
-                        left.extend(items(Selected { of, set: &inline.node.selection_set.node }));
-                    }
-                    Selection::FragmentSpread(named) => {
-                        let name = &named.node.fragment_name.node;
-                        let fragment = spread.insert(name).then(|| document.fragments.get(name)).flatten();
-                        left.extend(fragment.iter().flat_map(|found| {
-                            let of = of.map(|_| found.node.type_condition.node.on.node.as_str());
-                            items(Selected { of, set: &found.node.selection_set.node })
-                        }));
-                    }
-                }
+/// Puts a value of this type in order, and null where it lacks what must be there.
+fn put<'a>(shape: &Shape<'a>, value: &mut Value, ty: Option<&Type>, document: &'a ExecutableDocument) {
+    match value {
+        Value::List(values) => {
+            let item = ty.and_then(|ty| match &ty.base {
+                BaseType::List(item) => Some(&**item),
+                BaseType::Named(_) => None,
+            });
+            values.iter_mut().for_each(|value| put(shape, value, item, document));
+            if values.iter().any(|value| is_missing(value, item)) {
+                *value = Value::Null;
             }
         }
-        fields
+        // A scalar that is an object has its own order.
+        Value::Object(object) if shape.has_fields() => {
+            let fields = shape.fields(document);
+            let place = |name: &Name| fields.get_index_of(name);
+            if !object.keys().is_sorted_by_key(place) {
+                object.sort_by(|one, _, other, _| place(one).cmp(&place(other)));
+            }
+            let mut is_whole = true;
+            for (name, value) in object {
+                if let Some(shape) = fields.get(name) {
+                    put(shape, value, shape.ty, document);
+                    is_whole &= !is_missing(value, shape.ty);
+                }
+            }
+            if !is_whole {
+                *value = Value::Null;
+            }
+        }
+        _ => {}
     }
 }
 
 /// Whether it is null and must not be.
 fn is_missing(value: &Value, ty: Option<&Type>) -> bool {
     ty.is_some_and(|ty| !ty.nullable) && *value == Value::Null
-}
-
-fn named(ty: &Type) -> &str {
-    match &ty.base {
-        BaseType::Named(name) => name,
-        BaseType::List(item) => named(item),
-    }
 }
 
 #[cfg(test)]

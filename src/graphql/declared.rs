@@ -9,8 +9,14 @@ type Fields = HashMap<String, Type>;
 
 static TYPES: LazyLock<HashMap<String, Fields>> = LazyLock::new(|| read(&super::answered()));
 
-/// What a field of a type gives; none for what every schema has: `__typename`, and what introspection answers with.
+/// What every type has.
+static TYPENAME: LazyLock<Option<Type>> = LazyLock::new(|| Type::new("String!"));
+
+/// What a field of a type gives; none for what introspection answers with.
 pub fn type_of(parent: &str, field: &str) -> Option<&'static Type> {
+    if field == "__typename" {
+        return TYPENAME.as_ref();
+    }
     TYPES.get(parent)?.get(field)
 }
 
@@ -44,9 +50,10 @@ mod tests {
             ("Node", "id", "ID!"),
             ("InspectionConnection", "nodes", "[Inspection!]!"),
             ("Subscription", "changes", "Change!"),
+            ("Query", "__typename", "String!"),
         ] {
             assert_eq!(type_of(parent, field).expect(field).to_string(), declared, "{parent}.{field}");
         }
-        assert_eq!(type_of("Query", "__typename"), None);
+        assert_eq!(type_of("Query", "__schema"), None);
     }
 }

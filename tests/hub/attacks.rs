@@ -79,6 +79,7 @@ fn documents() -> Vec<(&'static str, String, &'static str)> {
         ("10,000 duplicate fields", format!("{{ {} }}", "__typename ".repeat(9_000)), costly),
         ("20,000 duplicate fields", format!("{{ {} }}", "a ".repeat(20_000)), costly),
         ("fields that cannot be merged", format!("{{ {} }}", "sources { ...{ ...{ ...{ name } } } } ".repeat(900)), costly),
+        ("one name of two types", "{ node(id: \"x\") { ... on Inspection { status } ... on Job { status } } }".to_owned(), invalid),
         ("1,000 aliases", format!("{{ {aliases} }}"), costly),
         ("100 aliases of a list", format!("{{ {lists} }}"), costly),
         ("500 arguments", format!("{{ inspections({arguments}) {{ totalCount }} }}"), costly),
