@@ -14,6 +14,7 @@ mod driver;
 mod faults;
 mod federation;
 mod forget;
+mod fuzz;
 mod graphql;
 mod handshake;
 mod lives;
