@@ -15,7 +15,7 @@ define TEST
 $(CARGO) test --workspace --features faults --locked
 PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features faults --locked --lib -- graphql simulate
 PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features faults --locked --test hub -- \
-	--skip faults::postgres --skip faults::disk --skip playground --skip docs --skip clients::
+	--skip faults::postgres --skip faults::disk --skip playground --skip docs --skip clients:: --skip fuzz::
 endef
 
 .PHONY: run test soak check demo bench web schema help tools browser python
@@ -30,12 +30,13 @@ test: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) $(EXAMPLES) $(PYTHON) browser ## Ru
 	$(TEST)
 	cd tests/schema && npm run --silent test
 
-soak: $(WEB) $(BROWSER) ## The long form of the proofs: 100,000 schedules, 1,000 subscribers that are cut; about an hour
+soak: $(WEB) $(BROWSER) $(PYTHON) ## The long form of the proofs: 100,000 schedules, 1,000 subscribers that are cut, fuzzing; over an hour
 	SOAK=20000 $(CARGO) test --release --features faults --locked --test hub -- order::
 	ulimit -n $$(ulimit -Hn); SOAK_SUBSCRIBERS=1000 $(CARGO) test --release --features faults --locked --test hub -- faults::resume
 	SOAK=500 tests/postgres.sh $(CARGO) test --release --features faults --locked --test hub -- order::
 	SOAK_SUBSCRIBERS=200 tests/postgres.sh $(CARGO) test --release --features faults --locked --test hub -- \
 		faults::resume faults::steps crash replicas
+	FUZZ_SECONDS=300 $(CARGO) test --release --features faults --locked --test hub -- fuzz::
 
 check: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) $(EXAMPLES) $(PYTHON) browser ## What CI runs: format, lints, docs, and the tests, which also compare all generated files
 	$(CARGO) fmt --all --check
@@ -74,10 +75,10 @@ $(WEB): $(shell find web -path web/node_modules -prune -o -path web/dist -prune 
 $(BROWSER) $(SCHEMA) $(CLIENTS) $(EXAMPLES): %/node_modules/.package-lock.json: %/package-lock.json | tools
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 
-# What the Python example of docs/clients needs.
-$(PYTHON): docs/clients/python/requirements.txt | python
+# What the Python examples of docs/clients need, and the fuzzing of tests/fuzz.
+$(PYTHON): docs/clients/python/requirements.txt tests/fuzz/requirements.txt | python
 	python3 -m venv $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(@D)/bin/pip install --quiet --disable-pip-version-check $(^:%=--requirement %)
 	touch $@
 
 tools:

@@ -2,7 +2,7 @@
 
 use crate::feed::{self, Feed};
 use crate::graphql::{Api, Graph, SourceInfo};
-use crate::http::{self, App, Connections, Inlet, Limits};
+use crate::http::{self, Access, App, Connections, Inlet, Limits};
 use crate::ingest::{self, Confirmer, Retention, Target};
 use crate::live::Live;
 use crate::request::{BadTrusted, Budgets, Pipeline, Rules, Trusted};
@@ -116,6 +116,7 @@ impl Hub {
         let pipeline = Pipeline::new(graph, rules);
         let app = App {
             ingest,
+            access: Access::new(settings.api_tokens.clone()),
             limits: Limits {
                 body: settings.body_limit,
                 body_timeout: settings.body_timeout,

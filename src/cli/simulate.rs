@@ -116,6 +116,7 @@ impl Simulate {
         };
         Ok(Plan {
             hub,
+            api_token: settings.api_tokens.into_iter().next(),
             sources,
             amount: if self.forever {
                 Amount::Forever

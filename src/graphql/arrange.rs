@@ -1,83 +1,89 @@
-//! Puts the fields of an answer in the order of the query (GraphQL, October 2021, section 7.2.2). async-graphql leaves them in the
-//! order in which they were resolved, which is another one each time.
+//! Makes of what async-graphql answers what GraphQL says.
+//!
+//! Order (October 2021, section 7.2.2): fields stand as they were asked for. async-graphql leaves them as they were
+//! resolved, in another order each time.
+//!
+//! Null (section 6.4.4): a field that failed is null, and where the schema does not allow that, what it is a field of is
+//! null instead, and so on. async-graphql leaves the field out.
 
-use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, Selection, SelectionSet};
-use async_graphql::{Name, Positioned, Value, indexmap::IndexMap};
-use std::cell::OnceCell;
-use std::collections::HashSet;
+use super::selected::Shape;
+use async_graphql::parser::types::{BaseType, ExecutableDocument, Type};
+use async_graphql::{Name, PathSegment, Response, ServerError, Value, indexmap::IndexMap};
 
-/// Puts all objects of `data` in the order of the operation that was executed.
-pub fn arrange(data: &mut Value, document: &ExecutableDocument, operation: Option<&str>) {
+/// Mends the answer to the operation of the document that was executed.
+pub fn arrange(answer: &mut Response, document: &ExecutableDocument, operation: Option<&str>) {
     let executed = document.operations.iter().find(|(name, _)| match operation {
         Some(operation) => name.is_some_and(|name| name == operation),
         None => true,
     });
-    if let Some((_, operation)) = executed {
-        let operation: &OperationDefinition = &operation.node;
-        Shape::of(vec![&operation.selection_set.node]).arrange(data, document);
+    let Some((_, operation)) = executed else { return };
+    for ServerError { path, .. } in &answer.errors {
+        fail(&mut answer.data, path);
+    }
+    // Where nothing failed, nobody has to know the types.
+    let shape = if answer.errors.is_empty() { Shape::of(&operation.node) } else { Shape::typed(&operation.node) };
+    put(&shape, &mut answer.data, None, document);
+}
+
+/// Puts null where something failed. An object whose fields all failed was left out itself.
+fn fail(value: &mut Value, path: &[PathSegment]) {
+    match (path, value) {
+        ([], value) => *value = Value::Null,
+        ([PathSegment::Index(index), rest @ ..], Value::List(values)) => {
+            if let Some(value) = values.get_mut(*index) {
+                fail(value, rest);
+            }
+        }
+        ([PathSegment::Field(name), rest @ ..], value) => {
+            if *value == Value::Null {
+                *value = Value::Object(IndexMap::new());
+            }
+            if let Value::Object(object) = value {
+                fail(object.entry(Name::new(name)).or_default(), rest);
+            }
+        }
+        _ => {}
     }
 }
 
-/// What was selected of the objects at one place of an answer.
-struct Shape<'a> {
-    /// Empty where nothing can be selected.
-    selected: Vec<&'a SelectionSet>,
-    fields: OnceCell<IndexMap<&'a Name, Shape<'a>>>,
+/// Puts a value of this type in order, and null where it lacks what must be there.
+fn put<'a>(shape: &Shape<'a>, value: &mut Value, ty: Option<&Type>, document: &'a ExecutableDocument) {
+    match value {
+        Value::List(values) => {
+            let item = ty.and_then(|ty| match &ty.base {
+                BaseType::List(item) => Some(&**item),
+                BaseType::Named(_) => None,
+            });
+            values.iter_mut().for_each(|value| put(shape, value, item, document));
+            if values.iter().any(|value| is_missing(value, item)) {
+                *value = Value::Null;
+            }
+        }
+        // A scalar that is an object has its own order.
+        Value::Object(object) if shape.has_fields() => {
+            let fields = shape.fields(document);
+            let place = |name: &Name| fields.get_index_of(name);
+            if !object.keys().is_sorted_by_key(place) {
+                object.sort_by(|one, _, other, _| place(one).cmp(&place(other)));
+            }
+            let mut is_whole = true;
+            for (name, value) in object {
+                if let Some(shape) = fields.get(name) {
+                    put(shape, value, shape.ty, document);
+                    is_whole &= !is_missing(value, shape.ty);
+                }
+            }
+            if !is_whole {
+                *value = Value::Null;
+            }
+        }
+        _ => {}
+    }
 }
 
-impl<'a> Shape<'a> {
-    fn of(selected: Vec<&'a SelectionSet>) -> Self {
-        Shape { selected, fields: OnceCell::new() }
-    }
-
-    fn arrange(&self, value: &mut Value, document: &'a ExecutableDocument) {
-        match value {
-            Value::List(values) => values.iter_mut().for_each(|value| self.arrange(value, document)),
-            // A scalar that is an object has its own order.
-            Value::Object(object) if !self.selected.is_empty() => {
-                let fields = self.fields.get_or_init(|| self.collect(document));
-                let place = |name: &Name| fields.get_index_of(name);
-                if !object.keys().is_sorted_by_key(place) {
-                    object.sort_by(|one, _, other, _| place(one).cmp(&place(other)));
-                }
-                for (name, value) in object {
-                    if let Some(shape) = fields.get(name) {
-                        shape.arrange(value, document);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    // Each fragment counts once, where it first stands: more of it would come to the same.
-    fn collect(&self, document: &'a ExecutableDocument) -> IndexMap<&'a Name, Shape<'a>> {
-        let mut fields: IndexMap<&Name, Vec<&SelectionSet>> = IndexMap::new();
-        let mut spread: HashSet<&Name> = HashSet::new();
-        let mut left: Vec<&Positioned<Selection>> = Vec::new();
-        for set in &self.selected {
-            left.extend(set.items.iter().rev());
-            while let Some(selection) = left.pop() {
-                match &selection.node {
-                    Selection::Field(field) => {
-                        let of = fields.entry(&field.node.response_key().node).or_default();
-                        if !field.node.selection_set.node.items.is_empty() {
-                            of.push(&field.node.selection_set.node);
-                        }
-                    }
-                    Selection::InlineFragment(inline) => {
-                        left.extend(inline.node.selection_set.node.items.iter().rev());
-                    }
-                    Selection::FragmentSpread(named) => {
-                        let name = &named.node.fragment_name.node;
-                        let fragment = spread.insert(name).then(|| document.fragments.get(name)).flatten();
-                        left.extend(fragment.iter().flat_map(|found| found.node.selection_set.node.items.iter().rev()));
-                    }
-                }
-            }
-        }
-        fields.into_iter().map(|(name, selected)| (name, Shape::of(selected))).collect()
-    }
+/// Whether it is null and must not be.
+fn is_missing(value: &Value, ty: Option<&Type>) -> bool {
+    ty.is_some_and(|ty| !ty.nullable) && *value == Value::Null
 }
 
 #[cfg(test)]
@@ -86,9 +92,23 @@ mod tests {
     use async_graphql::parser::parse_query;
 
     fn arranged(query: &str, operation: Option<&str>, data: &str) -> String {
-        let mut data: Value = serde_json::from_str(data).expect("JSON");
-        arrange(&mut data, &parse_query(query).expect("a query"), operation);
-        serde_json::to_string(&data).expect("JSON")
+        let mut answer = Response::new(serde_json::from_str::<Value>(data).expect("JSON"));
+        arrange(&mut answer, &parse_query(query).expect("a query"), operation);
+        serde_json::to_string(&answer.data).expect("JSON")
+    }
+
+    /// What is left of the data when fields fail, each named by its path: `inspections.nodes.0.id`.
+    fn failed(query: &str, data: &str, paths: &[&str]) -> String {
+        let segment = |text: &str| match text.parse() {
+            Ok(index) => PathSegment::Index(index),
+            Err(_) => PathSegment::Field(text.to_owned()),
+        };
+        let error =
+            |path: &&str| ServerError::new("failed", None).with_path(path.split('.').map(segment).collect::<Vec<_>>());
+        let mut answer = Response::new(serde_json::from_str::<Value>(data).expect("JSON"));
+        answer.errors = paths.iter().map(error).collect();
+        arrange(&mut answer, &parse_query(query).expect("a query"), None);
+        serde_json::to_string(&answer.data).expect("JSON")
     }
 
     #[test]
@@ -110,5 +130,54 @@ mod tests {
     #[test]
     fn what_is_json_by_itself_is_left_alone() {
         assert_eq!(arranged("{ b a }", None, r#"{"a":{"z":1,"y":2},"b":3}"#), r#"{"b":3,"a":{"z":1,"y":2}}"#);
+    }
+
+    #[test]
+    fn what_failed_is_null_where_that_is_allowed() {
+        let query = "{ head { position } inspection(id: \"1\") { id status } node(id: \"2\") { id } }";
+        // The field itself; all fields of an object; an object whose other fields are there.
+        for (data, path, expected) in [
+            (
+                r#"{"node":{"id":"2"},"head":{"position":1}}"#,
+                "inspection",
+                r#"{"head":{"position":1},"inspection":null,"node":{"id":"2"}}"#,
+            ),
+            ("null", "inspection", r#"{"inspection":null}"#),
+            (
+                r#"{"inspection":{"id":"1"},"head":{"position":1},"node":null}"#,
+                "inspection.status",
+                r#"{"head":{"position":1},"inspection":{"id":"1","status":null},"node":null}"#,
+            ),
+        ] {
+            assert_eq!(failed(query, data, &[path]), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_must_not_be_null_takes_its_parents_along() {
+        let rows = "{ inspections { nodes { id } } }";
+        let nodes = "{ nodes(ids: []) { ... on Inspection { ...F } id } sources { name } } fragment F on Inspection { e: externalId }";
+        let both = r#"{"nodes":[{"id":"1"},{"id":"2","e":"K2"},null],"sources":[{"name":"pave"}]}"#;
+        for (query, data, paths, expected) in [
+            (rows, r#"{"inspections":{"nodes":[{"id":"1"},null]}}"#, &["inspections.nodes.1.id"][..], "null"),
+            (nodes, both, &["nodes.0.e"], r#"{"nodes":[null,{"e":"K2","id":"2"},null],"sources":[{"name":"pave"}]}"#),
+            (nodes, both, &["nodes.0.e", "nodes.1.id"], r#"{"nodes":[null,null,null],"sources":[{"name":"pave"}]}"#),
+            (nodes, both, &["nodes.0.e", "sources.0.name"], "null"),
+            (
+                "{ head { position } a: inspection(id: \"1\") { id status } }",
+                r#"{"head":{"position":1}}"#,
+                &["a.status", "a.id"],
+                r#"{"head":{"position":1},"a":null}"#,
+            ),
+            (
+                "subscription { changes { position inspection { id } } }",
+                r#"{"changes":{"position":1,"inspection":null}}"#,
+                &["changes.inspection.id"],
+                r#"{"changes":{"position":1,"inspection":null}}"#,
+            ),
+            ("subscription { changes { position } }", r#"{"changes":{}}"#, &["changes.position"], "null"),
+        ] {
+            assert_eq!(failed(query, data, paths), expected, "{query} {paths:?}");
+        }
     }
 }

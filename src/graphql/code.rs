@@ -19,6 +19,7 @@ pub enum Code {
     RateLimited,
     SlowConsumer,
     Timeout,
+    Unauthenticated,
 }
 
 /// A code as it is written, what it means, and what its reader can do.
@@ -128,6 +129,13 @@ pub const CODES: &[Entry] = &[
         "TIMEOUT",
         "The answer took longer than this hub allows, and was given up.",
         "Ask for fewer rows, or with a narrower filter.",
+    ),
+    entry(
+        Code::Unauthenticated,
+        "UNAUTHENTICATED",
+        "This hub answers only who shows a token, and you have shown none that it knows. Nothing was looked at.",
+        "Send the header `Authorization: Bearer …`, or over a WebSocket `{\"Authorization\": \"Bearer …\"}` as the payload of \
+         `connection_init`. The hub's operator has the token.",
     ),
 ];
 

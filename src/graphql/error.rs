@@ -27,6 +27,8 @@ pub enum Fault {
     RateLimited { seconds: u64 },
     /// The caller's: no document has this hash or id.
     UnknownDocument,
+    /// The caller's: it has not shown who it is.
+    Unauthenticated,
     /// The caller's: the document is none that this hub takes.
     Untrusted,
     /// The answer took longer than so many milliseconds.
@@ -88,6 +90,7 @@ impl Fault {
             Fault::TooCostly(_) => Code::QueryTooCostly,
             Fault::RateLimited { .. } => Code::RateLimited,
             Fault::UnknownDocument => Code::PersistedQueryNotFound,
+            Fault::Unauthenticated => Code::Unauthenticated,
             Fault::Untrusted => Code::Forbidden,
             Fault::Timeout { .. } => Code::Timeout,
             Fault::Cursor { .. } => Code::CursorInvalid,
@@ -145,6 +148,10 @@ impl Fault {
             Fault::UnknownDocument => {
                 ("PersistedQueryNotFound".to_owned(), "Send the document together with its hash.".to_owned())
             }
+            Fault::Unauthenticated => (
+                "this hub answers only who shows a token that it knows".to_owned(),
+                "Send the header `Authorization: Bearer …`; its operator has the token.".to_owned(),
+            ),
             Fault::Untrusted => (
                 "this hub takes only the operations that it was configured with".to_owned(),
                 "Send the hash or id of one of them, or ask the operator to add yours.".to_owned(),

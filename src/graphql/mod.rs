@@ -8,6 +8,7 @@ mod change;
 mod code;
 mod connection;
 mod cursor;
+mod declared;
 mod delivery;
 mod duration;
 mod entity;
@@ -23,6 +24,7 @@ mod limits;
 mod lists;
 mod machine;
 mod matching;
+mod merge;
 mod node;
 mod past;
 mod query;
@@ -30,6 +32,7 @@ mod questions;
 mod rounds;
 mod scalar;
 mod sdl;
+mod selected;
 mod session;
 mod snapshot;
 mod source;
@@ -45,6 +48,7 @@ pub use cursor::Cursor;
 pub use cursor::change as position_of;
 pub use error::{Fault, TooMuch, is_request_error};
 pub use limits::{BODY, COMPLEXITY, DEPTH, PAGE, PAGE_MAX, RECURSION};
+pub use merge::merges;
 pub use sdl::{answered, federated, sdl};
 pub use source::SourceInfo;
 pub use walk::{Resume, Walk};
@@ -174,7 +178,7 @@ fn builder() -> SchemaBuilder<query::Root, EmptyMutation, subscription::Root> {
         .limit_recursive_depth(limits::RECURSION)
 }
 
-/// What was asked, for the order of the answer.
+/// What was asked, for the form of the answer.
 struct Asked {
     document: Arc<ExecutableDocument>,
     operation: Option<String>,
@@ -182,7 +186,7 @@ struct Asked {
 
 impl Asked {
     fn arranged(&self, mut answer: Response) -> Response {
-        arrange::arrange(&mut answer.data, &self.document, self.operation.as_deref());
+        arrange::arrange(&mut answer, &self.document, self.operation.as_deref());
         error::finish(&mut answer);
         answer
     }

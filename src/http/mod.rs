@@ -1,5 +1,6 @@
 //! The HTTP surface. Routes on one page; what each does stands in its file.
 
+mod access;
 mod graphql;
 mod playground;
 mod problem;
@@ -9,6 +10,7 @@ mod status;
 mod stream;
 mod webhook;
 
+pub use access::Access;
 pub use problem::Problem;
 pub use serve::{Connections, serve};
 pub use stream::Reservations;
@@ -19,6 +21,7 @@ use crate::live::Live;
 use crate::request::Pipeline;
 use crate::store::Database;
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::response::Redirect;
 use axum::routing::{MethodRouter, get, post, put};
 use chrono::{DateTime, Utc};
@@ -32,6 +35,8 @@ use tokio_util::sync::CancellationToken;
 pub struct App {
     pub inlets: HashMap<String, Inlet>,
     pub ingest: Ingest,
+    /// To `/graphql`.
+    pub access: Access,
     pub limits: Limits,
     pub clock: fn() -> DateTime<Utc>,
     pub db: Database,
@@ -55,16 +60,17 @@ pub struct Limits {
     pub graphql_batching: bool,
 }
 
-fn on_graphql() -> MethodRouter<Arc<App>> {
+fn on_graphql(app: Arc<App>) -> MethodRouter<Arc<App>> {
     let streams = put(stream::reserve).delete(stream::close);
-    streams.get(graphql::get).post(graphql::post).fallback(graphql::other)
+    let all = streams.get(graphql::get).post(graphql::post).fallback(graphql::other);
+    all.layer(from_fn_with_state(app, graphql::admit))
 }
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/webhooks/{source}", post(webhook::receive).put(webhook::receive))
-        .route("/graphql", on_graphql())
+        .route("/graphql", on_graphql(app.clone()))
         .route("/", get(async || Redirect::to("/graphiql")))
         .route("/graphiql", get(playground::page))
         .route("/graphiql/{*path}", get(playground::asset))

@@ -3,7 +3,7 @@
 use super::price::{Price, price};
 use super::scan::scan;
 use super::shape::{Shape, measure};
-use crate::graphql::{Fault, unparsable};
+use crate::graphql::{Fault, merges, unparsable};
 use async_graphql::Variables;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
@@ -29,11 +29,12 @@ impl Document {
     /// Reads a document.
     ///
     /// # Errors
-    /// If it is no GraphQL, or asks for too much.
+    /// If it is no GraphQL, asks for too much, or gives several things the same name.
     pub fn read(text: &Arc<str>) -> Result<Document, Fault> {
         scan(text)?;
         let parsed = parse_query(&**text).map_err(|error| unparsable(&error))?;
         let shape = measure(&parsed)?;
+        merges(&parsed)?;
         let mut operations = parsed.operations.iter();
         let only = operations.next().filter(|_| operations.next().is_none());
         let price = only.map(|(_, operation)| price(&parsed, &operation.node, &Variables::default()));

@@ -82,6 +82,11 @@ impl<'a> Loader<'a> {
         self.found_in(setting.variable(), setting.key, file)
     }
 
+    /// The same, by its key.
+    pub fn given(&mut self, key: &'static str, file: Option<&Section<'_>>) -> Option<Found> {
+        self.found(row(key), file)
+    }
+
     /// A setting as the variable gives it, or the key in this part of the file.
     pub fn found_in(&mut self, variable: String, key: &str, file: Option<&Section<'_>>) -> Option<Found> {
         if let Some(text) = self.variable(&variable) {

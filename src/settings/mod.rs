@@ -46,6 +46,8 @@ pub struct Settings {
     /// `nats://…`, with its password.
     pub nats: Option<String>,
     pub allow_open_sources: bool,
+    /// Any one of which opens the API; none where it is open.
+    pub api_tokens: Vec<Secret>,
     /// In bytes.
     pub body_limit: usize,
     pub body_timeout: Duration,
@@ -137,6 +139,7 @@ impl Settings {
             keep_history: loader.take("keep_history", file, forms::keep),
             nats: loader.take("nats", file, forms::nats),
             allow_open_sources: loader.take("allow_open_sources", file, forms::switch),
+            api_tokens: secrets::api_tokens(&mut loader, file),
             body_limit: loader.take("body_limit", file, forms::size),
             body_timeout: loader.take("body_timeout", file, forms::duration),
             header_timeout: loader.take("header_timeout", file, forms::duration),

@@ -1,16 +1,35 @@
 //! The secrets of a scheme: where they stand, and how many may be active.
 
-use super::file::Value;
-use super::loader::Noted;
+use super::file::{Section, Value};
+use super::loader::{Found, Loader, Noted};
 use super::scheme::Reader;
 use crate::vendor::Secret;
 use crate::vendor::verify::RsaKey;
+
+const NO_HEADER: &str = "holds what cannot come in a header, such as a space";
 
 /// How many secrets with one id may be active: the new one and the old one.
 const ACTIVE: usize = 2;
 
 const SECRETS: &str = "write secrets = [\"env:NAME\"]";
 const PUBLIC_KEY: &str = "write public_key = \"file:key.pem\"";
+
+/// The tokens of the API, apart by commas.
+pub fn api_tokens(loader: &mut Loader<'_>, file: Option<&Section<'_>>) -> Vec<Secret> {
+    let Some(Found { text, key, origin }) = loader.given("api_tokens", file) else { return Vec::new() };
+    let mut tokens = Vec::new();
+    for token in text.split(',') {
+        let Ok(value) = loader.secret(token.trim(), &key, &origin) else { continue };
+        if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+            loader.problem(origin.clone(), &key, NO_HEADER);
+        }
+        tokens.push(Secret { id: None, value });
+    }
+    if tokens.len() > ACTIVE {
+        loader.problem(origin, &key, "holds more than two; leave the oldest out");
+    }
+    tokens
+}
 
 /// A secret as it was given, and where.
 type Given<'f> = (Secret, Value<'f>);
@@ -35,7 +54,7 @@ impl<'f> Reader<'_, '_, 'f> {
             if secret.value.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Ok(secret);
             }
-            Err(self.loader.problem(value.origin, value.key, "holds what cannot come in a header, such as a space"))
+            Err(self.loader.problem(value.origin, value.key, NO_HEADER))
         };
         given.into_iter().map(fits).collect()
     }

@@ -93,6 +93,14 @@ pub const SETTINGS: &[Setting] = &[
         about: "Allows sources without verification on other addresses than loopback.",
     },
     Setting {
+        key: "api_tokens",
+        form: Form::Secret,
+        default: "",
+        about: "Who may use the API: whoever sends `Authorization: Bearer` with this token, or with one of two that stand \
+                apart by a comma, while one replaces the other: `env:NAME`, `file:PATH`, or the token itself. Without \
+                one, anybody.",
+    },
+    Setting {
         key: "body_limit",
         form: Form::Size,
         default: "5MiB",

@@ -31,6 +31,7 @@ pub use sample::BadSample;
 
 use crate::progress::Progress;
 use crate::settings::Source;
+use crate::vendor::Secret;
 use crate::vendor::verify::CannotSign;
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::{Counts, Tally};
@@ -59,6 +60,8 @@ type Sendings = Box<dyn Iterator<Item = Sending> + Send>;
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub hub: Url,
+    /// What its ledger is asked with, if its API is not open.
+    pub api_token: Option<Secret>,
     /// The sources that are sent to.
     pub sources: Vec<Source>,
     pub amount: Amount,
@@ -110,7 +113,7 @@ pub async fn run(plan: Plan, stop: CancellationToken) -> Result<Report, CannotSi
     }
     let client = sender::client().map_err(CannotSimulate::Client)?;
     let sender = Arc::new(Sender::new(client.clone(), &plan.hub, &plan.sources, stop.clone())?);
-    let before = ledgers(&client, &plan.hub).await?;
+    let before = ledgers(&client, &plan).await?;
     for source in &plan.sources {
         if !before.contains_key(&source.name) {
             return Err(CannotSimulate::NoSource { hub: plan.hub, name: source.name.clone() });
@@ -120,7 +123,7 @@ pub async fn run(plan: Plan, stop: CancellationToken) -> Result<Report, CannotSi
     let started = Instant::now();
     let tallies = send(&plan, sendings, sender, &stop).await?;
     let took = started.elapsed();
-    let after = ledgers(&client, &plan.hub).await.ok();
+    let after = ledgers(&client, &plan).await.ok();
     let names = plan.sources.iter().map(|source| source.name.clone());
     let tallies: Vec<_> = names.zip(tallies).collect();
     let compare = |(source, tally): &(String, Tally), after: &BTreeMap<String, Counts>| {
@@ -204,11 +207,17 @@ async fn work(
     Ok(tallies)
 }
 
-async fn ledgers(client: &Client, hub: &Url) -> Result<BTreeMap<String, Counts>, CannotSimulate> {
+async fn ledgers(client: &Client, plan: &Plan) -> Result<BTreeMap<String, Counts>, CannotSimulate> {
+    let hub = &plan.hub;
     let url = sender::address(hub, &["graphql"]);
     let no_hub = |error: reqwest::Error| CannotSimulate::NoHub { url: hub.clone(), why: root(&error) };
     let question = serde_json::json!({ "query": ledger::question() });
-    let answer = client.post(url.clone()).json(&question).send().await.map_err(no_hub)?.text().await.map_err(no_hub)?;
+    let request = client.post(url.clone()).json(&question);
+    let request = match &plan.api_token {
+        Some(token) => request.bearer_auth(&token.value),
+        None => request,
+    };
+    let answer = request.send().await.map_err(no_hub)?.text().await.map_err(no_hub)?;
     let ledgers = serde_json::from_str(&answer).ok().as_ref().and_then(ledger::ledgers);
     ledgers.ok_or_else(|| CannotSimulate::NotAHub { url, answer: answer.chars().take(200).collect() })
 }

@@ -1,9 +1,12 @@
 //! What the field uses to attack GraphQL servers. Each is refused, or answered, with less than a 500; afterwards the hub
 //! answers a small query like before.
 
-use crate::driver::{Answer, App, answer};
+use crate::driver::{Answer, App, PATIENCE, Socket, answer};
+use futures_util::stream::SplitStream;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_tungstenite::tungstenite::Message;
 
 async fn is_well(app: &App) {
     assert_eq!(app.ask("{ head { position } }").await["head"]["position"], 0);
@@ -16,6 +19,16 @@ async fn post(app: &App, body: impl Into<reqwest::Body>) -> Answer {
 
 async fn ask(app: &App, query: &str) -> Answer {
     post(app, json!({ "query": query }).to_string()).await
+}
+
+/// The next message on a socket.
+async fn said(socket: &mut SplitStream<Socket>) -> Value {
+    loop {
+        let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("a message");
+        if let Message::Text(text) = message.expect("no error") {
+            return serde_json::from_str(&text).expect("JSON");
+        }
+    }
 }
 
 fn code(answer: &Answer) -> &str {
@@ -66,6 +79,7 @@ fn documents() -> Vec<(&'static str, String, &'static str)> {
         ("10,000 duplicate fields", format!("{{ {} }}", "__typename ".repeat(9_000)), costly),
         ("20,000 duplicate fields", format!("{{ {} }}", "a ".repeat(20_000)), costly),
         ("fields that cannot be merged", format!("{{ {} }}", "sources { ...{ ...{ ...{ name } } } } ".repeat(900)), costly),
+        ("one name of two types", "{ node(id: \"x\") { ... on Inspection { status } ... on Job { status } } }".to_owned(), invalid),
         ("1,000 aliases", format!("{{ {aliases} }}"), costly),
         ("100 aliases of a list", format!("{{ {lists} }}"), costly),
         ("500 arguments", format!("{{ inspections({arguments}) {{ totalCount }} }}"), costly),
@@ -165,6 +179,13 @@ async fn bodies_that_are_no_requests_are_refused() {
         ),
         ("a number of 100,000 digits".to_owned(), format!("{{\"query\":{}}}", "9".repeat(100_000)).into_bytes()),
     ]);
+    for parameters in ["query=%7B%FF%FE%7D", "query=%7B__typename%7D&variables=%FF", "query=%00", "query", "%FF", "a&b"]
+    {
+        let request = app.client.get(format!("{}?{parameters}", app.url("/graphql")));
+        let refused = answer(request.header("accept", "application/graphql-response+json")).await;
+        assert_eq!(refused.code, 400, "{parameters}: {refused:?}");
+        assert!(!code(&refused).is_empty(), "{parameters}: {refused:?}");
+    }
     for (name, body) in bodies {
         let refused = post(&app, body).await;
         assert_eq!(refused.code, 400, "{name}: {refused:?}");
@@ -244,14 +265,77 @@ async fn the_usual_probes_find_nothing() {
     }
     let request = app.client.post(&url).header("content-type", "application/json").body("query={__typename}");
     assert_eq!(answer(request).await.code, 400);
-    // No traces, and no page of its own for browsers.
-    let traced = ask(&app, "{ __typename }").await;
-    assert_eq!(traced.body, json!({ "data": { "__typename": "Query" } }));
+    // What a form of a foreign page can send by GET is a query at most, and its answer is not for that page.
+    let form = answer(app.client.get(format!("{url}?query=%7B__typename%7D")).header("origin", "https://evil.example"));
+    let form = form.await;
+    assert_eq!(form.body, json!({ "data": { "__typename": "Query" } }));
+    assert!(!form.headers.contains_key("access-control-allow-origin"), "{form:?}");
+    // No traces, no stacks, whoever asks for them, and no page of its own for browsers.
+    for extensions in [json!({}), json!({ "tracing": true }), json!({ "debug": true })] {
+        let traced = post(&app, json!({ "query": "{ __typename }", "extensions": extensions }).to_string()).await;
+        assert_eq!(traced.body, json!({ "data": { "__typename": "Query" } }));
+        let failed = post(&app, json!({ "query": "qwerty cop { abc }", "extensions": extensions }).to_string()).await;
+        let told = failed.body["errors"][0]["extensions"].as_object().expect("extensions");
+        assert!(told.keys().all(|name| name == "code" || name == "hint"), "{failed:?}");
+    }
     let page = app.client.get(&url).header("accept", "text/html");
     assert_eq!(answer(page).await.code, 406);
     // Introspection is what the API is described by.
     assert_eq!(ask(&app, "{ __schema { queryType { name } } }").await.code, 200);
     is_well(&app).await;
+}
+
+/// Whatever one socket asks for, it has so many operations at once; the others on it, and beside it, go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_subscriptions_on_one_socket_are_a_hundred() {
+    let app = App::start().await;
+    let (mut talk, mut hear) = app.open_socket().await.split();
+    let asking = async {
+        for number in 0..10_000 {
+            let payload = json!({ "query": "subscription { changes { position } }" });
+            let message = json!({ "id": number.to_string(), "type": "subscribe", "payload": payload });
+            talk.send(Message::text(message.to_string())).await.expect("sent");
+        }
+        talk
+    };
+    let hearing = async {
+        for number in 100..10_000 {
+            let refused = said(&mut hear).await;
+            assert_eq!((&refused["type"], &refused["id"]), (&json!("error"), &json!(number.to_string())));
+            assert_eq!(refused["payload"][0]["extensions"]["code"], "BAD_USER_INPUT");
+        }
+        hear
+    };
+    let beside = async {
+        for _ in 0..20 {
+            is_well(&app).await;
+        }
+    };
+    let (mut talk, mut hear, ()) = tokio::join!(asking, hearing, beside);
+    // What was taken is told, and who completes something has room again.
+    let body = json!({ "event": "SESSION:STATUS_CHANGE", "session_key": "S", "status": "STARTED" });
+    assert_eq!(app.post_json("pave", body).await.code, 200);
+    let mut told = std::collections::HashSet::new();
+    while told.len() < 100 {
+        let next = said(&mut hear).await;
+        assert_eq!(next["type"], "next", "{next}");
+        told.insert(next["id"].to_string());
+    }
+    for message in [
+        json!({ "id": "0", "type": "complete" }),
+        json!({ "id": "again", "type": "subscribe", "payload": { "query": "{ __typename }" } }),
+    ] {
+        talk.send(Message::text(message.to_string())).await.expect("sent");
+    }
+    let again = async {
+        loop {
+            let message = said(&mut hear).await;
+            if message["id"] == "again" {
+                return message;
+            }
+        }
+    };
+    assert_eq!(again.await["payload"]["data"]["__typename"], "Query");
 }
 
 /// While bombs come, others are answered.

@@ -20,46 +20,62 @@ const DELIVERIES: usize = 180;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn apollo_client() {
-    follows_without_gap_or_repeat(node("apollo/example.js"), &[]).await;
+    follows_without_gap_or_repeat(node("apollo/example.js"), &[], &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn apollo_client_with_subscriptions_in_parts() {
+    follows_without_gap_or_repeat(node("apollo/example.js"), &["multipart"], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn urql() {
-    follows_without_gap_or_repeat(node("urql/example.js"), &[]).await;
+    follows_without_gap_or_repeat(node("urql/example.js"), &[], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn relay() {
     build("build:relay").await;
-    follows_without_gap_or_repeat(node("relay/example.mjs"), &["again K0"]).await;
+    follows_without_gap_or_repeat(node("relay/example.mjs"), &[], &["again K0"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn typescript_with_generated_types() {
     build("build:typescript").await;
-    follows_without_gap_or_repeat(node("typescript/dist/example.js"), &[]).await;
+    follows_without_gap_or_repeat(node("typescript/dist/example.js"), &[], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python() {
-    let installed = built().with_file_name("python");
-    assert!(installed.join("installed").exists(), "the Python client is not installed: `make test` does it");
-    let mut command = Command::new(installed.join("bin/python"));
-    command.arg("python/example.py").current_dir(folder());
-    follows_without_gap_or_repeat(command, &[]).await;
+    follows_without_gap_or_repeat(in_python("python/example.py"), &[], &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_with_aiohttp() {
+    follows_without_gap_or_repeat(in_python("python/example.py"), &["aiohttp"], &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_without_asyncio() {
+    let (_database, server) = with_inspections().await;
+    let board = ask(&server.url, INSPECTIONS, Value::Null).await;
+    let mut example = Example::start(in_python("python/script.py"), &server.url, &[]);
+    example.lists(&board).await;
+    example.ends().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rust() {
     let example = built().join("examples/client");
     assert!(example.exists(), "the Rust client is not built: `make test` does it, or `cargo build --example client`");
-    follows_without_gap_or_repeat(Command::new(example), &[]).await;
+    follows_without_gap_or_repeat(Command::new(example), &[], &[]).await;
 }
 
-async fn follows_without_gap_or_repeat(command: Command, more: &[&str]) {
+/// A hub with more than two pages of inspections.
+async fn with_inspections() -> (TestDatabase, Server) {
     let database = TestDatabase::new().await;
     let server = Server::start(&database).await;
-    let (port, url, vendor) = (server.port, server.url.clone(), client());
+    let (url, vendor) = (server.url.clone(), client());
     // The first inspection of all is the sender's, so that its name is known.
     post(&vendor, &url, "pave", body(0)).await;
     let sender = Sender::new(DELIVERIES);
@@ -68,15 +84,16 @@ async fn follows_without_gap_or_repeat(command: Command, more: &[&str]) {
     for sample in samples("truepic") {
         post(&vendor, &url, "truepic", sample_bytes(&sample)).await;
     }
-    let board = ask(&url, INSPECTIONS, Value::Null).await;
-    let listed = board["inspections"]["nodes"].as_array().expect("inspections");
-    assert!(listed.len() > 40 && board["inspections"]["totalCount"] == listed.len(), "{board:#}");
+    (database, server)
+}
 
-    let mut example = Example::start(command, &url);
-    for row in listed {
-        example.says(&format!("inspection {} {}", name(row), word(&row["status"]))).await;
-    }
-    example.says("error CURSOR_INVALID").await;
+/// Runs an example with these arguments after the hub's URL; this is what more it says of the list.
+async fn follows_without_gap_or_repeat(command: Command, arguments: &[&str], more: &[&str]) {
+    let (database, server) = with_inspections().await;
+    let (port, url, vendor) = (server.port, server.url.clone(), client());
+    let board = ask(&url, INSPECTIONS, Value::Null).await;
+    let mut example = Example::start(command, &url, arguments);
+    example.lists(&board).await;
     for line in more {
         example.says(line).await;
     }
@@ -121,13 +138,30 @@ struct Example {
 }
 
 impl Example {
-    fn start(mut command: Command, url: &str) -> Example {
-        let command = command.arg(url).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+    fn start(mut command: Command, url: &str, arguments: &[&str]) -> Example {
+        let command = command.arg(url).args(arguments).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the example starts");
         let (sender, lines) = unbounded_channel();
         let output = BufReader::new(process.stdout.take().expect("a standard output"));
         std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Example { process, lines }
+    }
+
+    /// It must tell all inspections in their order, and what is wrong with a cursor.
+    async fn lists(&mut self, board: &Value) {
+        let listed = board["inspections"]["nodes"].as_array().expect("inspections");
+        assert!(listed.len() > 40 && board["inspections"]["totalCount"] == listed.len(), "{board:#}");
+        for row in listed {
+            self.says(&format!("inspection {} {}", name(row), word(&row["status"]))).await;
+        }
+        self.says("error CURSOR_INVALID").await;
+    }
+
+    /// It must say no more, and end well.
+    async fn ends(mut self) {
+        let more = tokio::time::timeout(PATIENCE, self.lines.recv()).await.expect("its end in time");
+        assert_eq!(more, None);
+        assert!(self.process.wait().expect("its end").success(), "{}", self.complaint());
     }
 
     /// Its next line must be this.
@@ -183,6 +217,15 @@ async fn post(client: &reqwest::Client, url: &str, source: &str, body: impl Into
 fn node(example: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(example).current_dir(installed());
+    command
+}
+
+/// An example in Python.
+fn in_python(example: &str) -> Command {
+    let installed = built().with_file_name("python");
+    assert!(installed.join("installed").exists(), "the Python clients are not installed: `make test` does it");
+    let mut command = Command::new(installed.join("bin/python"));
+    command.arg(example).current_dir(folder());
     command
 }
 

@@ -1,6 +1,7 @@
 //! One hub per test, on its own database and port, driven as vendors and frontends drive it: webhooks in, GraphQL out.
 
 use crate::database::TestDatabase;
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use inspection_hub::server::Hub;
 use inspection_hub::settings::{Flags, Settings};
@@ -199,6 +200,11 @@ impl Subscription {
         subscription.say(json!({ "type": "connection_init" })).await;
         assert_eq!(subscription.message().await["type"], "connection_ack");
         subscription
+    }
+
+    /// What is said and what is heard, apart.
+    pub fn split(self) -> (SplitSink<Socket, Message>, SplitStream<Socket>) {
+        self.socket.split()
     }
 
     pub async fn say(&mut self, message: Value) {

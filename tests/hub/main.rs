@@ -1,5 +1,6 @@
 //! What the hub promises, seen from outside: webhooks go in over HTTP, GraphQL is the observer.
 
+mod access;
 mod aggregates;
 mod answers;
 mod attacks;
@@ -13,6 +14,7 @@ mod driver;
 mod faults;
 mod federation;
 mod forget;
+mod fuzz;
 mod graphql;
 mod handshake;
 mod lives;

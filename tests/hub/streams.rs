@@ -1,6 +1,7 @@
 //! The same subscriptions over server-sent events, alone and many in one stream, and as parts of a multipart body.
 
-use crate::driver::{App, PATIENCE};
+use crate::driver::{App, PATIENCE, answer};
+use futures_util::future::join_all;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -119,6 +120,47 @@ async fn every_transport_tells_the_same() {
     }
 }
 
+/// A field that failed and must not be null takes along what it is a field of: here the inspection, which may be null.
+#[tokio::test]
+async fn what_must_not_be_null_takes_its_parents_along_on_every_transport() {
+    let app = App::with("graphql_batching = true").await;
+    let begin = json!({ "after": start(&app).await });
+    bring(&app, "S", 0).await;
+    let change = app.changes().await.remove(0);
+    let inspection = app.inspection("pave", "S").await["id"].clone();
+    let fields = "{ id items(first: -1) { totalCount } }";
+    let variables = json!({ "id": inspection });
+    let query = format!("query($id: ID!) {{ inspection(id: $id) {fields} head {{ position }} }}");
+    let head = json!({ "position": app.ask("{ head { position } }").await["head"]["position"] });
+    let subscription =
+        format!("subscription($after: String) {{ changes(after: $after) {{ inspection {fields} position }} }}");
+
+    let of_query = json!({ "inspection": null, "head": head });
+    let of_change = json!({ "changes": { "inspection": null, "position": change["position"] } });
+    let is = |answer: &Value, data: &Value| {
+        assert_eq!(&answer["data"], data, "{answer:#}");
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{answer:#}");
+    };
+    is(&app.graphql(&query, variables.clone()).await, &of_query);
+    let parameters = [("query", query.as_str()), ("variables", &variables.to_string())];
+    let url = reqwest::Url::parse_with_params(&app.url("/graphql"), parameters).expect("a URL");
+    is(&answer(app.client.get(url)).await.body, &of_query);
+    let batch = json!([{ "query": query, "variables": variables }]);
+    is(&answer(app.client.post(app.url("/graphql")).json(&batch)).await.body[0], &of_query);
+    is(&app.subscribe(&query, variables.clone()).await.raw().await["payload"], &of_query);
+    is(&app.subscribe(&subscription, begin.clone()).await.raw().await["payload"], &of_change);
+    for (query, variables, data) in [(&query, &variables, &of_query), (&subscription, &begin, &of_change)] {
+        let mut events = Body::of(request(&app, EVENTS, query, variables.clone())).await;
+        is(&events.event().await.expect("an event").data, data);
+    }
+    let mut parts = Body::of(request(&app, PARTS, &subscription, begin)).await;
+    is(&parts.part().await.expect("a part")["payload"], &of_change);
+
+    // Where nothing above may be null, there is no data at all: null, not left out, because it was executed.
+    let nothing = app.graphql("{ head { position } inspections(first: -1) { totalCount } }", json!({})).await;
+    assert_eq!((nothing.get("data"), &nothing["errors"][0]["path"]), (Some(&Value::Null), &json!(["inspections"])));
+}
+
 #[tokio::test]
 async fn an_event_stream_goes_on_after_the_last_event() {
     let app = App::start().await;
@@ -140,6 +182,52 @@ async fn an_event_stream_goes_on_after_the_last_event() {
     assert_eq!(event.data["errors"][0]["extensions"]["code"], "CURSOR_INVALID");
     assert_eq!(events.event().await.map(|event| event.name).as_deref(), Some("complete"));
     events.ends().await;
+}
+
+/// Many clients, cut off again and again while it is written, each of which comes back as browsers do: with the operation
+/// of the beginning, and the id of the last event.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_come_back_at_once_and_hear_every_change_once() {
+    const CLIENTS: usize = 48;
+    const ROUNDS: usize = 5;
+    const DELIVERIES: u32 = 60;
+    let app = App::start().await;
+    let begin = json!({ "after": start(&app).await });
+    let half = DELIVERIES / 2;
+    for number in 0..half {
+        bring(&app, &format!("S{number}"), number).await;
+    }
+    let writing = async {
+        for number in half..DELIVERIES {
+            bring(&app, &format!("S{number}"), number).await;
+        }
+        app.changes().await
+    };
+    // All of them are cut off and come back together, after another number of events each.
+    let together = tokio::sync::Barrier::new(CLIENTS);
+    let one = async |number: usize| {
+        let mut heard: Vec<Event> = Vec::new();
+        for round in 0..ROUNDS {
+            together.wait().await;
+            let again = request(&app, EVENTS, CHANGES, begin.clone());
+            let mut events = Body::of(match heard.last().and_then(|event| event.id.as_deref()) {
+                Some(last) => again.header("Last-Event-ID", last),
+                None => again,
+            })
+            .await;
+            for _ in 0..(number * 7 + round * 5) % 11 + 1 {
+                heard.push(events.event().await.expect("an event"));
+            }
+        }
+        heard
+    };
+    let (all, heard) = tokio::join!(writing, join_all((0..CLIENTS).map(one)));
+    assert!(all.len() >= DELIVERIES as usize);
+    for (number, heard) in heard.iter().enumerate() {
+        let told: Vec<&Value> = heard.iter().map(|event| &event.data["data"]["changes"]["position"]).collect();
+        let expected: Vec<&Value> = all.iter().take(heard.len()).map(|change| &change["position"]).collect();
+        assert_eq!(told, expected, "client {number}");
+    }
 }
 
 #[tokio::test]

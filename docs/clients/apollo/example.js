@@ -1,8 +1,18 @@
 // Apollo Client 4: a list page by page, an error, and a subscription that goes on where it was cut off.
 //
-//     node apollo/example.js [http://127.0.0.1:8080]
+//     node apollo/example.js [http://127.0.0.1:8080 [multipart]]
+//
+// With `multipart`, subscriptions come as the parts of an HTTP response: where WebSockets do not get through.
 
-import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from '@apollo/client';
+import {
+  ApolloClient,
+  ApolloLink,
+  CombinedGraphQLErrors,
+  CombinedProtocolErrors,
+  HttpLink,
+  InMemoryCache,
+  gql,
+} from '@apollo/client';
 import { PersistedQueryLink } from '@apollo/client/link/persisted-queries';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { relayStylePagination } from '@apollo/client/utilities';
@@ -14,7 +24,12 @@ import WebSocket from 'ws';
 // Browsers, and Node from version 22 on, have one of their own.
 globalThis.WebSocket ??= WebSocket;
 
-const hub = process.argv[2] ?? 'http://127.0.0.1:8080';
+const [hub = 'http://127.0.0.1:8080', transport] = process.argv.slice(2);
+
+const http = new HttpLink({ uri: `${hub}/graphql` });
+// Left alone, graphql-ws would subscribe again with the cursor of the beginning: `retry` below does it better.
+const webSocket = () =>
+  new GraphQLWsLink(createClient({ url: `${hub.replace('http', 'ws')}/graphql`, retryAttempts: 0 }));
 
 const client = new ApolloClient({
   // `fetchMore` adds to the list that is there; the filter and the order tell lists apart.
@@ -23,13 +38,12 @@ const client = new ApolloClient({
   }),
   link: ApolloLink.split(
     ({ operationType }) => operationType === 'subscription',
-    // Left alone, graphql-ws would subscribe again with the cursor of the beginning: `retry` below does it better.
-    new GraphQLWsLink(createClient({ url: `${hub.replace('http', 'ws')}/graphql`, retryAttempts: 0 })),
+    transport === 'multipart' ? http : webSocket(),
     // By GET, with the digest of the query in its place; the whole query only where the hub does not know it yet.
     new PersistedQueryLink({
       sha256: (query) => createHash('sha256').update(query).digest('hex'),
       useGETForHashedQueries: true,
-    }).concat(new HttpLink({ uri: `${hub}/graphql` })),
+    }).concat(http),
   ),
 });
 
@@ -106,6 +120,8 @@ defer(() => client.subscribe({ query: CHANGED, variables: { after: cursor } }))
   });
 
 // Whoever was cut off for being slow goes on; for any other error of the hub's, trying again does not help.
+// What ends a subscription over HTTP is an error of its protocol; one of a field is the same over both.
 function isFinal(error) {
-  return CombinedGraphQLErrors.is(error) && error.errors[0].extensions?.code !== 'SLOW_CONSUMER';
+  const isOfHub = CombinedGraphQLErrors.is(error) || CombinedProtocolErrors.is(error);
+  return isOfHub && error.errors[0].extensions?.code !== 'SLOW_CONSUMER';
 }

@@ -1,17 +1,26 @@
 """Python with gql: a list page by page, an error, and a subscription that goes on where it was cut off.
 
-    python python/example.py [http://127.0.0.1:8080]
+    python python/example.py [http://127.0.0.1:8080 [aiohttp]]
+
+With `aiohttp`, all goes by that library, else by httpx and websockets. `script.py` beside this does without asyncio.
 """
 
 import asyncio
 import sys
 
 from gql import Client, GraphQLRequest
+from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.aiohttp_websockets import AIOHTTPWebsocketsTransport
 from gql.transport.exceptions import TransportError, TransportQueryError
 from gql.transport.httpx import HTTPXAsyncTransport
 from gql.transport.websockets import WebsocketsTransport
 
 HUB = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8080"
+HTTP, WEBSOCKET = (
+    (AIOHTTPTransport, AIOHTTPWebsocketsTransport)
+    if sys.argv[2:] == ["aiohttp"]
+    else (HTTPXAsyncTransport, WebsocketsTransport)
+)
 
 INSPECTIONS = """
     query Inspections($after: String) {
@@ -40,7 +49,7 @@ async def inspections() -> str:
 
     What changes while the others are read comes by the subscription.
     """
-    transport = HTTPXAsyncTransport(url=f"{HUB}/graphql")
+    transport = HTTP(url=f"{HUB}/graphql")
     # With the hub's own schema, gql finds mistakes in an operation before it sends it.
     async with Client(transport=transport, fetch_schema_from_transport=True) as session:
         cursor, after, more = None, None, True
@@ -61,8 +70,8 @@ async def follow(cursor: str) -> None:
     """Prints each change after the cursor, for ever."""
     while True:
         # gql offers older protocols first, unless it is told not to.
-        protocols = [WebsocketsTransport.GRAPHQLWS_SUBPROTOCOL]
-        transport = WebsocketsTransport(url=f"{HUB.replace('http', 'ws', 1)}/graphql", subprotocols=protocols)
+        protocols = [WEBSOCKET.GRAPHQLWS_SUBPROTOCOL]
+        transport = WEBSOCKET(url=f"{HUB.replace('http', 'ws', 1)}/graphql", subprotocols=protocols)
         try:
             async with Client(transport=transport) as session:
                 async for event in session.subscribe(GraphQLRequest(CHANGED, variable_values={"after": cursor})):

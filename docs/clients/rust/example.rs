@@ -152,8 +152,11 @@ async fn ask<Data: DeserializeOwned>(
     query: &str,
     variables: Value,
 ) -> anyhow::Result<Data> {
-    let request = client.post(format!("{hub}/graphql")).header("accept", "application/graphql-response+json");
-    data(request.json(&json!({ "query": query, "variables": variables })).send().await?.json().await?)
+    // By GET, which caches on the way understand. What does not fit into a URL goes by POST, as JSON.
+    let parameters = [("query", query), ("variables", &variables.to_string())];
+    let url = reqwest::Url::parse_with_params(&format!("{hub}/graphql"), parameters)?;
+    let request = client.get(url).header("accept", "application/graphql-response+json");
+    data(request.send().await?.json().await?)
 }
 
 fn data<Data: DeserializeOwned>(answer: Answer) -> anyhow::Result<Data> {

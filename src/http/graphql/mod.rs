@@ -16,7 +16,8 @@ use crate::graphql::Fault;
 use crate::request::{Client, Params, Prepared, limits};
 use async_graphql::parser::types::OperationType;
 use axum::extract::{Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::Next;
 use axum::response::Response;
 use body::Came;
 use futures_util::future::join_all;
@@ -25,9 +26,21 @@ use respond::Refusal;
 use std::sync::Arc;
 use validator::Validator;
 
+/// Lets in who may come in, before anything else is looked at. A socket may still show its token when it is open.
+pub async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if app.access.allows(request.headers()) || is_socket(&request) {
+        return next.run(request).await;
+    }
+    Refusal::from(Fault::Unauthenticated).respond(negotiate::media(request.headers()).unwrap_or(Media::Json))
+}
+
+fn is_socket(request: &Request) -> bool {
+    request.method() == Method::GET && request.headers().contains_key(header::UPGRADE)
+}
+
 /// `GET /graphql`: a WebSocket if it asks for one, else a query in the URL.
 pub async fn get(State(app): State<Arc<App>>, request: Request) -> Response {
-    if request.headers().contains_key(header::UPGRADE) {
+    if is_socket(&request) {
         return socket::open(State(app), request).await;
     }
     let (client, headers) = (client(&request), request.headers().clone());
@@ -181,6 +194,7 @@ fn client(request: &Request) -> Option<Client> {
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         let status = match &fault {
+            Fault::Unauthenticated => StatusCode::UNAUTHORIZED,
             Fault::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Fault::Untrusted => StatusCode::FORBIDDEN,
             Fault::Timeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -188,7 +202,10 @@ impl From<Fault> for Refusal {
             _ => StatusCode::BAD_REQUEST,
         };
         // Where the request is one, the older media type says what is wrong in the body alone (section 6.4.1).
-        let in_body = !matches!(fault, Fault::Request { .. } | Fault::RateLimited { .. } | Fault::Internal { .. });
+        let in_body = !matches!(
+            fault,
+            Fault::Request { .. } | Fault::Unauthenticated | Fault::RateLimited { .. } | Fault::Internal { .. }
+        );
         Refusal { status, in_body, allow: None, close: false, fault }
     }
 }

@@ -44,6 +44,7 @@ impl Refusal {
     pub fn respond(self, media: Media) -> Response {
         let Refusal { status, in_body, allow, close, fault } = self;
         let status = if in_body && media == Media::Json { StatusCode::OK } else { status };
+        let is_unknown = fault == Fault::Unauthenticated;
         let wait = match fault {
             Fault::RateLimited { seconds } => Some(seconds),
             _ => None,
@@ -55,6 +56,9 @@ impl Refusal {
         }
         if close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if is_unknown {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if let Some(seconds) = wait {
             headers.insert(header::RETRY_AFTER, seconds.into());

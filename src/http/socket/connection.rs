@@ -4,6 +4,7 @@
 use super::limits::Limits;
 use super::message::{self, Closing, Envelope, Heard};
 use super::wire::{Came, Wire};
+use crate::http::Access;
 use crate::live::{Answers, Live, News};
 use crate::request::{Client, Params};
 use futures_util::StreamExt;
@@ -26,6 +27,8 @@ pub struct Connection<S> {
     live: Arc<Live>,
     /// Whose budget pays.
     client: Option<Client>,
+    /// Whom it lets in, if its client has not shown that yet.
+    access: Option<Access>,
     limits: Limits,
     phase: Phase,
     operations: Vec<Running>,
@@ -68,6 +71,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             wire: Wire::new(stream, limits.message),
             live,
             client: None,
+            access: None,
             limits,
             phase: Phase::New(now + limits.init),
             operations: Vec::new(),
@@ -83,6 +87,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// With this client at its other end.
     pub fn with(self, client: Option<Client>) -> Self {
         Connection { client, ..self }
+    }
+
+    /// Whose client has to show that it may come in.
+    pub fn behind(self, access: Access) -> Self {
+        Connection { access: Some(access), ..self }
     }
 
     /// Serves until the socket is closed.
@@ -148,12 +157,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn answer(&mut self, said: Heard) {
         match (said, self.phase) {
-            (Heard::Init, Phase::New(_)) => {
+            (Heard::Init(payload), Phase::New(_)) => {
+                if self.access.take().is_some_and(|access| !access.allows_payload(payload.as_deref())) {
+                    return self.close(&Closing::Forbidden);
+                }
                 self.phase = Phase::Open;
                 self.wire.send(&[message::ACK]);
                 self.set_timer();
             }
-            (Heard::Init, _) => self.close(&Closing::TooManyInits),
+            (Heard::Init(_), _) => self.close(&Closing::TooManyInits),
             (Heard::Ping(payload), _) => self.wire.send(&[&message::pong(payload.as_deref())]),
             (Heard::Pong, _) => {}
             (Heard::Subscribe(id, operation), Phase::Open) => self.subscribe(id, *operation),

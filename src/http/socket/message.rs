@@ -8,7 +8,8 @@ use std::borrow::Cow;
 /// What a client says.
 #[derive(Debug)]
 pub enum Heard {
-    Init,
+    /// With its payload as JSON.
+    Init(Option<Box<RawValue>>),
     /// With its payload as JSON.
     Ping(Option<Box<RawValue>>),
     Pong,
@@ -29,6 +30,7 @@ pub enum Closing {
     Protocol,
     Invalid(String),
     Unauthorized,
+    Forbidden,
     InitTimeout,
     Duplicate(String),
     TooManyInits,
@@ -54,7 +56,7 @@ impl Heard {
         let message: Message = serde_json::from_str(text).map_err(invalid)?;
         let Message { r#type, id, payload } = message;
         match r#type.as_str() {
-            "connection_init" => object(payload).map(|_| Heard::Init),
+            "connection_init" => object(payload).map(Heard::Init),
             "ping" => object(payload).map(Heard::Ping),
             "pong" => object(payload).map(|_| Heard::Pong),
             "subscribe" => {
@@ -98,6 +100,7 @@ impl Closing {
             Closing::TooBig(_) => 1009,
             Closing::NoText | Closing::Invalid(_) => 4400,
             Closing::Unauthorized => 4401,
+            Closing::Forbidden => 4403,
             Closing::InitTimeout => 4408,
             Closing::Duplicate(_) => 4409,
             Closing::TooManyInits => 4429,
@@ -114,6 +117,7 @@ impl Closing {
             Closing::NoText => "Invalid message: it is no text".into(),
             Closing::Invalid(why) => why.into(),
             Closing::Unauthorized => "Unauthorized".into(),
+            Closing::Forbidden => "Forbidden".into(),
             Closing::InitTimeout => "Connection initialisation timeout".into(),
             Closing::Duplicate(id) => format!("Subscriber for {id} already exists").into(),
             Closing::TooManyInits => "Too many initialisation requests".into(),

@@ -41,6 +41,7 @@ pub async fn open(State(app): State<Arc<App>>, mut request: Request) -> Response
     let accept = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize());
     let place = request.extensions().get::<Place>().cloned();
     let client = request.extensions().get::<Peer>().map(|peer| Client::new(peer.0));
+    let access = (!app.access.allows(headers)).then(|| app.access.clone());
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // Held as long as the socket is open: it counts as a connection, and the end waits for it.
@@ -50,7 +51,11 @@ pub async fn open(State(app): State<Arc<App>>, mut request: Request) -> Response
                 let limits = Limits { message: app.limits.graphql_body, ..Limits::default() };
                 let stop = app.stop.clone();
                 let connection = Connection::new(TokioIo::new(upgraded), app.live.clone(), limits, stop);
-                connection.with(client).run().await;
+                let connection = connection.with(client);
+                match access {
+                    Some(access) => connection.behind(access).run().await,
+                    None => connection.run().await,
+                }
             }
             Err(error) => tracing::debug!(%error, "a socket could not be opened"),
         }

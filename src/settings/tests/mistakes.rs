@@ -159,3 +159,18 @@ secrets = ['hunter2', 'hunter2']
 ";
     assert!(!format!("{:?}", file(text).settings()).contains("hunter2"));
 }
+
+#[test]
+fn the_api_has_at_most_two_tokens_that_fit_into_a_header() {
+    let world = file("api_tokens = 'env:NEW, file:old, hunter2'").variable("NEW", "n").other_file("old", "o\n");
+    assert_eq!(world.problems(), ["inspection-hub.toml:1: api_tokens: holds more than two; leave the oldest out"]);
+    for (text, problem) in [
+        ("", "is empty"),
+        ("hunter2,", "is empty"),
+        ("env:NEW", "the variable NEW is not set"),
+        ("hunter 2", "holds what cannot come in a header, such as a space"),
+    ] {
+        let problems = file(&format!("api_tokens = '{text}'")).problems();
+        assert_eq!(problems, [format!("inspection-hub.toml:1: api_tokens: {problem}")]);
+    }
+}

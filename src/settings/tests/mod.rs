@@ -90,6 +90,14 @@ fn a_flag_goes_before_a_variable_before_the_file() {
 }
 
 #[test]
+fn the_tokens_of_the_api_stand_apart_by_a_comma() {
+    assert_eq!(World::default().settings().api_tokens, []);
+    let world = World::default().flag("api_tokens", "env:NEW, file:old").variable("NEW", "n").other_file("old", "o\n");
+    let tokens: Vec<_> = world.settings().api_tokens.into_iter().map(|token| token.value).collect();
+    assert_eq!(tokens, ["n", "o"]);
+}
+
+#[test]
 fn the_file_may_be_elsewhere() {
     let world = World::default().other_file("etc/hub.toml", "log = 'debug'").other_file("b.toml", "log = 'trace'");
     assert_eq!(world.settings().log, "info");

@@ -51,6 +51,7 @@ fn plan(address: SocketAddr, settings: Settings, deliveries: u64) -> Plan {
     install_tls();
     Plan {
         hub: format!("http://{address}").parse().expect("a URL"),
+        api_token: settings.api_tokens.into_iter().next(),
         sources: settings.sources,
         amount: Amount::Count { deliveries, spread: TimeDelta::hours(24), until: Utc::now() },
         seed: 1,
@@ -67,7 +68,7 @@ fn sum(report: &Report, count: impl Fn(&crate::simulate::ledger::Tally) -> u64) 
 #[tokio::test]
 async fn a_hub_takes_what_is_signed_refuses_what_is_forged_and_its_ledger_agrees() {
     let database = TestDatabase::new().await;
-    let here = format!("listen = \"127.0.0.1:0\"\ndatabase = \"{}\"", database.address);
+    let here = format!("listen = \"127.0.0.1:0\"\ndatabase = \"{}\"\napi_tokens = \"new, old\"", database.address);
     let settings = settings(&format!("{here}\n{VERIFIED}"));
     let hub = Hub::start(settings.clone()).await.expect("a hub");
     let report = run(plan(hub.address(), settings, 600), CancellationToken::new()).await.expect("a report");

@@ -7,6 +7,7 @@ mod sign;
 #[cfg(test)]
 mod tests;
 
+pub use credential::{bearer, fits, without_scheme};
 pub use jwt::{BadKey, Jwt, JwtKeys, RsaKey};
 pub use sign::{CannotSign, Signed};
 

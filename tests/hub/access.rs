@@ -1,0 +1,142 @@
+//! With `api_tokens`, the API answers only who shows one of them, on every transport; without, anybody.
+
+use crate::driver::{Answer, App, PATIENCE, Socket, answer};
+use futures_util::{SinkExt, StreamExt};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+const TOKENS: &str = "api_tokens = \"old-token, new-token\"";
+const QUERY: &str = "{ head { position } }";
+
+async fn refused(request: reqwest::RequestBuilder, what: &str) {
+    let Answer { code, body, headers } = answer(request).await;
+    assert_eq!((code, headers["www-authenticate"].as_bytes()), (401, &b"Bearer"[..]), "{what}: {body}");
+    assert_eq!(body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{what}: {body}");
+    assert!(body.get("data").is_none(), "{what}: {body}");
+}
+
+fn post(app: &App, accept: &str) -> reqwest::RequestBuilder {
+    app.client.post(app.url("/graphql")).header("accept", accept).json(&json!({ "query": QUERY }))
+}
+
+#[tokio::test]
+async fn who_shows_no_token_is_answered_nothing() {
+    let app = App::with(TOKENS).await;
+    for accept in ["application/json", "application/graphql-response+json", "text/event-stream", "text/html", "*/*"] {
+        refused(post(&app, accept), accept).await;
+    }
+    let json = || post(&app, "application/json");
+    for shown in [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer old-toke",
+        "Bearer old-token2",
+        "Bearer old-token, new-token",
+        "Bearer OLD-TOKEN",
+        "Basic b2xkLXRva2VuOg==",
+        "old-token",
+    ] {
+        refused(json().header("authorization", shown), shown).await;
+    }
+    let twice = json().header("authorization", "Bearer old-token").header("authorization", "Bearer old-token");
+    refused(twice, "two headers").await;
+    // Only a socket may show its token later.
+    refused(json().header("upgrade", "websocket").header("connection", "upgrade"), "no socket").await;
+    for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
+        let url = app.url("/graphql?query=%7B__typename%7D");
+        refused(app.client.request(method.clone(), url), method.as_str()).await;
+    }
+    // The rest is as it was.
+    for path in ["/healthz", "/readyz", "/schema.graphql", "/metrics"] {
+        assert_eq!(answer(app.client.get(app.url(path))).await.code, 200, "{path}");
+    }
+    assert_eq!(app.receive("pave/session-status-change-started.json").await.code, 200);
+}
+
+#[tokio::test]
+async fn each_of_the_tokens_opens_every_transport() {
+    let app = App::with(TOKENS).await;
+    for shown in ["Bearer old-token", "bearer  new-token"] {
+        let asked = answer(post(&app, "application/json").header("authorization", shown)).await;
+        assert_eq!(asked.body, json!({ "data": { "head": { "position": 0 } } }), "{shown}");
+        let url = app.url("/graphql?query=%7B__typename%7D");
+        assert_eq!(answer(app.client.get(&url).header("authorization", shown)).await.code, 200, "{shown}");
+        let reserved = answer(app.client.put(&url).header("authorization", shown)).await;
+        assert_eq!(reserved.code, 201, "{shown}");
+        for accept in ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0, application/json"] {
+            let body = json!({ "query": "subscription { changes { position } }" });
+            let request = app.client.post(&url).header("accept", accept).header("authorization", shown).json(&body);
+            let response = request.send().await.expect("an answer");
+            let kind = response.headers()["content-type"].to_str().expect("text").to_owned();
+            assert_eq!((response.status().as_u16(), &kind[..9]), (200, &accept[..9]), "{shown}");
+        }
+        for (header, payload) in [
+            (Some(shown), Value::Null),
+            (Some("Bearer wrong"), json!({ "Authorization": shown })),
+            (None, json!({ "Authorization": shown })),
+            (None, json!({ "authorization": shown, "more": 1 })),
+        ] {
+            let mut socket = socket(&app, header).await;
+            say(&mut socket, init(&payload)).await;
+            assert_eq!(hear(&mut socket).await, Ok(json!({ "type": "connection_ack" })), "{header:?} {payload}");
+            say(&mut socket, json!({ "id": "1", "type": "subscribe", "payload": { "query": QUERY } })).await;
+            assert_eq!(hear(&mut socket).await.expect("an answer")["payload"]["data"]["head"]["position"], 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_shows_no_token_is_closed() {
+    let app = App::with(TOKENS).await;
+    let subscribe = json!({ "id": "1", "type": "subscribe", "payload": { "query": QUERY } });
+    for (header, message, code) in [
+        (None, init(&Value::Null), 4403),
+        (None, init(&json!({})), 4403),
+        (None, init(&json!({ "Authorization": "Bearer wrong" })), 4403),
+        (None, init(&json!({ "Authorization": "old-token" })), 4403),
+        (None, init(&json!({ "Authorization": ["Bearer old-token"] })), 4403),
+        (Some("Bearer wrong"), init(&Value::Null), 4403),
+        (None, subscribe.clone(), 4401),
+        (Some("Bearer old-token"), subscribe, 4401),
+    ] {
+        let mut socket = socket(&app, header).await;
+        say(&mut socket, message.clone()).await;
+        assert_eq!(hear(&mut socket).await, Err(code), "{header:?} {message}");
+    }
+}
+
+fn init(payload: &Value) -> Value {
+    match payload {
+        Value::Null => json!({ "type": "connection_init" }),
+        payload => json!({ "type": "connection_init", "payload": payload }),
+    }
+}
+
+async fn socket(app: &App, authorization: Option<&str>) -> Socket {
+    let mut request = app.url("/graphql").replace("http://", "ws://").into_client_request().expect("a request");
+    let headers = request.headers_mut();
+    headers.insert("sec-websocket-protocol", "graphql-transport-ws".parse().expect("a header"));
+    if let Some(shown) = authorization {
+        headers.insert("authorization", shown.parse().expect("a header"));
+    }
+    tokio_tungstenite::connect_async(request).await.expect("a socket").0
+}
+
+async fn say(socket: &mut Socket, message: Value) {
+    socket.send(Message::text(message.to_string())).await.expect("sent");
+}
+
+/// What is said next, or the code with which the socket is closed.
+async fn hear(socket: &mut Socket) -> Result<Value, u16> {
+    loop {
+        let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("a message");
+        match message.expect("no error") {
+            Message::Text(text) => return Ok(serde_json::from_str(&text).expect("JSON")),
+            Message::Close(Some(frame)) => return Err(frame.code.into()),
+            _ => {}
+        }
+    }
+}
