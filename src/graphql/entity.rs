@@ -169,22 +169,39 @@ impl Entity {
     }
 }
 
-/// Which large columns the fields under an entity need.
+/// Which columns the fields under an entity need.
 pub fn wants(field: SelectionField<'_>) -> Wants {
-    let mut wants = Wants::default();
-    for field in field.selection_set() {
-        wants.details |= field.name() == "details";
-        wants.facts |= FACTS.contains(&field.name());
-    }
-    wants
+    field.selection_set().map(|field| columns(field.name())).collect()
 }
 
-/// Which large columns the fields under a connection's entities need.
+/// Which columns the fields under a connection's entities need.
 pub fn wants_of_nodes(ctx: &Context<'_>) -> Wants {
-    nodes(ctx).into_iter().map(wants).fold(Wants::default(), |one, other| Wants {
-        facts: one.facts || other.facts,
-        details: one.details || other.details,
-    })
+    nodes(ctx).into_iter().map(wants).collect()
+}
+
+/// Which columns a field is made of. One that is not known here gets them all.
+fn columns(field: &str) -> Wants {
+    match field {
+        "__typename" | "id" | "updatedAt" | "asOf" | "history" | "sessions" | "jobs" | "items" => Wants::NOTHING,
+        "kind" => Wants::SUBKIND,
+        "source" => Wants::SOURCE,
+        "vendor" => Wants::VENDOR,
+        "externalId" => Wants::EXTERNAL_ID,
+        "parent" => Wants::PARENT,
+        "inspection" => Wants::INSPECTION,
+        "reference" => Wants::REFERENCE,
+        "group" => Wants::GROUP,
+        "state" => Wants::STATE,
+        "status" => Wants::STATUS,
+        "cycle" => Wants::CYCLE,
+        "details" => Wants::DETAILS,
+        "createdAt" => Wants::CREATED_AT,
+        "occurredAt" => Wants::OCCURRED_AT,
+        "position" => Wants::POSITION,
+        "nextStates" => Wants::SUBKIND | Wants::VENDOR | Wants::STATE,
+        field if FACTS.contains(&field) => Wants::FACTS,
+        _ => Wants::EVERYTHING,
+    }
 }
 
 /// The fields of a connection under which its rows' own fields stand.

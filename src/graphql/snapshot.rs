@@ -140,12 +140,9 @@ rows! {
         "The job as it stands now: its ids, its kind, and all the facts known of it by now.";
 }
 
-/// Which large columns the things themselves need, under a connection's rows.
+/// Which columns the things themselves need, under a connection's rows.
 pub fn wants_of_rows<T: Row>(ctx: &Context<'_>) -> Wants {
     let rows = super::entity::nodes(ctx).into_iter();
     let things = rows.flat_map(|row| row.selection_set().filter(|field| field.name() == T::FIELD).collect::<Vec<_>>());
-    things.map(wants).fold(Wants::default(), |one, other| Wants {
-        facts: one.facts || other.facts,
-        details: one.details || other.details,
-    })
+    things.map(wants).collect()
 }

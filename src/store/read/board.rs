@@ -1,7 +1,8 @@
 //! All entities of a kind as they were at a moment: who was there, and how each stood.
 
 use super::as_of::{Clock, Snapshot};
-use super::entities::{Direction, EntityRow, Wants, place_of_first_sight, seen, select};
+use super::columns::{EntityRow, Wants, select};
+use super::entities::{Direction, place_of_first_sight, seen};
 use super::filter::EntityFilter;
 use super::page::{End, Page, Part};
 use super::past::Past;
@@ -61,7 +62,7 @@ impl Board {
             .limit(page.reads());
         let rows = db.query_all_raw(StatementBuilder::build(&rows, &db.get_database_backend())).await?;
         let read = |row: &_| -> Result<Then, StoreError> {
-            let now = Arc::new(EntityRow::from_query_result(row, "")?);
+            let now = Arc::new(EntityRow::of(row, wants)?);
             Ok(Then { now, then: Arc::new(Snapshot::from_query_result(row, THEN)?) })
         };
         Ok(page.cut(rows.iter().map(read).collect::<Result<_, _>>()?))

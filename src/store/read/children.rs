@@ -1,6 +1,6 @@
 //! What hangs on entities: of many parents at once, each with its own first rows.
 
-use super::entities::{EntityRow, Wants, select};
+use super::columns::{EntityRow, Wants, read, select};
 use super::filter::EntityFilter;
 use super::page::{Page, Part, first_of_each, padded};
 use crate::store::StoreError;
@@ -30,6 +30,13 @@ pub enum Of {
 }
 
 impl Of {
+    fn wants(self) -> Wants {
+        match self {
+            Of::Inspection => Wants::INSPECTION,
+            Of::Parent => Wants::PARENT,
+        }
+    }
+
     fn column(self) -> Column {
         match self {
             Of::Inspection => Column::Inspection,
@@ -57,9 +64,10 @@ pub async fn children(
         .filter(asked.filter.condition())
         .filter(range);
     let keys = first_of_each(all.into_query(), Column::Number, column, page.order(), page.reads());
-    let rows = select(asked.wants).filter(Column::Number.in_subquery(keys)).order_by(Column::Number, page.order());
+    let wants = asked.wants | asked.of.wants();
+    let rows = select(wants).filter(Column::Number.in_subquery(keys)).order_by(Column::Number, page.order());
     let mut of_each: HashMap<i64, Vec<Arc<EntityRow>>> = HashMap::new();
-    for row in rows.into_model::<EntityRow>().all(db).await? {
+    for row in read(db, rows, wants).await? {
         let parent = match asked.of {
             Of::Inspection => row.inspection,
             Of::Parent => row.parent,

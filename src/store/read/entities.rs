@@ -1,55 +1,21 @@
 //! Inspections, sessions, jobs and items as they stand now.
 
+use super::columns::{EntityRow, Wants, read, select};
 use super::filter::EntityFilter;
 use super::page::{End, Page, Part, padded};
 use crate::store::StoreError;
+use entity::Status;
 use entity::entity::{Column, Entity};
-use entity::{Kind, Status};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::sea_query::{self, Expr, ExprTrait, Func, Query};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, EntityTrait, FromQueryResult, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select,
+    ColumnTrait, Condition, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The name of the table in which a key of the order of first sight is looked up.
 const EDGE: &str = "edge";
-
-/// An entity's row, without what only the writer needs.
-#[derive(Clone, Debug, FromQueryResult)]
-pub struct EntityRow {
-    pub number: i64,
-    pub id: Uuid,
-    pub kind: Kind,
-    pub subkind: String,
-    pub source: String,
-    pub vendor: String,
-    pub external_id: String,
-    pub parent: Option<i64>,
-    pub inspection: Option<i64>,
-    pub reference: Option<String>,
-    pub group_key: Option<String>,
-    pub state: Option<String>,
-    pub status: Option<Status>,
-    pub cycle: i32,
-    /// None if it was not asked for.
-    pub facts: Option<String>,
-    /// None if it was not asked for.
-    pub details: Option<String>,
-    pub created_at: i64,
-    pub updated_at: i64,
-    pub occurred_at: Option<i64>,
-    pub position: i64,
-}
-
-/// Which of the large columns are asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Wants {
-    pub facts: bool,
-    pub details: bool,
-}
 
 /// What entities can be ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +77,7 @@ pub async fn entities(
         .add_option(above.map(|bound| place.clone().gt(key(bound))))
         .add_option(below.map(|bound| place.clone().lt(key(bound))));
     let rows = rows.filter(range).order_by(Column::Number, ordered).limit(page.reads());
-    let rows = rows.into_model::<EntityRow>().all(db).await?;
+    let rows = read(db, rows, wants).await?;
     Ok(page.cut(rows.into_iter().map(Arc::new).collect()))
 }
 
@@ -166,7 +132,7 @@ pub async fn entities_by_number(
     numbers: &[i64],
 ) -> Result<HashMap<i64, Arc<EntityRow>>, StoreError> {
     let rows = select(wants).filter(Column::Number.is_in(padded(numbers)));
-    let rows = rows.into_model::<EntityRow>().all(db).await?;
+    let rows = read(db, rows, wants).await?;
     Ok(rows.into_iter().map(|row| (row.number, Arc::new(row))).collect())
 }
 
@@ -180,31 +146,6 @@ pub async fn entities_by_id(
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Arc<EntityRow>>, StoreError> {
     let rows = select(wants).filter(Column::Id.is_in(ids.iter().copied()));
-    let rows = rows.into_model::<EntityRow>().all(db).await?;
+    let rows = read(db, rows, wants).await?;
     Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
-}
-
-pub(super) fn select(wants: Wants) -> Select<Entity> {
-    let rows = Entity::find().select_only().columns([
-        Column::Number,
-        Column::Id,
-        Column::Kind,
-        Column::Subkind,
-        Column::Source,
-        Column::Vendor,
-        Column::ExternalId,
-        Column::Parent,
-        Column::Inspection,
-        Column::Reference,
-        Column::GroupKey,
-        Column::State,
-        Column::Status,
-        Column::Cycle,
-        Column::CreatedAt,
-        Column::UpdatedAt,
-        Column::OccurredAt,
-        Column::Position,
-    ]);
-    let large = |wanted: bool, column: Column| if wanted { Expr::col(column) } else { Expr::null() };
-    rows.expr_as(large(wants.facts, Column::Facts), "facts").expr_as(large(wants.details, Column::Details), "details")
 }

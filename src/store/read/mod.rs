@@ -7,6 +7,7 @@ mod board;
 mod census;
 mod changes;
 mod children;
+mod columns;
 mod counts;
 mod deliveries;
 mod entities;
@@ -25,13 +26,13 @@ pub use board::{Board, Then};
 pub use census::{Census, Cohort, Group, Period};
 pub use changes::{Changed, Identity, changes_after, head, identities, kept_after, with_identities};
 pub use children::{Children, Of, children, count_children};
+pub use columns::{EntityRow, Wants};
 pub use counts::counts_by_day;
 pub use deliveries::{
     DeliveryRow, DeliveryWants, changes_of_deliveries, count_deliveries, deliveries, deliveries_by_number,
 };
 pub use entities::{
-    Direction, EntityRow, Key, Order, Wants, count_entities, entities, entities_by_id, entities_by_number,
-    status_counts,
+    Direction, Key, Order, count_entities, entities, entities_by_id, entities_by_number, status_counts,
 };
 pub use filter::{ChangeFilter, DeliveryFilter, EntityFilter, FINAL};
 pub use history::{changes, count_changes, count_histories, histories};
