@@ -37,7 +37,7 @@ pub struct Sqlite {
 pub enum Durability {
     /// It is on the disk: somebody is told so.
     Acknowledged,
-    /// It may be lost with the machine's power, but what is there then is whole: it can be made anew.
+    /// It outlives the process, and nothing waits for the disk: after the machine has failed it must be made anew.
     Renewable,
 }
 
@@ -55,7 +55,7 @@ impl Sqlite {
             // In KiB. Filled only as far as it is needed. SQLite walks all of it at the end of many a commit, so that a
             // larger one gains nothing.
             Durability::Acknowledged => ("FULL", -16_384),
-            Durability::Renewable => ("NORMAL", -65_536),
+            Durability::Renewable => ("OFF", -65_536),
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "temp_store", "memory")?;
@@ -64,7 +64,7 @@ impl Sqlite {
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.busy_timeout(Duration::ZERO)?;
-        Ok(Sqlite { checkpointer: Checkpointer::start(path)?, connection, wait })
+        Ok(Sqlite { checkpointer: Checkpointer::start(path, synchronous)?, connection, wait })
     }
 
     /// Takes the lock: nobody else writes until the transaction ends. Who has it (a rebuild, forgetting) has it for a moment
