@@ -68,6 +68,11 @@ impl Scratch {
         Ok(Scratch { db, folder: folder.to_owned(), writer, touched: BTreeSet::new(), _lock: lock })
     }
 
+    /// Where it is.
+    pub fn file(&self) -> String {
+        file(&self.folder)
+    }
+
     /// How far it is.
     ///
     /// # Errors
