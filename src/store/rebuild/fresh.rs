@@ -173,10 +173,14 @@ impl Fresh {
             db.execute_unprepared("PRAGMA synchronous = FULL").await?;
             return self.begin(db).await;
         }
-        let txn = self.begin(db).await?;
-        txn.execute_unprepared("SET LOCAL synchronous_commit TO DEFAULT").await?;
-        txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
-        Ok(txn)
+        let begun = Instant::now();
+        loop {
+            let txn = self.begin(db).await?;
+            match postgres::lock(&txn).await {
+                Err(error) if error.is_locked() && begun.elapsed() < PATIENCE => txn.rollback().await?,
+                locked => return locked.map(|()| txn),
+            }
+        }
     }
 
     /// Makes a change to the schema.

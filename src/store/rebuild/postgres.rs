@@ -20,6 +20,8 @@ const SESSION: &str =
     "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0";
 /// How long readers are waited for, in milliseconds. Others wait behind us meanwhile, so it is tried again rather.
 const PATIENCE: u32 = 1000;
+/// The same for writers. Much less than `deadlock_timeout`, which is a second.
+const MOMENT: u32 = 50;
 
 /// Makes them, without indexes: those are made quicker when all rows are there.
 ///
@@ -97,6 +99,21 @@ pub async fn index(db: &DatabaseConnection) -> Result<(), StoreError> {
         }
         db.execute_unprepared(&format!("ANALYZE {SCHEMA}.{table}")).await?;
     }
+    Ok(())
+}
+
+/// Keeps all others from writing until the transaction ends, whose commit is on the disk. Readers go on.
+///
+/// Some writers hold the counters' row when they come to the tables, others hold the tables when they come to the row. So
+/// neither is waited for as long as PostgreSQL waits until it ends one of two who wait for each other.
+///
+/// # Errors
+/// If somebody writes just now.
+pub async fn lock<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
+    txn.execute_unprepared("SET LOCAL synchronous_commit TO DEFAULT").await?;
+    txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {MOMENT}")).await?;
+    txn.execute_unprepared("LOCK TABLE change, entity, step IN EXCLUSIVE MODE").await?;
+    txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
     Ok(())
 }
 
