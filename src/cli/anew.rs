@@ -2,7 +2,11 @@
 
 use crate::settings::Flags;
 use clap::Args;
+use rustix::process::nice;
 use std::path::PathBuf;
+
+/// How far below others' the priority is. A process that holds SQLite's lock must get on, too, so it is not the lowest.
+const BELOW: i32 = 5;
 
 #[derive(Debug, Args)]
 pub struct Anew {
@@ -16,4 +20,11 @@ pub struct Anew {
     pub scratch: Option<PathBuf>,
     #[command(flatten)]
     pub flags: Flags,
+}
+
+/// Lets others go first where there are not enough processors. To be called before there are threads: they inherit it.
+pub fn give_way() {
+    if let Err(error) = nice(BELOW) {
+        tracing::debug!(%error, "the priority stays as it is");
+    }
 }

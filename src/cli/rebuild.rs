@@ -1,6 +1,6 @@
 //! `inspection-hub rebuild`: puts what the raw log says in place of what is stored.
 
-use super::anew::Anew;
+use super::anew::{Anew, give_way};
 use super::differences;
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -22,6 +22,7 @@ pub struct Rebuild {
 
 impl Rebuild {
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        give_way();
         // No log: it would stand between the lines of progress.
         let (settings, _) = super::settings(&self.anew.flags)?;
         let folder = match &self.anew.scratch {

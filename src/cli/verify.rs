@@ -1,6 +1,6 @@
 //! `inspection-hub verify`: whether what is stored is what the raw log says.
 
-use super::anew::Anew;
+use super::anew::{Anew, give_way};
 use super::differences;
 use crate::progress::Progress;
 use crate::store::{Database, Mode, Scratch, Stored};
@@ -20,6 +20,7 @@ pub struct Verify {
 
 impl Verify {
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        give_way();
         // No log: the second database is nobody's concern.
         let (settings, _) = super::settings(&self.anew.flags)?;
         let scratch = match &self.anew.scratch {

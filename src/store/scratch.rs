@@ -1,5 +1,6 @@
 //! The second database: what the raw log says now, derived beside what is stored. It has no bodies, and no indexes that
-//! only lists need. It can be left and taken up again, by the same program for the same database.
+//! only lists need. It can be left and taken up again, by the same program for the same database, until the machine is
+//! started anew: nothing of it waits for the disk.
 
 use super::read::head;
 use super::{Database, Mode, Pools, StoreError, Writer, raw};
@@ -14,9 +15,10 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-/// Deliveries in one transaction.
-const BATCH: u64 = 1024;
+/// Deliveries in one transaction. Of pages that are changed again and again, each is written once in it.
+const BATCH: u64 = 4096;
 /// Batches that are read ahead of the writer.
 const AHEAD: usize = 2;
 /// The indexes that the writer asks. All others are for lists, of which there are none here.
@@ -49,12 +51,12 @@ impl Scratch {
         fs::create_dir_all(folder).map_err(cannot)?;
         let lock = File::create(folder.join(LOCK)).map_err(cannot)?;
         lock.try_lock().map_err(|error| cannot(io::Error::other(format!("another process works in it ({error})"))))?;
-        let mark = format!("{of}\n{}\n", program());
+        let mark = format!("{of}\n{}\n{}\n", program(), boot());
         let known = fs::read_to_string(folder.join(MARK)).is_ok_and(|known| known == mark);
         if !known {
             remove_files(folder).map_err(cannot)?;
         }
-        let address = format!("sqlite://{}", folder.join(FILE).display());
+        let address = format!("sqlite://{}", file(folder));
         let db = Database::open_with(&address, Mode::Migrate, Pools::default()).await?;
         if !known {
             for index in indexes(&db).await?.iter().filter(|index| !ASKED.contains(&index.as_str())) {
@@ -64,6 +66,11 @@ impl Scratch {
         }
         let writer = Some(Writer::scratch(&db)?);
         Ok(Scratch { db, folder: folder.to_owned(), writer, touched: BTreeSet::new(), _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn file(&self) -> String {
+        file(&self.folder)
     }
 
     /// How far it is.
@@ -193,6 +200,10 @@ impl Scratch {
     }
 }
 
+fn file(folder: &Path) -> String {
+    folder.join(FILE).display().to_string()
+}
+
 /// The names of all indexes that were made by a statement of their own.
 async fn indexes(db: &Database) -> Result<Vec<String>, StoreError> {
     let made = Query::select()
@@ -231,6 +242,13 @@ fn program() -> String {
     format!("{} {size} {}", env!("CARGO_PKG_VERSION"), made.unwrap_or_default().as_micros())
 }
 
+// Which start of the machine this is: what one that failed has left on the disk may be torn. Where that is not told, what
+// another process left is never taken up.
+fn boot() -> String {
+    let told = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    told.map_or_else(|_| Uuid::new_v4().to_string(), |boot| boot.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,5 +260,22 @@ mod tests {
         let scratch = Scratch::open(folder.path(), "a test").await.expect("it opens");
         assert_eq!(indexes(&scratch.db).await.expect("its indexes"), ASKED);
         scratch.remove().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn it_is_taken_up_again_unless_the_machine_was_started_anew() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let again = async || {
+            let scratch = Scratch::open(folder.path(), "a test").await.expect("it opens");
+            let position = scratch.head().await.expect("its counters").position;
+            let write = scratch.db.writer.execute_unprepared("UPDATE log_head SET position = 7");
+            write.await.expect("a write");
+            position
+        };
+        assert_eq!((again().await, again().await), (0, 7));
+        let mark = folder.path().join(MARK);
+        let text = fs::read_to_string(&mark).expect("a mark");
+        fs::write(&mark, text.replace(&boot(), "another")).expect("written");
+        assert_eq!(again().await, 0);
     }
 }

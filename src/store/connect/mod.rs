@@ -4,6 +4,7 @@ mod postgres;
 mod sqlite;
 
 pub use postgres::limited;
+pub use sqlite::reading;
 
 use super::StoreError;
 use futures_util::FutureExt;
@@ -127,29 +128,16 @@ impl Database {
         matches!(self.place, Place::Server(_)).then(|| self.writer.get_postgres_connection_pool().clone())
     }
 
-    /// A connection for what takes long: without PostgreSQL's limits on how long a statement and a transaction take.
+    /// One more connection for what takes long: without PostgreSQL's limits on how long a statement and a transaction take,
+    /// and without waiting for SQLite's lock.
     ///
     /// # Errors
     /// If there is none.
     pub(super) async fn long(&self) -> Result<DatabaseConnection, StoreError> {
         match &self.place {
-            Place::File(_) => Ok(self.writer.clone()),
+            Place::File(path) => sqlite::long(path, self.pools).await,
             Place::Server(options) => postgres::long(options, self.pools).await,
         }
-    }
-
-    /// One more connection to a SQLite file, for short writes beside the writer. It does not wait for the lock by itself.
-    ///
-    /// # Errors
-    /// If there is none, or the database is no file.
-    pub(super) async fn beside(&self) -> Result<DatabaseConnection, StoreError> {
-        let Place::File(path) = &self.place else {
-            return Err(StoreError::Address("only a file has room beside the writer".into()));
-        };
-        let (beside, readers) = sqlite::open(path, Mode::AsItIs, Pools { readers: 1, ..self.pools }).await?;
-        readers.close().await?;
-        beside.execute_unprepared("PRAGMA busy_timeout = 0").await?;
-        Ok(beside)
     }
 
     /// Whether the database answers and has all the tables this version needs.

@@ -3,8 +3,9 @@
 use super::{Mode, Pools};
 use crate::store::StoreError;
 use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sea_orm::{DatabaseConnection, SqlxSqliteConnector};
+use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxSqliteConnector};
 use std::path::Path;
 
 /// Opens the file for writing and for reading.
@@ -25,23 +26,8 @@ pub async fn open(
             StoreError::Address(format!("the folder {} cannot be created: {error}", folder.display()))
         })?;
     }
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(mode == Mode::Migrate)
-        .busy_timeout(pools.wait)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(false)
-        .pragma("temp_store", "memory");
-    let cannot_open = |error| StoreError::Address(format!("the database {path} cannot be opened: {error}"));
-    let writer = SqlitePoolOptions::new()
-        .max_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connect_with(options.clone())
-        .await
-        .map_err(cannot_open)?;
-    let writer = SqlxSqliteConnector::from_sqlx_sqlite_pool(writer);
+    let options = options(path, pools).create_if_missing(mode == Mode::Migrate);
+    let writer = connect(path, options.clone()).await?;
     if mode == Mode::Migrate {
         Migrator::up(&writer, None).await?;
     }
@@ -51,6 +37,48 @@ pub async fn open(
         .acquire_timeout(pools.wait)
         .connect_with(options.read_only(true).create_if_missing(false))
         .await
-        .map_err(cannot_open)?;
+        .map_err(|error| cannot_open(path, &error))?;
     Ok((writer, SqlxSqliteConnector::from_sqlx_sqlite_pool(readers)))
+}
+
+/// One more connection, for what takes long. It does not wait for the lock by itself.
+///
+/// # Errors
+/// If the file cannot be opened.
+pub async fn long(path: &str, pools: Pools) -> Result<DatabaseConnection, StoreError> {
+    let connection = connect(path, options(path, pools)).await?;
+    connection.execute_unprepared("PRAGMA busy_timeout = 0").await?;
+    Ok(connection)
+}
+
+/// One more connection, which only reads.
+///
+/// # Errors
+/// If the file cannot be opened.
+pub async fn reading(path: &str, pools: Pools) -> Result<DatabaseConnection, StoreError> {
+    connect(path, options(path, pools).read_only(true)).await
+}
+
+async fn connect(path: &str, options: SqliteConnectOptions) -> Result<DatabaseConnection, StoreError> {
+    let connection = only_one().connect_with(options).await.map_err(|error| cannot_open(path, &error))?;
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(connection))
+}
+
+fn options(path: &str, pools: Pools) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(pools.wait)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(false)
+        .pragma("temp_store", "memory")
+}
+
+// The same to the end.
+fn only_one() -> SqlitePoolOptions {
+    SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None)
+}
+
+fn cannot_open(path: &str, error: &sqlx::Error) -> StoreError {
+    StoreError::Address(format!("the database {path} cannot be opened: {error}"))
 }

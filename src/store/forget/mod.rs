@@ -10,7 +10,6 @@ mod life;
 mod removal;
 
 use super::alone::Alone;
-use super::connect::Place;
 use super::raw;
 use super::{Database, StoreError};
 use chrono::{DateTime, Utc};
@@ -73,11 +72,8 @@ impl Forgetting {
             return Err(StoreError::Address(format!("{}: {why}", db.shown())));
         }
         let alone = Alone::with(&db).await?;
-        let connection = match &db.place {
-            Place::File(_) => db.beside().await?,
-            // It holds the right: if it is lost, so is the transaction on it.
-            Place::Server(_) => alone.connection.clone(),
-        };
+        // It holds the right: if it is lost, so is the transaction on it.
+        let connection = alone.connection.clone();
         Ok(Forgetting { removal: Removal { connection, _alone: alone }, db, stop })
     }
 

@@ -22,10 +22,10 @@ pub const TABLES: [(&str, &str); 3] = [("change", "position"), ("entity", "numbe
 const FEW: usize = 100;
 /// The same where nobody waits.
 const MANY: usize = 1000;
-/// How long SQLite's write lock is tried for. It is tried every millisecond: who waits as SQLite does, longer and longer,
-/// never gets it beside a busy writer.
+/// How long SQLite's write lock is tried for, and the wait between two tries: a busy writer leaves it for a moment only, and
+/// tries as often itself.
 const PATIENCE: Duration = Duration::from_secs(30);
-const AGAIN: Duration = Duration::from_millis(1);
+const AGAIN: Duration = Duration::from_micros(200);
 /// The derived columns of a delivery.
 const DERIVED: [&str; 7] = ["event", "occurred_at", "news", "verdict", "reason", "first_position", "changes"];
 
@@ -41,7 +41,7 @@ impl Fresh {
     pub async fn make(db: &DatabaseConnection) -> Result<Fresh, StoreError> {
         let fresh = Fresh(db.get_database_backend());
         if fresh.0 == DbBackend::Sqlite {
-            db.execute_unprepared("PRAGMA busy_timeout = 0; PRAGMA synchronous = NORMAL").await?;
+            db.execute_unprepared("PRAGMA synchronous = NORMAL").await?;
         }
         fresh.clear(db).await?;
         match fresh.0 {
@@ -66,19 +66,15 @@ impl Fresh {
         }
     }
 
-    /// Copies everything from the second database. Calls `done` with how many rows, again and again.
+    /// Copies everything from the file of the second database. Calls `done` with how many rows, again and again.
     ///
     /// # Errors
     /// If a database fails.
-    pub async fn load(
-        &self,
-        db: &DatabaseConnection,
-        derived: &DatabaseConnection,
-        done: &impl Fn(u64),
-    ) -> Result<(), StoreError> {
-        self.copy::<change::Entity>(db, derived, None, done).await?;
-        self.copy::<entities::Entity>(db, derived, None, done).await?;
-        self.copy::<step::Entity>(db, derived, None, done).await
+    pub async fn load(&self, db: &DatabaseConnection, derived: &str, done: &impl Fn(u64)) -> Result<(), StoreError> {
+        match self.0 {
+            DbBackend::Postgres => postgres::load(db, derived, done).await,
+            _ => sqlite::load(db, self, derived, done).await,
+        }
     }
 
     /// Makes the indexes, where they are not there from the start.
@@ -161,7 +157,8 @@ impl Fresh {
         let begun = Instant::now();
         loop {
             match db.begin_with_options(immediate).await.map_err(StoreError::from) {
-                Err(error) if error.is_locked() && begun.elapsed() < PATIENCE => tokio::time::sleep(AGAIN).await,
+                // The runtime's own clock counts in milliseconds.
+                Err(error) if error.is_locked() && begun.elapsed() < PATIENCE => std::thread::sleep(AGAIN),
                 txn => return txn,
             }
         }
@@ -176,9 +173,14 @@ impl Fresh {
             db.execute_unprepared("PRAGMA synchronous = FULL").await?;
             return self.begin(db).await;
         }
-        let txn = self.begin(db).await?;
-        txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
-        Ok(txn)
+        let begun = Instant::now();
+        loop {
+            let txn = self.begin(db).await?;
+            match postgres::lock(&txn).await {
+                Err(error) if error.is_locked() && begun.elapsed() < PATIENCE => txn.rollback().await?,
+                locked => return locked.map(|()| txn),
+            }
+        }
     }
 
     /// Makes a change to the schema.
@@ -246,30 +248,6 @@ impl Fresh {
 
     fn rows(&self) -> usize {
         if self.0 == DbBackend::Sqlite { FEW } else { MANY }
-    }
-
-    async fn copy<T: Table>(
-        &self,
-        db: &DatabaseConnection,
-        derived: &DatabaseConnection,
-        mut after: Option<T::Key>,
-        done: &impl Fn(u64),
-    ) -> Result<(), StoreError>
-    where
-        T::Model: IntoActiveModel<T::ActiveModel> + Clone,
-    {
-        loop {
-            let page = T::page(after.as_ref()).all(derived).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(T::key(last));
-            for rows in page.chunks(self.rows()) {
-                let (txn, begun) = (self.begin(db).await?, Instant::now());
-                self.add(&txn, T::NAME, rows.to_vec()).await?;
-                txn.commit().await?;
-                done(rows.len() as u64);
-                self.let_others(begun).await;
-            }
-        }
     }
 
     async fn append_changes<C: ConnectionTrait>(

@@ -5,8 +5,10 @@
 //! the names of the old ones, in one transaction. Until it commits nothing has changed, and a process that ends before
 //! leaves tables behind that the next rebuild removes.
 
+mod copy;
 mod counts;
 mod fresh;
+mod pace;
 mod postgres;
 mod sqlite;
 
@@ -148,7 +150,7 @@ impl Rebuild {
     ) -> Result<log_head::Model, StoreError> {
         self.scratch.touched.clear();
         let head = self.scratch.head().await?;
-        fresh.load(long, &self.scratch.db.readers, done).await?;
+        fresh.load(long, &self.scratch.file(), done).await?;
         fresh.differing(long, &self.scratch.db.readers, &found.deliveries).await?;
         fresh.index(long).await?;
         Ok(head)

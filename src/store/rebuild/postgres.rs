@@ -1,24 +1,76 @@
 //! Fresh tables of PostgreSQL: in a schema of their own, where tables and indexes already have the names that they keep.
 
+use super::copy::{Part, print};
 use super::fresh::TABLES;
+use super::pace::Pace;
 use crate::store::StoreError;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use crate::store::verify::tables::Table;
+use entity::{change, entity as entities, step};
+use sea_orm::sqlx::postgres::PgPoolCopyExt;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, IdenStatic, Iterable, Statement};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 
 /// The schema.
 pub const SCHEMA: &str = "hub_rebuild";
+/// Parts that are read ahead of the server.
+const AHEAD: usize = 2;
+/// For the session that loads: nobody waits for its rows, and indexes are made by one process, not by all there are.
+const SESSION: &str =
+    "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0";
 /// How long readers are waited for, in milliseconds. Others wait behind us meanwhile, so it is tried again rather.
 const PATIENCE: u32 = 1000;
+/// The same for writers. Much less than `deadlock_timeout`, which is a second.
+const MOMENT: u32 = 50;
 
 /// Makes them, without indexes: those are made quicker when all rows are there.
 ///
 /// # Errors
 /// If the database refuses; it takes the right to make a schema.
 pub async fn make(db: &DatabaseConnection) -> Result<(), StoreError> {
+    db.execute_unprepared(SESSION).await?;
     db.execute_unprepared(&format!("CREATE SCHEMA {SCHEMA}")).await?;
     for (table, _) in TABLES {
         db.execute_unprepared(&format!("CREATE TABLE {SCHEMA}.{table} (LIKE {table} INCLUDING DEFAULTS)")).await?;
     }
     Ok(())
+}
+
+/// Copies everything from the file of the second database. Calls `done` with how many rows, again and again.
+///
+/// # Errors
+/// If a database fails.
+pub async fn load(db: &DatabaseConnection, derived: &str, done: &impl Fn(u64)) -> Result<(), StoreError> {
+    let mut pace = Pace::new();
+    copy::<change::Entity>(db, derived, &mut pace, done).await?;
+    copy::<entities::Entity>(db, derived, &mut pace, done).await?;
+    copy::<step::Entity>(db, derived, &mut pace, done).await
+}
+
+// A thread reads and prints while the server takes. Each part is a transaction: a long one would hold back what a database
+// does to keep itself small.
+async fn copy<T: Table>(
+    db: &DatabaseConnection,
+    derived: &str,
+    pace: &mut Pace,
+    done: &impl Fn(u64),
+) -> Result<(), StoreError> {
+    let (table, derived) = (T::NAME, derived.to_owned());
+    let columns = T::Column::iter().map(|column| column.as_str()).collect::<Vec<_>>().join(", ");
+    let query = format!("SELECT {columns} FROM {table}");
+    let copy = format!("COPY {SCHEMA}.{table} ({columns}) FROM STDIN");
+    let (send, mut parts) = mpsc::channel(AHEAD);
+    let printing = tokio::task::spawn_blocking(move || print(&derived, &query, &send));
+    let pool = db.get_postgres_connection_pool();
+    while let Some(Part { text, rows }) = parts.recv().await {
+        let begun = Instant::now();
+        let mut taking = pool.copy_in_raw(&copy).await?;
+        taking.send(text).await?;
+        taking.finish().await?;
+        done(rows);
+        pace.rest(db, Duration::ZERO, begun.elapsed()).await?;
+    }
+    printing.await.map_err(|error| StoreError::Address(format!("reading the second database ended: {error}")))?
 }
 
 /// Makes the indexes that the tables in use have.
@@ -47,6 +99,21 @@ pub async fn index(db: &DatabaseConnection) -> Result<(), StoreError> {
         }
         db.execute_unprepared(&format!("ANALYZE {SCHEMA}.{table}")).await?;
     }
+    Ok(())
+}
+
+/// Keeps all others from writing until the transaction ends, whose commit is on the disk. Readers go on.
+///
+/// Some writers hold the counters' row when they come to the tables, others hold the tables when they come to the row. So
+/// neither is waited for as long as PostgreSQL waits until it ends one of two who wait for each other.
+///
+/// # Errors
+/// If somebody writes just now.
+pub async fn lock<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
+    txn.execute_unprepared("SET LOCAL synchronous_commit TO DEFAULT").await?;
+    txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {MOMENT}")).await?;
+    txn.execute_unprepared("LOCK TABLE change, entity, step IN EXCLUSIVE MODE").await?;
+    txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
     Ok(())
 }
 

@@ -2,14 +2,17 @@
 //! ends; prepared statements are made anew by SQLite itself, since the schema's number has changed.
 
 use super::fresh::{Fresh, TABLES};
+use super::pace::Pace;
 use crate::store::StoreError;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use crate::store::verify::attached::{DERIVED, attach, detach};
+use crate::store::verify::tables::Table;
+use entity::{change, entity as entities, step};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, IdenStatic, Iterable, Statement};
+use std::time::Instant;
 
 /// What the names of fresh and of replaced tables and indexes end with.
 pub const FRESH: &str = "_new";
 const REPLACED: &str = "_old";
-/// Keys whose rows are removed at once.
-const KEYS: i64 = 2_000;
 
 /// Makes them as those in use are made, with their indexes: making an index of a full table would take the writer's lock
 /// for long.
@@ -31,6 +34,57 @@ pub async fn make(db: &DatabaseConnection, all: &Fresh) -> Result<(), StoreError
         }
     }
     Ok(())
+}
+
+/// Copies everything from the file of the second database; no row passes through this process's hands. Calls `done` with
+/// how many rows, again and again.
+///
+/// # Errors
+/// If a database fails.
+pub async fn load(
+    db: &DatabaseConnection,
+    fresh: &Fresh,
+    derived: &str,
+    done: &impl Fn(u64),
+) -> Result<(), StoreError> {
+    attach(db, derived).await?;
+    let mut pace = Pace::new();
+    copy::<change::Entity>(db, fresh, change::Column::Position, &mut pace, done).await?;
+    copy::<entities::Entity>(db, fresh, entities::Column::Number, &mut pace, done).await?;
+    copy::<step::Entity>(db, fresh, step::Column::Entity, &mut pace, done).await?;
+    detach(db).await
+}
+
+async fn copy<T: Table>(
+    db: &DatabaseConnection,
+    fresh: &Fresh,
+    number: T::Column,
+    pace: &mut Pace,
+    done: &impl Fn(u64),
+) -> Result<(), StoreError> {
+    let (table, number) = (T::NAME, number.as_str());
+    let columns = T::Column::iter().map(|column| column.as_str()).collect::<Vec<_>>().join(", ");
+    let statement = |text: String, numbers: &[i64]| {
+        Statement::from_sql_and_values(DbBackend::Sqlite, text, numbers.iter().map(|number| (*number).into()))
+    };
+    let next = format!("SELECT min({number}) AS next FROM {DERIVED}.{table} WHERE {number} > ?");
+    let part = format!(
+        "INSERT INTO {} ({columns}) SELECT {columns} FROM {DERIVED}.{table} WHERE {number} BETWEEN ? AND ?",
+        fresh.name(table)
+    );
+    let mut last = i64::MIN;
+    loop {
+        let first = db.query_one_raw(statement(next.clone(), &[last])).await?;
+        let first: Option<i64> = first.map(|row| row.try_get("", "next")).transpose()?.flatten();
+        let Some(first) = first else { return Ok(()) };
+        last = first + pace.rows() - 1;
+        let tried = Instant::now();
+        let (txn, begun) = (fresh.begin(db).await?, Instant::now());
+        let loaded = txn.execute_raw(statement(part.clone(), &[first, last])).await?;
+        txn.commit().await?;
+        done(loaded.rows_affected());
+        pace.rest(db, begun - tried, begun.elapsed()).await?;
+    }
 }
 
 /// Gives them the names of those in use, and those other names. SQLite has no statement that renames an index, but says how
@@ -64,6 +118,7 @@ pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
 /// # Errors
 /// If the database refuses.
 pub async fn clear(db: &DatabaseConnection, fresh: &Fresh) -> Result<(), StoreError> {
+    let mut pace = Pace::new();
     for suffix in [FRESH, REPLACED] {
         for (table, key) in TABLES {
             let name = format!("{table}{suffix}");
@@ -75,19 +130,29 @@ pub async fn clear(db: &DatabaseConnection, fresh: &Fresh) -> Result<(), StoreEr
             for index in indexes {
                 fresh.run(db, &format!("DROP INDEX \"{index}\"")).await?;
             }
-            empty(db, fresh, &name, key).await?;
+            empty(db, fresh, (&name, key), &mut pace).await?;
             fresh.run(db, &format!("DROP TABLE \"{name}\"")).await?;
         }
     }
     fresh.run(db, &format!("DROP TABLE IF EXISTS \"delivery{FRESH}\"")).await
 }
 
-async fn empty(db: &DatabaseConnection, fresh: &Fresh, table: &str, key: &str) -> Result<(), StoreError> {
+async fn empty(
+    db: &DatabaseConnection,
+    fresh: &Fresh,
+    (table, key): (&str, &str),
+    pace: &mut Pace,
+) -> Result<(), StoreError> {
     loop {
         let least = format!("SELECT min({key}) AS least FROM \"{table}\"");
         let least = db.query_one_raw(Statement::from_string(DbBackend::Sqlite, least)).await?;
         let least: Option<i64> = least.map(|row| row.try_get("", "least")).transpose()?.flatten();
         let Some(least) = least else { return Ok(()) };
-        fresh.run(db, &format!("DELETE FROM \"{table}\" WHERE {key} < {}", least + KEYS)).await?;
+        let tried = Instant::now();
+        let (txn, begun) = (fresh.begin(db).await?, Instant::now());
+        let part = format!("DELETE FROM \"{table}\" WHERE {key} < {}", least + pace.rows());
+        txn.execute_unprepared(&part).await?;
+        txn.commit().await?;
+        pace.rest(db, begun - tried, begun.elapsed()).await?;
     }
 }

@@ -13,6 +13,15 @@ const PAGE: u64 = 1000;
 pub trait Table: EntityTrait {
     const NAME: &'static str;
     type Key: Ord + Clone + Send;
+    /// The number that its key begins with; none where there are few rows.
+    const NUMBER: Option<Self::Column> = None;
+    /// Columns of which nothing is derived.
+    const APART: &'static [&'static str] = &[];
+
+    /// Its rows, with what is compared of them.
+    fn rows() -> Select<Self> {
+        Self::find()
+    }
 
     /// The next rows after a key.
     fn page(after: Option<&Self::Key>) -> Select<Self>;
@@ -37,26 +46,32 @@ pub trait Table: EntityTrait {
 }
 
 /// The next rows of a table whose key is one number.
-fn by_number<T: EntityTrait>(key: T::Column, after: Option<&i64>) -> Select<T> {
-    T::find().filter(key.gt(after.copied().unwrap_or(i64::MIN))).order_by_asc(key).limit(PAGE)
+fn by_number<T: Table>(key: T::Column, after: Option<&i64>) -> Select<T> {
+    T::rows().filter(key.gt(after.copied().unwrap_or(i64::MIN))).order_by_asc(key).limit(PAGE)
 }
 
 impl Table for delivery::Entity {
     const NAME: &'static str = "delivery";
     type Key = i64;
+    const NUMBER: Option<delivery::Column> = Some(delivery::Column::Number);
+    const APART: &'static [&'static str] = &["headers", "body", "duplicates", "duplicate_at"];
 
     // Without what it was derived from.
-    fn page(after: Option<&i64>) -> Select<Self> {
+    fn rows() -> Select<Self> {
         use delivery::Column::{
             Changes, DuplicateAt, Duplicates, Event, FirstPosition, Method, News, Number, OccurredAt, Reason,
             ReceivedAt, Source, Vendor, Verdict,
         };
-        by_number(Number, after)
+        delivery::Entity::find()
             .select_only()
             .columns([Number, Source, Vendor, ReceivedAt, Method, News, Event, OccurredAt, Verdict, Reason])
             .columns([FirstPosition, Changes, Duplicates, DuplicateAt])
             .expr_as(Expr::val(""), "headers")
             .expr_as(Expr::val(Vec::<u8>::new()), "body")
+    }
+
+    fn page(after: Option<&i64>) -> Select<Self> {
+        by_number(delivery::Column::Number, after)
     }
 
     fn key(row: &delivery::Model) -> i64 {
@@ -83,6 +98,7 @@ impl Table for delivery::Entity {
 impl Table for change::Entity {
     const NAME: &'static str = "change";
     type Key = i64;
+    const NUMBER: Option<change::Column> = Some(change::Column::Position);
 
     fn page(after: Option<&i64>) -> Select<Self> {
         by_number(change::Column::Position, after)
@@ -104,6 +120,7 @@ impl Table for change::Entity {
 impl Table for entities::Entity {
     const NAME: &'static str = "entity";
     type Key = i64;
+    const NUMBER: Option<entities::Column> = Some(entities::Column::Number);
 
     fn page(after: Option<&i64>) -> Select<Self> {
         by_number(entities::Column::Number, after)
@@ -126,6 +143,7 @@ impl Table for entities::Entity {
 impl Table for step::Entity {
     const NAME: &'static str = "step";
     type Key = (i64, i64, i32);
+    const NUMBER: Option<step::Column> = Some(step::Column::Entity);
 
     fn page(after: Option<&Self::Key>) -> Select<Self> {
         use step::Column::{EffectiveAt, Entity, Seq};

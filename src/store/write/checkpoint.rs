@@ -35,14 +35,14 @@ pub struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts on a database that exists.
+    /// Starts on a database that exists. `synchronous` is SQLite's word for what has to be on the disk when.
     ///
     /// # Errors
     /// If it cannot be opened, or no thread can be started.
-    pub fn start(path: &str) -> Result<Self, StoreError> {
+    pub fn start(path: &str, synchronous: &str) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "synchronous", synchronous)?;
         let (pages, told) = mpsc::sync_channel(64);
         let finish = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn({

@@ -12,19 +12,24 @@ use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
 use entity::{Kind, Status, change, delivery, ledger, log_head};
-use rusqlite::{CachedStatement, Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Statements kept prepared: all that stand in this file.
 const STATEMENTS: usize = 32;
+
+/// The wait between two tries to take the lock; longer, a tenth of what was waited already.
+const AGAIN: Duration = Duration::from_micros(100);
 
 /// The connection, and the thread that looks after the log.
 #[derive(Debug)]
 pub struct Sqlite {
     checkpointer: Checkpointer,
     connection: Connection,
+    /// How long the lock is waited for.
+    wait: Duration,
 }
 
 /// What a commit means.
@@ -32,7 +37,7 @@ pub struct Sqlite {
 pub enum Durability {
     /// It is on the disk: somebody is told so.
     Acknowledged,
-    /// It may be lost with the machine's power, but what is there then is whole: it can be made anew.
+    /// It outlives the process, and nothing waits for the disk: after the machine has failed it must be made anew.
     Renewable,
 }
 
@@ -50,7 +55,7 @@ impl Sqlite {
             // In KiB. Filled only as far as it is needed. SQLite walks all of it at the end of many a commit, so that a
             // larger one gains nothing.
             Durability::Acknowledged => ("FULL", -16_384),
-            Durability::Renewable => ("NORMAL", -65_536),
+            Durability::Renewable => ("OFF", -65_536),
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "temp_store", "memory")?;
@@ -58,7 +63,24 @@ impl Sqlite {
         // Somebody else does that.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Sqlite { checkpointer: Checkpointer::start(path)?, connection })
+        connection.busy_timeout(Duration::ZERO)?;
+        Ok(Sqlite { checkpointer: Checkpointer::start(path, synchronous)?, connection, wait })
+    }
+
+    /// Takes the lock: nobody else writes until the transaction ends. Who has it (a rebuild, forgetting) has it for a moment
+    /// only. SQLite itself would wait longer and longer, as if that were no use.
+    fn lock(&self) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        loop {
+            match self.connection.execute_batch("BEGIN IMMEDIATE") {
+                Err(error)
+                    if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < self.wait =>
+                {
+                    std::thread::sleep((begun.elapsed() / 10).max(AGAIN));
+                }
+                locked => return Ok(locked?),
+            }
+        }
     }
 
     /// Brings the little that is left of the write-ahead log into the main file, so that the log begins anew.
@@ -305,8 +327,7 @@ impl Sqlite {
 
 impl Session for Sqlite {
     fn begin(&mut self, _known: Option<&log_head::Model>) -> Result<log_head::Model, StoreError> {
-        // Nobody else writes until it ends.
-        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        self.lock()?;
         let mut statement = self.prepared(
             "SELECT id, position, delivery, entity, received_at, updated_at, generation, kept_from FROM log_head \
              WHERE id = 1",
