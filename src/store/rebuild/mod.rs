@@ -26,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Deliveries that are applied at once while the hub receives others, and that may be left for when it cannot.
 const LITTLE: i64 = 128;
+/// The most that are applied at once, where they come faster than they are caught up with: in larger parts each costs less,
+/// and those who write wait longer.
+const MUCH: i64 = 4096;
 /// How often the lock is tried, and the wait between.
 const ATTEMPTS: u32 = 10;
 const WAIT: Duration = Duration::from_secs(2);
@@ -186,12 +189,18 @@ impl Rebuild {
         long: &DatabaseConnection,
         loaded: &mut log_head::Model,
     ) -> Result<(), StoreError> {
+        let (mut part, mut left_before) = (LITTLE, i64::MAX);
         loop {
             let newest = raw::newest(&self.db.readers).await?;
-            if newest - loaded.delivery <= LITTLE {
+            let left = newest - loaded.delivery;
+            if left <= LITTLE {
                 return Ok(());
             }
-            let upto = newest.min(loaded.delivery + LITTLE);
+            if left >= left_before {
+                part = MUCH.min(part * 2);
+            }
+            left_before = left;
+            let upto = newest.min(loaded.delivery + part);
             self.scratch.derive(&self.db.readers, upto, &self.stop, |_| {}).await?;
             let txn = fresh.begin(long).await?;
             fresh.refresh(&txn, &self.scratch.db.readers, loaded, &self.scratch.touched).await?;
