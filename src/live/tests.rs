@@ -14,10 +14,11 @@ const STALE: &str =
     "subscription($after: String) { changes(after: $after, filter: { verdict: [STALE] }) { position cursor
     inspection { state } delivery { id } } }";
 
-/// A hub with an inspection and a running feed.
+/// A hub with an inspection, the delivery that brings all changes, and a running feed.
 async fn hub(room: Room) -> (Arc<Hub>, Arc<Live>, DropGuard) {
     let hub = Arc::new(Hub::new().await);
     hub.inspection(1).await;
+    hub.delivery(1, 1, 1, |_| {}).await;
     let stop = CancellationToken::new();
     tokio::spawn(hub.feed.clone().run(stop.clone()));
     let live = Live::with_room(hub.pipeline(), hub.feed.clone(), room);
@@ -105,7 +106,7 @@ async fn subscribers_of_the_same_operation_share_one_execution() {
     assert_eq!(one.as_ptr(), two.as_ptr(), "serialised once");
     // The feed reads the change and what names its entity; the execution reads the inspection.
     let statements = hub.statements.lock().expect("a log").clone();
-    let of_the_inspection = statements.iter().filter(|statement| statement.contains("\"facts\"")).count();
+    let of_the_inspection = statements.iter().filter(|statement| statement.contains("\"entity\".\"state\"")).count();
     assert_eq!(of_the_inspection, 1, "{statements:?}");
     drop((first, second));
     assert_eq!((live.followers(), live.shared()), (1, 1));

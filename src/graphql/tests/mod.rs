@@ -166,7 +166,7 @@ impl Hub {
     }
 
     /// Stores a delivery that brought the changes from a position on.
-    async fn delivery(
+    pub(crate) async fn delivery(
         &self,
         number: i64,
         first: i64,
