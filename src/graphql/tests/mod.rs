@@ -24,7 +24,7 @@ use crate::vendor;
 use async_graphql::{Request, Variables};
 use chrono::{DateTime, Utc};
 use entity::{ItemKind, JobKind, Kind, Status, Verdict};
-use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Set};
+use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Set, Statement};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
@@ -48,6 +48,8 @@ pub(crate) struct Hub {
     pub(crate) writer: DatabaseConnection,
     /// Every statement of the API since it was last emptied.
     pub(crate) statements: Arc<Mutex<Vec<String>>>,
+    /// The last of them that asks for more than the counters, as the database got it: with parameters.
+    last: Arc<Mutex<Option<Statement>>>,
     database: TestDatabase,
 }
 
@@ -56,8 +58,14 @@ impl Hub {
         let empty = TestDatabase::new().await;
         let mut database = Database::open(&empty.address, Mode::Migrate).await.expect("a database");
         let statements = Arc::new(Mutex::new(Vec::new()));
-        let log = statements.clone();
-        database.readers.set_metric_callback(move |info| log.lock().expect("a log").push(info.statement.to_string()));
+        let last = Arc::new(Mutex::new(None));
+        let (log, newest) = (statements.clone(), last.clone());
+        database.readers.set_metric_callback(move |info| {
+            log.lock().expect("a log").push(info.statement.to_string());
+            if !info.statement.sql.starts_with("SELECT \"log_head\"") {
+                *newest.lock().expect("the last") = Some(info.statement.clone());
+            }
+        });
         let writer = sea_orm::Database::connect(&empty.address).await.expect("a connection");
         let generation = format!("UPDATE log_head SET generation = {GENERATION}");
         sea_orm::ConnectionTrait::execute_unprepared(&writer, &generation).await.expect("counters");
@@ -78,7 +86,7 @@ impl Hub {
             sources: [lot, yard].into(),
             clock: || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment"),
         };
-        Hub { graph: Graph::new(api), feed, writer, statements, database: empty }
+        Hub { graph: Graph::new(api), feed, writer, statements, last, database: empty }
     }
 
     /// Stores an entity. Its external id is `KEY-number`, and it was created and updated `number` seconds after the beginning.

@@ -13,7 +13,8 @@ use sea_orm::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A page of the changes that a filter lets through, by position. It begins where nothing was removed.
+/// A page of the changes that a filter lets through, by position. Where it is not said after which, it begins where nothing
+/// was removed; else the caller looks whether all is there ([`super::kept_after`]).
 ///
 /// # Errors
 /// If the database does not answer.
@@ -24,7 +25,8 @@ pub async fn changes(
 ) -> Result<Part<Arc<Model>>, StoreError> {
     let rows = Entity::find()
         .filter(filter.condition())
-        .filter(kept())
+        // One lower bound: of two, SQLite might begin at the one that is further off.
+        .filter(Condition::all().add_option(page.after.is_none().then(kept)))
         .filter(range(page))
         .order_by(Column::Position, page.order())
         .limit(page.reads());
