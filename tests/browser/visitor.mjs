@@ -33,7 +33,8 @@ export function visitorOf(page, origin, screenshots) {
     async leave() {
       await page.waitForFunction(() => {
         const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem("graphiql:tabState") ?? '{"tabs":[]}');
-        return tabs[activeTabIndex]?.query === localStorage.getItem("graphiql:query");
+        const [inFront, stored] = [tabs[activeTabIndex], (name) => localStorage.getItem(`graphiql:${name}`) ?? ""];
+        return ["query", "variables"].every((name) => (inFront?.[name] ?? "") === stored(name));
       });
     },
 
