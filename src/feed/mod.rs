@@ -148,7 +148,10 @@ impl Feed {
                         self.generation.store(head.generation, Ordering::Relaxed);
                         match generation.replace(head.generation) {
                             Some(known) if known != head.generation => {
-                                self.newest.store(head.position, Ordering::Relaxed)
+                                self.newest.store(head.position, Ordering::Relaxed);
+                                // Somebody may have begun meanwhile with what is remembered of the one before.
+                                self.recent.forget();
+                                let _ = self.tail.send(Told::Rebuilt(head.generation));
                             }
                             _ => _ = self.newest.fetch_max(head.position, Ordering::Relaxed),
                         }
@@ -195,11 +198,13 @@ impl Feed {
                 }
             };
             let full = page.len() as u64 == PAGE;
+            // That of the page: a query may have heard of a newer one already.
+            let of = generation.unwrap_or_else(|| self.generation());
             for changed in page {
                 last = changed.change.position;
                 let changed = Arc::new(changed);
                 // Before it is told, so that who has joined the tail finds it here or hears of it there.
-                self.recent.add(&changed, self.generation());
+                self.recent.add(&changed, of);
                 // Nobody listening any more is no fault.
                 let _ = self.tail.send(Told::Change(changed));
             }
