@@ -4,6 +4,7 @@
 //! `cargo bench --bench fanout`, with `-- --quick` for a short look; see `docs/benchmarks.md`.
 
 mod fanout {
+    pub mod hub;
     pub mod plain;
     pub mod process;
     pub mod source;
@@ -112,7 +113,7 @@ async fn saturated(
     frame: Option<&str>,
 ) -> anyhow::Result<(f64, String)> {
     source.repeat(frame);
-    let subscribers = Subscribers::open(source.address(), source.operation(), count).await?;
+    let subscribers = Subscribers::open(source.address(), source.operation(), count, 1).await?;
     source.begin(&subscribers).await?;
     let warm = Instant::now() + measured / 4;
     let mut begun = None;
@@ -156,7 +157,7 @@ impl Paced {
 async fn paced(mut source: Source, measured: Duration, frame: Option<&str>) -> anyhow::Result<Paced> {
     let (count, pace) = PACED;
     source.repeat(frame);
-    let subscribers = Subscribers::open(source.address(), source.operation(), count).await?;
+    let subscribers = Subscribers::open(source.address(), source.operation(), count, 1).await?;
     source.begin(&subscribers).await?;
     let mut clock = tokio::time::interval(Duration::from_secs_f64(source.changes_at_once() as f64 / pace));
     let warm = Instant::now() + measured / 4;
@@ -192,14 +193,14 @@ async fn resting(folder: &Path, quick: bool) -> anyhow::Result<Rest> {
     // Pings come after 40 to 50 seconds of silence.
     let idle = Duration::from_secs(if quick { 5 } else { 20 });
     let mut source = Source::hub(folder)?;
-    let first = Subscribers::open(source.address(), source.operation(), 1).await?;
+    let first = Subscribers::open(source.address(), source.operation(), 1, 1).await?;
     source.begin(&first).await?;
     let one = rest(source.process(), idle).await?;
-    let many = Subscribers::open(source.address(), source.operation(), IDLE - 1).await?;
+    let many = Subscribers::open(source.address(), source.operation(), IDLE - 1, 1).await?;
     let all = rest(source.process(), idle).await?;
     let pinged = if quick { None } else { Some(rest(source.process(), PINGED).await?) };
     let before = source.process().resident()?;
-    let weighed = Subscribers::open(source.address(), source.operation(), WEIGHED).await?;
+    let weighed = Subscribers::open(source.address(), source.operation(), WEIGHED, 1).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let kilobytes = (source.process().resident()? - before) / WEIGHED as f64;
     ensure!(kilobytes > 0.0, "they weigh nothing");

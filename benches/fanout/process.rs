@@ -1,8 +1,11 @@
 //! A server in a process of its own: what it costs, as Linux counts it.
 
 use anyhow::{Context, ensure};
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a start may take at all.
@@ -11,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Process {
     child: Child,
     pub address: SocketAddr,
+    /// Nanoseconds of each thread when it was last seen: those that ended are counted, too.
+    threads: Mutex<HashMap<OsString, u64>>,
 }
 
 impl Process {
@@ -20,7 +25,7 @@ impl Process {
         let mut command = make(address);
         // No settings but those it is given.
         command.env_clear().stdout(Stdio::null()).stderr(Stdio::null());
-        let process = Process { child: command.spawn()?, address };
+        let process = Process { child: command.spawn()?, address, threads: Mutex::default() };
         let begin = Instant::now();
         while std::net::TcpStream::connect(address).is_err() {
             ensure!(begin.elapsed() < PATIENCE, "it does not listen");
@@ -31,13 +36,15 @@ impl Process {
 
     /// Seconds on a processor, of all threads.
     pub fn cpu(&self) -> anyhow::Result<f64> {
-        let mut nanoseconds = 0.0;
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             // A thread may end meanwhile.
-            let Ok(text) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-            nanoseconds += text.split(' ').next().context("an empty schedstat")?.trim().parse::<f64>()?;
+            let thread = thread?;
+            let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else { continue };
+            let nanoseconds = text.split(' ').next().context("an empty schedstat")?.trim().parse()?;
+            threads.insert(thread.file_name(), nanoseconds);
         }
-        Ok(nanoseconds / 1e9)
+        Ok(threads.values().sum::<u64>() as f64 / 1e9)
     }
 
     /// Resident memory in KiB.

@@ -1,5 +1,6 @@
 //! Where changes come from: webhooks to the hub, or the same bytes again and again from the plain server.
 
+use super::hub::{self, request};
 use super::plain;
 use super::process::Process;
 use super::subscribers::Subscribers;
@@ -33,12 +34,7 @@ impl Source {
         for file in ["hub.db", "hub.db-wal", "hub.db-shm"] {
             let _ = std::fs::remove_file(folder.join(file));
         }
-        let process = Process::start(|address| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
-            let database = format!("sqlite://{}", folder.join("hub.db").display());
-            command.args(["serve", "--listen", &address.to_string(), "--database", &database]).current_dir(folder);
-            command
-        })?;
+        let process = hub::start(folder, &[])?;
         Ok(Source { process, frame: None, connections: Vec::new(), made: 0, at_once: 1, webhooks: 0, is_hub: true })
     }
 
@@ -126,10 +122,7 @@ impl Source {
             self.webhooks += count;
             senders.spawn(async move {
                 for number in first..first + count {
-                    let body = format!(
-                        r#"{{"event":"SESSION:STATUS_CHANGE","session_key":"FANOUT-{number}","status":"STARTED"}}"#
-                    );
-                    connection.ask(request("/webhooks/pave", &body).as_bytes()).await?;
+                    connection.ask(hub::webhook(number).as_bytes()).await?;
                 }
                 anyhow::Ok(connection)
             });
@@ -145,11 +138,4 @@ impl Source {
         drop(self.connections);
         self.process.end()
     }
-}
-
-fn request(path: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: hub.example\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
 }

@@ -29,8 +29,14 @@ struct Shared {
 }
 
 impl Subscribers {
-    /// Opens sockets, and subscribes on each if there is an operation.
-    pub async fn open(address: SocketAddr, operation: Option<&str>, count: usize) -> anyhow::Result<Subscribers> {
+    /// Opens sockets, and subscribes so many times on each if there is an operation. The frames of a socket are those of
+    /// all its subscriptions.
+    pub async fn open(
+        address: SocketAddr,
+        operation: Option<&str>,
+        count: usize,
+        each: usize,
+    ) -> anyhow::Result<Subscribers> {
         let frames = std::iter::repeat_with(AtomicU64::default).take(count).collect();
         let (timed, millis, sample) = Default::default();
         let shared = Arc::new(Shared { frames, timed, millis, sample });
@@ -40,10 +46,13 @@ impl Subscribers {
             stream.set_nodelay(true)?;
             handshake(&mut stream).await?;
             if let Some(operation) = operation {
-                let payload = serde_json::json!({ "query": operation });
-                let subscribe = serde_json::json!({ "id": "1", "type": "subscribe", "payload": payload });
                 stream.write_all(&masked(0x81, br#"{"type":"connection_init"}"#)).await?;
-                stream.write_all(&masked(0x81, subscribe.to_string().as_bytes())).await?;
+                let payload = serde_json::json!({ "query": operation });
+                for id in 1..=each {
+                    let subscribe =
+                        serde_json::json!({ "id": id.to_string(), "type": "subscribe", "payload": payload });
+                    stream.write_all(&masked(0x81, subscribe.to_string().as_bytes())).await?;
+                }
             }
             let shared = shared.clone();
             let skipped = u64::from(operation.is_some());

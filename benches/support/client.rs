@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection that is kept open, with one request in flight. It reads no more of an answer than it must,
 //! because it runs on the cores that it measures.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -31,6 +31,13 @@ impl Connection {
     /// # Errors
     /// If the answer is another than 200, too.
     pub async fn ask(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
+        let (status, body) = self.exchange(request).await?;
+        ensure!(status == 200, "an answer other than 200: {status}\n{}", String::from_utf8_lossy(body));
+        Ok(body)
+    }
+
+    /// The same for any answer: its status and its body.
+    pub async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<(u16, &[u8])> {
         self.stream.write_all(request).await?;
         self.answer.clear();
         let head = loop {
@@ -41,10 +48,7 @@ impl Connection {
                 _ => {}
             }
         };
-        if head.status != 200 {
-            bail!("an answer other than 200:\n{}", String::from_utf8_lossy(&self.answer));
-        }
-        Ok(&self.answer[head.body..head.end])
+        Ok((head.status, &self.answer[head.body..head.end]))
     }
 
     /// `GET` this path.

@@ -1,0 +1,29 @@
+//! The hub's binary, as it is served and filled here.
+
+use super::process::Process;
+use std::path::Path;
+use std::process::Command;
+
+/// Starts it on the database of this folder.
+pub fn start(folder: &Path, settings: &[&str]) -> anyhow::Result<Process> {
+    Process::start(|address| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
+        let database = format!("sqlite://{}", folder.join("hub.db").display());
+        command.args(["serve", "--listen", &address.to_string(), "--database", &database]);
+        command.args(settings).current_dir(folder);
+        command
+    })
+}
+
+/// News of an inspection that is new if the number is.
+pub fn webhook(number: u64) -> String {
+    let body = format!(r#"{{"event":"SESSION:STATUS_CHANGE","session_key":"FANOUT-{number}","status":"STARTED"}}"#);
+    request("/webhooks/pave", &body)
+}
+
+pub fn request(path: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: hub.example\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
