@@ -57,9 +57,9 @@ demo: $(WEB) ## Serve, fill it with traffic of all five vendors, and keep a slow
 	printf 'A slow stream goes on until Ctrl-C.\n\n' && \
 	$(BIN) simulate --hub $(HUB) --seed random --forever --rate 5
 
-bench: $(WEB) ## Measure ingest, the writer, the past, rebuild, growth, start, fan-out and queries against the least that each must do
+bench: $(WEB) ## Measure ingest, the writer, the past, rebuild, growth, start, fan-out, queries and a siege against the least that each must do
 	$(CARGO) bench --bench ingest --bench write --bench past --bench rebuild --bench growth --bench start \
-		--bench fanout --bench query
+		--bench fanout --bench query --bench siege
 	TEST_POSTGRES_FSYNC=on tests/postgres.sh $(CARGO) bench --bench ingest --bench write --bench past --bench rebuild --bench growth \
 		--bench positions --bench query
 
