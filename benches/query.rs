@@ -50,11 +50,14 @@ const CONNECTIONS: usize = 64;
 const TURNS: usize = 5;
 
 /// One comparison.
+#[derive(Clone)]
 struct Case {
     what: &'static str,
     /// What the hub is asked, and what asks the other for the same.
     query: String,
     path: String,
+    /// Whether each connection asks in words of its own, so that no execution is shared.
+    alone: bool,
     /// The ratio to reach.
     target: f64,
 }
@@ -80,13 +83,13 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
         "{:34} {:>10} {:>9} {:>9} {:>10} {:>9} {:>9}",
         "", "hub/s", "p50 ms", "p99 ms", "other/s", "p50 ms", "p99 ms"
     );
-    for case in cases(id) {
+    for case in cases(id).into_iter().flat_map(Case::in_both_ways) {
         case.same(hub.address(), by_hand.address).await?;
         let mut turns = Vec::new();
         for _ in 0..TURNS {
             let load = Load { connections: CONNECTIONS, warm_up: measured / 4, measured };
-            let of_hub = load.drive(hub.address(), &post("/graphql", &case.query)).await?;
-            let other = load.drive(by_hand.address, &post(&case.path, &case.query)).await?;
+            let of_hub = load.drive(hub.address(), |number| case.request("/graphql", number)).await?;
+            let other = load.drive(by_hand.address, |number| case.request(&case.path, number)).await?;
             turns.push((of_hub, other));
         }
         case.report(turns);
@@ -104,6 +107,7 @@ fn cases(id: Uuid) -> [Case; 3] {
                 "{{ inspections(first: {LISTED}) {{ nodes {{ id vendor externalId state status updatedAt }} }} }}"
             ),
             path: "/list".to_owned(),
+            alone: false,
             target: 0.9,
         },
         Case {
@@ -115,13 +119,30 @@ fn cases(id: Uuid) -> [Case; 3] {
                     items {{ nodes {{ id externalId state kind }} }} }} }}"
             ),
             path: format!("/one/{id}"),
+            alone: false,
             target: 0.6,
         },
-        Case { what: "__typename", query: "{ __typename }".to_owned(), path: "/typename".to_owned(), target: 0.6 },
+        Case {
+            what: "__typename",
+            query: "{ __typename }".to_owned(),
+            path: "/typename".to_owned(),
+            alone: true,
+            target: 0.6,
+        },
     ]
 }
 
 impl Case {
+    /// All connections in the same words, and each in its own.
+    fn in_both_ways(self) -> Vec<Case> {
+        if self.alone { vec![self] } else { vec![self.clone(), Case { alone: true, ..self }] }
+    }
+
+    fn request(&self, path: &str, connection: usize) -> Vec<u8> {
+        let words = if self.alone { format!("{} # {connection}", self.query) } else { self.query.clone() };
+        post(path, &words)
+    }
+
     /// Both must answer the same before they are measured.
     async fn same(&self, hub: SocketAddr, other: SocketAddr) -> anyhow::Result<()> {
         let mut answers = Vec::new();
@@ -142,7 +163,8 @@ impl Case {
             |Figures { per_second, median, p99 }: &Figures| format!("{per_second:>10.0} {median:>9.2} {p99:>9.2}");
         let reached = if ratio(middle) >= self.target { "reached" } else { "MISSED" };
         let (what, target) = (self.what, self.target);
-        println!("{what:34} {} {}", figures(hub), figures(other));
+        let how = if self.alone { "each in its own words" } else { "all in the same words" };
+        println!("{what:34} {} {}   {how}", figures(hub), figures(other));
         println!("{:34} {:.2} of the other; at least {target}: {reached}", "", ratio(middle));
     }
 }

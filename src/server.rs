@@ -127,6 +127,7 @@ impl Hub {
             live: Live::new(pipeline.clone(), feed.clone()),
             streams: Default::default(),
             pipeline,
+            together: Default::default(),
             db,
             metrics: settings.metrics.then(metrics),
             stop: stop.clone(),

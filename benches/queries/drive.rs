@@ -2,7 +2,6 @@
 
 use crate::support::client::Connection;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -24,12 +23,11 @@ pub struct Figures {
 }
 
 impl Load {
-    /// Asks until the time is over.
+    /// Asks until the time is over: each connection the request that is made for its number.
     ///
     /// # Errors
     /// If any answer is not 200.
-    pub async fn drive(self, address: SocketAddr, request: &[u8]) -> anyhow::Result<Figures> {
-        let request: Arc<[u8]> = request.into();
+    pub async fn drive(self, address: SocketAddr, request: impl Fn(usize) -> Vec<u8>) -> anyhow::Result<Figures> {
         let mut connections = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
             connections.push(Connection::open(address).await?);
@@ -37,8 +35,8 @@ impl Load {
         let begin = Instant::now() + self.warm_up;
         let end = begin + self.measured;
         let mut asking = JoinSet::new();
-        for connection in connections {
-            asking.spawn(ask(connection, request.clone(), begin, end));
+        for (number, connection) in connections.into_iter().enumerate() {
+            asking.spawn(ask(connection, request(number), begin, end));
         }
         let mut micros: Vec<u32> = Vec::new();
         while let Some(seen) = asking.join_next().await {
@@ -52,7 +50,7 @@ impl Load {
 }
 
 // How long the answers took that came while it was measured, in microseconds.
-async fn ask(mut connection: Connection, request: Arc<[u8]>, begin: Instant, end: Instant) -> anyhow::Result<Vec<u32>> {
+async fn ask(mut connection: Connection, request: Vec<u8>, begin: Instant, end: Instant) -> anyhow::Result<Vec<u32>> {
     let mut micros = Vec::new();
     loop {
         let sent = Instant::now();

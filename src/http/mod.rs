@@ -41,6 +41,7 @@ pub struct App {
     pub clock: fn() -> DateTime<Utc>,
     pub db: Database,
     pub pipeline: Arc<Pipeline>,
+    pub together: graphql::Together,
     pub live: Arc<Live>,
     pub streams: stream::Reservations,
     /// None if metrics are switched off.

@@ -68,6 +68,19 @@ pub struct Prepared {
     pub resume: Option<Arc<str>>,
 }
 
+/// Below so many points of cost, answering costs no more than finding out whether somebody else asks the same.
+const WORTH_SHARING: u64 = 10;
+
+/// What two queries have in common that may share an execution. Once clients have rights, what they may see belongs here
+/// too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Same {
+    document: Arc<str>,
+    operation: Option<Arc<str>>,
+    /// As JSON.
+    variables: Box<str>,
+}
+
 impl Pipeline {
     pub fn new(graph: Graph, rules: Rules) -> Arc<Pipeline> {
         let Rules { timeout, budgets, trusted } = rules;
@@ -164,6 +177,15 @@ impl Prepared {
             && !self.wants_cost
             && !says(&self.document.text)
             && !serde_json::to_string(&self.variables).is_ok_and(|variables| says(&variables))
+    }
+
+    /// What another query must have in common with it to share its execution; none if it has to have its own.
+    pub fn same(&self) -> Option<Same> {
+        if self.kind != OperationType::Query || self.wants_cost || self.price.points() < WORTH_SHARING {
+            return None;
+        }
+        let variables = serde_json::to_string(&self.variables).ok()?.into();
+        Some(Same { document: self.document.text.clone(), operation: self.name.clone(), variables })
     }
 
     fn request(&self) -> Request {

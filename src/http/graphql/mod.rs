@@ -1,12 +1,17 @@
 //! GraphQL over HTTP (<https://graphql.github.io/graphql-over-http/draft/>): `GET` for queries, `POST` with JSON. Only
 //! JSON bodies are taken: a browser asks before it sends those to another site, so no page can make its visitors query.
 //!
-//! `negotiate` chooses the media type, `body` reads what comes, `respond` says it, `validator` knows when nothing moved.
+//! `negotiate` chooses the media type, `body` reads what comes, `together` executes it once for all who ask the same,
+//! `reply` is its answer, `respond` says it, `validator` knows when nothing moved.
 
 mod body;
 mod negotiate;
+mod reply;
 mod respond;
+mod together;
 mod validator;
+
+pub use together::Together;
 
 use super::App;
 use super::serve::Peer;
@@ -22,6 +27,7 @@ use axum::response::Response;
 use body::Came;
 use futures_util::future::join_all;
 use negotiate::Media;
+use reply::{Reply, Standing};
 use respond::Refusal;
 use std::sync::Arc;
 use validator::Validator;
@@ -85,7 +91,7 @@ pub async fn post(State(app): State<Arc<App>>, request: Request) -> Response {
                 (Err(refusal), Some(_)) => refusal.respond(Media::Response),
                 (Ok(prepared), None) => match wanted.format(&prepared) {
                     Some(format) => stream::answer(&app.live, prepared, format, &parts.headers, &app.stop),
-                    None => respond::answer(app.pipeline.answer(&prepared).await, wanted.media, prepared.allowance),
+                    None => respond::answer(reply(&app, &prepared).await, wanted.media, prepared.allowance),
                 },
                 (Err(refusal), None) => wanted.refuse(refusal),
             }
@@ -157,10 +163,21 @@ async fn query(app: &App, headers: &HeaderMap, prepared: &Prepared, media: Media
     {
         return respond::not_modified(tag, prepared.allowance);
     }
-    let answer = app.pipeline.answer(prepared).await;
-    let is_good = answer.errors.is_empty();
-    let response = respond::answer(answer, media, prepared.allowance);
-    if is_good { validator::tagged(response, headers, validator, prepared.allowance).await } else { response }
+    let reply = reply(app, prepared).await;
+    match reply.standing {
+        Standing::Good => validator::tagged(reply, media, headers, validator, prepared.allowance),
+        _ => respond::answer(reply, media, prepared.allowance),
+    }
+}
+
+/// Answers an operation, by an execution that others may have in common.
+async fn reply(app: &App, prepared: &Prepared) -> Reply {
+    let Some(same) = prepared.same() else { return Reply::of(app.pipeline.answer(prepared).await).await };
+    let execute = || {
+        let (pipeline, prepared) = (app.pipeline.clone(), prepared.clone());
+        async move { Reply::of(pipeline.answer(&prepared).await).await }
+    };
+    app.together.ask(same, execute).await
 }
 
 fn of_get(kind: OperationType) -> Result<(), Refusal> {

@@ -1,12 +1,13 @@
 //! Answers as HTTP: status, headers, JSON.
 
 use super::negotiate::Media;
+use super::reply::{Reply, Standing};
 use crate::graphql::{Fault, is_request_error};
 use crate::request::{Allowance, WINDOW};
 use async_graphql::Response as Answer;
-use async_graphql_axum::GraphQLResponse;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde_json::json;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -69,16 +70,8 @@ impl Refusal {
 }
 
 /// An answer of the pipeline.
-pub fn answer(answer: Answer, media: Media, allowance: Option<Allowance>) -> Response {
-    let mut response = if is_request_error(&answer) {
-        errors(&answer, status_of(&answer, media), media)
-    } else {
-        let mut response = GraphQLResponse::from(answer).into_response();
-        set(&mut response, header::CONTENT_TYPE, media.name());
-        set(&mut response, header::VARY, "accept");
-        set(&mut response, header::CACHE_CONTROL, "no-store");
-        response
-    };
+pub fn answer(reply: Reply, media: Media, allowance: Option<Allowance>) -> Response {
+    let mut response = json_body(reply.json, status_of(reply.standing, media), media);
     say(&mut response, allowance);
     response
 }
@@ -89,7 +82,7 @@ pub fn batch(answers: &[Answer], media: Media) -> Response {
         .iter()
         .map(|answer| if is_request_error(answer) { json!({ "errors": answer.errors }) } else { json!(answer) })
         .collect();
-    json_body(serde_json::to_vec(&answers), StatusCode::OK, media)
+    printed(serde_json::to_vec(&answers), StatusCode::OK, media)
 }
 
 /// The client has the answer already.
@@ -109,28 +102,26 @@ pub fn validated(response: &mut Response, tag: &str) {
 
 // Nothing was executed: there is no `data`.
 fn errors(answer: &Answer, status: StatusCode, media: Media) -> Response {
-    json_body(serde_json::to_vec(&json!({ "errors": answer.errors })), status, media)
+    printed(serde_json::to_vec(&json!({ "errors": answer.errors })), status, media)
 }
 
-fn status_of(answer: &Answer, media: Media) -> StatusCode {
-    let codes = answer.errors.iter().filter_map(|error| error.extensions.as_ref()?.get("code"));
-    let is_timeout = codes.into_iter().any(|code| *code == async_graphql::Value::from("TIMEOUT"));
-    match media {
-        Media::Json => StatusCode::OK,
-        Media::Response if is_timeout => StatusCode::SERVICE_UNAVAILABLE,
-        Media::Response => StatusCode::BAD_REQUEST,
+fn status_of(standing: Standing, media: Media) -> StatusCode {
+    match (standing, media) {
+        (Standing::Failed, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        (Standing::Good | Standing::Partial, _) | (_, Media::Json) => StatusCode::OK,
+        (Standing::Late, Media::Response) => StatusCode::SERVICE_UNAVAILABLE,
+        (Standing::Refused, Media::Response) => StatusCode::BAD_REQUEST,
     }
 }
 
-fn json_body(json: serde_json::Result<Vec<u8>>, status: StatusCode, media: Media) -> Response {
-    let (json, status) = match json {
-        Ok(json) => (json, status),
-        Err(error) => {
-            let fault = Fault::corrupt(format!("an answer cannot be printed: {error}"));
-            let text = json!({ "errors": fault.answer().errors }).to_string();
-            (text.into_bytes(), StatusCode::INTERNAL_SERVER_ERROR)
-        }
-    };
+fn printed(json: serde_json::Result<Vec<u8>>, status: StatusCode, media: Media) -> Response {
+    match json {
+        Ok(json) => json_body(json.into(), status, media),
+        Err(error) => json_body(Reply::failed(&error).json, StatusCode::INTERNAL_SERVER_ERROR, media),
+    }
+}
+
+fn json_body(json: Bytes, status: StatusCode, media: Media) -> Response {
     let headers = [(header::CONTENT_TYPE, media.name()), (header::VARY, "accept"), (header::CACHE_CONTROL, "no-store")];
     (status, headers, json).into_response()
 }
@@ -154,16 +145,21 @@ fn set(response: &mut Response, name: HeaderName, value: &str) {
 mod tests {
     use super::*;
 
-    fn status(answered: Answer, media: Media) -> u16 {
-        answer(answered, media, None).status().as_u16()
+    async fn status(answered: Answer, media: Media) -> u16 {
+        answer(Reply::of(answered).await, media, None).status().as_u16()
     }
 
-    #[test]
-    fn the_newer_media_type_says_in_its_status_what_became_of_the_request() {
+    #[tokio::test]
+    async fn the_newer_media_type_says_in_its_status_what_became_of_the_request() {
         let late = || Fault::Timeout { milliseconds: 10 }.answer();
         let wrong = || Fault::input("wrong", "do it right").answer();
         let good = || Answer::new(async_graphql::Value::from(1));
-        assert_eq!([late(), wrong(), good()].map(|answer| status(answer, Media::Response)), [503, 400, 200]);
-        assert_eq!([late(), wrong(), good()].map(|answer| status(answer, Media::Json)), [200; 3]);
+        for (answered, newer) in [(late(), 503), (wrong(), 400), (good(), 200)] {
+            assert_eq!(status(answered, Media::Response).await, newer);
+        }
+        for answered in [late(), wrong(), good()] {
+            assert_eq!(status(answered, Media::Json).await, 200);
+        }
+        assert_eq!(answer(Reply::failed(&"no"), Media::Json, None).status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

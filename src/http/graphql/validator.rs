@@ -2,17 +2,16 @@
 //! long as the history is: then a request costs one look at where it ends. All else is compared by what was answered.
 
 use super::negotiate::Media;
+use super::reply::Reply;
 use super::respond;
 use crate::graphql::Fault;
 use crate::http::App;
 use crate::request::{Allowance, Prepared};
 use crate::store::read::head;
-use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 
 /// What an answer's tag is made of.
@@ -51,18 +50,21 @@ pub fn has(headers: &HeaderMap, tag: &str) -> bool {
 }
 
 /// An answer with its tag, or word that it is the one the client has.
-pub async fn tagged(response: Response, headers: &HeaderMap, of: Validator, allowance: Option<Allowance>) -> Response {
-    let (parts, body) = response.into_parts();
-    // It is in memory already.
-    let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+pub fn tagged(
+    reply: Reply,
+    media: Media,
+    headers: &HeaderMap,
+    of: Validator,
+    allowance: Option<Allowance>,
+) -> Response {
     let tag = match of {
         Validator::Position(tag) => tag,
-        Validator::Answer => format!("\"{}\"", short(Sha256::digest(&bytes))),
+        Validator::Answer => format!("\"{}\"", short(Sha256::digest(&reply.json))),
     };
     if has(headers, &tag) {
         return respond::not_modified(&tag, allowance);
     }
-    let mut response = Response::from_parts(parts, Body::from(bytes));
+    let mut response = respond::answer(reply, media, allowance);
     respond::validated(&mut response, &tag);
     response
 }
