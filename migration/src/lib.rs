@@ -5,6 +5,7 @@ pub use sea_orm_migration::prelude::MigratorTrait;
 mod m0001_first_tables;
 mod m0002_generation;
 mod m0003_retention;
+mod m0004_trace;
 
 use sea_orm_migration::prelude::{MigrationTrait, async_trait};
 
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_first_tables::Migration),
             Box::new(m0002_generation::Migration),
             Box::new(m0003_retention::Migration),
+            Box::new(m0004_trace::Migration),
         ]
     }
 }

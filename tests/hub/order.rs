@@ -418,9 +418,24 @@ async fn what_is_told_without_a_time_happened_before_what_follows_it() {
 #[cfg(feature = "faults")]
 #[test]
 fn a_broken_rule_of_order_would_be_noticed() {
+    is_noticed("order");
+}
+
+// A writer believes that what it has at hand is as it was, whatever another has written meanwhile.
+#[cfg(feature = "faults")]
+#[test]
+fn a_writer_that_does_not_see_what_others_touch_would_be_noticed() {
+    // A SQLite file leaves no trace to be seen.
+    if std::env::var(database::URL).is_ok() {
+        is_noticed("trace");
+    }
+}
+
+#[cfg(feature = "faults")]
+fn is_noticed(broken: &str) {
     let output = std::process::Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "order::pave_ends_alike_in_any_order"])
-        .env("FAULT_BROKEN", "order")
+        .env("FAULT_BROKEN", broken)
         .output()
         .expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);

@@ -398,7 +398,8 @@ impl<'a> Batch<'a> {
 
     /// Writes all rows.
     pub fn write(mut self) -> Result<Done, StoreError> {
-        self.head.updated_at = Utc::now().timestamp_micros();
+        // Never the same twice: by this others know what they have seen.
+        self.head.updated_at = Utc::now().timestamp_micros().max(self.before.updated_at + 1);
         if self.behind > AHEAD {
             let seconds = self.behind / 1_000_000;
             tracing::warn!(
@@ -411,6 +412,7 @@ impl<'a> Batch<'a> {
         let entities = dirty.iter().map(|slot| slot.entity.number).collect();
         self.session.write(&Rows {
             entities: dirty,
+            touched: self.slots.keys().copied().collect(),
             deliveries: &self.deliveries,
             changes: &self.changes,
             repeated: &self.repeated,

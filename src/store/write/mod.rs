@@ -25,7 +25,7 @@ use chrono::{DateTime, Utc};
 use entity::{Verdict, gap, log_head};
 use hashlink::LruCache;
 use postgres::Postgres;
-use session::Session;
+use session::{Begun, Session};
 use sha2::{Digest, Sha256};
 use sqlite::{Durability, Sqlite};
 use std::collections::HashSet;
@@ -137,7 +137,7 @@ pub struct Writer {
     repetitions: Repetitions,
     /// How many entities are kept at hand.
     at_hand: usize,
-    /// Trusted only while `head` is still what the database says: else somebody else wrote.
+    /// Trusted as far as it is known that nobody else has written since `head`.
     cache: LruCache<Uuid, Slot>,
     head: Option<log_head::Model>,
 }
@@ -288,7 +288,7 @@ impl Writer {
         let cache = std::mem::replace(&mut self.cache, LruCache::new(self.at_hand));
         let known = self.head.take();
         let begun = self.session.begin(known.as_ref());
-        let written = begun.and_then(|head| self.write_all(incoming, cache, known.as_ref(), head));
+        let written = begun.and_then(|begun| self.write_all(incoming, cache, begun));
         match written {
             Ok(written) => Ok(written),
             Err(error) => {
@@ -310,11 +310,11 @@ impl Writer {
         if !(lost || matches!(error, StoreError::Overtaken)) {
             return Err(error);
         }
-        let written = self.session.begin(None).and_then(|head| {
-            if lost && known.as_ref() != Some(&head) {
+        let written = self.session.begin(None).and_then(|begun| {
+            if lost && known.as_ref() != Some(&begun.head) {
                 return Err(error);
             }
-            self.write_all(incoming, LruCache::new(self.at_hand), None, head)
+            self.write_all(incoming, LruCache::new(self.at_hand), begun)
         });
         if written.is_err() {
             self.session.roll_back();
@@ -325,12 +325,14 @@ impl Writer {
     fn write_all(
         &mut self,
         incoming: &[Incoming],
-        cache: LruCache<Uuid, Slot>,
-        known: Option<&log_head::Model>,
-        head: log_head::Model,
+        mut cache: LruCache<Uuid, Slot>,
+        Begun { head, touched }: Begun,
     ) -> Result<Written, StoreError> {
         faults::at("begun");
-        let cache = if known == Some(&head) { cache } else { LruCache::new(self.at_hand) };
+        match touched {
+            Some(touched) => touched.iter().for_each(|id| _ = cache.remove(id)),
+            None => cache = LruCache::new(self.at_hand),
+        }
         let mut batch = Batch::new(self.session.as_mut(), self.repetitions, head, cache);
         batch.foresee(incoming)?;
         faults::at("foreseen");

@@ -13,7 +13,7 @@ use uuid::Uuid;
 pub trait Session: Debug + Send {
     /// Begins a transaction that nobody else writes beside, and reads the counters. If they are known from before and
     /// nobody else seems to write, they may be taken to be still so: then `write` finds out.
-    fn begin(&mut self, known: Option<&log_head::Model>) -> Result<log_head::Model, StoreError>;
+    fn begin(&mut self, known: Option<&log_head::Model>) -> Result<Begun, StoreError>;
 
     /// Writes all that a batch has changed. If it was taken for granted that nobody else writes, and somebody did, nothing
     /// is written: [`StoreError::Overtaken`].
@@ -51,6 +51,23 @@ pub trait Session: Debug + Send {
     fn probe(&mut self) -> Result<(), StoreError>;
 }
 
+/// A transaction that has begun.
+#[derive(Debug)]
+pub struct Begun {
+    pub head: log_head::Model,
+    /// The entities that others may have written since the counters were those that are known; none if that cannot be
+    /// told.
+    pub touched: Option<Vec<Uuid>>,
+}
+
+impl Begun {
+    /// With counters that tell whether anybody else wrote, but not what.
+    pub fn new(head: log_head::Model, known: Option<&log_head::Model>) -> Begun {
+        let touched = (known == Some(&head)).then(Vec::new);
+        Begun { head, touched }
+    }
+}
+
 /// A delivery that has brought some news before.
 #[derive(Clone, Debug)]
 pub struct First {
@@ -74,8 +91,10 @@ impl First {
 /// All that a batch has changed.
 #[derive(Debug)]
 pub struct Rows<'a> {
-    /// In the order of their numbers.
+    /// Those that are written, in the order of their numbers.
     pub entities: Vec<&'a Slot>,
+    /// All that the batch is about: what is remembered of any of them elsewhere may not hold any more.
+    pub touched: Vec<Uuid>,
     pub deliveries: &'a [delivery::Model],
     pub changes: &'a [change::Model],
     /// How often deliveries of earlier batches came again, and when last, by their numbers.

@@ -5,7 +5,7 @@
 
 use super::checkpoint::{Checkpointer, passive};
 use super::rows::{StepRow, entity_of, print, step_of};
-use super::session::{First, Rows, Session};
+use super::session::{Begun, First, Rows, Session};
 use crate::event::{Entity, Placed, Slot};
 use crate::faults;
 use crate::machine::Machine;
@@ -326,13 +326,13 @@ impl Sqlite {
 }
 
 impl Session for Sqlite {
-    fn begin(&mut self, _known: Option<&log_head::Model>) -> Result<log_head::Model, StoreError> {
+    fn begin(&mut self, known: Option<&log_head::Model>) -> Result<Begun, StoreError> {
         self.lock()?;
         let mut statement = self.prepared(
             "SELECT id, position, delivery, entity, received_at, updated_at, generation, kept_from FROM log_head \
              WHERE id = 1",
         )?;
-        Ok(statement.query_row([], |row| {
+        let head = statement.query_row([], |row| {
             Ok(log_head::Model {
                 id: row.get(0)?,
                 position: row.get(1)?,
@@ -343,7 +343,8 @@ impl Session for Sqlite {
                 generation: row.get(6)?,
                 kept_from: row.get(7)?,
             })
-        })?)
+        })?;
+        Ok(Begun::new(head, known))
     }
 
     fn write(&mut self, rows: &Rows<'_>) -> Result<(), StoreError> {
@@ -456,7 +457,7 @@ impl Session for Sqlite {
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
-        let head = self.begin(None)?;
+        let head = self.begin(None)?.head;
         self.advance(&head)?;
         self.commit()
     }

@@ -5,9 +5,10 @@
 
 mod columns;
 mod statement;
+mod trace;
 
 use super::rows::{StepRow, entity_of, step_of};
-use super::session::{First, Rows, Session};
+use super::session::{Begun, First, Rows, Session};
 use crate::event::Entity;
 use crate::machine::Machine;
 use crate::machine::fold::Step;
@@ -15,7 +16,7 @@ use crate::store::StoreError;
 use crate::store::connect::{Pools, limited};
 use entity::{Kind, Status, log_head};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sea_orm::sqlx::{self, Connection, Executor, Row};
+use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor, Row};
 use statement::{Statements, takes_several};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -28,6 +29,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
                      SELECT id, position, delivery, entity, received_at, updated_at, generation, kept_from FROM log_head \
                      WHERE id = 1 FOR UPDATE";
+/// What others have written since a moment of the counters.
+const TRACE: &str = "SELECT before, after, entities FROM trace WHERE after >";
 
 /// So many batches in a row without another writer, and the next is written without asking first.
 const QUIET: u32 = 16;
@@ -111,12 +114,14 @@ impl Postgres {
         Ok(())
     }
 
-    fn begin_here(&mut self) -> Result<log_head::Model, StoreError> {
+    fn begin_here(&mut self, known: Option<&log_head::Model>) -> Result<Begun, StoreError> {
         // Also if only the second half of it fails.
         self.open = true;
-        let rows = self.on(async |connection| sqlx::raw_sql(BEGIN).fetch_all(connection).await)?;
-        let row = rows.first().ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))?;
-        Ok(log_head::Model {
+        let text = known.map_or(BEGIN.into(), |known| format!("{BEGIN}; {TRACE} {}", known.updated_at));
+        let rows = self.on(async |connection| sqlx::raw_sql(AssertSqlSafe(text)).fetch_all(connection).await)?;
+        let mut rows = rows.into_iter();
+        let row = rows.next().ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))?;
+        let head = log_head::Model {
             id: row.try_get(0)?,
             position: row.try_get(1)?,
             delivery: row.try_get(2)?,
@@ -125,46 +130,50 @@ impl Postgres {
             updated_at: row.try_get(5)?,
             generation: row.try_get(6)?,
             kept_from: row.try_get(7)?,
-        })
+        };
+        let steps = rows.map(|row| trace::Step::of(&row)).collect::<Result<_, _>>()?;
+        let touched = known.and_then(|known| trace::since(known, &head, steps));
+        Ok(Begun { head, touched })
     }
 }
 
 impl Session for Postgres {
-    fn begin(&mut self, known: Option<&log_head::Model>) -> Result<log_head::Model, StoreError> {
+    fn begin(&mut self, known: Option<&log_head::Model>) -> Result<Begun, StoreError> {
         if let Some(known) = known
             && self.quiet >= QUIET
             && self.connection.is_some()
         {
-            return Ok(known.clone());
+            return Ok(Begun::new(known.clone(), Some(known)));
         }
         if self.connection.is_none() {
             self.connect()?;
         }
-        let head = match self.begin_here() {
+        let begun = match self.begin_here(known) {
             // The connection was lost while nothing happened on it, or the database was started anew.
             Err(error) if error.is_lost_connection() => {
                 self.connection = None;
                 self.connect()?;
-                self.begin_here()
+                self.begin_here(known)
             }
             begun => begun,
         }?;
         self.quiet = match known {
-            Some(known) if *known == head => self.quiet.saturating_add(1),
+            Some(known) if *known == begun.head => self.quiet.saturating_add(1),
             Some(_) => 0,
             None => self.quiet,
         };
-        Ok(head)
+        Ok(begun)
     }
 
     fn write(&mut self, rows: &Rows<'_>) -> Result<(), StoreError> {
         let mut alone = true;
         if !self.open && takes_several(rows) {
-            alone = self.begin_here()? == *rows.before;
+            alone = self.begin_here(None)?.head == *rows.before;
         }
         if alone {
             let mut statements = std::mem::take(&mut self.statements);
-            let written = self.on(async |connection| statements.write(connection, rows).await);
+            let is_traced = self.quiet < QUIET;
+            let written = self.on(async |connection| statements.write(connection, rows, is_traced).await);
             self.statements = statements;
             alone = written?;
         }

@@ -11,6 +11,9 @@ use sea_orm::sqlx::query::Query;
 use sea_orm::sqlx::{self, AssertSqlSafe, Postgres, Row};
 use std::collections::HashMap;
 
+/// How long it is told which entities a batch was about, in microseconds.
+const TRACED: i64 = 1_000_000;
+
 /// The statements' texts, each made once: only the tables that a batch touches are in it, since each costs the database
 /// something to prepare for, whether rows come or not.
 #[derive(Debug, Default)]
@@ -25,6 +28,7 @@ struct Parts {
     steps: bool,
     moved: bool,
     repeated: bool,
+    traced: bool,
 }
 
 impl Parts {
@@ -37,6 +41,13 @@ impl Parts {
              AND updated_at = $10 AND generation = $11 RETURNING id)",
         );
         let mut parameter = 11;
+        if self.traced {
+            parameter += 1;
+            text += &format!(
+                ", traced AS (INSERT INTO trace (before, after, entities) SELECT $10, $5, ${parameter}::uuid[] FROM head), \
+                 untraced AS (DELETE FROM trace USING head WHERE after < $10 - {TRACED})"
+            );
+        }
         let mut rows = |columns: &Columns| {
             let arrays = columns.iter().map(|(_, kind)| {
                 parameter += 1;
@@ -99,11 +110,17 @@ macro_rules! bind {
 }
 
 impl Statements {
-    /// Writes everything, if the counters are what they were; says whether.
+    /// Writes everything, if the counters are what they were; says whether. A batch that is traced tells others which
+    /// entities it was about.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn write(&mut self, connection: &mut PgConnection, rows: &Rows<'_>) -> sqlx::Result<bool> {
+    pub async fn write(
+        &mut self,
+        connection: &mut PgConnection,
+        rows: &Rows<'_>,
+        is_traced: bool,
+    ) -> sqlx::Result<bool> {
         let anew = rows.entities.iter().filter(|slot| slot.written.anew).map(|slot| slot.entity.number);
         let anew: Vec<i64> = anew.collect();
         if !anew.is_empty() {
@@ -125,9 +142,13 @@ impl Statements {
             steps: !steps.is_empty(),
             moved: !moved.is_empty(),
             repeated: !rows.repeated.is_empty(),
+            traced: is_traced,
         };
         let text = self.0.entry(parts).or_insert_with(|| parts.statement());
         let mut query = bind_heads(sqlx::query(AssertSqlSafe(text.as_str())), rows);
+        if parts.traced {
+            query = query.bind(&rows.touched);
+        }
         if parts.added {
             query = bind_added(query, &added)?;
         }

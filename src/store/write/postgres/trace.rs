@@ -1,0 +1,87 @@
+//! What other writers have touched meanwhile. While several write, each batch leaves a row that says which entities it was
+//! about, also those that it changed without a row of history. Together the rows lead from the counters that a writer knows
+//! to those that are; where one is missing, nothing is certain.
+
+use crate::faults;
+use entity::log_head;
+use sea_orm::sqlx::postgres::PgRow;
+use sea_orm::sqlx::{self, Row};
+use uuid::Uuid;
+
+/// One batch: `updated_at` of the counters before and after it.
+#[derive(Debug)]
+pub struct Step {
+    before: i64,
+    after: i64,
+    entities: Vec<Uuid>,
+}
+
+impl Step {
+    /// # Errors
+    /// If the row is of another form.
+    pub fn of(row: &PgRow) -> sqlx::Result<Step> {
+        Ok(Step { before: row.try_get(0)?, after: row.try_get(1)?, entities: row.try_get(2)? })
+    }
+}
+
+/// The entities that were touched between two states of the counters; none if the steps between them are not all there.
+pub fn since(known: &log_head::Model, now: &log_head::Model, mut steps: Vec<Step>) -> Option<Vec<Uuid>> {
+    if faults::broken("trace") {
+        return Some(Vec::new());
+    }
+    if known.generation != now.generation || known.kept_from != now.kept_from {
+        return None;
+    }
+    steps.sort_unstable_by_key(|step| step.after);
+    let mut reached = known.updated_at;
+    let mut touched = Vec::new();
+    for step in steps {
+        if step.before != reached {
+            return None;
+        }
+        reached = step.after;
+        touched.extend(step.entities);
+    }
+    (reached == now.updated_at).then_some(touched)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(updated_at: i64) -> log_head::Model {
+        log_head::Model {
+            id: 1,
+            position: 0,
+            delivery: 0,
+            entity: 0,
+            received_at: 0,
+            updated_at,
+            generation: 1,
+            kept_from: 0,
+        }
+    }
+
+    fn step(before: i64, after: i64, entity: u128) -> Step {
+        Step { before, after, entities: vec![Uuid::from_u128(entity)] }
+    }
+
+    #[test]
+    fn steps_that_lead_from_one_to_the_other_tell_all() {
+        let steps = vec![step(7, 9, 2), step(5, 7, 1)];
+        assert_eq!(since(&head(5), &head(9), steps), Some(vec![Uuid::from_u128(1), Uuid::from_u128(2)]));
+        assert_eq!(since(&head(5), &head(5), Vec::new()), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_step_that_is_missing_makes_all_uncertain() {
+        for steps in [vec![], vec![step(5, 7, 1)], vec![step(7, 9, 2)], vec![step(5, 6, 1), step(7, 9, 2)]] {
+            assert_eq!(since(&head(5), &head(9), steps), None);
+        }
+        let rebuilt = log_head::Model { generation: 2, ..head(9) };
+        let forgotten = log_head::Model { kept_from: 3, ..head(9) };
+        for other in [rebuilt, forgotten] {
+            assert_eq!(since(&head(5), &other, vec![step(5, 9, 1)]), None);
+        }
+    }
+}
