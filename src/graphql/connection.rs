@@ -7,7 +7,9 @@ use super::cursor::Cursor;
 use super::error::Fault;
 use super::limits::{PAGE, PAGE_MAX};
 use super::questions::{ChildCounts, HistoryCounts};
+use super::rows::Rows;
 use crate::store::read::{self, Board, ChangeFilter, DeliveryFilter, End, EntityFilter, Of, Page, Part};
+use async_graphql::resolver_utils::ContainerType;
 use async_graphql::{Context, Object, OutputType, SimpleObject, TypeName};
 use std::borrow::Cow;
 
@@ -21,15 +23,15 @@ pub struct Connection<T> {
 
 /// A page of a list. Go on with `after: pageInfo.endCursor` while `pageInfo.hasNextPage`.
 #[Object(name_type)]
-impl<T: OutputType> Connection<T> {
+impl<T: ContainerType> Connection<T> {
     /// The page's rows, each with its cursor.
     async fn edges(&self) -> &[Edge<T>] {
         &self.edges
     }
 
     /// The page's rows alone.
-    async fn nodes(&self) -> Vec<&T> {
-        self.edges.iter().map(|edge| &edge.node).collect()
+    async fn nodes(&self) -> Rows<'_, T> {
+        Rows(self.edges.iter().map(|edge| &edge.node).collect())
     }
 
     /// Where the page stands in the list.

@@ -30,6 +30,7 @@ mod past;
 mod query;
 mod questions;
 mod rounds;
+mod rows;
 mod scalar;
 mod sdl;
 mod selected;

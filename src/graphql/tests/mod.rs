@@ -11,6 +11,7 @@ mod lists;
 mod live;
 mod past;
 mod plans;
+mod rows;
 mod schema;
 mod types;
 
