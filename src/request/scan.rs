@@ -1,7 +1,7 @@
 //! The first look at a document: one pass over its bytes, before it is parsed. The parser goes down one level of the
 //! stack for each bracket, and takes some hundred times as long for each token.
 
-use super::limits::{BYTES, NESTING, TOKENS};
+use super::limits::{BYTES, NESTING, TOKENS, tokens};
 use crate::graphql::{Fault, TooMuch};
 
 /// What was counted: about the tokens of GraphQL's specification (section 2.1.6; a number with a point counts as three),
@@ -22,6 +22,7 @@ pub fn scan(text: &str) -> Result<Scan, Fault> {
     if bytes.len() as u64 > BYTES {
         return too_much("bytes of a document", BYTES, Some(bytes.len() as u64));
     }
+    let most = tokens(bytes.len() as u64);
     let mut seen = Scan::default();
     let (mut open, mut at) = (0_u64, 0);
     while let Some(byte) = bytes.get(at) {
@@ -50,8 +51,9 @@ pub fn scan(text: &str) -> Result<Scan, Fault> {
         };
         at += length;
         seen.tokens += 1;
-        if seen.tokens > TOKENS {
-            return too_much("tokens of a document", TOKENS, None);
+        if seen.tokens > most {
+            let what = if most == TOKENS { "tokens of a document" } else { "tokens of a document of its length" };
+            return too_much(what, most, None);
         }
         if seen.nesting > NESTING {
             return too_much("brackets within brackets", NESTING, None);
@@ -124,6 +126,12 @@ mod tests {
         assert_eq!(limit(&"[".repeat(10_000)), ("brackets within brackets", NESTING));
         assert_eq!(limit(&"a ".repeat(20_000)), ("tokens of a document", TOKENS));
         assert_eq!(limit(&" ".repeat(5 << 20)), ("bytes of a document", BYTES));
+        // One token in each byte, in two, and in three.
+        assert_eq!(limit(&"[]".repeat(500)), ("tokens of a document of its length", 483));
+        assert_eq!(limit(&"a ".repeat(500)), ("tokens of a document of its length", 483));
+        assert_eq!(counts(&"ab ".repeat(333)), (333, 0));
+        assert_eq!(counts(&"a".repeat(3)), (1, 0));
+        assert_eq!(limit(&"a ".repeat(9_000)), ("tokens of a document of its length", 8_979));
         let most = usize::try_from(NESTING).expect("small");
         let deep = format!("{}{}", "{".repeat(most), "}".repeat(most));
         assert_eq!(counts(&deep), (2 * NESTING, NESTING));
