@@ -6,34 +6,46 @@ use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_playground_works_with_the_network_cut() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let app = App::start().await;
-    if !root.join("web/dist/index.html").exists() {
+    if !is_built() {
         // A bare clone: the page says what to do. `make test` builds the assets first.
         let page = answer(app.client.get(app.url("/graphiql"))).await;
         assert_eq!(page.code, 503);
         assert!(page.body.as_str().is_some_and(|text| text.contains("make web")), "{page:?}");
         return;
     }
-    let folder = root.join("tests/browser");
-    assert!(folder.join("node_modules").exists(), "the browser test is not installed: `make test` does it");
     for vendor in ["pave", "truepic", "hover"] {
         for sample in samples(vendor) {
             app.receive(&sample).await;
         }
     }
-    let url = app.url("");
-    let screenshots = app.database.folder.path().join("screenshots");
-    let run = tokio::task::spawn_blocking(move || {
-        Command::new("node")
-            .arg("playground.mjs")
-            .arg(url)
-            .arg("--screenshots")
-            .arg(screenshots)
-            .current_dir(folder)
-            .output()
-    });
-    let output = run.await.expect("it ran").expect("node starts");
+    let screenshots = app.database.folder.path().join("screenshots").display().to_string();
+    visit("playground.mjs", vec![app.url(""), "--screenshots".into(), screenshots]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_playground_of_a_guarded_hub_works_for_who_has_a_token() {
+    if !is_built() {
+        return;
+    }
+    let app = App::with("api_tokens = \"a-token-for-visitors\"").await;
+    app.receive("pave/session-status-change-started.json").await;
+    visit("guarded.mjs", vec![app.url(""), "a-token-for-visitors".into()]).await;
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn is_built() -> bool {
+    root().join("web/dist/index.html").exists()
+}
+
+async fn visit(script: &'static str, arguments: Vec<String>) {
+    let folder = root().join("tests/browser");
+    assert!(folder.join("node_modules").exists(), "the browser test is not installed: `make test` does it");
+    let run = move || Command::new("node").arg(script).args(arguments).current_dir(folder).output();
+    let output = tokio::task::spawn_blocking(run).await.expect("it ran").expect("node starts");
     let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{told}");
 }
