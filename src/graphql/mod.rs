@@ -15,6 +15,7 @@ mod entity;
 mod error;
 mod federation;
 mod filter;
+mod foretold;
 mod head;
 mod inspection;
 mod item;

@@ -4,6 +4,7 @@ use super::Api;
 use super::delivery::{self, Delivery};
 use super::entity::wants;
 use super::error::Fault;
+use super::foretold::foretell;
 use super::inspection::Inspection;
 use super::item::Item;
 use super::job::Job;
@@ -75,7 +76,9 @@ pub async fn nodes(ctx: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>, F
 
 /// The entity of a kind with this id.
 pub async fn entity<T: From<Arc<EntityRow>>>(ctx: &Context<'_>, kind: Kind, id: Uuid) -> Result<Option<T>, Fault> {
-    let found = read::entities_by_id(&Api::of(ctx)?.readers, wants(ctx.field()), &[id]).await?;
+    let db = &Api::of(ctx)?.readers;
+    let found = async { Ok(read::entities_by_id(db, wants(ctx.field()), &[id]).await?) };
+    let (found, ()) = tokio::try_join!(found, foretell(ctx, id))?;
     Ok(found.into_values().find(|row| row.kind == kind).map(T::from))
 }
 

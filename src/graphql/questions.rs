@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, Question};
 use super::error::Fault;
+use super::foretold::Foretold;
 use super::rounds::Rounds;
 use crate::store::StoreError;
 use crate::store::read::{
@@ -25,6 +26,7 @@ macro_rules! questions {
             pub rounds: Arc<Rounds>,
             /// Held by the field that must be read before the others.
             pub gate: RwLock<()>,
+            pub foretold: Foretold,
             $($(#[$doc])* $name: Batch<$question>,)+
         }
 

@@ -49,8 +49,8 @@ pub(crate) struct Hub {
     pub(crate) writer: DatabaseConnection,
     /// Every statement of the API since it was last emptied.
     pub(crate) statements: Arc<Mutex<Vec<String>>>,
-    /// The last of them that asks for more than the counters, as the database got it: with parameters.
-    last: Arc<Mutex<Option<Statement>>>,
+    /// Those of them that ask for more than the counters, as the database got them: with parameters.
+    asked: Arc<Mutex<Vec<Statement>>>,
     database: TestDatabase,
 }
 
@@ -59,12 +59,12 @@ impl Hub {
         let empty = TestDatabase::new().await;
         let mut database = Database::open(&empty.address, Mode::Migrate).await.expect("a database");
         let statements = Arc::new(Mutex::new(Vec::new()));
-        let last = Arc::new(Mutex::new(None));
-        let (log, newest) = (statements.clone(), last.clone());
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (log, more) = (statements.clone(), asked.clone());
         database.readers.set_metric_callback(move |info| {
             log.lock().expect("a log").push(info.statement.to_string());
             if !info.statement.sql.starts_with("SELECT \"log_head\"") {
-                *newest.lock().expect("the last") = Some(info.statement.clone());
+                more.lock().expect("a log").push(info.statement.clone());
             }
         });
         let writer = sea_orm::Database::connect(&empty.address).await.expect("a connection");
@@ -87,7 +87,7 @@ impl Hub {
             sources: [lot, yard].into(),
             clock: || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment"),
         };
-        Hub { graph: Graph::new(api), feed, writer, statements, last, database: empty }
+        Hub { graph: Graph::new(api), feed, writer, statements, asked, database: empty }
     }
 
     /// Stores an entity. Its external id is `KEY-number`, and it was created and updated `number` seconds after the beginning.

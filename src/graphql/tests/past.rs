@@ -170,3 +170,38 @@ async fn a_change_leads_to_what_it_is_about_and_what_brought_it() {
     assert_eq!(texts(&nodes[2], &["delivery", "changes", "nodes", "position"]), ["3"]);
     assert_eq!(nodes[0]["delivery"]["changes"]["totalCount"], 2);
 }
+
+/// Under a key the past is asked for in advance, in a list it is not.
+#[tokio::test]
+async fn the_past_is_the_same_whether_it_was_foreseen_or_not() {
+    let (hub, id) = late().await;
+    for (definition, fields) in [
+        ("", "asOf(at: $at, clock: OCCURRED) { state position }"),
+        ("", "asOf(at: $at) { state position }"),
+        ("", "a: asOf(at: $at) { state } b: asOf(at: $at) { position } c: asOf(at: $at, clock: OCCURRED) { state }"),
+        (", $clock: Clock! = OCCURRED", "asOf(at: $at, clock: $clock) { state position }"),
+        ("", "...Past"),
+    ] {
+        for seconds in [39, 45, 100, 500] {
+            let variables = serde_json::json!({ "at": at(seconds) });
+            let fragment = match fields {
+                "...Past" => "fragment Past on Inspection { asOf(at: $at) { state event } }",
+                _ => "",
+            };
+            let ask = async |root: &str| {
+                hub.statements.lock().expect("a log").clear();
+                let query = format!("query($at: DateTime!{definition}) {{ {root} }} {fragment}");
+                let data = hub.ask_with(query, variables.clone()).await;
+                (data, hub.statements.lock().expect("a log").len())
+            };
+            let (by_key, statements) = ask(&format!("inspection(id: \"{id}\") {{ {fields} }}")).await;
+            let (in_list, of_list) = ask(&format!("inspections {{ nodes {{ {fields} }} }}")).await;
+            assert_eq!(by_key["inspection"], in_list["inspections"]["nodes"][0], "{fields} at {seconds}");
+            // `b` asks once more what `a` has taken.
+            assert!(statements <= of_list + 1, "{fields}: {statements} and {of_list}");
+        }
+    }
+    let nothing =
+        hub.ask(format!("{{ inspection(id: \"{}\") {{ asOf(at: \"{}\") {{ state }} }} }}", Uuid::nil(), at(1)));
+    assert_eq!(nothing.await["inspection"], Value::Null);
+}

@@ -108,18 +108,29 @@ async fn each_question_is_answered_by_its_index() {
     let id = hub.inspection(1).await.to_string();
     let cursor = crate::graphql::cursor::Cursor::Created(1).encode();
     for (query, expected) in PLANS {
+        hub.asked.lock().expect("a log").clear();
         hub.ask(query.replace("ID", &id).replace("CURSOR", &cursor).replace("CHANGE", &cursor_of(0))).await;
-        let asked = hub.last.lock().expect("the last").clone().expect("a statement");
-        let explain = Statement { sql: format!("EXPLAIN QUERY PLAN {}", asked.sql), ..asked.clone() };
-        let rows = hub.writer.query_all_raw(explain).await.expect("a plan");
-        let plan: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").expect("a step")).collect();
-        for wanted in *expected {
-            let (wanted, is_wanted) = wanted.strip_prefix("no ").map_or((*wanted, true), |unwanted| (unwanted, false));
-            let is_there = plan.iter().any(|step| step.contains(wanted));
-            assert_eq!(is_there, is_wanted, "{wanted} in {query}: {plan:#?}\n{asked}");
+        let asked = hub.asked.lock().expect("a log").clone();
+        let mut plans = Vec::new();
+        for asked in asked {
+            let explain = Statement { sql: format!("EXPLAIN QUERY PLAN {}", asked.sql), ..asked.clone() };
+            let rows = hub.writer.query_all_raw(explain).await.expect("a plan");
+            let plan: Vec<String> = rows.iter().map(|row| row.try_get("", "detail").expect("a step")).collect();
+            plans.push((asked.to_string(), plan));
         }
-        let scanned = plan.iter().filter(|step| scans(step) && !expected.contains(&step.as_str()));
-        let scanned: Vec<_> = scanned.collect();
-        assert!(scanned.is_empty(), "{query}: {scanned:?}\n{asked}");
+        // What it is about is one of its statements.
+        assert!(plans.iter().any(|(_, plan)| is_as_expected(plan, expected)), "{expected:?} in {query}: {plans:#?}");
+        for (asked, plan) in &plans {
+            let scanned = plan.iter().filter(|step| scans(step) && !expected.contains(&step.as_str()));
+            let scanned: Vec<_> = scanned.collect();
+            assert!(scanned.is_empty(), "{query}: {scanned:?}\n{asked}");
+        }
     }
+}
+
+fn is_as_expected(plan: &[String], expected: &[&str]) -> bool {
+    expected.iter().all(|wanted| {
+        let (wanted, is_wanted) = wanted.strip_prefix("no ").map_or((*wanted, true), |unwanted| (unwanted, false));
+        plan.iter().any(|step| step.contains(wanted)) == is_wanted
+    })
 }

@@ -5,10 +5,11 @@ use super::past::Past;
 use crate::store::StoreError;
 use chrono::{DateTime, Utc};
 use entity::{Status, entity as thing};
-use sea_orm::sea_query::Query;
+use sea_orm::sea_query::{Expr, Query};
 use sea_orm::{ColumnTrait, DatabaseConnection, FromQueryResult, StatementBuilder};
 use std::collections::HashMap;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// By which clock a moment is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,11 +44,35 @@ pub async fn as_of(
     clock: Clock,
     entities: &[i64],
 ) -> Result<HashMap<i64, Arc<Snapshot>>, StoreError> {
-    let past = Past { at: at.timestamp_micros(), clock };
-    let mut rows = Query::select();
-    rows.from(thing::Entity).and_where(thing::Column::Number.is_in(padded(entities)));
-    past.join(&mut rows);
-    past.select(&mut rows, "");
-    let rows = Snapshot::find_by_statement(StatementBuilder::build(&rows, &db.get_database_backend())).all(db).await?;
+    let rows = Snapshot::of(db, at, clock, thing::Column::Number.is_in(padded(entities))).await?;
     Ok(rows.into_iter().map(|row| (row.entity, Arc::new(row))).collect())
+}
+
+/// The same of one entity, by its public id.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn as_of_id(
+    db: &DatabaseConnection,
+    at: DateTime<Utc>,
+    clock: Clock,
+    id: Uuid,
+) -> Result<Option<Arc<Snapshot>>, StoreError> {
+    Ok(Snapshot::of(db, at, clock, thing::Column::Id.eq(id)).await?.pop().map(Arc::new))
+}
+
+impl Snapshot {
+    async fn of(
+        db: &DatabaseConnection,
+        at: DateTime<Utc>,
+        clock: Clock,
+        which: Expr,
+    ) -> Result<Vec<Self>, StoreError> {
+        let past = Past { at: at.timestamp_micros(), clock };
+        let mut rows = Query::select();
+        rows.from(thing::Entity).and_where(which);
+        past.join(&mut rows);
+        past.select(&mut rows, "");
+        Ok(Snapshot::find_by_statement(StatementBuilder::build(&rows, &db.get_database_backend())).all(db).await?)
+    }
 }

@@ -21,7 +21,7 @@ mod past;
 mod sources;
 
 pub use ages::counts_by_age;
-pub use as_of::{Clock, Snapshot, as_of};
+pub use as_of::{Clock, Snapshot, as_of, as_of_id};
 pub use board::{Board, Then};
 pub use census::{Census, Cohort, Group, Period};
 pub use changes::{Changed, Identity, changes_after, head, identities, kept_after, with_identities};
