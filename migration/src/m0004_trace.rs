@@ -2,7 +2,7 @@
 //! they have at hand. A SQLite file has one writer.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::big_integer;
+use sea_orm_migration::schema::{big_integer, integer};
 use sea_orm_migration::sea_orm::DbBackend;
 
 #[derive(DeriveMigrationName)]
@@ -14,11 +14,13 @@ impl MigrationTrait for Migration {
         if manager.get_database_backend() != DbBackend::Postgres {
             return Ok(());
         }
-        // `log_head.updated_at` before and after the batch, and the ids of its entities.
+        // Few rows, each overwritten again and again: `log_head.updated_at` before and after a batch, and the ids of its
+        // entities.
         let trace = Table::create()
             .table("trace")
-            .col(ColumnDef::new("after").big_integer().not_null().primary_key())
+            .col(integer("slot").primary_key())
             .col(big_integer("before"))
+            .col(big_integer("after"))
             .col(ColumnDef::new("entities").array(ColumnType::Uuid).not_null())
             .take();
         manager.create_table(trace).await

@@ -6,13 +6,16 @@ pub const BYTES: u64 = 100 << 10;
 /// Tokens of a document. Parsing takes one to two microseconds for each.
 pub const TOKENS: u64 = 10_000;
 /// Tokens of a document of so many bytes: a short one must not take long before it is refused. What people and tools write
-/// has a token for every three to five bytes, without a blank for every two and a half.
+/// has a token for every three to five bytes; many look-ups by key without a blank, one for every 1.6.
 pub const fn tokens(bytes: u64) -> u64 {
-    let (first, rest) = if bytes < SHORT { (bytes, 0) } else { (SHORT, bytes - SHORT) };
-    let most = 150 + first / 3 + rest / 2;
+    let most = 150 + bytes * 2 / 3;
     if most < TOKENS { most } else { TOKENS }
 }
-const SHORT: u64 = 1024;
+/// Pairs of brackets of a document of so many bytes, which take the parser longest. Look-ups by key have one for every
+/// twelve bytes.
+pub const fn brackets(bytes: u64) -> u64 {
+    24 + bytes / 9
+}
 /// Brackets of any kind within each other, before parsing: a field's arguments within the fields of [`DEPTH`].
 pub const NESTING: u64 = 64;
 /// Fields within fields, apart from introspection.

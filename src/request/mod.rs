@@ -140,18 +140,22 @@ impl Pipeline {
     /// Answers a query. Whoever drops this cancels it.
     pub async fn answer(&self, prepared: &Prepared) -> Response {
         let answer = self.graph.answer(prepared.request(), &prepared.document.parsed);
-        let mut answer = match self.timeout {
-            None => answer.await,
-            Some(limit) => match tokio::time::timeout(limit, answer).await {
-                Ok(answer) => answer,
-                Err(_) => Fault::Timeout { milliseconds: limit.as_millis() }.answer(),
-            },
-        };
+        let mut answer = self.in_time(answer).await.unwrap_or_else(Fault::answer);
         if prepared.wants_cost && !is_request_error(&answer) {
             let cost = prepared.cost_of(&answer);
             answer.extensions.insert("cost".to_owned(), cost);
         }
         answer
+    }
+
+    /// What comes of something, if it takes no longer than an answer may.
+    ///
+    /// # Errors
+    /// If it does.
+    pub async fn in_time<T>(&self, doing: impl Future<Output = T>) -> Result<T, Fault> {
+        let Some(limit) = self.timeout else { return Ok(doing.await) };
+        let done = tokio::time::timeout(limit, doing).await;
+        done.map_err(|_| Fault::Timeout { milliseconds: limit.as_millis() })
     }
 
     /// Answers a subscription with each of its changes.

@@ -1,7 +1,7 @@
 //! The first look at a document: one pass over its bytes, before it is parsed. The parser goes down one level of the
 //! stack for each bracket, and takes some hundred times as long for each token.
 
-use super::limits::{BYTES, NESTING, TOKENS, tokens};
+use super::limits::{BYTES, NESTING, TOKENS, brackets, tokens};
 use crate::graphql::{Fault, TooMuch};
 
 /// What was counted: about the tokens of GraphQL's specification (section 2.1.6; a number with a point counts as three),
@@ -24,7 +24,8 @@ pub fn scan(text: &str) -> Result<Scan, Fault> {
     }
     let most = tokens(bytes.len() as u64);
     let mut seen = Scan::default();
-    let (mut open, mut at) = (0_u64, 0);
+    let most_brackets = brackets(bytes.len() as u64);
+    let (mut open, mut opened, mut at) = (0_u64, 0_u64, 0);
     while let Some(byte) = bytes.get(at) {
         let length = match byte {
             b' ' | b'\t' | b'\n' | b'\r' | b',' | 0xEF | 0xBB | 0xBF => {
@@ -37,6 +38,7 @@ pub fn scan(text: &str) -> Result<Scan, Fault> {
             }
             b'{' | b'[' | b'(' => {
                 open += 1;
+                opened += 1;
                 seen.nesting = seen.nesting.max(open);
                 1
             }
@@ -54,6 +56,9 @@ pub fn scan(text: &str) -> Result<Scan, Fault> {
         if seen.tokens > most {
             let what = if most == TOKENS { "tokens of a document" } else { "tokens of a document of its length" };
             return too_much(what, most, None);
+        }
+        if opened > most_brackets {
+            return too_much("brackets of a document of its length", most_brackets, None);
         }
         if seen.nesting > NESTING {
             return too_much("brackets within brackets", NESTING, None);
@@ -126,14 +131,26 @@ mod tests {
         assert_eq!(limit(&"[".repeat(10_000)), ("brackets within brackets", NESTING));
         assert_eq!(limit(&"a ".repeat(20_000)), ("tokens of a document", TOKENS));
         assert_eq!(limit(&" ".repeat(5 << 20)), ("bytes of a document", BYTES));
-        // One token in each byte, in two, and in three.
-        assert_eq!(limit(&"[]".repeat(500)), ("tokens of a document of its length", 483));
-        assert_eq!(limit(&"a ".repeat(500)), ("tokens of a document of its length", 483));
-        assert_eq!(counts(&"ab ".repeat(333)), (333, 0));
-        assert_eq!(counts(&"a".repeat(3)), (1, 0));
-        assert_eq!(limit(&"a ".repeat(9_000)), ("tokens of a document of its length", 8_979));
+        // A token in each byte, and in two; a bracket in two, and in four.
+        assert_eq!(limit(&"a!".repeat(500)), ("tokens of a document of its length", 816));
+        assert_eq!(counts(&"a ".repeat(500)), (500, 0));
+        assert_eq!(limit(&"[]".repeat(500)), ("brackets of a document of its length", 135));
+        assert_eq!(limit(&"a{b}".repeat(250)), ("brackets of a document of its length", 135));
         let most = usize::try_from(NESTING).expect("small");
-        let deep = format!("{}{}", "{".repeat(most), "}".repeat(most));
+        let deep = format!("{}{}{}", "{".repeat(most), "}".repeat(most), " ".repeat(1_000));
         assert_eq!(counts(&deep), (2 * NESTING, NESTING));
+    }
+
+    #[test]
+    fn many_look_ups_without_a_blank_are_read() {
+        for (field, fields) in [("job", "{id}"), ("inspection", "{...F}"), ("node", "{id}"), ("item", "{id state}")] {
+            for count in [1, 5, 20, 50] {
+                let variables: String = (0..count).map(|number| format!("$a{number}:ID!")).collect();
+                let look_ups = (0..count).map(|number| format!("a{number}:{field}(id:$a{number}){fields}"));
+                let text =
+                    format!("query({variables}){{{}}}fragment F on Inspection{{id}}", look_ups.collect::<String>());
+                assert!(scan(&text).is_ok(), "{count} {field}");
+            }
+        }
     }
 }

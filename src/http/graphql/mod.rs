@@ -177,7 +177,11 @@ async fn reply(app: &App, prepared: &Prepared) -> Reply {
         let (pipeline, prepared) = (app.pipeline.clone(), prepared.clone());
         async move { Reply::of(pipeline.answer(&prepared).await).await }
     };
-    app.together.ask(same, execute).await
+    // Waiting for its turn counts, too.
+    match app.pipeline.in_time(app.together.ask(same, execute)).await {
+        Ok(reply) => reply,
+        Err(fault) => Reply::of(fault.answer()).await,
+    }
 }
 
 fn of_get(kind: OperationType) -> Result<(), Refusal> {

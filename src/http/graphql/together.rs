@@ -39,8 +39,8 @@ struct Flight {
 }
 
 impl Together {
-    /// What the query is answered. `execute` is called if nobody else's execution will do. An execution that nobody waits
-    /// for any more is given up. Must be called within tokio.
+    /// What the query is answered. `execute` is called if nobody else's execution will do. It begins when somebody waits for
+    /// it, in a task of its own, and is given up when nobody does any more. Must be awaited within tokio.
     pub fn ask<F>(&self, same: Same, execute: impl FnOnce() -> F) -> Shared<BoxFuture<'static, Reply>>
     where
         F: Future<Output = Reply> + Send + 'static,
@@ -55,12 +55,14 @@ impl Together {
         let number = flights.begun;
         let (turn, execution) = (turns.clone().acquire_owned(), execute());
         let seat = Seat { together: self.clone(), same: same.clone(), number };
-        let execution = AbortOnDropHandle::new(tokio::spawn(async move {
+        let execution = async move {
             let _turn = turn.await;
             seat.begin();
             execution.await
-        }));
-        let reply = execution.map(|reply| reply.unwrap_or_else(|failed| Reply::failed(&failed))).boxed().shared();
+        };
+        // Not spawned here: a runtime that ends would drop it at once, and with it the seat, which wants the lock.
+        let reply = async { AbortOnDropHandle::new(tokio::spawn(execution)).await };
+        let reply = reply.map(|reply| reply.unwrap_or_else(|failed| Reply::failed(&failed))).boxed().shared();
         if let Some(weak) = reply.downgrade() {
             flights.of.insert(same, Flight { number, begun: false, turns, reply: weak });
         }
@@ -147,7 +149,7 @@ mod tests {
     async fn who_asks_meanwhile_shares_what_begins_later() {
         let (together, work) = (Together::default(), Work::default());
         let same = same(LIST).await;
-        let ask = || together.ask(same.clone(), || work.execute());
+        let ask = || AbortOnDropHandle::new(tokio::spawn(together.ask(same.clone(), || work.execute())));
         let first = ask();
         settle().await;
         let second = ask();
@@ -162,9 +164,10 @@ mod tests {
             settle().await;
             assert_eq!(work.begun(), 3.min(AT_A_TIME + number));
         }
-        assert_eq!((&*first.await.json, &*second.await.json), (&b"1"[..], &b"2"[..]));
-        for reply in later {
-            assert_eq!(&*reply.await.json, b"3");
+        for (reply, number) in
+            [(first, b"1"), (second, b"2")].into_iter().chain(later.into_iter().map(|one| (one, b"3")))
+        {
+            assert_eq!(&*reply.await.expect("an answer").json, number);
         }
         assert!(together.flights().of.is_empty());
     }
@@ -182,7 +185,8 @@ mod tests {
             all.push(same(query).await);
         }
         let twice = all.iter().chain(&all);
-        let replies: Vec<_> = twice.map(|same| together.ask(same.clone(), || work.execute())).collect();
+        let ask = |same: &Same| AbortOnDropHandle::new(tokio::spawn(together.ask(same.clone(), || work.execute())));
+        let replies: Vec<_> = twice.map(ask).collect();
         settle().await;
         assert_eq!(work.begun(), queries.len());
         drop(replies);
@@ -194,7 +198,7 @@ mod tests {
     async fn what_nobody_waits_for_is_given_up() {
         let (together, work) = (Together::default(), Work::default());
         let same = same(LIST).await;
-        let ask = || together.ask(same.clone(), || work.execute());
+        let ask = || AbortOnDropHandle::new(tokio::spawn(together.ask(same.clone(), || work.execute())));
         let (one, other) = (ask(), ask());
         settle().await;
         assert_eq!(work.begun(), 1);
@@ -207,7 +211,7 @@ mod tests {
         assert!(together.flights().of.is_empty());
         let next = ask();
         work.end.notify_one();
-        assert_eq!(&*next.await.json, b"2");
+        assert_eq!(&*next.await.expect("an answer").json, b"2");
     }
 
     #[tokio::test]

@@ -30,7 +30,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
                      SELECT id, position, delivery, entity, received_at, updated_at, generation, kept_from FROM log_head \
                      WHERE id = 1 FOR UPDATE";
 /// What others have written since a moment of the counters.
-const TRACE: &str = "SELECT before, after, entities FROM trace WHERE after >";
+const TRACE: &str = "SELECT slot, before, after, entities FROM trace WHERE after >";
 
 /// So many batches in a row without another writer, and the next is written without asking first.
 const QUIET: u32 = 16;
@@ -47,6 +47,8 @@ pub struct Postgres {
     open: bool,
     /// How many batches in a row found that nobody else had written.
     quiet: u32,
+    /// Where the newest trace stands, as far as is known.
+    slot: i32,
     /// How long an answer may take.
     patience: Duration,
     /// How long connecting may take.
@@ -75,6 +77,7 @@ impl Postgres {
             statements: Statements::default(),
             open: false,
             quiet: QUIET,
+            slot: 0,
             patience: pools.wait.max(pools.statement) + GRACE,
             wait: pools.wait,
         })
@@ -131,7 +134,8 @@ impl Postgres {
             generation: row.try_get(6)?,
             kept_from: row.try_get(7)?,
         };
-        let steps = rows.map(|row| trace::Step::of(&row)).collect::<Result<_, _>>()?;
+        let steps = rows.map(|row| trace::Step::of(&row)).collect::<Result<Vec<_>, _>>()?;
+        self.slot = trace::newest(&steps).unwrap_or(self.slot);
         let touched = known.and_then(|known| trace::since(known, &head, steps));
         Ok(Begun { head, touched })
     }
@@ -172,8 +176,9 @@ impl Session for Postgres {
         }
         if alone {
             let mut statements = std::mem::take(&mut self.statements);
-            let is_traced = self.quiet < QUIET;
-            let written = self.on(async |connection| statements.write(connection, rows, is_traced).await);
+            let slot = (self.quiet < QUIET).then(|| trace::after(self.slot));
+            let written = self.on(async |connection| statements.write(connection, rows, slot).await);
+            self.slot = slot.unwrap_or(self.slot);
             self.statements = statements;
             alone = written?;
         }

@@ -11,9 +11,6 @@ use sea_orm::sqlx::query::Query;
 use sea_orm::sqlx::{self, AssertSqlSafe, Postgres, Row};
 use std::collections::HashMap;
 
-/// How long it is told which entities a batch was about, in microseconds.
-const TRACED: i64 = 1_000_000;
-
 /// The statements' texts, each made once: only the tables that a batch touches are in it, since each costs the database
 /// something to prepare for, whether rows come or not.
 #[derive(Debug, Default)]
@@ -42,11 +39,10 @@ impl Parts {
         );
         let mut parameter = 11;
         if self.traced {
-            parameter += 1;
-            text += &format!(
-                ", traced AS (INSERT INTO trace (before, after, entities) SELECT $10, $5, ${parameter}::uuid[] FROM head), \
-                 untraced AS (DELETE FROM trace USING head WHERE after < $10 - {TRACED})"
-            );
+            parameter = 13;
+            text += ", traced AS (INSERT INTO trace (before, after, slot, entities) SELECT $10, $5, $12, $13 FROM head \
+                     ON CONFLICT (slot) DO UPDATE SET before = excluded.before, after = excluded.after, \
+                     entities = excluded.entities)";
         }
         let mut rows = |columns: &Columns| {
             let arrays = columns.iter().map(|(_, kind)| {
@@ -110,8 +106,8 @@ macro_rules! bind {
 }
 
 impl Statements {
-    /// Writes everything, if the counters are what they were; says whether. A batch that is traced tells others which
-    /// entities it was about.
+    /// Writes everything, if the counters are what they were; says whether. With a slot, it tells others there which entities
+    /// it was about.
     ///
     /// # Errors
     /// If the database fails.
@@ -119,7 +115,7 @@ impl Statements {
         &mut self,
         connection: &mut PgConnection,
         rows: &Rows<'_>,
-        is_traced: bool,
+        slot: Option<i32>,
     ) -> sqlx::Result<bool> {
         let anew = rows.entities.iter().filter(|slot| slot.written.anew).map(|slot| slot.entity.number);
         let anew: Vec<i64> = anew.collect();
@@ -142,12 +138,12 @@ impl Statements {
             steps: !steps.is_empty(),
             moved: !moved.is_empty(),
             repeated: !rows.repeated.is_empty(),
-            traced: is_traced,
+            traced: slot.is_some(),
         };
         let text = self.0.entry(parts).or_insert_with(|| parts.statement());
         let mut query = bind_heads(sqlx::query(AssertSqlSafe(text.as_str())), rows);
-        if parts.traced {
-            query = query.bind(&rows.touched);
+        if let Some(slot) = slot {
+            query = query.bind(slot).bind(&rows.touched);
         }
         if parts.added {
             query = bind_added(query, &added)?;

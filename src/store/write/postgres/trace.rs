@@ -1,6 +1,6 @@
 //! What other writers have touched meanwhile. While several write, each batch leaves a row that says which entities it was
 //! about, also those that it changed without a row of history. Together the rows lead from the counters that a writer knows
-//! to those that are; where one is missing, nothing is certain.
+//! to those that are; where one is missing, nothing is certain. There are few rows, which are overwritten in turn.
 
 use crate::faults;
 use entity::log_head;
@@ -8,9 +8,13 @@ use sea_orm::sqlx::postgres::PgRow;
 use sea_orm::sqlx::{self, Row};
 use uuid::Uuid;
 
+/// How many rows there are.
+const SLOTS: i32 = 32;
+
 /// One batch: `updated_at` of the counters before and after it.
 #[derive(Debug)]
 pub struct Step {
+    slot: i32,
     before: i64,
     after: i64,
     entities: Vec<Uuid>,
@@ -20,8 +24,18 @@ impl Step {
     /// # Errors
     /// If the row is of another form.
     pub fn of(row: &PgRow) -> sqlx::Result<Step> {
-        Ok(Step { before: row.try_get(0)?, after: row.try_get(1)?, entities: row.try_get(2)? })
+        Ok(Step { slot: row.try_get(0)?, before: row.try_get(1)?, after: row.try_get(2)?, entities: row.try_get(3)? })
     }
+}
+
+/// Where the newest of them stands.
+pub fn newest(steps: &[Step]) -> Option<i32> {
+    steps.iter().max_by_key(|step| step.after).map(|step| step.slot)
+}
+
+/// Where the next one goes.
+pub fn after(slot: i32) -> i32 {
+    (slot + 1).rem_euclid(SLOTS)
 }
 
 /// The entities that were touched between two states of the counters; none if the steps between them are not all there.
@@ -63,7 +77,7 @@ mod tests {
     }
 
     fn step(before: i64, after: i64, entity: u128) -> Step {
-        Step { before, after, entities: vec![Uuid::from_u128(entity)] }
+        Step { slot: 0, before, after, entities: vec![Uuid::from_u128(entity)] }
     }
 
     #[test]
