@@ -414,11 +414,33 @@ async fn what_is_told_without_a_time_happened_before_what_follows_it() {
     assert_eq!(now.get(&1).and_then(|was| was.state.as_deref()), Some("CONFIRM"));
 }
 
+#[tokio::test]
+async fn a_writer_sees_what_another_has_written_meanwhile() {
+    let database = TestDatabase::new().await;
+    let db = Database::open(&database.address, Mode::Migrate).await.expect("opens");
+    let pave = vendor::by_name("pave").expect("a vendor");
+    let mut writers = [(); 2].map(|()| Writer::open(&db).expect("a writer"));
+    let mut send = |writer: usize, minute: usize| {
+        let status = ["STARTED", "PROCESS"][minute % 2];
+        let body = json!({ "event": "SESSION:STATUS_CHANGE", "status": status, "session_key": "K-1", "timestamp": at(minute) });
+        write(&mut writers[writer], &[incoming(pave, &body)]).receipts.remove(0)
+    };
+    // In turns, until each knows that it is not alone, and has the session at hand.
+    for minute in 0..8 {
+        assert!(!send(minute % 2, minute).duplicate);
+    }
+    for minute in 8..12 {
+        assert!(!send(minute % 2, minute).duplicate);
+        assert!(send((minute + 1) % 2, minute).duplicate, "what the other wrote at {minute} is known");
+    }
+}
+
 // The rule that finds out what is late is broken, and the test of it must fail, with a case made as small as can be.
 #[cfg(feature = "faults")]
 #[test]
 fn a_broken_rule_of_order_would_be_noticed() {
-    is_noticed("order");
+    let text = noticed("order", "order::pave_ends_alike_in_any_order");
+    assert!(text.contains("minimal failing input"), "{text}");
 }
 
 // A writer believes that what it has at hand is as it was, whatever another has written meanwhile.
@@ -427,18 +449,19 @@ fn a_broken_rule_of_order_would_be_noticed() {
 fn a_writer_that_does_not_see_what_others_touch_would_be_noticed() {
     // A SQLite file leaves no trace to be seen.
     if std::env::var(database::URL).is_ok() {
-        is_noticed("trace");
+        let text = noticed("trace", "order::a_writer_sees_what_another_has_written_meanwhile");
+        assert!(text.contains("is known"), "{text}");
     }
 }
 
 #[cfg(feature = "faults")]
-fn is_noticed(broken: &str) {
+fn noticed(broken: &str, test: &str) -> String {
     let output = std::process::Command::new(std::env::current_exe().expect("this test"))
-        .args(["--exact", "order::pave_ends_alike_in_any_order"])
+        .args(["--exact", test])
         .env("FAULT_BROKEN", broken)
         .output()
         .expect("it runs");
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!output.status.success(), "{text}");
-    assert!(text.contains("minimal failing input"), "{text}");
+    text
 }
