@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Args)]
 pub struct Rebuild {
-    /// Put it in place even if nothing differs
+    /// Load all rows into fresh tables, even if few of them differ, or none
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -77,16 +77,26 @@ impl Rebuild {
     }
 
     async fn replace(&self, rebuild: &mut Rebuilding, found: &Differences) -> Result<Replaced, StoreError> {
-        let progress = Progress::new("rows loaded", Some(rebuild.rows().await?));
+        let few = found.few().filter(|_| !self.force);
+        let rows = match few {
+            Some(few) => few as u64,
+            None => rebuild.rows().await?,
+        };
+        let progress = Progress::new("rows replaced", Some(rows));
         let counted = progress.clone();
-        progress.during(rebuild.replace(found, move |more| counted.steps(more))).await
+        let done = move |more| counted.steps(more);
+        match few {
+            Some(_) => progress.during(rebuild.replace(found, done)).await,
+            None => progress.during(rebuild.replace_all(found, done)).await,
+        }
     }
 }
 
 fn tell(replaced: &Replaced) {
-    let Replaced { head, history, locked } = replaced;
+    let Replaced { head, history, rows, locked } = replaced;
+    let rows = rows.map_or("all rows".to_owned(), |rows| format!("{rows} rows"));
     println!(
-        "rebuilt: {} deliveries, {} changes, {} entities; nobody could write for {} ms",
+        "rebuilt: {} deliveries, {} changes, {} entities; {rows} replaced; nobody could write for {} ms",
         head.delivery,
         head.position,
         head.entity,

@@ -2,6 +2,7 @@
 
 mod alone;
 mod connect;
+mod copy;
 mod forget;
 mod raw;
 pub mod read;

@@ -56,13 +56,16 @@ async fn schema(db: &DatabaseConnection) -> Vec<String> {
     rows.iter().map(|row| row.try_get::<String>("", "made").expect("text").replace("  ", " ")).collect()
 }
 
-const DAMAGE: [&str; 6] = [
+const DAMAGE: [&str; 8] = [
     "UPDATE entity SET state = 'NOWHERE', position = 1 WHERE number % 3 = 0",
     "DELETE FROM change WHERE position % 4 = 0",
     "DELETE FROM step",
     "UPDATE ledger SET applied = applied + 1",
     "UPDATE delivery SET verdict = 'STALE', first_position = 7 WHERE number % 2 = 0",
     "DELETE FROM entity WHERE number % 5 = 0",
+    // The first takes the number of the second, and the other way round.
+    "UPDATE entity SET number = -number WHERE number IN (1, 2)",
+    "UPDATE entity SET number = number + 3 WHERE number < 0",
 ];
 
 /// The history. Its cursors say which history it is.
@@ -83,18 +86,22 @@ async fn a_damaged_database_is_repaired_while_the_hub_runs() {
     let (state, ledger) = (without_cursors(&app).await, app.ledger("hover").await);
     let db = connect(&app.database).await;
     let made = schema(&db).await;
-    for damage in DAMAGE {
-        edit(&db, damage).await;
+    for (flags, replaced) in [(&[][..], " rows replaced"), (&["--force"], "; all rows replaced")] {
+        for damage in DAMAGE {
+            edit(&db, damage).await;
+        }
+        assert_eq!(verify(&app.database).0, Some(2));
+        let (code, text) = rebuild(&app.database, flags);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("the history is another one"), "{text}");
+        assert!(text.contains(replaced) && text.contains("; all rows ") != flags.is_empty(), "{text}");
+        let (code, text) = verify(&app.database);
+        assert_eq!(code, Some(0), "{text}");
+        let now = (without_cursors(&app).await, app.ledger("hover").await);
+        assert_eq!(now, (state.clone(), ledger.clone()), "all is as it was");
+        assert_eq!(schema(&db).await, made);
+        assert!(!app.database.folder.path().join("scratch").exists(), "nothing is left behind");
     }
-    assert_eq!(verify(&app.database).0, Some(2));
-    let (code, text) = rebuild(&app.database, &[]);
-    assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("the history is another one"), "{text}");
-    let (code, text) = verify(&app.database);
-    assert_eq!(code, Some(0), "{text}");
-    assert_eq!((without_cursors(&app).await, app.ledger("hover").await), (state, ledger), "all is as it was");
-    assert_eq!(schema(&db).await, made);
-    assert!(!app.database.folder.path().join("scratch").exists(), "nothing is left behind");
     // The hub goes on, in the tables that are in use now.
     app.post("pave", body(3)).await;
     assert_eq!(app.inspection("pave", "K0").await["state"], "CONFIRM");
@@ -213,8 +220,17 @@ async fn nothing_is_lost_while_a_sender_posts() {
     };
     rebuild_now(&["--force"]).await;
     edit(&db, "DELETE FROM change WHERE position % 4 = 0").await;
-    rebuild_now(&[]).await;
     rebuild_now(&["--force"]).await;
+    // Few rows, of things that go on changing.
+    for damage in [
+        "UPDATE entity SET state = 'NOWHERE', cycle = 7 WHERE number = (SELECT max(number) FROM entity)",
+        "UPDATE entity SET state = 'NOWHERE', external_id = 'x' WHERE number < 10",
+        "UPDATE delivery SET verdict = 'STALE' WHERE number < 10",
+        "DELETE FROM change WHERE position < 10",
+    ] {
+        edit(&db, damage).await;
+    }
+    rebuild_now(&[]).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     stop.store(true, Ordering::Relaxed);
     let mut acknowledged = BTreeMap::new();
@@ -255,8 +271,9 @@ async fn it_can_be_killed_at_any_moment() {
     damage().await;
     let mut kills = 0;
     for part in 1..8 {
-        let mut process: Child =
-            command(&app.database).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+        let mut command = command(&app.database);
+        command.args((part % 2 == 0).then_some("--force"));
+        let mut process: Child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
         tokio::time::sleep(usual * part / 8).await;
         match process.try_wait().expect("a status") {
             None => kills += 1,

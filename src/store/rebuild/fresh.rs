@@ -1,45 +1,46 @@
 //! The fresh tables, beside the old ones until they take their place. What the two databases say differently is in
 //! `sqlite.rs` and `postgres.rs`.
 //!
-//! `change`, `entity` and `step` are replaced as a whole. Of `delivery`, which has the raw log too, only the derived
+//! Here `change`, `entity` and `step` are replaced as a whole. Of `delivery`, which has the raw log too, only the derived
 //! columns change, and only where they differ: these wait in a small table of their own.
 
-use super::{postgres, sqlite};
+use super::{postgres, rows, sqlite};
 use crate::store::StoreError;
 use crate::store::verify::tables::Table;
 use entity::{change, delivery, entity as entities, log_head, step};
-use sea_orm::sea_query::{Alias, Query, TableRef};
+use sea_orm::sea_query::{Alias, TableRef};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait,
-    IntoActiveModel, QueryFilter, QueryTrait, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// The tables that are replaced, each with the column by which parts of it can be removed.
 pub const TABLES: [(&str, &str); 3] = [("change", "position"), ("entity", "number"), ("step", "entity")];
-/// Rows in one transaction: so many that SQLite's other writers, who wait meanwhile, hardly notice.
+/// Deliveries in one transaction: so many that SQLite's other writers, who wait meanwhile, hardly notice.
 const FEW: usize = 100;
-/// The same where nobody waits.
-const MANY: usize = 1000;
 /// How long SQLite's write lock is tried for, and the wait between two tries: a busy writer leaves it for a moment only, and
 /// tries as often itself.
 const PATIENCE: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_micros(200);
-/// The derived columns of a delivery.
-const DERIVED: [&str; 7] = ["event", "occurred_at", "news", "verdict", "reason", "first_position", "changes"];
 
 /// The fresh tables of a database.
 #[derive(Clone, Copy, Debug)]
 pub struct Fresh(DbBackend);
 
 impl Fresh {
+    /// Those of a database, whether they are there or not.
+    pub fn of(db: &DatabaseConnection) -> Fresh {
+        Fresh(db.get_database_backend())
+    }
+
     /// Makes them empty. What an earlier rebuild left is removed.
     ///
     /// # Errors
     /// If the database refuses.
     pub async fn make(db: &DatabaseConnection) -> Result<Fresh, StoreError> {
-        let fresh = Fresh(db.get_database_backend());
+        let fresh = Fresh::of(db);
         if fresh.0 == DbBackend::Sqlite {
             db.execute_unprepared("PRAGMA synchronous = NORMAL").await?;
         }
@@ -48,10 +49,7 @@ impl Fresh {
             DbBackend::Postgres => postgres::make(db).await?,
             _ => sqlite::make(db, &fresh).await?,
         }
-        let columns = DERIVED.join(", ");
-        let table = fresh.name("delivery");
-        let text = format!("CREATE TABLE {table} AS SELECT number, {columns} FROM delivery WHERE number IS NULL");
-        fresh.run(db, &text).await?;
+        fresh.run(db, &rows::waiting_deliveries("TABLE", &fresh.name("delivery"))).await?;
         Ok(fresh)
     }
 
@@ -103,7 +101,7 @@ impl Fresh {
             let rows = delivery::Entity::find().filter(delivery::Column::Number.is_in(numbers.iter().copied()));
             let rows = rows.all(derived).await?;
             let (txn, begun) = (self.begin(db).await?, Instant::now());
-            self.add_deliveries(&txn, rows).await?;
+            rows::add_deliveries(&txn, self.table("delivery"), rows).await?;
             txn.commit().await?;
             self.let_others(begun).await;
         }
@@ -123,23 +121,15 @@ impl Fresh {
     ) -> Result<(), StoreError> {
         self.append_changes(db, derived, since.position).await?;
         let touched: Vec<i64> = touched.iter().copied().collect();
-        for numbers in touched.chunks(FEW) {
-            let entities = entities::Entity::find().filter(entities::Column::Number.is_in(numbers.iter().copied()));
-            self.remove(db, "entity", "number", numbers).await?;
-            self.add(db, "entity", entities.all(derived).await?).await?;
-            let steps = step::Entity::find().filter(step::Column::Entity.is_in(numbers.iter().copied()));
-            self.remove(db, "step", "entity", numbers).await?;
-            for steps in steps.all(derived).await?.chunks(MANY) {
-                self.add(db, "step", steps.to_vec()).await?;
-            }
-        }
+        rows::renew::<entities::Entity, _>(db, self.table("entity"), derived, &touched).await?;
+        rows::renew::<step::Entity, _>(db, self.table("step"), derived, &touched).await?;
         let mut last = since.delivery;
         loop {
             let rows = delivery::Entity::page(Some(&last)).all(derived).await?;
             let Some(newest) = rows.last() else { return Ok(()) };
             last = newest.number;
-            for rows in rows.chunks(MANY) {
-                self.add_deliveries(db, rows.to_vec()).await?;
+            for rows in rows.chunks(rows::MANY) {
+                rows::add_deliveries(db, self.table("delivery"), rows.to_vec()).await?;
             }
         }
     }
@@ -213,21 +203,6 @@ impl Fresh {
         Ok(false)
     }
 
-    /// Brings the derived columns of deliveries into the raw log's table.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn update_deliveries<C: ConnectionTrait>(&self, txn: &C) -> Result<(), StoreError> {
-        let set: Vec<String> = DERIVED.iter().map(|column| format!("{column} = new.{column}")).collect();
-        let text = format!(
-            "UPDATE delivery SET {} FROM {} AS new WHERE delivery.number = new.number",
-            set.join(", "),
-            self.name("delivery")
-        );
-        txn.execute_unprepared(&text).await?;
-        Ok(())
-    }
-
     /// Gives them the names of those in use.
     ///
     /// # Errors
@@ -247,7 +222,7 @@ impl Fresh {
     }
 
     fn rows(&self) -> usize {
-        if self.0 == DbBackend::Sqlite { FEW } else { MANY }
+        if self.0 == DbBackend::Sqlite { FEW } else { rows::MANY }
     }
 
     async fn append_changes<C: ConnectionTrait>(
@@ -260,61 +235,10 @@ impl Fresh {
             let page = change::Entity::page(Some(&last)).all(derived).await?;
             let Some(newest) = page.last() else { return Ok(()) };
             last = newest.position;
-            for rows in page.chunks(MANY) {
-                self.add(db, "change", rows.to_vec()).await?;
+            for rows in page.chunks(rows::MANY) {
+                rows::add(db, self.table("change"), rows.to_vec()).await?;
             }
         }
-    }
-
-    async fn add<M, A, C: ConnectionTrait>(&self, db: &C, table: &str, rows: Vec<M>) -> Result<(), StoreError>
-    where
-        M: IntoActiveModel<A>,
-        A: ActiveModelTrait,
-    {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let rows = rows.into_iter().map(|row| row.into_active_model().reset_all());
-        let mut insert = A::Entity::insert_many(rows).into_query();
-        insert.into_table(self.table(table));
-        db.execute(&insert).await?;
-        Ok(())
-    }
-
-    async fn add_deliveries<C: ConnectionTrait>(&self, db: &C, rows: Vec<delivery::Model>) -> Result<(), StoreError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut insert = Query::insert();
-        insert.into_table(self.table("delivery")).columns(["number"].into_iter().chain(DERIVED));
-        for row in rows {
-            insert.values_panic([
-                row.number.into(),
-                row.event.into(),
-                row.occurred_at.into(),
-                row.news.into(),
-                row.verdict.as_str().into(),
-                row.reason.into(),
-                row.first_position.into(),
-                row.changes.into(),
-            ]);
-        }
-        db.execute(&insert).await?;
-        Ok(())
-    }
-
-    async fn remove<C: ConnectionTrait>(
-        &self,
-        db: &C,
-        table: &str,
-        key: &'static str,
-        numbers: &[i64],
-    ) -> Result<(), StoreError> {
-        use sea_orm::sea_query::{Expr, ExprTrait};
-        let mut delete = Query::delete();
-        delete.from_table(self.table(table)).and_where(Expr::col(key).is_in(numbers.iter().copied()));
-        db.execute(&delete).await?;
-        Ok(())
     }
 
     /// What the fresh one is called, in SQL.

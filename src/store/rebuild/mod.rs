@@ -1,25 +1,26 @@
 //! Replaces what is derived by what the raw log says now, while the hub goes on receiving.
 //!
-//! Everything is derived in a second database first (`../scratch.rs`), then loaded into fresh tables beside the old ones,
-//! which nobody reads yet. Only then the writer's lock is taken: what came meanwhile is applied, and the fresh tables take
-//! the names of the old ones, in one transaction. Until it commits nothing has changed, and a process that ends before
-//! leaves tables behind that the next rebuild removes.
+//! Everything is derived in a second database first (`../scratch.rs`). If few rows differ, only those are replaced
+//! (`mend.rs`). Else all are loaded into fresh tables beside the old ones, which nobody reads yet. Only then the writer's lock
+//! is taken: what came meanwhile is applied, and the fresh tables take the names of the old ones, in one transaction. Until
+//! it commits nothing has changed, and a process that ends before leaves tables behind that the next rebuild removes.
 
-mod copy;
 mod counts;
 mod fresh;
+mod mend;
 mod pace;
 mod postgres;
+mod rows;
 mod sqlite;
 
 use super::alone::Alone;
 use super::read::head;
-use super::verify::{Differences, Stored};
+use super::verify::{Differences, Differing, Stored};
 use super::{Database, Scratch, StoreError, raw};
 use counts::count_anew;
-use entity::log_head;
+use entity::{change, delivery, log_head};
 use fresh::Fresh;
-use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,8 @@ pub struct Replaced {
     pub head: log_head::Model,
     /// Whether the history is another one: positions of before mean nothing any more.
     pub history: bool,
+    /// How many rows were replaced; none if the tables were, as a whole.
+    pub rows: Option<usize>,
     /// How long nobody could write.
     pub locked: Duration,
 }
@@ -86,7 +89,7 @@ impl Rebuild {
         Ok((newest - removed, (before - removed).max(0)))
     }
 
-    /// How many rows there are to load, about.
+    /// How many rows there are, about.
     ///
     /// # Errors
     /// If a database does not answer.
@@ -106,6 +109,8 @@ impl Rebuild {
         self.scratch.derive(&self.db.readers, newest, &self.stop, done.clone()).await?;
         let stored = Stored::now(&self.db).await?;
         stored.derive(&mut self.scratch, &self.stop, done).await?;
+        // Since the comparison.
+        self.scratch.touched.clear();
         let derived = Stored::now(&self.scratch.db).await?;
         tokio::select! {
             differences = stored.compare(&derived) => differences,
@@ -113,21 +118,41 @@ impl Rebuild {
         }
     }
 
-    /// Puts what was derived in place of what is stored. Calls `done` with how many rows, again and again.
+    /// Puts what was derived in place of what is stored: the rows that differ if they are few, else all of them. Calls `done`
+    /// with how many rows, again and again.
     ///
     /// # Errors
     /// If a database fails, or it is told to stop; then nothing has changed.
     pub async fn replace(&mut self, found: &Differences, done: impl Fn(u64)) -> Result<Replaced, StoreError> {
+        let mut differing = found.differing.clone();
+        match self.mend(&mut differing).await? {
+            Some(replaced) => {
+                done(differing.len() as u64);
+                Ok(replaced)
+            }
+            None => self.exchange(&differing, done).await,
+        }
+    }
+
+    /// The same, with all rows, whether they differ or not.
+    ///
+    /// # Errors
+    /// If a database fails, or it is told to stop; then nothing has changed.
+    pub async fn replace_all(&mut self, found: &Differences, done: impl Fn(u64)) -> Result<Replaced, StoreError> {
+        self.exchange(&found.differing, done).await
+    }
+
+    async fn exchange(&mut self, differing: &Differing, done: impl Fn(u64)) -> Result<Replaced, StoreError> {
         let long = self.alone.connection.clone();
         let fresh = Fresh::make(&long).await?;
         let stop = self.stop.clone();
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => Err(StoreError::Stopped),
-            loaded = self.load(&fresh, &long, found, &done) => loaded,
+            loaded = self.load(&fresh, &long, differing, &done) => loaded,
         };
         let outcome = match outcome {
-            Ok(loaded) => self.swap_in(&fresh, &long, loaded, found).await,
+            Ok(loaded) => self.swap_in(&fresh, &long, loaded, differing).await,
             Err(error) => Err(error),
         };
         // Where it failed these are the fresh ones, else the old ones.
@@ -148,13 +173,12 @@ impl Rebuild {
         &mut self,
         fresh: &Fresh,
         long: &DatabaseConnection,
-        found: &Differences,
+        differing: &Differing,
         done: &impl Fn(u64),
     ) -> Result<log_head::Model, StoreError> {
-        self.scratch.touched.clear();
         let head = self.scratch.head().await?;
         fresh.load(long, &self.scratch.file(), done).await?;
-        fresh.differing(long, &self.scratch.db.readers, &found.deliveries).await?;
+        fresh.differing(long, &self.scratch.db.readers, &differing.of::<delivery::Entity>()).await?;
         fresh.index(long).await?;
         Ok(head)
     }
@@ -164,10 +188,10 @@ impl Rebuild {
         fresh: &Fresh,
         long: &DatabaseConnection,
         mut loaded: log_head::Model,
-        found: &Differences,
+        differing: &Differing,
     ) -> Result<Replaced, StoreError> {
         let compared = loaded.position;
-        let history = found.tables.contains_key("change");
+        let history = !differing.of::<change::Entity>().is_empty();
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -223,11 +247,22 @@ impl Rebuild {
         let newest = raw::newest(&txn).await?;
         self.scratch.derive(&txn, newest, &self.stop, |_| {}).await?;
         fresh.refresh(&txn, &self.scratch.db.readers, loaded, &self.scratch.touched).await?;
-        let (old, new) = (head(&txn).await?, self.scratch.head().await?);
         // What came after the comparison may have been read otherwise, too.
         history = history || fresh.differs_after(&txn, compared).await?;
-        fresh.update_deliveries(&txn).await?;
-        count_anew(&txn, &self.scratch.db.readers).await?;
+        rows::update_deliveries(&txn, &fresh.name("delivery")).await?;
+        let head = self.count(&txn, history).await?;
+        fresh.swap(&txn).await?;
+        if self.stop.is_cancelled() {
+            return Err(StoreError::Stopped);
+        }
+        txn.commit().await?;
+        Ok(Replaced { head, history, rows: None, locked: locked.elapsed() })
+    }
+
+    // The ledger and the counters.
+    async fn count<C: ConnectionTrait>(&self, txn: &C, history: bool) -> Result<log_head::Model, StoreError> {
+        count_anew(txn, &self.scratch.db.readers).await?;
+        let (old, new) = (head(txn).await?, self.scratch.head().await?);
         let head = log_head::Model {
             // Never the same row: a writer trusts what it remembers only while nobody else wrote.
             updated_at: chrono::Utc::now().timestamp_micros().max(old.updated_at + 1),
@@ -235,12 +270,7 @@ impl Rebuild {
             kept_from: old.kept_from,
             ..new
         };
-        log_head::Entity::update(head.clone().into_active_model().reset_all()).exec(&txn).await?;
-        fresh.swap(&txn).await?;
-        if self.stop.is_cancelled() {
-            return Err(StoreError::Stopped);
-        }
-        txn.commit().await?;
-        Ok(Replaced { head, history, locked: locked.elapsed() })
+        log_head::Entity::update(head.clone().into_active_model().reset_all()).exec(txn).await?;
+        Ok(head)
     }
 }

@@ -1,9 +1,9 @@
 //! Fresh tables of PostgreSQL: in a schema of their own, where tables and indexes already have the names that they keep.
 
-use super::copy::{Part, print};
 use super::fresh::TABLES;
 use super::pace::Pace;
 use crate::store::StoreError;
+use crate::store::copy::{Part, print};
 use crate::store::verify::tables::Table;
 use entity::{change, entity as entities, step};
 use sea_orm::sqlx::postgres::PgPoolCopyExt;

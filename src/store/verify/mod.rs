@@ -3,6 +3,7 @@
 
 pub(super) mod attached;
 mod difference;
+mod printed;
 pub(super) mod tables;
 
 pub use difference::{Difference, Differences, Extent, Origin};
@@ -10,14 +11,16 @@ pub use difference::{Difference, Differences, Extent, Origin};
 use super::connect::{self, Place};
 use super::read::head;
 use super::{Database, Scratch, StoreError, raw};
+pub(super) use difference::Differing;
 use difference::{Alone, ByPosition};
 use entity::{change, delivery, entity as entities, ledger, log_head, step};
+use printed::Beside;
 use sea_orm::{
     AccessMode, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, ModelTrait,
-    QueryFilter, TransactionTrait,
+    QueryFilter, QuerySelect, TransactionTrait,
 };
 use std::cmp::Ordering;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use tables::Table;
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +31,8 @@ const DIFFERING: usize = 500;
 #[derive(Debug)]
 pub struct Stored {
     pub(super) at: DatabaseTransaction,
-    /// Where it is, if it is a file.
-    file: Option<String>,
+    /// Where it is, unless a transaction is all that is known of it.
+    db: Option<Database>,
     /// The number of the newest delivery.
     newest: i64,
     /// How many deliveries there are.
@@ -44,9 +47,9 @@ impl Stored {
     /// # Errors
     /// If it cannot be read, or was never migrated.
     pub async fn now(db: &Database) -> Result<Stored, StoreError> {
-        let (at, file) = match &db.place {
+        let at = match &db.place {
             // Another file is attached to the connection, which goes with it.
-            Place::File(path) => (connect::reading(path, db.pools).await?.begin().await?, Some(path.clone())),
+            Place::File(path) => connect::reading(path, db.pools).await?.begin().await?,
             Place::Server(_) => {
                 let long = db.long().await?;
                 let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
@@ -54,12 +57,20 @@ impl Stored {
                 // Before the first look: a table that is replaced later would be empty for it.
                 let tables = "LOCK TABLE delivery, change, entity, step, ledger, log_head IN ACCESS SHARE MODE";
                 at.execute_unprepared(tables).await?;
-                (at, None)
+                at
             }
         };
+        Ok(Stored { db: Some(db.clone()), ..Stored::within(at).await? })
+    }
+
+    /// What a transaction sees, which may write, too.
+    ///
+    /// # Errors
+    /// If it cannot be read, or was never migrated.
+    pub(super) async fn within(at: DatabaseTransaction) -> Result<Stored, StoreError> {
         let position = head(&at).await?.position;
         let newest = raw::newest(&at).await?;
-        Ok(Stored { deliveries: newest - raw::removed(&at).await?, newest, position, at, file })
+        Ok(Stored { deliveries: newest - raw::removed(&at).await?, newest, position, at, db: None })
     }
 
     /// Applies all its deliveries anew.
@@ -81,37 +92,125 @@ impl Stored {
     /// If a database fails.
     pub async fn compare(&self, derived: &Stored) -> Result<Differences, StoreError> {
         let mut all = Differences::default();
-        if let (Some(_), Some(file)) = (&self.file, &derived.file) {
-            attached::attach(&self.at, file).await?;
-        }
-        all.look::<delivery::Entity>(self, derived).await?;
-        all.look::<change::Entity>(self, derived).await?;
-        all.look::<entities::Entity>(self, derived).await?;
-        all.look::<step::Entity>(self, derived).await?;
-        all.look::<ledger::Entity>(self, derived).await?;
-        all.look::<log_head::Entity>(self, derived).await?;
+        let mut compared = Compared::to(self, derived).await?;
+        all.look_through::<delivery::Entity>(self, derived, &mut compared).await?;
+        all.look_through::<change::Entity>(self, derived, &mut compared).await?;
+        all.look_through::<entities::Entity>(self, derived, &mut compared).await?;
+        all.look_through::<step::Entity>(self, derived, &mut compared).await?;
+        all.look_through::<ledger::Entity>(self, derived, &mut compared).await?;
+        all.look_through::<log_head::Entity>(self, derived, &mut compared).await?;
+        Ok(all)
+    }
+
+    /// Compares what has come, or was touched, since they were compared before, when the counters were these.
+    ///
+    /// # Errors
+    /// If a database fails.
+    pub(super) async fn compare_since(
+        &self,
+        derived: &Stored,
+        before: &log_head::Model,
+        touched: &BTreeSet<i64>,
+    ) -> Result<Differences, StoreError> {
+        let (ours, theirs) = (head(&self.at).await?, head(&derived.at).await?);
+        let after = |before: i64, ours: i64, theirs: i64| (before + 1..=ours.max(theirs)).collect::<Vec<_>>();
+        let mut entities = touched.clone();
+        // Who reads deliveries otherwise may have changed others.
+        entities.extend(changed_since(&self.at, before.position).await?);
+        entities.extend(after(before.entity, ours.entity, theirs.entity));
+        let entities: Vec<i64> = entities.into_iter().collect();
+        let mut all = Differences::default();
+        let deliveries = after(before.delivery, ours.delivery, theirs.delivery);
+        all.look::<delivery::Entity>(self, derived, Some(deliveries)).await?;
+        let positions = after(before.position, ours.position, theirs.position);
+        all.look::<change::Entity>(self, derived, Some(positions)).await?;
+        all.look::<entities::Entity>(self, derived, Some(entities.clone())).await?;
+        all.look::<step::Entity>(self, derived, Some(entities)).await?;
         Ok(all)
     }
 }
 
+// The entities that the history after a position is about.
+async fn changed_since<C: ConnectionTrait>(at: &C, position: i64) -> Result<Vec<i64>, StoreError> {
+    use change::Column::{Entity, Position};
+    let entities = change::Entity::find().select_only().column(Entity).filter(Position.gt(position));
+    let entities: Vec<Option<i64>> = entities.into_tuple().all(at).await?;
+    Ok(entities.into_iter().flatten().collect())
+}
+
+/// How it is found out which rows may differ, without reading all of both as models.
+enum Compared {
+    /// SQLite compares two of its files.
+    Attached,
+    /// Both print their rows: a connection to the one, and where the other is.
+    Printed(Beside, String),
+    /// Not at all.
+    Read,
+}
+
+impl Compared {
+    async fn to(stored: &Stored, derived: &Stored) -> Result<Compared, StoreError> {
+        let (Some(ours), Some(Place::File(file))) = (&stored.db, derived.db.as_ref().map(|db| &db.place)) else {
+            return Ok(Compared::Read);
+        };
+        match &ours.place {
+            Place::File(_) => {
+                attached::attach(&stored.at, file).await?;
+                Ok(Compared::Attached)
+            }
+            Place::Server(_) => Ok(Compared::Printed(Beside::open(ours, &stored.at).await?, file.clone())),
+        }
+    }
+}
+
 impl Differences {
-    // Both in the order of the key, side by side.
-    async fn look<T: Table>(&mut self, stored: &Stored, derived: &Stored) -> Result<(), StoreError>
+    // The whole table.
+    async fn look_through<T: Table>(
+        &mut self,
+        stored: &Stored,
+        derived: &Stored,
+        compared: &mut Compared,
+    ) -> Result<(), StoreError>
     where
         T::Model: ModelTrait<Entity = T> + PartialEq,
     {
-        let numbers = match (T::NUMBER, &stored.file, &derived.file) {
-            (Some(number), Some(_), Some(_)) => Some((number, attached::differing::<T>(&stored.at, number).await?)),
+        let found = match (T::NUMBER, compared) {
+            (Some(number), Compared::Attached) => {
+                Some((attached::differing::<T>(&stored.at, number).await?, attached::count::<T>(&stored.at).await?))
+            }
+            (Some(_), Compared::Printed(beside, file)) => Some(beside.differing::<T>(file).await?),
             _ => None,
         };
-        let which = || match &numbers {
-            Some((number, numbers)) => Which::Of(*number, numbers.chunks(DIFFERING).map(<[i64]>::to_vec).collect()),
-            None => Which::After(None),
+        let Some((numbers, count)) = found else {
+            let Seen { rows, .. } = self.look::<T>(stored, derived, None).await?;
+            self.rows += rows;
+            return Ok(());
+        };
+        let Seen { only_stored, .. } = self.look::<T>(stored, derived, Some(numbers)).await?;
+        self.rows += only_stored + count;
+        Ok(())
+    }
+
+    // Rows of both in the order of the key, side by side: all, or those with these numbers.
+    async fn look<T: Table>(
+        &mut self,
+        stored: &Stored,
+        derived: &Stored,
+        numbers: Option<Vec<i64>>,
+    ) -> Result<Seen, StoreError>
+    where
+        T::Model: ModelTrait<Entity = T> + PartialEq,
+    {
+        let which = || match (T::NUMBER, &numbers) {
+            (Some(number), Some(numbers)) => {
+                Which::Of(number, numbers.chunks(DIFFERING).map(<[i64]>::to_vec).collect())
+            }
+            _ => Which::After(None),
         };
         let (mut ours, mut theirs) = (Walk::<T>::over(stored, which()), Walk::<T>::over(derived, which()));
         let (mut one, mut other) = tokio::try_join!(ours.next(), theirs.next())?;
         let mut later = ByPosition::default();
-        let (mut seen, mut only_stored) = (0, 0);
+        let mut seen = Seen::default();
         loop {
             let order = match (&one, &other) {
                 (None, None) => break,
@@ -119,8 +218,8 @@ impl Differences {
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
             };
-            seen += 1;
-            only_stored += u64::from(order.is_lt());
+            seen.rows += 1;
+            seen.only_stored += u64::from(order.is_lt());
             match (order, &one, &other) {
                 (Ordering::Equal, Some(one), Some(other)) if one == other => {}
                 (Ordering::Equal, Some(one), Some(other)) => self.row::<T>(one, other, &mut later),
@@ -134,12 +233,17 @@ impl Differences {
                 Ordering::Greater => other = theirs.next().await?,
             }
         }
-        self.rows += match numbers {
-            Some(_) => only_stored + attached::count::<T>(&stored.at).await?,
-            None => seen,
-        };
-        self.find_events(T::NAME, later, &derived.at).await
+        self.read += seen.rows;
+        self.find_events(T::NAME, later, &derived.at).await?;
+        Ok(seen)
     }
+}
+
+/// How many rows were looked at, and how many of them are only stored.
+#[derive(Default)]
+struct Seen {
+    rows: u64,
+    only_stored: u64,
 }
 
 /// Which rows of a table are read next.

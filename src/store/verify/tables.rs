@@ -13,7 +13,7 @@ const PAGE: u64 = 1000;
 pub trait Table: EntityTrait {
     const NAME: &'static str;
     type Key: Ord + Clone + Send;
-    /// The number that its key begins with; none where there are few rows.
+    /// The column of that number.
     const NUMBER: Option<Self::Column> = None;
     /// Columns of which nothing is derived.
     const APART: &'static [&'static str] = &[];
@@ -34,8 +34,8 @@ pub trait Table: EntityTrait {
     /// The vendor, and what brought it.
     fn origin(row: &Self::Model) -> (String, Brought);
 
-    /// Its number, if it is a delivery.
-    fn delivery(_: &Self::Model) -> Option<i64> {
+    /// The number that its key begins with; none where there are few rows.
+    fn number(_: &Self::Model) -> Option<i64> {
         None
     }
 
@@ -86,7 +86,7 @@ impl Table for delivery::Entity {
         (row.vendor.clone(), Brought::By(row.event.clone()))
     }
 
-    fn delivery(row: &delivery::Model) -> Option<i64> {
+    fn number(row: &delivery::Model) -> Option<i64> {
         Some(row.number)
     }
 
@@ -106,6 +106,10 @@ impl Table for change::Entity {
 
     fn key(row: &change::Model) -> i64 {
         row.position
+    }
+
+    fn number(row: &change::Model) -> Option<i64> {
+        Some(row.position)
     }
 
     fn name(row: &change::Model) -> String {
@@ -128,6 +132,10 @@ impl Table for entities::Entity {
 
     fn key(row: &entities::Model) -> i64 {
         row.number
+    }
+
+    fn number(row: &entities::Model) -> Option<i64> {
+        Some(row.number)
     }
 
     fn name(row: &entities::Model) -> String {
@@ -160,6 +168,10 @@ impl Table for step::Entity {
 
     fn key(row: &step::Model) -> Self::Key {
         (row.entity, row.effective_at, row.seq)
+    }
+
+    fn number(row: &step::Model) -> Option<i64> {
+        Some(row.entity)
     }
 
     fn name(row: &step::Model) -> String {

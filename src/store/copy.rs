@@ -1,10 +1,11 @@
-//! Rows of the second database as PostgreSQL's `COPY` reads them (<https://www.postgresql.org/docs/current/sql-copy.html>).
+//! Rows of the second database as PostgreSQL's `COPY` reads and prints them (<https://www.postgresql.org/docs/current/sql-copy.html>).
 
 use crate::store::StoreError;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 use std::io::Write;
 use tokio::sync::mpsc::Sender;
+use uuid::Uuid;
 
 /// How long a part becomes, in bytes.
 const LONG: usize = 256 * 1024;
@@ -46,14 +47,17 @@ pub fn print(path: &str, query: &str, to: &Sender<Part>) -> Result<(), StoreErro
     Ok(())
 }
 
-// Bytes are UUIDs only, which are read without their hyphens, too. Yes and no are 1 and 0.
+// Bytes are UUIDs only. Yes and no are 1 and 0.
 fn value(value: ValueRef<'_>, out: &mut Vec<u8>) {
     match value {
         ValueRef::Null => out.extend_from_slice(b"\\N"),
         ValueRef::Integer(number) => _ = write!(out, "{number}"),
         ValueRef::Real(number) => _ = write!(out, "{number}"),
         ValueRef::Text(text) => escape(text, out),
-        ValueRef::Blob(bytes) => out.extend_from_slice(hex::encode(bytes).as_bytes()),
+        ValueRef::Blob(bytes) => match Uuid::from_slice(bytes) {
+            Ok(id) => out.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes()),
+            Err(_) => out.extend_from_slice(hex::encode(bytes).as_bytes()),
+        },
     }
 }
 
@@ -84,12 +88,14 @@ mod tests {
         let path = folder.path().join("rows.db");
         let db = Connection::open(&path).expect("a database");
         db.execute_batch(
-            "CREATE TABLE t (a, b, c); INSERT INTO t VALUES (1, NULL, char(9, 92, 10, 13, 120)), (-2, x'0aff', '')",
+            "CREATE TABLE t (a, b, c); INSERT INTO t VALUES (1, NULL, char(9, 92, 10, 13, 120)), \
+             (-2, x'00112233445566778899aabbccddeeff', '')",
         )
         .expect("rows");
         let (send, mut parts) = tokio::sync::mpsc::channel(1);
         print(path.to_str().expect("a path"), "SELECT a, b, c FROM t", &send).expect("printed");
         let part = parts.try_recv().expect("a part");
-        assert_eq!((part.rows, part.text.as_slice()), (2, b"1\t\\N\t\\t\\\\\\n\\rx\n-2\t0aff\t\n".as_slice()));
+        let text = b"1\t\\N\t\\t\\\\\\n\\rx\n-2\t00112233-4455-6677-8899-aabbccddeeff\t\n".as_slice();
+        assert_eq!((part.rows, part.text.as_slice()), (2, text));
     }
 }
