@@ -2,7 +2,7 @@
 //! databases are compared with it, so they are the same.
 
 use crate::database::{TestDatabase, write};
-use crate::order::{at, hover_life, incoming_at, pave_life, record360_life, truepic_life, truto_life};
+use crate::made_up::{at, hover_life, incoming_at, pave_life, record360_life, truepic_life, truto_life};
 use crate::past::{Told, moment};
 use async_graphql::Request;
 use chrono::{DateTime, Datelike, Days, FixedOffset, SecondsFormat, TimeDelta, Timelike, Utc};

@@ -19,6 +19,7 @@ mod graphql;
 mod handshake;
 mod lives;
 mod machines;
+mod made_up;
 mod order;
 mod past;
 mod playground;

@@ -1,7 +1,7 @@
 //! The past, by both clocks, is what the plainest way of telling it says: take the whole history and look.
 
 use crate::database::{TestDatabase, write};
-use crate::order::{at, hover_life, incoming_at, pave_life, record360_life, truepic_life, truto_life};
+use crate::made_up::{at, hover_life, incoming_at, pave_life, record360_life, truepic_life, truto_life};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{ItemKind, JobKind, Kind, Status, change, delivery, entity as thing};
 use inspection_hub::machine::fold::{Key, Outcome, Step, Tip};

@@ -3,7 +3,7 @@
 use super::postgres::Cluster;
 use crate::database::{TestDatabase, write};
 use crate::driver::{App, sample_bytes, samples};
-use crate::order::incoming_at;
+use crate::made_up::incoming_at;
 use chrono::{DateTime, TimeDelta, Utc};
 use inspection_hub::store::{Database, Mode, Writer};
 use sea_orm::ConnectionTrait;

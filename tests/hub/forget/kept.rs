@@ -3,7 +3,7 @@
 use super::{body, complaints, forget, life, opened, start, when_free};
 use crate::database::{TestDatabase, write};
 use crate::driver::{App, PATIENCE};
-use crate::order::incoming_at;
+use crate::made_up::incoming_at;
 use chrono::{TimeDelta, Utc};
 use entity::{delivery, entity as thing};
 use inspection_hub::ingest::Retention;

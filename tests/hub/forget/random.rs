@@ -2,7 +2,7 @@
 
 use super::{complaints, forget, start, when_free};
 use crate::database::{TestDatabase, write};
-use crate::order::{hover_life, incoming_at, pave_life, record360_life, truepic_life, truto_life};
+use crate::made_up::{hover_life, incoming_at, pave_life, record360_life, truepic_life, truto_life};
 use chrono::{DateTime, TimeDelta, Utc};
 use inspection_hub::store::{Database, Doing, Mode, Rebuild, Writer};
 use proptest::prelude::*;
@@ -116,9 +116,11 @@ proptest! {
             let mut rebuild =
                 when_free(async || Rebuild::open(db.clone(), &folder, CancellationToken::new()).await).await;
             let found = rebuild.derive(|_| {}).await.expect("derived");
-            let replaced = rebuild.replace(&found, |_| {}).await.expect("replaced");
+            let few = rebuild.replace(&found, |_| {}).await.expect("replaced");
+            let all = rebuild.replace_all(&found, |_| {}).await.expect("replaced");
             rebuild.finish().await;
-            assert!(!replaced.history, "it is the same history");
+            assert_eq!((few.rows, all.rows), (Some(0), None));
+            assert!(!few.another && !all.another, "it is the same history");
             complaints(&db).await
         });
         prop_assert_eq!(complaints, Vec::<String>::new());
