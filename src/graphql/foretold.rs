@@ -8,7 +8,7 @@ use crate::store::read::{self, Snapshot};
 use async_graphql::{Context, InputType, SelectionField};
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
@@ -45,9 +45,7 @@ pub async fn foretell(ctx: &Context<'_>, id: Uuid) -> Result<(), Fault> {
     let (api, batches) = (Api::of(ctx)?, Batches::of(ctx)?);
     let field = ctx.field();
     let fields = field.selection_set().filter(|field| field.name() == FIELD);
-    let mut asked: Vec<AsOf> = fields.filter_map(as_of).collect();
-    asked.sort_by_key(|asked| (asked.at, asked.clock == read::Clock::Occurred));
-    asked.dedup();
+    let asked: HashSet<AsOf> = fields.filter_map(as_of).collect();
     join_all(asked.into_iter().map(async |asked| {
         if let Ok(stood) = read::as_of_id(&api.readers, asked.at, asked.clock, id).await {
             batches.foretold.keep(asked, id, stood);

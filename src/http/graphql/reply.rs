@@ -32,18 +32,22 @@ pub enum Standing {
 impl Reply {
     pub async fn of(answer: Answer) -> Reply {
         if is_request_error(&answer) {
-            // There is no `data`.
-            let standing = if is_timeout(&answer) { Standing::Late } else { Standing::Refused };
-            return match serde_json::to_vec(&json!({ "errors": answer.errors })) {
-                Ok(json) => Reply { json: json.into(), standing },
-                Err(error) => Reply::failed(&error),
-            };
+            return Reply::refused(&answer);
         }
         let standing = if answer.errors.is_empty() { Standing::Good } else { Standing::Partial };
         let body = GraphQLResponse::from(answer).into_response().into_body();
         // It is in memory already.
         match body.collect().await {
             Ok(body) => Reply { json: body.to_bytes(), standing },
+            Err(error) => Reply::failed(&error),
+        }
+    }
+
+    /// Nothing was executed: there is no `data`.
+    pub fn refused(answer: &Answer) -> Reply {
+        let standing = if is_timeout(answer) { Standing::Late } else { Standing::Refused };
+        match serde_json::to_vec(&json!({ "errors": answer.errors })) {
+            Ok(json) => Reply { json: json.into(), standing },
             Err(error) => Reply::failed(&error),
         }
     }

@@ -50,7 +50,9 @@ impl Refusal {
             Fault::RateLimited { seconds } => Some(seconds),
             _ => None,
         };
-        let mut response = errors(&fault.answer(), status, media);
+        let reply = Reply::refused(&fault.answer());
+        let status = if reply.standing == Standing::Failed { StatusCode::INTERNAL_SERVER_ERROR } else { status };
+        let mut response = json_body(reply.json, status, media);
         let headers = response.headers_mut();
         if let Some(allow) = allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
@@ -82,7 +84,10 @@ pub fn batch(answers: &[Answer], media: Media) -> Response {
         .iter()
         .map(|answer| if is_request_error(answer) { json!({ "errors": answer.errors }) } else { json!(answer) })
         .collect();
-    printed(serde_json::to_vec(&answers), StatusCode::OK, media)
+    match serde_json::to_vec(&answers) {
+        Ok(json) => json_body(json.into(), StatusCode::OK, media),
+        Err(error) => answer(Reply::failed(&error), media, None),
+    }
 }
 
 /// The client has the answer already.
@@ -100,24 +105,12 @@ pub fn validated(response: &mut Response, tag: &str) {
     set(response, header::CACHE_CONTROL, "private, no-cache");
 }
 
-// Nothing was executed: there is no `data`.
-fn errors(answer: &Answer, status: StatusCode, media: Media) -> Response {
-    printed(serde_json::to_vec(&json!({ "errors": answer.errors })), status, media)
-}
-
 fn status_of(standing: Standing, media: Media) -> StatusCode {
     match (standing, media) {
         (Standing::Failed, _) => StatusCode::INTERNAL_SERVER_ERROR,
         (Standing::Good | Standing::Partial, _) | (_, Media::Json) => StatusCode::OK,
         (Standing::Late, Media::Response) => StatusCode::SERVICE_UNAVAILABLE,
         (Standing::Refused, Media::Response) => StatusCode::BAD_REQUEST,
-    }
-}
-
-fn printed(json: serde_json::Result<Vec<u8>>, status: StatusCode, media: Media) -> Response {
-    match json {
-        Ok(json) => json_body(json.into(), status, media),
-        Err(error) => json_body(Reply::failed(&error).json, StatusCode::INTERNAL_SERVER_ERROR, media),
     }
 }
 
