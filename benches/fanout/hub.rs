@@ -2,11 +2,16 @@
 
 use super::process::Process;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Starts it on the database of this folder.
 pub fn start(folder: &Path, settings: &[&str]) -> anyhow::Result<Process> {
-    Process::start(|address| {
+    run(folder, Stdio::null(), settings)
+}
+
+/// The same, with a place for its log.
+pub fn run(folder: &Path, log: impl Into<Stdio>, settings: &[&str]) -> anyhow::Result<Process> {
+    Process::start(log, |address| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
         let database = format!("sqlite://{}", folder.join("hub.db").display());
         command.args(["serve", "--listen", &address.to_string(), "--database", &database]);

@@ -19,12 +19,12 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a server, which is told where to listen.
-    pub fn start(make: impl FnOnce(SocketAddr) -> Command) -> anyhow::Result<Process> {
+    /// Starts a server, which is told where to listen, with a place for its log.
+    pub fn start(log: impl Into<Stdio>, make: impl FnOnce(SocketAddr) -> Command) -> anyhow::Result<Process> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = make(address);
         // No settings but those it is given.
-        command.env_clear().stdout(Stdio::null()).stderr(Stdio::null());
+        command.env_clear().stdout(Stdio::null()).stderr(log);
         let process = Process { child: command.spawn()?, address, threads: Mutex::default() };
         let begin = Instant::now();
         while std::net::TcpStream::connect(address).is_err() {

@@ -4,11 +4,12 @@ use super::hub::{self, request};
 use super::plain;
 use super::process::Process;
 use super::subscribers::Subscribers;
+use super::telling;
 use crate::client::Connection;
 use anyhow::Context;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -31,17 +32,30 @@ pub struct Source {
 impl Source {
     /// The hub's binary on an empty database.
     pub fn hub(folder: &Path) -> anyhow::Result<Source> {
+        Source::clear(folder);
+        Ok(Source::of(hub::start(folder, &[])?))
+    }
+
+    /// The same, and it tells of its commits.
+    pub fn telling_hub(folder: &Path) -> anyhow::Result<Source> {
+        Source::clear(folder);
+        Ok(Source::of(telling::start(folder)?))
+    }
+
+    fn clear(folder: &Path) {
         for file in ["hub.db", "hub.db-wal", "hub.db-shm"] {
             let _ = std::fs::remove_file(folder.join(file));
         }
-        let process = hub::start(folder, &[])?;
-        Ok(Source { process, frame: None, connections: Vec::new(), made: 0, at_once: 1, webhooks: 0, is_hub: true })
+    }
+
+    fn of(process: Process) -> Source {
+        Source { process, frame: None, connections: Vec::new(), made: 0, at_once: 1, webhooks: 0, is_hub: true }
     }
 
     /// A plain broadcast.
     pub fn plain() -> anyhow::Result<Source> {
         let itself = std::env::current_exe()?;
-        let process = Process::start(|address| {
+        let process = Process::start(Stdio::null(), |address| {
             let mut command = Command::new(itself);
             command.args([plain::ARGUMENT, &address.to_string()]);
             command

@@ -3,6 +3,7 @@
 use anyhow::{bail, ensure};
 use chrono::{DateTime, Utc};
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,10 +22,25 @@ pub struct Subscribers {
     _tasks: JoinSet<()>,
 }
 
+/// When a frame came.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    pub position: u64,
+    pub received_at: DateTime<Utc>,
+    pub at: DateTime<Utc>,
+}
+
+impl Timing {
+    /// How long after something the frame came, in milliseconds.
+    pub fn since(&self, before: DateTime<Utc>) -> f64 {
+        (self.at - before).num_microseconds().unwrap_or_default() as f64 / 1e3
+    }
+}
+
 struct Shared {
     frames: Vec<AtomicU64>,
     timed: AtomicBool,
-    millis: Mutex<Vec<f64>>,
+    timings: Mutex<Vec<Timing>>,
     sample: Mutex<String>,
 }
 
@@ -38,8 +54,8 @@ impl Subscribers {
         each: usize,
     ) -> anyhow::Result<Subscribers> {
         let frames = std::iter::repeat_with(AtomicU64::default).take(count).collect();
-        let (timed, millis, sample) = Default::default();
-        let shared = Arc::new(Shared { frames, timed, millis, sample });
+        let (timed, timings, sample) = Default::default();
+        let shared = Arc::new(Shared { frames, timed, timings, sample });
         let mut tasks = JoinSet::new();
         for number in 0..count {
             let mut stream = TcpStream::connect(address).await?;
@@ -94,8 +110,8 @@ impl Subscribers {
         self.shared.timed.store(true, Ordering::Relaxed);
     }
 
-    pub fn millis(&self) -> Vec<f64> {
-        std::mem::take(&mut self.shared.millis.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn timings(&self) -> Vec<Timing> {
+        std::mem::take(&mut self.shared.timings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The text of a frame.
@@ -173,12 +189,12 @@ impl Shared {
         if !self.timed.load(Ordering::Relaxed) {
             return;
         }
-        const NAME: &[u8] = b"\"receivedAt\":\"";
-        let Some(begin) = text.windows(NAME.len()).position(|window| window == NAME) else { return };
-        let rest = String::from_utf8_lossy(&text[begin + NAME.len()..]);
-        let Some(Ok(at)) = rest.split('"').next().map(str::parse::<DateTime<Utc>>) else { return };
-        let micros = (Utc::now() - at).num_microseconds().unwrap_or_default();
-        self.millis.lock().unwrap_or_else(PoisonError::into_inner).push(micros as f64 / 1e3);
+        let at = Utc::now();
+        let (Some(position), Some(received_at)) = (after(text, "\"position\":"), after(text, "\"receivedAt\":\""))
+        else {
+            return;
+        };
+        self.timings.lock().unwrap_or_else(PoisonError::into_inner).push(Timing { position, received_at, at });
     }
 }
 
@@ -190,4 +206,11 @@ fn frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
         short => (2, usize::from(short)),
     };
     (bytes.len() >= payload + length).then_some((kind, payload, payload + length))
+}
+
+/// The value that stands after a name.
+fn after<T: FromStr>(text: &[u8], name: &str) -> Option<T> {
+    let begin = text.windows(name.len()).position(|window| window == name.as_bytes())? + name.len();
+    let rest = str::from_utf8(&text[begin..]).ok()?;
+    rest.split([',', '"', '}']).next()?.parse().ok()
 }

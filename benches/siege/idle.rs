@@ -46,7 +46,9 @@ pub async fn weigh(folder: &Path, sockets: usize, each: usize, new: u64) -> anyh
     ensure!(changes > 0, "there was no change");
     subscribers.have(changes * each as u64).await?;
     ensure!(subscribers.sample().contains("\"next\""), "what they received is no change: {}", subscribers.sample());
-    let last = subscribers.millis().into_iter().fold(f64::NAN, f64::max);
+    let timings = subscribers.timings();
+    ensure!(timings.iter().all(|timing| timing.position > before), "what came was there before");
+    let last = timings.iter().map(|timing| timing.since(timing.received_at)).fold(f64::NAN, f64::max);
     hub.end()?;
     Ok(Weight { kilobytes, changes, last })
 }

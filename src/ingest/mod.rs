@@ -188,6 +188,7 @@ impl WriterTask {
             Err(error) if error.is_conflict() => self.writer.write(batch)?,
             written => written?,
         };
+        tracing::debug!(position = written.position, deliveries = batch.len(), "committed");
         faults::at("unanswered");
         self.feed.news(written.position);
         if written.handshakes {
