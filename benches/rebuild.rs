@@ -75,7 +75,13 @@ async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyh
     let (stored, live) = incoming.split_at(count);
     let (before, during) = live.split_at(ALONE);
     std::thread::scope(|scope| {
-        let stored = scope.spawn(|| stored.chunks(256).try_for_each(|batch| writer.write(batch).map(|_| ())));
+        let stored = scope.spawn(|| {
+            stored.chunks(256).try_for_each(|batch| {
+                writer.write(batch)?;
+                writer.rest(batch.len());
+                anyhow::Ok(())
+            })
+        });
         stored.join().map_err(|_| anyhow::anyhow!("the writer panicked"))
     })??;
     let least = parse(&db).await?;

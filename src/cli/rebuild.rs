@@ -93,7 +93,7 @@ impl Rebuild {
 }
 
 fn tell(replaced: &Replaced) {
-    let Replaced { head, history, rows, locked } = replaced;
+    let Replaced { head, another, rows, locked } = replaced;
     let rows = rows.map_or("all rows".to_owned(), |rows| format!("{rows} rows"));
     println!(
         "rebuilt: {} deliveries, {} changes, {} entities; {rows} replaced; nobody could write for {} ms",
@@ -102,8 +102,10 @@ fn tell(replaced: &Replaced) {
         head.entity,
         locked.as_millis()
     );
-    if *history {
-        println!("the history is another one: subscribers are told to read the state anew and to go on from its head");
+    if *another {
+        println!(
+            "what was told is another one now: subscribers are told to read the state anew and to go on from the head"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is derived can be replaced by what the raw log says, while the hub runs, and after a kill at any moment.
 
 use crate::database::TestDatabase;
-use crate::driver::{App, PATIENCE, client};
+use crate::driver::{App, PATIENCE, Subscription, client};
 use crate::sender::{body, ledger_adds_up};
 use crate::server::Server;
 use crate::verify::{used, verify};
@@ -77,6 +77,17 @@ async fn without_cursors(app: &App) -> Vec<Value> {
     changes
 }
 
+/// After what was on its way, a subscriber hears that it must begin anew.
+async fn is_told(live: &mut Subscription) {
+    loop {
+        let message = live.raw().await;
+        if message["type"] != "next" || message["payload"].get("errors").is_some() {
+            assert!(message.to_string().contains("CURSOR_FOREIGN"), "{message:#}");
+            return;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_database_is_repaired_while_the_hub_runs() {
     let app = used().await;
@@ -93,7 +104,7 @@ async fn a_damaged_database_is_repaired_while_the_hub_runs() {
         assert_eq!(verify(&app.database).0, Some(2));
         let (code, text) = rebuild(&app.database, flags);
         assert_eq!(code, Some(0), "{text}");
-        assert!(text.contains("the history is another one"), "{text}");
+        assert!(text.contains("what was told is another one now"), "{text}");
         assert!(text.contains(replaced) && text.contains("; all rows ") != flags.is_empty(), "{text}");
         let (code, text) = verify(&app.database);
         assert_eq!(code, Some(0), "{text}");
@@ -141,18 +152,39 @@ async fn what_is_read_otherwise_now_shows_and_is_repaired() {
     assert!(text.contains("  change, pave SESSION:STATUS_CHANGE: "), "{text}");
     assert_eq!(app.inspection("pave", "K1").await["state"], "QC_PASSED");
     // Who listened is told, and can begin anew.
-    loop {
-        let message = live.raw().await;
-        if message["type"] != "next" || message["payload"].get("errors").is_some() {
-            assert!(message.to_string().contains("CURSOR_FOREIGN"), "{message:#}");
-            break;
-        }
-    }
+    is_told(&mut live).await;
     let start = app.ask("{ head { cursor } }").await["head"]["cursor"].clone();
     let mut live = app.subscribe(query, json!({ "after": start })).await;
     app.post("pave", body(13)).await;
     live.next().await;
     assert_eq!(verify(&app.database).0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_knows_the_state_reads_it_anew_where_it_is_another_one() {
+    let app = App::start().await;
+    for number in 0..12 {
+        app.post("pave", body(number)).await;
+    }
+    let counted = async || {
+        let answer = app.ask("{ statusCounts { status count } inspections(first: 50) { nodes { status } } }").await;
+        let nodes = answer["inspections"]["nodes"].as_array().expect("inspections").clone();
+        for count in answer["statusCounts"].as_array().expect("counts") {
+            let there = nodes.iter().filter(|node| node["status"] == count["status"]).count();
+            assert_eq!(count["count"], there, "{answer:#}");
+        }
+        answer
+    };
+    edit(&connect(&app.database).await, "UPDATE entity SET status = 'FAILED'").await;
+    let wrong = counted().await;
+    let mut live = app.subscribe("subscription { changes { position } }", json!({})).await;
+    app.post("pave", body(12)).await;
+    live.next().await;
+    let (code, text) = rebuild(&app.database, &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(" rows replaced") && text.contains("are told to read the state anew"), "{text}");
+    is_told(&mut live).await;
+    assert_ne!(counted().await["statusCounts"], wrong["statusCounts"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

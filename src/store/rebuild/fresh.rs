@@ -10,8 +10,8 @@ use crate::store::verify::tables::Table;
 use entity::{change, delivery, entity as entities, log_head, step};
 use sea_orm::sea_query::{Alias, TableRef};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
 };
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -49,7 +49,7 @@ impl Fresh {
             DbBackend::Postgres => postgres::make(db).await?,
             _ => sqlite::make(db, &fresh).await?,
         }
-        fresh.run(db, &rows::waiting_deliveries("TABLE", &fresh.name("delivery"))).await?;
+        fresh.run(db, &rows::waiting::<delivery::Entity>("TABLE", &fresh.name("delivery"), &rows::DERIVED)).await?;
         Ok(fresh)
     }
 
@@ -98,10 +98,9 @@ impl Fresh {
         deliveries: &[i64],
     ) -> Result<(), StoreError> {
         for numbers in deliveries.chunks(self.rows()) {
-            let rows = delivery::Entity::find().filter(delivery::Column::Number.is_in(numbers.iter().copied()));
-            let rows = rows.all(derived).await?;
+            let rows = rows::of::<delivery::Entity, _>(derived, numbers).await?;
             let (txn, begun) = (self.begin(db).await?, Instant::now());
-            rows::add_deliveries(&txn, self.table("delivery"), rows).await?;
+            self.add_deliveries(&txn, &rows).await?;
             txn.commit().await?;
             self.let_others(begun).await;
         }
@@ -128,9 +127,7 @@ impl Fresh {
             let rows = delivery::Entity::page(Some(&last)).all(derived).await?;
             let Some(newest) = rows.last() else { return Ok(()) };
             last = newest.number;
-            for rows in rows.chunks(rows::MANY) {
-                rows::add_deliveries(db, self.table("delivery"), rows.to_vec()).await?;
-            }
+            self.add_deliveries(db, &rows).await?;
         }
     }
 
@@ -154,14 +151,28 @@ impl Fresh {
         }
     }
 
-    /// Begins the transaction that keeps all others from writing until it ends, and whose commit is on the disk.
+    /// Begins the transaction that keeps all others from writing until it ends, and whose commit is on the disk. The tables
+    /// in use stay.
+    ///
+    /// # Errors
+    /// If somebody else writes for too long.
+    pub async fn hold(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+        if self.0 == DbBackend::Sqlite {
+            db.execute_unprepared("PRAGMA synchronous = FULL").await?;
+            return self.begin(db).await;
+        }
+        let txn = self.begin(db).await?;
+        postgres::hold(&txn).await?;
+        Ok(txn)
+    }
+
+    /// The same, so that the tables can be exchanged.
     ///
     /// # Errors
     /// If somebody else writes for too long.
     pub async fn lock(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
         if self.0 == DbBackend::Sqlite {
-            db.execute_unprepared("PRAGMA synchronous = FULL").await?;
-            return self.begin(db).await;
+            return self.hold(db).await;
         }
         let begun = Instant::now();
         loop {
@@ -223,6 +234,10 @@ impl Fresh {
 
     fn rows(&self) -> usize {
         if self.0 == DbBackend::Sqlite { FEW } else { rows::MANY }
+    }
+
+    async fn add_deliveries<C: ConnectionTrait>(&self, db: &C, rows: &[delivery::Model]) -> Result<(), StoreError> {
+        rows::add_waiting::<delivery::Entity, _>(db, self.table("delivery"), &rows::DERIVED, rows).await
     }
 
     async fn append_changes<C: ConnectionTrait>(

@@ -2,18 +2,17 @@
 //! for as long as that takes. All others stay as they are, and nothing is loaded.
 
 use super::fresh::Fresh;
-use super::{LITTLE, Rebuild, Replaced, rows};
+use super::{LITTLE, Rebuild, Replaced, is_seen, rows};
 use crate::store::verify::{Differences, Differing, Stored};
 use crate::store::{StoreError, raw};
 use entity::{change, delivery, entity as entities, log_head, step};
-use sea_orm::sea_query::{Alias, IntoTableRef};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::sea_query::{Alias, IntoTableRef, TableRef};
+use sea_orm::{ConnectionTrait, Iterable, ModelTrait};
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 /// The most rows that are replaced so: nobody can write meanwhile.
 const FEW: usize = 1000;
-/// Where derived columns of deliveries wait, for the length of a transaction.
-const WAITING: &str = "delivery_mended";
 
 impl Differences {
     /// How many rows differ, if they are few.
@@ -31,7 +30,7 @@ impl Rebuild {
             return Ok(None);
         }
         let long = self.alone.connection.clone();
-        let txn = Fresh::of(&long).lock(&long).await?;
+        let txn = Fresh::of(&long).hold(&long).await?;
         let locked = Instant::now();
         // The rest, while nobody else writes.
         self.scratch.derive(&txn, raw::newest(&txn).await?, &self.stop, |_| {}).await?;
@@ -40,18 +39,18 @@ impl Rebuild {
         differing.extend(stored.compare_since(&derived, &compared, &self.scratch.touched).await?.differing);
         let txn = stored.at;
         let from = &self.scratch.db.readers;
-        let table = |name: &'static str| Alias::new(name).into_table_ref();
         rows::renew::<change::Entity, _>(&txn, table("change"), from, &differing.of::<change::Entity>()).await?;
-        rows::renew_entities(&txn, from, &differing.of::<entities::Entity>()).await?;
+        self.mend_entities(&txn, &differing.of::<entities::Entity>()).await?;
         rows::renew::<step::Entity, _>(&txn, table("step"), from, &differing.of::<step::Entity>()).await?;
-        self.mend_deliveries(&txn, differing).await?;
-        let history = !differing.of::<change::Entity>().is_empty();
-        let head = self.count(&txn, history).await?;
+        let deliveries = rows::of::<delivery::Entity, _>(from, &differing.of::<delivery::Entity>()).await?;
+        rows::update::<delivery::Entity, _>(&txn, &rows::DERIVED, &deliveries).await?;
+        let another = is_seen(differing);
+        let head = self.count(&txn, another).await?;
         if self.stop.is_cancelled() {
             return Err(StoreError::Stopped);
         }
         txn.commit().await?;
-        Ok(Some(Replaced { head, history, rows: Some(differing.len()), locked: locked.elapsed() }))
+        Ok(Some(Replaced { head, another, rows: Some(differing.len()), locked: locked.elapsed() }))
     }
 
     // What comes while the hub goes on receiving, until little is left.
@@ -71,19 +70,25 @@ impl Rebuild {
         Ok(())
     }
 
-    async fn mend_deliveries<C: ConnectionTrait>(&self, txn: &C, differing: &Differing) -> Result<(), StoreError> {
-        let numbers = differing.of::<delivery::Entity>();
-        if numbers.is_empty() {
-            return Ok(());
-        }
-        txn.execute_unprepared(&rows::waiting_deliveries("TEMPORARY TABLE", WAITING)).await?;
-        for numbers in numbers.chunks(rows::MANY) {
-            let deliveries = delivery::Entity::find().filter(delivery::Column::Number.is_in(numbers.iter().copied()));
-            let deliveries = deliveries.all(&self.scratch.db.readers).await?;
-            rows::add_deliveries(txn, Alias::new(WAITING), deliveries).await?;
-        }
-        rows::update_deliveries(txn, WAITING).await?;
-        txn.execute_unprepared(&format!("DROP TABLE {WAITING}")).await?;
-        Ok(())
+    // Of entities that are both stored and derived, only the columns that differ are written.
+    async fn mend_entities<C: ConnectionTrait>(&self, txn: &C, numbers: &[i64]) -> Result<(), StoreError> {
+        let from = &self.scratch.db.readers;
+        let stored = rows::of::<entities::Entity, _>(txn, numbers).await?;
+        let stored: HashMap<i64, entities::Model> = stored.into_iter().map(|row| (row.number, row)).collect();
+        let same = |row: &entities::Model| stored.get(&row.number).filter(|stored| stored.id == row.id);
+        let mut derived = rows::of::<entities::Entity, _>(from, numbers).await?;
+        derived.retain(|row| same(row).is_some());
+        let differs = |column: &entities::Column| {
+            derived.iter().any(|row| same(row).is_some_and(|stored| stored.get(*column) != row.get(*column)))
+        };
+        let columns: Vec<entities::Column> = entities::Column::iter().filter(differs).collect();
+        rows::update::<entities::Entity, _>(txn, &columns, &derived).await?;
+        let mended: HashSet<i64> = derived.iter().map(|row| row.number).collect();
+        let others: Vec<i64> = numbers.iter().copied().filter(|number| !mended.contains(number)).collect();
+        rows::renew::<entities::Entity, _>(txn, table("entity"), from, &others).await
     }
+}
+
+fn table(name: &'static str) -> TableRef {
+    Alias::new(name).into_table_ref()
 }

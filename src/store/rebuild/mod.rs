@@ -18,7 +18,7 @@ use super::read::head;
 use super::verify::{Differences, Differing, Stored};
 use super::{Database, Scratch, StoreError, raw};
 use counts::count_anew;
-use entity::{change, delivery, log_head};
+use entity::{change, delivery, entity as entities, log_head};
 use fresh::Fresh;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel};
 use std::path::Path;
@@ -47,8 +47,9 @@ pub struct Rebuild {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replaced {
     pub head: log_head::Model,
-    /// Whether the history is another one: positions of before mean nothing any more.
-    pub history: bool,
+    /// Whether the history or the state of anything is another one: what was read before means nothing any more, nor do
+    /// positions.
+    pub another: bool,
     /// How many rows were replaced; none if the tables were, as a whole.
     pub rows: Option<usize>,
     /// How long nobody could write.
@@ -191,12 +192,12 @@ impl Rebuild {
         differing: &Differing,
     ) -> Result<Replaced, StoreError> {
         let compared = loaded.position;
-        let history = !differing.of::<change::Entity>().is_empty();
+        let another = is_seen(differing);
         let mut attempt = 0;
         loop {
             attempt += 1;
             self.catch_up(fresh, long, &mut loaded).await?;
-            match self.swap(fresh, long, &loaded, (history, compared)).await {
+            match self.swap(fresh, long, &loaded, (another, compared)).await {
                 Err(error) if attempt < ATTEMPTS && error.is_locked() => {
                     tracing::info!(%error, attempt, "somebody is at the tables; trying again");
                     tokio::time::sleep(WAIT).await;
@@ -240,7 +241,7 @@ impl Rebuild {
         fresh: &Fresh,
         long: &DatabaseConnection,
         loaded: &log_head::Model,
-        (mut history, compared): (bool, i64),
+        (mut another, compared): (bool, i64),
     ) -> Result<Replaced, StoreError> {
         let txn = fresh.lock(long).await?;
         let locked = Instant::now();
@@ -248,29 +249,34 @@ impl Rebuild {
         self.scratch.derive(&txn, newest, &self.stop, |_| {}).await?;
         fresh.refresh(&txn, &self.scratch.db.readers, loaded, &self.scratch.touched).await?;
         // What came after the comparison may have been read otherwise, too.
-        history = history || fresh.differs_after(&txn, compared).await?;
-        rows::update_deliveries(&txn, &fresh.name("delivery")).await?;
-        let head = self.count(&txn, history).await?;
+        another = another || fresh.differs_after(&txn, compared).await?;
+        rows::take_over::<delivery::Entity, _>(&txn, &fresh.name("delivery"), &rows::DERIVED).await?;
+        let head = self.count(&txn, another).await?;
         fresh.swap(&txn).await?;
         if self.stop.is_cancelled() {
             return Err(StoreError::Stopped);
         }
         txn.commit().await?;
-        Ok(Replaced { head, history, rows: None, locked: locked.elapsed() })
+        Ok(Replaced { head, another, rows: None, locked: locked.elapsed() })
     }
 
     // The ledger and the counters.
-    async fn count<C: ConnectionTrait>(&self, txn: &C, history: bool) -> Result<log_head::Model, StoreError> {
+    async fn count<C: ConnectionTrait>(&self, txn: &C, another: bool) -> Result<log_head::Model, StoreError> {
         count_anew(txn, &self.scratch.db.readers).await?;
         let (old, new) = (head(txn).await?, self.scratch.head().await?);
         let head = log_head::Model {
             // Never the same row: a writer trusts what it remembers only while nobody else wrote.
             updated_at: chrono::Utc::now().timestamp_micros().max(old.updated_at + 1),
-            generation: old.generation + i64::from(history),
+            generation: old.generation + i64::from(another),
             kept_from: old.kept_from,
             ..new
         };
         log_head::Entity::update(head.clone().into_active_model().reset_all()).exec(txn).await?;
         Ok(head)
     }
+}
+
+// Whether who follows the history, or counts by it, must begin anew. Verdicts of deliveries and counters are asked for each time.
+fn is_seen(differing: &Differing) -> bool {
+    !differing.of::<change::Entity>().is_empty() || !differing.of::<entities::Entity>().is_empty()
 }

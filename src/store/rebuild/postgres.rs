@@ -102,7 +102,18 @@ pub async fn index(db: &DatabaseConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Keeps all others from writing until the transaction ends, whose commit is on the disk. Readers go on.
+/// Keeps all others from writing until the transaction ends, whose commit is on the disk: nobody writes to a table who does
+/// not hold the counters' row. Readers go on.
+///
+/// # Errors
+/// If somebody writes for too long.
+pub async fn hold<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
+    txn.execute_unprepared("SET LOCAL synchronous_commit TO DEFAULT").await?;
+    txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
+    Ok(())
+}
+
+/// The same, and nobody even begins to write to a table.
 ///
 /// Some writers hold the counters' row when they come to the tables, others hold the tables when they come to the row. So
 /// neither is waited for as long as PostgreSQL waits until it ends one of two who wait for each other.
@@ -110,11 +121,9 @@ pub async fn index(db: &DatabaseConnection) -> Result<(), StoreError> {
 /// # Errors
 /// If somebody writes just now.
 pub async fn lock<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
-    txn.execute_unprepared("SET LOCAL synchronous_commit TO DEFAULT").await?;
     txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {MOMENT}")).await?;
     txn.execute_unprepared("LOCK TABLE change, entity, step IN EXCLUSIVE MODE").await?;
-    txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
-    Ok(())
+    hold(txn).await
 }
 
 /// Puts them in place of those in use, which go. Who reads those is waited for, a little.

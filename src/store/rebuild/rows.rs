@@ -2,20 +2,24 @@
 
 use crate::store::StoreError;
 use crate::store::verify::tables::Table;
-use entity::{delivery, entity as entities};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, IntoTableRef, Query, TableRef};
+use entity::delivery;
+use sea_orm::sea_query::{Expr, ExprTrait, IntoTableRef, Query, TableRef};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IdenStatic, IntoActiveModel,
-    Iterable, ModelTrait, QueryFilter, QueryTrait,
+    ModelTrait, QueryFilter, QueryTrait,
 };
-use std::collections::HashMap;
 
 /// Rows in one statement.
 pub const MANY: usize = 1000;
 /// Numbers in one statement.
 const NUMBERS: usize = 100;
 /// The derived columns of a delivery; all others are the raw log.
-const DERIVED: [&str; 7] = ["event", "occurred_at", "news", "verdict", "reason", "first_position", "changes"];
+pub const DERIVED: [delivery::Column; 7] = {
+    use delivery::Column::{Changes, Event, FirstPosition, News, OccurredAt, Reason, Verdict};
+    [Event, OccurredAt, News, Verdict, Reason, FirstPosition, Changes]
+};
+/// Where values wait, for the length of a transaction.
+const MENDED: &str = "mended";
 
 /// Replaces the rows with these numbers by what the second database has of them.
 ///
@@ -40,55 +44,12 @@ where
         db.execute(&delete).await?;
     }
     for numbers in numbers.chunks(NUMBERS) {
-        let rows = T::find().filter(number.is_in(numbers.iter().copied())).all(derived).await?;
+        let rows = of::<T, _>(derived, numbers).await?;
         for rows in rows.chunks(MANY) {
             add(db, table.clone(), rows.to_vec()).await?;
         }
     }
     Ok(())
-}
-
-/// The same of entities in use, of which only the values that differ are written: a whole row would be written into all
-/// their indexes once more, each time far from the others.
-///
-/// # Errors
-/// If a database fails.
-pub async fn renew_entities<C: ConnectionTrait>(
-    db: &C,
-    derived: &DatabaseConnection,
-    numbers: &[i64],
-) -> Result<(), StoreError> {
-    use entities::Column::Number;
-    let mut whole = Vec::new();
-    for numbers in numbers.chunks(NUMBERS) {
-        let rows = || entities::Entity::find().filter(Number.is_in(numbers.iter().copied()));
-        let (stored, derived) = (by_number(rows().all(db).await?), by_number(rows().all(derived).await?));
-        for number in numbers {
-            match (stored.get(number), derived.get(number)) {
-                (Some(stored), Some(derived)) if stored.id == derived.id => {
-                    let values = differing(stored, derived);
-                    if values.is_changed() {
-                        entities::Entity::update_many().set(values).filter(Number.eq(*number)).exec(db).await?;
-                    }
-                }
-                _ => whole.push(*number),
-            }
-        }
-    }
-    renew::<entities::Entity, _>(db, Alias::new("entity").into_table_ref(), derived, &whole).await
-}
-
-fn by_number(rows: Vec<entities::Model>) -> HashMap<i64, entities::Model> {
-    rows.into_iter().map(|row| (row.number, row)).collect()
-}
-
-// The values of the second that the first does not have.
-fn differing(stored: &entities::Model, derived: &entities::Model) -> entities::ActiveModel {
-    let mut values = <entities::ActiveModel as ActiveModelTrait>::default();
-    for column in entities::Column::iter().filter(|column| stored.get(*column) != derived.get(*column)) {
-        values.set(column, derived.get(column));
-    }
-    values
 }
 
 /// Adds rows.
@@ -110,48 +71,98 @@ where
     Ok(())
 }
 
-/// What makes the table in which derived columns of deliveries wait; `kind` is `TABLE` or `TEMPORARY TABLE`.
-pub fn waiting_deliveries(kind: &str, name: &str) -> String {
-    format!("CREATE {kind} {name} AS SELECT number, {} FROM delivery WHERE number IS NULL", DERIVED.join(", "))
+/// What makes a table in which values of some columns wait; `kind` is `TABLE` or `TEMPORARY TABLE`.
+pub fn waiting<T: Table>(kind: &str, name: &str, columns: &[T::Column]) -> String {
+    let (key, columns) = (key::<T>(), names(columns).join(", "));
+    format!("CREATE {kind} {name} AS SELECT {key}, {columns} FROM {} WHERE {key} IS NULL", T::NAME)
 }
 
-/// Adds deliveries there.
+/// Adds values there.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn add_deliveries<C: ConnectionTrait>(
+pub async fn add_waiting<T: Table, C: ConnectionTrait>(
     db: &C,
     table: impl IntoTableRef,
-    rows: Vec<delivery::Model>,
-) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
+    columns: &[T::Column],
+    rows: &[T::Model],
+) -> Result<(), StoreError>
+where
+    T::Model: ModelTrait<Entity = T>,
+{
+    let table = table.into_table_ref();
+    for rows in rows.chunks(MANY) {
+        let mut insert = Query::insert();
+        insert.into_table(table.clone()).columns([key::<T>()].into_iter().chain(names(columns)));
+        for row in rows {
+            let number = Expr::value(T::number(row));
+            insert.values_panic([number].into_iter().chain(columns.iter().map(|column| Expr::value(row.get(*column)))));
+        }
+        db.execute(&insert).await?;
     }
-    let mut insert = Query::insert();
-    insert.into_table(table).columns(["number"].into_iter().chain(DERIVED));
-    for row in rows {
-        insert.values_panic([
-            row.number.into(),
-            row.event.into(),
-            row.occurred_at.into(),
-            row.news.into(),
-            row.verdict.as_str().into(),
-            row.reason.into(),
-            row.first_position.into(),
-            row.changes.into(),
-        ]);
-    }
-    db.execute(&insert).await?;
     Ok(())
 }
 
-/// Brings them from there into the raw log's table.
+/// Brings them from there into the table in use.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn update_deliveries<C: ConnectionTrait>(txn: &C, name: &str) -> Result<(), StoreError> {
-    let set: Vec<String> = DERIVED.iter().map(|column| format!("{column} = new.{column}")).collect();
-    let text = format!("UPDATE delivery SET {} FROM {name} AS new WHERE delivery.number = new.number", set.join(", "));
+pub async fn take_over<T: Table, C: ConnectionTrait>(
+    txn: &C,
+    name: &str,
+    columns: &[T::Column],
+) -> Result<(), StoreError> {
+    let set: Vec<String> = names(columns).iter().map(|column| format!("{column} = new.{column}")).collect();
+    let (table, key) = (T::NAME, key::<T>());
+    let text = format!("UPDATE {table} SET {} FROM {name} AS new WHERE {table}.{key} = new.{key}", set.join(", "));
     txn.execute_unprepared(&text).await?;
     Ok(())
+}
+
+/// Writes some columns of rows in use and no others: a whole row would be written into all indexes once more, each time far
+/// from the others.
+///
+/// # Errors
+/// If the database fails.
+pub async fn update<T: Table, C: ConnectionTrait>(
+    txn: &C,
+    columns: &[T::Column],
+    rows: &[T::Model],
+) -> Result<(), StoreError>
+where
+    T::Model: ModelTrait<Entity = T>,
+{
+    if rows.is_empty() || columns.is_empty() {
+        return Ok(());
+    }
+    txn.execute_unprepared(&waiting::<T>("TEMPORARY TABLE", MENDED, columns)).await?;
+    add_waiting::<T, _>(txn, MENDED, columns, rows).await?;
+    // Else PostgreSQL knows nothing of how few they are.
+    txn.execute_unprepared(&format!("ANALYZE {MENDED}")).await?;
+    take_over::<T, _>(txn, MENDED, columns).await?;
+    txn.execute_unprepared(&format!("DROP TABLE {MENDED}")).await?;
+    Ok(())
+}
+
+/// The rows with these numbers, in their order.
+///
+/// # Errors
+/// If the database fails.
+pub async fn of<T: Table, C: ConnectionTrait>(db: &C, numbers: &[i64]) -> Result<Vec<T::Model>, StoreError> {
+    let mut all = Vec::with_capacity(numbers.len());
+    if let Some(number) = T::NUMBER {
+        for numbers in numbers.chunks(NUMBERS) {
+            all.extend(T::find().filter(number.is_in(numbers.iter().copied())).all(db).await?);
+        }
+    }
+    all.sort_by_cached_key(T::key);
+    Ok(all)
+}
+
+fn key<T: Table>() -> &'static str {
+    T::NUMBER.map_or("", |number| number.as_str())
+}
+
+fn names<C: ColumnTrait>(columns: &[C]) -> Vec<&'static str> {
+    columns.iter().map(|column| column.as_str()).collect()
 }

@@ -115,14 +115,14 @@ impl Stored {
         let (ours, theirs) = (head(&self.at).await?, head(&derived.at).await?);
         let after = |before: i64, ours: i64, theirs: i64| (before + 1..=ours.max(theirs)).collect::<Vec<_>>();
         let mut entities = touched.clone();
+        let positions = after(before.position, ours.position, theirs.position);
         // Who reads deliveries otherwise may have changed others.
-        entities.extend(changed_since(&self.at, before.position).await?);
+        entities.extend(changed_at(&self.at, &positions).await?);
         entities.extend(after(before.entity, ours.entity, theirs.entity));
         let entities: Vec<i64> = entities.into_iter().collect();
         let mut all = Differences::default();
         let deliveries = after(before.delivery, ours.delivery, theirs.delivery);
         all.look::<delivery::Entity>(self, derived, Some(deliveries)).await?;
-        let positions = after(before.position, ours.position, theirs.position);
         all.look::<change::Entity>(self, derived, Some(positions)).await?;
         all.look::<entities::Entity>(self, derived, Some(entities.clone())).await?;
         all.look::<step::Entity>(self, derived, Some(entities)).await?;
@@ -130,12 +130,16 @@ impl Stored {
     }
 }
 
-// The entities that the history after a position is about.
-async fn changed_since<C: ConnectionTrait>(at: &C, position: i64) -> Result<Vec<i64>, StoreError> {
+// The entities that the history is about at some positions.
+async fn changed_at<C: ConnectionTrait>(at: &C, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
     use change::Column::{Entity, Position};
-    let entities = change::Entity::find().select_only().column(Entity).filter(Position.gt(position));
-    let entities: Vec<Option<i64>> = entities.into_tuple().all(at).await?;
-    Ok(entities.into_iter().flatten().collect())
+    let mut all = Vec::new();
+    for positions in positions.chunks(DIFFERING) {
+        let entities = change::Entity::find().select_only().column(Entity);
+        let entities = entities.filter(Position.is_in(positions.iter().copied())).filter(Entity.is_not_null());
+        all.extend(entities.into_tuple::<i64>().all(at).await?);
+    }
+    Ok(all)
 }
 
 /// How it is found out which rows may differ, without reading all of both as models.
