@@ -24,7 +24,7 @@ impl Verify {
         // No log: the second database is nobody's concern.
         let (settings, _) = super::settings(&self.anew.flags)?;
         let scratch = match &self.anew.scratch {
-            Some(folder) => tempfile::tempdir_in(folder),
+            Some(folder) => std::fs::create_dir_all(folder).and_then(|()| tempfile::tempdir_in(folder)),
             None => tempfile::tempdir(),
         };
         let scratch = scratch.context("no folder for the second database can be made")?;

@@ -11,6 +11,8 @@ pub fn verify(database: &TestDatabase) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_inspection-hub"))
         .args(["verify", "--show", "5", "--log", "warn", "--database"])
         .arg(&database.address)
+        // It is made where it is not there.
+        .args(["--scratch", "some/folder"])
         .current_dir(database.folder.path())
         .output()
         .expect("it runs");
