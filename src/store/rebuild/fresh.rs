@@ -157,13 +157,7 @@ impl Fresh {
     /// # Errors
     /// If somebody else writes for too long.
     pub async fn hold(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
-        if self.0 == DbBackend::Sqlite {
-            db.execute_unprepared("PRAGMA synchronous = FULL").await?;
-            return self.begin(db).await;
-        }
-        let txn = self.begin(db).await?;
-        postgres::hold(&txn).await?;
-        Ok(txn)
+        self.begin_locked(db, postgres::hold).await
     }
 
     /// The same, so that the tables can be exchanged.
@@ -171,13 +165,22 @@ impl Fresh {
     /// # Errors
     /// If somebody else writes for too long.
     pub async fn lock(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
+        self.begin_locked(db, postgres::lock).await
+    }
+
+    async fn begin_locked(
+        &self,
+        db: &DatabaseConnection,
+        lock: impl AsyncFn(&DatabaseTransaction) -> Result<(), StoreError>,
+    ) -> Result<DatabaseTransaction, StoreError> {
         if self.0 == DbBackend::Sqlite {
-            return self.hold(db).await;
+            db.execute_unprepared("PRAGMA synchronous = FULL").await?;
+            return self.begin(db).await;
         }
         let begun = Instant::now();
         loop {
             let txn = self.begin(db).await?;
-            match postgres::lock(&txn).await {
+            match lock(&txn).await {
                 Err(error) if error.is_locked() && begun.elapsed() < PATIENCE => txn.rollback().await?,
                 locked => return locked.map(|()| txn),
             }
