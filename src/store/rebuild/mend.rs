@@ -44,8 +44,7 @@ impl Rebuild {
         rows::renew::<step::Entity, _>(&txn, table("step"), from, &differing.of::<step::Entity>()).await?;
         let deliveries = rows::of::<delivery::Entity, _>(from, &differing.of::<delivery::Entity>()).await?;
         rows::update::<delivery::Entity, _>(&txn, &rows::DERIVED, &deliveries).await?;
-        let another = is_seen(differing);
-        let head = self.count(&txn, another).await?;
+        let (head, another) = self.count(&txn, is_seen(differing)).await?;
         if self.stop.is_cancelled() {
             return Err(StoreError::Stopped);
         }

@@ -251,7 +251,7 @@ impl Rebuild {
         // What came after the comparison may have been read otherwise, too.
         another = another || fresh.differs_after(&txn, compared).await?;
         rows::take_over::<delivery::Entity, _>(&txn, &fresh.name("delivery"), &rows::DERIVED).await?;
-        let head = self.count(&txn, another).await?;
+        let (head, another) = self.count(&txn, another).await?;
         fresh.swap(&txn).await?;
         if self.stop.is_cancelled() {
             return Err(StoreError::Stopped);
@@ -260,10 +260,15 @@ impl Rebuild {
         Ok(Replaced { head, another, rows: None, locked: locked.elapsed() })
     }
 
-    // The ledger and the counters.
-    async fn count<C: ConnectionTrait>(&self, txn: &C, another: bool) -> Result<log_head::Model, StoreError> {
+    // The ledger and the counters. What was told is another one also where the history was said to end elsewhere.
+    async fn count<C: ConnectionTrait>(
+        &self,
+        txn: &C,
+        mut another: bool,
+    ) -> Result<(log_head::Model, bool), StoreError> {
         count_anew(txn, &self.scratch.db.readers).await?;
         let (old, new) = (head(txn).await?, self.scratch.head().await?);
+        another = another || old.position != new.position;
         let head = log_head::Model {
             // Never the same row: a writer trusts what it remembers only while nobody else wrote.
             updated_at: chrono::Utc::now().timestamp_micros().max(old.updated_at + 1),
@@ -272,11 +277,12 @@ impl Rebuild {
             ..new
         };
         log_head::Entity::update(head.clone().into_active_model().reset_all()).exec(txn).await?;
-        Ok(head)
+        Ok((head, another))
     }
 }
 
-// Whether who follows the history, or counts by it, must begin anew. Verdicts of deliveries and counters are asked for each time.
+// Whether who follows the history, or counts by it, must begin anew. Verdicts of deliveries and the past are asked for each
+// time.
 fn is_seen(differing: &Differing) -> bool {
-    !differing.of::<change::Entity>().is_empty() || !differing.of::<entities::Entity>().is_empty()
+    differing.has::<change::Entity>() || differing.has::<entities::Entity>()
 }

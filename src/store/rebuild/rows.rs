@@ -1,7 +1,7 @@
 //! Rows of the second database, put into a table of the first one: into one that is in use, or into a fresh one.
 
 use crate::store::StoreError;
-use crate::store::verify::tables::Table;
+use crate::store::verify::tables::Numbered;
 use entity::delivery;
 use sea_orm::sea_query::{Expr, ExprTrait, IntoTableRef, Query, TableRef};
 use sea_orm::{
@@ -25,7 +25,7 @@ const MENDED: &str = "mended";
 ///
 /// # Errors
 /// If a database fails.
-pub async fn renew<T: Table, C: ConnectionTrait>(
+pub async fn renew<T: Numbered, C: ConnectionTrait>(
     db: &C,
     table: TableRef,
     derived: &DatabaseConnection,
@@ -35,11 +35,10 @@ where
     T::Model: IntoActiveModel<T::ActiveModel>,
     T::ActiveModel: Send,
 {
-    let Some(number) = T::NUMBER else { return Ok(()) };
     // All first: a row may come under another number, and what is unique in it with it.
     for numbers in numbers.chunks(NUMBERS) {
         let mut delete = Query::delete();
-        let which = Expr::col(number.as_str()).is_in(numbers.iter().copied());
+        let which = Expr::col(T::NUMBER.as_str()).is_in(numbers.iter().copied());
         delete.from_table(table.clone()).and_where(which);
         db.execute(&delete).await?;
     }
@@ -72,8 +71,8 @@ where
 }
 
 /// What makes a table in which values of some columns wait; `kind` is `TABLE` or `TEMPORARY TABLE`.
-pub fn waiting<T: Table>(kind: &str, name: &str, columns: &[T::Column]) -> String {
-    let (key, columns) = (key::<T>(), names(columns).join(", "));
+pub fn waiting<T: Numbered>(kind: &str, name: &str, columns: &[T::Column]) -> String {
+    let (key, columns) = (T::NUMBER.as_str(), names(columns).join(", "));
     format!("CREATE {kind} {name} AS SELECT {key}, {columns} FROM {} WHERE {key} IS NULL", T::NAME)
 }
 
@@ -81,7 +80,7 @@ pub fn waiting<T: Table>(kind: &str, name: &str, columns: &[T::Column]) -> Strin
 ///
 /// # Errors
 /// If the database fails.
-pub async fn add_waiting<T: Table, C: ConnectionTrait>(
+pub async fn add_waiting<T: Numbered, C: ConnectionTrait>(
     db: &C,
     table: impl IntoTableRef,
     columns: &[T::Column],
@@ -93,7 +92,7 @@ where
     let table = table.into_table_ref();
     for rows in rows.chunks(MANY) {
         let mut insert = Query::insert();
-        insert.into_table(table.clone()).columns([key::<T>()].into_iter().chain(names(columns)));
+        insert.into_table(table.clone()).columns([T::NUMBER.as_str()].into_iter().chain(names(columns)));
         for row in rows {
             let number = Expr::value(T::number(row));
             insert.values_panic([number].into_iter().chain(columns.iter().map(|column| Expr::value(row.get(*column)))));
@@ -107,13 +106,13 @@ where
 ///
 /// # Errors
 /// If the database fails.
-pub async fn take_over<T: Table, C: ConnectionTrait>(
+pub async fn take_over<T: Numbered, C: ConnectionTrait>(
     txn: &C,
     name: &str,
     columns: &[T::Column],
 ) -> Result<(), StoreError> {
     let set: Vec<String> = names(columns).iter().map(|column| format!("{column} = new.{column}")).collect();
-    let (table, key) = (T::NAME, key::<T>());
+    let (table, key) = (T::NAME, T::NUMBER.as_str());
     let text = format!("UPDATE {table} SET {} FROM {name} AS new WHERE {table}.{key} = new.{key}", set.join(", "));
     txn.execute_unprepared(&text).await?;
     Ok(())
@@ -124,7 +123,7 @@ pub async fn take_over<T: Table, C: ConnectionTrait>(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn update<T: Table, C: ConnectionTrait>(
+pub async fn update<T: Numbered, C: ConnectionTrait>(
     txn: &C,
     columns: &[T::Column],
     rows: &[T::Model],
@@ -148,19 +147,13 @@ where
 ///
 /// # Errors
 /// If the database fails.
-pub async fn of<T: Table, C: ConnectionTrait>(db: &C, numbers: &[i64]) -> Result<Vec<T::Model>, StoreError> {
+pub async fn of<T: Numbered, C: ConnectionTrait>(db: &C, numbers: &[i64]) -> Result<Vec<T::Model>, StoreError> {
     let mut all = Vec::with_capacity(numbers.len());
-    if let Some(number) = T::NUMBER {
-        for numbers in numbers.chunks(NUMBERS) {
-            all.extend(T::find().filter(number.is_in(numbers.iter().copied())).all(db).await?);
-        }
+    for numbers in numbers.chunks(NUMBERS) {
+        all.extend(T::find().filter(T::NUMBER.is_in(numbers.iter().copied())).all(db).await?);
     }
     all.sort_by_cached_key(T::key);
     Ok(all)
-}
-
-fn key<T: Table>() -> &'static str {
-    T::NUMBER.map_or("", |number| number.as_str())
 }
 
 fn names<C: ColumnTrait>(columns: &[C]) -> Vec<&'static str> {

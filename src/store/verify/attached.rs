@@ -1,6 +1,6 @@
 //! Which rows differ, where both databases are files of SQLite: it compares them itself, and hands over only those.
 
-use super::tables::Table;
+use super::tables::{Numbered, Table};
 use crate::store::StoreError;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, IdenStatic, Iterable, Statement};
 
@@ -30,8 +30,8 @@ pub async fn detach<C: ConnectionTrait>(db: &C) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// If a database fails.
-pub async fn differing<T: Table>(at: &DatabaseTransaction, number: T::Column) -> Result<Vec<i64>, StoreError> {
-    let (table, number) = (T::NAME, number.as_str());
+pub async fn differing<T: Numbered>(at: &DatabaseTransaction) -> Result<Vec<i64>, StoreError> {
+    let (table, number) = (T::NAME, T::NUMBER.as_str());
     let both = |columns: Vec<&str>| -> String {
         columns.iter().map(|column| format!("s.{column} IS d.{column}")).collect::<Vec<_>>().join(" AND ")
     };

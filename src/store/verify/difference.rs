@@ -1,6 +1,6 @@
 //! What differs, value by value, and which events that comes from.
 
-use super::tables::Table;
+use super::tables::{Numbered, Table};
 use crate::store::StoreError;
 use entity::change::{Column, Entity};
 use sea_orm::{
@@ -186,8 +186,13 @@ impl Differing {
     }
 
     /// Those of a table.
-    pub fn of<T: Table>(&self) -> Vec<i64> {
+    pub fn of<T: Numbered>(&self) -> Vec<i64> {
         self.0.get(T::NAME).map(|numbers| numbers.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// Whether there are any in a table.
+    pub fn has<T: Table>(&self) -> bool {
+        self.0.contains_key(T::NAME)
     }
 
     /// How many there are.

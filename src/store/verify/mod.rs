@@ -21,7 +21,7 @@ use sea_orm::{
 };
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
-use tables::Table;
+use tables::{Numbered, Table};
 use tokio_util::sync::CancellationToken;
 
 /// Rows that differ and are read at once.
@@ -97,8 +97,8 @@ impl Stored {
         all.look_through::<change::Entity>(self, derived, &mut compared).await?;
         all.look_through::<entities::Entity>(self, derived, &mut compared).await?;
         all.look_through::<step::Entity>(self, derived, &mut compared).await?;
-        all.look_through::<ledger::Entity>(self, derived, &mut compared).await?;
-        all.look_through::<log_head::Entity>(self, derived, &mut compared).await?;
+        all.look_at_all::<ledger::Entity>(self, derived).await?;
+        all.look_at_all::<log_head::Entity>(self, derived).await?;
         Ok(all)
     }
 
@@ -112,22 +112,32 @@ impl Stored {
         before: &log_head::Model,
         touched: &BTreeSet<i64>,
     ) -> Result<Differences, StoreError> {
-        let (ours, theirs) = (head(&self.at).await?, head(&derived.at).await?);
-        let after = |before: i64, ours: i64, theirs: i64| (before + 1..=ours.max(theirs)).collect::<Vec<_>>();
-        let mut entities = touched.clone();
-        let positions = after(before.position, ours.position, theirs.position);
+        let both = [&self.at, &derived.at];
+        let deliveries = numbers_after::<delivery::Entity>(both, before.delivery).await?;
+        let positions = numbers_after::<change::Entity>(both, before.position).await?;
+        let mut entities: BTreeSet<i64> =
+            numbers_after::<entities::Entity>(both, before.entity).await?.into_iter().collect();
+        entities.extend(touched);
         // Who reads deliveries otherwise may have changed others.
         entities.extend(changed_at(&self.at, &positions).await?);
-        entities.extend(after(before.entity, ours.entity, theirs.entity));
         let entities: Vec<i64> = entities.into_iter().collect();
         let mut all = Differences::default();
-        let deliveries = after(before.delivery, ours.delivery, theirs.delivery);
-        all.look::<delivery::Entity>(self, derived, Some(deliveries)).await?;
-        all.look::<change::Entity>(self, derived, Some(positions)).await?;
-        all.look::<entities::Entity>(self, derived, Some(entities.clone())).await?;
-        all.look::<step::Entity>(self, derived, Some(entities)).await?;
+        all.look_at::<delivery::Entity>(self, derived, &deliveries).await?;
+        all.look_at::<change::Entity>(self, derived, &positions).await?;
+        all.look_at::<entities::Entity>(self, derived, &entities).await?;
+        all.look_at::<step::Entity>(self, derived, &entities).await?;
         Ok(all)
     }
+}
+
+// The numbers after another one, of the rows that are there: what the counters say may be what differs.
+async fn numbers_after<T: Numbered>(both: [&DatabaseTransaction; 2], after: i64) -> Result<Vec<i64>, StoreError> {
+    let mut numbers = BTreeSet::new();
+    for at in both {
+        let rows = T::find().select_only().column(T::NUMBER).filter(T::NUMBER.gt(after));
+        numbers.extend(rows.into_tuple::<i64>().all(at).await?);
+    }
+    Ok(numbers.into_iter().collect())
 }
 
 // The entities that the history is about at some positions.
@@ -169,7 +179,7 @@ impl Compared {
 
 impl Differences {
     // The whole table.
-    async fn look_through<T: Table>(
+    async fn look_through<T: Numbered>(
         &mut self,
         stored: &Stored,
         derived: &Stored,
@@ -178,39 +188,52 @@ impl Differences {
     where
         T::Model: ModelTrait<Entity = T> + PartialEq,
     {
-        let found = match (T::NUMBER, compared) {
-            (Some(number), Compared::Attached) => {
-                Some((attached::differing::<T>(&stored.at, number).await?, attached::count::<T>(&stored.at).await?))
+        let (numbers, count) = match compared {
+            Compared::Attached => {
+                (attached::differing::<T>(&stored.at).await?, attached::count::<T>(&stored.at).await?)
             }
-            (Some(_), Compared::Printed(beside, file)) => Some(beside.differing::<T>(file).await?),
-            _ => None,
+            Compared::Printed(beside, file) => beside.differing::<T>(file).await?,
+            Compared::Read => return self.look_at_all::<T>(stored, derived).await,
         };
-        let Some((numbers, count)) = found else {
-            let Seen { rows, .. } = self.look::<T>(stored, derived, None).await?;
-            self.rows += rows;
-            return Ok(());
-        };
-        let Seen { only_stored, .. } = self.look::<T>(stored, derived, Some(numbers)).await?;
+        let Seen { only_stored, .. } = self.look_at::<T>(stored, derived, &numbers).await?;
         self.rows += only_stored + count;
         Ok(())
     }
 
-    // Rows of both in the order of the key, side by side: all, or those with these numbers.
-    async fn look<T: Table>(
+    // The whole table, row by row.
+    async fn look_at_all<T: Table>(&mut self, stored: &Stored, derived: &Stored) -> Result<(), StoreError>
+    where
+        T::Model: ModelTrait<Entity = T> + PartialEq,
+    {
+        let Seen { rows, .. } = self.look::<T>(stored, derived, || Which::After(None)).await?;
+        self.rows += rows;
+        Ok(())
+    }
+
+    // The rows with these numbers.
+    async fn look_at<T: Numbered>(
         &mut self,
         stored: &Stored,
         derived: &Stored,
-        numbers: Option<Vec<i64>>,
+        numbers: &[i64],
     ) -> Result<Seen, StoreError>
     where
         T::Model: ModelTrait<Entity = T> + PartialEq,
     {
-        let which = || match (T::NUMBER, &numbers) {
-            (Some(number), Some(numbers)) => {
-                Which::Of(number, numbers.chunks(DIFFERING).map(<[i64]>::to_vec).collect())
-            }
-            _ => Which::After(None),
-        };
+        let which = || Which::Of(T::NUMBER, numbers.chunks(DIFFERING).map(<[i64]>::to_vec).collect());
+        self.look::<T>(stored, derived, which).await
+    }
+
+    // Rows of both in the order of the key, side by side.
+    async fn look<T: Table>(
+        &mut self,
+        stored: &Stored,
+        derived: &Stored,
+        which: impl Fn() -> Which<T>,
+    ) -> Result<Seen, StoreError>
+    where
+        T::Model: ModelTrait<Entity = T> + PartialEq,
+    {
         let (mut ours, mut theirs) = (Walk::<T>::over(stored, which()), Walk::<T>::over(derived, which()));
         let (mut one, mut other) = tokio::try_join!(ours.next(), theirs.next())?;
         let mut later = ByPosition::default();

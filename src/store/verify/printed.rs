@@ -1,7 +1,7 @@
 //! Which rows differ, where one database is PostgreSQL and the other a file: both print their rows as `COPY` does, in the
 //! order of the key, and lines are compared, not values.
 
-use super::tables::Table;
+use super::tables::Numbered;
 use crate::store::copy::print;
 use crate::store::{Database, StoreError};
 use bytes::{Bytes, BytesMut};
@@ -44,7 +44,7 @@ impl Beside {
     ///
     /// # Errors
     /// If a database fails.
-    pub async fn differing<T: Table>(&mut self, file: &str) -> Result<(Vec<i64>, u64), StoreError> {
+    pub async fn differing<T: Numbered>(&mut self, file: &str) -> Result<(Vec<i64>, u64), StoreError> {
         let key = T::PrimaryKey::iter().map(|column| column.as_str()).collect::<Vec<_>>();
         let others = || {
             T::Column::iter().filter(|column| !T::APART.contains(&column.as_str()) && !key.contains(&column.as_str()))

@@ -13,8 +13,6 @@ const PAGE: u64 = 1000;
 pub trait Table: EntityTrait {
     const NAME: &'static str;
     type Key: Ord + Clone + Send;
-    /// The column of that number.
-    const NUMBER: Option<Self::Column> = None;
     /// Columns of which nothing is derived.
     const APART: &'static [&'static str] = &[];
 
@@ -34,7 +32,7 @@ pub trait Table: EntityTrait {
     /// The vendor, and what brought it.
     fn origin(row: &Self::Model) -> (String, Brought);
 
-    /// The number that its key begins with; none where there are few rows.
+    /// The number of the row, in a table that has them ([`Numbered`]).
     fn number(_: &Self::Model) -> Option<i64> {
         None
     }
@@ -45,6 +43,28 @@ pub trait Table: EntityTrait {
     }
 }
 
+/// A table whose key begins with a number. All others have few rows.
+pub trait Numbered: Table {
+    /// The column of that number.
+    const NUMBER: Self::Column;
+}
+
+impl Numbered for delivery::Entity {
+    const NUMBER: delivery::Column = delivery::Column::Number;
+}
+
+impl Numbered for change::Entity {
+    const NUMBER: change::Column = change::Column::Position;
+}
+
+impl Numbered for entities::Entity {
+    const NUMBER: entities::Column = entities::Column::Number;
+}
+
+impl Numbered for step::Entity {
+    const NUMBER: step::Column = step::Column::Entity;
+}
+
 /// The next rows of a table whose key is one number.
 fn by_number<T: Table>(key: T::Column, after: Option<&i64>) -> Select<T> {
     T::rows().filter(key.gt(after.copied().unwrap_or(i64::MIN))).order_by_asc(key).limit(PAGE)
@@ -53,7 +73,6 @@ fn by_number<T: Table>(key: T::Column, after: Option<&i64>) -> Select<T> {
 impl Table for delivery::Entity {
     const NAME: &'static str = "delivery";
     type Key = i64;
-    const NUMBER: Option<delivery::Column> = Some(delivery::Column::Number);
     const APART: &'static [&'static str] = &["headers", "body", "duplicates", "duplicate_at"];
 
     // Without what it was derived from.
@@ -98,7 +117,6 @@ impl Table for delivery::Entity {
 impl Table for change::Entity {
     const NAME: &'static str = "change";
     type Key = i64;
-    const NUMBER: Option<change::Column> = Some(change::Column::Position);
 
     fn page(after: Option<&i64>) -> Select<Self> {
         by_number(change::Column::Position, after)
@@ -124,7 +142,6 @@ impl Table for change::Entity {
 impl Table for entities::Entity {
     const NAME: &'static str = "entity";
     type Key = i64;
-    const NUMBER: Option<entities::Column> = Some(entities::Column::Number);
 
     fn page(after: Option<&i64>) -> Select<Self> {
         by_number(entities::Column::Number, after)
@@ -151,7 +168,6 @@ impl Table for entities::Entity {
 impl Table for step::Entity {
     const NAME: &'static str = "step";
     type Key = (i64, i64, i32);
-    const NUMBER: Option<step::Column> = Some(step::Column::Entity);
 
     fn page(after: Option<&Self::Key>) -> Select<Self> {
         use step::Column::{EffectiveAt, Entity, Seq};
