@@ -164,7 +164,8 @@ type Moving = (StateNews, Key, Option<Step>);
 /// # Errors
 /// [`Needs`] if the event is late and the entity's past has not been given yet; nothing was changed then.
 pub fn apply(slot: &mut Slot, event: &Event, said: &[Said], arrival: &Arrival) -> Result<Option<Change>, Needs> {
-    let time = event.at.map(|at| at.timestamp_micros());
+    let (at, _) = event.at.ordering(arrival.received_at);
+    let time = at.map(|at| at.timestamp_micros());
     let before = (slot.entity.tip.state.clone(), slot.entity.status);
     let step_before = slot.last_step();
     let (news, key, step) = match (&event.news, slot.machine) {
@@ -189,8 +190,8 @@ pub fn apply(slot: &mut Slot, event: &Event, said: &[Said], arrival: &Arrival) -
     };
     slot.entity.status = slot.status_of(slot.entity.tip.state.as_deref());
     // What is only implied is news of something else.
-    if event.at > slot.entity.occurred_at && !matches!(event.news, News::AtLeast(_)) {
-        slot.entity.occurred_at = event.at;
+    if at > slot.entity.occurred_at && !matches!(event.news, News::AtLeast(_)) {
+        slot.entity.occurred_at = at;
         slot.dirty = true;
     }
     let linked = link(&mut slot.entity, arrival);
@@ -418,7 +419,8 @@ fn link(entity: &mut Entity, arrival: &Arrival) -> bool {
 fn merge(slot: &mut Slot, event: &Event, said: &[Said], key: Key) -> Merged {
     let mut merged = Merged::default();
     let Entity { known, reference, group, .. } = &mut slot.entity;
-    for ((name, value), said) in NAMED.into_iter().zip([reference, group]).zip([&event.reference, &event.group]) {
+    let of_reference = event.reference.as_ref().map(|reference| reference.value.clone());
+    for ((name, value), said) in NAMED.into_iter().zip([reference, group]).zip([&of_reference, &event.group]) {
         if said.is_some() {
             let learned = known.learn_named(name, value, said.clone(), key);
             slot.links_changed |= learned == Learned::News;

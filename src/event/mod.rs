@@ -5,15 +5,16 @@ mod entity;
 mod facts;
 mod json;
 mod known;
+mod time;
 
 pub use apply::{Arrival, Change, Needs, Placed, Slot, Written, apply, effective};
 pub use entity::Entity;
 pub use facts::*;
 pub use json::Json;
 pub use known::{Known, Learned, NAMED, Said};
+pub use time::{MAX_CLOCK_AHEAD, Stated, TimeWarning, VendorTime};
 
 use crate::machine::Subject;
-use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -34,7 +35,7 @@ pub struct Reading {
     /// The vendor's own id of the news, where it gives one.
     pub news_id: Option<String>,
     /// The vendor's time of the news.
-    pub occurred_at: Option<DateTime<Utc>>,
+    pub occurred_at: VendorTime,
     /// What it means, parents before what hangs on them. Empty for an event we do not know, or that concerns nothing.
     pub events: Vec<Event>,
     /// Why there is nothing in `events`.
@@ -71,17 +72,19 @@ pub struct Event {
     pub about: Ref,
     pub news: News,
     /// The vendor's time, by which the news is ordered.
-    pub at: Option<DateTime<Utc>>,
+    pub at: VendorTime,
     /// What the entity hangs on.
     pub parent: Option<Ref>,
     /// The vendor's id of the inspection it belongs to.
     pub inspection: Option<String>,
     /// Why no inspection is named although there must be one.
     pub orphan: Option<&'static str>,
-    pub reference: Option<String>,
+    pub reference: Option<Reference>,
     pub group: Option<String>,
     pub facts: Vec<Fact>,
     pub details: Vec<(String, Box<RawValue>)>,
+    /// Whether a field that should state a moment does not, beside [`Event::at`]; the field is among the details.
+    pub misread_time: bool,
 }
 
 /// An entity as a vendor names it.
@@ -102,6 +105,20 @@ pub enum News {
     Requested,
     /// Nothing; but there are facts.
     Facts,
+}
+
+/// The customer's own key for an entity, from one of the fields in which a vendor may report it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    pub value: String,
+    /// The field's place in the vendor's list, from 0. A smaller one wins over a greater one, whichever is newer.
+    pub precedence: u8,
+}
+
+impl Reference {
+    pub fn new(value: String, precedence: u8) -> Self {
+        Reference { value: storable(value), precedence }
+    }
 }
 
 impl Ref {
@@ -127,7 +144,7 @@ impl Event {
         Event {
             about: Ref::new(subject, external_id),
             news: News::Facts,
-            at: None,
+            at: VendorTime::default(),
             parent: None,
             inspection: None,
             orphan: None,
@@ -135,6 +152,7 @@ impl Event {
             group: None,
             facts: Vec::new(),
             details: Vec::new(),
+            misread_time: false,
         }
     }
 
@@ -157,8 +175,8 @@ impl Event {
     }
 
     /// The vendor's time of the news.
-    pub fn at(mut self, at: Option<DateTime<Utc>>) -> Self {
-        self.at = at;
+    pub fn at(mut self, at: impl Into<VendorTime>) -> Self {
+        self.at = at.into();
         self
     }
 
@@ -181,8 +199,8 @@ impl Event {
     }
 
     /// The customer's own key for it.
-    pub fn reference(mut self, reference: Option<String>) -> Self {
-        self.reference = reference.map(storable);
+    pub fn reference(mut self, reference: Option<Reference>) -> Self {
+        self.reference = reference;
         self
     }
 

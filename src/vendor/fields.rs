@@ -2,6 +2,7 @@
 //! readable among the details, numbers keep their text, and what nobody asked for is what is left.
 
 use super::Unreadable;
+use crate::event::VendorTime;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -102,6 +103,18 @@ impl<'a> Fields<'a> {
             "false" | "0" => Some(false),
             _ => None,
         })
+    }
+
+    /// The moment by which an event is ordered, in any of the forms of [`moment`]. What is none stays among the
+    /// [rest](Fields::rest).
+    pub fn vendor_time(&self, name: &str) -> VendorTime {
+        let Some(field) = self.find(name).filter(|field| field.value.get() != "null") else {
+            return VendorTime::default();
+        };
+        match self.time(name) {
+            Some(at) => VendorTime::understood(name, field.value, at),
+            None => VendorTime::not_understood(name, field.value),
+        }
     }
 
     /// A moment, in any of the forms of [`moment`].

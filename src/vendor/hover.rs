@@ -9,7 +9,7 @@ mod signature;
 
 use super::fields::Fields;
 use super::{Delivery, Unreadable, Vendor};
-use crate::event::{Event, Lead, Model, Nothing, Photo, Reading, Signing, Summary};
+use crate::event::{Event, Lead, Model, Nothing, Photo, Reading, Reference, Signing, Summary};
 use crate::machine::{ItemKind, JobKind, Subject};
 
 pub const VENDOR: Vendor =
@@ -62,7 +62,8 @@ fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
     };
     Ok(match events {
         Ok(events) => {
-            let occurred_at = events.iter().find_map(|event| event.at);
+            let occurred_at = events.iter().find(|event| event.at.at().is_some());
+            let occurred_at = occurred_at.map(|event| event.at.clone()).unwrap_or_default();
             Reading { event, occurred_at, events, ..Reading::default() }
         }
         Err(why) => unknown(event, why),
@@ -200,8 +201,9 @@ fn state(body: &Fields<'_>) -> Result<String, Lacks> {
     body.text("state").ok_or("it names no state")
 }
 
-fn reference(body: &Fields<'_>) -> Option<String> {
-    body.text("job_external_identifier").or_else(|| body.text("job_client_identifier"))
+fn reference(body: &Fields<'_>) -> Option<Reference> {
+    let value = body.text("job_external_identifier").or_else(|| body.text("job_client_identifier"));
+    value.map(|value| Reference::new(value, 0))
 }
 
 fn estimate(body: &Fields<'_>) -> Summary {
@@ -255,7 +257,7 @@ mod tests {
             let both = [Ref::new(Subject::Inspection, "19402492"), Ref::new(HOVER_JOB, "19402492")];
             assert_eq!(told(&body), both.map(|about| (about, state("working"))));
             let [inspection, job] = &reading(&body).events[..] else { panic!("two events") };
-            assert_eq!(inspection.reference.as_deref(), Some("order01239181"));
+            assert_eq!(inspection.reference.as_ref().map(|r| r.value.as_str()), Some("order01239181"));
             let hours = Summary { estimated_hours: Some(1.3902), ..Summary::default() };
             assert_eq!(inspection.facts, [Fact::Summary(hours)]);
             assert_eq!(job.inspection.as_deref(), Some("19402492"));
@@ -272,7 +274,7 @@ mod tests {
         let inspection = (Ref::new(Subject::Inspection, "19402492"), state("capture request complete"));
         let session = (Ref::new(Subject::Session, "4290429"), state("complete"));
         assert_eq!(told(&body), [inspection, session.clone()]);
-        assert_eq!(reading(&body).events[0].reference.as_deref(), Some("test-client"));
+        assert_eq!(reading(&body).events[0].reference.as_ref().map(|r| r.value.as_str()), Some("test-client"));
         body["job_id"] = json!(null);
         assert_eq!(told(&body), [session]);
         assert!(reading(&body).events[0].orphan.is_some());
@@ -288,7 +290,7 @@ mod tests {
         let [request] = &reading_before.events[..] else { panic!("one event") };
         assert_eq!(request.parent, Some(Ref::new(PROPOSAL, "ea253901")));
         assert!(request.orphan.is_some() && request.inspection.is_none());
-        assert_eq!(reading_before.occurred_at.map(|at| at.timestamp()), Some(1_598_555_054));
+        assert_eq!(reading_before.occurred_at.at().map(|at| at.timestamp()), Some(1_598_555_054));
         body["job_id"] = json!(19402492);
         let reading_after = reading(&body);
         let [request] = &reading_after.events[..] else { panic!("one event") };

@@ -5,7 +5,9 @@
 
 use super::fields::Fields;
 use super::{Delivery, Unreadable, Vendor};
-use crate::event::{Damage, Document, Event, Location, Message, Note, Nothing, Photo, Reading, Summary, Vehicle};
+use crate::event::{
+    Damage, Document, Event, Location, Message, Note, Nothing, Photo, Reading, Reference, Summary, Vehicle,
+};
 use crate::machine::{
     ItemKind, JobKind, Machine, START, State, Status, Subject, Transition, item_state, state, step, terminal,
 };
@@ -112,11 +114,11 @@ fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
         "SESSION:COMPLETE" => {
             let at = at.or_else(|| session.time("updated_at"));
             let events = complete(&body, session, nested.is_some(), &key, at);
-            return Ok(Reading { event, occurred_at: at, events, ..Reading::default() });
+            return Ok(Reading { event, occurred_at: at.into(), events, ..Reading::default() });
         }
         _ => return Ok(unknown(event, "no such event is known")),
     };
-    Ok(Reading { event, occurred_at: at, events, ..Reading::default() })
+    Ok(Reading { event, occurred_at: at.into(), events, ..Reading::default() })
 }
 
 // The result of a session without its envelope is recognized by its status.
@@ -231,7 +233,7 @@ fn complete(body: &Fields<'_>, session: &Fields<'_>, nested: bool, key: &str, at
     if let Some(location) = of_either("location") {
         inspection = inspection.fact(read_location(&location));
     }
-    inspection = inspection.reference(client.or(vin)).fact(Summary {
+    inspection = inspection.reference(client.or(vin).map(|value| Reference::new(value, 0))).fact(Summary {
         started_at: session.time("inspect_started_at"),
         ended_at: session.time("inspect_ended_at"),
         capture_seconds: session.number("capture_duration"),

@@ -8,7 +8,7 @@ mod items;
 
 use super::fields::Fields;
 use super::{Delivery, Unreadable, Vendor};
-use crate::event::{Asset, Event, Location, Nothing, Reading, Summary, Task};
+use crate::event::{Asset, Event, Location, Nothing, Reading, Reference, Summary, Task};
 use crate::machine::{JobKind, Machine, START, State, Status, Subject, Transition, state, step, terminal};
 use chrono::{DateTime, Utc};
 use items::{coordinates, items};
@@ -73,7 +73,7 @@ fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
     let transaction = body.object("transaction").map(|transaction| read_transaction(&body, &transaction, &event));
     let read = transaction.or_else(|| body.object("task").map(|task| read_task(&body, &task, &event)));
     Ok(match read {
-        Some(Some((at, events))) => Reading { event, occurred_at: at, events, ..Reading::default() },
+        Some(Some((at, events))) => Reading { event, occurred_at: at.into(), events, ..Reading::default() },
         Some(None) => unknown(event, "what it holds has no id"),
         None => unknown(event, "it holds neither a transaction nor a task"),
     })
@@ -169,7 +169,10 @@ fn in_state(event: Event, state: Option<&'static str>) -> Event {
 fn with_asset(event: Event, of: &Fields<'_>, external_id: Option<String>) -> Event {
     let asset = of.object("asset").unwrap_or_default();
     let fact = Asset { asset_id: asset.id("id"), external_id: asset.id("external_id").or(external_id) };
-    event.reference(fact.external_id.clone()).fact(fact).details(leftover(of, "asset", &asset))
+    event
+        .reference(fact.external_id.clone().map(|value| Reference::new(value, 0)))
+        .fact(fact)
+        .details(leftover(of, "asset", &asset))
 }
 
 fn with_location(event: Event, of: &Fields<'_>) -> Event {
@@ -230,7 +233,7 @@ mod tests {
         assert_eq!(ids(&events), [(Subject::Inspection, "40849"), (Subject::Session, "40849")]);
         for event in &events {
             assert_eq!(event.news, is("active"));
-            assert_eq!(event.at.map(|at| at.timestamp_millis()), Some(1_705_399_213_716));
+            assert_eq!(event.at.at().map(|at| at.timestamp_millis()), Some(1_705_399_213_716));
         }
         assert_eq!(events[1].inspection.as_deref(), Some("40849"));
     }
@@ -248,9 +251,9 @@ mod tests {
             assert_eq!(transaction(event, fields)[0].news, expected, "{event} {fields}");
         }
         let updated = transaction("update", r#","updated_at":"2024-01-17T00:00:00.000Z""#);
-        assert_eq!(updated[0].at.map(|at| at.timestamp()), Some(1_705_449_600));
+        assert_eq!(updated[0].at.at().map(|at| at.timestamp()), Some(1_705_449_600));
         let created = transaction("create", r#","updated_at":"2024-01-17T00:00:00.000Z""#);
-        assert_eq!(created[0].at.map(|at| at.timestamp()), Some(1_705_399_213));
+        assert_eq!(created[0].at.at().map(|at| at.timestamp()), Some(1_705_399_213));
     }
 
     #[test]
@@ -259,7 +262,7 @@ mod tests {
             "group_id":"17735","view_url":"https://x","work_order_id":33,"archive_status":"active",
             "asset":{"id":"63019","external_id":"V1"},"location":{"id":"7","name":"Yard","zone":"B"},"user":{"id":"5"}"#;
         let inspection = &transaction("create", fields)[0];
-        assert_eq!(inspection.reference.as_deref(), Some("V1"));
+        assert_eq!(inspection.reference.as_ref().map(|r| r.value.as_str()), Some("V1"));
         assert_eq!(inspection.group.as_deref(), Some("17735"));
         let asset = Asset { asset_id: Some("63019".into()), external_id: Some("V1".into()) };
         let location = Location {
@@ -317,9 +320,9 @@ mod tests {
             "asset":{"id":"1","external_id":"V1"},"assignee":{"id":"8","name":"A"},"requester":{"email":"b@c"}"#;
         let event = &task("completed", fields)[0];
         assert_eq!((event.about.subject, event.news.clone()), (TASK, is("completed")));
-        assert_eq!(event.at.map(|at| at.timestamp_millis()), Some(1_705_749_606_412));
+        assert_eq!(event.at.at().map(|at| at.timestamp_millis()), Some(1_705_749_606_412));
         assert!(event.orphan.is_some());
-        assert_eq!(event.reference.as_deref(), Some("V1"));
+        assert_eq!(event.reference.as_ref().map(|r| r.value.as_str()), Some("V1"));
         let fact = Task {
             name: Some("Inspect".into()),
             due_by: moment("2024-01-21T21:25:04Z"),

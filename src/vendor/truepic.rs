@@ -46,7 +46,7 @@ fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
     match events(&event, &news) {
         Ok(events) => {
             let events = with_inspection_fields(events, &news, known);
-            Ok(Reading { event, occurred_at: news.at, events, ..Reading::default() })
+            Ok(Reading { event, occurred_at: news.at.into(), events, ..Reading::default() })
         }
         Err(why) => Ok(unknown(event, why)),
     }
@@ -397,11 +397,11 @@ mod tests {
             let reading = reading(body);
             assert_eq!(reading.event, "ACTION_STATUS_STARTED");
             for event in &reading.events {
-                assert_eq!(event.at.map(|at| at.timestamp_millis()), Some(1_709_737_960_118), "{body}");
+                assert_eq!(event.at.at().map(|at| at.timestamp_millis()), Some(1_709_737_960_118), "{body}");
                 assert!(event.details.is_empty(), "{body}: {:?}", event.details);
             }
         }
-        assert_eq!(reading(r#"{"action": "ACTION_STATUS_STARTED", "inspection_id": 1}"#).occurred_at, None);
+        assert_eq!(reading(r#"{"action": "ACTION_STATUS_STARTED", "inspection_id": 1}"#).occurred_at.at(), None);
     }
 
     #[test]

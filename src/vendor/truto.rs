@@ -10,7 +10,7 @@ mod signature;
 
 use super::fields::{Fields, json};
 use super::{Delivery, Unreadable, Vendor};
-use crate::event::{Account, Event, Nothing, Reading, Run};
+use crate::event::{Account, Event, Nothing, Reading, Reference, Run};
 use crate::machine::{ItemKind, JobKind, Subject};
 use chrono::{DateTime, Utc};
 use machines::{ACCOUNT_STATES, MACHINES};
@@ -75,7 +75,7 @@ fn read_body(body: &[u8]) -> Result<Reading, Unreadable> {
         Err(nothing) => (Vec::new(), Some(nothing)),
     };
     let event = event.unwrap_or_default();
-    Ok(Reading { event, news_id: envelope.news_id, occurred_at: envelope.at, events, nothing })
+    Ok(Reading { event, news_id: envelope.news_id, occurred_at: envelope.at.into(), events, nothing })
 }
 
 fn meaning(envelope: &Envelope<'_>, event: &str) -> Meaning {
@@ -123,7 +123,7 @@ fn account(envelope: &Envelope<'_>, action: &str) -> Meaning {
         sandbox: payload.flag("is_sandbox"),
     };
     let event = in_state(Event::about(ACCOUNT, id), state, "connecting");
-    let event = event.at(envelope.at).reference(tenant_id).fact(fact);
+    let event = event.at(envelope.at).reference(tenant_id.map(|value| Reference::new(value, 0))).fact(fact);
     let event = event.details(envelope.body.rest()).details(payload.rest());
     let event = event.details(keep(payload, "integration")).details(keep(payload, "last_error"));
     Ok(vec![if status.is_none() { event.details(keep(payload, "status")) } else { event }])
@@ -229,8 +229,8 @@ mod tests {
         );
         assert_eq!(reading.event, "integrated_account:active");
         assert_eq!(reading.news_id.as_deref(), Some("n1"));
-        assert_eq!(reading.occurred_at.map(|at| at.timestamp()), Some(1_725_969_600));
-        assert_eq!(reading.events[0].at, reading.occurred_at);
+        assert_eq!(reading.occurred_at.at().map(|at| at.timestamp()), Some(1_725_969_600));
+        assert_eq!(reading.events[0].at.at(), reading.occurred_at.at());
     }
 
     #[test]
@@ -264,7 +264,7 @@ mod tests {
             "integration":{"id":"i1","name":"hubspot"},"last_error":{"message":"Missing scope.","status":403}}"#;
         let event = &said("integrated_account:forbidden_error", payload)[0];
         assert_eq!((event.about.subject, ids(std::slice::from_ref(event))), (ACCOUNT, vec!["a1"]));
-        assert_eq!(event.reference.as_deref(), Some("t1"));
+        assert_eq!(event.reference.as_ref().map(|r| r.value.as_str()), Some("t1"));
         let fact = Account {
             tenant_id: Some("t1".into()),
             integration: Some("hubspot".into()),

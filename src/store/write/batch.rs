@@ -171,6 +171,7 @@ impl<'a> Batch<'a> {
             delivery: number,
             gone: &incoming.again.gone,
         };
+        let (occurred_at, _) = reading.occurred_at.ordering(context.received_at);
         let (verdict, reason) = match (&first, &incoming.reading) {
             (Some(first), _) => (Verdict::NoChange, format!("{SAME_NEWS}{first}")),
             (None, Err(unreadable)) => (Verdict::Unreadable, unreadable.to_string()),
@@ -185,7 +186,7 @@ impl<'a> Batch<'a> {
             },
         };
         if self.head.position < first_position || self.untold.is_some() {
-            self.record_rest(&context, reading.occurred_at, verdict, &reason);
+            self.record_rest(&context, occurred_at, verdict, &reason);
         }
         let about_nothing = (leading.is_none() && first.is_none()).then_some(news);
         if let Some(news) = about_nothing {
@@ -203,7 +204,7 @@ impl<'a> Batch<'a> {
             body: incoming.body.to_vec(),
             news: about_nothing,
             event: reading.event.clone(),
-            occurred_at: reading.occurred_at.map(|at| at.timestamp_micros()),
+            occurred_at: occurred_at.map(|at| at.timestamp_micros()),
             verdict,
             reason: reason.clone(),
             first_position,
@@ -265,14 +266,15 @@ impl<'a> Batch<'a> {
         }
         if let Some(slot) = self.slots.get(&id) {
             let tip = &slot.entity.tip;
+            let (at, _) = by.at.ordering(context.received_at);
             let known_then =
-                tip.untimed || by.at.is_none_or(|at| tip.since.is_some_and(|since| since <= at.timestamp_micros()));
+                tip.untimed || at.is_none_or(|at| tip.since.is_some_and(|since| since <= at.timestamp_micros()));
             if known_then || slot.machine.is_none() {
                 return Ok(Some(slot.entity.number));
             }
             // It was there earlier than we knew.
         }
-        let first = Event::about(named.subject, named.external_id.as_str()).at(by.at);
+        let first = Event::about(named.subject, named.external_id.as_str()).at(&by.at);
         let first = match context.vendor.machine(named.subject).and_then(|machine| machine.states.first()) {
             Some(state) => first.at_least(state.name),
             None => first,
@@ -324,7 +326,7 @@ impl<'a> Batch<'a> {
         let number = slot.entity.number;
         let newly_linked = stored && !was_linked && slot.entity.inspection.is_some();
         if let Some(change) = &change {
-            self.record(context, id, event.at, change);
+            self.record(context, id, event.at.ordering(context.received_at).0, change);
         }
         if newly_linked {
             self.link_children(context, number)?;

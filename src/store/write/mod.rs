@@ -231,7 +231,7 @@ impl NewsDigest {
         }
         let mut bits = [0; 8];
         bits.iter_mut().zip(hash.finalize()).for_each(|(byte, hashed)| *byte = hashed);
-        let timed = reading.is_some_and(|reading| reading.occurred_at.is_some());
+        let timed = reading.is_some_and(|reading| reading.occurred_at.at().is_some());
         NewsDigest { bits: i64::from_be_bytes(bits), per_cycle: news_id.is_none() && !timed }
     }
 

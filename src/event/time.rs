@@ -1,0 +1,116 @@
+//! The vendor's time of an event: a moment, or what the vendor wrote in its place.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// A vendor's time further ahead of its receipt than this is not used for ordering: the clock that printed it is wrong.
+pub const MAX_CLOCK_AHEAD: TimeDelta = TimeDelta::days(1);
+
+/// The vendor's time of an event, by which the event is ordered.
+#[derive(Clone, Debug, Default)]
+pub struct VendorTime {
+    at: Option<DateTime<Utc>>,
+    stated: Option<Arc<Stated>>,
+}
+
+/// The field that states the time, as it came.
+#[derive(Debug)]
+pub struct Stated {
+    pub field: String,
+    pub value: Box<RawValue>,
+}
+
+/// Why an event's stated time does not order it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeWarning {
+    /// What the vendor wrote is not a moment.
+    NotUnderstood,
+    /// The moment is more than [`MAX_CLOCK_AHEAD`] after the receipt; the time of receipt is used.
+    ClockAhead,
+}
+
+impl VendorTime {
+    /// A field that states a moment.
+    pub fn understood(field: &str, value: &RawValue, at: DateTime<Utc>) -> Self {
+        VendorTime { at: Some(at), ..VendorTime::not_understood(field, value) }
+    }
+
+    /// A field that should state a moment and does not.
+    pub fn not_understood(field: &str, value: &RawValue) -> Self {
+        VendorTime { at: None, stated: Some(Arc::new(Stated { field: field.to_owned(), value: value.to_owned() })) }
+    }
+
+    /// The moment, if one was understood.
+    pub fn at(&self) -> Option<DateTime<Utc>> {
+        self.at
+    }
+
+    /// This time if it is a moment, else the other if it states anything.
+    pub fn or_else(self, other: impl FnOnce() -> VendorTime) -> Self {
+        if self.at.is_some() {
+            return self;
+        }
+        let other = other();
+        if other.stated.is_some() { other } else { self }
+    }
+
+    /// When an event received at this time happened, for ordering; and why the stated time is not used, if it is not.
+    pub fn ordering(&self, received_at: DateTime<Utc>) -> (Option<DateTime<Utc>>, Option<TimeWarning>) {
+        match self.at {
+            Some(at) if at - received_at > MAX_CLOCK_AHEAD => (Some(received_at), Some(TimeWarning::ClockAhead)),
+            None if self.stated.is_some() => (None, Some(TimeWarning::NotUnderstood)),
+            at => (at, None),
+        }
+    }
+
+    /// The field that states the time.
+    pub fn stated(&self) -> Option<&Stated> {
+        self.stated.as_deref()
+    }
+}
+
+impl From<&VendorTime> for VendorTime {
+    fn from(time: &VendorTime) -> Self {
+        time.clone()
+    }
+}
+
+impl From<Option<DateTime<Utc>>> for VendorTime {
+    fn from(at: Option<DateTime<Utc>>) -> Self {
+        VendorTime { at, stated: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::value::to_raw_value;
+
+    fn moment(text: &str) -> DateTime<Utc> {
+        text.parse().expect("a moment")
+    }
+
+    #[test]
+    fn a_clock_that_is_more_than_a_day_ahead_is_not_believed() {
+        let received = moment("2026-05-01T10:00:00Z");
+        let tomorrow = moment("2026-05-02T10:00:00Z");
+        assert_eq!(VendorTime::from(Some(tomorrow)).ordering(received), (Some(tomorrow), None));
+        let later = tomorrow + TimeDelta::microseconds(1);
+        let ahead = (Some(received), Some(TimeWarning::ClockAhead));
+        assert_eq!(VendorTime::from(Some(later)).ordering(received), ahead);
+        assert_eq!(VendorTime::default().ordering(received), (None, None));
+    }
+
+    #[test]
+    fn a_moment_is_preferred_to_what_is_none() {
+        let words = to_raw_value("yesterday").expect("JSON");
+        let wrong = || VendorTime::not_understood("updated_at", &words);
+        let at = moment("2026-05-01T10:00:00Z");
+        let right = || VendorTime::understood("created_at", &words, at);
+        assert_eq!(wrong().or_else(right).at(), Some(at));
+        assert_eq!(right().or_else(wrong).at(), Some(at));
+        assert_eq!(wrong().or_else(VendorTime::default).ordering(at), (None, Some(TimeWarning::NotUnderstood)));
+        assert_eq!(VendorTime::default().or_else(wrong).ordering(at), (None, Some(TimeWarning::NotUnderstood)));
+    }
+}
