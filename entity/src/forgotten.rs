@@ -12,6 +12,7 @@ pub struct Model {
     pub duplicates: i64,
     pub applied: i64,
     pub skipped_ahead: i64,
+    pub unexpected: i64,
     pub stale: i64,
     pub refused: i64,
     pub no_change: i64,

@@ -119,6 +119,7 @@ words! {
     Verdict {
         Applied = "APPLIED",
         SkippedAhead = "SKIPPED_AHEAD",
+        Unexpected = "UNEXPECTED",
         Stale = "STALE",
         Refused = "REFUSED",
         NoChange = "NO_CHANGE",

@@ -204,6 +204,7 @@ fn ledger() -> TableCreateStatement {
         "duplicates",
         "applied",
         "skipped_ahead",
+        "unexpected",
         "stale",
         "refused",
         "no_change",

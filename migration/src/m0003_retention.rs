@@ -31,6 +31,7 @@ fn forgotten() -> TableCreateStatement {
         "duplicates",
         "applied",
         "skipped_ahead",
+        "unexpected",
         "stale",
         "refused",
         "no_change",

@@ -1,14 +1,12 @@
 //! What one event does to one entity: its state, its facts, and the verdict with its reason. Pure.
 
-use super::{Entity, Event, Learned, NAMED, News, Said};
-use crate::machine::fold::{Key, Outcome, Step, Tip};
+use super::{Entity, Event, Learned, News, Said, TimeWarning, reason};
+use crate::machine::fold::{Implied, Key, OrderedBy, Outcome, Step, Tip};
 use crate::machine::{Machine, State, Status};
 use chrono::{DateTime, Utc};
 use entity::Verdict;
 use std::collections::HashMap;
 
-/// How much of a vendor's unknown word a reason quotes, in characters.
-const MAX_QUOTE: usize = 64;
 /// An entity with more steps than this has them put together, so that nobody must look through a long history.
 const MANY_STEPS: i32 = 64;
 /// The news of an entity are not kept at hand between batches if they are more than this.
@@ -138,6 +136,31 @@ impl Slot {
         Some(last.position)
     }
 
+    // An event reported this time outright: it was not only implied.
+    fn reported(&mut self, at: Option<DateTime<Utc>>) {
+        if let Some(implied) = &mut self.entity.tip.implied {
+            let newer = at > implied.reported_at;
+            self.dirty |= newer;
+            implied.reported_at = implied.reported_at.max(at);
+        }
+        if at > self.entity.occurred_at {
+            self.entity.occurred_at = at;
+            self.dirty = true;
+            self.entity.tip.implied = None;
+        }
+    }
+
+    // The newest time at which a state was implied that the entity moved to: with what was reported outright, it says when
+    // the entity moved last.
+    fn implied(&mut self, newest: Option<DateTime<Utc>>) {
+        let reported = match self.entity.tip.implied {
+            Some(implied) => implied.reported_at,
+            None => self.entity.occurred_at,
+        };
+        self.entity.tip.implied = (newest > reported).then_some(Implied { reported_at: reported });
+        self.entity.occurred_at = newest.max(reported);
+    }
+
     fn status_of(&self, state: Option<&str>) -> Option<Status> {
         self.machine?.state(state?)?.status
     }
@@ -164,18 +187,14 @@ type Moving = (StateNews, Key, Option<Step>);
 /// # Errors
 /// [`Needs`] if the event is late and the entity's past has not been given yet; nothing was changed then.
 pub fn apply(slot: &mut Slot, event: &Event, said: &[Said], arrival: &Arrival) -> Result<Option<Change>, Needs> {
-    let (at, _) = event.at.ordering(arrival.received_at);
+    let (at, warning) = event.at.ordering(arrival.received_at);
     let time = at.map(|at| at.timestamp_micros());
     let before = (slot.entity.tip.state.clone(), slot.entity.status);
     let step_before = slot.last_step();
     let (news, key, step) = match (&event.news, slot.machine) {
         (News::State(word), Some(machine)) => match machine.state(word) {
             Some(to) => move_to(slot, machine, to, false, time, arrival)?,
-            None => {
-                let word: String = word.chars().take(MAX_QUOTE).collect();
-                let why = format!("`{word}` is not a state that is known here; the state is kept");
-                slot.no_step(StateNews::Kept(Verdict::Unrecognized, why), time, arrival)
-            }
+            None => slot.no_step(StateNews::Kept(Verdict::Unrecognized, reason::unknown_state(word)), time, arrival),
         },
         (News::AtLeast(word), Some(machine)) => match machine.state(word) {
             Some(to) => move_to(slot, machine, to, true, time, arrival)?,
@@ -189,33 +208,38 @@ pub fn apply(slot: &mut Slot, event: &Event, said: &[Said], arrival: &Arrival) -
         (News::State(_) | News::AtLeast(_) | News::Facts, _) => slot.no_step(StateNews::None, time, arrival),
     };
     slot.entity.status = slot.status_of(slot.entity.tip.state.as_deref());
-    // What is only implied is news of something else.
-    if at > slot.entity.occurred_at && !matches!(event.news, News::AtLeast(_)) {
-        slot.entity.occurred_at = at;
-        slot.dirty = true;
+    // What is only implied is news of something else, unless it moved the state.
+    if !matches!(event.news, News::AtLeast(_)) {
+        slot.reported(at);
     }
     let linked = link(&mut slot.entity, arrival);
     slot.links_changed |= linked;
-    let facts = merge(slot, event, said, key);
+    slot.dirty |= linked;
+    let facts = merge(slot, event, said, key, warning);
     let touched = linked || facts.changed > 0;
 
-    let (verdict, reason) = match news {
+    let (verdict, mut reason) = match news {
         StateNews::Moved(verdict, reason) => (verdict, reason),
         StateNews::Kept(verdict @ (Verdict::Unrecognized | Verdict::Refused | Verdict::Stale), reason) => {
             (verdict, reason)
         }
-        StateNews::Kept(_, reason) if touched => (Verdict::Applied, format!("{reason}; {}", told(&facts, linked))),
+        StateNews::Kept(_, what) if touched => {
+            (Verdict::Applied, format!("{what}; {}", reason::of_facts(facts.changed)))
+        }
         StateNews::Kept(verdict, reason) => (verdict, reason),
-        StateNews::None | StateNews::Silent if touched => (Verdict::Applied, told(&facts, linked)),
+        StateNews::None | StateNews::Silent if touched => (Verdict::Applied, reason::of_facts(facts.changed)),
         StateNews::None | StateNews::Silent if slot.entity.position == 0 => {
             (Verdict::Applied, "seen for the first time".to_owned())
         }
         StateNews::Silent => return Ok(None),
-        StateNews::None if facts.older > 0 => {
-            (Verdict::Stale, "older than what is known; newer facts are kept".to_owned())
-        }
-        StateNews::None => (Verdict::NoChange, "it says what is known already".to_owned()),
+        StateNews::None => match facts.older {
+            Some(by) => (Verdict::Stale, reason::of_older_facts(by)),
+            None => (Verdict::NoChange, "it says what is known already".to_owned()),
+        },
     };
+    if let Some(warning) = reason::warning(event, warning) {
+        reason = format!("{reason}; {warning}");
+    }
     let (verdict, reason) = match event.orphan {
         Some(why) if slot.entity.inspection.is_none() && effective(verdict) => {
             (Verdict::Orphaned, format!("{reason}; {why}"))
@@ -232,7 +256,7 @@ pub fn apply(slot: &mut Slot, event: &Event, said: &[Said], arrival: &Arrival) -
 
 /// Whether an event with this verdict changed its entity.
 pub fn effective(verdict: Verdict) -> bool {
-    matches!(verdict, Verdict::Applied | Verdict::SkippedAhead | Verdict::Orphaned)
+    matches!(verdict, Verdict::Applied | Verdict::SkippedAhead | Verdict::Unexpected | Verdict::Orphaned)
 }
 
 fn move_to(
@@ -264,14 +288,14 @@ fn move_to(
     } else {
         return Err(Needs);
     };
-    Ok((news, key, step))
+    Ok((news, step.as_ref().map_or(key, |step| step.key), step))
 }
 
 // In-order news: the tip moves on.
-fn go_on(slot: &mut Slot, machine: &Machine, step: Step) -> (StateNews, Option<Step>) {
+fn go_on(slot: &mut Slot, machine: &Machine, mut step: Step) -> (StateNews, Option<Step>) {
     let before = slot.entity.tip.clone();
     let mut tip = before.clone();
-    let outcome = tip.advance(machine, &step);
+    let outcome = tip.advance(machine, &mut step);
     if step.at_least && outcome == Outcome::Same {
         return (StateNews::Silent, None);
     }
@@ -288,32 +312,26 @@ fn go_on(slot: &mut Slot, machine: &Machine, step: Step) -> (StateNews, Option<S
     });
     slot.dirty = true;
     slot.entity.tip = tip;
-    (in_order(machine, &before, &slot.entity.tip, &step, outcome), Some(step))
+    if step.at_least {
+        let newest = slot.entity.occurred_at.max(moment(step.key.time));
+        slot.implied(newest);
+    }
+    (newest(machine, &before, &slot.entity.tip, &step, &outcome), Some(step))
 }
 
 // What a step came to that is the newest of all.
-fn in_order(machine: &Machine, before: &Tip, after: &Tip, step: &Step, outcome: Outcome) -> StateNews {
-    let to = step.to;
-    let implied = if step.at_least { "implied: " } else { "" };
+fn newest(machine: &Machine, before: &Tip, after: &Tip, step: &Step, outcome: &Outcome) -> StateNews {
+    let reason = reason::of_newest(machine, before, after, step, outcome);
     match outcome {
-        Outcome::Moved { reopened: false } => {
-            StateNews::Moved(Verdict::Applied, format!("{implied}{} to {to}", spoken(before)))
-        }
-        Outcome::Moved { reopened: true } => StateNews::Moved(
-            Verdict::Applied,
-            format!("{implied}{} to {to}, a reopening: cycle {} begins", spoken(before), after.cycle),
-        ),
-        Outcome::Skipped { between, reopened } => {
-            let cycle = if reopened { format!("; a reopening: cycle {} begins", after.cycle) } else { String::new() };
-            let what = format!("{implied}{} to {to}; never reported: {}{cycle}", spoken(before), between.join(", "));
-            StateNews::Moved(Verdict::SkippedAhead, what)
-        }
-        Outcome::Same => StateNews::Kept(Verdict::NoChange, format!("the state is {to} already")),
-        Outcome::Unreachable => StateNews::Kept(Verdict::Refused, refusal(machine, before, to)),
+        Outcome::Moved { .. } => StateNews::Moved(Verdict::Applied, reason),
+        Outcome::Skipped { .. } => StateNews::Moved(Verdict::SkippedAhead, reason),
+        Outcome::Unexpected { .. } => StateNews::Moved(Verdict::Unexpected, reason),
+        Outcome::Same => StateNews::Kept(Verdict::NoChange, reason),
+        Outcome::Refused => StateNews::Kept(Verdict::Refused, reason),
     }
 }
 
-// News out of order: it takes its place among the others, and all are walked anew.
+// News out of order: it takes its place among the others, and all are walked again.
 fn fold_again(slot: &mut Slot, machine: &Machine, step: Step) -> (StateNews, Option<Step>) {
     let before = slot.entity.tip.clone();
     let mut steps = slot.past.clone().unwrap_or_default();
@@ -321,39 +339,56 @@ fn fold_again(slot: &mut Slot, machine: &Machine, step: Step) -> (StateNews, Opt
     let (mut tip, trail) = Tip::fold(machine, &mut steps);
     let is_it = |one: &Step| one.key.position == step.key.position && one.to == step.to;
     let Some(index) = steps.iter().position(is_it) else { return (StateNews::Silent, None) };
-    let outcome = trail.get(index).map(|(outcome, _)| outcome.clone()).unwrap_or(Outcome::Same);
-    if step.at_least && outcome == Outcome::Same {
+    let (Some(step), Some((outcome, _))) = (steps.get(index).cloned(), trail.get(index)) else {
+        return (StateNews::Silent, None);
+    };
+    if step.at_least && *outcome == Outcome::Same {
         return (StateNews::Silent, None);
     }
     if tip.state == before.state {
         tip.requested = before.requested;
     }
-    let newest = index + 1 == steps.len();
+    tip.implied = before.implied;
     let place = index.checked_sub(1).and_then(|before| trail.get(before)).map(|(_, tip)| tip.clone());
+    let place = place.unwrap_or_default();
     slot.written = Written { steps: placed(machine, &steps, &trail), anew: true };
-    slot.past = Some(steps);
     slot.dirty = true;
     slot.entity.retold = true;
     slot.entity.tip = tip;
+    let implied = steps.iter().zip(&trail).filter(|(step, (outcome, _))| step.at_least && outcome.moved());
+    let implied = implied.filter_map(|(step, _)| moment(step.key.time)).max();
+    slot.implied(implied);
     let after = &slot.entity.tip;
-    if newest {
-        return (in_order(machine, &place.unwrap_or_default(), after, &step, outcome), Some(step));
-    }
-    let to = step.to;
-    let news = if (&after.state, after.cycle) != (&before.state, before.cycle) {
-        let what = format!("late news; with it in its place, {} to {}", spoken(&before), after.from());
-        StateNews::Moved(Verdict::Applied, what)
-    } else if outcome == Outcome::Unreachable {
-        StateNews::Kept(Verdict::Refused, refusal(machine, &place.unwrap_or_default(), to))
+    let news = if index + 1 == steps.len() {
+        newest(machine, &place, after, &step, outcome)
+    } else if (&after.state, after.cycle) != (&before.state, before.cycle) {
+        let verdict = match outcome {
+            Outcome::Unexpected { .. } => Verdict::Unexpected,
+            _ => Verdict::Applied,
+        };
+        StateNews::Moved(verdict, reason::of_late(&before, after))
+    } else if *outcome == Outcome::Refused {
+        StateNews::Kept(Verdict::Refused, reason::refused(machine, &place, after, step.to))
     } else {
-        let by = if step.key.time.is_some() { "by the vendor's time" } else { "by its rank" };
-        let what = format!("{to} is older than {}, {by}; the state is kept", after.from());
+        let older = reason::of_older(&step, &decisive(&steps, &trail, index), after);
         match step.at_least {
-            true => StateNews::Kept(Verdict::NoChange, format!("implied: {what}")),
-            false => StateNews::Kept(Verdict::Stale, what),
+            true => StateNews::Kept(Verdict::NoChange, format!("implied: {older}")),
+            false => StateNews::Kept(Verdict::Stale, older),
         }
     };
+    slot.past = Some(steps);
     (news, Some(step))
+}
+
+// The key of the step by which an earlier one does not decide the state: the last that moved the state, if that comes after
+// it, else the last of all.
+fn decisive(steps: &[Step], trail: &[(Outcome, Tip)], earlier: usize) -> Key {
+    let moving = trail.iter().rposition(|(outcome, _)| outcome.moved()).filter(|last| *last > earlier);
+    steps.get(moving.unwrap_or(steps.len() - 1)).map(|step| step.key).unwrap_or_default()
+}
+
+fn moment(micros: Option<i64>) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(micros?)
 }
 
 // An event without a time happened before it was received, and before what follows it in the fold.
@@ -379,34 +414,12 @@ fn placed(machine: &Machine, steps: &[Step], trail: &[(Outcome, Tip)]) -> Vec<Pl
     placed
 }
 
-fn spoken(tip: &Tip) -> String {
-    match &tip.state {
-        Some(state) => format!("from {state}"),
-        None => "first seen, on".to_owned(),
-    }
-}
-
-fn refusal(machine: &Machine, tip: &Tip, to: &str) -> String {
-    let from = tip.from();
-    match machine.state(from) {
-        Some(state) if state.terminal => format!("{from} is final: {to} is not reached from it; the state is kept"),
-        _ => format!("no way leads from {from} to {to}; the state is kept"),
-    }
-}
-
 #[derive(Default)]
 struct Merged {
     changed: usize,
     newer: usize,
-    older: usize,
-}
-
-fn told(facts: &Merged, linked: bool) -> String {
-    match (facts.changed, linked) {
-        (0, _) => "linked to what it belongs to".to_owned(),
-        (1, _) => "1 fact is new".to_owned(),
-        (number, _) => format!("{number} facts are new"),
-    }
+    /// What put something older behind what is known.
+    older: Option<OrderedBy>,
 }
 
 fn link(entity: &mut Entity, arrival: &Arrival) -> bool {
@@ -416,19 +429,29 @@ fn link(entity: &mut Entity, arrival: &Arrival) -> bool {
     (parent, inspection) != (entity.parent, entity.inspection)
 }
 
-fn merge(slot: &mut Slot, event: &Event, said: &[Said], key: Key) -> Merged {
+fn merge(slot: &mut Slot, event: &Event, said: &[Said], key: Key, warning: Option<TimeWarning>) -> Merged {
     let mut merged = Merged::default();
     let Entity { known, reference, group, .. } = &mut slot.entity;
-    let of_reference = event.reference.as_ref().map(|reference| reference.value.clone());
-    for ((name, value), said) in NAMED.into_iter().zip([reference, group]).zip([&of_reference, &event.group]) {
-        if said.is_some() {
-            let learned = known.learn_named(name, value, said.clone(), key);
-            slot.links_changed |= learned == Learned::News;
-            merged.count(learned);
-        }
+    if let Some(said) = &event.reference {
+        let learned = known.learn_reference(reference, said, key);
+        slot.links_changed |= learned == Learned::News;
+        merged.count(learned);
+    }
+    if let Some(said) = &event.group {
+        let learned = known.learn_group(group, said, key);
+        slot.links_changed |= learned == Learned::News;
+        merged.count(learned);
     }
     for said in said {
         merged.count(known.learn(said, key));
+    }
+    // The time that is not used for ordering stays visible as it was stated.
+    if warning == Some(TimeWarning::ClockAhead)
+        && !matches!(event.news, News::AtLeast(_))
+        && let Some(stated) = event.at.stated()
+        && event.details.iter().all(|(name, _)| *name != stated.field)
+    {
+        merged.count(known.learn(&Said::detail(&stated.field, stated.value.clone()), key));
     }
     slot.facts_changed |= merged.newer > 0;
     slot.dirty |= merged.newer > 0;
@@ -437,8 +460,11 @@ fn merge(slot: &mut Slot, event: &Event, said: &[Said], key: Key) -> Merged {
 
 impl Merged {
     fn count(&mut self, learned: Learned) {
-        self.changed += usize::from(learned == Learned::News);
-        self.newer += usize::from(learned != Learned::Older);
-        self.older += usize::from(learned == Learned::Older);
+        match learned {
+            Learned::News => (self.changed, self.newer) = (self.changed + 1, self.newer + 1),
+            Learned::Same => self.newer += 1,
+            Learned::Older(by) => self.older = Some(by),
+            Learned::Lesser => {}
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! What is known of an entity: each field with the order key of the news that it comes from, so that the newest wins in
 //! whatever order they come.
 
-use super::Fact;
-use crate::machine::fold::Key;
+use super::{Fact, Reference};
+use crate::machine::fold::{Key, OrderedBy};
 use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::value::{RawValue, to_raw_value};
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
@@ -26,8 +27,9 @@ pub struct Said {
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     fields: BTreeMap<String, Field>,
-    /// The key of what has a column of its own: the reference and the group.
-    named: BTreeMap<&'static str, Key>,
+    /// The keys of what has a column of its own.
+    reference: Option<(u8, Key)>,
+    group: Option<Key>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,8 +45,10 @@ pub enum Learned {
     News,
     /// It was known; it is newer all the same.
     Same,
-    /// Something newer is known.
-    Older,
+    /// Something newer is known, by this part of the order keys.
+    Older(OrderedBy),
+    /// It comes from a field that counts less than the one known, whichever is newer.
+    Lesser,
 }
 
 /// How it is stored: three objects of JSON.
@@ -54,12 +58,13 @@ pub struct Columns {
     pub facts: String,
     /// Field -> value.
     pub details: String,
-    /// Group and field -> order key; the most frequent key stands once, under the empty name.
+    /// Group and field -> order key; the most frequent key stands once, under the empty name. The reference's name ends with
+    /// its precedence, unless that is 0.
     pub stamps: String,
 }
 
-/// The columns of own that have an order key.
-pub const NAMED: [&str; 2] = ["reference", "group"];
+const REFERENCE: &str = "reference";
+const GROUP: &str = "group";
 
 impl Said {
     /// The fields of a group.
@@ -82,8 +87,8 @@ impl Known {
             self.fields.insert(said.place.clone(), Field { value: said.value.clone(), key });
             return Learned::News;
         };
-        if field.key.order(&key) == Ordering::Greater {
-            return Learned::Older;
+        if let (Ordering::Greater, by) = field.key.compare(&key) {
+            return Learned::Older(by);
         }
         field.key = key;
         if field.value.get() == said.value.get() {
@@ -93,18 +98,30 @@ impl Known {
         Learned::News
     }
 
-    /// The same for a value that has a column of its own.
-    pub fn learn_named<T: PartialEq>(&mut self, name: &'static str, known: &mut T, said: T, key: Key) -> Learned {
-        let newest = self.named.entry(name).or_insert(key);
-        if newest.order(&key) == Ordering::Greater {
-            return Learned::Older;
+    /// The same for the reference: the field with the smallest precedence wins, among those of one field the newest.
+    pub fn learn_reference(&mut self, known: &mut Option<String>, said: &Reference, key: Key) -> Learned {
+        if let Some((precedence, newest)) = self.reference {
+            match precedence.cmp(&said.precedence) {
+                Ordering::Less => return Learned::Lesser,
+                Ordering::Greater => {}
+                Ordering::Equal => {
+                    if let (Ordering::Greater, by) = newest.compare(&key) {
+                        return Learned::Older(by);
+                    }
+                }
+            }
         }
-        *newest = key;
-        if *known == said {
-            return Learned::Same;
+        self.reference = Some((said.precedence, key));
+        replace(known, &said.value)
+    }
+
+    /// The same for the group.
+    pub fn learn_group(&mut self, known: &mut Option<String>, said: &str, key: Key) -> Learned {
+        if let Some((Ordering::Greater, by)) = self.group.map(|newest| newest.compare(&key)) {
+            return Learned::Older(by);
         }
-        *known = said;
-        Learned::News
+        self.group = Some(key);
+        replace(known, said)
     }
 
     /// As it is stored.
@@ -114,8 +131,11 @@ impl Known {
         if let Some(key) = common {
             stamps.put(OTHERS, &key);
         }
-        for (name, key) in &self.named {
-            stamps.put(name, key);
+        if let Some(key) = &self.group {
+            stamps.put(GROUP, key);
+        }
+        if let Some((precedence, key)) = &self.reference {
+            stamps.put(&reference_name(*precedence), key);
         }
         let mut group: Option<(&str, Object)> = None;
         for (place, field) in &self.fields {
@@ -147,7 +167,9 @@ impl Known {
         let mut stamps: HashMap<String, Key> = serde_json::from_str(stamps)?;
         let groups: HashMap<String, Fields> = serde_json::from_str(facts)?;
         let details = (DETAILS.to_owned(), Fields::deserialize(&mut serde_json::Deserializer::from_str(details))?);
-        let named = NAMED.into_iter().filter_map(|name| Some((name, stamps.remove(name)?))).collect();
+        let group = stamps.remove(GROUP);
+        let reference = stamps.keys().find_map(|name| Some((name.clone(), reference_precedence(name)?)));
+        let reference = reference.and_then(|(name, precedence)| Some((precedence, stamps.remove(&name)?)));
         let mut fields = BTreeMap::new();
         for (group, of) in groups.into_iter().chain([details]) {
             for (name, value) in of {
@@ -157,7 +179,7 @@ impl Known {
                 fields.insert(place, Field { value: value.to_owned(), key });
             }
         }
-        Ok(Known { fields, named })
+        Ok(Known { fields, reference, group })
     }
 
     // Mostly all fields come from few news, so that a list of a few keys finds it.
@@ -171,6 +193,29 @@ impl Known {
         }
         // The first of equals, so that the same knowledge is always stored alike.
         counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(key, _)| key)
+    }
+}
+
+fn replace(known: &mut Option<String>, said: &str) -> Learned {
+    if known.as_deref() == Some(said) {
+        return Learned::Same;
+    }
+    *known = Some(said.to_owned());
+    Learned::News
+}
+
+fn reference_name(precedence: u8) -> Cow<'static, str> {
+    match precedence {
+        0 => REFERENCE.into(),
+        precedence => format!("{REFERENCE}{precedence}").into(),
+    }
+}
+
+// Names of fields have a dot, so none looks like it.
+fn reference_precedence(name: &str) -> Option<u8> {
+    match name.strip_prefix(REFERENCE)? {
+        "" => Some(0),
+        precedence => precedence.parse().ok(),
     }
 }
 
@@ -233,7 +278,7 @@ mod tests {
         assert!(older.iter().all(|said| one.learn(said, at(1)) == Learned::News));
         assert_eq!(newer.iter().map(|said| one.learn(said, at(2))).collect::<Vec<_>>(), [Learned::Same, Learned::News]);
         newer.iter().for_each(|said| assert_eq!(other.learn(said, at(2)), Learned::News));
-        older.iter().for_each(|said| assert_eq!(other.learn(said, at(1)), Learned::Older));
+        older.iter().for_each(|said| assert_eq!(other.learn(said, at(1)), Learned::Older(OrderedBy::Arrival)));
         assert_eq!(one.columns().facts, other.columns().facts);
         assert_eq!(one.columns().facts, r#"{"photo":{"code":"1","label":"Rear"}}"#);
     }
@@ -244,13 +289,34 @@ mod tests {
         photo("Front", "1").iter().for_each(|said| _ = known.learn(said, at(1)));
         known.learn(&Said::detail("a \"b.c", raw("1.50")), at(2));
         let mut reference = None;
-        assert_eq!(known.learn_named("reference", &mut reference, Some("VIN"), at(1)), Learned::News);
+        assert_eq!(known.learn_reference(&mut reference, &Reference::new("VIN".into(), 3), at(1)), Learned::News);
         let columns = known.columns();
         assert_eq!(columns.details, r#"{"a \"b.c":1.50}"#);
-        let stamps = r#"{"":[null,0,0,1],"reference":[null,0,0,1],"details.a \"b.c":[null,0,0,2]}"#;
+        let stamps = r#"{"":[null,0,0,1],"reference3":[null,0,0,1],"details.a \"b.c":[null,0,0,2]}"#;
         assert_eq!(columns.stamps, stamps);
         let again = Known::of(&columns.facts, &columns.details, &columns.stamps).expect("its own columns").columns();
         assert_eq!((again.facts, again.details, again.stamps), (columns.facts, columns.details, columns.stamps));
+    }
+
+    #[test]
+    fn a_lesser_field_never_displaces_the_reference() {
+        let all = [("own", 0, 1), ("own, newer", 0, 2), ("lesser", 1, 3), ("least", 7, 4)];
+        for shift in 0..all.len() {
+            for backwards in [false, true] {
+                let mut order = all;
+                order.rotate_left(shift);
+                if backwards {
+                    order.reverse();
+                }
+                let (mut known, mut reference) = (Known::default(), None);
+                for (value, precedence, position) in order {
+                    known.learn_reference(&mut reference, &Reference::new(value.into(), precedence), at(position));
+                    let columns = known.columns();
+                    known = Known::of(&columns.facts, &columns.details, &columns.stamps).expect("its own columns");
+                }
+                assert_eq!(reference.as_deref(), Some("own, newer"), "{order:?}");
+            }
+        }
     }
 
     #[test]

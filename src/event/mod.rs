@@ -5,13 +5,16 @@ mod entity;
 mod facts;
 mod json;
 mod known;
+mod reason;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use apply::{Arrival, Change, Needs, Placed, Slot, Written, apply, effective};
 pub use entity::Entity;
 pub use facts::*;
 pub use json::Json;
-pub use known::{Known, Learned, NAMED, Said};
+pub use known::{Known, Learned, Said};
 pub use time::{MAX_CLOCK_AHEAD, Stated, TimeWarning, VendorTime};
 
 use crate::machine::Subject;

@@ -11,8 +11,9 @@ pub struct StateMachine {
     pub machine: &'static Machine,
 }
 
-/// The states that one kind of a vendor's things can be in, and the moves between them. Whatever a vendor reports is
-/// judged by this table: what it does not allow is refused, what it allows over others is applied and marked.
+/// The states that one kind of a vendor's things can be in, and the moves between them. The table says what
+/// is expected. What a vendor reports against it is applied and marked `UNEXPECTED`, except out of a final state, where a
+/// vendor time must prove it newer.
 #[Object]
 impl StateMachine {
     /// The vendor.

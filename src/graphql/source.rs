@@ -103,9 +103,11 @@ pub struct Ledger {
     applied: Long,
     /// Changed the state over others that were never reported.
     skipped_ahead: Long,
+    /// Changed the state, although the vendor's state machine has no way there.
+    unexpected: Long,
     /// Older than what was known.
     stale: Long,
-    /// Not allowed by the vendor's state machine.
+    /// The entity is in a final state, and no vendor time proves the event newer.
     refused: Long,
     /// Said what was known, or nothing about any inspection.
     no_change: Long,
@@ -124,6 +126,7 @@ impl From<ledger::Model> for Ledger {
             duplicates: Long(row.duplicates),
             applied: Long(row.applied),
             skipped_ahead: Long(row.skipped_ahead),
+            unexpected: Long(row.unexpected),
             stale: Long(row.stale),
             refused: Long(row.refused),
             no_change: Long(row.no_change),

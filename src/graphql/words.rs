@@ -147,9 +147,12 @@ pub enum Verdict {
     Applied,
     /// It changed the state to one that is reached over others which were never reported; the reason names them.
     SkippedAhead,
+    /// It changed the state to one to which the vendor's state machine has no way: the vendor's word counts, and the reason
+    /// names the rule that it broke.
+    Unexpected,
     /// Older than what is known: the state is kept.
     Stale,
-    /// The vendor's state machine has no way there: the state is kept; the reason names the rule.
+    /// It would leave a final state without a vendor time that proves it newer: the state is kept; the reason names the rule.
     Refused,
     /// It said what was known already, or nothing about any inspection.
     NoChange,

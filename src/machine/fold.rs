@@ -2,6 +2,9 @@
 //!
 //! The order key of an event is the vendor's time where all events of the entity have one, else the cycle and rank it
 //! is placed at on arrival, else the arrival itself. In-order news moves the [`Tip`]; late news means folding again.
+//!
+//! The table of the machine says what is expected; the vendor's word says what is. A step without a way in the table is
+//! applied as [`Outcome::Unexpected`], unless it would leave a final state without a time that proves it newer.
 
 use super::{Machine, Opens, START, State};
 use crate::faults;
@@ -36,15 +39,44 @@ impl From<Key> for (Option<i64>, i32, i32, i64) {
 impl Key {
     /// By the vendor's time where both have one, else by cycle, rank and arrival.
     pub fn order(&self, other: &Key) -> Ordering {
-        match (self.time, other.time) {
-            (Some(mine), Some(theirs)) => (mine, self.rank, self.position).cmp(&(theirs, other.rank, other.position)),
-            _ => self.order_without_time(other),
-        }
+        self.compare(other).0
+    }
+
+    /// The order, and the part of the key that decides it.
+    pub fn compare(&self, other: &Key) -> (Ordering, OrderedBy) {
+        let (Some(mine), Some(theirs)) = (self.time, other.time) else { return self.compare_without_time(other) };
+        first_difference([
+            (mine.cmp(&theirs), OrderedBy::Time),
+            (self.rank.cmp(&other.rank), OrderedBy::Rank),
+            (self.position.cmp(&other.position), OrderedBy::Arrival),
+        ])
+    }
+
+    fn compare_without_time(&self, other: &Key) -> (Ordering, OrderedBy) {
+        first_difference([
+            (self.cycle.cmp(&other.cycle), OrderedBy::Cycle),
+            (self.rank.cmp(&other.rank), OrderedBy::Rank),
+            (self.position.cmp(&other.position), OrderedBy::Arrival),
+        ])
     }
 
     fn order_without_time(&self, other: &Key) -> Ordering {
-        (self.cycle, self.rank, self.position).cmp(&(other.cycle, other.rank, other.position))
+        self.compare_without_time(other).0
     }
+}
+
+/// The part of two order keys that decides which of them comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderedBy {
+    Time,
+    Cycle,
+    Rank,
+    Arrival,
+}
+
+fn first_difference(parts: [(Ordering, OrderedBy); 3]) -> (Ordering, OrderedBy) {
+    let decided = parts.into_iter().find(|(order, _)| order.is_ne());
+    decided.unwrap_or((Ordering::Equal, OrderedBy::Arrival))
 }
 
 /// One event that bears on a state.
@@ -92,12 +124,28 @@ pub struct Tip {
     /// Whether a step without a vendor's time is among them.
     #[serde(skip_serializing_if = "is_default")]
     pub untimed: bool,
+    /// Whether a move that the table does not have is among them. From then on only what names a state outright moves it: what
+    /// was implied before may have left no step, and would be missed where late news makes it count.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unexpected: bool,
+    /// Set while the entity's time of occurrence is that of a state that was only implied.
+    #[serde(skip_serializing_if = "is_default")]
+    pub implied: Option<Implied>,
     /// Whether more was asked for since the state last changed.
     #[serde(skip_serializing_if = "is_default")]
     pub requested: bool,
     /// Whether the cycle was opened before the end of the one before it had been reported.
     #[serde(skip_serializing_if = "is_default")]
     pub owed: bool,
+}
+
+/// What an entity's time of occurrence would be without the states that were only implied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Implied {
+    /// The newest time that was reported outright.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reported_at: Option<DateTime<Utc>>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -115,9 +163,29 @@ pub enum Outcome {
         between: Vec<&'static str>,
         reopened: bool,
     },
+    /// Moved where the table has no way: the vendor's word counts. Out of a final state this opens a cycle.
+    Unexpected {
+        reopened: bool,
+    },
     Same,
-    /// The table has no way from the state to the other.
-    Unreachable,
+    /// The state is final, the table has no way out of it to the other, and no time proves the step newer.
+    Refused,
+}
+
+impl Outcome {
+    /// Whether the state is another one than before the step.
+    pub fn moved(&self) -> bool {
+        !matches!(self, Outcome::Same | Outcome::Refused)
+    }
+
+    fn reopened(&self) -> bool {
+        match self {
+            Outcome::Moved { reopened } | Outcome::Skipped { reopened, .. } | Outcome::Unexpected { reopened } => {
+                *reopened
+            }
+            Outcome::Same | Outcome::Refused => false,
+        }
+    }
 }
 
 impl Tip {
@@ -142,12 +210,9 @@ impl Tip {
         if at_least {
             return (self.cycle, to.rank);
         }
-        // The vendor's time decides; the cycle counts only should an event without a time come among the others.
-        if let (Some(time), Some(last), false) =
-            (time, self.last.map_or(Some(i64::MIN), |last| last.time), self.untimed)
-        {
-            let reopens = machine.transition(from, to.name).is_some_and(|t| t.opens != Opens::Nothing);
-            return (self.cycle + i32::from(last < time && reopens), to.rank);
+        // The vendor's time decides; `advance` writes the cycle that follows from it into the key.
+        if time.is_some() && !self.untimed {
+            return (self.cycle, to.rank);
         }
         if from == to.name {
             return (self.cycle, self.rank);
@@ -167,7 +232,7 @@ impl Tip {
                 // A reopening that overtook the end of the very first cycle.
                 Some(_) if self.cycle == 0 => return (self.cycle + 1, to.rank),
                 Some(_) => {}
-                // A reopening of what cannot be reopened: refused here, where it does not begin a cycle.
+                // A reopening of what cannot be reopened stays in this cycle: it is refused if the state is final.
                 None => return (self.cycle, to.rank.max(self.rank)),
             }
         }
@@ -185,20 +250,29 @@ impl Tip {
         }
     }
 
-    /// Walks one step further.
-    pub fn advance(&mut self, machine: &Machine, step: &Step) -> Outcome {
-        self.last = Some(step.key);
+    /// Walks one step further. Among steps that all have a time, the step's cycle is the one it comes to stand in: it counts
+    /// should a step without a time arrive later.
+    pub fn advance(&mut self, machine: &Machine, step: &mut Step) -> Outcome {
         self.happened_at = Some(step.happened_at());
         self.steps += 1;
         self.since = self.since.into_iter().chain(step.key.time).min();
         self.untimed |= step.key.time.is_none();
-        let Some(to) = machine.state(step.to) else { return Outcome::Unreachable };
+        let outcome = self.make_move(machine, step);
+        if !self.untimed {
+            step.key.cycle = self.cycle;
+        }
+        self.last = Some(step.key);
+        outcome
+    }
+
+    fn make_move(&mut self, machine: &Machine, step: &Step) -> Outcome {
+        let Some(to) = machine.state(step.to) else { return Outcome::Refused };
         let from = self.from().to_owned();
         if from == to.name {
             return Outcome::Same;
         }
-        let here = machine.state(&from);
-        if step.at_least && here.is_some_and(|here| here.terminal || self.rank >= to.rank) {
+        let is_final = machine.state(&from).is_some_and(|here| here.terminal);
+        if step.at_least && (is_final || self.unexpected || self.rank >= to.rank) {
             return Outcome::Same;
         }
         let direct = machine.transition(&from, to.name);
@@ -207,17 +281,21 @@ impl Tip {
             None => match machine.path(&from, to.name) {
                 Some(path) if path.between.is_empty() => Outcome::Moved { reopened: path.reopens },
                 Some(path) => Outcome::Skipped { between: path.between, reopened: path.reopens },
-                None => return Outcome::Unreachable,
+                // What is only implied is not the vendor's word on the state.
+                None if step.at_least => return Outcome::Same,
+                // A cycle that it was placed in by a time proves it newer, too.
+                None if is_final && self.untimed && step.key.cycle <= self.cycle => return Outcome::Refused,
+                None => Outcome::Unexpected { reopened: is_final },
             },
         };
-        let reopened = matches!(outcome, Outcome::Moved { reopened: true } | Outcome::Skipped { reopened: true, .. });
-        if reopened {
+        if outcome.reopened() {
             self.cycle += 1;
             self.owed = matches!(outcome, Outcome::Skipped { .. });
             self.rank = to.rank;
         } else {
             self.rank = if step.key.time.is_some() { to.rank } else { to.rank.max(step.key.rank) };
         }
+        self.unexpected |= matches!(outcome, Outcome::Unexpected { .. });
         self.requested = false;
         self.state = Some(to.name.to_owned());
         outcome
@@ -225,14 +303,16 @@ impl Tip {
 
     /// Folds all steps from the beginning, in order. Answers the tip and each step's outcome with the tip after it.
     pub fn fold(machine: &Machine, steps: &mut [Step]) -> (Tip, Vec<(Outcome, Tip)>) {
-        if steps.iter().all(|step| step.key.time.is_some()) {
-            steps.sort_by(|a, b| a.key.order(&b.key));
-        } else {
+        let untimed = steps.iter().any(|step| step.key.time.is_none());
+        if untimed {
             steps.sort_by(|a, b| a.key.order_without_time(&b.key));
+        } else {
+            steps.sort_by(|a, b| a.key.order(&b.key));
         }
-        let mut tip = Tip::default();
+        // Known from the first step on: what orders the entity decides whether a final state can be left.
+        let mut tip = Tip { untimed, ..Tip::default() };
         let mut trail = Vec::with_capacity(steps.len());
-        for step in steps.iter() {
+        for step in steps.iter_mut() {
             let outcome = tip.advance(machine, step);
             trail.push((outcome, tip.clone()));
         }

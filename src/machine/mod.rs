@@ -141,8 +141,22 @@ impl Machine {
 
     /// Whether a state is only ever entered by a reopening.
     pub fn opens_only(&self, name: &str) -> bool {
+        self.opens_only_from(name, &mut Vec::new())
+    }
+
+    // States that lead to each other are not entered by a reopening alone: `trail` ends the search there.
+    fn opens_only_from<'a>(&self, name: &'a str, trail: &mut Vec<&'a str>) -> bool
+    where
+        Self: 'a,
+    {
         let mut into = self.transitions.iter().filter(|t| t.to == name && t.from != START).peekable();
-        into.peek().is_some() && into.all(|t| t.opens != Opens::Nothing || (t.from != name && self.opens_only(t.from)))
+        if into.peek().is_none() || trail.contains(&name) {
+            return false;
+        }
+        trail.push(name);
+        let only = into.all(|t| t.opens != Opens::Nothing || self.opens_only_from(t.from, trail));
+        trail.pop();
+        only
     }
 
     /// The shortest way from one state to another, if the table has one. A way may end with a reopening, but never
@@ -207,6 +221,16 @@ mod tests {
         assert_eq!(path, Some(Path { between: vec!["hung"], reopens: true }));
         assert_eq!(DOOR.path("hung", "painted"), None);
         assert_eq!(DOOR.path("hung", "ordered"), None);
+    }
+
+    #[test]
+    fn states_that_lead_to_each_other_are_not_only_reopened() {
+        const LAMP: Machine = Machine {
+            subject: Subject::Job(JobKind::Task),
+            states: &[state("on", Status::Running, 10, ""), state("off", Status::Running, 10, "")],
+            transitions: &[step(START, "on"), step("on", "off"), step("off", "on")],
+        };
+        assert!(LAMP.states.iter().all(|state| !LAMP.opens_only(state.name)));
     }
 
     #[test]

@@ -6,11 +6,12 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The ledger's counts: what a person calls them, their name in GraphQL, and the verdict they count.
-pub const COLUMNS: [(&str, &str, Option<Verdict>); 10] = [
+pub const COLUMNS: [(&str, &str, Option<Verdict>); 11] = [
     ("received", "received", None),
     ("duplicate", "duplicates", None),
     ("applied", "applied", Some(Verdict::Applied)),
     ("skipped ahead", "skippedAhead", Some(Verdict::SkippedAhead)),
+    ("unexpected", "unexpected", Some(Verdict::Unexpected)),
     ("stale", "stale", Some(Verdict::Stale)),
     ("refused", "refused", Some(Verdict::Refused)),
     ("no change", "noChange", Some(Verdict::NoChange)),
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn a_duplicate_is_counted_as_that_alone() {
         let tally = tally();
-        assert_eq!(tally.counts, [3, 1, 1, 0, 0, 0, 0, 0, 1, 0]);
+        assert_eq!(tally.counts, [3, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0]);
         assert_eq!((tally.new, tally.quarantined, tally.surprises.len()), (1, 1, 0));
     }
 
@@ -188,7 +189,7 @@ mod tests {
             { "name": "hover", "ledger": null },
         ] } });
         let ledgers = ledgers(&answer).expect("ledgers");
-        assert_eq!(ledgers["pave"], [3, 1, 2, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(ledgers["pave"], [3, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(ledgers["hover"], [0; COLUMNS.len()]);
         assert_eq!(super::ledgers(&json!({ "errors": [] })), None);
         assert!(question().contains("skippedAhead"));

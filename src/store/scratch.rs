@@ -110,14 +110,15 @@ impl Scratch {
         ledger::Entity::delete_many().exec(db).await?;
         for row in forgotten(log).await? {
             forgotten::Entity::insert(row.clone().into_active_model().reset_all()).exec_without_returning(db).await?;
-            let forgotten::Model { source, received, duplicates, applied, skipped_ahead, stale, refused, .. } = row;
-            let forgotten::Model { no_change, unrecognized, unreadable, orphaned, .. } = row;
+            let forgotten::Model { source, received, duplicates, applied, skipped_ahead, unexpected, .. } = row;
+            let forgotten::Model { stale, refused, no_change, unrecognized, unreadable, orphaned, .. } = row;
             let row = ledger::Model {
                 source,
                 received,
                 duplicates,
                 applied,
                 skipped_ahead,
+                unexpected,
                 stale,
                 refused,
                 no_change,

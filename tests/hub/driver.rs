@@ -133,7 +133,8 @@ impl App {
 
     /// The ledger of a source.
     pub async fn ledger(&self, source: &str) -> Value {
-        let query = "{ sources { name ledger { received duplicates applied skippedAhead stale refused noChange
+        let query =
+            "{ sources { name ledger { received duplicates applied skippedAhead unexpected stale refused noChange
             unrecognized unreadable orphaned } } }";
         let data = self.ask(query).await;
         let sources = data["sources"].as_array().expect("sources");

@@ -100,6 +100,63 @@ pub fn truepic_life() -> impl Strategy<Value = Vec<Value>> {
     })
 }
 
+/// A PAVE session whose statuses come as no table expects them, each at a minute of its own, with pictures between them.
+pub fn pave_against_the_table() -> impl Strategy<Value = Vec<Value>> {
+    let words = ["IDLE", "STARTED", "PROCESS", "QC_PASSED", "CONFIRM", "COMPLETE", "EXPIRED", "INVALID", "photo"];
+    proptest::collection::vec(0..words.len(), 1..9).prop_map(move |life| {
+        let tell = |(minute, word): (usize, usize)| match words[word] {
+            "photo" => json!({ "event": "SESSION:STAGE_CHANGE", "session_key": "K-1", "timestamp": at(minute),
+                "photo_code": 4, "photo_status": "accepted" }),
+            word => json!({ "event": "SESSION:STATUS_CHANGE", "session_key": "K-1", "timestamp": at(minute), "status": word }),
+        };
+        life.into_iter().enumerate().map(tell).collect()
+    })
+}
+
+/// A Truepic inspection, likewise.
+pub fn truepic_against_the_table() -> impl Strategy<Value = Vec<Value>> {
+    let words = [
+        "INSPECTION_CREATED",
+        "STATUS_STARTED",
+        "STATUS_IN_PROGRESS",
+        "STATUS_READY_FOR_REVIEW",
+        "INSPECTION_CLOSED",
+        "INSPECTION_CANCELED",
+        "PHOTO_VERIFICATION_PASSED",
+    ];
+    proptest::collection::vec(0..words.len(), 1..9).prop_map(move |life| {
+        let tell = |(minute, word): (usize, usize)| {
+            json!({ "action": format!("ACTION_{}", words[word]),
+            "inspection_id": 7, "created_at": at(minute), "truepic_id": 3 })
+        };
+        life.into_iter().enumerate().map(tell).collect()
+    })
+}
+
+/// A Truto sync run and its account, likewise.
+pub fn truto_against_the_table() -> impl Strategy<Value = Vec<Value>> {
+    let words = [
+        "sync_job_run:created",
+        "sync_job_run:started",
+        "sync_job_run:rate_limited",
+        "sync_job_run:completed",
+        "sync_job_run:failed",
+        "sync_job_run:deleted",
+        "integrated_account:active",
+        "integrated_account:authentication_error",
+        "integrated_account:deleted",
+        "integrated_account:created",
+    ];
+    proptest::collection::vec(0..words.len(), 1..9).prop_map(move |life| {
+        let tell = |(minute, word): (usize, usize)| {
+            let id = if words[word].starts_with("sync") { "run-1" } else { "acc-1" };
+            json!({ "id": format!("evt-{minute}"), "event": words[word], "created_at": at(minute),
+                "payload": { "id": id, "integrated_account_id": "acc-1" } })
+        };
+        life.into_iter().enumerate().map(tell).collect()
+    })
+}
+
 // Hover gives no time and no id: without a reopening its ranks are the order; repetitions and any order end alike.
 pub fn hover_life() -> impl Strategy<Value = Vec<Value>> {
     let end = prop_oneof![Just("complete"), Just("failed"), Just("cancelled"), Just("paying")];

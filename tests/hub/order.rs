@@ -2,6 +2,7 @@
 
 use crate::database::{self, TestDatabase, write};
 use crate::made_up::{at, hover_life, incoming_at, pave_life, record360_life, truepic_life, truto_life};
+use crate::made_up::{pave_against_the_table, truepic_against_the_table, truto_against_the_table};
 use crate::past::Told;
 use entity::{change, entity as thing, step};
 use inspection_hub::store::read::{Clock, as_of};
@@ -164,6 +165,9 @@ any_order! {
     hover_ends_alike_in_any_order: "hover", hover_life;
     truto_ends_alike_in_any_order: "truto", truto_life;
     record360_ends_alike_in_any_order: "record360", record360_life;
+    pave_against_the_table_ends_alike_in_any_order: "pave", pave_against_the_table;
+    truepic_against_the_table_ends_alike_in_any_order: "truepic", truepic_against_the_table;
+    truto_against_the_table_ends_alike_in_any_order: "truto", truto_against_the_table;
 }
 
 #[tokio::test]

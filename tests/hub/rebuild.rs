@@ -144,7 +144,7 @@ async fn what_is_read_otherwise_now_shows_and_is_repaired() {
     let (code, text) = verify(&app.database);
     assert_eq!(code, Some(2), "{text}");
     assert!(
-        text.contains("delivery 8, pave SESSION:STATUS_CHANGE: verdict is APPLIED, and would be REFUSED"),
+        text.contains("delivery 8, pave SESSION:STATUS_CHANGE: verdict is APPLIED, and would be UNEXPECTED"),
         "{text}"
     );
     assert!(text.contains("  change, pave SESSION:STATUS_CHANGE: "), "{text}");
@@ -152,7 +152,7 @@ async fn what_is_read_otherwise_now_shows_and_is_repaired() {
     let (code, text) = rebuild(&app.database, &[]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("  change, pave SESSION:STATUS_CHANGE: "), "{text}");
-    assert_eq!(app.inspection("pave", "K1").await["state"], "QC_PASSED");
+    assert_eq!(app.inspection("pave", "K1").await["state"], "EXPIRED");
     // Who listened is told, and can begin anew.
     is_told(&mut live).await;
     let start = app.ask("{ head { cursor } }").await["head"]["cursor"].clone();

@@ -116,15 +116,24 @@ impl Sender {
 /// How many deliveries a ledger counts, which must be the sum of its verdicts.
 pub fn ledger_adds_up(ledger: &Value) -> u64 {
     let of = |name: &str| ledger[name].as_u64().expect("a count");
-    let verdicts =
-        ["applied", "stale", "skippedAhead", "refused", "noChange", "unrecognized", "unreadable", "orphaned"];
+    let verdicts = [
+        "applied",
+        "stale",
+        "skippedAhead",
+        "unexpected",
+        "refused",
+        "noChange",
+        "unrecognized",
+        "unreadable",
+        "orphaned",
+    ];
     let sum = verdicts.iter().map(|name| of(name)).sum::<u64>();
     assert_eq!(of("received") - of("duplicates"), sum, "{ledger}");
     sum
 }
 
 async fn ledger_complaints(url: &str, stored: u64) -> Vec<String> {
-    let query = "{ sources { name ledger { received duplicates applied stale skippedAhead refused noChange unrecognized
+    let query = "{ sources { name ledger { received duplicates applied stale skippedAhead unexpected refused noChange unrecognized
         unreadable orphaned } } }";
     let data = ask(url, query, Value::Null).await;
     let mut complaints = Vec::new();

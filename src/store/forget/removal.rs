@@ -195,6 +195,7 @@ fn of(row: &mut forgotten::Model, verdict: Verdict) -> &mut i64 {
     match verdict {
         Verdict::Applied => &mut row.applied,
         Verdict::SkippedAhead => &mut row.skipped_ahead,
+        Verdict::Unexpected => &mut row.unexpected,
         Verdict::Stale => &mut row.stale,
         Verdict::Refused => &mut row.refused,
         Verdict::NoChange => &mut row.no_change,
@@ -206,11 +207,22 @@ fn of(row: &mut forgotten::Model, verdict: Verdict) -> &mut i64 {
 
 async fn add<C: ConnectionTrait>(txn: &C, row: forgotten::Model) -> Result<(), StoreError> {
     use forgotten::Column::{
-        Applied, Duplicates, NoChange, Orphaned, Received, Refused, SkippedAhead, Source, Stale, Unreadable,
-        Unrecognized,
+        Applied, Duplicates, NoChange, Orphaned, Received, Refused, SkippedAhead, Source, Stale, Unexpected,
+        Unreadable, Unrecognized,
     };
-    let counts =
-        [Received, Duplicates, Applied, SkippedAhead, Stale, Refused, NoChange, Unrecognized, Unreadable, Orphaned];
+    let counts = [
+        Received,
+        Duplicates,
+        Applied,
+        SkippedAhead,
+        Unexpected,
+        Stale,
+        Refused,
+        NoChange,
+        Unrecognized,
+        Unreadable,
+        Orphaned,
+    ];
     let mut sums = OnConflict::column(Source);
     for count in counts {
         let new = Expr::col(("excluded", count));

@@ -278,11 +278,12 @@ impl Sqlite {
     /// Adds to the counts of a source.
     fn count(&self, row: &ledger::Model) -> Result<(), StoreError> {
         let mut statement = self.prepared(
-            "INSERT INTO ledger (source, received, duplicates, applied, skipped_ahead, stale, refused, no_change, \
-             unrecognized, unreadable, orphaned, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+            "INSERT INTO ledger (source, received, duplicates, applied, skipped_ahead, unexpected, stale, refused, \
+             no_change, unrecognized, unreadable, orphaned, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
              ON CONFLICT (source) DO UPDATE SET received = received + excluded.received, \
              duplicates = duplicates + excluded.duplicates, applied = applied + excluded.applied, \
-             skipped_ahead = skipped_ahead + excluded.skipped_ahead, stale = stale + excluded.stale, \
+             skipped_ahead = skipped_ahead + excluded.skipped_ahead, \
+             unexpected = unexpected + excluded.unexpected, stale = stale + excluded.stale, \
              refused = refused + excluded.refused, no_change = no_change + excluded.no_change, \
              unrecognized = unrecognized + excluded.unrecognized, unreadable = unreadable + excluded.unreadable, \
              orphaned = orphaned + excluded.orphaned, received_at = excluded.received_at",
@@ -293,6 +294,7 @@ impl Sqlite {
             row.duplicates,
             row.applied,
             row.skipped_ahead,
+            row.unexpected,
             row.stale,
             row.refused,
             row.no_change,

@@ -294,10 +294,10 @@ mod tests {
         for (word, position) in words.iter().zip(1..) {
             let to = machine.state(word).expect("a state");
             let key = tip.place(machine, to, false, None, position);
-            let step = Step { to: to.name, at_least: false, key, received_at: chrono::DateTime::UNIX_EPOCH };
+            let mut step = Step { to: to.name, at_least: false, key, received_at: chrono::DateTime::UNIX_EPOCH };
             past.push(step.clone());
             if tip.is_next(&key) {
-                tip.advance(machine, &step);
+                tip.advance(machine, &mut step);
             } else {
                 tip = Tip::fold(machine, &mut past).0;
             }

@@ -99,6 +99,7 @@ impl Batch<'_> {
         let count = match verdict {
             Verdict::Applied => &mut ledger.applied,
             Verdict::SkippedAhead => &mut ledger.skipped_ahead,
+            Verdict::Unexpected => &mut ledger.unexpected,
             Verdict::Stale => &mut ledger.stale,
             Verdict::Refused => &mut ledger.refused,
             Verdict::NoChange => &mut ledger.no_change,

@@ -116,6 +116,7 @@ pub const LEDGER: &Columns = &[
     ("duplicates", "bigint"),
     ("applied", "bigint"),
     ("skipped_ahead", "bigint"),
+    ("unexpected", "bigint"),
     ("stale", "bigint"),
     ("refused", "bigint"),
     ("no_change", "bigint"),

@@ -344,6 +344,7 @@ fn bind_ledger<'q>(mut query: Bound<'q>, rows: &Rows<'q>) -> Bound<'q> {
         |row| row.duplicates,
         |row| row.applied,
         |row| row.skipped_ahead,
+        |row| row.unexpected,
         |row| row.stale,
         |row| row.refused,
         |row| row.no_change,
