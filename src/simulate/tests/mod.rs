@@ -182,7 +182,7 @@ async fn what_comes_in_order_is_never_refused_nor_stale() {
             verdicts.entry(receipt.verdict).or_default().push(format!("{}: {text}", receipt.reason));
         }
     }
-    for bad in [Verdict::Refused, Verdict::Stale, Verdict::Unrecognized, Verdict::Unreadable] {
+    for bad in [Verdict::Refused, Verdict::Unexpected, Verdict::Stale, Verdict::Unrecognized, Verdict::Unreadable] {
         assert!(!verdicts.contains_key(&bad), "{bad}: {:#?}", verdicts[&bad]);
     }
     let few = |verdict, most| verdicts.get(&verdict).is_none_or(|which| which.len() < most);
