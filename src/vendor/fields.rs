@@ -66,6 +66,11 @@ impl<'a> Fields<'a> {
         Some(value)
     }
 
+    /// A field as it stands, if it is not null, without counting it as read.
+    pub fn look(&self, name: &str) -> Option<&'a RawValue> {
+        self.find(name).map(|field| field.value).filter(|value| value.get() != "null")
+    }
+
     /// Whether there is a field with this name, and it is not null.
     pub fn has(&self, name: &str) -> bool {
         self.find(name).is_some_and(|field| field.value.get() != "null")
