@@ -3,6 +3,7 @@
 
 pub mod fields;
 mod hover;
+mod moment;
 mod pave;
 mod record360;
 pub mod signature;

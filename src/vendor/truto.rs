@@ -10,7 +10,7 @@ mod signature;
 
 use super::fields::{Fields, json};
 use super::{Delivery, Unreadable, Vendor};
-use crate::event::{Account, Event, Nothing, Reading, Reference, Run};
+use crate::event::{Account, Details, Event, Nothing, Reading, Reference, Run};
 use crate::machine::{ItemKind, JobKind, Subject};
 use chrono::{DateTime, Utc};
 use machines::{ACCOUNT_STATES, MACHINES};
@@ -37,7 +37,6 @@ const OTHERS: &[(&str, &str)] = &[
 
 // What a delivery means, or why it means nothing.
 type Meaning = Result<Vec<Event>, Nothing>;
-type Details = Vec<(String, Box<RawValue>)>;
 
 // A delivery once its envelope is opened.
 struct Envelope<'a> {
@@ -124,8 +123,8 @@ fn account(envelope: &Envelope<'_>, action: &str) -> Meaning {
     };
     let event = in_state(Event::about(ACCOUNT, id), state, "connecting");
     let event = event.at(envelope.at).reference(tenant_id.map(|value| Reference::new(value, 0))).fact(fact);
-    let event = event.details(envelope.body.rest()).details(payload.rest());
     let event = event.details(keep(payload, "integration")).details(keep(payload, "last_error"));
+    let event = event.details(payload.rest()).details(envelope.body.rest());
     Ok(vec![if status.is_none() { event.details(keep(payload, "status")) } else { event }])
 }
 
@@ -149,7 +148,7 @@ fn run(envelope: &Envelope<'_>, action: &str) -> Meaning {
     };
     let event = in_state(Event::about(RUN, id), state, "created");
     let event = under(event.at(envelope.at).fact(fact), ACCOUNT, account);
-    Ok(vec![event.details(envelope.body.rest()).details(payload.rest())])
+    Ok(vec![event.details(payload.rest()).details(envelope.body.rest())])
 }
 
 // News without a state still tells that the thing exists, as it does when something else names it: whichever of the two
@@ -178,7 +177,7 @@ fn error_text(error: &RawValue) -> String {
 
 // A field as it came, for what was read only in part.
 fn keep(fields: &Fields<'_>, name: &str) -> Details {
-    fields.raw(name).map(|raw| (name.to_owned(), raw.to_owned())).into_iter().collect()
+    fields.raw(name).map(|raw| (name.to_owned(), raw.to_owned())).into_iter().collect::<Vec<_>>().into()
 }
 
 #[cfg(test)]
@@ -274,7 +273,7 @@ mod tests {
         };
         assert_eq!(event.facts, [Fact::Account(fact)]);
         let names: Vec<_> = event.details.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["environment_id", "region", "integration", "last_error"]);
+        assert_eq!(names, ["integration", "last_error", "region", "environment_id"]);
         assert_eq!((&event.inspection, event.orphan), (&None, None));
     }
 

@@ -1,7 +1,7 @@
 //! Records that sync runs bring, records that third parties report of themselves, and errors in place of records.
 
-use super::{ACCOUNT, Details, Envelope, Meaning, RUN, error_text, under, unknown};
-use crate::event::{Event, Record};
+use super::{ACCOUNT, Envelope, Meaning, RUN, error_text, under, unknown};
+use crate::event::{Details, Event, Record};
 use crate::machine::{ItemKind, Subject};
 use crate::vendor::fields::{Fields, identity, json};
 use chrono::{DateTime, Utc};
@@ -46,7 +46,7 @@ pub fn failed(envelope: &Envelope<'_>) -> Meaning {
             None => identity(page.owner(), &format!("{:?}/{}", page.at, error.map_or("", RawValue::get))),
         };
         let fact = Record { resource: page.resource.clone(), error: error.map(error_text), ..Record::default() };
-        let whole = error.map(|error| ("error".to_owned(), error.to_owned())).into_iter().collect();
+        let whole: Vec<_> = error.map(|error| ("error".to_owned(), error.to_owned())).into_iter().collect();
         let event = page.item(ItemKind::RecordError, id).fact(fact);
         events.push(event.details(whole).details(std::mem::take(&mut page.rest)));
     }
@@ -72,8 +72,8 @@ impl<'a> Page<'a> {
         let resource = payload.id("resource");
         let run = payload.id("sync_job_run_id").or_else(|| payload.id("run_id"));
         let account = payload.id("integrated_account_id");
-        let mut rest = body.rest();
-        rest.extend(payload.rest());
+        let of_payload = payload.rest();
+        let rest = body.rest().and(of_payload);
         // No page says where the run's id stands. These are read after the rest, which keeps them whole.
         let within = |object: &str, name: &str| payload.object(object)?.id(name);
         Page {
