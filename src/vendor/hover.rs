@@ -339,7 +339,7 @@ mod tests {
             let hours = Summary { estimated_hours: Some(1.3902), ..Summary::default() };
             assert_eq!(inspection.facts, [Fact::Summary(hours)]);
             assert_eq!(job.inspection.as_deref(), Some("19402492"));
-            assert_eq!(names(&job.details), ["webhook_id", "content-available", "new"]);
+            assert_eq!(names(&job.details), ["content-available", "new", "webhook_id"]);
         }
     }
 

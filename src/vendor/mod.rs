@@ -1,10 +1,10 @@
 //! The vendors we understand, one file each. An adapter is pure: raw bytes in, a [`Reading`] out, and nothing of the
 //! vendor's payload types leaves its file. To add a vendor, write its file and add a line to [`ALL`].
 
-mod details;
 pub mod fields;
 mod hover;
 mod lookup;
+mod moment;
 mod pave;
 mod record360;
 pub mod signature;

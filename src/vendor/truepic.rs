@@ -11,10 +11,9 @@ mod signature;
 
 use super::fields::{Fields, identity};
 use super::{Delivery, Unreadable, Vendor};
-use crate::event::{Answer, Contact, Document, Event, Message, Nothing, Photo, Reading, Summary};
+use crate::event::{Answer, Contact, Details, Document, Event, Message, Nothing, Photo, Reading, Summary};
 use crate::machine::{ItemKind, JobKind, Subject};
 use chrono::{DateTime, Utc};
-use serde_json::value::RawValue;
 
 pub const VENDOR: Vendor = Vendor {
     name: "truepic",
@@ -141,14 +140,13 @@ impl<'a> News<'a> {
         self.body.text(name).or_else(|| self.data.text(name))
     }
 
-    fn rest(&self) -> Vec<(String, Box<RawValue>)> {
-        let mut rest = self.body.rest();
-        rest.extend(self.data.rest());
-        rest
+    fn rest(&self) -> Details {
+        let data = self.data.rest();
+        self.body.rest().and(data)
     }
 
     // What the body says of the inspection beside its state; whatever the action, it belongs to the inspection.
-    fn inspection_fields(&self) -> (Summary, Vec<(String, Box<RawValue>)>) {
+    fn inspection_fields(&self) -> (Summary, Details) {
         let mut summary = Summary::default();
         let mut details = Vec::new();
         for fields in [&self.body, &self.inspection] {
@@ -161,8 +159,7 @@ impl<'a> News<'a> {
                 details.push(("custom_field_values".to_owned(), values.to_owned()));
             }
         }
-        details.extend(self.inspection.rest());
-        (summary, details)
+        (summary, Details::from(details).and(self.inspection.rest()))
     }
 
     fn inspection(&self) -> Event {
@@ -293,7 +290,7 @@ impl<'a> News<'a> {
 fn with_inspection_fields(
     mut events: Vec<Event>,
     news: &News<'_>,
-    (summary, details): (Summary, Vec<(String, Box<RawValue>)>),
+    (summary, details): (Summary, Details),
 ) -> Vec<Event> {
     if summary.outcome.is_none() && details.is_empty() {
         return events;
@@ -304,7 +301,7 @@ fn with_inspection_fields(
     }
     if let Some(event) = events.iter_mut().find(|event| is_inspection(event)) {
         event.facts.push(summary.into());
-        event.details.extend(details);
+        event.add_details(details);
     }
     events
 }
@@ -398,7 +395,7 @@ mod tests {
             assert_eq!(reading.event, "ACTION_STATUS_STARTED");
             for event in &reading.events {
                 assert_eq!(event.at.at().map(|at| at.timestamp_millis()), Some(1_709_737_960_118), "{body}");
-                assert!(event.details.is_empty(), "{body}: {:?}", event.details);
+                assert!(event.details.iter().all(|(name, _)| name == "action_type"), "{body}: {:?}", event.details);
             }
         }
         assert_eq!(reading(r#"{"action": "ACTION_STATUS_STARTED", "inspection_id": 1}"#).occurred_at.at(), None);

@@ -9,13 +9,11 @@ mod names;
 mod records;
 mod signature;
 
-use super::details::whole_if_left;
 use super::fields::{Fields, identity, json};
 use super::{Delivery, Unreadable, Vendor, spelling};
-use crate::event::{Account, Event, Nothing, Reading, Run, VendorTime};
+use crate::event::{Account, Details, Event, Nothing, Reading, Run, VendorTime};
 use crate::machine::{ItemKind, JobKind, Subject};
 use machines::{ACCOUNT_STATES, MACHINES};
-use names::Rest;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -85,6 +83,14 @@ struct Envelope<'a> {
     own_name: String,
 }
 
+impl Envelope<'_> {
+    // What it says besides, the payload's fields under their own names as far as the envelope has none of the name.
+    fn rest(&self) -> Details {
+        let of_payload = self.payload.rest();
+        self.body.rest().and(of_payload)
+    }
+}
+
 fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
     match delivery.content_type.filter(|content_type| form::is_form(content_type)) {
         Some(content_type) => read_body(&form::envelope(content_type, delivery.body)?),
@@ -148,7 +154,7 @@ fn account(envelope: &Envelope<'_>, action: &str) -> Meaning {
     let payload = &envelope.payload;
     // The payload is the account as it is now. Its deletion has an event of its own.
     let states = ACCOUNT_STATES.iter().filter(|state| !state.terminal).map(|state| state.name);
-    let status = payload.look("status").map(json);
+    let status = payload.peek("status").map(json);
     let status = status.as_ref().and_then(Value::as_str).and_then(|word| spelling::declared(word, states));
     let state = match action {
         // It says no more than that the account exists: nothing is created after it was connected.
@@ -160,56 +166,43 @@ fn account(envelope: &Envelope<'_>, action: &str) -> Meaning {
         "updated" | "forbidden_error" | "post_connect_form_submitted" => status,
         _ => return Err(unknown("no such event is known")),
     };
-    let tenant_id = payload.id("tenant_id");
-    let integration = payload.object("integration");
+    let id = payload.id("id").or_else(|| names::account(envelope)).ok_or_else(|| unknown("it names no account"))?;
+    payload.id("tenant_id");
+    let reference = names::reference(envelope);
     let fact = Account {
-        tenant_id: None,
-        integration: integration.as_ref().and_then(|integration| integration.text("name")),
+        tenant_id: reference.as_ref().map(|tenant| tenant.value.clone()),
+        integration: payload.object("integration").and_then(|integration| integration.text("name")),
         authentication: payload.text("authentication_method"),
-        last_error: payload.look("last_error").map(error_text).filter(|error| !error.is_empty()),
+        last_error: payload.peek("last_error").map(error_text).filter(|error| !error.is_empty()),
         sandbox: payload.flag("is_sandbox"),
     };
-    let own_id = payload.id("id");
-    let mut rest = Rest::of(envelope);
-    if let Some(integration) = &integration {
-        rest.payload.extend(whole_if_left(payload, "integration", integration));
-    }
-    let id = own_id.or_else(|| rest.account()).ok_or_else(|| unknown("it names no account"))?;
-    let reference = rest.reference(tenant_id.as_deref());
-    let fact = Account { tenant_id: reference.as_ref().map(|tenant| tenant.value.clone()), ..fact };
     let event = in_state(Event::about(ACCOUNT, id), state, "connecting").at(&envelope.at);
-    Ok(vec![event.reference(reference).fact(fact).details(rest.details())])
+    Ok(vec![event.reference(reference).fact(fact).details(envelope.rest())])
 }
 
 fn run(envelope: &Envelope<'_>, action: &str) -> Meaning {
     let payload = &envelope.payload;
     // It stays among the details: most events name a state of their own.
-    let status = payload.look("status").map(json);
+    let status = payload.peek("status").map(json);
     let state = match action {
         "created" | "rate_limited" | "completed" | "failed" | "stopped" | "deleted" => Some(action),
         "started" => Some("running"),
         "updated" => status.as_ref().and_then(Value::as_str).filter(|word| !word.trim().is_empty()),
         _ => return Err(unknown("no such event is known")),
     };
-    let (own_id, own_account) = (payload.id("id"), payload.id("integrated_account_id"));
-    let tenant_id = payload.id("tenant_id");
-    let (started_at, finished_at) = (payload.vendor_time("started_at"), payload.vendor_time("finished_at"));
-    let misread = |time: &VendorTime| time.stated().is_some() && time.at().is_none();
-    let misread_time = misread(&started_at) || misread(&finished_at);
+    let id = payload.id("id").or_else(|| names::run(envelope)).ok_or_else(|| unknown("it names no run"))?;
+    let account = payload.id("integrated_account_id").or_else(|| names::account(envelope));
+    payload.id("tenant_id");
     let fact = Run {
         sync_job_id: payload.id("sync_job_id"),
-        account_id: None,
+        account_id: account.clone(),
         resources: payload.json("resources").map(Into::into),
-        started_at: started_at.at(),
-        finished_at: finished_at.at(),
+        started_at: payload.time("started_at"),
+        finished_at: payload.time("finished_at"),
     };
-    let rest = Rest::of(envelope);
-    let id = own_id.or_else(|| rest.run()).ok_or_else(|| unknown("it names no run"))?;
-    let account = own_account.or_else(|| rest.account());
-    let event = in_state(Event::about(RUN, id), state, "created").at(&envelope.at);
-    let event = event.reference(rest.reference(tenant_id.as_deref()));
-    let event = event.fact(Run { account_id: account.clone(), ..fact }).details(rest.details());
-    Ok(vec![Event { misread_time, ..under(event, ACCOUNT, account) }])
+    let event = in_state(Event::about(RUN, id), state, "created").at(&envelope.at).fact(fact);
+    let event = event.reference(names::reference(envelope)).details(envelope.rest());
+    Ok(vec![under(event, ACCOUNT, account)])
 }
 
 // News without a state still tells that the thing exists, as it does when something else names it: whichever of the two
@@ -345,7 +338,7 @@ mod tests {
         };
         assert_eq!(event.facts, [Fact::Account(fact)]);
         let names: Vec<_> = event.details.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["environment_id", "region", "last_error", "integration", "envelope.webhook_id"]);
+        assert_eq!(names, ["environment_id", "webhook_id", "region", "integration", "last_error"]);
         assert_eq!((&event.inspection, event.orphan), (&None, None));
     }
 
@@ -390,7 +383,7 @@ mod tests {
                 assert_eq!(found, reference, "{body}");
                 // What can be displaced by another field's word stays among the details.
                 if reference.is_some_and(|(_, precedence)| precedence == 1) {
-                    assert!(detail(&event, "tenant_id").or(detail(&event, "envelope.tenant_id")).is_some(), "{body}");
+                    assert!(detail(&event, "tenant_id").is_some(), "{body}");
                 }
             }
         }

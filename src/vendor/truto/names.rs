@@ -3,8 +3,8 @@
 
 use super::Envelope;
 use crate::event::Reference;
-use crate::vendor::details::Details;
-use crate::vendor::lookup::{identifier, opened, reference};
+use crate::vendor::fields::Fields;
+use crate::vendor::lookup::{self, identifier, opened};
 use serde_json::{Map, Value};
 
 /// Where the customer's own key for an account or run is looked for; the first that states one is the reference.
@@ -25,66 +25,37 @@ const PLACES: [&str; 3] = ["meta", "syncjobrun", "args"];
 /// How deep these objects are looked into.
 const MAX_DEPTH: usize = 2;
 
-/// What the payload and the envelope say besides what was read of them.
-pub struct Rest {
-    pub payload: Details,
-    pub envelope: Details,
+/// The account that is named nearest to the payload.
+pub fn account(envelope: &Envelope<'_>) -> Option<String> {
+    named(envelope, &ACCOUNT)
 }
 
-impl Rest {
-    pub fn of(envelope: &Envelope<'_>) -> Self {
-        Rest { payload: envelope.payload.rest(), envelope: envelope.body.rest() }
-    }
-
-    /// The account that is named nearest to the payload.
-    pub fn account(&self) -> Option<String> {
-        self.named(&ACCOUNT)
-    }
-
-    /// The run that is named nearest to the payload.
-    pub fn run(&self) -> Option<String> {
-        self.named(&RUN)
-    }
-
-    /// The customer's key; the payload's own comes first.
-    pub fn reference(&self, tenant_id: Option<&str>) -> Option<Reference> {
-        reference(&REFERENCE, |path| match (path.strip_prefix("payload."), tenant_id) {
-            (Some("tenant_id"), own) => own.map(Value::from),
-            (Some(path), _) => at(&self.payload, path),
-            (None, _) => at(&self.envelope, path),
-        })
-    }
-
-    /// All of it as details.
-    pub fn details(self) -> Details {
-        let mut details = self.payload;
-        // A run's payload has another field with this name.
-        let named = |name: String| if name == "webhook_id" { "envelope.webhook_id".to_owned() } else { name };
-        let envelope = self.envelope.into_iter().map(|(name, value)| (named(name), value)).collect();
-        crate::vendor::details::add(&mut details, "envelope", envelope);
-        details
-    }
-
-    fn named(&self, thing: &Thing) -> Option<String> {
-        [&self.payload, &self.envelope]
-            .into_iter()
-            .find_map(|fields| within(&relevant(fields, thing), thing, MAX_DEPTH))
-    }
+/// The run that is named nearest to the payload.
+pub fn run(envelope: &Envelope<'_>) -> Option<String> {
+    named(envelope, &RUN)
 }
 
-fn at(fields: &Details, path: &str) -> Option<Value> {
-    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
-    let (_, value) = fields.iter().find(|(name, _)| name == first)?;
-    rest.split('.').filter(|name| !name.is_empty()).try_fold(opened(value), |value, name| value.get(name).cloned())
+/// The customer's key for an account or run.
+pub fn reference(envelope: &Envelope<'_>) -> Option<Reference> {
+    lookup::reference(&REFERENCE, |path| match path.strip_prefix("payload.") {
+        Some(path) => lookup::at(&envelope.payload, path),
+        None => lookup::at(&envelope.body, path),
+    })
+}
+
+fn named(envelope: &Envelope<'_>, thing: &Thing) -> Option<String> {
+    let Envelope { body, payload, .. } = envelope;
+    [payload, body].into_iter().find_map(|fields| within(&relevant(fields, thing), thing, MAX_DEPTH))
 }
 
 // Only what may name the thing is read as values: the rest can be large.
-fn relevant(fields: &Details, thing: &Thing) -> Map<String, Value> {
+fn relevant(fields: &Fields<'_>, thing: &Thing) -> Map<String, Value> {
     let may_name = |name: &str| {
         let name = letters(name);
         name == thing.object || thing.ids.contains(&name.as_str()) || PLACES.contains(&name.as_str())
     };
-    fields.iter().filter(|(name, _)| may_name(name)).map(|(name, value)| (name.clone(), opened(value))).collect()
+    let names = fields.names().filter(|name| may_name(name));
+    names.filter_map(|name| Some((name.to_owned(), opened(fields.peek(name)?)))).collect()
 }
 
 // The object's own word first, then the objects in it.

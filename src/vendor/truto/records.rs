@@ -1,10 +1,8 @@
 //! Records that sync runs bring, records that third parties report of themselves, and errors in place of records.
 
-use super::names::Rest;
-use super::{ACCOUNT, Envelope, Meaning, RUN, error_text, under, unknown};
-use crate::event::{Event, Record, VendorTime};
+use super::{ACCOUNT, Envelope, Meaning, RUN, error_text, names, under, unknown};
+use crate::event::{Details, Event, Record, VendorTime};
 use crate::machine::{ItemKind, Subject};
-use crate::vendor::details::Details;
 use crate::vendor::fields::{Fields, identity, json};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -47,11 +45,9 @@ pub fn failed(envelope: &Envelope<'_>) -> Meaning {
     let mut events: Vec<_> = page.run().into_iter().collect();
     for (number, error) in errors.into_iter().enumerate() {
         let fact = Record { resource: page.resource.clone(), error: error.map(error_text), ..Record::default() };
-        let whole = error.map(|error| ("error".to_owned(), error.to_owned())).into_iter().collect();
+        let whole: Vec<_> = error.map(|error| ("error".to_owned(), error.to_owned())).into_iter().collect();
         let event = page.item(ItemKind::RecordError, page.error_id(error, number)).fact(fact);
-        let mut details: Details = whole;
-        crate::vendor::details::add(&mut details, "payload", std::mem::take(&mut page.rest));
-        events.push(event.details(details));
+        events.push(event.details(whole).details(std::mem::take(&mut page.rest)));
     }
     Ok(events)
 }
@@ -80,25 +76,22 @@ struct Page<'a> {
 
 impl<'a> Page<'a> {
     fn of_run(envelope: &Envelope<'a>, lists: &[&str]) -> Self {
-        let run = envelope.payload.id("sync_job_run_id");
-        let page = Page::of_account(envelope, lists);
-        Page { run: run.or_else(|| Rest { payload: page.rest.clone(), envelope: Vec::new() }.run()), ..page }
+        let run = envelope.payload.id("sync_job_run_id").or_else(|| names::run(envelope));
+        Page { run, ..Page::of_account(envelope, lists) }
     }
 
     fn of_account(envelope: &Envelope<'a>, lists: &[&str]) -> Self {
         let Envelope { payload, at, .. } = envelope;
         let list = lists.iter().map(|name| payload.values(name)).find(|list| !list.is_empty()).unwrap_or_default();
-        let (resource, own_account) = (payload.id("resource"), payload.id("integrated_account_id"));
-        let rest = Rest::of(envelope);
         Page {
             at: at.clone(),
             run: None,
-            account: own_account.or_else(|| rest.account()),
+            account: payload.id("integrated_account_id").or_else(|| names::account(envelope)),
             delivery: envelope.own_name.clone(),
             news_id: envelope.news_id.clone(),
-            resource,
+            resource: payload.id("resource"),
             list: list.into_iter().filter(|entry| entry.get() != "null").collect(),
-            rest: rest.details(),
+            rest: envelope.rest(),
         }
     }
 
@@ -132,10 +125,10 @@ impl<'a> Page<'a> {
             let deleted = state == "deleted";
             let data = (!deleted).then(|| json(raw).into());
             let fact = Record { resource: self.resource.clone(), record_id, data, error: None };
-            let mut details: Details =
-                if deleted && more { vec![("deletion".to_owned(), raw.to_owned())] } else { Vec::new() };
-            crate::vendor::details::add(&mut details, "payload", std::mem::take(&mut self.rest));
-            events.push(self.item(ItemKind::Record, id).is(state).fact(fact).details(details));
+            let deletion: Vec<_> =
+                (deleted && more).then(|| ("deletion".to_owned(), raw.to_owned())).into_iter().collect();
+            let event = self.item(ItemKind::Record, id).is(state).fact(fact);
+            events.push(event.details(deletion).details(std::mem::take(&mut self.rest)));
         }
         events
     }
@@ -167,7 +160,7 @@ fn record_id(record: &RawValue) -> (Option<String>, bool) {
     };
     let Ok(fields) = Fields::of_body(object.as_bytes()) else { return (None, true) };
     let id = fields.id("id");
-    (id, !fields.rest().is_empty())
+    (id, !fields.is_spent())
 }
 
 #[cfg(test)]
