@@ -1,6 +1,7 @@
 //! What a delivery says, in our words: the vendor adapters write these, the fold reads them.
 
 mod apply;
+mod details;
 mod entity;
 mod facts;
 mod json;
@@ -11,6 +12,7 @@ mod tests;
 mod time;
 
 pub use apply::{Arrival, Change, Needs, Placed, Slot, Written, apply, effective};
+pub use details::{Detail, Details};
 pub use entity::Entity;
 pub use facts::*;
 pub use json::Json;
@@ -220,9 +222,16 @@ impl Event {
     }
 
     /// Adds what has no typed field.
-    pub fn details(mut self, details: Vec<(String, Box<RawValue>)>) -> Self {
-        self.details.extend(details);
+    pub fn details(mut self, details: impl Into<Details>) -> Self {
+        self.add_details(details);
         self
+    }
+
+    /// Adds what has no typed field.
+    pub fn add_details(&mut self, details: impl Into<Details>) {
+        let details = details.into();
+        self.misread_time |= details.misread_time;
+        details.add_to(&mut self.details);
     }
 
     /// All fields that it reports, typed or not.

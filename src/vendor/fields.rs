@@ -1,15 +1,24 @@
 //! A vendor's JSON object, read field by field and forgivingly: a field of the wrong type counts as absent and stays
 //! readable among the details, numbers keep their text, and what nobody asked for is what is left.
+//!
+//! An object or a list that is opened stays a part of its body: what is not read of it is left of the body too, under its
+//! name. An adapter that hands out the [rest](Fields::rest) of the body therefore loses nothing.
+
+mod parse;
+mod rest;
+
+pub use super::moment::moment;
+pub use parse::json;
 
 use super::Unreadable;
 use crate::event::VendorTime;
-use chrono::{DateTime, NaiveDateTime, Utc};
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use chrono::{DateTime, Utc};
+use parse::{entries, string, text};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 /// How deep a body may be nested; the limit serde_json has too.
 const MAX_DEPTH: usize = 128;
@@ -17,15 +26,40 @@ const MAX_DEPTH: usize = 128;
 const MAX_ID: usize = 512;
 
 /// The fields of one JSON object. A field that was read does not count among the [rest](Fields::rest).
+#[derive(Clone, Debug, Default)]
+pub struct Fields<'a>(Rc<Object<'a>>);
+
 #[derive(Debug, Default)]
-pub struct Fields<'a>(Vec<Field<'a>>);
+struct Object<'a> {
+    fields: Vec<Field<'a>>,
+    /// The names of the objects around it and its own, with dots between; empty for a body.
+    path: String,
+}
 
 #[derive(Debug)]
 struct Field<'a> {
     name: Cow<'a, str>,
     value: &'a RawValue,
-    read: Cell<bool>,
+    state: RefCell<State<'a>>,
+    /// Whether it was asked for a moment and states none.
+    misread: Cell<bool>,
 }
+
+/// How far a value has been read.
+#[derive(Debug, Default)]
+enum State<'a> {
+    #[default]
+    Unread,
+    Read,
+    Object(Fields<'a>),
+    List(Vec<Entry<'a>>),
+    /// A single value where a list is meant.
+    One(Entry<'a>),
+}
+
+/// An entry of a list that was opened.
+#[derive(Clone, Debug)]
+pub struct Entry<'a>(Rc<Field<'a>>);
 
 impl<'a> Fields<'a> {
     /// Reads a body that should be a JSON object.
@@ -36,7 +70,7 @@ impl<'a> Fields<'a> {
         let text = std::str::from_utf8(body)
             .map_err(|error| Unreadable(format!("the body is not UTF-8 from byte {} on", error.valid_up_to())))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if depth(text) > MAX_DEPTH {
+        if parse::depth(text) > MAX_DEPTH {
             return Err(Unreadable(format!("the body is nested deeper than {MAX_DEPTH} levels")));
         }
         serde_json::from_str(text).map_err(|error| {
@@ -47,23 +81,34 @@ impl<'a> Fields<'a> {
         })
     }
 
-    fn of_value(value: &'a RawValue) -> Option<Self> {
-        if !value.get().starts_with('{') {
-            return None;
-        }
-        serde_json::from_str(value.get()).ok()
+    fn new(members: Vec<(Cow<'a, str>, &'a RawValue)>, path: String) -> Self {
+        let fields = members.into_iter().map(|(name, value)| Field::new(name, value)).collect();
+        Fields(Rc::new(Object { fields, path }))
+    }
+
+    fn of_value(value: &'a RawValue, path: String) -> Option<Self> {
+        Some(Fields::new(parse::members(value)?, path))
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        if self.0.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.0.path) }
     }
 
     // The last of several fields with one name counts, as in serde_json and JavaScript.
     fn find(&self, name: &str) -> Option<&Field<'a>> {
-        self.0.iter().rev().find(|field| field.name == name)
+        self.0.fields.iter().rev().find(|field| field.name == name)
     }
 
     fn take<T>(&self, name: &str, convert: impl FnOnce(&'a RawValue) -> Option<T>) -> Option<T> {
         let field = self.find(name)?;
         let value = convert(field.value)?;
-        field.read.set(true);
+        field.state.replace(State::Read);
         Some(value)
+    }
+
+    /// The names of all fields, read or not.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.fields.iter().map(|field| field.name.as_ref())
     }
 
     /// Whether there is a field with this name, and it is not null.
@@ -76,75 +121,117 @@ impl<'a> Fields<'a> {
         self.take(name, text)
     }
 
-    /// An identifier: a string or a whole number, as text, at most 512 characters.
+    /// An identifier: a string or a whole number, as text, at most 512 characters. A whole number is one too where it is
+    /// printed with a fraction of zeros, as in `4.0`.
     pub fn id(&self, name: &str) -> Option<String> {
-        self.take(name, |value| {
-            let raw = value.get();
-            let whole = raw.strip_prefix('-').unwrap_or(raw).bytes().all(|byte| byte.is_ascii_digit());
-            let id = if whole { raw.to_owned() } else { string(value)?.trim().to_owned() };
-            (!id.is_empty() && id.chars().count() <= MAX_ID).then_some(id)
-        })
+        self.take(name, id)
     }
 
-    /// A number, also one written as a string.
+    /// An identifier of what the vendor numbers: however the number is spelled (`4`, `"04"`, `" 4 "`, `4.0`), it is one.
+    /// Other text is taken as by [`Fields::id`].
+    pub fn number_id(&self, name: &str) -> Option<String> {
+        self.take(name, number_id)
+    }
+
+    /// A number, also one written as a string. One with more digits than a double holds is none.
     pub fn number(&self, name: &str) -> Option<f64> {
-        self.take(name, |value| text(value)?.parse::<f64>().ok().filter(|number| number.is_finite()))
+        self.take(name, |value| number(&text(value)?))
     }
 
     /// A whole number within 32 bits, also one written as a string.
     pub fn integer(&self, name: &str) -> Option<i32> {
-        self.take(name, |value| text(value)?.parse().ok())
+        self.take(name, |value| whole(text(value)?.trim()).parse().ok())
     }
 
-    /// A boolean, or 0 and 1.
+    /// A boolean: `true` and `false`, 1 and 0, `yes` and `no`, `t` and `f` (PostgreSQL), also written as strings, in any
+    /// case.
     pub fn flag(&self, name: &str) -> Option<bool> {
-        self.take(name, |value| match value.get() {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
+        self.take(name, |value| match text(value)?.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "t" => Some(true),
+            "false" | "0" | "no" | "f" => Some(false),
             _ => None,
         })
     }
 
     /// The moment by which an event is ordered, in any of the forms of [`moment`]. What is none stays among the
-    /// [rest](Fields::rest).
+    /// [rest](Fields::rest). A blank text states nothing.
     pub fn vendor_time(&self, name: &str) -> VendorTime {
-        let Some(field) = self.find(name).filter(|field| field.value.get() != "null") else {
+        let Some(field) = self.find(name).filter(|field| !is_blank(field.value)) else {
             return VendorTime::default();
         };
-        match self.time(name) {
+        match self.take(name, |value| moment(&text(value)?)) {
             Some(at) => VendorTime::understood(name, field.value, at),
             None => VendorTime::not_understood(name, field.value),
         }
     }
 
-    /// A moment, in any of the forms of [`moment`].
+    /// A moment that is a fact, in any of the forms of [`moment`]. What is none stays among the [rest](Fields::rest), which
+    /// then says that a time could not be read.
     pub fn time(&self, name: &str) -> Option<DateTime<Utc>> {
-        self.take(name, |value| moment(&text(value)?))
+        let at = self.take(name, |value| moment(&text(value)?));
+        if at.is_none()
+            && let Some(field) = self.find(name).filter(|field| !is_blank(field.value))
+        {
+            field.misread.set(true);
+        }
+        at
     }
 
-    /// A nested object. Its own rest must be asked of it.
+    /// A nested object. What is not read of it is left of this one too.
     pub fn object(&self, name: &str) -> Option<Fields<'a>> {
-        self.take(name, Fields::of_value)
+        self.find(name)?.open(|| self.path_of(name))
+    }
+
+    /// A field by a path of names with dots between, as an identifier: `asset.external_id`.
+    pub fn id_at(&self, path: &str) -> Option<String> {
+        match path.split_once('.') {
+            Some((name, rest)) => self.object(name)?.id_at(rest),
+            None => self.id(path),
+        }
+    }
+
+    /// The entries of a list: of one that PHP printed as an object too, and a single value where a list of one is meant.
+    /// What is not read of them is left of this object too.
+    pub fn list(&self, name: &str) -> Vec<Entry<'a>> {
+        let Some(field) = self.find(name).filter(|field| field.value.get() != "null") else { return Vec::new() };
+        match &*field.state.borrow() {
+            State::List(entries) => return entries.clone(),
+            State::One(entry) => return vec![entry.clone()],
+            State::Unread | State::Read | State::Object(_) => {}
+        }
+        let entry = |value| Entry(Rc::new(Field::new(Cow::Owned(self.path_of(name)), value)));
+        let Some(values) = entries(field.value) else {
+            let one = entry(field.value);
+            field.open_with(State::One(one.clone()));
+            return vec![one];
+        };
+        let list: Vec<_> = values.into_iter().map(entry).collect();
+        field.open_with(State::List(list.clone()));
+        list
     }
 
     /// The objects of a list; also a single object where a list of one is meant.
     pub fn objects(&self, name: &str) -> Vec<Fields<'a>> {
-        self.values(name).into_iter().filter_map(Fields::of_value).collect()
+        self.list(name).iter().filter_map(Entry::object).collect()
     }
 
-    /// The values of a list; also a single value where a list of one is meant.
+    /// The values of a list, which all count as read; also a single value where a list of one is meant.
     pub fn values(&self, name: &str) -> Vec<&'a RawValue> {
-        self.take(name, |value| match value.get() {
+        let value = |value: &'a RawValue| match value.get() {
             "null" => None,
-            list if list.starts_with('[') => serde_json::from_str::<Vec<&'a RawValue>>(list).ok(),
-            _ => Some(vec![value]),
-        })
-        .unwrap_or_default()
+            _ => Some(entries(value).unwrap_or_else(|| vec![value])),
+        };
+        self.take(name, value).unwrap_or_default()
     }
 
     /// A field as it stands, if it is not null.
     pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
         self.take(name, |value| (value.get() != "null").then_some(value))
+    }
+
+    /// A field as it stands, if it is not null; it does not count as read.
+    pub fn peek(&self, name: &str) -> Option<&'a RawValue> {
+        self.find(name).map(|field| field.value).filter(|value| value.get() != "null")
     }
 
     /// A field as a JSON value, if it is not null.
@@ -156,28 +243,49 @@ impl<'a> Fields<'a> {
     pub fn skip(&self, name: &str) {
         self.take(name, |_| Some(()));
     }
+}
 
-    /// What has not been read and is not null: the details.
-    pub fn rest(&self) -> Vec<(String, Box<RawValue>)> {
-        self.0
-            .iter()
-            .filter(|field| !field.read.get() && field.value.get() != "null")
-            .map(|field| (clean(&field.name), field.value.to_owned()))
-            .collect()
+impl<'a> Field<'a> {
+    fn open(&self, path: impl FnOnce() -> String) -> Option<Fields<'a>> {
+        if let State::Object(fields) = &*self.state.borrow() {
+            return Some(fields.clone());
+        }
+        let fields = Fields::of_value(self.value, path())?;
+        self.open_with(State::Object(fields.clone()));
+        Some(fields)
+    }
+
+    // What was read as a whole is not left again because a part of it is looked at.
+    fn open_with(&self, opened: State<'a>) {
+        if matches!(*self.state.borrow(), State::Unread) {
+            self.state.replace(opened);
+        }
     }
 }
 
-/// A moment in the forms vendors use: RFC 3339 with any offset, `YYYY-MM-DD HH:MM:SS` taken as UTC (Truto), or whole
-/// seconds since the Unix epoch (Hover's `signed_at`). None for anything else, or outside the years 1970 to 9999.
-pub fn moment(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    let at = DateTime::parse_from_rfc3339(text)
-        .map(|at| at.to_utc())
-        .ok()
-        .or_else(|| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").map(|at| at.and_utc()).ok())
-        .or_else(|| NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").map(|at| at.and_utc()).ok())
-        .or_else(|| text.parse::<i64>().ok().filter(|s| *s > 0).and_then(|s| DateTime::from_timestamp(s, 0)))?;
-    (at >= DateTime::UNIX_EPOCH && at.timestamp() < 253_402_300_800).then_some(at)
+impl<'a> Entry<'a> {
+    /// Its fields, if it is an object.
+    pub fn object(&self) -> Option<Fields<'a>> {
+        self.0.open(|| self.0.name.clone().into_owned())
+    }
+
+    /// As it stands; it does not count as read.
+    pub fn peek(&self) -> &'a RawValue {
+        self.0.value
+    }
+
+    /// As it stands, all of it read.
+    pub fn take(&self) -> &'a RawValue {
+        self.0.state.replace(State::Read);
+        self.0.value
+    }
+
+    /// Its text, if it is a string that is not blank, a number or a boolean.
+    pub fn text(&self) -> Option<String> {
+        let text = text(self.0.value)?;
+        self.take();
+        Some(text)
+    }
 }
 
 /// An id for what has none: its owner's and a digest of what it says (the first 64 bits of SHA-256, hexadecimal).
@@ -186,144 +294,56 @@ pub fn identity(owner: &str, content: &str) -> String {
     format!("{owner}/{}", hex::encode(digest.get(..8).unwrap_or_default()))
 }
 
-/// Any JSON as a value that can always be printed again: text that is no Unicode gets U+FFFD, numbers that a double or
-/// a 64-bit integer cannot hold become their text.
-pub fn json(raw: &RawValue) -> serde_json::Value {
-    use serde_json::Value;
-    let text = raw.get();
-    match text.as_bytes().first() {
-        Some(b'{') => match Fields::of_value(raw) {
-            Some(fields) => fields.0.iter().map(|f| (f.name.clone().into_owned(), json(f.value))).collect(),
-            None => Value::String(text.to_owned()),
-        },
-        Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(text) {
-            Ok(values) => values.into_iter().map(json).collect(),
-            Err(_) => Value::String(text.to_owned()),
-        },
-        Some(b'"') => Value::String(string(raw).unwrap_or_default()),
-        _ => match serde_json::from_str::<Value>(text) {
-            // An integer that had to become a double has lost digits.
-            Ok(Value::Number(number)) if number.is_f64() && !text.contains(['.', 'e', 'E']) => text.into(),
-            Ok(value) => value,
-            Err(_) => text.into(),
-        },
+/// As [`Fields::number_id`], of a value by itself.
+pub fn number_id(value: &RawValue) -> Option<String> {
+    Some(plain_number(id(value)?))
+}
+
+fn is_blank(value: &RawValue) -> bool {
+    value.get() == "null" || string(value).is_some_and(|text| text.trim().is_empty())
+}
+
+fn id(value: &RawValue) -> Option<String> {
+    let raw = whole(value.get());
+    let digits = raw.strip_prefix('-').unwrap_or(raw).bytes().all(|byte| byte.is_ascii_digit());
+    let id = if digits { raw.to_owned() } else { string(value)?.trim().to_owned() };
+    (!id.is_empty() && id.chars().count() <= MAX_ID).then_some(id)
+}
+
+// A number's text without a fraction of zeros.
+fn whole(number: &str) -> &str {
+    match number.split_once('.') {
+        Some((whole, zeros)) if !whole.is_empty() && zeros.bytes().all(|byte| byte == b'0') => whole,
+        _ => number,
     }
 }
 
-fn text(value: &RawValue) -> Option<String> {
-    let text = match value.get().as_bytes().first()? {
-        b'"' => string(value)?,
-        b'{' | b'[' | b'n' => return None,
-        _ => value.get().to_owned(),
-    };
-    (!text.trim().is_empty()).then_some(text)
+fn plain_number(id: String) -> String {
+    let digits = whole(&id);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return id;
+    }
+    let plain = digits.trim_start_matches('0');
+    if plain.is_empty() { "0".to_owned() } else { plain.to_owned() }
 }
 
-// A JSON string's text, with U+FFFD for what a database cannot keep: NUL and lone surrogates.
-fn string(value: &RawValue) -> Option<String> {
-    let raw = value.get();
-    if !raw.starts_with('"') {
-        return None;
-    }
-    match serde_json::from_str::<Cow<'_, str>>(raw) {
-        Ok(text) => Some(clean(&text)),
-        Err(_) => {
-            let bytes = serde_json::from_str::<Lossy>(raw).ok()?;
-            Some(clean(&bytes.0))
-        }
-    }
-}
-
-fn clean(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
-}
-
-// serde_json hands out strings with lone surrogates as bytes (WTF-8).
-struct Lossy(String);
-
-impl<'de> Deserialize<'de> for Lossy {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Lossy;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Lossy, E> {
-                Ok(Lossy(String::from_utf8_lossy(bytes).into_owned()))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Lossy, E> {
-                Ok(Lossy(text.to_owned()))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-                let mut fields = Vec::with_capacity(12);
-                while let Some((name, value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                    fields.push(Field { name: name.0, value, read: Cell::new(false) });
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
-}
-
-// A field's name, borrowed unless it has escapes; names that are no Unicode are read lossily too.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a name")
-            }
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Name<'de>, E> {
-                Ok(Name(String::from_utf8_lossy(bytes)))
-            }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
-            }
-        }
-        deserializer.deserialize_bytes(Text)
-    }
-}
-
-// The deepest nesting of a JSON text, without reading it as JSON: brackets outside of strings.
-fn depth(text: &str) -> usize {
-    let (mut depth, mut deepest, mut quoted, mut escaped) = (0usize, 0usize, false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'{' | b'[' if !quoted => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
+fn number(text: &str) -> Option<f64> {
+    /// As many digits as PHP and Python print of a double.
+    const MAX_DIGITS: usize = 17;
+    /// Whole numbers up to this are exact (2^53).
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    let text = text.trim();
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    let digits = mantissa.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count();
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite())?;
+    (digits <= MAX_DIGITS && (mantissa.contains('.') || number.abs() <= MAX_EXACT)).then_some(number)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Event;
+    use crate::machine::Subject;
 
     fn fields(text: &str) -> Fields<'_> {
         Fields::of_body(text.as_bytes()).expect("an object")
@@ -336,26 +356,107 @@ mod tests {
         assert_eq!(ids, [Some("98765432109876543210".into()), Some("x".into()), None, None, None]);
     }
 
+    fn left(fields: &Fields<'_>) -> Vec<(String, String)> {
+        let event = Event::about(Subject::Inspection, "1").details(fields.rest());
+        event.details.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect()
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
     #[test]
     fn what_was_not_read_or_not_usable_is_the_rest() {
         let body = fields(r#"{"state": "working", "job_id": [1], "hours": 1.5, "gone": null}"#);
         assert_eq!(body.text("state").as_deref(), Some("working"));
         assert_eq!(body.id("job_id"), None);
-        let rest: Vec<_> = body.rest().into_iter().map(|(name, value)| (name, value.get().to_owned())).collect();
-        assert_eq!(rest, [("job_id".into(), "[1]".into()), ("hours".into(), "1.5".into())]);
+        assert_eq!(left(&body), pairs(&[("job_id", "[1]"), ("hours", "1.5")]));
+        assert_eq!(left(&body), []);
     }
 
     #[test]
-    fn moments_are_read_in_all_forms_and_odd_ones_are_none() {
-        let at = |text| moment(text).map(|at| at.timestamp());
-        assert_eq!(at("2021-05-29T03:45:27+05:00"), Some(1_622_241_927));
-        assert_eq!(at("2024-09-10 12:00:00"), Some(1_725_969_600));
-        assert_eq!(at("1598555054"), Some(1_598_555_054));
-        for odd in
-            ["", "0000-00-00", "2024-02-30T00:00:00Z", "1e9", "0", "-1", "253402300800", "2024-01-01T00:00:00+99:99"]
-        {
-            assert_eq!(at(odd), None, "{odd:?}");
+    fn what_is_left_of_parts_is_left_of_the_whole() {
+        let text =
+            r#"{"a": {"b": {"c": 1, "d": 2}, "e": 3}, "l": [{"f": 4, "g": 5}, {"f": 6}, "h", null], "o": {"f": 7}}"#;
+        let body = fields(text);
+        let inner = body.object("a").and_then(|a| a.object("b")).expect("an object");
+        assert_eq!(inner.integer("c"), Some(1));
+        for entry in body.list("l") {
+            entry.object().map(|entry| entry.integer("f"));
         }
+        assert_eq!(body.objects("o").first().and_then(|o| o.integer("f")), Some(7));
+        let expected = [("a", r#"{"b":{"d":2},"e":3}"#), ("l", r#"[{"g":5},"h"]"#)];
+        assert_eq!(left(&body), pairs(&expected));
+        // What a part has handed out is not left of the whole.
+        let body = fields(text);
+        let a = body.object("a").expect("an object");
+        assert_eq!(left(&a.object("b").expect("an object")), pairs(&[("c", "1"), ("d", "2")]));
+        assert_eq!(left(&body).first(), pairs(&[("a", r#"{"e":3}"#)]).first());
+    }
+
+    #[test]
+    fn what_php_prints_with_gaps_is_a_list() {
+        let body =
+            fields(r#"{"a": {"0": {"n": 1}, "2": {"n": 2}}, "b": {"n": 3}, "c": "x", "d": {}, "e": {"1": 1, "n": 4}}"#);
+        let numbers = |name: &str| body.objects(name).iter().map(|o| o.integer("n")).collect::<Vec<_>>();
+        assert_eq!(numbers("a"), [Some(1), Some(2)]);
+        assert_eq!(numbers("b"), [Some(3)]);
+        assert_eq!(body.list("c").first().and_then(Entry::text).as_deref(), Some("x"));
+        assert!(body.list("d").is_empty() && body.values("d").is_empty());
+        assert_eq!(numbers("e"), [Some(4)]);
+        assert_eq!(left(&body), pairs(&[("e", r#"{"1":1}"#)]));
+        let body = fields(r#"{"a": {"0": 1, "5": 2}}"#);
+        assert_eq!(body.values("a").iter().map(|value| value.get()).collect::<Vec<_>>(), ["1", "2"]);
+    }
+
+    #[test]
+    fn one_number_is_one_id_however_it_is_spelled() {
+        let body = fields(
+            r#"{"a": 4, "b": "04", "c": " 4 ", "d": 4.0, "e": "4.00", "f": "0004", "g": "00", "h": "4a", "i": "-04"}"#,
+        );
+        let ids: Vec<_> = ["a", "b", "c", "d", "e", "f", "g", "h", "i"]
+            .map(|name| body.number_id(name))
+            .into_iter()
+            .flatten()
+            .collect();
+        assert_eq!(ids, ["4", "4", "4", "4", "4", "4", "0", "4a", "-04"]);
+    }
+
+    #[test]
+    fn flags_and_numbers_are_read_from_texts_and_the_rest_stays() {
+        let body = fields(
+            r#"{"a": "1", "b": "FALSE", "c": 0, "d": " yes ", "e": "no", "f": "maybe", "g": "12.5 ", "h": "12,345", "i": "12 km",
+            "j": 12345678901234567890, "k": "1e3", "l": "NaN", "m": "34121.0", "n": "34121.5"}"#,
+        );
+        assert_eq!(
+            ["a", "b", "c", "d", "e", "f"].map(|name| body.flag(name)),
+            [Some(true), Some(false), Some(false), Some(true), Some(false), None]
+        );
+        assert_eq!(
+            ["g", "h", "i", "j", "k", "l"].map(|name| body.number(name)),
+            [Some(12.5), None, None, None, Some(1000.0), None]
+        );
+        assert_eq!(["m", "n"].map(|name| body.integer(name)), [Some(34121), None]);
+        let names: Vec<_> = left(&body).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["f", "h", "i", "j", "l", "n"]);
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_left_and_says_so() {
+        let body =
+            fields(r#"{"at": "soon", "taken_at": {"x": 1}, "blank": " ", "none": null, "good": "2024-05-01T10:00Z"}"#);
+        let at = body.vendor_time("at");
+        assert_eq!((at.at(), at.stated().map(|stated| stated.field.as_str())), (None, Some("at")));
+        assert!(["blank", "none", "absent"].iter().all(|name| body.vendor_time(name).stated().is_none()));
+        assert!(["blank", "none", "absent"].iter().all(|name| body.time(name).is_none()));
+        assert!(body.time("good").is_some());
+        let rest = body.rest();
+        assert!(!rest.misread_time, "the ordering time says it by itself");
+        let body = fields(r#"{"photo": {"taken_at": "soon"}}"#);
+        assert_eq!(body.object("photo").and_then(|photo| photo.time("taken_at")), None);
+        let event = Event::about(Subject::Inspection, "1").details(body.rest());
+        assert!(event.misread_time);
+        assert_eq!(event.details.len(), 1);
     }
 
     #[test]

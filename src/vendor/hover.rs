@@ -8,7 +8,7 @@ mod machines;
 mod signature;
 
 use super::fields::Fields;
-use super::{Delivery, Unreadable, Vendor};
+use super::{Delivery, Unreadable, Vendor, lookup, spelling};
 use crate::event::{Event, Lead, Model, Nothing, Photo, Reading, Reference, Signing, Summary};
 use crate::machine::{ItemKind, JobKind, Subject};
 
@@ -26,43 +26,55 @@ const DISTRIBUTION_ORDER: Subject = Subject::Job(JobKind::DistributionOrder);
 const MODEL: Subject = Subject::Item(ItemKind::Model);
 const CHECKLIST: Subject = Subject::Item(ItemKind::Checklist);
 
+/// Where the customer's own key for the job is looked for; the first that states one is the reference.
+const REFERENCE: [&str; 2] = ["job_external_identifier", "job_client_identifier"];
+
 /// Why an event says nothing: what it needs and does not have.
 type Lacks = &'static str;
+type Read = fn(&Fields<'_>) -> Result<Vec<Event>, Lacks>;
+
+const VERIFICATION_CODE: &str = "webhook-verification-code";
+
+const EVENTS: &[(&str, Read)] = &[
+    ("job-state-changed", job),
+    ("job-state-changed-v2", job),
+    ("capture-request-state-changed", capture_request),
+    ("model-created", |body| model(body, Some("created".to_owned()))),
+    ("model-state-changed", |body| model(body, body.text("state"))),
+    ("inspection-checklist-created", |body| checklist(body, "created")),
+    ("inspection-checklist-updated", |body| checklist(body, "updated")),
+    ("inspection-state-changed", inspection),
+    ("deliverable-change-request-state-changed", deliverable_change),
+    ("estimation-estimate-group-state-changed", estimate_group),
+    ("estimation-estimate-group-updated", estimate_group_updated),
+    ("project-management-production-list-created", |body| production_list(body, "created")),
+    ("project-management-production-list-updated", |body| production_list(body, "updated")),
+    ("project-management-production-list-manual-sync", |body| production_list(body, "manual-sync")),
+    ("project-management-proposal-document-state-changed", proposal),
+    ("project-management-signature-request-state-changed", signature_request),
+    ("project-management-order-document-state-changed", order),
+    ("distribution-order-state-changed", distribution_order),
+    ("instant-design-image-created", design_image),
+    ("instant-design-lead-form-submitted", lead_form),
+];
 
 fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
     let body = Fields::of_body(delivery.body)?;
     let Some(event) = body.text("event") else {
         return Ok(unknown(String::new(), "it names no event"));
     };
-    // Which of our webhooks it came by, and a flag for Hover's own app, say nothing about the job.
-    body.skip("webhook_id");
-    body.skip("content-available");
-    let events = match event.as_str() {
-        "webhook-verification-code" => return Ok(verification_code(event, &body)),
-        "job-state-changed" | "job-state-changed-v2" => job(&body),
-        "capture-request-state-changed" => capture_request(&body),
-        "model-created" => model(&body, Some("created".to_owned())),
-        "model-state-changed" => model(&body, body.text("state")),
-        "inspection-checklist-created" => checklist(&body, "created"),
-        "inspection-checklist-updated" => checklist(&body, "updated"),
-        "inspection-state-changed" => inspection(&body),
-        "deliverable-change-request-state-changed" => deliverable_change(&body),
-        "estimation-estimate-group-state-changed" => estimate_group(&body),
-        "estimation-estimate-group-updated" => estimate_group_updated(&body),
-        "project-management-production-list-created" => production_list(&body, "created"),
-        "project-management-production-list-updated" => production_list(&body, "updated"),
-        "project-management-production-list-manual-sync" => production_list(&body, "manual-sync"),
-        "project-management-proposal-document-state-changed" => proposal(&body),
-        "project-management-signature-request-state-changed" => signature_request(&body),
-        "project-management-order-document-state-changed" => order(&body),
-        "distribution-order-state-changed" => distribution_order(&body),
-        "instant-design-image-created" => design_image(&body),
-        "instant-design-lead-form-submitted" => lead_form(&body),
-        _ => Err("no such event is known"),
+    let names = EVENTS.iter().map(|(name, _)| *name).chain([VERIFICATION_CODE]);
+    let name = spelling::declared(&event, names);
+    if name == Some(VERIFICATION_CODE) {
+        return Ok(verification_code(event, &body));
+    }
+    let events = match EVENTS.iter().find(|(known, _)| Some(*known) == name) {
+        Some((_, read)) => read(&body),
+        None => Err("no such event is known"),
     };
     Ok(match events {
         Ok(events) => {
-            let occurred_at = events.iter().find(|event| event.at.at().is_some());
+            let occurred_at = events.iter().find(|event| event.at.stated().is_some());
             let occurred_at = occurred_at.map(|event| event.at.clone()).unwrap_or_default();
             Reading { event, occurred_at, events, ..Reading::default() }
         }
@@ -98,7 +110,8 @@ fn capture_request(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
     let reference = reference(body);
     let mut events = Vec::with_capacity(2);
     if let Some(job) = body.id("job_id") {
-        let inspection = Event::about(Subject::Inspection, job).is(machines::capture_word(&state));
+        let word = spelling::declared(&state, machines::CAPTURE_WORDS).unwrap_or(&state);
+        let inspection = Event::about(Subject::Inspection, job).is(machines::capture_word(word));
         events.push(inspection.reference(reference.clone()).fact(estimate(body)));
     }
     let session = of_job(Event::about(Subject::Session, id), body).is(state).reference(reference);
@@ -157,8 +170,9 @@ fn signature_request(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
     let id = body
         .id("project_management_signature_request_id")
         .ok_or("it names no project_management_signature_request_id")?;
-    let signed_at = body.time("signed_at");
-    let request = Event::about(SIGNATURE_REQUEST, id).is(state(body)?).at(signed_at).fact(Signing { signed_at });
+    let signed_at = body.vendor_time("signed_at");
+    let request = Event::about(SIGNATURE_REQUEST, id).is(state(body)?).at(&signed_at);
+    let request = request.fact(Signing { signed_at: signed_at.at() });
     let request = match body.id(PROPOSAL_ID) {
         Some(proposal) => of_job(request, body).under(PROPOSAL, proposal),
         None => under_job(request, body),
@@ -184,14 +198,14 @@ fn distribution_order(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
 
 fn design_image(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
     let id = body.id("image_id").ok_or("it names no image_id")?;
-    let at = body.time("timestamp");
-    let photo = under_job(Event::about(Subject::Item(ItemKind::Photo), id), body).at(at);
-    Ok(vec![photo.fact(Photo { taken_at: at, ..Photo::default() }).fact(lead(body)).details(body.rest())])
+    let at = body.vendor_time("timestamp");
+    let photo = under_job(Event::about(Subject::Item(ItemKind::Photo), id), body).at(&at);
+    Ok(vec![photo.fact(Photo { taken_at: at.at(), ..Photo::default() }).fact(lead(body)).details(body.rest())])
 }
 
 fn lead_form(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
     let id = body.id("lead_id").ok_or("it names no lead_id")?;
-    let item = under_job(Event::about(Subject::Item(ItemKind::Lead), id), body).at(body.time("timestamp"));
+    let item = under_job(Event::about(Subject::Item(ItemKind::Lead), id), body).at(body.vendor_time("timestamp"));
     Ok(vec![item.fact(lead(body)).details(body.rest())])
 }
 
@@ -201,9 +215,13 @@ fn state(body: &Fields<'_>) -> Result<String, Lacks> {
     body.text("state").ok_or("it names no state")
 }
 
+// Only the first place counts as read: what another states can be displaced by the first, and stays a detail.
 fn reference(body: &Fields<'_>) -> Option<Reference> {
-    let value = body.text("job_external_identifier").or_else(|| body.text("job_client_identifier"));
-    value.map(|value| Reference::new(value, 0))
+    let reference = lookup::reference(&REFERENCE, |field| lookup::at(body, field))?;
+    if reference.precedence == 0 {
+        body.text(REFERENCE[0]);
+    }
+    Some(reference)
 }
 
 fn estimate(body: &Fields<'_>) -> Summary {
@@ -247,6 +265,66 @@ mod tests {
         News::State(word.to_owned())
     }
 
+    fn names(details: &[(String, Box<serde_json::value::RawValue>)]) -> Vec<&str> {
+        details.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
+    #[test]
+    fn the_customers_key_is_the_external_identifier_and_else_the_clients() {
+        for (external, client, reference, kept) in [
+            (json!("PO-1"), json!("uuid"), Some(("PO-1", 0)), vec!["job_client_identifier"]),
+            (json!(" PO-1 "), json!(null), Some(("PO-1", 0)), vec![]),
+            (json!(""), json!("uuid"), Some(("uuid", 1)), vec!["job_client_identifier", "job_external_identifier"]),
+            (json!("  "), json!("uuid"), Some(("uuid", 1)), vec!["job_client_identifier", "job_external_identifier"]),
+            (json!(null), json!("uuid"), Some(("uuid", 1)), vec!["job_client_identifier"]),
+            (json!(null), json!(7), Some(("7", 1)), vec!["job_client_identifier"]),
+            (json!(["PO-1"]), json!({}), None, vec!["job_client_identifier", "job_external_identifier"]),
+        ] {
+            for (event, id) in [
+                ("job-state-changed", "job_id"),
+                ("capture-request-state-changed", "capture_request_id"),
+                ("model-state-changed", "model_id"),
+                ("inspection-state-changed", "inspection_id"),
+            ] {
+                let body = json!({ "event": event, id: 7, "state": "complete", "job_external_identifier": external,
+                    "job_client_identifier": client });
+                let reading = reading(&body);
+                let last = reading.events.last().expect("an event");
+                let found = last.reference.as_ref().map(|reference| (reference.value.as_str(), reference.precedence));
+                assert_eq!(found, reference, "{body}");
+                let mut details = names(&last.details);
+                details.retain(|name| name.starts_with("job_"));
+                details.sort_unstable();
+                assert_eq!(details, kept, "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_references_places_stand_on_the_vendors_page() {
+        let places = REFERENCE.map(|place| format!("`{place}`")).join(", ");
+        assert!(include_str!("../../docs/vendors/hover.md").contains(&places), "docs/vendors/hover.md lacks: {places}");
+    }
+
+    #[test]
+    fn events_are_known_in_other_spellings() {
+        for event in ["Job-State-Changed", "job_state_changed", "JOB STATE CHANGED V2"] {
+            assert_eq!(told(&json!({ "event": event, "job_id": 1, "state": "working" })).len(), 2, "{event}");
+        }
+        let body = json!({ "event": "capture_request_state_changed", "capture_request_id": 4, "job_id": 1,
+            "state": "Completed" });
+        let inspection = (Ref::new(Subject::Inspection, "1"), state("capture request complete"));
+        assert_eq!(told(&body), [inspection, (Ref::new(Subject::Session, "4"), state("Completed"))]);
+    }
+
+    #[test]
+    fn a_time_that_is_none_orders_nothing_and_is_kept() {
+        let body = json!({ "event": "instant-design-image-created", "image_id": 7, "timestamp": "yesterday" });
+        let reading = reading(&body);
+        assert!(reading.occurred_at.at().is_none() && reading.occurred_at.stated().is_some());
+        assert_eq!(names(&reading.events[0].details), ["timestamp"]);
+    }
+
     #[test]
     fn a_job_is_an_inspection_too() {
         for event in ["job-state-changed", "job-state-changed-v2"] {
@@ -261,7 +339,7 @@ mod tests {
             let hours = Summary { estimated_hours: Some(1.3902), ..Summary::default() };
             assert_eq!(inspection.facts, [Fact::Summary(hours)]);
             assert_eq!(job.inspection.as_deref(), Some("19402492"));
-            assert_eq!(job.details.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["new"]);
+            assert_eq!(names(&job.details), ["content-available", "new", "webhook_id"]);
         }
     }
 

@@ -3,9 +3,12 @@
 
 pub mod fields;
 mod hover;
+mod lookup;
+mod moment;
 mod pave;
 mod record360;
 pub mod signature;
+mod spelling;
 mod truepic;
 mod truto;
 pub mod verify;
@@ -29,7 +32,7 @@ pub struct Vendor {
     pub machines: &'static [Machine],
     /// How it signs its deliveries; none if it does not.
     pub signature: Option<Signature>,
-    /// What a delivery says.
+    /// What a delivery says, in the vendor's spelling.
     pub read: fn(&Delivery<'_>) -> Result<Reading, Unreadable>,
 }
 
@@ -47,6 +50,14 @@ pub struct Delivery<'a> {
 pub struct Unreadable(pub String);
 
 impl Vendor {
+    /// What a delivery says, with the words of states as the machines declare them.
+    ///
+    /// # Errors
+    /// If the body is not what the vendor sends.
+    pub fn reading(&self, delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
+        (self.read)(delivery).map(|reading| spelling::with_declared_states(reading, self))
+    }
+
     /// The machine of a kind of entity, if that kind has states.
     pub fn machine(&self, subject: Subject) -> Option<&'static Machine> {
         self.machines.iter().find(|machine| machine.subject == subject)

@@ -210,7 +210,13 @@ fn item_id(key: &str, what: &str, at: Option<DateTime<Utc>>, parts: &[Option<Str
 }
 
 // The results stand beside the session or inside it, and the vehicle often in both.
-fn complete(body: &Fields<'_>, session: &Fields<'_>, nested: bool, key: &str, at: Option<DateTime<Utc>>) -> Vec<Event> {
+fn complete<'a>(
+    body: &Fields<'a>,
+    session: &Fields<'a>,
+    nested: bool,
+    key: &str,
+    at: Option<DateTime<Utc>>,
+) -> Vec<Event> {
     let of_either = |name: &str| session.object(name).or_else(|| body.object(name));
     let status = session.text("status").unwrap_or_else(|| "COMPLETE".into());
     let photos = match session.objects("photos") {

@@ -153,7 +153,7 @@ fn read_task(body: &Fields<'_>, task: &Fields<'_>, event: &str) -> Read {
     };
     let event = in_state(Event::about(TASK, id).at(at), state).fact(fact);
     let event = event.orphan("a transaction names its task, a task does not name its transaction");
-    let event = with_location(with_asset(event, task, None), task).details(body.rest()).details(task.rest());
+    let event = with_location(with_asset(event, task, None), task).details(task.rest()).details(body.rest());
     let event = event.details(keep(task, "assignee")).details(keep(task, "requester"));
     Some((at, vec![if status.is_none() { event.details(keep(task, "status")) } else { event }]))
 }

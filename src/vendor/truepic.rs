@@ -7,14 +7,14 @@
 //! timeline's entries stand in <https://github.com/TRUEPIC/vision-api-types>.
 
 mod machines;
+mod news;
 mod signature;
 
-use super::fields::{Fields, identity};
-use super::{Delivery, Unreadable, Vendor};
-use crate::event::{Answer, Contact, Document, Event, Message, Nothing, Photo, Reading, Summary};
+use super::fields::Fields;
+use super::{Delivery, Unreadable, Vendor, spelling};
+use crate::event::{Event, Nothing, Reading};
 use crate::machine::{ItemKind, JobKind, Subject};
-use chrono::{DateTime, Utc};
-use serde_json::value::RawValue;
+use news::News;
 
 pub const VENDOR: Vendor = Vendor {
     name: "truepic",
@@ -30,6 +30,55 @@ const ANSWER: Subject = Subject::Item(ItemKind::Answer);
 const MESSAGE: Subject = Subject::Item(ItemKind::Message);
 const CONTACT: Subject = Subject::Item(ItemKind::Contact);
 
+/// Where the customer's own key for the inspection is looked for, in the body and then in its inspection; the first that
+/// states one is the reference.
+const REFERENCE: [&str; 3] = ["unique_id", "external_id", "reference"];
+
+/// Why an action says nothing: what it needs and does not have.
+type Lacks = &'static str;
+type Meaning = fn(&News<'_>) -> Result<Vec<Event>, Lacks>;
+
+/// The 31 actions of the vendor's page, and two that only its types name.
+const ACTIONS: &[(&str, Meaning)] = &[
+    ("ACTION_INSPECTION_CREATED", |news| Ok(news.status("Created"))),
+    ("ACTION_STATUS_STARTED", |news| Ok(news.status("Started"))),
+    ("ACTION_STATUS_IN_PROGRESS", |news| Ok(news.status("In Progress"))),
+    ("ACTION_STATUS_READY_FOR_REVIEW", |news| Ok(news.status("Ready for Review"))),
+    ("ACTION_INSPECTION_CLOSED", |news| Ok(news.status("Closed"))),
+    ("ACTION_INSPECTION_CANCELED", |news| Ok(news.status("Canceled"))),
+    ("ACTION_DEVICE_FLAGS_CHANGED", |news| Ok(news.device_flags())),
+    ("ACTION_PHOTO_VERIFICATION_PASSED", |news| news.photo("passed")),
+    ("ACTION_PHOTO_VERIFICATION_WARN", |news| news.photo("warn")),
+    ("ACTION_PHOTO_VERIFICATION_FAILED", |news| news.photo("failed")),
+    ("ACTION_PHOTO_DELETED", |news| news.photo("deleted")),
+    ("ACTION_QUESTION_ANSWERED", |news| news.answer("answered")),
+    ("ACTION_QUESTION_ANSWER_DELETED", |news| news.answer("deleted")),
+    ("ACTION_MESSAGE_WELCOME_TEXT", |news| Ok(news.welcome("TEXT"))),
+    ("ACTION_MESSAGE_WELCOME_EMAIL", |news| Ok(news.welcome("EMAIL"))),
+    ("ACTION_MESSAGE_REQUEST_TEXT", |news| Ok(news.request("TEXT"))),
+    ("ACTION_MESSAGE_REQUEST_EMAIL", |news| Ok(news.request("EMAIL"))),
+    ("ACTION_MESSAGE_REMINDER_TEXT", |news| Ok(vec![news.sent("TEXT", "reminder")])),
+    ("ACTION_MESSAGE_REMINDER_EMAIL", |news| Ok(vec![news.sent("EMAIL", "reminder")])),
+    ("ACTION_MESSAGE_AUTO_REMINDER_TEXT", |news| Ok(vec![news.sent("TEXT", "auto reminder")])),
+    ("ACTION_MESSAGE_AUTO_REMINDER_EMAIL", |news| Ok(vec![news.sent("EMAIL", "auto reminder")])),
+    ("ACTION_MESSAGE_AUTO_REPLY_TEXT", |news| Ok(vec![news.sent("TEXT", "auto reply")])),
+    ("ACTION_MESSAGE_AUTO_REPLY_EMAIL", |news| Ok(vec![news.sent("EMAIL", "auto reply")])),
+    ("ACTION_MESSAGE_AGENT_REPLY_TEXT", |news| Ok(vec![news.sent("TEXT", "agent reply")])),
+    ("ACTION_CONSUMER_REPLY", |news| Ok(vec![news.received("TEXT")])),
+    ("ACTION_MESSAGE_EMAIL_REPLY", |news| Ok(vec![news.received("EMAIL")])),
+    ("ACTION_MESSAGE_EMAIL_BOUNCED", |news| Ok(vec![news.undelivered("BOUNCED", None), news.contact("BOUNCED")])),
+    ("ACTION_MESSAGE_EMAIL_DROPPED", |news| {
+        Ok(vec![news.undelivered("DROPPED", Some("the email had previously bounced"))])
+    }),
+    ("ACTION_MESSAGE_EMAIL_DROPPED_VIA_UNSUBSCRIBE", |news| {
+        Ok(vec![news.undelivered("DROPPED", Some("the customer unsubscribed from emails"))])
+    }),
+    ("ACTION_EMAIL_UNSUBSCRIBED", |news| Ok(vec![news.contact("UNSUBSCRIBED").details(news.rest())])),
+    ("ACTION_EMAIL_RESUBSCRIBED", |news| Ok(vec![news.contact("SUBSCRIBED").details(news.rest())])),
+    ("ACTION_PDF_READY", |news| Ok(vec![news.pdf("PDF ready")])),
+    ("ACTION_PDF_FAILED", |news| Ok(vec![news.pdf("PDF failed")])),
+];
+
 fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
     let body = Fields::of_body(delivery.body)?;
     let Some(event) = action(&body) else {
@@ -43,13 +92,15 @@ fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
         return Ok(unknown(event, "it names no inspection"));
     };
     let known = news.inspection_fields();
-    match events(&event, &news) {
+    let name = spelling::declared(&event, ACTIONS.iter().map(|(name, _)| *name));
+    let meaning = ACTIONS.iter().find(|(known, _)| Some(*known) == name);
+    Ok(match meaning.map_or(Err("no such action is known"), |(_, meaning)| meaning(&news)) {
         Ok(events) => {
-            let events = with_inspection_fields(events, &news, known);
-            Ok(Reading { event, occurred_at: news.at.into(), events, ..Reading::default() })
+            let events = news.with_inspection_fields(events, known);
+            Reading { event, occurred_at: news.at, events, ..Reading::default() }
         }
-        Err(why) => Ok(unknown(event, why)),
-    }
+        Err(why) => unknown(event, why),
+    })
 }
 
 fn unknown(event: String, why: &str) -> Reading {
@@ -64,265 +115,10 @@ fn action(body: &Fields<'_>) -> Option<String> {
         .or_else(|| body.text("event"))
 }
 
-fn events(action: &str, news: &News<'_>) -> Result<Vec<Event>, &'static str> {
-    Ok(match action {
-        "ACTION_INSPECTION_CREATED" => news.status("Created"),
-        "ACTION_STATUS_STARTED" => news.status("Started"),
-        "ACTION_STATUS_IN_PROGRESS" => news.status("In Progress"),
-        "ACTION_STATUS_READY_FOR_REVIEW" => news.status("Ready for Review"),
-        "ACTION_INSPECTION_CLOSED" => news.status("Closed"),
-        "ACTION_INSPECTION_CANCELED" => news.status("Canceled"),
-        "ACTION_DEVICE_FLAGS_CHANGED" => news.device_flags(),
-        "ACTION_PHOTO_VERIFICATION_PASSED" => news.photo("passed")?,
-        "ACTION_PHOTO_VERIFICATION_WARN" => news.photo("warn")?,
-        "ACTION_PHOTO_VERIFICATION_FAILED" => news.photo("failed")?,
-        "ACTION_PHOTO_DELETED" => news.photo("deleted")?,
-        "ACTION_QUESTION_ANSWERED" => news.answer("answered")?,
-        "ACTION_QUESTION_ANSWER_DELETED" => news.answer("deleted")?,
-        "ACTION_MESSAGE_WELCOME_TEXT" => news.welcome("TEXT"),
-        "ACTION_MESSAGE_WELCOME_EMAIL" => news.welcome("EMAIL"),
-        "ACTION_MESSAGE_REQUEST_TEXT" => news.request("TEXT"),
-        "ACTION_MESSAGE_REQUEST_EMAIL" => news.request("EMAIL"),
-        "ACTION_MESSAGE_REMINDER_TEXT" => vec![news.sent("TEXT", "reminder")],
-        "ACTION_MESSAGE_REMINDER_EMAIL" => vec![news.sent("EMAIL", "reminder")],
-        "ACTION_MESSAGE_AUTO_REMINDER_TEXT" => vec![news.sent("TEXT", "auto reminder")],
-        "ACTION_MESSAGE_AUTO_REMINDER_EMAIL" => vec![news.sent("EMAIL", "auto reminder")],
-        "ACTION_MESSAGE_AUTO_REPLY_TEXT" => vec![news.sent("TEXT", "auto reply")],
-        "ACTION_MESSAGE_AUTO_REPLY_EMAIL" => vec![news.sent("EMAIL", "auto reply")],
-        "ACTION_MESSAGE_AGENT_REPLY_TEXT" => vec![news.sent("TEXT", "agent reply")],
-        "ACTION_CONSUMER_REPLY" => vec![news.received("TEXT")],
-        "ACTION_MESSAGE_EMAIL_REPLY" => vec![news.received("EMAIL")],
-        "ACTION_MESSAGE_EMAIL_BOUNCED" => vec![news.undelivered("BOUNCED", None), news.contact("BOUNCED")],
-        "ACTION_MESSAGE_EMAIL_DROPPED" => vec![news.undelivered("DROPPED", Some("the email had previously bounced"))],
-        "ACTION_MESSAGE_EMAIL_DROPPED_VIA_UNSUBSCRIBE" => {
-            vec![news.undelivered("DROPPED", Some("the customer unsubscribed from emails"))]
-        }
-        "ACTION_EMAIL_UNSUBSCRIBED" => vec![news.contact("UNSUBSCRIBED").details(news.rest())],
-        "ACTION_EMAIL_RESUBSCRIBED" => vec![news.contact("SUBSCRIBED").details(news.rest())],
-        "ACTION_PDF_READY" => vec![news.pdf("PDF ready")],
-        "ACTION_PDF_FAILED" => vec![news.pdf("PDF failed")],
-        _ => return Err("no such action is known"),
-    })
-}
-
-// A body whose inspection is known.
-struct News<'a> {
-    id: String,
-    at: Option<DateTime<Utc>>,
-    body: Fields<'a>,
-    /// What a timeline's entry says about its action.
-    data: Fields<'a>,
-    inspection: Fields<'a>,
-    raw: &'a [u8],
-}
-
-impl<'a> News<'a> {
-    fn of(body: Fields<'a>, raw: &'a [u8]) -> Option<Self> {
-        let (v3, v2) = (body.object("inspection"), body.object("event"));
-        let id = |of: &Option<Fields<'a>>| of.as_ref().and_then(|inspection| inspection.id("id"));
-        let (v3_id, v2_id) = (id(&v3), id(&v2));
-        let id = body.id("inspection_id").or(v3_id).or_else(|| body.id("event_id")).or(v2_id)?;
-        let at = body.time("created_at").or_else(|| body.time("timestamp"));
-        // These are about the timeline's entry, and would look like the inspection's or photo's own.
-        if body.has("timeline_action_type_id") {
-            for name in ["id", "timeline_action_type_id", "updated_at", "is_deleted"] {
-                body.skip(name);
-            }
-        }
-        let data = body.object("data").unwrap_or_default();
-        Some(News { id, at, data, inspection: v3.or(v2).unwrap_or_default(), body, raw })
-    }
-
-    fn either_id(&self, name: &str) -> Option<String> {
-        self.body.id(name).or_else(|| self.data.id(name))
-    }
-
-    fn either_text(&self, name: &str) -> Option<String> {
-        self.body.text(name).or_else(|| self.data.text(name))
-    }
-
-    fn rest(&self) -> Vec<(String, Box<RawValue>)> {
-        let mut rest = self.body.rest();
-        rest.extend(self.data.rest());
-        rest
-    }
-
-    // What the body says of the inspection beside its state; whatever the action, it belongs to the inspection.
-    fn inspection_fields(&self) -> (Summary, Vec<(String, Box<RawValue>)>) {
-        let mut summary = Summary::default();
-        let mut details = Vec::new();
-        for fields in [&self.body, &self.inspection] {
-            summary.outcome = summary.outcome.or_else(|| fields.text("outcome"));
-            if let Some(outcome) = fields.object("outcome") {
-                summary.outcome = summary.outcome.or_else(|| outcome.text("name"));
-                details.extend(fields.raw("outcome").map(|whole| ("outcome".to_owned(), whole.to_owned())));
-            }
-            if let Some(values) = fields.raw("custom_field_values") {
-                details.push(("custom_field_values".to_owned(), values.to_owned()));
-            }
-        }
-        details.extend(self.inspection.rest());
-        (summary, details)
-    }
-
-    fn inspection(&self) -> Event {
-        Event::about(Subject::Inspection, &self.id).at(self.at)
-    }
-
-    fn session(&self) -> Event {
-        Event::about(Subject::Session, &self.id).of(&self.id).at(self.at)
-    }
-
-    fn item(&self, subject: Subject, id: String) -> Event {
-        Event::about(subject, id).of(&self.id).under(Subject::Session, &self.id).at(self.at)
-    }
-
-    fn at_least(&self, state: &'static str) -> Vec<Event> {
-        vec![self.inspection().at_least(state), self.session().at_least(state)]
-    }
-
-    fn status(&self, state: &str) -> Vec<Event> {
-        vec![self.inspection().is(state).details(self.rest()), self.session().is(state)]
-    }
-
-    // The device is the one the customer captures with.
-    fn device_flags(&self) -> Vec<Event> {
-        vec![self.inspection().at_least("Created"), self.session().at_least("Created").details(self.rest())]
-    }
-
-    fn photo(&self, state: &str) -> Result<Vec<Event>, &'static str> {
-        let photo = self.body.object("photo").unwrap_or_default();
-        let own_id = photo.id("id");
-        let id = self.body.id("truepic_id").or_else(|| self.body.id("photo_id"));
-        let id = id.or_else(|| self.data.id("truepic_id")).or(own_id).ok_or("it names no photo")?;
-        let place = self.data.object("location").or_else(|| self.body.object("location")).unwrap_or_default();
-        let fact = Photo {
-            url: photo.text("url").or_else(|| self.either_text("url")),
-            latitude: place.number("latitude"),
-            longitude: place.number("longitude"),
-            message: self.either_text("reason"),
-            ..Photo::default()
-        };
-        let fact = match state {
-            "deleted" => fact,
-            verdict => Photo { verdict: Some(verdict.to_owned()), taken_at: self.at, ..fact },
-        };
-        let item = self.item(PHOTO, id).is(state).fact(fact);
-        let mut events = self.at_least("In Progress");
-        events.push(item.details(place.rest()).details(photo.rest()).details(self.rest()));
-        Ok(events)
-    }
-
-    fn answer(&self, state: &str) -> Result<Vec<Event>, &'static str> {
-        let id = self.either_id("list_item_id").ok_or("it names no list item")?;
-        let fact = Answer { question_id: Some(id.clone()), ..Answer::default() };
-        let mut events = self.at_least("In Progress");
-        events.push(self.item(ANSWER, id).is(state).fact(fact).details(self.rest()));
-        Ok(events)
-    }
-
-    fn welcome(&self, channel: &str) -> Vec<Event> {
-        let mut events = self.at_least("Created");
-        events.push(self.sent(channel, "welcome"));
-        events
-    }
-
-    // From `Ready for Review` a request for more leads back to `In Progress`; elsewhere it leads nowhere.
-    fn request(&self, channel: &str) -> Vec<Event> {
-        let mut events = self.at_least("Created");
-        events.extend([self.inspection().requested(), self.session().requested(), self.sent(channel, "request")]);
-        events
-    }
-
-    fn sent(&self, channel: &str, purpose: &str) -> Event {
-        self.message(Message {
-            channel: Some(channel.to_owned()),
-            direction: Some("OUTBOUND".to_owned()),
-            purpose: Some(purpose.to_owned()),
-            status: Some("SENT".to_owned()),
-            sent_at: self.at,
-            ..Message::default()
-        })
-    }
-
-    fn received(&self, channel: &str) -> Event {
-        self.message(Message {
-            channel: Some(channel.to_owned()),
-            direction: Some("INBOUND".to_owned()),
-            purpose: Some("reply".to_owned()),
-            status: Some("RECEIVED".to_owned()),
-            sent_at: self.at,
-            ..Message::default()
-        })
-    }
-
-    // Without purpose and time of sending: those are known if the message was reported before.
-    fn undelivered(&self, status: &str, why: Option<&str>) -> Event {
-        self.message(Message {
-            channel: Some("EMAIL".to_owned()),
-            direction: Some("OUTBOUND".to_owned()),
-            status: Some(status.to_owned()),
-            error: self.either_text("reason").or_else(|| why.map(str::to_owned)),
-            ..Message::default()
-        })
-    }
-
-    // Truepic's message ids come from its mailer, so a text may have none.
-    fn message(&self, message: Message) -> Event {
-        let id = self.either_id("message_id");
-        let id = id.unwrap_or_else(|| identity(&self.id, &String::from_utf8_lossy(self.raw)));
-        let text = self.body.text("message").or_else(|| self.body.text("details"));
-        self.item(MESSAGE, id).fact(Message { text, ..message }).details(self.rest())
-    }
-
-    fn contact(&self, status: &str) -> Event {
-        let fact = Contact { channel: Some("EMAIL".to_owned()), status: Some(status.to_owned()) };
-        self.item(CONTACT, format!("{}/email", self.id)).fact(fact)
-    }
-
-    fn pdf(&self, state: &str) -> Event {
-        let fact = Document {
-            url: self.either_text("url").or_else(|| self.either_text("pdf_url")),
-            error: self.either_text("error").or_else(|| self.either_text("reason")),
-        };
-        Event::about(PDF, &self.id).of(&self.id).at(self.at).is(state).fact(fact).details(self.rest())
-    }
-}
-
-// They hang on the inspection's event; if the action is not about the inspection, on one that only implies it exists.
-fn with_inspection_fields(
-    mut events: Vec<Event>,
-    news: &News<'_>,
-    (summary, details): (Summary, Vec<(String, Box<RawValue>)>),
-) -> Vec<Event> {
-    if summary.outcome.is_none() && details.is_empty() {
-        return events;
-    }
-    let is_inspection = |event: &Event| event.about.subject == Subject::Inspection;
-    if !events.iter().any(is_inspection) {
-        events.insert(0, news.inspection().at_least("Created"));
-    }
-    if let Some(event) = events.iter_mut().find(|event| is_inspection(event)) {
-        event.facts.push(summary.into());
-        event.details.extend(details);
-    }
-    events
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Fact, News as Said};
-
-    /// The 31 actions of the vendor's page, and two that only its types name.
-    const ACTIONS: &str = "STATUS_STARTED STATUS_IN_PROGRESS STATUS_READY_FOR_REVIEW INSPECTION_CLOSED
-        INSPECTION_CANCELED PHOTO_VERIFICATION_PASSED PHOTO_VERIFICATION_FAILED PHOTO_VERIFICATION_WARN PHOTO_DELETED
-        QUESTION_ANSWERED QUESTION_ANSWER_DELETED MESSAGE_WELCOME_TEXT MESSAGE_REMINDER_TEXT MESSAGE_REQUEST_TEXT
-        MESSAGE_AUTO_REMINDER_TEXT MESSAGE_AUTO_REPLY_EMAIL MESSAGE_AUTO_REPLY_TEXT MESSAGE_AGENT_REPLY_TEXT
-        MESSAGE_WELCOME_EMAIL MESSAGE_REMINDER_EMAIL MESSAGE_REQUEST_EMAIL MESSAGE_AUTO_REMINDER_EMAIL
-        MESSAGE_EMAIL_REPLY MESSAGE_EMAIL_BOUNCED MESSAGE_EMAIL_DROPPED MESSAGE_EMAIL_DROPPED_VIA_UNSUBSCRIBE
-        EMAIL_UNSUBSCRIBED EMAIL_RESUBSCRIBED CONSUMER_REPLY PDF_READY PDF_FAILED
-        INSPECTION_CREATED DEVICE_FLAGS_CHANGED";
+    use crate::event::{Fact, News as Said, Photo, Summary};
 
     fn reading(body: &str) -> Reading {
         read(&Delivery { content_type: None, body: body.as_bytes() }).expect("readable")
@@ -359,12 +155,12 @@ mod tests {
 
     #[test]
     fn every_action_is_known_and_says_only_what_its_machines_know() {
-        assert_eq!(ACTIONS.split_whitespace().count(), 33);
-        for action in ACTIONS.split_whitespace().map(|name| format!("ACTION_{name}")) {
+        assert_eq!(ACTIONS.len(), 33);
+        for (action, _) in ACTIONS {
             let body = format!(r#"{{"action":"{action}","inspection_id":7,"photo_id":8,"list_item_id":9}}"#);
             let reading = reading(&body);
             assert!(reading.nothing.is_none() && !reading.events.is_empty(), "{action}: {:?}", reading.nothing);
-            assert_eq!(reading.event, action);
+            assert_eq!(reading.event, *action);
             for event in &reading.events {
                 let subject = event.about.subject;
                 assert!(subject == Subject::Inspection || event.inspection.as_deref() == Some("7"), "{action}");
@@ -398,7 +194,9 @@ mod tests {
             assert_eq!(reading.event, "ACTION_STATUS_STARTED");
             for event in &reading.events {
                 assert_eq!(event.at.at().map(|at| at.timestamp_millis()), Some(1_709_737_960_118), "{body}");
-                assert!(event.details.is_empty(), "{body}: {:?}", event.details);
+                let of_the_entry = ["action_type", "timeline_entry"];
+                let details = detail_names(event);
+                assert!(details.iter().all(|name| of_the_entry.contains(name)), "{body}: {details:?}");
             }
         }
         assert_eq!(reading(r#"{"action": "ACTION_STATUS_STARTED", "inspection_id": 1}"#).occurred_at.at(), None);
@@ -422,7 +220,8 @@ mod tests {
             ..Photo::default()
         };
         assert_eq!(photo.facts, [Fact::Photo(fact)]);
-        assert_eq!(detail_names(photo), ["city", "location", "device_id", "list_item_id"]);
+        let names = ["location", "device_id", "timeline_entry", "list_item_id", "city"];
+        assert_eq!(detail_names(photo), names);
     }
 
     #[test]
@@ -438,6 +237,99 @@ mod tests {
         assert_eq!(told(&text("yes")), told(&text("yes")));
         assert_ne!(told(&text("yes")), told(&text("no")));
         assert!(told(&text("yes")).iter().all(|told| told.starts_with("MESSAGE 7/")));
+    }
+
+    #[test]
+    fn what_truepic_numbers_is_known_by_its_number_however_that_is_spelled() {
+        let entry = |action: &str, id: &str, more: &str| {
+            format!(
+                r#"{{"id":{id},"inspection_id":1880,"timeline_action_type_id":12,"data":{{}},{more}
+                "action_type":{{"id_internal":"{action}"}},"created_at":"2020-05-01T21:44:40.000Z"}}"#
+            )
+        };
+        let last = |body: &str| reading(body).events.pop().expect("an event").about.external_id;
+        for (action, more, expected) in [
+            ("ACTION_MESSAGE_REMINDER_TEXT", r#""updated_at":"2020-05-01T21:44:40Z","#, "1880/timeline/4"),
+            ("ACTION_MESSAGE_REMINDER_TEXT", r#""updated_at":"2020-05-01T21:44:41Z","#, "1880/timeline/4"),
+            ("ACTION_CONSUMER_REPLY", "", "1880/timeline/4"),
+            ("ACTION_PHOTO_VERIFICATION_PASSED", "", "1880/timeline/4"),
+            ("ACTION_QUESTION_ANSWERED", "", "1880/timeline/4"),
+        ] {
+            for id in ["4", r#""4""#, r#"" 4 ""#, r#""04""#, "4.0"] {
+                assert_eq!(last(&entry(action, id, more)), expected, "{action} {id}");
+            }
+            assert_ne!(last(&entry(action, "5", more)), expected, "{action}");
+        }
+        for (action, name) in [
+            ("ACTION_MESSAGE_REMINDER_TEXT", "message_id"),
+            ("ACTION_PHOTO_VERIFICATION_PASSED", "truepic_id"),
+            ("ACTION_PHOTO_DELETED", "photo_id"),
+            ("ACTION_QUESTION_ANSWERED", "list_item_id"),
+        ] {
+            for id in ["9", r#""9""#, r#"" 9""#, r#""09""#] {
+                assert_eq!(last(&entry(action, "4", &format!(r#""{name}":{id},"#))), "9", "{action} {id}");
+                let body = entry(action, "4", "").replace(r#""data":{}"#, &format!(r#""data":{{"{name}":{id}}}"#));
+                assert_eq!(last(&body), "9", "{action} {id} in data");
+            }
+        }
+        assert_eq!(told(r#"{"action":"ACTION_STATUS_STARTED","inspection_id":" 07 "}"#)[0], "INSPECTION 7 is Started");
+    }
+
+    #[test]
+    fn a_photo_without_a_number_is_known_by_its_url_without_the_query() {
+        let photo = |url: &str, id: &str| {
+            let body = format!(
+                r#"{{"action":"ACTION_PHOTO_VERIFICATION_PASSED","inspection_id":7,{id}"photo":{{"url":"{url}"}}}}"#
+            );
+            told(&body).pop().expect("the photo")
+        };
+        let first = photo("https://x/a.jpg?X-Amz-Signature=1", "");
+        assert_eq!(first, photo("https://x/a.jpg?X-Amz-Signature=2#y", r#""id":4,"#));
+        assert_ne!(first, photo("https://x/b.jpg?X-Amz-Signature=1", ""));
+        assert_eq!(photo("https://x/a.jpg", r#""photo_id":8,"#), "PHOTO 8 is passed");
+    }
+
+    #[test]
+    fn the_customers_key_is_the_inspections_and_what_can_be_displaced_is_kept() {
+        for (fields, reference, kept) in [
+            (r#""unique_id":"C-1","external_id":"E","#, Some(("C-1", 0)), vec!["external_id"]),
+            (
+                r#""unique_id":"","external_id":" E ","reference":"R","#,
+                Some(("E", 1)),
+                vec!["external_id", "reference"],
+            ),
+            (r#""reference":7,"#, Some(("7", 2)), vec!["reference"]),
+            (r#""inspection":{"id":7,"unique_id":"C-1"},"unique_id":"  ","#, Some(("C-1", 0)), vec!["unique_id"]),
+            (r#""event":{"id":7,"external_id":"E"},"#, Some(("E", 1)), vec!["external_id"]),
+            (r#""unique_id":["C-1"],"reference":null,"#, None, vec!["unique_id"]),
+        ] {
+            for action in ["ACTION_STATUS_STARTED", "ACTION_CONSUMER_REPLY", "ACTION_PDF_READY"] {
+                let reading = reading(&format!(r#"{{"action":"{action}",{fields}"inspection_id":7}}"#));
+                let inspection = &reading.events[0];
+                let found = inspection.reference.as_ref().map(|found| (found.value.as_str(), found.precedence));
+                assert_eq!(found, reference, "{action} {fields}");
+                let mut names = detail_names(inspection);
+                names.retain(|name| REFERENCE.contains(name));
+                names.sort_unstable();
+                assert!(kept.iter().all(|name| names.contains(name)), "{action} {fields}: {names:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_references_places_stand_on_the_vendors_page() {
+        let places = REFERENCE.map(|place| format!("`{place}`")).join(", ");
+        let page = include_str!("../../docs/vendors/truepic.md");
+        assert!(page.contains(&places), "docs/vendors/truepic.md lacks: {places}");
+    }
+
+    #[test]
+    fn actions_are_known_in_other_spellings() {
+        for action in ["action_inspection_cancelled", "ACTION-INSPECTION-CANCELED", "Action Inspection Canceled"] {
+            let body = format!(r#"{{"action":"{action}","inspection_id":7}}"#);
+            assert_eq!(told(&body), ["INSPECTION 7 is Canceled", "SESSION 7 is Canceled"]);
+            assert_eq!(reading(&body).event, action);
+        }
     }
 
     #[test]

@@ -5,14 +5,14 @@
 
 mod form;
 mod machines;
+mod names;
 mod records;
 mod signature;
 
-use super::fields::{Fields, json};
-use super::{Delivery, Unreadable, Vendor};
-use crate::event::{Account, Event, Nothing, Reading, Reference, Run};
+use super::fields::{Fields, identity, json};
+use super::{Delivery, Unreadable, Vendor, spelling};
+use crate::event::{Account, Details, Event, Nothing, Reading, Run, VendorTime};
 use crate::machine::{ItemKind, JobKind, Subject};
-use chrono::{DateTime, Utc};
 use machines::{ACCOUNT_STATES, MACHINES};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -24,7 +24,42 @@ const ACCOUNT: Subject = Subject::Item(ItemKind::Account);
 const RUN: Subject = Subject::Job(JobKind::SyncRun);
 const RECORD: Subject = Subject::Item(ItemKind::Record);
 
-// What Truto reports besides, by the first part of the event's name.
+// What Truto reports of things that the hub knows, by the first part of the event's name.
+const KNOWN: [(&str, &[&str]); 3] = [
+    (
+        "integrated_account",
+        &[
+            "created",
+            "updated",
+            "active",
+            "reactivated",
+            "authentication_error",
+            "validation_error",
+            "post_install_error",
+            "forbidden_error",
+            "post_connect_form_submitted",
+            "deleted",
+        ],
+    ),
+    (
+        "sync_job_run",
+        &[
+            "created",
+            "started",
+            "updated",
+            "rate_limited",
+            "completed",
+            "failed",
+            "stopped",
+            "deleted",
+            "record",
+            "record_error",
+        ],
+    ),
+    ("record", &["created", "updated", "deleted", "meta"]),
+];
+
+// What Truto reports besides.
 const OTHERS: &[(&str, &str)] = &[
     ("test", "a test of the webhook"),
     ("link_token", "a customer's attempt to connect an account"),
@@ -37,14 +72,23 @@ const OTHERS: &[(&str, &str)] = &[
 
 // What a delivery means, or why it means nothing.
 type Meaning = Result<Vec<Event>, Nothing>;
-type Details = Vec<(String, Box<RawValue>)>;
 
 // A delivery once its envelope is opened.
 struct Envelope<'a> {
     body: Fields<'a>,
     payload: Fields<'a>,
     news_id: Option<String>,
-    at: Option<DateTime<Utc>>,
+    at: VendorTime,
+    /// A name for the delivery itself: by its id, else by its bytes.
+    own_name: String,
+}
+
+impl Envelope<'_> {
+    // What it says besides, the payload's fields under their own names as far as the envelope has none of the name.
+    fn rest(&self) -> Details {
+        let of_payload = self.payload.rest();
+        self.body.rest().and(of_payload)
+    }
 }
 
 fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
@@ -54,18 +98,17 @@ fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
     }
 }
 
-fn read_body(body: &[u8]) -> Result<Reading, Unreadable> {
-    let body = Fields::of_body(body)?;
+fn read_body(bytes: &[u8]) -> Result<Reading, Unreadable> {
+    let body = Fields::of_body(bytes)?;
     // The pages disagree on the name's name.
     let event = body.text("event").or_else(|| body.text("event_type"));
     let payload = body.object("payload").unwrap_or_default();
-    let envelope = Envelope { news_id: body.id("id"), at: body.time("created_at"), body, payload };
-    // The webhook that tells it; a run's payload has another field with this name.
-    envelope.body.skip("webhook_id");
-    // Accounts' payloads repeat it.
-    if envelope.body.has("environment_id") {
-        envelope.payload.skip("environment_id");
-    }
+    let news_id = body.id("id");
+    let own_name = match &news_id {
+        Some(id) => format!("delivery:{}", records::segment(id)),
+        None => identity("delivery:", &String::from_utf8_lossy(bytes)),
+    };
+    let envelope = Envelope { news_id, at: body.vendor_time("created_at"), body, payload, own_name };
     let meaning = match &event {
         Some(event) => meaning(&envelope, event),
         None => Err(unknown("it names no event")),
@@ -75,11 +118,11 @@ fn read_body(body: &[u8]) -> Result<Reading, Unreadable> {
         Err(nothing) => (Vec::new(), Some(nothing)),
     };
     let event = event.unwrap_or_default();
-    Ok(Reading { event, news_id: envelope.news_id, occurred_at: envelope.at.into(), events, nothing })
+    Ok(Reading { event, news_id: envelope.news_id, occurred_at: envelope.at, events, nothing })
 }
 
 fn meaning(envelope: &Envelope<'_>, event: &str) -> Meaning {
-    match event.split_once(':').unwrap_or((event, "")) {
+    match words(event) {
         ("integrated_account", action) => account(envelope, action),
         ("sync_job_run", "record") => records::synced(envelope),
         ("sync_job_run", "record_error") => records::failed(envelope),
@@ -94,52 +137,62 @@ fn meaning(envelope: &Envelope<'_>, event: &str) -> Meaning {
     }
 }
 
+// The two parts of an event's name, in the spelling that is known here.
+fn words(event: &str) -> (&str, &str) {
+    let (what, action) = event.split_once(':').unwrap_or((event, ""));
+    let known = KNOWN.iter().map(|(name, _)| *name).chain(OTHERS.iter().map(|(name, _)| *name));
+    let what = spelling::declared(what, known).unwrap_or(what);
+    let actions = KNOWN.iter().find(|(name, _)| *name == what).map_or(&[][..], |(_, actions)| actions);
+    (what, spelling::declared(action, actions.iter().copied()).unwrap_or(action))
+}
+
 fn unknown(why: &str) -> Nothing {
     Nothing::Unrecognized(why.to_owned())
 }
 
 fn account(envelope: &Envelope<'_>, action: &str) -> Meaning {
     let payload = &envelope.payload;
-    let word = payload.text("status");
-    let status = ACCOUNT_STATES.iter().find(|state| !state.terminal && word.as_deref() == Some(state.name));
-    let status = status.map(|state| state.name);
+    // The payload is the account as it is now. Its deletion has an event of its own.
+    let states = ACCOUNT_STATES.iter().filter(|state| !state.terminal).map(|state| state.name);
+    let status = payload.peek("status").map(json);
+    let status = status.as_ref().and_then(Value::as_str).and_then(|word| spelling::declared(word, states));
     let state = match action {
-        "created" => Some(status.unwrap_or("connecting")),
-        "updated" => status,
+        // It says no more than that the account exists: nothing is created after it was connected.
+        "created" => status.filter(|status| *status != "connecting"),
         "active" | "reactivated" => Some("active"),
         "authentication_error" => Some("needs_reauth"),
         "validation_error" | "post_install_error" | "deleted" => Some(action),
-        // Neither changes the status: a call that was forbidden says nothing of the credentials.
-        "forbidden_error" | "post_connect_form_submitted" => None,
+        // A call that was forbidden, or a form, changes no status; the payload tells which it is.
+        "updated" | "forbidden_error" | "post_connect_form_submitted" => status,
         _ => return Err(unknown("no such event is known")),
     };
-    let id = payload.id("id").ok_or_else(|| unknown("it names no account"))?;
-    let tenant_id = payload.id("tenant_id");
+    let id = payload.id("id").or_else(|| names::account(envelope)).ok_or_else(|| unknown("it names no account"))?;
+    payload.id("tenant_id");
+    let reference = names::reference(envelope);
     let fact = Account {
-        tenant_id: tenant_id.clone(),
-        integration: payload.object("integration").unwrap_or_default().text("name"),
+        tenant_id: reference.as_ref().map(|tenant| tenant.value.clone()),
+        integration: payload.object("integration").and_then(|integration| integration.text("name")),
         authentication: payload.text("authentication_method"),
-        last_error: payload.raw("last_error").map(error_text).filter(|error| !error.is_empty()),
+        last_error: payload.peek("last_error").map(error_text).filter(|error| !error.is_empty()),
         sandbox: payload.flag("is_sandbox"),
     };
-    let event = in_state(Event::about(ACCOUNT, id), state, "connecting");
-    let event = event.at(envelope.at).reference(tenant_id.map(|value| Reference::new(value, 0))).fact(fact);
-    let event = event.details(envelope.body.rest()).details(payload.rest());
-    let event = event.details(keep(payload, "integration")).details(keep(payload, "last_error"));
-    Ok(vec![if status.is_none() { event.details(keep(payload, "status")) } else { event }])
+    let event = in_state(Event::about(ACCOUNT, id), state, "connecting").at(&envelope.at);
+    Ok(vec![event.reference(reference).fact(fact).details(envelope.rest())])
 }
 
 fn run(envelope: &Envelope<'_>, action: &str) -> Meaning {
     let payload = &envelope.payload;
-    let status = payload.text("status");
+    // It stays among the details: most events name a state of their own.
+    let status = payload.peek("status").map(json);
     let state = match action {
         "created" | "rate_limited" | "completed" | "failed" | "stopped" | "deleted" => Some(action),
         "started" => Some("running"),
-        "updated" => status.as_deref(),
+        "updated" => status.as_ref().and_then(Value::as_str).filter(|word| !word.trim().is_empty()),
         _ => return Err(unknown("no such event is known")),
     };
-    let id = payload.id("id").ok_or_else(|| unknown("it names no run"))?;
-    let account = payload.id("integrated_account_id");
+    let id = payload.id("id").or_else(|| names::run(envelope)).ok_or_else(|| unknown("it names no run"))?;
+    let account = payload.id("integrated_account_id").or_else(|| names::account(envelope));
+    payload.id("tenant_id");
     let fact = Run {
         sync_job_id: payload.id("sync_job_id"),
         account_id: account.clone(),
@@ -147,9 +200,9 @@ fn run(envelope: &Envelope<'_>, action: &str) -> Meaning {
         started_at: payload.time("started_at"),
         finished_at: payload.time("finished_at"),
     };
-    let event = in_state(Event::about(RUN, id), state, "created");
-    let event = under(event.at(envelope.at).fact(fact), ACCOUNT, account);
-    Ok(vec![event.details(envelope.body.rest()).details(payload.rest())])
+    let event = in_state(Event::about(RUN, id), state, "created").at(&envelope.at).fact(fact);
+    let event = event.reference(names::reference(envelope)).details(envelope.rest());
+    Ok(vec![under(event, ACCOUNT, account)])
 }
 
 // News without a state still tells that the thing exists, as it does when something else names it: whichever of the two
@@ -174,11 +227,6 @@ fn error_text(error: &RawValue) -> String {
         Value::String(text) => text,
         value => value.get("message").and_then(Value::as_str).unwrap_or(error.get()).to_owned(),
     }
-}
-
-// A field as it came, for what was read only in part.
-fn keep(fields: &Fields<'_>, name: &str) -> Details {
-    fields.raw(name).map(|raw| (name.to_owned(), raw.to_owned())).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -217,6 +265,16 @@ mod tests {
         event.details.iter().find(|(known, _)| known == name).map(|(_, value)| value.get())
     }
 
+    /// Each event as its id and what it says of the state.
+    pub fn in_state(events: &[Event]) -> Vec<(&str, String)> {
+        let news = |event: &Event| match &event.news {
+            News::State(word) => format!("is {word}"),
+            AtLeast(word) => format!("at least {word}"),
+            other => format!("{other:?}"),
+        };
+        events.iter().map(|event| (event.about.external_id.as_str(), news(event))).collect()
+    }
+
     pub fn is(state: &str) -> News {
         News::State(state.to_owned())
     }
@@ -237,9 +295,12 @@ mod tests {
     fn accounts_take_the_state_of_the_event_or_a_status_that_is_known() {
         for (action, status, expected) in [
             ("created", r#""active""#, is("active")),
-            ("created", r#""new""#, is("connecting")),
-            ("created", r#""deleted""#, is("connecting")),
+            ("created", r#""connecting""#, AtLeast("connecting")),
+            ("created", r#""new""#, AtLeast("connecting")),
+            ("created", r#""deleted""#, AtLeast("connecting")),
             ("updated", r#""post_install_error""#, is("post_install_error")),
+            ("updated", r#""connecting""#, is("connecting")),
+            ("updated", r#""Needs-Reauth""#, is("needs_reauth")),
             ("updated", r#""new""#, AtLeast("connecting")),
             ("updated", "[]", AtLeast("connecting")),
             ("active", r#""connecting""#, is("active")),
@@ -247,14 +308,17 @@ mod tests {
             ("authentication_error", r#""active""#, is("needs_reauth")),
             ("validation_error", "null", is("validation_error")),
             ("post_install_error", "null", is("post_install_error")),
-            ("forbidden_error", r#""needs_reauth""#, AtLeast("connecting")),
-            ("post_connect_form_submitted", r#""active""#, AtLeast("connecting")),
+            ("forbidden_error", r#""needs_reauth""#, is("needs_reauth")),
+            ("forbidden_error", r#""active""#, is("active")),
+            ("forbidden_error", "null", AtLeast("connecting")),
+            ("post_connect_form_submitted", r#""active""#, is("active")),
+            ("post_connect_form_submitted", r#""new""#, AtLeast("connecting")),
             ("deleted", "null", is("deleted")),
         ] {
             let events = said(&format!("integrated_account:{action}"), &format!(r#"{{"id":"a1","status":{status}}}"#));
             assert_eq!(events[0].news, expected, "{action} {status}");
-            let told = ["new", "deleted", "[]"].iter().any(|word| status.contains(word)).then_some(status);
-            assert_eq!(detail(&events[0], "status"), told, "{action} {status}");
+            // As the payload stated it last, whether or not the event has a state of its own.
+            assert_eq!(detail(&events[0], "status"), (status != "null").then_some(status), "{action} {status}");
         }
     }
 
@@ -274,7 +338,7 @@ mod tests {
         };
         assert_eq!(event.facts, [Fact::Account(fact)]);
         let names: Vec<_> = event.details.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["environment_id", "region", "integration", "last_error"]);
+        assert_eq!(names, ["environment_id", "webhook_id", "region", "integration", "last_error"]);
         assert_eq!((&event.inspection, event.orphan), (&None, None));
     }
 
@@ -295,9 +359,57 @@ mod tests {
             assert_eq!(event.news, expected, "{action}");
             assert_eq!(parent(event), Some((ACCOUNT, "a1")));
             assert_eq!(detail(event, "args"), Some(r#"{"job":1}"#));
+            assert_eq!(detail(event, "status"), Some(r#""stopped""#));
             assert_eq!((&event.inspection, event.orphan, &event.reference), (&None, None, &None));
         }
         assert_eq!(said("sync_job_run:updated", r#"{"id":"r1"}"#)[0].news, AtLeast("created"));
+    }
+
+    #[test]
+    fn the_customers_key_is_taken_from_the_payload_and_else_from_the_envelope() {
+        for (payload, beside, reference) in [
+            (r#""tenant_id":"t1""#, r#""tenant_id":"t2","#, Some(("t1", 0))),
+            (r#""tenant_id":"""#, r#""tenant_id":"t2","#, Some(("t2", 1))),
+            (r#""tenant_id":null"#, r#""tenant_id":" t2 ","#, Some(("t2", 1))),
+            (r#""integrated_account":{"tenant_id":"t3"}"#, "", Some(("t3", 2))),
+            (r#""args":{"tenant_id":"t4"}"#, "", Some(("t4", 3))),
+            (r#""args":"{\"tenant_id\":4}""#, "", Some(("4", 3))),
+            (r#""args":{"tenant_id":"  "}"#, r#""tenant_id":[],"#, None),
+        ] {
+            for event in ["integrated_account:active", "sync_job_run:started"] {
+                let body = format!(r#"{{"event":"{event}",{beside}"payload":{{"id":"x",{payload}}}}}"#);
+                let event = reading(&body).events.remove(0);
+                let found = event.reference.as_ref().map(|reference| (reference.value.as_str(), reference.precedence));
+                assert_eq!(found, reference, "{body}");
+                // What can be displaced by another field's word stays among the details.
+                if reference.is_some_and(|(_, precedence)| precedence == 1) {
+                    assert!(detail(&event, "tenant_id").is_some(), "{body}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_flagged_and_kept() {
+        let payload = r#"{"id":"r1","started_at":"soon","finished_at":"2023-06-16T09:30:00.000Z"}"#;
+        let event = &said("sync_job_run:updated", payload)[0];
+        assert!(event.misread_time);
+        assert_eq!(detail(event, "started_at"), Some(r#""soon""#));
+        let reading =
+            reading(r#"{"id":"n1","event":"sync_job_run:started","payload":{"id":"r1"},"created_at":"soon"}"#);
+        assert!(reading.events[0].at.at().is_none() && reading.events[0].at.stated().is_some());
+        assert_eq!(detail(&reading.events[0], "created_at"), Some(r#""soon""#));
+    }
+
+    #[test]
+    fn names_of_events_are_known_in_other_spellings() {
+        for (event, state) in [
+            ("Integrated_Account:Active", "is active"),
+            ("integrated-account:ACTIVE", "is active"),
+            ("integratedAccount:authenticationError", "is needs_reauth"),
+        ] {
+            assert_eq!(in_state(&said(event, r#"{"id":"a1"}"#)), [("a1", state.to_owned())]);
+        }
     }
 
     #[test]

@@ -95,14 +95,23 @@ pub const MACHINES: &[Machine] = &[
     },
     Machine {
         subject: MODEL,
-        // When a job is reopened its models are made anew, so either end can follow the other.
+        // When a job is reopened its models are built again, so either end can follow the other. What leads there again
+        // cannot be told from a late delivery, and is stale; the end of the second pass is taken.
         states: &[
             item_state("created", 10, "The model of a structure was created."),
-            item_state("complete", 20, "The model is done."),
-            item_state("failed", 20, "The model could not be made."),
+            item_state("uploading", 20, "The pictures of the structure are being uploaded."),
+            item_state("processing", 30, "The model is being built."),
+            item_state("complete", 40, "The model is done."),
+            item_state("failed", 40, "The model could not be made."),
         ],
         transitions: &[
             step(START, "created"),
+            step("created", "uploading"),
+            step("uploading", "processing"),
+            step("processing", "complete"),
+            step("processing", "failed"),
+            step("uploading", "failed"),
+            // Hover's pages know the ends only; integrators' types have the states between.
             step("created", "complete"),
             step("created", "failed"),
             step("complete", "failed"),
@@ -119,6 +128,9 @@ pub const MACHINES: &[Machine] = &[
         transitions: &[step(START, "created"), step("created", "updated")],
     },
 ];
+
+/// The words of a capture request.
+pub const CAPTURE_WORDS: [&str; 4] = ["new", "connected", "complete", "deleted"];
 
 /// A capture request's word as a state of the inspection: the job says `complete` too and means something else.
 pub fn capture_word(state: &str) -> String {
@@ -144,6 +156,12 @@ const JOB_STATES: &[State] = &[
     state("submitting", Status::Queued, 40, "The uploaded data is being submitted to the processing pipeline."),
     state("working", Status::Running, 50, "Pictures are turned into a 3D model and measurements."),
     state("retrieving", Status::Running, 60, "The results are fetched from the processing pipeline."),
+    state(
+        "in_progress",
+        Status::Running,
+        65,
+        "The job is being processed. Where it belongs among the others is a guess.",
+    ),
     state("processing", Status::Running, 70, "Partner specific branding and other final processing."),
     state("paying", Status::Running, 80, "The payment for the job is being collected."),
     terminal("complete", Status::Succeeded, 90, "The results are paid for and available."),
@@ -169,6 +187,7 @@ const INSPECTION_STATES: &[State] = &[
     state("submitting", Status::Submitted, 40, "The uploaded data is being submitted to the processing pipeline."),
     state("working", Status::Processing, 50, "Pictures are turned into a 3D model and measurements."),
     state("retrieving", Status::Processing, 60, "The results are fetched from the processing pipeline."),
+    state("in_progress", Status::Processing, 65, "The job is being processed. Where it belongs is a guess."),
     state("processing", Status::Processing, 70, "Partner specific branding and other final processing."),
     state("paying", Status::Processing, 80, "The payment for the job is being collected."),
     terminal("complete", Status::Completed, 90, "The results are paid for and available."),
@@ -195,6 +214,11 @@ const JOB_MOVES: &[Transition] = &[
     // The newer event is only known to say draft, processing and then an end (from public receivers' code).
     step("draft", "processing"),
     step("processing", "completed"),
+    // A word of Hover's API that some receivers know. Nothing passes through it on a way between other states.
+    step("draft", "in_progress"),
+    step("in_progress", "processing"),
+    step("in_progress", "failed"),
+    step("in_progress", "cancelled"),
     // Both events may report the same end. The newer word stays, whichever comes last.
     step("complete", "completed"),
     // The pages do not say when a job is held up: by the ranks before the pipeline, for approval also before payment.
@@ -259,6 +283,7 @@ const CAPTURE_MOVES: &[Transition] = &[
     step(CONNECTED, "processing_upload"),
     step(CAPTURED, "processing_upload"),
     step(CAPTURED, "processing"),
+    step(CAPTURED, "in_progress"),
     step(NEW, "cancelled"),
     step(CONNECTED, "cancelled"),
     step(CAPTURED, "cancelled"),
@@ -350,6 +375,36 @@ mod tests {
         assert_eq!(job(&["paying", "complete", "completed"]), ("completed".to_owned(), 0));
         assert_eq!(job(&["paying", "completed", "complete"]), ("completed".to_owned(), 0));
         assert_eq!(job(&["completed", "complete", "requesting_corrections"]), ("requesting_corrections".to_owned(), 1));
+    }
+
+    #[test]
+    fn in_progress_comes_before_the_end_and_after_the_draft() {
+        assert_eq!(job(&["draft", "in_progress"]), ("in_progress".to_owned(), 0));
+        assert_eq!(job(&["in_progress", "completed"]), ("completed".to_owned(), 0));
+        assert_eq!(job(&["completed", "in_progress"]), ("completed".to_owned(), 0));
+        assert_eq!(job(&["processing", "in_progress"]), ("processing".to_owned(), 0));
+        assert_eq!(inspection(&["in_progress", "draft"]), ("in_progress".to_owned(), 0));
+        // No way between the older words leads over it.
+        for machine in MACHINES.iter().filter(|machine| [Subject::Inspection, HOVER_JOB].contains(&machine.subject)) {
+            for (from, to) in [(START, "complete"), ("uploading", "complete"), ("draft", "working")] {
+                let path = machine.path(from, to).expect("a way");
+                assert!(!path.between.contains(&"in_progress"), "{from} to {to}: {:?}", path.between);
+            }
+        }
+    }
+
+    #[test]
+    fn a_model_goes_from_its_upload_to_an_end() {
+        let model = |words: &[&str]| walk(MODEL, words).0;
+        let words = ["created", "uploading", "processing", "complete"];
+        for turn in 0..words.len() {
+            let mut turned = words;
+            turned.rotate_left(turn);
+            assert_eq!(model(&turned), "complete", "turned {turn}");
+        }
+        assert_eq!(model(&["processing"]), "processing");
+        assert_eq!(model(&["complete", "processing", "failed"]), "failed");
+        assert_eq!(model(&["failed", "uploading", "complete"]), "complete");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub fn items(transaction: &Fields<'_>, id: &str, at: Option<DateTime<Utc>>) -> V
     for (list, kind, within, read) in LISTS {
         for raw in transaction.values(list) {
             let Ok(entry) = Fields::of_body(raw.get().as_bytes()) else { continue };
-            if entry.rest().is_empty() {
+            if entry.is_spent() {
                 continue;
             }
             let owner = format!("{id}{within}");

@@ -51,7 +51,8 @@ pub const MACHINES: &[Machine] = &[
 ];
 
 pub const ACCOUNT_STATES: &[State] = &[
-    item_state("connecting", 10, "The customer is connecting the account."),
+    // Lower than the others: what came at the same time came of connecting.
+    item_state("connecting", 5, "The customer is connecting the account."),
     item_state("active", 10, "The account is connected and ready to use."),
     item_state("needs_reauth", 10, "The credentials are no longer valid; the customer has to connect again."),
     item_state("validation_error", 10, "The check of the connection failed; the customer has to connect again."),

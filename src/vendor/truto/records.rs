@@ -1,16 +1,19 @@
 //! Records that sync runs bring, records that third parties report of themselves, and errors in place of records.
 
-use super::{ACCOUNT, Details, Envelope, Meaning, RUN, error_text, under, unknown};
-use crate::event::{Event, Record};
+use super::{ACCOUNT, Envelope, Meaning, RUN, error_text, names, under, unknown};
+use crate::event::{Details, Event, Record, VendorTime};
 use crate::machine::{ItemKind, Subject};
 use crate::vendor::fields::{Fields, identity, json};
-use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
+/// The lists that hold records; the first that is there counts.
+const RECORDS: [&str; 3] = ["records", "record", "data"];
+const ERRORS: [&str; 2] = ["errors", "error"];
+
 /// Records that a run brought. They imply that it runs, but nothing of how it will end.
 pub fn synced(envelope: &Envelope<'_>) -> Meaning {
-    let mut page = Page::of(envelope, &["records", "record", "data"]);
+    let mut page = Page::of_run(envelope, &RECORDS);
     let run = page.run().map(|run| run.details(std::mem::take(&mut page.rest)));
     let events: Vec<_> = run.into_iter().chain(page.records("present")).collect();
     match events.is_empty() {
@@ -21,7 +24,7 @@ pub fn synced(envelope: &Envelope<'_>) -> Meaning {
 
 /// Records that a third party reported of itself: a run, should the payload mention one, did not bring them.
 pub fn reported(envelope: &Envelope<'_>, state: &str) -> Meaning {
-    let mut page = Page { run: None, ..Page::of(envelope, &["records", "record", "data"]) };
+    let mut page = Page::of_account(envelope, &RECORDS);
     let events = page.records(state);
     match events.is_empty() {
         true => Err(unknown("it names no record")),
@@ -31,7 +34,7 @@ pub fn reported(envelope: &Envelope<'_>, state: &str) -> Meaning {
 
 /// Errors in place of records; with `error_handling: batch` several in one list. Truto tells a run's end apart.
 pub fn failed(envelope: &Envelope<'_>) -> Meaning {
-    let mut page = Page::of(envelope, &["errors", "error"]);
+    let mut page = Page::of_run(envelope, &ERRORS);
     if page.run.is_none() && page.list.is_empty() {
         return Err(unknown("it names neither a run nor an error"));
     }
@@ -41,24 +44,30 @@ pub fn failed(envelope: &Envelope<'_>) -> Meaning {
     };
     let mut events: Vec<_> = page.run().into_iter().collect();
     for (number, error) in errors.into_iter().enumerate() {
-        let id = match &envelope.news_id {
-            Some(news) => format!("{}/{news}/{number}", page.owner()),
-            None => identity(page.owner(), &format!("{:?}/{}", page.at, error.map_or("", RawValue::get))),
-        };
         let fact = Record { resource: page.resource.clone(), error: error.map(error_text), ..Record::default() };
-        let whole = error.map(|error| ("error".to_owned(), error.to_owned())).into_iter().collect();
-        let event = page.item(ItemKind::RecordError, id).fact(fact);
+        let whole: Vec<_> = error.map(|error| ("error".to_owned(), error.to_owned())).into_iter().collect();
+        let event = page.item(ItemKind::RecordError, page.error_id(error, number)).fact(fact);
         events.push(event.details(whole).details(std::mem::take(&mut page.rest)));
     }
     Ok(events)
 }
 
+/// A part of an external id between two slashes.
+pub fn segment(id: &str) -> Cow<'_, str> {
+    match id.contains(['/', '%']) {
+        true => Cow::Owned(id.replace('%', "%25").replace('/', "%2F")),
+        false => Cow::Borrowed(id),
+    }
+}
+
 // A payload's list, and what it says of where that comes from.
 struct Page<'a> {
-    at: Option<DateTime<Utc>>,
+    at: VendorTime,
     run: Option<String>,
     account: Option<String>,
-    environment: String,
+    /// The delivery, by which records are told apart where neither run nor account is named.
+    delivery: String,
+    news_id: Option<String>,
     resource: Option<String>,
     list: Vec<&'a RawValue>,
     // Told once, with the first entity that takes it: a copy with each record could fill the memory.
@@ -66,63 +75,76 @@ struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    fn of(envelope: &Envelope<'a>, lists: &[&str]) -> Self {
-        let Envelope { body, payload, at, .. } = envelope;
+    fn of_run(envelope: &Envelope<'a>, lists: &[&str]) -> Self {
+        let run = envelope.payload.id("sync_job_run_id").or_else(|| names::run(envelope));
+        Page { run, ..Page::of_account(envelope, lists) }
+    }
+
+    fn of_account(envelope: &Envelope<'a>, lists: &[&str]) -> Self {
+        let Envelope { payload, at, .. } = envelope;
         let list = lists.iter().map(|name| payload.values(name)).find(|list| !list.is_empty()).unwrap_or_default();
-        let resource = payload.id("resource");
-        let run = payload.id("sync_job_run_id").or_else(|| payload.id("run_id"));
-        let account = payload.id("integrated_account_id");
-        let mut rest = body.rest();
-        rest.extend(payload.rest());
-        // No page says where the run's id stands. These are read after the rest, which keeps them whole.
-        let within = |object: &str, name: &str| payload.object(object)?.id(name);
         Page {
-            at: *at,
-            run: run.or_else(|| within("meta", "sync_job_run_id")).or_else(|| within("sync_job_run", "id")),
-            account: account
-                .or_else(|| within("meta", "integrated_account_id"))
-                .or_else(|| within("sync_job_run", "integrated_account_id"))
-                .or_else(|| within("integrated_account", "id")),
-            environment: body.id("environment_id").unwrap_or_default(),
-            resource,
+            at: at.clone(),
+            run: None,
+            account: payload.id("integrated_account_id").or_else(|| names::account(envelope)),
+            delivery: envelope.own_name.clone(),
+            news_id: envelope.news_id.clone(),
+            resource: payload.id("resource"),
             list: list.into_iter().filter(|entry| entry.get() != "null").collect(),
-            rest,
+            rest: envelope.rest(),
         }
     }
 
-    // The run or account by which records with the same id are told apart.
-    fn owner(&self) -> &str {
-        self.run.as_ref().or(self.account.as_ref()).unwrap_or(&self.environment)
+    // By which records with the same id are told apart. Records of two customers must never be taken for one, so where
+    // nobody is named they are the delivery's own.
+    fn owner(&self) -> Cow<'_, str> {
+        match self.run.as_ref().or(self.account.as_ref()) {
+            Some(id) => segment(id),
+            None => Cow::Borrowed(&self.delivery),
+        }
     }
 
     fn run(&self) -> Option<Event> {
-        let run = Event::about(RUN, self.run.as_ref()?).at_least("running").at(self.at);
+        let run = Event::about(RUN, self.run.as_ref()?).at_least("running").at(&self.at);
         Some(under(run, ACCOUNT, self.account.clone()))
     }
 
     fn records(&mut self, state: &str) -> Vec<Event> {
         let owner = match &self.resource {
             Some(resource) => format!("{}/{resource}", self.owner()),
-            None => self.owner().to_owned(),
+            None => self.owner().into_owned(),
         };
         let mut events = Vec::with_capacity(self.list.len());
         for raw in std::mem::take(&mut self.list) {
-            let record_id = record_id(raw);
+            let (record_id, more) = record_id(raw);
             let id = match &record_id {
-                Some(id) => format!("{owner}/{id}"),
+                Some(id) => format!("{owner}/{}", segment(id)),
                 None => identity(&owner, raw.get()),
             };
             // A deletion often has nothing but the id: what was last known of the record stays.
-            let data = (state != "deleted").then(|| json(raw).into());
+            let deleted = state == "deleted";
+            let data = (!deleted).then(|| json(raw).into());
             let fact = Record { resource: self.resource.clone(), record_id, data, error: None };
+            let deletion: Vec<_> =
+                (deleted && more).then(|| ("deletion".to_owned(), raw.to_owned())).into_iter().collect();
             let event = self.item(ItemKind::Record, id).is(state).fact(fact);
-            events.push(event.details(std::mem::take(&mut self.rest)));
+            events.push(event.details(deletion).details(std::mem::take(&mut self.rest)));
         }
         events
     }
 
+    // An error that has an id is the same in whatever delivery it comes.
+    fn error_id(&self, error: Option<&RawValue>, number: usize) -> String {
+        let own_id = error.filter(|error| error.get().starts_with('{')).and_then(|error| record_id(error).0);
+        match (own_id, &self.news_id) {
+            (Some(id), _) => format!("{}/error/{}", self.owner(), segment(&id)),
+            (None, Some(news)) => format!("{}/{}/{number}", self.owner(), segment(news)),
+            (None, None) => identity(&self.owner(), &format!("{:?}/{}", self.at.at(), error.map_or("", RawValue::get))),
+        }
+    }
+
     fn item(&self, kind: ItemKind, id: String) -> Event {
-        let event = Event::about(Subject::Item(kind), id).at(self.at);
+        let event = Event::about(Subject::Item(kind), id).at(&self.at);
         match &self.run {
             Some(run) => event.under(RUN, run),
             None => under(event, ACCOUNT, self.account.clone()),
@@ -130,13 +152,15 @@ impl<'a> Page<'a> {
     }
 }
 
-// A record's id; of a bare id in place of a record, itself.
-fn record_id(record: &RawValue) -> Option<String> {
+// A record's id, and whether there is more of it; of a bare id in place of a record, itself.
+fn record_id(record: &RawValue) -> (Option<String>, bool) {
     let object = match record.get() {
         object if object.starts_with('{') => Cow::Borrowed(object),
         bare => Cow::Owned(format!(r#"{{"id":{bare}}}"#)),
     };
-    Fields::of_body(object.as_bytes()).ok()?.id("id")
+    let Ok(fields) = Fields::of_body(object.as_bytes()) else { return (None, true) };
+    let id = fields.id("id");
+    (id, !fields.is_spent())
 }
 
 #[cfg(test)]
@@ -171,7 +195,7 @@ mod tests {
     #[test]
     fn records_without_a_run_are_kept_too() {
         let events = said("sync_job_run:record", r#"{"records":{"id":"7"},"meta":{"page":1}}"#);
-        assert_eq!((ids(&events), parent(&events[0])), (vec!["e1/7"], None));
+        assert_eq!((ids(&events), parent(&events[0])), (vec!["delivery:n1/7"], None));
         assert_eq!(detail(&events[0], "meta"), Some(r#"{"page":1}"#));
         let nothing = reading(&envelope("sync_job_run:record", r#"{"resource":"x","records":[]}"#)).nothing;
         assert_eq!(nothing, Some(unknown("it names neither a run nor a record")));
@@ -204,5 +228,62 @@ mod tests {
             let Some(Fact::Record(record)) = events[0].facts.first() else { panic!("a record") };
             assert_eq!(record.data.is_some(), action != "deleted");
         }
+    }
+
+    #[test]
+    fn records_of_two_accounts_or_runs_are_never_one() {
+        let page = |id: &str, named: &str| {
+            let payload = format!(r#"{{"resource":"crm/contacts","records":[{{"id":"7"}}]{named}}}"#);
+            let body = envelope("sync_job_run:record", &payload).replace("n1", id);
+            reading(&body).events.into_iter().map(|event| event.about.external_id).next_back().expect("a record")
+        };
+        let args = |account: &str| format!(r#","args":{{"integrated_account_id":"{account}"}}"#);
+        let run = |run: &str| format!(r#","sync_job_run_id":"{run}","args":{{"integrated_account_id":"a1"}}"#);
+        let ids = [
+            page("n1", &args("a1")),
+            page("n1", &args("a2")),
+            page("n1", &args("e1")),
+            page("n1", &args("delivery:n1/x")),
+            page("n1", &run("r1")),
+            page("n1", &run("r2")),
+            page("n1", ""),
+            page("n2", ""),
+        ];
+        assert_eq!((ids[0].as_str(), ids[1].as_str()), ("a1/crm/contacts/7", "a2/crm/contacts/7"));
+        for (number, id) in ids.iter().enumerate() {
+            assert!(!ids[..number].contains(id), "{id}");
+        }
+        assert_eq!(page("n1", &args("a1")), page("n2", &args("a1")));
+    }
+
+    #[test]
+    fn slashes_do_not_make_one_record_of_two() {
+        let id = |resource: &str, record: &str| {
+            let payload =
+                format!(r#"{{"integrated_account_id":"a","resource":"{resource}","records":[{{"id":"{record}"}}]}}"#);
+            said("record:created", &payload)[0].about.external_id.clone()
+        };
+        assert_eq!(id("crm/contacts", "7"), "a/crm/contacts/7");
+        assert_eq!(id("crm", "contacts/7"), "a/crm/contacts%2F7");
+        assert_ne!(id("crm", "contacts%2F7"), id("crm", "contacts/7"));
+    }
+
+    #[test]
+    fn an_error_with_an_id_is_one_error_whatever_brings_it() {
+        let errors = |delivery: &str, error: &str| {
+            let body = envelope("sync_job_run:record_error", &format!(r#"{{"sync_job_run_id":"r1","error":{error}}}"#));
+            reading(&body.replace("n1", delivery)).events.remove(1).about.external_id
+        };
+        assert_eq!(errors("n1", r#"{"id":"e-5"}"#), "r1/error/e-5");
+        assert_eq!(errors("n1", r#"{"id":5,"message":"A"}"#), errors("n2", r#"{"id":" 5 ","message":"B"}"#));
+        assert_ne!(errors("n1", r#"{"message":"A"}"#), errors("n2", r#"{"message":"A"}"#));
+    }
+
+    #[test]
+    fn what_a_deletion_says_beside_the_id_is_kept() {
+        let payload = r#"{"integrated_account_id":"a1","resource":"x","records":[{"id":"7","by":"me"},{"id":"8"}]}"#;
+        let events = said("record:deleted", payload);
+        assert_eq!(detail(&events[0], "deletion"), Some(r#"{"id":"7","by":"me"}"#));
+        assert_eq!(detail(&events[1], "deletion"), None);
     }
 }

@@ -1,0 +1,179 @@
+//! JSON texts as fields and values: borrowed where possible, and lossy where a text is no Unicode.
+
+use super::{Field, Fields};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+
+/// Any JSON as a value that can always be printed again: text that is no Unicode gets U+FFFD, numbers that a double or
+/// a 64-bit integer cannot hold become their text.
+pub fn json(raw: &RawValue) -> serde_json::Value {
+    use serde_json::Value;
+    let text = raw.get();
+    match text.as_bytes().first() {
+        Some(b'{') => match members(raw) {
+            Some(members) => members.into_iter().map(|(name, value)| (name.into_owned(), json(value))).collect(),
+            None => Value::String(text.to_owned()),
+        },
+        Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(text) {
+            Ok(values) => values.into_iter().map(json).collect(),
+            Err(_) => Value::String(text.to_owned()),
+        },
+        Some(b'"') => Value::String(string(raw).unwrap_or_default()),
+        _ => match serde_json::from_str::<Value>(text) {
+            // An integer that had to become a double has lost digits.
+            Ok(Value::Number(number)) if number.is_f64() && !text.contains(['.', 'e', 'E']) => text.into(),
+            Ok(value) => value,
+            Err(_) => text.into(),
+        },
+    }
+}
+
+/// A string that is not blank; a number's or a boolean's text.
+pub fn text(value: &RawValue) -> Option<String> {
+    let text = match value.get().as_bytes().first()? {
+        b'"' => string(value)?,
+        b'{' | b'[' | b'n' => return None,
+        _ => value.get().to_owned(),
+    };
+    (!text.trim().is_empty()).then_some(text)
+}
+
+/// A JSON string's text, with U+FFFD for what a database cannot keep: NUL and lone surrogates.
+pub fn string(value: &RawValue) -> Option<String> {
+    let raw = value.get();
+    if !raw.starts_with('"') {
+        return None;
+    }
+    match serde_json::from_str::<Cow<'_, str>>(raw) {
+        Ok(text) => Some(clean(&text)),
+        Err(_) => {
+            let bytes = serde_json::from_str::<Lossy>(raw).ok()?;
+            Some(clean(&bytes.0))
+        }
+    }
+}
+
+pub fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// The members of an object, or none for what is no object.
+pub fn members(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+    if !value.get().starts_with('{') {
+        return None;
+    }
+    serde_json::from_str::<Members<'_>>(value.get()).ok().map(|members| members.0)
+}
+
+/// The entries of a list, also of one that PHP printed with gaps: an object whose names are all whole numbers. None for
+/// what is no list.
+pub fn entries(value: &RawValue) -> Option<Vec<&RawValue>> {
+    match value.get().as_bytes().first()? {
+        b'[' => serde_json::from_str(value.get()).ok(),
+        b'{' => {
+            let members = members(value)?;
+            let whole = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+            members.iter().all(|(name, _)| whole(name)).then(|| members.into_iter().map(|(_, value)| value).collect())
+        }
+        _ => None,
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Members::deserialize(deserializer).map(|members| Fields::new(members.0, String::new()))
+    }
+}
+
+impl<'a> Field<'a> {
+    pub(super) fn new(name: Cow<'a, str>, value: &'a RawValue) -> Self {
+        Field { name, value, state: Default::default(), misread: Default::default() }
+    }
+}
+
+// serde_json hands out strings with lone surrogates as bytes (WTF-8).
+struct Lossy(String);
+
+impl<'de> Deserialize<'de> for Lossy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Lossy;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Lossy, E> {
+                Ok(Lossy(String::from_utf8_lossy(bytes).into_owned()))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Lossy, E> {
+                Ok(Lossy(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::with_capacity(12);
+                while let Some((name, value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    members.push((name.0, value));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+// A field's name, borrowed unless it has escapes; names that are no Unicode are read lossily too.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a name")
+            }
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Name<'de>, E> {
+                Ok(Name(String::from_utf8_lossy(bytes)))
+            }
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
+            }
+        }
+        deserializer.deserialize_bytes(Text)
+    }
+}
+
+/// The deepest nesting of a JSON text, without reading it as JSON: brackets outside of strings.
+pub fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0usize, 0usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}

@@ -1,0 +1,71 @@
+//! Finds what a vendor may state in one of several places. Looking does not count a field as read: it stays among the
+//! details.
+
+use super::fields::{Fields, json};
+use crate::event::Reference;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The longest identifier, in characters, as in [`Fields::id`].
+const MAX_ID: usize = 512;
+
+/// An identifier: a text without the blanks around it, or a whole number.
+pub fn identifier(value: &Value) -> Option<String> {
+    let id = match value {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
+        _ => return None,
+    };
+    (!id.is_empty() && id.chars().count() <= MAX_ID).then_some(id)
+}
+
+/// A field as a JSON value; a text that holds a JSON object is opened.
+pub fn opened(value: &RawValue) -> Value {
+    match json(value) {
+        Value::String(text) if text.trim_start().starts_with('{') => {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        }
+        value => value,
+    }
+}
+
+/// What stands at a path of names with dots between.
+pub fn at(fields: &Fields<'_>, path: &str) -> Option<Value> {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    let value = opened(fields.peek(first)?);
+    rest.split('.').filter(|name| !name.is_empty()).try_fold(value, |value, name| value.get(name).cloned())
+}
+
+/// The customer's key: the first of these places that states one. A place that is not the first can be displaced later
+/// by one that is, so that what it states has to stay among the details.
+pub fn reference<'p>(paths: &[&'p str], stated_at: impl Fn(&'p str) -> Option<Value>) -> Option<Reference> {
+    (0..).zip(paths).find_map(|(precedence, path)| Some(Reference::new(identifier(&stated_at(path)?)?, precedence)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::machine::Subject;
+
+    #[test]
+    fn the_first_place_that_states_a_key_wins_and_an_empty_one_states_none() {
+        let paths = ["a", "b.c", "d"];
+        for (body, key) in [
+            (r#"{"a":"A","b":{"c":"C"},"d":"D"}"#, Some(("A", 0))),
+            (r#"{"a":"","b":{"c":" C "},"d":"D"}"#, Some(("C", 1))),
+            (r#"{"a":null,"b":{"c":[]},"d":7}"#, Some(("7", 2))),
+            (r#"{"a":"  ","b":"{\"c\":\"C\"}"}"#, Some(("C", 1))),
+            (r#"{"a":{},"b":[],"d":1.5}"#, None),
+            ("{}", None),
+        ] {
+            let body = Fields::of_body(body.as_bytes()).expect("an object");
+            let found = reference(&paths, |path| at(&body, path));
+            let expected = key.map(|(value, precedence)| Reference::new(value.to_owned(), precedence));
+            assert_eq!(found, expected);
+            let stated = body.names().filter(|name| body.has(name)).count();
+            let left = Event::about(Subject::Session, "1").details(body.rest()).details;
+            assert_eq!(left.len(), stated, "looking reads nothing");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Moments as the languages and databases of vendors print them. A date alone, words, and moments outside the years
+//! 1970 to 9999 are none.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use std::ops::RangeInclusive;
+
+/// The longest text that is looked at.
+const MAX_LENGTH: usize = 128;
+
+/// Units of numbers: how many make a second, and which numbers are taken to count them. Nine digits of seconds begin in
+/// 1973; less could be a year, a date or a counter. Thirteen digits are milliseconds, sixteen microseconds, nineteen
+/// nanoseconds, each from 2001 on. No number fits two units; what lies between is none, such as `20240501100000`.
+const UNITS: [(i64, RangeInclusive<i64>); 4] = [
+    (1, 100_000_000..=253_402_300_799),
+    (1_000, 1_000_000_000_000..=9_999_999_999_999),
+    (1_000_000, 1_000_000_000_000_000..=9_999_999_999_999_999),
+    (1_000_000_000, 1_000_000_000_000_000_000..=9_223_372_036_854_775_806),
+];
+
+/// The moment that a text or a number's text states.
+///
+/// Read are RFC 3339 and ISO 8601 (extended, basic, week and ordinal dates; `T`, `t`, `_` or a space before the time;
+/// with or without seconds; `.` or `,` before a fraction), with the offsets of PostgreSQL (`+02`, `+00:00:00`), PHP
+/// (`+0000`) and Java (`Z[UTC]`), the words `Z`, `UTC` and `GMT`, or none, which is taken as UTC; RFC 2822; JavaScript's
+/// `Date` as text; and numbers of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size.
+pub fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > MAX_LENGTH || !text.is_ascii() {
+        return None;
+    }
+    let at = number(text).or_else(|| calendar(text)).or_else(|| rfc_2822(text)).or_else(|| javascript(text))?;
+    (at >= DateTime::UNIX_EPOCH && at.timestamp() < 253_402_300_800).then_some(at)
+}
+
+fn number(text: &str) -> Option<DateTime<Utc>> {
+    let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, "0"));
+    if whole.is_empty() || !digits(whole) || fraction.is_empty() || !digits(fraction) {
+        return None;
+    }
+    let whole: i64 = whole.parse().ok()?;
+    let (per_second, _) = UNITS.iter().find(|(_, range)| range.contains(&whole))?;
+    let unit = 1_000_000_000 / per_second;
+    let nanos = whole % per_second * unit + nanoseconds(fraction)? / per_second;
+    DateTime::from_timestamp(whole / per_second, u32::try_from(nanos).ok()?)
+}
+
+// A date, a time of day, and what follows it.
+fn calendar(text: &str) -> Option<DateTime<Utc>> {
+    let at = text.find(['T', 't', ' ', '_'])?;
+    let (day, rest) = text.split_at_checked(at)?;
+    let rest = match rest.strip_prefix(['T', 't', '_']) {
+        Some(rest) => rest,
+        None => rest.trim_start(),
+    };
+    let end = rest.find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ',')).unwrap_or(rest.len());
+    let (time, zone) = rest.split_at_checked(end)?;
+    let local = NaiveDateTime::new(date(day)?, NaiveTime::MIN).checked_add_signed(time_of_day(time)?)?;
+    Some(local.checked_sub_signed(offset(zone.trim_start())?)?.and_utc())
+}
+
+fn date(text: &str) -> Option<NaiveDate> {
+    let year = |text: &str| if text.len() == 4 { part(text).and_then(|year| i32::try_from(year).ok()) } else { None };
+    let basic = text.len() == 8 && digits(text);
+    if basic {
+        let (y, rest) = text.split_at_checked(4)?;
+        let (m, d) = rest.split_at_checked(2)?;
+        return NaiveDate::from_ymd_opt(year(y)?, part(m)?, part(d)?);
+    }
+    let separator = if text.contains('/') { '/' } else { '-' };
+    let parts: Vec<&str> = text.split(separator).collect();
+    match parts.as_slice() {
+        [y, week, day] if separator == '-' && week.len() == 3 && day.len() == 1 => week_date(year(y)?, week, day),
+        [y, m, d] if m.len() == 2 && d.len() == 2 => NaiveDate::from_ymd_opt(year(y)?, part(m)?, part(d)?),
+        [y, d] if separator == '-' && d.len() == 3 => NaiveDate::from_yo_opt(year(y)?, part(d)?),
+        [basic] if basic.len() == 7 => NaiveDate::from_yo_opt(year(basic.get(..4)?)?, part(basic.get(4..)?)?),
+        [basic] if basic.len() == 8 => week_date(year(basic.get(..4)?)?, basic.get(4..7)?, basic.get(7..)?),
+        _ => None,
+    }
+}
+
+fn week_date(year: i32, week: &str, day: &str) -> Option<NaiveDate> {
+    let weekday = chrono::Weekday::try_from(u8::try_from(part(day)?.checked_sub(1)?).ok()?).ok()?;
+    NaiveDate::from_isoywd_opt(year, part(week.strip_prefix('W')?)?, weekday)
+}
+
+// Since midnight. A 60th second (RFC 3339, appendix D) is the first of the next minute.
+fn time_of_day(text: &str) -> Option<TimeDelta> {
+    let (whole, fraction) = match text.find(['.', ',']) {
+        Some(at) => (text.get(..at)?, Some(text.get(at + 1..)?)),
+        None => (text, None),
+    };
+    let parts = two_digits(whole)?;
+    let (hour, minute, second) = match (parts.as_slice(), fraction) {
+        ([hour, minute], None) => (*hour, *minute, 0),
+        ([hour, minute, second], _) => (*hour, *minute, *second),
+        _ => return None,
+    };
+    let leap = minute == 59 && second == 60;
+    if hour > 23 || minute > 59 || (second > 59 && !leap) {
+        return None;
+    }
+    let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+    Some(TimeDelta::seconds(seconds) + TimeDelta::nanoseconds(fraction.map_or(Some(0), nanoseconds)?))
+}
+
+// East of Greenwich. After an offset there may be a zone's name, in words (Go) or in brackets (RFC 9557).
+fn offset(text: &str) -> Option<TimeDelta> {
+    let (text, named) = match text.strip_suffix(']') {
+        Some(rest) => (rest.split_once('[')?.0, true),
+        None => (text, false),
+    };
+    let text = text.trim_end();
+    if text.is_empty() {
+        return (!named).then_some(TimeDelta::zero());
+    }
+    if ["z", "utc", "gmt", "ut"].contains(&text.to_ascii_lowercase().as_str()) {
+        return Some(TimeDelta::zero());
+    }
+    let (text, name) = text.split_once(' ').unwrap_or((text, "UTC"));
+    if name.is_empty() || name.len() > 5 || !name.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
+    let east = text.starts_with('+');
+    let parts = two_digits(text.strip_prefix(['+', '-'])?)?;
+    let part = |at: usize| i64::from(parts.get(at).copied().unwrap_or_default());
+    if parts.is_empty() || part(0) > 23 || part(1) > 59 || part(2) > 59 {
+        return None;
+    }
+    let distance = TimeDelta::seconds(part(0) * 3600 + part(1) * 60 + part(2));
+    Some(if east { distance } else { -distance })
+}
+
+fn rfc_2822(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc2822(text).ok().map(|at| at.to_utc())
+}
+
+// `Tue Sep 10 2024 12:00:00 GMT+0000 (Coordinated Universal Time)`.
+fn javascript(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.split(" (").next()?;
+    DateTime::parse_from_str(text, "%a %b %d %Y %H:%M:%S GMT%z").ok().map(|at| at.to_utc())
+}
+
+// One to three numbers of two digits, all with colons between them or all without.
+fn two_digits(text: &str) -> Option<Vec<u32>> {
+    let parts: Vec<&str> = match text.contains(':') {
+        true => text.split(':').collect(),
+        false => text.as_bytes().chunks(2).filter_map(|part| std::str::from_utf8(part).ok()).collect(),
+    };
+    if parts.len() > 3 || text.is_empty() {
+        return None;
+    }
+    parts.into_iter().map(|text| if text.len() == 2 { part(text) } else { None }).collect()
+}
+
+fn part(text: &str) -> Option<u32> {
+    if digits(text) { text.parse().ok() } else { None }
+}
+
+// Digits after the point, as billionths; further digits are cut.
+fn nanoseconds(fraction: &str) -> Option<i64> {
+    if fraction.is_empty() || !digits(fraction) {
+        return None;
+    }
+    format!("{fraction:0<9}").get(..9)?.parse().ok()
+}
+
+fn digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+#[path = "moment/tests.rs"]
+mod tests;

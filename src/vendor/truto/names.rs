@@ -1,0 +1,179 @@
+//! Where Truto's bodies name the run, the account and the customer. No page says where a page of records names its run
+//! or account; integrators read the account from the run's `args`, which hold what the customer's code put there.
+
+use super::Envelope;
+use crate::event::Reference;
+use crate::vendor::fields::Fields;
+use crate::vendor::lookup::{self, identifier, opened};
+use serde_json::{Map, Value};
+
+/// Where the customer's own key for an account or run is looked for; the first that states one is the reference.
+pub const REFERENCE: [&str; 4] =
+    ["payload.tenant_id", "tenant_id", "payload.integrated_account.tenant_id", "payload.args.tenant_id"];
+
+/// What names one thing: the names of its id, and of an object that is the thing. In any spelling, so without `_`.
+struct Thing {
+    ids: &'static [&'static str],
+    object: &'static str,
+}
+
+const ACCOUNT: Thing = Thing { ids: &["integratedaccountid", "trutointegratedaccountid"], object: "integratedaccount" };
+const RUN: Thing = Thing { ids: &["syncjobrunid", "runid", "trutosyncjobrunid"], object: "syncjobrun" };
+
+/// The objects that may name them, in the payload or beside it, and within each other.
+const PLACES: [&str; 3] = ["meta", "syncjobrun", "args"];
+/// How deep these objects are looked into.
+const MAX_DEPTH: usize = 2;
+
+/// The account that is named nearest to the payload.
+pub fn account(envelope: &Envelope<'_>) -> Option<String> {
+    named(envelope, &ACCOUNT)
+}
+
+/// The run that is named nearest to the payload.
+pub fn run(envelope: &Envelope<'_>) -> Option<String> {
+    named(envelope, &RUN)
+}
+
+/// The customer's key for an account or run.
+pub fn reference(envelope: &Envelope<'_>) -> Option<Reference> {
+    lookup::reference(&REFERENCE, |path| match path.strip_prefix("payload.") {
+        Some(path) => lookup::at(&envelope.payload, path),
+        None => lookup::at(&envelope.body, path),
+    })
+}
+
+fn named(envelope: &Envelope<'_>, thing: &Thing) -> Option<String> {
+    let Envelope { body, payload, .. } = envelope;
+    [payload, body].into_iter().find_map(|fields| within(&relevant(fields, thing), thing, MAX_DEPTH))
+}
+
+// Only what may name the thing is read as values: the rest can be large.
+fn relevant(fields: &Fields<'_>, thing: &Thing) -> Map<String, Value> {
+    let may_name = |name: &str| {
+        let name = letters(name);
+        name == thing.object || thing.ids.contains(&name.as_str()) || PLACES.contains(&name.as_str())
+    };
+    let names = fields.names().filter(|name| may_name(name));
+    names.filter_map(|name| Some((name.to_owned(), opened(fields.peek(name)?)))).collect()
+}
+
+// The object's own word first, then the objects in it.
+fn within(fields: &Map<String, Value>, thing: &Thing, depth: usize) -> Option<String> {
+    let field = |wanted: &str| fields.iter().find(|(name, _)| letters(name) == wanted).map(|(_, value)| value);
+    let id = thing.ids.iter().find_map(|name| identifier(field(name)?));
+    let own = id.or_else(|| match field(thing.object)? {
+        Value::Object(object) => identifier(object.get("id")?),
+        bare => identifier(bare),
+    });
+    let nested = || PLACES.iter().find_map(|place| nested(field(place)?, place, thing, depth.checked_sub(1)?));
+    own.or_else(nested)
+}
+
+fn nested(value: &Value, place: &str, thing: &Thing, depth: usize) -> Option<String> {
+    let text = value.as_str().and_then(|text| serde_json::from_str(text).ok());
+    let Value::Object(fields) = text.as_ref().unwrap_or(value) else { return None };
+    within(fields, thing, depth).or_else(|| if place == "args" { only_one(fields, thing) } else { None })
+}
+
+// A job that reads several accounts calls them `notion_integrated_account_id` and the like: told if it is but one.
+fn only_one(args: &Map<String, Value>, thing: &Thing) -> Option<String> {
+    let suffix = thing.ids.first()?;
+    let mut ids = args.iter().filter(|(name, _)| letters(name).ends_with(suffix)).filter_map(|(_, id)| identifier(id));
+    let id = ids.next()?;
+    ids.all(|other| other == id).then_some(id)
+}
+
+fn letters(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{in_state, parent, said};
+    use super::*;
+    use crate::event::Fact;
+    use crate::vendor::truto::{ACCOUNT as ACCOUNT_ITEM, RUN as RUN_JOB};
+
+    // All places and spellings in which the account `a1` may be named.
+    const NAMED: [&str; 15] = [
+        r#""integrated_account_id":"a1""#,
+        r#""integratedAccountId":"a1""#,
+        r#""integrated-account-id":" a1 ""#,
+        r#""integrated_account":{"id":"a1","tenant_id":"t"}"#,
+        r#""integrated_account":"a1""#,
+        r#""integratedAccount":{"id":"a1"}"#,
+        r#""truto_integrated_account_id":"a1""#,
+        r#""meta":{"integrated_account_id":"a1"}"#,
+        r#""meta":{"integrated_account":{"id":"a1"}}"#,
+        r#""args":{"integrated_account_id":"a1","team_id":7}"#,
+        r#""args":{"integratedAccountId":"a1"}"#,
+        r#""args":"{\"integrated_account_id\":\"a1\"}""#,
+        r#""args":{"notion_integrated_account_id":"a1","page_id":"p"}"#,
+        r#""sync_job_run":{"args":{"integrated_account_id":"a1"}}"#,
+        r#""meta":{"args":"{\"integrated_account_id\":\"a1\"}"}"#,
+    ];
+
+    #[test]
+    fn records_and_runs_belong_to_the_account_wherever_it_is_named() {
+        for named in NAMED {
+            let records = format!(r#"{{"resource":"crm/contacts","records":[{{"id":"7"}}],{named}}}"#);
+            for event in ["sync_job_run:record", "record:created", "record:deleted"] {
+                let record = &said(event, &records)[0];
+                assert_eq!(record.about.external_id, "a1/crm/contacts/7", "{event} {named}");
+                assert_eq!(parent(record), Some((ACCOUNT_ITEM, "a1")), "{event} {named}");
+            }
+            let run = &said("sync_job_run:started", &format!(r#"{{"id":"r1",{named}}}"#))[0];
+            assert_eq!(parent(run), Some((ACCOUNT_ITEM, "a1")), "{named}");
+            let Some(Fact::Run(fact)) = run.facts.first() else { panic!("a run") };
+            assert_eq!(fact.account_id.as_deref(), Some("a1"), "{named}");
+            let error = &said("sync_job_run:record_error", &format!(r#"{{"error":"E",{named}}}"#))[0];
+            assert_eq!(parent(error), Some((ACCOUNT_ITEM, "a1")), "{named}");
+        }
+    }
+
+    #[test]
+    fn the_account_may_be_named_beside_the_payload_and_what_is_nearest_wins() {
+        let beside = r#"{"id":"n1","event":"sync_job_run:record","integrated_account_id":"a1",
+            "payload":{"resource":"x","records":[{"id":"7"}]}}"#;
+        let reading = super::super::tests::reading(beside);
+        assert_eq!(reading.events[0].about.external_id, "a1/x/7");
+        let both = r#"{"id":"r1","integrated_account_id":"a1","args":{"integrated_account_id":"a2"}}"#;
+        assert_eq!(parent(&said("sync_job_run:started", both)[0]), Some((ACCOUNT_ITEM, "a1")));
+    }
+
+    #[test]
+    fn several_accounts_in_the_args_are_none() {
+        let args = r#"{"id":"r1","args":{"notion_integrated_account_id":"a1","jira_integrated_account_id":"a2"}}"#;
+        assert_eq!(parent(&said("sync_job_run:started", args)[0]), None);
+        let same = r#"{"id":"r1","args":{"notion_integrated_account_id":"a1","jira_integrated_account_id":"a1"}}"#;
+        assert_eq!(parent(&said("sync_job_run:started", same)[0]), Some((ACCOUNT_ITEM, "a1")));
+    }
+
+    #[test]
+    fn the_run_is_named_in_as_many_places() {
+        for named in [
+            r#""sync_job_run_id":"r1""#,
+            r#""syncJobRunId":"r1""#,
+            r#""run_id":"r1""#,
+            r#""meta":{"sync_job_run_id":"r1"}"#,
+            r#""meta":{"sync_job_run":{"id":"r1"}}"#,
+            r#""sync_job_run":{"id":"r1","status":"running"}"#,
+            r#""sync_job_run":"r1""#,
+            r#""args":{"sync_job_run_id":"r1"}"#,
+        ] {
+            let events =
+                said("sync_job_run:record", &format!(r#"{{"resource":"x","records":[{{"id":"7"}}],{named}}}"#));
+            let told = [("r1", "at least running".to_owned()), ("r1/x/7", "is present".to_owned())];
+            assert_eq!(in_state(&events), told, "{named}");
+            assert_eq!(parent(&events[1]), Some((RUN_JOB, "r1")), "{named}");
+        }
+    }
+
+    #[test]
+    fn the_references_places_stand_on_the_vendors_page() {
+        let page = include_str!("../../../docs/vendors/truto.md");
+        let places = REFERENCE.map(|place| format!("`{place}`")).join(", ");
+        assert!(page.contains(&places), "docs/vendors/truto.md lacks: {places}");
+    }
+}
