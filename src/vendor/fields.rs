@@ -1,7 +1,7 @@
 //! A vendor's JSON object, read field by field and forgivingly: a field of the wrong type counts as absent and stays
 //! readable among the details, numbers keep their text, and what nobody asked for is what is left.
 
-use super::Unreadable;
+use super::{Unreadable, body};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -32,9 +32,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// Says in which way it is not, and where.
     pub fn of_body(body: &'a [u8]) -> Result<Self, Unreadable> {
-        let text = std::str::from_utf8(body)
-            .map_err(|error| Unreadable(format!("the body is not UTF-8 from byte {} on", error.valid_up_to())))?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = body::text(body)?;
         if depth(text) > MAX_DEPTH {
             return Err(Unreadable(format!("the body is nested deeper than {MAX_DEPTH} levels")));
         }

@@ -1,6 +1,7 @@
 //! The vendors we understand, one file each. An adapter is pure: raw bytes in, a [`Reading`] out, and nothing of the
 //! vendor's payload types leaves its file. To add a vendor, write its file and add a line to [`ALL`].
 
+mod body;
 pub mod fields;
 mod hover;
 mod pave;
@@ -29,7 +30,7 @@ pub struct Vendor {
     pub machines: &'static [Machine],
     /// How it signs its deliveries; none if it does not.
     pub signature: Option<Signature>,
-    /// What a delivery says.
+    /// What a delivery says whose body is JSON, or what else the vendor sends: see [`Vendor::reading`].
     pub read: fn(&Delivery<'_>) -> Result<Reading, Unreadable>,
 }
 
@@ -47,6 +48,15 @@ pub struct Delivery<'a> {
 pub struct Unreadable(pub String);
 
 impl Vendor {
+    /// What a delivery says. A form that holds JSON is read as that JSON, whose ever it is.
+    ///
+    /// # Errors
+    /// If it cannot be read; says what it is instead.
+    pub fn reading(&self, delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
+        let body = body::unwrapped(delivery.content_type, delivery.body)?;
+        (self.read)(&Delivery { body: &body, ..*delivery })
+    }
+
     /// The machine of a kind of entity, if that kind has states.
     pub fn machine(&self, subject: Subject) -> Option<&'static Machine> {
         self.machines.iter().find(|machine| machine.subject == subject)

@@ -147,7 +147,7 @@ impl Incoming {
     pub fn read(verified: &Verified<'_>, post: Post) -> Self {
         let delivery = Delivery { content_type: post.content_type.as_deref(), body: verified.body() };
         // An adapter that fails must cost the vendor nothing: the bytes are kept and can be read again once it is mended.
-        let mut reading = catch_unwind(|| (post.vendor.read)(&delivery))
+        let mut reading = catch_unwind(|| post.vendor.reading(&delivery))
             .unwrap_or_else(|_| Err(Unreadable("the adapter failed on it; please report this delivery".to_owned())))
             .map(Reading::storable)
             .map_err(|Unreadable(why)| Unreadable(storable(why)));
