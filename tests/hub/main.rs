@@ -17,6 +17,7 @@ mod forget;
 mod fuzz;
 mod graphql;
 mod handshake;
+mod http;
 mod lives;
 mod machines;
 mod made_up;

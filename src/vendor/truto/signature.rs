@@ -70,15 +70,7 @@ mod tests {
     }
 
     fn message<'a>(headers: &'a HeaderMap, secrets: &'a [Secret], body: &'a [u8]) -> Message<'a> {
-        Message {
-            headers,
-            called: &CALLED,
-            query: None,
-            body,
-            secrets,
-            leeway: None,
-            now: DateTime::UNIX_EPOCH,
-        }
+        Message { headers, called: &CALLED, query: None, body, secrets, leeway: None, now: DateTime::UNIX_EPOCH }
     }
 
     #[test]
