@@ -1,6 +1,8 @@
 //! The HTTP surface. Routes on one page; what each does stands in its file.
 
 mod access;
+mod encoding;
+mod entrance;
 mod graphql;
 mod playground;
 mod problem;
@@ -22,8 +24,7 @@ use crate::request::Pipeline;
 use crate::store::Database;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::response::Redirect;
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, any, get, put};
 use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::collections::HashMap;
@@ -69,17 +70,19 @@ fn on_graphql(app: Arc<App>) -> MethodRouter<Arc<App>> {
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/webhooks/{source}", post(webhook::receive).put(webhook::receive))
+    let routes = Router::new()
+        // Any method: an address that is no source's is not found, whatever is done with it.
+        .route("/webhooks/{source}", any(webhook::receive))
         .route("/graphql", on_graphql(app.clone()))
-        .route("/", get(async || Redirect::to("/graphiql")))
+        .route("/", get(playground::redirect))
         .route("/graphiql", get(playground::page))
         .route("/graphiql/{*path}", get(playground::asset))
         .route("/schema.graphql", get(status::schema))
         .route("/healthz", get(status::alive))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))
-        .fallback(async || Problem::NoSuchRoute)
+        .fallback(webhook::miss)
         .method_not_allowed_fallback(async || Problem::Method)
-        .with_state(app)
+        .with_state(app);
+    entrance::enter(routes)
 }

@@ -15,18 +15,29 @@ const MISSING: &str = "<!doctype html><meta charset=utf-8><title>Inspection Hub<
     <body style=\"font:16px/1.5 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem\">\
     <h1>The playground is not in this binary</h1>\
     <p>Its assets are built by <code>make web</code> (or <code>make run</code>, which builds everything). \
-    The API itself is at <code>/graphql</code>, its schema at <a href=\"/schema.graphql\">/schema.graphql</a>.</p>";
+    The API itself is at <code>/graphql</code>, its schema at <a href=\"schema.graphql\">/schema.graphql</a>.</p>";
 
 #[derive(RustEmbed)]
 #[folder = "web/dist"]
 #[allow_missing = true]
 struct Assets;
 
+/// `GET /`: leads to the page.
+pub async fn redirect() -> Response {
+    // Relative, for the hub may be below a path of a proxy's.
+    (StatusCode::SEE_OTHER, [(header::LOCATION, "graphiql")]).into_response()
+}
+
 /// `GET /graphiql`: the page.
 pub async fn page(headers: HeaderMap) -> Response {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     match find("index.html", &headers) {
         Some(found) => file(found, "text/html; charset=utf-8", &headers, "no-cache"),
-        None => (StatusCode::SERVICE_UNAVAILABLE, Html(MISSING)).into_response(),
+        // A browser names what it shows.
+        None if accept.into_iter().any(|types| types.contains("text/html")) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Html(MISSING)).into_response()
+        }
+        None => Problem::NoPlayground.into_response(),
     }
 }
 

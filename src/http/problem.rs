@@ -5,12 +5,16 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 /// What went wrong with a request, and whose fault it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     #[error("there is nothing at this address")]
     NoSuchRoute,
+    #[error("the path of the address is not UTF-8")]
+    NotUtf8,
     #[error("this address does not take this method")]
     Method,
+    #[error("this address takes POST (and PUT) of {0}'s webhooks")]
+    OnlyDeliveries(&'static str),
     #[error("no source with this name is configured")]
     NoSuchSource,
     #[error("the request is not authenticated")]
@@ -23,8 +27,8 @@ pub enum Problem {
     SlowBody,
     #[error("the body is over the limit of {0} bytes")]
     TooLarge(usize),
-    #[error("only the content encoding identity is taken")]
-    Encoded,
+    #[error("the body has the content encoding {0}; send it uncompressed, without Content-Encoding")]
+    Encoded(String),
     #[error("the socket must speak graphql-transport-ws: name it in the header Sec-WebSocket-Protocol")]
     Protocol,
     #[error("there is no open event stream with this token: reserve one with PUT, then open it with GET")]
@@ -47,26 +51,35 @@ pub enum Problem {
     TooMany(u64),
     #[error("the delivery could not be stored; try again in {0} s")]
     Unavailable(u64),
+    #[error("{0}")]
+    NotReady(&'static str),
+    #[error("the playground is not in this binary; `make web` builds its assets, and a build after that has it")]
+    NoPlayground,
+    #[error("the request cannot be answered: {0}")]
+    Other(StatusCode),
 }
 
 impl Problem {
-    fn status(self) -> StatusCode {
+    fn status(&self) -> StatusCode {
         match self {
             Problem::NoSuchRoute | Problem::NoSuchSource | Problem::NoSuchStream | Problem::NoSuchOperation => {
                 StatusCode::NOT_FOUND
             }
             Problem::StreamTaken | Problem::OperationTaken => StatusCode::CONFLICT,
             Problem::TooManyOperations | Problem::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
-            Problem::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::Method | Problem::OnlyDeliveries(_) => StatusCode::METHOD_NOT_ALLOWED,
             Problem::NotAuthenticated => StatusCode::UNAUTHORIZED,
-            Problem::EmptyBody | Problem::BrokenBody | Problem::Protocol | Problem::NoOperationId => {
-                StatusCode::BAD_REQUEST
-            }
+            Problem::NotUtf8
+            | Problem::EmptyBody
+            | Problem::BrokenBody
+            | Problem::Protocol
+            | Problem::NoOperationId => StatusCode::BAD_REQUEST,
             Problem::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Problem::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Problem::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Problem::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Problem::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Problem::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::Unavailable(_) | Problem::NotReady(_) | Problem::NoPlayground => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::Other(status) => *status,
         }
     }
 }
@@ -82,6 +95,9 @@ impl IntoResponse for Problem {
         match self {
             Problem::TooMany(seconds) | Problem::Unavailable(seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            Problem::OnlyDeliveries(_) => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("POST, PUT"));
             }
             Problem::NotAuthenticated => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Webhook"));

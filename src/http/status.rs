@@ -3,9 +3,8 @@
 use super::{App, Problem};
 use crate::ingest::Unavailable;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +18,11 @@ pub async fn alive() -> Response {
 
 /// `GET /readyz`: the database is migrated, can be read, and takes what is written.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
-    let (code, status) = match tokio::time::timeout(PATIENCE, readiness(&app)).await {
-        Ok(Ok(())) => (StatusCode::OK, "ready"),
-        Ok(Err(why)) => (StatusCode::SERVICE_UNAVAILABLE, why),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer in time"),
-    };
-    (code, [(header::CONTENT_TYPE, "application/json")], json!({ "status": status }).to_string()).into_response()
+    match tokio::time::timeout(PATIENCE, readiness(&app)).await {
+        Ok(Ok(())) => ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ready"}"#).into_response(),
+        Ok(Err(why)) => Problem::NotReady(why).into_response(),
+        Err(_) => Problem::NotReady("the database does not answer in time").into_response(),
+    }
 }
 
 async fn readiness(app: &App) -> Result<(), &'static str> {

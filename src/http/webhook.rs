@@ -1,12 +1,14 @@
-//! `POST /webhooks/{source}`: caps size and time, keeps the raw bytes, asks whether it is from them, hands it in, and
+//! `POST /webhooks/{source}`: looks for the source, then for the method; caps size and time, keeps the raw bytes, asks whether it is from them, hands it in, and
 //! answers once it is durable. Exactly 200, because Truepic and Truto take nothing else for success.
 
-use super::{App, Problem};
+use super::entrance::CalledPath;
+use super::{App, Problem, encoding};
 use crate::ingest::Unavailable;
 use crate::settings::Source;
 use crate::store::read::delivery_id;
 use crate::store::{Incoming, Post, Receipt};
 use crate::vendor::verify::Request;
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
@@ -21,6 +23,9 @@ use std::sync::Arc;
 /// Seconds after which a vendor may try again when nothing could be stored.
 const RETRY: u64 = 5;
 
+/// Counts what came to sources, and to addresses that are nearly theirs.
+const DELIVERIES: &str = "inspection_hub_deliveries_total";
+
 /// A source as the endpoint needs it.
 #[derive(Debug)]
 pub struct Inlet {
@@ -29,29 +34,42 @@ pub struct Inlet {
     pub rate: Option<governor::DefaultDirectRateLimiter>,
 }
 
+/// How much of a path is logged.
+const LOGGED: usize = 100;
+
 /// Takes one delivery.
 pub async fn receive(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
+    called: Option<Extension<CalledPath>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let started = std::time::Instant::now();
+    // What was called is what was signed.
+    let path = called.map_or_else(|| uri.path().to_owned(), |Extension(CalledPath(path))| path);
     let outcome = match app.inlets.get(name.as_str()) {
-        Some(inlet) => take(&app, inlet, &method, &uri, &headers, body).await,
-        None => Err(Problem::NoSuchSource),
+        Some(inlet) => {
+            let delivery = Came { method: &method, path: &path, query: uri.query(), headers: &headers };
+            take(&app, inlet, delivery, body).await
+        }
+        None => {
+            count_missed(&path);
+            return Problem::NoSuchSource.into_response();
+        }
     };
-    let (source, status) = match &outcome {
-        Ok(receipt) => (name, status_of(receipt)),
-        // Whoever makes up names must not make up metrics.
-        Err(Problem::NoSuchSource) => (String::new(), "unknown_source"),
-        Err(Problem::NotAuthenticated) => (name, "not_authenticated"),
-        Err(Problem::Unavailable(_)) => (name, "unavailable"),
-        Err(_) => (name, "rejected"),
+    let status = match &outcome {
+        Ok(receipt) => status_of(receipt),
+        Err(Problem::NotAuthenticated) => "not_authenticated",
+        Err(Problem::Unavailable(_)) => "unavailable",
+        Err(problem) => {
+            tracing::warn!(source = name, why = %problem, "a delivery was rejected");
+            "rejected"
+        }
     };
-    metrics::counter!("inspection_hub_deliveries_total", "source" => source, "status" => status).increment(1);
+    metrics::counter!(DELIVERIES, "source" => name, "status" => status).increment(1);
     metrics::histogram!("inspection_hub_delivery_seconds").record(started.elapsed().as_secs_f64());
     match outcome {
         Ok(receipt) => answer(&receipt),
@@ -59,20 +77,47 @@ pub async fn receive(
     }
 }
 
-async fn take(
-    app: &App,
-    inlet: &Inlet,
-    method: &Method,
-    uri: &Uri,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Receipt, Problem> {
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
-        return Err(Problem::Encoded);
+/// What came to an address that no route has.
+pub async fn miss(uri: Uri, called: Option<Extension<CalledPath>>) -> Problem {
+    let missed = called.map_or_else(|| count_missed(uri.path()), |Extension(CalledPath(path))| count_missed(&path));
+    if missed { Problem::NoSuchSource } else { Problem::NoSuchRoute }
+}
+
+/// Counts a request that may be a vendor's, sent to an address that is nearly a source's: a part of it begins with
+/// `webhook`. Whoever makes up names must not make up metrics, so that all of them are one series.
+pub fn count_missed(path: &str) -> bool {
+    const NEARLY: &[u8] = b"webhook";
+    let near = |part: &str| part.as_bytes().get(..NEARLY.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(NEARLY));
+    let missed = path.split('/').any(near);
+    if missed {
+        metrics::counter!(DELIVERIES, "source" => "", "status" => "unknown_source").increment(1);
+        let path: String = path.chars().take(LOGGED).collect();
+        tracing::info!(path, "a delivery came to no source");
+    }
+    missed
+}
+
+/// The head of a request.
+#[derive(Clone, Copy)]
+struct Came<'a> {
+    method: &'a Method,
+    /// As it was called.
+    path: &'a str,
+    query: Option<&'a str>,
+    headers: &'a HeaderMap,
+}
+
+async fn take(app: &App, inlet: &Inlet, came: Came<'_>, body: Body) -> Result<Receipt, Problem> {
+    let Came { method, path, query, headers } = came;
+    if *method != Method::POST && *method != Method::PUT {
+        return Err(Problem::OnlyDeliveries(inlet.source.vendor.title));
+    }
+    if let Some(coding) = encoding::coding(headers) {
+        return Err(Problem::Encoded(coding));
     }
     let body = read(app, headers, body).await?;
     let received_at = (app.clock)();
-    let request = Request { headers, path: uri.path(), query: uri.query(), body: &body, now: received_at };
+    let request = Request { headers, path, query, body: &body, now: received_at };
     let verified = inlet.source.verifier.check(&request).map_err(|unverified| {
         tracing::warn!(source = %inlet.name, why = %unverified, "a delivery was not authenticated");
         Problem::NotAuthenticated

@@ -10,7 +10,7 @@ mod rest;
 pub use super::moment::moment;
 pub use parse::json;
 
-use super::Unreadable;
+use super::{Unreadable, body};
 use crate::event::VendorTime;
 use chrono::{DateTime, Utc};
 use parse::{entries, string, text};
@@ -67,9 +67,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// Says in which way it is not, and where.
     pub fn of_body(body: &'a [u8]) -> Result<Self, Unreadable> {
-        let text = std::str::from_utf8(body)
-            .map_err(|error| Unreadable(format!("the body is not UTF-8 from byte {} on", error.valid_up_to())))?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let text = body::text(body)?;
         if parse::depth(text) > MAX_DEPTH {
             return Err(Unreadable(format!("the body is nested deeper than {MAX_DEPTH} levels")));
         }

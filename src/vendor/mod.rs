@@ -1,6 +1,7 @@
 //! The vendors we understand, one file each. An adapter is pure: raw bytes in, a [`Reading`] out, and nothing of the
 //! vendor's payload types leaves its file. To add a vendor, write its file and add a line to [`ALL`].
 
+mod body;
 pub mod fields;
 mod hover;
 mod lookup;
@@ -32,7 +33,8 @@ pub struct Vendor {
     pub machines: &'static [Machine],
     /// How it signs its deliveries; none if it does not.
     pub signature: Option<Signature>,
-    /// What a delivery says, in the vendor's spelling.
+    /// What a delivery says, in the vendor's spelling, whose body is JSON or what else the vendor sends: see
+    /// [`Vendor::reading`].
     pub read: fn(&Delivery<'_>) -> Result<Reading, Unreadable>,
 }
 
@@ -50,12 +52,15 @@ pub struct Delivery<'a> {
 pub struct Unreadable(pub String);
 
 impl Vendor {
-    /// What a delivery says, with the words of states as the machines declare them.
+    /// What a delivery says, with the words of states as the machines declare them. A form that holds JSON is read as that
+    /// JSON, whose ever it is.
     ///
     /// # Errors
-    /// If the body is not what the vendor sends.
+    /// If it cannot be read; says what it is instead.
     pub fn reading(&self, delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
-        (self.read)(delivery).map(|reading| spelling::with_declared_states(reading, self))
+        let body = body::unwrapped(delivery.content_type, delivery.body)?;
+        let reading = (self.read)(&Delivery { body: &body, ..*delivery })?;
+        Ok(spelling::with_declared_states(reading, self))
     }
 
     /// The machine of a kind of entity, if that kind has states.

@@ -8,7 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Standard base64 whose padding may be missing, as Truepic sends it.
+/// How many signatures of one form a header may hold: one for each of a vendor's keys while they are rotated.
+const MOST_SIGNATURES: usize = 8;
+
+/// Base64 whose padding may be missing, as Truepic sends it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -31,13 +34,11 @@ pub struct Signature {
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     pub headers: &'a HeaderMap,
-    /// The path of the request, percent-encoded as it came.
-    pub path: &'a str,
+    /// What the vendor may have called, and so have signed. The first one signs.
+    pub called: &'a Called,
     /// The query of the request, without the question mark.
     pub query: Option<&'a str>,
     pub body: &'a [u8],
-    /// The URL as it is registered with the vendor.
-    pub public_url: &'a str,
     /// The active secrets, of which one must fit; the first one signs.
     pub secrets: &'a [Secret],
     /// How far the vendor's time may be from ours; none where it does not matter.
@@ -59,6 +60,26 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// The spellings of one address under which the vendor may have called it: see [`super::verify::called`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Called {
+    /// Percent-encoded, without the query.
+    pub paths: Vec<String>,
+    /// Whole, with the query; none where no public URL is configured.
+    pub urls: Vec<String>,
+}
+
+/// How far a signature's time is from ours. All in milliseconds, the times since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skew {
+    now: i64,
+    sent: i64,
+    allowed: i64,
+}
+
+/// Seconds of thirteen digits, as milliseconds have from the year 2001 to 2286.
+const THIRTEEN_DIGITS: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000;
+
 /// Why a delivery is not believed. For our log; the sender learns nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
@@ -68,8 +89,8 @@ pub enum Denied {
     Repeated(&'static str),
     #[error("the header {0} is not of the vendor's form")]
     Malformed(&'static str),
-    #[error("the signature's time is too far from ours")]
-    TooOld,
+    #[error("the signature's time is {0}")]
+    TooOld(Skew),
     #[error("no active secret fits")]
     Mismatch,
 }
@@ -88,15 +109,92 @@ impl Message<'_> {
         value.to_str().map_err(|_| Denied::Malformed(name))
     }
 
+    /// The address that the vendor most likely called, with which the simulator signs.
+    pub fn signing_url(&self) -> &str {
+        self.called.urls.first().map(String::as_str).unwrap_or_default()
+    }
+
+    /// Its path.
+    pub fn signing_path(&self) -> &str {
+        self.called.paths.first().map(String::as_str).unwrap_or_default()
+    }
+
+    /// Whether a time, in milliseconds since the Unix epoch, is near enough to ours.
+    ///
+    /// # Errors
+    /// If it is too far away.
+    pub fn in_time(&self, sent: i64, allowed: TimeDelta) -> Result<(), Denied> {
+        let skew = Skew::between(self.now.timestamp_millis(), sent, allowed.num_milliseconds());
+        if skew.is_allowed() { Ok(()) } else { Err(Denied::TooOld(skew)) }
+    }
+
     /// The first secret's value, with which the simulator signs.
     pub fn signing_secret(&self) -> &[u8] {
         self.secrets.first().map(|secret| secret.value.as_bytes()).unwrap_or_default()
     }
 }
 
-/// Decodes standard base64, with or without padding.
+impl Skew {
+    /// How far a time is from now.
+    pub fn between(now: i64, sent: i64, allowed: i64) -> Skew {
+        Skew { now, sent, allowed }
+    }
+
+    pub fn is_allowed(self) -> bool {
+        self.behind().saturating_abs() <= self.allowed
+    }
+
+    fn behind(self) -> i64 {
+        self.now.saturating_sub(self.sent)
+    }
+}
+
+impl std::fmt::Display for Skew {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.behind().unsigned_abs().div_ceil(1000);
+        let side = if self.behind() < 0 { "ahead of" } else { "behind" };
+        write!(f, "{seconds} s {side} ours; allowed: {} s", self.allowed / 1000)?;
+        if THIRTEEN_DIGITS.contains(&(self.sent / 1000)) {
+            f.write_str("; it has thirteen digits: milliseconds? Seconds are meant")?;
+        }
+        Ok(())
+    }
+}
+
+/// The parts of a header such as `t=1700000000,s=…`: the name of each, in any case, and its value, without the blanks
+/// around them. A part without `=` has no value.
+pub fn parts(header: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    header.split(',').map(|part| match part.split_once('=') {
+        Some((name, value)) => (name.trim(), Some(value.trim())),
+        None => (part.trim(), None),
+    })
+}
+
+/// The bytes of a signature of so many bytes, however it is spelled: hexadecimal digits in either case, or base64 of
+/// either alphabet, padded or not. The length tells the two apart.
+pub fn signature_bytes(text: &str, length: usize) -> Option<Vec<u8>> {
+    match text.len() == 2 * length {
+        true => hex::decode(text).ok().or_else(|| base64_decode(text)),
+        false => base64_decode(text),
+    }
+}
+
+/// Whether there are as many signatures as a header may hold: at least one, and not so many that checking them is work.
+pub fn is_few<T>(signatures: &[T]) -> bool {
+    (1..=MOST_SIGNATURES).contains(&signatures.len())
+}
+
+/// Decodes base64 of either alphabet (RFC 4648, sections 4 and 5), with or without padding.
 pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
-    BASE64.decode(text).ok()
+    let standard: Vec<u8> = text
+        .bytes()
+        .map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            byte => byte,
+        })
+        .collect();
+    BASE64.decode(standard).ok()
 }
 
 /// Encodes standard base64 with padding.

@@ -9,9 +9,13 @@ async fn the_playground_works_with_the_network_cut() {
     let app = App::start().await;
     if !is_built() {
         // A bare clone: the page says what to do. `make test` builds the assets first.
-        let page = answer(app.client.get(app.url("/graphiql"))).await;
-        assert_eq!(page.code, 503);
-        assert!(page.body.as_str().is_some_and(|text| text.contains("make web")), "{page:?}");
+        for (accept, content_type) in
+            [("text/html,*/*", "text/html; charset=utf-8"), ("*/*", "application/problem+json")]
+        {
+            let page = answer(app.client.get(app.url("/graphiql")).header("accept", accept)).await;
+            assert_eq!((page.code, page.headers["content-type"].as_bytes()), (503, content_type.as_bytes()));
+            assert!(page.body.to_string().contains("make web"), "{page:?}");
+        }
         return;
     }
     for vendor in ["pave", "truepic", "hover"] {

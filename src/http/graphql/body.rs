@@ -3,7 +3,7 @@
 use super::respond::Refusal;
 use super::too_many;
 use crate::graphql::Fault;
-use crate::http::App;
+use crate::http::{App, encoding};
 use crate::request::{Params, limits};
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -62,12 +62,9 @@ async fn bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refu
 
 fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let unsupported = |text: &str, hint: &str| Refusal::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, text, hint);
-    if headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-    {
-        return Err(unsupported("compressed bodies are not taken", "Send it without Content-Encoding."));
+    if let Some(coding) = encoding::coding(headers) {
+        let text = format!("the body has the content encoding {coding}");
+        return Err(unsupported(&text, "Send it uncompressed, without Content-Encoding."));
     }
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = content_type.split(';').map(str::trim);

@@ -7,8 +7,10 @@
 //!
 //! Pages: <https://developers.hover.to/docs/webhook-signature-verification>; the headers from public receivers' code.
 
-use crate::vendor::signature::{base64_decode, base64_encode, hmac_sha256, is_hmac_sha256};
-use crate::vendor::{Denied, Message, Signature};
+use crate::vendor::signature::{
+    base64_decode, base64_encode, hmac_sha256, is_few, is_hmac_sha256, parts, signature_bytes,
+};
+use crate::vendor::{Denied, Message, Secret, Signature};
 use chrono::DateTime;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
@@ -24,6 +26,38 @@ pub const SIGNATURE: Signature = Signature {
 
 const SHA256: &str = "hover-signature-256";
 const SHA1: &str = "hover-signature";
+
+/// One of Hover's two signatures.
+struct Algorithm {
+    header: &'static str,
+    /// What stands before `=` in the header.
+    name: &'static str,
+    /// Bytes of a signature.
+    length: usize,
+    fits: fn(secret: &[u8], text: &str, signature: &[u8]) -> bool,
+}
+
+const HMAC_SHA256: Algorithm = Algorithm {
+    header: SHA256,
+    name: "sha256",
+    length: 32,
+    fits: |secret, text, signature| is_hmac_sha256(secret, &[text.as_bytes()], signature),
+};
+const HMAC_SHA1: Algorithm = Algorithm { header: SHA1, name: "sha1", length: 20, fits: is_hmac_sha1 };
+
+impl Algorithm {
+    // Webhook id and bytes of each signature, and nothing else; there are several while Hover rotates its secrets. One
+    // that cannot be decoded fits nothing.
+    fn signatures<'a>(&self, header: &'a str) -> Option<Vec<(&'a str, Vec<u8>)>> {
+        let mut signatures = Vec::new();
+        for (name, value) in parts(header) {
+            let (webhook, signature) = value.filter(|_| name.eq_ignore_ascii_case(self.name))?.split_once(':')?;
+            signatures.extend(signature_bytes(signature.trim(), self.length).map(|bytes| (webhook.trim(), bytes)));
+        }
+        is_few(&signatures).then_some(signatures)
+    }
+}
+
 const CONTENT_TYPE: &str = "content-type";
 const CONTENT_MD5: &str = "content-md5";
 const DATE: &str = "date";
@@ -31,39 +65,26 @@ const DATE: &str = "date";
 fn check(message: &Message<'_>) -> Result<(), Denied> {
     // A wrong newer signature is never made good by an older one.
     let legacy = message.headers.contains_key(SHA1) && !message.headers.contains_key(SHA256);
-    let (name, algorithm) = if legacy { (SHA1, "sha1=") } else { (SHA256, "sha256=") };
-    let (webhook, signature) = message
-        .header(name)?
-        .trim()
-        .strip_prefix(algorithm)
-        .and_then(|rest| rest.split_once(':'))
-        .ok_or(Denied::Malformed(name))?;
-    let signature = base64_decode(signature).ok_or(Denied::Malformed(name))?;
+    let algorithm = if legacy { &HMAC_SHA1 } else { &HMAC_SHA256 };
+    let name = algorithm.header;
+    let signatures = algorithm.signatures(message.header(name)?).ok_or(Denied::Malformed(name))?;
     let content_type = optional(message, CONTENT_TYPE)?.unwrap_or_default();
     let md5 = md5_of_body(message)?;
     let date = message.header(DATE)?;
 
-    let paths = paths(message);
-    let fits = |secret: &[u8]| {
-        paths.iter().any(|path| {
-            let canonical = canonical(content_type, &md5, path, date);
-            if legacy {
-                is_hmac_sha1(secret, &canonical, &signature)
-            } else {
-                is_hmac_sha256(secret, &[canonical.as_bytes()], &signature)
-            }
-        })
+    let texts: Vec<String> = paths(message).iter().map(|path| canonical(content_type, &md5, path, date)).collect();
+    let fits = |secret: &Secret, (webhook, signature): &(&str, Vec<u8>)| {
+        secret.id.as_deref().is_none_or(|id| id == *webhook)
+            && texts.iter().any(|text| (algorithm.fits)(secret.value.as_bytes(), text, signature))
     };
-    let mut secrets = message.secrets.iter().filter(|secret| secret.id.as_deref().is_none_or(|id| id == webhook));
-    if !secrets.any(|secret| fits(secret.value.as_bytes())) {
+    let any = |secret: &Secret| signatures.iter().any(|signature| fits(secret, signature));
+    if !message.secrets.iter().any(any) {
         return Err(Denied::Mismatch);
     }
     // Only on request: it is not known whether Hover signs a retry, which may come weeks later, with a new date.
     if let Some(leeway) = message.leeway {
         let sent = DateTime::parse_from_rfc2822(date).map_err(|_| Denied::Malformed(DATE))?;
-        if message.now.signed_duration_since(sent).abs() > leeway {
-            return Err(Denied::TooOld);
-        }
+        message.in_time(sent.timestamp_millis(), leeway)?;
     }
     Ok(())
 }
@@ -76,7 +97,7 @@ fn sign(message: &Message<'_>) -> Vec<(&'static str, String)> {
     });
     let md5 = base64_encode(&Md5::digest(message.body));
     let date = message.now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let canonical = canonical(content_type, &md5, message.path, &date);
+    let canonical = canonical(content_type, &md5, message.signing_path(), &date);
     let webhook = message.secrets.first().and_then(|secret| secret.id.as_deref()).unwrap_or("1");
     let secret = message.signing_secret();
     let newer = base64_encode(&hmac_sha256(secret, &[canonical.as_bytes()]));
@@ -112,8 +133,8 @@ fn md5_of_body(message: &Message<'_>) -> Result<String, Denied> {
 
 // It is not known whether Hover signs the query too: the gem does, the public receivers do not expect it.
 fn paths(message: &Message<'_>) -> Vec<String> {
-    let with_query = message.query.map(|query| format!("{}?{query}", message.path));
-    [Some(message.path.to_owned()), with_query].into_iter().flatten().collect()
+    let with_query = |path: &String| message.query.map(|query| format!("{path}?{query}"));
+    message.called.paths.iter().flat_map(|path| [Some(path.clone()), with_query(path)]).flatten().collect()
 }
 
 fn hmac_sha1(secret: &[u8], text: &str) -> Option<Hmac<Sha1>> {
@@ -129,7 +150,7 @@ fn is_hmac_sha1(secret: &[u8], text: &str, signature: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vendor::Secret;
+    use crate::vendor::signature::{Called, Skew};
     use axum::http::HeaderMap;
     use chrono::TimeDelta;
 
@@ -154,13 +175,16 @@ mod tests {
         Secret { id: id.map(str::to_owned), value: value.to_owned() }
     }
 
-    fn message(headers: &HeaderMap) -> Message<'_> {
+    fn called(path: &str) -> Called {
+        Called { paths: vec![path.to_owned()], ..Called::default() }
+    }
+
+    fn message<'a>(headers: &'a HeaderMap, called: &'a Called) -> Message<'a> {
         Message {
             headers,
-            path: "/webhooks/hover",
+            called,
             query: None,
             body: BODY,
-            public_url: "",
             secrets: &[],
             leeway: None,
             now: DateTime::parse_from_rfc2822(DAY).expect("a date").to_utc(),
@@ -169,9 +193,17 @@ mod tests {
 
     // Checks a request with these headers, after `change` has changed it.
     fn checked(pairs: &[(&'static str, &str)], change: impl FnOnce(&mut Message<'_>)) -> Result<(), Denied> {
-        let headers = headers(pairs);
+        checked_at("/webhooks/hover", pairs, change)
+    }
+
+    fn checked_at(
+        path: &str,
+        pairs: &[(&'static str, &str)],
+        change: impl FnOnce(&mut Message<'_>),
+    ) -> Result<(), Denied> {
+        let (headers, called) = (headers(pairs), called(path));
         let secrets = [secret(None, "secret")];
-        let mut message = Message { secrets: &secrets, ..message(&headers) };
+        let mut message = Message { secrets: &secrets, ..message(&headers, &called) };
         change(&mut message);
         check(&message)
     }
@@ -190,7 +222,8 @@ mod tests {
     fn what_is_signed_here_is_what_hover_sends() {
         let none = HeaderMap::new();
         let secrets = [secret(Some("230293"), "secret")];
-        let signed = sign(&Message { secrets: &secrets, ..message(&none) });
+        let called = called("/webhooks/hover");
+        let signed = sign(&Message { secrets: &secrets, ..message(&none, &called) });
         let expected =
             [(CONTENT_TYPE, "application/json"), (SHA256, NEWER), (SHA1, OLDER), (CONTENT_MD5, MD5), (DATE, DAY)];
         assert_eq!(signed, expected.map(|(name, value)| (name, value.to_owned())));
@@ -220,15 +253,14 @@ mod tests {
         assert_eq!(checked(&[(SHA256, NEWER)], query), Ok(()));
         assert_eq!(checked(&[(SHA256, NEWER_WITH_QUERY)], query), Ok(()));
         assert_eq!(checked(&[(SHA256, NEWER_WITH_QUERY)], |_| ()), Err(Denied::Mismatch));
-        let elsewhere = |message: &mut Message<'_>| message.path = "/elsewhere";
-        assert_eq!(checked(&[(SHA256, NEWER)], elsewhere), Err(Denied::Mismatch));
+        assert_eq!(checked_at("/elsewhere", &[(SHA256, NEWER)], |_| ()), Err(Denied::Mismatch));
     }
 
     #[test]
     fn the_webhook_id_chooses_the_secret() {
         let with = |secrets: &[Secret]| {
-            let headers = headers(&[(SHA256, NEWER)]);
-            check(&Message { secrets, ..message(&headers) })
+            let (headers, called) = (headers(&[(SHA256, NEWER)]), called("/webhooks/hover"));
+            check(&Message { secrets, ..message(&headers, &called) })
         };
         assert_eq!(with(&[secret(Some("7"), "other"), secret(Some("230293"), "secret")]), Ok(()));
         assert_eq!(with(&[secret(Some("7"), "secret"), secret(Some("230293"), "other")]), Err(Denied::Mismatch));
@@ -246,6 +278,9 @@ mod tests {
         };
         assert_eq!(late(None), Ok(()));
         assert_eq!(late(Some(TimeDelta::minutes(17))), Ok(()));
-        assert_eq!(late(Some(TimeDelta::minutes(15))), Err(Denied::TooOld));
+        let sent = DateTime::parse_from_rfc2822(DAY).expect("a date").timestamp_millis();
+        let skew = Skew::between(sent + 16 * 60_000, sent, 15 * 60_000);
+        assert_eq!(late(Some(TimeDelta::minutes(15))), Err(Denied::TooOld(skew)));
+        assert_eq!(skew.to_string(), "960 s behind ours; allowed: 900 s");
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! Page: <https://vision.truepic.dev/docs/webhook-setup>; Truepic's own: <https://github.com/TRUEPIC/webhook-verifier-nodejs>.
 
-use crate::vendor::signature::{Denied, Message, Signature, base64_decode, base64_encode, hmac_sha256, is_hmac_sha256};
+use crate::vendor::signature::{
+    Denied, Message, Signature, base64_encode, hmac_sha256, is_few, is_hmac_sha256, parts, signature_bytes,
+};
 use chrono::TimeDelta;
 
 pub const SIGNATURE: Signature = Signature {
@@ -14,45 +16,54 @@ pub const SIGNATURE: Signature = Signature {
 };
 
 const HEADER: &str = "truepic-signature";
+/// Bytes of an HMAC-SHA256.
+const LENGTH: usize = 32;
 /// What Truepic's own verifier allows.
 const LEEWAY: TimeDelta = TimeDelta::minutes(5);
 
 fn check(message: &Message<'_>) -> Result<(), Denied> {
-    let header = message.header(HEADER)?;
-    let (time, signature) = parse(header).ok_or(Denied::Malformed(HEADER))?;
+    let (time, signatures) = parse(message.header(HEADER)?).ok_or(Denied::Malformed(HEADER))?;
     let sent = time.parse::<i64>().map_err(|_| Denied::Malformed(HEADER))?.saturating_mul(1000);
-    let away = message.now.timestamp_millis().saturating_sub(sent).saturating_abs();
-    if away > message.leeway.unwrap_or(LEEWAY).num_milliseconds() {
-        return Err(Denied::TooOld);
-    }
-    let signature = base64_decode(signature).ok_or(Denied::Malformed(HEADER))?;
-    let parts = signed(message, time);
-    let fits = message.secrets.iter().any(|secret| is_hmac_sha256(secret.value.as_bytes(), &parts, &signature));
-    if fits { Ok(()) } else { Err(Denied::Mismatch) }
+    message.in_time(sent, message.leeway.unwrap_or(LEEWAY))?;
+    let fits = |url: &String| {
+        let parts = signed(message, url, time);
+        let fits = |secret: &[u8]| signatures.iter().any(|signature| is_hmac_sha256(secret, &parts, signature));
+        message.secrets.iter().any(|secret| fits(secret.value.as_bytes()))
+    };
+    if message.called.urls.iter().any(fits) { Ok(()) } else { Err(Denied::Mismatch) }
 }
 
 fn sign(message: &Message<'_>) -> Vec<(&'static str, String)> {
     let time = message.now.timestamp().to_string();
-    let signature = base64_encode(&hmac_sha256(message.signing_secret(), &signed(message, &time)));
+    let signed = signed(message, message.signing_url(), &time);
+    let signature = base64_encode(&hmac_sha256(message.signing_secret(), &signed));
     vec![(HEADER, format!("t={time},s={signature}"))]
 }
 
-fn signed<'a>(message: &Message<'a>, time: &'a str) -> [&'a [u8]; 5] {
-    [message.public_url.as_bytes(), b",", time.as_bytes(), b",", message.body]
+fn signed<'a>(message: &Message<'a>, url: &'a str, time: &'a str) -> [&'a [u8]; 5] {
+    [url.as_bytes(), b",", time.as_bytes(), b",", message.body]
 }
 
-// Exactly two parts; the signature may end with `=`, its padding.
-fn parse(header: &str) -> Option<(&str, &str)> {
-    let (time, signature) = header.split_once(',')?;
-    let (time, signature) = (time.strip_prefix("t=")?, signature.strip_prefix("s=")?);
+// The time, then at least one signature, and nothing else: Truepic's own verifier takes the first part for the time and
+// the second for the signature. A second time would leave open which of the two was signed.
+fn parse(header: &str) -> Option<(&str, Vec<Vec<u8>>)> {
+    let mut parts = parts(header);
+    let time = parts.next().filter(|(name, _)| name.eq_ignore_ascii_case("t"))?.1?;
     let whole = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
-    (whole && !signature.is_empty() && !signature.contains(',')).then_some((time, signature))
+    let mut signatures = Vec::new();
+    for (name, value) in parts {
+        let value = value.filter(|value| name.eq_ignore_ascii_case("s") && !value.is_empty())?;
+        // One that cannot be decoded fits nothing.
+        signatures.extend(signature_bytes(value, LENGTH));
+    }
+    (whole && is_few(&signatures)).then_some((time, signatures))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::vendor::Secret;
+    use crate::vendor::signature::{Called, Skew};
     use axum::http::{HeaderMap, HeaderValue};
     use chrono::{DateTime, Utc};
 
@@ -73,14 +84,21 @@ mod tests {
         values.iter().map(|v| (HEADER.parse().expect("a name"), HeaderValue::from_str(v).expect("text"))).collect()
     }
 
+    fn called(url: &str) -> Called {
+        Called { urls: vec![url.to_owned()], ..Called::default() }
+    }
+
     fn checked(values: &[&str], change: impl FnOnce(&mut Message<'_>)) -> Result<(), Denied> {
-        let (headers, secrets) = (headers(values), secrets(&["secret"]));
+        checked_at(URL, values, change)
+    }
+
+    fn checked_at(url: &str, values: &[&str], change: impl FnOnce(&mut Message<'_>)) -> Result<(), Denied> {
+        let (headers, secrets, called) = (headers(values), secrets(&["secret"]), called(url));
         let mut message = Message {
             headers: &headers,
-            path: "/webhooks/truepic",
+            called: &called,
             query: None,
             body: BODY,
-            public_url: URL,
             secrets: &secrets,
             leeway: None,
             now: at(1_700_000_000),
@@ -100,12 +118,12 @@ mod tests {
         let both = secrets(&["new", "secret"]);
         let neither = secrets(&["new", "newer"]);
         let (two, none) = (headers(&[SIGNED]), headers(&[SIGNED]));
+        let called = called(URL);
         let message = |headers, secrets| Message {
             headers,
-            path: "",
+            called: &called,
             query: None,
             body: BODY,
-            public_url: URL,
             secrets,
             leeway: None,
             now: at(1_700_000_000),
@@ -118,12 +136,12 @@ mod tests {
     #[test]
     fn what_we_sign_fits() {
         let (none, secrets) = (HeaderMap::new(), secrets(&["first", "second"]));
+        let called = called("https://hub.example/webhooks/t?x=1");
         let message = Message {
             headers: &none,
-            path: "",
+            called: &called,
             query: None,
             body: b"\xff any bytes",
-            public_url: "https://hub.example/webhooks/t?x=1",
             secrets: &secrets,
             leeway: None,
             now: at(1_800_000_000),
@@ -138,10 +156,8 @@ mod tests {
 
     #[test]
     fn any_change_of_what_is_signed_is_denied() {
-        assert_eq!(
-            checked(&[SIGNED], |m| m.public_url = "http://example.test/webhooks/truepic"),
-            Err(Denied::Mismatch)
-        );
+        let elsewhere = "http://example.test/webhooks/truepic";
+        assert_eq!(checked_at(elsewhere, &[SIGNED], |_| {}), Err(Denied::Mismatch));
         assert_eq!(checked(&[SIGNED], |m| m.body = b"{}"), Err(Denied::Mismatch));
         assert_eq!(checked(&[&SIGNED.replace("t=17", "t=017")], |_| {}), Err(Denied::Mismatch));
         assert_eq!(checked(&[&SIGNED.replace("00000,", "00001,")], |_| {}), Err(Denied::Mismatch));
@@ -151,17 +167,24 @@ mod tests {
 
     #[test]
     fn the_time_may_be_five_minutes_away_unless_set_otherwise() {
+        let away = |now: i64| Err(Denied::TooOld(Skew::between(now * 1000, 1_700_000_000_000, 300_000)));
         for (now, verdict) in [
             (1_700_000_300, Ok(())),
             (1_699_999_700, Ok(())),
-            (1_700_000_301, Err(Denied::TooOld)),
-            (1_699_999_699, Err(Denied::TooOld)),
+            (1_700_000_301, away(1_700_000_301)),
+            (1_699_999_699, away(1_699_999_699)),
         ] {
             assert_eq!(checked(&[SIGNED], |m| m.now = at(now)), verdict, "{now}");
         }
         let hour = Some(TimeDelta::hours(1));
         assert_eq!(checked(&[SIGNED], |m| (m.now, m.leeway) = (at(1_700_003_600), hour)), Ok(()));
-        assert_eq!(checked(&["t=9223372036854775807,s=g4FR"], |_| {}), Err(Denied::TooOld));
+        let away = |time: &str| checked(&[&format!("t={time},s=g4FR")], |_| {}).expect_err("too far away").to_string();
+        assert_eq!(away("1699999600"), "the signature's time is 400 s behind ours; allowed: 300 s");
+        assert_eq!(away("1700000301"), "the signature's time is 301 s ahead of ours; allowed: 300 s");
+        assert!(
+            away("1700000000000").ends_with("allowed: 300 s; it has thirteen digits: milliseconds? Seconds are meant")
+        );
+        assert!(away("9223372036854775807").contains("ahead of ours"));
     }
 
     #[test]
@@ -180,6 +203,8 @@ mod tests {
             "s=g4FR,t=1700000000",
             &format!("{SIGNED},v=1"),
             &format!("{SIGNED},"),
+            &format!("{SIGNED},{SIGNED}"),
+            &format!("{SIGNED}{}", ",s=g4FR".repeat(8)),
         ] {
             assert_eq!(checked(&[header], |_| {}), malformed, "{header:?}");
         }

@@ -1,7 +1,9 @@
 //! Truto's signature: HMAC-SHA256 over the raw body. Its pages print it in hexadecimal, code in production reads
 //! base64; both are understood.
 
-use crate::vendor::signature::{Denied, Message, Signature, base64_decode, hmac_sha256, is_hmac_sha256};
+use crate::vendor::signature::{
+    Denied, Message, Signature, hmac_sha256, is_few, is_hmac_sha256, parts, signature_bytes,
+};
 
 pub const SIGNATURE: Signature = Signature {
     about: "`X-Truto-Signature: format=sha256,v=…`, HMAC-SHA256 of the raw body in hexadecimal or base64",
@@ -11,10 +13,12 @@ pub const SIGNATURE: Signature = Signature {
 };
 
 const HEADER: &str = "x-truto-signature";
+/// Bytes of an HMAC-SHA256.
+const LENGTH: usize = 32;
 
 fn check(message: &Message<'_>) -> Result<(), Denied> {
-    let signature = read(message.header(HEADER)?).ok_or(Denied::Malformed(HEADER))?;
-    let fits = |secret: &[u8]| is_hmac_sha256(secret, &[message.body], &signature);
+    let signatures = read(message.header(HEADER)?).ok_or(Denied::Malformed(HEADER))?;
+    let fits = |secret: &[u8]| signatures.iter().any(|signature| is_hmac_sha256(secret, &[message.body], signature));
     match message.secrets.iter().any(|secret| fits(secret.value.as_bytes())) {
         true => Ok(()),
         false => Err(Denied::Mismatch),
@@ -26,30 +30,31 @@ fn sign(message: &Message<'_>) -> Vec<(&'static str, String)> {
     vec![(HEADER, format!("format=sha256,v={signature}"))]
 }
 
-// The signature's bytes. `format` may be absent; a part that we do not know says nothing of them.
-fn read(header: &str) -> Option<Vec<u8>> {
-    let mut values = Vec::new();
-    for part in header.split(',').map(str::trim) {
-        match part.split_once('=') {
-            Some(("v", value)) => values.push(value.trim()),
-            Some(("format", format)) if format.trim() != "sha256" => return None,
+// The bytes of each signature; there are several while Truto rotates its keys. `format` may be absent; a part that we do
+// not know says nothing of them, and one that cannot be decoded fits nothing.
+fn read(header: &str) -> Option<Vec<Vec<u8>>> {
+    let mut signatures = Vec::new();
+    for (name, value) in parts(header) {
+        match value {
+            Some(value) if name.eq_ignore_ascii_case("v") => signatures.extend(signature_bytes(value, LENGTH)),
+            Some(format) if name.eq_ignore_ascii_case("format") && !format.eq_ignore_ascii_case("sha256") => {
+                return None;
+            }
             _ => {}
         }
     }
-    let [value] = values.as_slice() else { return None };
-    // 64 characters of base64 would be 48 bytes, so the length tells the two apart.
-    match value.len() {
-        64 => hex::decode(value).ok(),
-        _ => base64_decode(value),
-    }
+    is_few(&signatures).then_some(signatures)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::vendor::Secret;
+    use crate::vendor::signature::Called;
     use axum::http::{HeaderMap, HeaderValue};
     use chrono::DateTime;
+
+    static CALLED: Called = Called { paths: Vec::new(), urls: Vec::new() };
 
     const BODY: &[u8] = br#"{"id":"evt","event":"test","payload":{"foo":"bar"}}"#;
     const HEX: &str = "9ffc3df41f00f39d9384cd961c6bf1722a0522acc435e2efbdace07c5afb5ce5";
@@ -65,16 +70,7 @@ mod tests {
     }
 
     fn message<'a>(headers: &'a HeaderMap, secrets: &'a [Secret], body: &'a [u8]) -> Message<'a> {
-        Message {
-            headers,
-            path: "/webhooks/truto",
-            query: None,
-            body,
-            public_url: "",
-            secrets,
-            leeway: None,
-            now: DateTime::UNIX_EPOCH,
-        }
+        Message { headers, called: &CALLED, query: None, body, secrets, leeway: None, now: DateTime::UNIX_EPOCH }
     }
 
     #[test]
@@ -86,6 +82,8 @@ mod tests {
             format!("v={BASE64},format=sha256"),
             format!("v={}", BASE64.trim_end_matches('=')),
             format!("v={}", HEX.to_uppercase()),
+            format!("v={HEX},v={BASE64}"),
+            format!("format=sha256,v={},v={HEX}", "0".repeat(64)),
         ] {
             assert_eq!(checked(&[&header], &["secret"], BODY), Ok(()), "{header}");
         }
@@ -102,7 +100,8 @@ mod tests {
         assert_eq!(checked(&["v="], &["secret"], BODY), Err(Denied::Mismatch));
         assert_eq!(checked(&[], &["secret"], BODY), Err(Denied::Missing(HEADER)));
         assert_eq!(checked(&[&good, &good], &["secret"], BODY), Err(Denied::Repeated(HEADER)));
-        for header in [&format!("format=sha1,v={HEX}"), HEX, "v=?", "", &format!("v={HEX},v={HEX}"), &"v=g".repeat(64)]
+        for header in
+            [&format!("format=sha1,v={HEX}"), HEX, "v=?", "", &format!("v={HEX},").repeat(9), &"v=g".repeat(64)]
         {
             assert_eq!(checked(&[header], &["secret"], BODY), Err(Denied::Malformed(HEADER)), "{header}");
         }

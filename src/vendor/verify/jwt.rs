@@ -3,7 +3,7 @@
 
 use super::credential::{header, without_scheme};
 use super::{CannotSign, Place, Reason, Request};
-use crate::vendor::signature::Secret;
+use crate::vendor::signature::{Secret, Skew};
 use axum::http::HeaderName;
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::errors::ErrorKind;
@@ -120,12 +120,17 @@ impl Jwt {
 
     fn check_claims(&self, claims: &Claims, now: DateTime<Utc>) -> Result<(), Reason> {
         let (now, leeway) = (now.timestamp(), self.leeway.num_seconds());
+        let skew = |time: i64| {
+            let milliseconds = |seconds: i64| seconds.saturating_mul(1000);
+            Skew::between(milliseconds(now), milliseconds(time), milliseconds(leeway))
+        };
         let expires = claims.exp.as_ref().map(seconds).ok_or(Reason::NoExpiry)?;
         if now >= expires.saturating_add(leeway) {
-            return Err(Reason::Expired);
+            return Err(Reason::Expired(skew(expires)));
         }
-        if claims.nbf.as_ref().is_some_and(|nbf| seconds(nbf) > now.saturating_add(leeway)) {
-            return Err(Reason::NotYetValid);
+        let begins = claims.nbf.as_ref().map(seconds);
+        if let Some(begins) = begins.filter(|begins| *begins > now.saturating_add(leeway)) {
+            return Err(Reason::NotYetValid(skew(begins)));
         }
         if self.issuer.is_some() && claims.iss != self.issuer {
             return Err(Reason::Issuer);

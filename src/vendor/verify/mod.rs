@@ -1,17 +1,19 @@
 //! Whether a delivery is from the vendor it claims to be from. Each source has a list of schemes that must all pass, or
 //! is open on purpose. Pure: the request and the time go in, a [`Verified`] comes out, without which nothing is taken in.
 
+mod called;
 mod credential;
 mod jwt;
 mod sign;
 #[cfg(test)]
 mod tests;
 
+pub use called::{called, plain_path};
 pub use credential::{bearer, fits, without_scheme};
 pub use jwt::{BadKey, Jwt, JwtKeys, RsaKey};
 pub use sign::{CannotSign, Signed};
 
-use super::signature::{Denied, Message, Secret, Signature};
+use super::signature::{Called, Denied, Message, Secret, Signature, Skew};
 use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -106,10 +108,10 @@ pub enum Reason {
     Algorithm,
     #[error("the token does not say when it expires")]
     NoExpiry,
-    #[error("the token has expired")]
-    Expired,
-    #[error("the token is not valid yet")]
-    NotYetValid,
+    #[error("the token has expired: its time is {0}")]
+    Expired(Skew),
+    #[error("the token is not valid yet: its time is {0}")]
+    NotYetValid(Skew),
     #[error("the token is from another issuer")]
     Issuer,
     #[error("the token is for another audience")]
@@ -203,8 +205,8 @@ impl Scheme {
     fn check(&self, request: &Request<'_>) -> Result<(), Reason> {
         let fits = match self {
             Scheme::Signature { signature, public_url, secrets, leeway } => {
-                let url = registered_url(public_url, request.query);
-                (signature.check)(&message(request, public_url, &url, secrets, *leeway))?;
+                let called = called(public_url, request);
+                (signature.check)(&message(request, &called, secrets, *leeway))?;
                 true
             }
             Scheme::UrlToken { parameter, tokens } => {
@@ -233,33 +235,13 @@ impl Scheme {
     }
 }
 
-/// The URL the vendor calls. Its query is that of the request, so that a token in it need not stand in `public_url`.
-fn registered_url(public_url: &str, query: Option<&str>) -> String {
-    match query {
-        Some(query) => format!("{public_url}?{query}"),
-        None => public_url.to_owned(),
-    }
-}
-
-/// The message that a signature is made over. Behind a proxy that rewrites paths, the vendor signed the path of the
-/// public URL and not the one that came here.
+/// The message that a signature is made over.
 fn message<'a>(
     request: &Request<'a>,
-    public_url: &'a str,
-    url: &'a str,
+    called: &'a Called,
     secrets: &'a [Secret],
     leeway: Option<TimeDelta>,
 ) -> Message<'a> {
-    let public_path =
-        public_url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|slash| rest.get(slash..)));
-    Message {
-        headers: request.headers,
-        path: public_path.unwrap_or(request.path),
-        query: request.query,
-        body: request.body,
-        public_url: url,
-        secrets,
-        leeway,
-        now: request.now,
-    }
+    let Request { headers, query, body, now, .. } = *request;
+    Message { headers, called, query, body, secrets, leeway, now }
 }

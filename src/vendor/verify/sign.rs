@@ -1,7 +1,7 @@
 //! The other side of [`Verifier::check`](super::Verifier::check): what a vendor with the same settings would send. For
 //! the simulator and the tests.
 
-use super::{Place, Request, Scheme, Verifier, credential, message, registered_url};
+use super::{Place, Request, Scheme, Verifier, called, credential, message};
 use crate::vendor::signature::{Secret, base64_encode};
 use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
@@ -55,8 +55,8 @@ impl Scheme {
     fn headers(&self, request: &Request<'_>) -> Result<Vec<(HeaderName, String)>, CannotSign> {
         Ok(match self {
             Scheme::Signature { signature, public_url, secrets, leeway } => {
-                let url = registered_url(public_url, request.query);
-                let headers = (signature.sign)(&message(request, public_url, &url, secrets, *leeway));
+                let called = called(public_url, request);
+                let headers = (signature.sign)(&message(request, &called, secrets, *leeway));
                 headers
                     .into_iter()
                     .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, value)))

@@ -1,4 +1,5 @@
 mod jwt;
+mod spelling;
 
 use super::*;
 use crate::vendor::signature::{base64_encode, hmac_sha256, is_hmac_sha256};
@@ -23,7 +24,8 @@ const SIGNATURE: Signature = Signature {
 
 fn signed(message: &Message<'_>) -> Vec<u8> {
     let query = message.query.unwrap_or_default();
-    [message.public_url.as_bytes(), message.path.as_bytes(), query.as_bytes(), message.body].join(&b'\n')
+    let (url, path) = (message.signing_url(), message.signing_path());
+    [url.as_bytes(), path.as_bytes(), query.as_bytes(), message.body].join(&b'\n')
 }
 
 const BODY: &[u8] = br#"{"event":"SESSION:NOTE_INSERT"}"#;

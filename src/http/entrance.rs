@@ -1,0 +1,117 @@
+//! What every request goes through before and after its route. Before: the address is made plain, for a slash at the end or
+//! a second one is no other address. After: an error that a library has made is made into one of ours.
+
+use super::{Problem, webhook};
+use crate::vendor::verify::plain_path;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::uri::{PathAndQuery, Uri};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use std::borrow::Cow;
+
+/// The path of a request as it was called, where its route saw another.
+#[derive(Clone, Debug)]
+pub struct CalledPath(pub String);
+
+/// These routes, as all requests reach them.
+pub fn enter(routes: Router) -> Router {
+    // A layer around the routes would be too late: it sees what has been routed.
+    Router::new().fallback_service(routes).layer(from_fn(pass))
+}
+
+async fn pass(mut request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    // Extractors would refuse it, each in its own words.
+    if percent_encoding::percent_decode_str(path).decode_utf8().is_err() {
+        webhook::count_missed(path);
+        return Problem::NotUtf8.into_response();
+    }
+    if let Cow::Owned(plain) = plain_path(path) {
+        let called = CalledPath(path.to_owned());
+        if let Some(uri) = with_path(request.uri(), &plain) {
+            *request.uri_mut() = uri;
+            request.extensions_mut().insert(called);
+        }
+    }
+    ours(next.run(request).await)
+}
+
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+    let path_and_query = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path_and_query.parse::<PathAndQuery>().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+// Libraries answer with plain text, or nothing at all. The headers stay, such as `Allow`.
+fn ours(response: Response) -> Response {
+    let status = response.status();
+    let content_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_ours = content_type.is_some_and(|kind| !kind.starts_with(b"text/plain"));
+    if is_ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (parts, _) = response.into_parts();
+    let mut answer = Problem::Other(status).into_response();
+    for (name, value) in &parts.headers {
+        if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH {
+            answer.headers_mut().append(name, value.clone());
+        }
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use axum::extract::{Path, Query};
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+    use std::collections::HashMap;
+
+    async fn answered(uri: &'static str) -> (u16, Option<String>, String) {
+        let numbers = async |Path(number): Path<u8>, Query(_): Query<HashMap<String, u8>>| number.to_string();
+        let shown = async |request: Request| {
+            let called = request.extensions().get::<CalledPath>().map(|called| called.0.clone());
+            format!("{} {called:?}", request.uri())
+        };
+        let routes = Router::new().route("/number/{number}", get(numbers)).route("/shown", get(shown));
+        let request = Request::builder().uri(uri).body(Body::empty()).expect("a request");
+        let response = TowerToHyperService::new(enter(routes)).call(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let content_type =
+            parts.headers.get(header::CONTENT_TYPE).and_then(|kind| Some(kind.to_str().ok()?.to_owned()));
+        let body = body.collect().await.expect("a body").to_bytes();
+        (parts.status.as_u16(), content_type, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[tokio::test]
+    async fn the_route_sees_a_plain_path_and_still_knows_what_was_called() {
+        for (uri, expected) in [
+            ("/shown", "/shown None"),
+            ("/shown?a=b//c/", "/shown?a=b//c/ None"),
+            ("/shown/", "/shown Some(\"/shown/\")"),
+            ("//shown//?a", "/shown?a Some(\"//shown//\")"),
+        ] {
+            let (status, _, body) = answered(uri).await;
+            assert_eq!((status, body.as_str()), (200, expected), "{uri}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_extractors_refuse_is_a_problem() {
+        assert_eq!(answered("/number/7").await.2, "7");
+        for (uri, status) in [("/number/x", 400), ("/number/7?a=x", 400), ("/nowhere", 404), ("/number/%ff", 400)] {
+            let (code, content_type, body) = answered(uri).await;
+            assert_eq!((code, content_type.as_deref()), (status, Some("application/problem+json")), "{uri}: {body}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What the bytes of a delivery are, before any vendor reads them: JSON, a form that holds JSON, or something else, for
+//! which the reason says what it is. A form is read, for the signature covers the raw bytes, which stay as they came.
+
+use super::Unreadable;
+use std::borrow::Cow;
+
+const FORM: &str = "application/x-www-form-urlencoded";
+/// The field of a form that is taken for the body, also where there are others.
+const PAYLOAD: &str = "payload";
+/// The fields that make a form the event itself, so that its `payload` is only a part of it.
+const NAMES_EVENT: [&str; 2] = ["event", "event_type"];
+
+const CHOOSE_JSON: &str = "the body is a form, not JSON: choose JSON where the webhook is registered";
+const MULTIPART: &str = "the body is a multipart form, not JSON: choose JSON where the webhook is registered";
+
+/// How compressed bytes begin. What they begin with is no UTF-8, or none that JSON could begin with.
+const COMPRESSED: &[(&[u8], &str)] = &[
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"\xce\xb2\xcf\x81", "br"),
+    (b"\x1f\x9d", "compress"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x04\x22\x4d\x18", "lz4"),
+    (b"BZh", "bzip2"),
+    (b"PK\x03\x04", "zip"),
+];
+
+/// The body as JSON text: as it came, or the field of a form that holds it.
+///
+/// # Errors
+/// If it is a form without such a field.
+pub fn unwrapped<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Unreadable> {
+    // Nearly always.
+    if starts_as_json(body) {
+        return Ok(Cow::Borrowed(body));
+    }
+    let named = content_type.is_some_and(is_form);
+    let Ok(form) = std::str::from_utf8(body) else { return Ok(Cow::Borrowed(body)) };
+    if !named && !looks_like_form(form) {
+        return Ok(Cow::Borrowed(body));
+    }
+    match json_of_form(form.trim()) {
+        Some(json) => Ok(json.into_bytes().into()),
+        None => Err(Unreadable(CHOOSE_JSON.to_owned())),
+    }
+}
+
+/// The body as text, without a byte order mark.
+///
+/// # Errors
+/// If it is no UTF-8, or a form. Says what it seems to be.
+pub fn text(body: &[u8]) -> Result<&str, Unreadable> {
+    if is_multipart(body) {
+        return Err(Unreadable(MULTIPART.to_owned()));
+    }
+    match std::str::from_utf8(body) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        Err(error) => Err(Unreadable(match coding(body) {
+            Some(coding) => format!("the body is compressed ({coding}), and no Content-Encoding says so"),
+            None if body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff") => {
+                "the body is UTF-16, and JSON must be UTF-8".to_owned()
+            }
+            None => format!("the body is not UTF-8 from byte {} on", error.valid_up_to()),
+        })),
+    }
+}
+
+fn starts_as_json(body: &[u8]) -> bool {
+    let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
+}
+
+fn is_form(content_type: &str) -> bool {
+    content_type.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(FORM))
+}
+
+// A name and `=`, as `payload=%7B…` and no JSON begins; or JSON that is percent-encoded itself.
+fn looks_like_form(text: &str) -> bool {
+    let text = text.trim();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~*+%[]".contains(&byte);
+    match text.split_once('=') {
+        Some((name, _)) if !name.is_empty() && name.bytes().all(plain) => !text.contains(['\n', '\r']),
+        _ => text.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("%7b")),
+    }
+}
+
+// The JSON object in the field `payload`, or in the only field; where that has no value, it may be its name.
+fn json_of_form(form: &str) -> Option<String> {
+    // Not encoded at all: then it must not be decoded, for `+` and `%` mean themselves.
+    if let Some((_, json)) = form.split_once('=').filter(|(_, json)| json.starts_with('{') && is_object(json)) {
+        return Some(json.to_owned());
+    }
+    let mut fields = form_urlencoded::parse(form.as_bytes());
+    let (first, mut count, mut payloads, mut names_event) = (fields.next()?, 1, Vec::new(), false);
+    let mut look = |name: &str, value: &str| {
+        names_event |= NAMES_EVENT.contains(&name);
+        if name == PAYLOAD && payloads.len() < 2 {
+            payloads.push(value.to_owned());
+        }
+    };
+    look(&first.0, &first.1);
+    for (name, value) in fields {
+        look(&name, &value);
+        count += 1;
+    }
+    match (payloads.as_slice(), count) {
+        ([payload], _) if !names_event && is_object(payload) => Some(payload.clone()),
+        (_, 1) => [first.1, first.0].into_iter().find(|text| is_object(text)).map(Cow::into_owned),
+        _ => None,
+    }
+}
+
+// Whether it is written as one: what is wrong within it is for who reads it to say.
+fn is_object(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with('{') && text.ends_with('}')
+}
+
+fn is_multipart(body: &[u8]) -> bool {
+    const NEAR: usize = 512;
+    const DISPOSITION: &[u8] = b"content-disposition:";
+    let start = body.get(..NEAR).unwrap_or(body);
+    start.starts_with(b"--") && start.windows(DISPOSITION.len()).any(|window| window.eq_ignore_ascii_case(DISPOSITION))
+}
+
+fn coding(body: &[u8]) -> Option<&'static str> {
+    // zlib has no magic number, but a header of two bytes that checks itself (RFC 1950, section 2.2).
+    let zlib = || match body {
+        [method, flags, ..] => {
+            method & 0x0f == 8 && method >> 4 <= 7 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31)
+        }
+        _ => false,
+    };
+    let known = COMPRESSED.iter().find(|(magic, _)| body.starts_with(magic)).map(|(_, name)| *name);
+    known.or_else(|| zlib().then_some("deflate"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Reading;
+    use crate::vendor::{self, Delivery, Vendor};
+
+    const JSON: &str = r#"{"event":"a b+c","n":"10:00+02:00","x":"100%&é","k":[1,{"d":"="}]}"#;
+
+    fn encoded(text: &str) -> String {
+        form_urlencoded::byte_serialize(text.as_bytes()).collect()
+    }
+
+    fn read(content_type: Option<&str>, body: &[u8]) -> Result<String, String> {
+        let json = unwrapped(content_type, body).map_err(|why| why.0)?;
+        Ok(String::from_utf8_lossy(&json).into_owned())
+    }
+
+    #[test]
+    fn a_form_with_json_in_its_payload_or_its_only_field_is_read() {
+        let percent = encoded(JSON).replace('+', "%20");
+        for form in [
+            format!("payload={}", encoded(JSON)),
+            format!("payload={percent}"),
+            format!("payload={JSON}"),
+            format!("anything={}", encoded(JSON)),
+            format!("{}=", encoded(JSON)),
+            percent.clone(),
+            format!("{percent}\r\n"),
+            format!("v=1&payload={}&signature=ab", encoded(JSON)),
+        ] {
+            for content_type in
+                [None, Some("application/json"), Some(FORM), Some("Application/X-WWW-Form-Urlencoded ; charset=UTF-8")]
+            {
+                assert_eq!(read(content_type, form.as_bytes()).as_deref(), Ok(JSON), "{content_type:?} {form}");
+            }
+        }
+    }
+
+    #[test]
+    fn json_is_json_whatever_the_content_type_says() {
+        for body in [JSON.to_owned(), format!("\u{feff} {JSON}"), format!("[{JSON}]"), "{\"a\":\"b=c\"".to_owned()] {
+            assert_eq!(read(Some(FORM), body.as_bytes()).as_deref(), Ok(body.as_str()));
+        }
+        // What is neither is for the reader to refuse.
+        for body in ["null", "\"a=b\"", "<a href='x=y'>", "no JSON = at all", "k: v=w", "=", "a: 1\nb=2"] {
+            assert_eq!(read(None, body.as_bytes()).as_deref(), Ok(body));
+        }
+    }
+
+    #[test]
+    fn another_form_says_what_to_choose() {
+        let two = format!("payload={0}&payload={0}", encoded(JSON));
+        let part = format!("event=x&payload={}", encoded(JSON));
+        for form in ["event=SESSION%3ACOMPLETE&session_key=K", "a=1", "payload=1", "payload=%7B", &two, &part] {
+            for content_type in [None, Some(FORM)] {
+                assert_eq!(read(content_type, form.as_bytes()), Err(CHOOSE_JSON.to_owned()), "{form}");
+            }
+        }
+        for form in ["x", "", "<xml/>"] {
+            assert_eq!(read(Some(FORM), form.as_bytes()), Err(CHOOSE_JSON.to_owned()), "{form}");
+        }
+    }
+
+    fn of(vendor: &Vendor, content_type: Option<&str>, body: &[u8]) -> Result<Reading, Unreadable> {
+        vendor.reading(&Delivery { content_type, body })
+    }
+
+    /// For every vendor: the samples as forms say what they say as JSON.
+    #[test]
+    fn every_vendor_reads_forms_alike() {
+        let samples = [
+            ("truepic", r#"{"action":"ACTION_STATUS_STARTED","inspection_id":1843}"#),
+            ("pave", r#"{"event":"SESSION:STATUS_CHANGE","session_key":"S1","status":"STARTED"}"#),
+            ("hover", r#"{"event":"job-state-changed","job_id":1,"state":"working"}"#),
+            ("truto", r#"{"id":"n","event":"integrated_account:active","payload":{"id":"a1"}}"#),
+            ("record360", r#"{"event":"create","transaction":{"id":"9"}}"#),
+        ];
+        assert_eq!(samples.len(), vendor::ALL.len());
+        for (name, json) in samples {
+            let vendor = vendor::by_name(name).expect("a vendor");
+            let plain = of(vendor, None, json.as_bytes()).expect("a reading");
+            assert!(!plain.events.is_empty(), "{name}");
+            for content_type in [None, Some(FORM)] {
+                let form = of(vendor, content_type, format!("payload={}", encoded(json)).as_bytes());
+                assert_eq!(format!("{:?}", form.expect("a reading")), format!("{plain:?}"), "{name}");
+                assert_eq!(of(vendor, content_type, b"a=1&b=2").expect_err("a form").0, CHOOSE_JSON, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_vendor_names_what_the_bytes_are() {
+        let compressed = |coding: &str| format!("the body is compressed ({coding}), and no Content-Encoding says so");
+        let multipart = b"--b\r\nContent-Disposition: form-data; name=\"payload\"\r\n\r\n{}\r\n--b--\r\n";
+        // As gzip, zlib at its four levels, and zstd begin.
+        let cases: [(&[u8], String); 9] = [
+            (
+                b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x4a\x2d\x4b\xcd\x2b\x51\xb2\x52\x0a\x76\x0d\x0e",
+                compressed("gzip"),
+            ),
+            (
+                b"\x78\x01\xab\x56\x4a\x2d\x4b\xcd\x2b\x51\xb2\x52\x0a\x76\x0d\x0e\xf6\xf4\xf7\xb3\x0a\x0e\x71\x0c",
+                compressed("deflate"),
+            ),
+            (
+                b"\x78\x5e\xab\x56\x4a\x2d\x4b\xcd\x2b\x51\xb2\x52\x0a\x76\x0d\x0e\xf6\xf4\xf7\xb3\x0a\x0e\x71\x0c",
+                compressed("deflate"),
+            ),
+            (
+                b"\x78\x9c\xab\x56\x4a\x2d\x4b\xcd\x2b\x51\xb2\x52\x0a\x76\x0d\x0e\xf6\xf4\xf7\xb3\x0a\x0e\x71\x0c",
+                compressed("deflate"),
+            ),
+            (
+                b"\x78\xda\xab\x56\x4a\x2d\x4b\xcd\x2b\x51\xb2\x52\x0a\x76\x0d\x0e\xf6\xf4\xf7\xb3\x0a\x0e\x71\x0c",
+                compressed("deflate"),
+            ),
+            (b"\x28\xb5\x2f\xfd\x04\x00", compressed("zstd")),
+            (b"\xff\xfe{\0}\0", "the body is UTF-16, and JSON must be UTF-8".to_owned()),
+            (b"{\"a\": \xff}", "the body is not UTF-8 from byte 6 on".to_owned()),
+            (multipart, MULTIPART.to_owned()),
+        ];
+        for vendor in vendor::ALL {
+            for (body, why) in &cases {
+                assert_eq!(
+                    of(vendor, Some("application/json"), body).expect_err("unreadable").0,
+                    *why,
+                    "{}",
+                    vendor.name
+                );
+            }
+        }
+    }
+}
