@@ -1,0 +1,192 @@
+//! Every leaf of a body is found in what its adapter says, in a typed field or among the details, and no fact is said that
+//! the body does not state. What an adapter does not recognize is visible as the delivery's body, and does not count here.
+
+use super::found::{Shown, is_flag, leaves, text_of};
+use super::hidden::{HIDDEN, OWN_WORDS};
+use super::mutations::{mutations, shortened, turned};
+use crate::event::{Event, Fact, Reading, Summary};
+use crate::vendor::{ALL, Delivery, Unreadable, Vendor};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+type Read<'a> = &'a dyn Fn(&[u8]) -> Result<Reading, Unreadable>;
+
+fn samples(vendor: &Vendor) -> Vec<(String, Value)> {
+    let folder = format!("{}/tests/samples/{}", env!("CARGO_MANIFEST_DIR"), vendor.name);
+    let files = std::fs::read_dir(folder).expect("samples").flatten().map(|file| file.path());
+    let json = files.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let mut samples: Vec<_> = json
+        .map(|path| {
+            let body = serde_json::from_slice(&std::fs::read(&path).expect("a sample")).expect("JSON");
+            (path.file_name().expect("a name").to_string_lossy().into_owned(), shortened(body))
+        })
+        .collect();
+    samples.sort_by(|(one, _), (other, _)| one.cmp(other));
+    samples
+}
+
+fn read(vendor: &'static Vendor) -> impl Fn(&[u8]) -> Result<Reading, Unreadable> {
+    |body| (vendor.read)(&Delivery { content_type: Some("application/json"), body })
+}
+
+/// What is wrong with the reading of a body; none if it is not recognized.
+fn faults(vendor: &Vendor, body: &Value, read: Read<'_>) -> Option<Vec<String>> {
+    let reading = read(body.to_string().as_bytes()).ok()?;
+    if reading.nothing.is_some() {
+        return None;
+    }
+    let mut faults = lost(vendor, body, &reading);
+    faults.extend(invented(vendor, body, &reading));
+    Some(faults)
+}
+
+fn lost(vendor: &Vendor, body: &Value, reading: &Reading) -> Vec<String> {
+    let shown = Shown::of(reading);
+    let mut lost = Vec::new();
+    leaves(body, "", &mut |path, leaf| {
+        let hidden = HIDDEN.iter().any(|(of, hidden, _)| *of == vendor.name && *hidden == path);
+        if !hidden && !shown.has(leaf) {
+            lost.push(format!("{path} is lost"));
+        }
+    });
+    lost
+}
+
+fn invented(vendor: &Vendor, body: &Value, reading: &Reading) -> Vec<String> {
+    let mut stated = Shown::default();
+    let mut flags = Vec::new();
+    let mut lengths = Vec::new();
+    stated.json(body);
+    leaves(body, "", &mut |_, leaf| flags.extend(flag(&text_of(leaf))));
+    lists(body, &mut lengths);
+    let mut invented = Vec::new();
+    let facts = reading.events.iter().flat_map(|event| &event.facts);
+    for (group, fields) in facts.map(|fact| (fact.parts().0, fact.parts().1.expect("JSON"))) {
+        for (field, value) in fields.as_object().into_iter().flatten() {
+            let word = |(of, in_group, name, words): &(&str, &str, &str, &[&str])| {
+                *of == vendor.name && *in_group == group && name == field && words.contains(&text_of(value).as_str())
+            };
+            let counted = field == "damage_count" && value.as_u64().is_some_and(|count| lengths.contains(&count));
+            // That a list is empty or not is said by the list.
+            let listed =
+                field == "damaged" && value.as_bool().is_some_and(|any| lengths.iter().any(|n| (*n > 0) == any));
+            let known = match value {
+                Value::Bool(flag) => flags.contains(flag),
+                // A value without a type of its own is the body's, in part or whole.
+                Value::Object(_) | Value::Array(_) => true,
+                value => stated.has(value) && !is_flag(&text_of(value)) || flag(&text_of(value)).is_some(),
+            };
+            // An error that is an object is told as its text.
+            let printed = value.as_str().is_some_and(|text| text.starts_with(['{', '[']));
+            if !known && !printed && !counted && !listed && !OWN_WORDS.iter().any(word) {
+                invented.push(format!("{group}.{field} {value} is invented"));
+            }
+        }
+    }
+    invented
+}
+
+fn flag(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "t" => Some(true),
+        "false" | "0" | "no" | "f" => Some(false),
+        _ => None,
+    }
+}
+
+// How many entries each list has; a single value where a list is meant counts as one.
+fn lists(value: &Value, lengths: &mut Vec<u64>) {
+    match value {
+        Value::Array(entries) => {
+            lengths.push(entries.len() as u64);
+            entries.iter().for_each(|entry| lists(entry, lengths));
+        }
+        Value::Object(fields) => {
+            let whole = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
+            lengths.push(if fields.keys().all(whole) { fields.len() as u64 } else { 1 });
+            fields.values().for_each(|value| lists(value, lengths));
+        }
+        _ => {}
+    }
+}
+
+/// The faults of all samples of a vendor and of all their mutations, each with the body it was found in; none for a body
+/// that is not recognized.
+fn all_faults<'a>(vendor: &'static Vendor, read: Read<'a>) -> impl Iterator<Item = Vec<(String, String)>> + 'a {
+    samples(vendor).into_iter().flat_map(move |(sample, body)| {
+        let bodies = [("as it is".to_owned(), body.clone())].into_iter().chain(mutations(&body));
+        bodies.filter_map(move |(what, body)| {
+            let faults = faults(vendor, &body, read)?;
+            Some(faults.into_iter().map(|fault| (fault, format!("{sample} {what}"))).collect())
+        })
+    })
+}
+
+#[test]
+fn nothing_vanishes_and_nothing_is_invented() {
+    let mut all = Vec::new();
+    for vendor in ALL {
+        let (mut bodies, mut found) = (0, BTreeMap::new());
+        for faults in all_faults(vendor, &read(vendor)) {
+            bodies += 1;
+            found.extend(faults);
+        }
+        assert!(bodies > 100, "{}: {bodies} bodies", vendor.name);
+        all.extend(found.into_iter().map(|(fault, at)| format!("{}: {fault}, in {at}", vendor.name)));
+    }
+    let first: Vec<_> = all.iter().take(100).collect();
+    assert!(all.is_empty(), "{} faults, such as {first:#?}", all.len());
+}
+
+#[test]
+fn every_flag_is_heard() {
+    let said = |reading: Reading| -> Vec<String> {
+        reading.events.iter().map(|event| format!("{:?} {:?} {:?}", event.news, event.facts, event.details)).collect()
+    };
+    for vendor in ALL {
+        let read = read(vendor);
+        for (sample, body) in samples(vendor) {
+            let Ok(before) = read(body.to_string().as_bytes()) else { continue };
+            if before.nothing.is_some() {
+                continue;
+            }
+            let before = said(before);
+            for (pointer, turned) in turned(&body) {
+                let path = pointer.trim_start_matches('/').replace('/', ".");
+                if HIDDEN.iter().any(|(of, hidden, _)| *of == vendor.name && *hidden == path) {
+                    continue;
+                }
+                let after = said(read(turned.to_string().as_bytes()).expect("readable"));
+                assert_ne!(after, before, "{}/{sample}: nobody hears {pointer}", vendor.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reader_that_loses_or_invents_is_found_out() {
+    type Harm = fn(&mut Event);
+    let harms: [Harm; 3] = [
+        |event| event.details.clear(),
+        |event| event.facts.clear(),
+        |event| event.facts.push(Fact::Summary(Summary { outcome: Some("fine".to_owned()), ..Summary::default() })),
+    ];
+    for vendor in ALL {
+        for harm in harms {
+            let honest = read(vendor);
+            let harmful = |body: &[u8]| {
+                let mut reading = honest(body)?;
+                reading.events.iter_mut().for_each(harm);
+                Ok(reading)
+            };
+            assert!(all_faults(vendor, &harmful).any(|faults| !faults.is_empty()), "{}", vendor.name);
+        }
+    }
+}
+
+#[test]
+fn what_is_hidden_has_a_reason() {
+    for (vendor, path, reason) in HIDDEN {
+        assert!(ALL.iter().any(|known| known.name == *vendor) && reason.len() > 10, "{vendor} {path}");
+    }
+}
