@@ -180,10 +180,11 @@ impl<'a> Fields<'a> {
     }
 
     /// A field by a path of names with dots between, as an identifier: `asset.external_id`.
-    pub fn id_at(&self, path: &str) -> Option<String> {
+    pub fn id_at(&self, path: &str, counts_as_read: bool) -> Option<String> {
         match path.split_once('.') {
-            Some((name, rest)) => self.object(name)?.id_at(rest),
-            None => self.id(path),
+            Some((name, rest)) => self.object(name)?.id_at(rest, counts_as_read),
+            None if counts_as_read => self.id(path),
+            None => id(self.find(path)?.value),
         }
     }
 

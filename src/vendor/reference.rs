@@ -4,10 +4,11 @@ use super::fields::Fields;
 use crate::event::Reference;
 
 /// The first of the fields that holds an identifier, looked for in each of the objects in turn. A field that is missing,
-/// empty or no identifier is passed over; those after the first that holds one are not read.
+/// empty or no identifier is passed over. Only the first of the table counts as read: what another states can be replaced
+/// by it later, and has to stay among the details.
 pub fn reference(objects: &[&Fields<'_>], table: &[&str]) -> Option<Reference> {
     table.iter().zip(0..).find_map(|(path, precedence)| {
-        let value = objects.iter().find_map(|fields| fields.id_at(path))?;
+        let value = objects.iter().find_map(|fields| fields.id_at(path, precedence == 0))?;
         Some(Reference::new(value, precedence))
     })
 }

@@ -4,14 +4,18 @@ use crate::event::{Event, News, Reading, VendorTime};
 use crate::vendor::fields::{json, moment};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 /// All values that a reading shows, whichever of its entities they belong to.
 #[derive(Debug, Default)]
 pub struct Shown {
+    /// In lower case: a UUID is the same in any.
     texts: HashSet<String>,
-    numbers: HashSet<u64>,
-    moments: HashSet<DateTime<Utc>>,
+    stated: HashSet<DateTime<Utc>>,
+    /// Read from the texts when they are needed for the first time.
+    moments: OnceCell<HashSet<DateTime<Utc>>>,
+    numbers: OnceCell<HashSet<u64>>,
 }
 
 impl Shown {
@@ -51,17 +55,12 @@ impl Shown {
     }
 
     fn time(&mut self, time: &VendorTime) {
-        self.moments.extend(time.at());
+        self.stated.extend(time.at());
         time.stated().iter().for_each(|stated| self.json(&json(&stated.value)));
     }
 
     fn text(&mut self, text: &str) {
-        if let Ok(number) = text.trim().parse::<f64>() {
-            self.numbers.insert(number.to_bits());
-        }
-        self.moments.extend(moment(text));
-        self.texts.insert(text.to_owned());
-        self.texts.insert(text.trim().to_owned());
+        self.texts.insert(text.trim().to_ascii_lowercase());
     }
 
     /// Adds all leaves of a value.
@@ -74,11 +73,21 @@ impl Shown {
 
     /// Whether the leaf is shown, as it came, or as the number, flag or moment that it spells.
     pub fn has(&self, leaf: &Value) -> bool {
-        let text = text_of(leaf);
-        let number = || text.trim().parse::<f64>().is_ok_and(|number| self.numbers.contains(&number.to_bits()));
-        let at = || moment(&text).is_some_and(|at| self.moments.contains(&at));
+        let text = text_of(leaf).trim().to_ascii_lowercase();
         // A flag can become any word; that it is heard is tested by turning it.
-        is_flag(&text) || self.texts.contains(&text) || self.texts.contains(text.trim()) || number() || at()
+        is_flag(&text) || self.texts.contains(&text) || self.has_number(&text) || self.has_moment(&text)
+    }
+
+    fn has_number(&self, text: &str) -> bool {
+        let Ok(number) = text.parse::<f64>() else { return false };
+        let numbers = || self.texts.iter().filter_map(|text| Some(text.parse::<f64>().ok()?.to_bits())).collect();
+        self.numbers.get_or_init(numbers).contains(&number.to_bits())
+    }
+
+    fn has_moment(&self, text: &str) -> bool {
+        let Some(at) = moment(&text.to_ascii_uppercase()) else { return false };
+        let moments = || self.texts.iter().filter_map(|text| moment(&text.to_ascii_uppercase())).collect();
+        self.stated.contains(&at) || self.moments.get_or_init(moments).contains(&at)
     }
 }
 
