@@ -61,10 +61,10 @@ fn lost(vendor: &Vendor, body: &Value, reading: &Reading) -> Vec<String> {
 fn invented(vendor: &Vendor, body: &Value, reading: &Reading) -> Vec<String> {
     let mut stated = Shown::default();
     let mut flags = Vec::new();
-    let mut lengths = Vec::new();
+    let mut damages = Vec::new();
     stated.json(body);
     leaves(body, "", &mut |_, leaf| flags.extend(flag(&text_of(leaf))));
-    lists(body, &mut lengths);
+    damage_lists(body, &mut damages);
     let mut invented = Vec::new();
     let facts = reading.events.iter().flat_map(|event| &event.facts);
     for (group, fields) in facts.map(|fact| (fact.parts().0, fact.parts().1.expect("JSON"))) {
@@ -72,10 +72,12 @@ fn invented(vendor: &Vendor, body: &Value, reading: &Reading) -> Vec<String> {
             let word = |(of, in_group, name, words): &(&str, &str, &str, &[&str])| {
                 *of == vendor.name && *in_group == group && name == field && words.contains(&text_of(value).as_str())
             };
-            let counted = field == "damage_count" && value.as_u64().is_some_and(|count| lengths.contains(&count));
-            // That a list is empty or not is said by the list.
-            let listed =
-                field == "damaged" && value.as_bool().is_some_and(|any| lengths.iter().any(|n| (*n > 0) == any));
+            // A list says by itself how many there are, and an empty one that there is none.
+            let listed = match field.as_str() {
+                "damaged" => damages.iter().any(|count| Some(*count > 0) == value.as_bool()),
+                "damage_count" => damages.iter().any(|count| Some(*count) == value.as_u64()),
+                _ => false,
+            };
             let known = match value {
                 Value::Bool(flag) => flags.contains(flag),
                 // A value without a type of its own is the body's, in part or whole.
@@ -84,7 +86,7 @@ fn invented(vendor: &Vendor, body: &Value, reading: &Reading) -> Vec<String> {
             };
             // An error that is an object is told as its text.
             let printed = value.as_str().is_some_and(|text| text.starts_with(['{', '[']));
-            if !known && !printed && !counted && !listed && !OWN_WORDS.iter().any(word) {
+            if !known && !printed && !listed && !OWN_WORDS.iter().any(word) {
                 invented.push(format!("{group}.{field} {value} is invented"));
             }
         }
@@ -100,19 +102,19 @@ fn flag(text: &str) -> Option<bool> {
     }
 }
 
-// How many entries each list has; a single value where a list is meant counts as one.
-fn lists(value: &Value, lengths: &mut Vec<u64>) {
-    match value {
-        Value::Array(entries) => {
-            lengths.push(entries.len() as u64);
-            entries.iter().for_each(|entry| lists(entry, lengths));
+// How many entries each list of damages has; a single value where a list is meant counts as one.
+fn damage_lists(value: &Value, lengths: &mut Vec<u64>) {
+    let Value::Object(fields) = value else { return };
+    for (name, value) in fields {
+        damage_lists(value, lengths);
+        let whole = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
+        if name == "detected_damages" {
+            lengths.push(match value {
+                Value::Array(entries) => entries.len() as u64,
+                Value::Object(fields) if fields.keys().all(whole) => fields.len() as u64,
+                _ => 1,
+            });
         }
-        Value::Object(fields) => {
-            let whole = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
-            lengths.push(if fields.keys().all(whole) { fields.len() as u64 } else { 1 });
-            fields.values().for_each(|value| lists(value, lengths));
-        }
-        _ => {}
     }
 }
 
