@@ -5,10 +5,12 @@
 //! name. An adapter that hands out the [rest](Fields::rest) of the body therefore loses nothing.
 
 mod parse;
+mod places;
 mod rest;
 
 pub use super::moment::moment;
 pub use parse::json;
+pub use places::Places;
 
 use super::{Unreadable, body};
 use crate::event::VendorTime;
@@ -181,10 +183,11 @@ impl<'a> Fields<'a> {
     }
 
     /// A field by a path of names with dots between, as an identifier: `asset.external_id`.
-    pub fn id_at(&self, path: &str) -> Option<String> {
+    pub fn id_at(&self, path: &str, counts_as_read: bool) -> Option<String> {
         match path.split_once('.') {
-            Some((name, rest)) => self.object(name)?.id_at(rest),
-            None => self.id(path),
+            Some((name, rest)) => self.object(name)?.id_at(rest, counts_as_read),
+            None if counts_as_read => self.id(path),
+            None => id(self.find(path)?.value),
         }
     }
 
@@ -222,6 +225,16 @@ impl<'a> Fields<'a> {
         self.take(name, value).unwrap_or_default()
     }
 
+    /// The values of a list as by [`Fields::values`]; they do not count as read.
+    pub fn peek_values(&self, name: &str) -> Vec<&'a RawValue> {
+        self.peek(name).map(|value| entries(value).unwrap_or_else(|| vec![value])).unwrap_or_default()
+    }
+
+    /// Whether there is a list with this name, and nothing in it.
+    pub fn is_empty_list(&self, name: &str) -> bool {
+        self.peek(name).and_then(entries).is_some_and(|entries| entries.is_empty())
+    }
+
     /// A field as it stands, if it is not null.
     pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
         self.take(name, |value| (value.get() != "null").then_some(value))
@@ -232,9 +245,32 @@ impl<'a> Fields<'a> {
         self.find(name).map(|field| field.value).filter(|value| value.get() != "null")
     }
 
+    /// A field's text as by [`Fields::text`]; it does not count as read.
+    pub fn peek_text(&self, name: &str) -> Option<String> {
+        text(self.find(name)?.value)
+    }
+
+    /// An identifier as by [`Fields::number_id`]; it does not count as read.
+    pub fn peek_number_id(&self, name: &str) -> Option<String> {
+        id(self.find(name)?.value).map(plain_number)
+    }
+
     /// A field as a JSON value, if it is not null.
     pub fn json(&self, name: &str) -> Option<serde_json::Value> {
         self.take(name, |value| (value.get() != "null").then(|| json(value)))
+    }
+
+    /// What a known word stands for, in any case. It does not count as read: it may say more than its meaning.
+    pub fn peek_word<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.peek_text(name)?;
+        words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text.trim())).map(|(_, meaning)| *meaning)
+    }
+
+    /// Counts a field as not read, for what turned out to have no use.
+    pub fn put_back(&self, name: &str) {
+        if let Some(field) = self.find(name) {
+            field.state.replace(State::Unread);
+        }
     }
 
     /// Counts a field as read, for what is known but has no use.
@@ -278,12 +314,22 @@ impl<'a> Entry<'a> {
         self.0.value
     }
 
-    /// Its text, if it is a string that is not blank, a number or a boolean.
+    /// Its text, if it is a string that is not blank; it does not count as read.
+    pub fn peek_text(&self) -> Option<String> {
+        string(self.0.value).filter(|text| !text.trim().is_empty())
+    }
+
+    /// Its text, if it is a string that is not blank.
     pub fn text(&self) -> Option<String> {
-        let text = text(self.0.value)?;
+        let text = self.peek_text()?;
         self.take();
         Some(text)
     }
+}
+
+/// The address of a thing without what changes each time it is signed: query and fragment.
+pub fn address(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url).trim()
 }
 
 /// An id for what has none: its owner's and a digest of what it says (the first 64 bits of SHA-256, hexadecimal).

@@ -6,15 +6,24 @@
 
 mod items;
 
-use super::fields::Fields;
-use super::{Delivery, Unreadable, Vendor};
-use crate::event::{Asset, Event, Location, Nothing, Reading, Reference, Summary, Task};
+use super::fields::{Fields, Places};
+use super::{Delivery, Unreadable, Vendor, reference};
+use crate::event::{Asset, Event, Location, Nothing, Reading, Summary, Task, VendorTime};
 use crate::machine::{JobKind, Machine, START, State, Status, Subject, Transition, state, step, terminal};
-use chrono::{DateTime, Utc};
 use items::{coordinates, items};
-use serde_json::value::RawValue;
 
-pub const VENDOR: Vendor = Vendor { name: "record360", title: "Record360", machines: MACHINES, signature: None, read };
+pub const VENDOR: Vendor =
+    Vendor { name: "record360", title: "Record360", machines: MACHINES, references: REFERENCES, signature: None, read };
+
+/// Of a transaction, in the words of v3 an inspection, and of a task.
+const REFERENCES: &[&str] = &[
+    "asset.external_id",
+    "asset.reference_number",
+    "unit.reference_number",
+    "unit.external_id",
+    "external_id",
+    "reference_number",
+];
 
 const TASK: Subject = Subject::Job(JobKind::Task);
 
@@ -61,21 +70,23 @@ const TASK_STATES: &[State] = &[
 const TRANSITIONS: &[Transition] =
     &[step(START, "draft"), step(START, "active"), step("draft", "active"), step("active", "archived")];
 
-type Details = Vec<(String, Box<RawValue>)>;
+/// What an object holds that a delivery is about, or that it has no id.
+type Read = Option<(VendorTime, Vec<Event>)>;
 
 fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
     let body = Fields::of_body(delivery.body)?;
     // Any word may come, but a number or a boolean is none.
-    let word = body.raw("event").filter(|event| event.get().starts_with('"')).and_then(|_| body.text("event"));
+    let word = body.peek("event").filter(|event| event.get().starts_with('"')).and_then(|_| body.text("event"));
     let Some(event) = word else {
         return Ok(unknown(String::new(), "it names no event"));
     };
-    let transaction = body.object("transaction").map(|transaction| read_transaction(&body, &transaction, &event));
-    let read = transaction.or_else(|| body.object("task").map(|task| read_task(&body, &task, &event)));
+    let inspection = body.object("transaction").or_else(|| body.object("inspection"));
+    let inspection = inspection.map(|inspection| read_inspection(&body, &inspection, &event));
+    let read = inspection.or_else(|| body.object("task").map(|task| read_task(&body, &task, &event)));
     Ok(match read {
-        Some(Some((at, events))) => Reading { event, occurred_at: at.into(), events, ..Reading::default() },
+        Some(Some((occurred_at, events))) => Reading { event, occurred_at, events, ..Reading::default() },
         Some(None) => unknown(event, "what it holds has no id"),
-        None => unknown(event, "it holds neither a transaction nor a task"),
+        None => unknown(event, "it holds neither a transaction, nor an inspection, nor a task"),
     })
 }
 
@@ -83,36 +94,34 @@ fn unknown(event: String, why: &str) -> Reading {
     Reading { event, nothing: Some(Nothing::Unrecognized(why.to_owned())), ..Reading::default() }
 }
 
-type Read = Option<(Option<DateTime<Utc>>, Vec<Event>)>;
-
-fn read_transaction(body: &Fields<'_>, transaction: &Fields<'_>, event: &str) -> Read {
-    let id = transaction.id("id")?;
-    let created_at = transaction.time("created_at");
+fn read_inspection(body: &Fields<'_>, transaction: &Fields<'_>, event: &str) -> Read {
+    let id = transaction.number_id("id")?;
     // Only creations are documented. Whatever else may come tells the same object at a later time.
-    let at = if event == "create" { created_at } else { transaction.time("updated_at").or(created_at) };
+    let at = match event {
+        "create" => transaction.vendor_time("created_at").or_else(|| transaction.vendor_time("updated_at")),
+        _ => transaction.vendor_time("updated_at").or_else(|| transaction.vendor_time("created_at")),
+    };
     let draft = transaction.flag("draft");
     let archive_status = transaction.text("archive_status");
     let state = transaction_state(event, draft, archive_status.as_deref());
-    let items = items(transaction, &id, at);
-    let task = transaction.id("task_id");
+    let items = items(transaction, &id, &at);
+    let task = transaction.number_id("task_id");
 
-    let inspection = in_state(Event::about(Subject::Inspection, &id).at(at), state);
-    let inspection = with_asset(inspection, transaction, transaction.id("external_id"))
-        .group(transaction.id("group_id"))
-        .fact(Summary {
-            draft,
-            direction: transaction.flag("check_in").map(|check_in| direction(check_in).to_owned()),
-            damaged: transaction.flag("damage"),
-            damage_cost: transaction.number("damage_cost"),
-            view_url: transaction.text("view_url"),
-            archive_status,
-            work_order_id: transaction.id("work_order_id"),
-            ..Summary::default()
-        });
+    let inspection = in_state(Event::about(Subject::Inspection, &id).at(&at), state);
+    let inspection = with_asset(inspection, transaction).group(transaction.number_id("group_id")).fact(Summary {
+        draft,
+        direction: transaction.flag("check_in").map(|check_in| direction(check_in).to_owned()),
+        damaged: transaction.flag("damage"),
+        damage_cost: transaction.number("damage_cost"),
+        view_url: transaction.text("view_url"),
+        archive_status,
+        work_order_id: transaction.number_id("work_order_id"),
+        ..Summary::default()
+    });
     let inspection = with_location(inspection, transaction).details(transaction.rest()).details(body.rest());
-    let session = in_state(Event::about(Subject::Session, &id).of(&id).at(at), state);
+    let session = in_state(Event::about(Subject::Session, &id).of(&id).at(&at), state);
     // The only place where the two are linked.
-    let task = task.map(|task| Event::about(TASK, task).of(&id).at_least("idle").at(at));
+    let task = task.map(|task| Event::about(TASK, task).of(&id).at_least("idle").at(&at));
     let mut events = vec![inspection, session];
     events.extend(task);
     events.extend(items);
@@ -135,11 +144,16 @@ fn direction(check_in: bool) -> &'static str {
 }
 
 fn read_task(body: &Fields<'_>, task: &Fields<'_>, event: &str) -> Read {
-    let id = task.id("id")?;
-    let at = task.time("updated_at");
-    let word = task.text("status");
-    let status = TASK_STATES.iter().map(|state| state.name).find(|name| word.as_deref() == Some(name));
-    let state = if event == "completed" { Some("completed") } else { status };
+    let id = task.number_id("id")?;
+    let at = task.vendor_time("updated_at").or_else(|| task.vendor_time("created_at"));
+    let words: Vec<_> = TASK_STATES.iter().map(|state| (state.name, state.name)).collect();
+    let completed = event == "completed";
+    // A status that says something else than the event, or nothing that is known, stays among the details.
+    let status = task.peek_word("status", &words);
+    let state = if completed { Some("completed") } else { status };
+    if state.is_some() && state == status {
+        task.skip("status");
+    }
     let person = |name: &str| {
         let person = task.object(name)?;
         person.text("name").or_else(|| person.text("email"))
@@ -151,11 +165,10 @@ fn read_task(body: &Fields<'_>, task: &Fields<'_>, event: &str) -> Read {
         assignee: person("assignee"),
         requester: person("requester"),
     };
-    let event = in_state(Event::about(TASK, id).at(at), state).fact(fact);
+    let event = in_state(Event::about(TASK, id).at(&at), state).fact(fact);
     let event = event.orphan("a transaction names its task, a task does not name its transaction");
-    let event = with_location(with_asset(event, task, None), task).details(task.rest()).details(body.rest());
-    let event = event.details(keep(task, "assignee")).details(keep(task, "requester"));
-    Some((at, vec![if status.is_none() { event.details(keep(task, "status")) } else { event }]))
+    let event = with_location(with_asset(event, task), task).details(task.rest()).details(body.rest());
+    Some((at, vec![event]))
 }
 
 fn in_state(event: Event, state: Option<&'static str>) -> Event {
@@ -165,39 +178,27 @@ fn in_state(event: Event, state: Option<&'static str>) -> Event {
     }
 }
 
-// The customer's number of the asset is also its key for the inspection or task.
-fn with_asset(event: Event, of: &Fields<'_>, external_id: Option<String>) -> Event {
-    let asset = of.object("asset").unwrap_or_default();
-    let fact = Asset { asset_id: asset.id("id"), external_id: asset.id("external_id").or(external_id) };
-    event
-        .reference(fact.external_id.clone().map(|value| Reference::new(value, 0)))
-        .fact(fact)
-        .details(leftover(of, "asset", &asset))
+// What is inspected: an asset, or in the words of v3 a unit. The customer's number of it is also its key for the
+// inspection or task.
+fn with_asset(event: Event, of: &Fields<'_>) -> Event {
+    let reference = reference(&[of], REFERENCES);
+    let asset = Places::new([of.object("asset"), of.object("unit")].into_iter().flatten());
+    let external_id = asset.id("external_id").or_else(|| asset.id("reference_number"));
+    let external_id = external_id.or_else(|| reference.as_ref().map(|reference| reference.value.clone()));
+    event.reference(reference).fact(Asset { asset_id: asset.number_id("id"), external_id })
 }
 
 fn with_location(event: Event, of: &Fields<'_>) -> Event {
     let location = of.object("location").unwrap_or_default();
     let (latitude, longitude) = coordinates(of);
-    let (location_id, name) = (location.id("id"), location.text("name"));
-    let fact = Location { location_id, name, latitude, longitude, ..Location::default() };
-    let event = event.fact(fact).details(leftover(of, "location", &location));
-    if latitude.is_none() { event.details(keep(of, "geo_coord")) } else { event }
-}
-
-// A field as it came, for what was read only in part.
-fn keep(fields: &Fields<'_>, name: &str) -> Details {
-    fields.raw(name).map(|raw| (name.to_owned(), raw.to_owned())).into_iter().collect()
-}
-
-// What was read only in part, if there is more of it.
-fn leftover(of: &Fields<'_>, name: &str, part: &Fields<'_>) -> Details {
-    if part.rest().is_empty() { Vec::new() } else { keep(of, name) }
+    let (location_id, name) = (location.number_id("id"), location.text("name"));
+    event.fact(Location { location_id, name, latitude, longitude, ..Location::default() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Fact, News};
+    use crate::event::{Fact, News, Reference};
     use crate::vendor::fields::moment;
 
     fn reading(body: &str) -> Reading {
@@ -342,6 +343,53 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_v3_mean_the_same() {
+        let reading = reading(
+            r#"{"event":"create","inspection":{"id":"9","unit":{"id":"u1","reference_number":"TR-100","make":"Volvo"},
+            "created_at":"2024-05-01T10:00:00.000Z"}}"#,
+        );
+        assert_eq!(ids(&reading.events), [(Subject::Inspection, "9"), (Subject::Session, "9")]);
+        assert!(reading.events.iter().all(|event| event.news == is("active")));
+        let inspection = &reading.events[0];
+        assert_eq!(inspection.reference, Some(Reference::new("TR-100".into(), 2)));
+        let asset = Asset { asset_id: Some("u1".into()), external_id: Some("TR-100".into()) };
+        assert_eq!(inspection.facts.first(), Some(&Fact::Asset(asset)));
+        assert_eq!(details(inspection), ["unit"]);
+        let task = &task("completed", r#","status":"completed","unit":{"reference_number":"TR-100"}"#)[0];
+        assert_eq!(task.reference.as_ref().map(|r| r.value.as_str()), Some("TR-100"));
+    }
+
+    #[test]
+    fn the_first_field_of_the_table_is_the_reference_and_the_others_stay_visible() {
+        let both = &transaction("create", r#","external_id":"X-1","asset":{"external_id":"VIN-1"}"#)[0];
+        assert_eq!((&both.reference, details(both)), (&Some(Reference::new("VIN-1".into(), 0)), vec!["external_id"]));
+        for asset in [r#"{"external_id":""}"#, r#"{"external_id":null}"#, "{}", "null"] {
+            let one = &transaction("update", &format!(r#","external_id":"X-1","asset":{asset}"#))[0];
+            assert_eq!(one.reference, Some(Reference::new("X-1".into(), 4)), "{asset}");
+        }
+    }
+
+    #[test]
+    fn ids_spelled_two_ways_are_one() {
+        for id in [r#""40849""#, "40849", r#"" 40849 ""#, "40849.0", r#""040849""#] {
+            let body = format!(r#"{{"event":"create","transaction":{{"id":{id},"task_id":"042","group_id":7.0}}}}"#);
+            let events = reading(&body).events;
+            assert_eq!(ids(&events).iter().map(|(_, id)| *id).collect::<Vec<_>>(), ["40849", "40849", "42"], "{id}");
+            assert_eq!(events[0].group.as_deref(), Some("7"));
+        }
+    }
+
+    #[test]
+    fn flags_are_read_from_texts_and_odd_ones_stay() {
+        let fields = r#","damage":"1","check_in":"false","draft":"perhaps","damage_cost":"12,5""#;
+        let inspection = &transaction("create", fields)[0];
+        let Some(Fact::Summary(summary)) = inspection.facts.get(1) else { panic!("a summary") };
+        let flags = (summary.damaged, summary.direction.as_deref(), summary.draft);
+        assert_eq!(flags, (Some(true), Some("CHECK_OUT"), None));
+        assert_eq!(details(inspection), ["draft", "damage_cost"]);
+    }
+
+    #[test]
     fn what_has_no_name_no_object_or_no_id_is_unrecognized() {
         for body in [
             r#"{"transaction":{"id":"1"}}"#,
@@ -350,7 +398,7 @@ mod tests {
             r#"{"event":"create","transaction":"1"}"#,
             r#"{"event":"create","transaction":{"id":{}}}"#,
             r#"{"event":"completed","task":{"id":null}}"#,
-            r#"{"event":"create","inspection":{"id":"1"}}"#,
+            r#"{"event":"create","inspection":["1"]}"#,
         ] {
             let reading = reading(body);
             assert!(matches!(reading.nothing, Some(Nothing::Unrecognized(_))), "{body}");
