@@ -1,8 +1,9 @@
 import { defineConfig } from "vite";
 
-// The server embeds dist/ and serves the page at /graphiql, everything else below /graphiql/.
+// The server embeds dist/ and serves the page at /graphiql, everything else below /graphiql/. All of it is found by relative
+// addresses, because the hub may be below a path of a proxy's.
 export default defineConfig({
-  base: "/graphiql/",
+  base: "./",
   build: {
     target: "es2022",
     // The notices of the packages in the bundle travel with it.

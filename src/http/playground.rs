@@ -1,6 +1,8 @@
 //! GraphiQL, from the binary and without the internet. Built by `make web` from `web/`.
 
 use super::Problem;
+use super::entrance::CalledPath;
+use axum::Extension;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
@@ -28,10 +30,13 @@ pub async fn redirect() -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, "graphiql")]).into_response()
 }
 
-/// `GET /graphiql`: the page.
-pub async fn page(headers: HeaderMap) -> Response {
+/// `GET /graphiql`: the page. What it loads it finds beside itself: below `graphiql/`, which a browser that called
+/// `/graphiql` has to be told.
+pub async fn page(called: Option<Extension<CalledPath>>, headers: HeaderMap) -> Response {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    match find("index.html", &headers) {
+    let within = called.is_some_and(|Extension(CalledPath(path))| path.ends_with('/'));
+    let found = if within { find("index.html", &headers) } else { Assets::get("index.html").map(beside) };
+    match found {
         Some(found) => file(found, "text/html; charset=utf-8", &headers, "no-cache"),
         // A browser names what it shows.
         None if accept.into_iter().any(|types| types.contains("text/html")) => {
@@ -53,6 +58,12 @@ pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
 struct Found {
     file: EmbeddedFile,
     brotli: bool,
+}
+
+// The page as it is found from beside its assets' folder.
+fn beside(mut page: EmbeddedFile) -> Found {
+    page.data = String::from_utf8_lossy(&page.data).replace("=\"./", "=\"graphiql/").into_bytes().into();
+    Found { file: page, brotli: false }
 }
 
 fn find(path: &str, headers: &HeaderMap) -> Option<Found> {

@@ -200,6 +200,8 @@ pub fn api_url(text: &str) -> Result<String, String> {
 
 fn web_url(text: &str, example: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    // The parser would take blanks away, or encode them.
+    let url = url.filter(|_| !text.contains(char::is_whitespace));
     let url = url.ok_or_else(|| format!("is not a whole URL; write one such as {example}"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must not hold a user name or password".to_owned());
@@ -281,6 +283,8 @@ mod tests {
             "https://",
             "https://u:p@hub.example/",
             "https://hub.example/?token=x",
+            "https://hub.example/in ",
+            "https://hub.example/i n",
         ] {
             assert!(public_url(text).is_err(), "{text}");
         }

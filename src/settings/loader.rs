@@ -5,12 +5,15 @@ use super::file::Section;
 use super::flags::Flags;
 use super::problem::{Origin, Problem, did_you_mean};
 use super::table::{SETTINGS, Setting};
+use super::{Warning, plain};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// What all variables of ours begin with.
 const PREFIX: &str = "INSPECTION_HUB_";
+
+const QUOTED: &str = "stands in quotes, which are taken for a part of it; remove them unless they are";
 
 /// How a file is read; the file system is passed in, as the environment is.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
@@ -24,6 +27,7 @@ pub struct Loader<'a> {
     /// The variables that secrets are read from.
     of_secrets: BTreeSet<String>,
     pub problems: Vec<Problem>,
+    pub warnings: Vec<Warning>,
 }
 
 /// The mistake is on the list, and this value is not to be had.
@@ -40,13 +44,30 @@ pub struct Found {
 
 impl<'a> Loader<'a> {
     pub fn new(flags: &'a Flags, environment: &'a BTreeMap<String, String>, read: ReadFile<'a>) -> Loader<'a> {
-        Loader { flags, environment, read, base: PathBuf::new(), of_secrets: BTreeSet::new(), problems: Vec::new() }
+        let (base, of_secrets) = (PathBuf::new(), BTreeSet::new());
+        Loader { flags, environment, read, base, of_secrets, problems: Vec::new(), warnings: Vec::new() }
     }
 
     /// Notes what is wrong.
     pub fn problem(&mut self, origin: Origin, key: impl Into<String>, text: impl Into<String>) -> Noted {
         self.problems.push(Problem { origin, key: key.into(), text: text.into() });
         Noted
+    }
+
+    /// Notes what works, and deserves a second look.
+    pub fn warn(&mut self, origin: Origin, key: impl Into<String>, text: impl Into<String>) {
+        self.warnings.push(Warning(Problem { origin, key: key.into(), text: text.into() }.to_string()));
+    }
+
+    /// Notes what a value cannot mean; of text that is taken as it is, also that it stands in quotes.
+    pub fn plain(&mut self, text: &str, key: &str, origin: &Origin) -> Result<(), Noted> {
+        if let Some(fault) = plain::fault(text) {
+            return Err(self.problem(origin.clone(), key, fault));
+        }
+        if plain::is_quoted(text) {
+            self.warn(origin.clone(), key, QUOTED);
+        }
+        Ok(())
     }
 
     /// The variable's value; one that is empty counts as not set.
@@ -102,6 +123,7 @@ impl<'a> Loader<'a> {
 
     /// What the text means.
     pub fn parse<T>(&mut self, found: Found, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Noted> {
+        self.plain(&found.text, &found.key, &found.origin)?;
         parse(&found.text).map_err(|text| self.problem(found.origin, found.key, text))
     }
 
@@ -132,18 +154,43 @@ impl<'a> Loader<'a> {
 
     /// A secret: `env:NAME`, `file:PATH`, or the text itself. What is wrong never says what the secret is.
     pub fn secret(&mut self, text: &str, key: &str, origin: &Origin) -> Result<String, Noted> {
-        let secret = if let Some(name) = text.strip_prefix("env:") {
+        let secret = self.referred(text, origin, plain::fault);
+        let secret = secret.map_err(|text| self.problem(origin.clone(), key, text))?;
+        if plain::is_quoted(&secret) {
+            self.warn(origin.clone(), key, QUOTED);
+        }
+        Ok(secret)
+    }
+
+    /// The same of several lines: a key in PEM form.
+    pub fn lines(&mut self, text: &str, key: &str, origin: &Origin) -> Result<String, Noted> {
+        let lines = self.referred(text, origin, plain::fault_of_lines);
+        lines.map_err(|text| self.problem(origin.clone(), key, text))
+    }
+
+    fn referred(&mut self, text: &str, origin: &Origin, fault: fn(&str) -> Option<String>) -> Result<String, String> {
+        let refused = |fault: Option<String>, whose: String| match fault {
+            Some(fault) => Err(format!("{whose}{fault}")),
+            None => Ok(()),
+        };
+        refused(fault(text), String::new())?;
+        let value = if let Some(name) = text.strip_prefix("env:") {
             self.of_secrets.insert(name.to_owned());
-            self.variable(name).map(str::to_owned).ok_or_else(|| format!("the variable {name} is not set"))
+            let value = self.variable(name).ok_or_else(|| format!("the variable {name} is not set"))?;
+            refused(fault(value), format!("the variable {name} "))?;
+            value.to_owned()
         } else if let Some(path) = text.strip_prefix("file:") {
             let base = if matches!(origin, Origin::File { .. }) { self.base.as_path() } else { Path::new("") };
-            let read = (self.read)(&base.join(path)).map_err(|error| format!("{path} cannot be read: {error}"));
-            read.map(|text| text.strip_suffix('\n').map(|line| line.trim_end_matches('\r').into()).unwrap_or(text))
+            let text = (self.read)(&base.join(path)).map_err(|error| format!("{path} cannot be read: {error}"))?;
+            // One newline ends the line, as editors and `echo` write it. A second one cannot be meant.
+            let line = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(&text);
+            let besides = if line.len() < text.len() { "without the newline at its end, " } else { "" };
+            refused(fault(line), format!("{besides}the file {path} "))?;
+            line.to_owned()
         } else {
-            Ok(text.to_owned())
+            text.to_owned()
         };
-        let secret = secret.and_then(|secret| if secret.is_empty() { Err("is empty".into()) } else { Ok(secret) });
-        secret.map_err(|text| self.problem(origin.clone(), key, text))
+        if value.is_empty() { Err("is empty".to_owned()) } else { Ok(value) }
     }
 
     /// Notes what stands in a part of the file and is no setting.

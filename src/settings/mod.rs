@@ -1,14 +1,15 @@
 //! The settings: plain values, read from flags, variables and a file, each of which is passed in. Whatever is wrong is
 //! found in one go and said with its place.
 //!
-//! `table` is the list of all settings, `forms` what they take; `loader` finds values, `source` and `scheme` read the
-//! `[sources]` of the file.
+//! `table` is the list of all settings, `forms` what they take, `plain` what no value can mean; `loader` finds values,
+//! `source` and `scheme` read the `[sources]` of the file.
 
 mod file;
 mod flags;
 mod forms;
 mod loader;
 mod markdown;
+mod plain;
 mod problem;
 mod scheme;
 mod secrets;
@@ -164,10 +165,11 @@ impl Settings {
             let keys: Vec<&str> = table::SETTINGS.iter().map(|row| row.key).chain(["sources"]).collect();
             loader.unknown_keys(file, &keys);
             let sources = source::sources(&mut loader, file, &mut known);
-            warnings = source::judge_open(&mut loader, &sources, &settings, file);
+            warnings.extend(source::judge_open(&mut loader, &sources, &settings, file));
             loader.unknown_variables(&known);
             settings.sources = sources.into_iter().map(|(source, _)| source).collect();
         }
+        warnings.append(&mut loader.warnings);
         let mut problems = loader.problems;
         if problems.is_empty() {
             return Ok((settings, warnings));

@@ -11,6 +11,9 @@ use axum::http::HeaderName;
 use axum::http::header::AUTHORIZATION;
 use chrono::TimeDelta;
 
+const UNDERSCORE: &str = "has `_` in its name, and nginx drops such headers unless it has `underscores_in_headers on`; \
+                          choose one with `-` if a proxy stands before the hub";
+
 /// One table and what it is read with.
 pub struct Reader<'l, 'a, 'f> {
     pub loader: &'l mut Loader<'a>,
@@ -54,7 +57,7 @@ impl<'f> Reader<'_, '_, 'f> {
             "signature" => self.signature(vendor, public_url),
             "url_token" => self.url_token(),
             "basic" => self.basic(),
-            "bearer" => self.header_secrets().map(|tokens| Scheme::Bearer { tokens }),
+            "bearer" => self.bearer_tokens().map(|tokens| Scheme::Bearer { tokens }),
             "api_key" => self.api_key(),
             "jwt" => self.jwt().map(Scheme::Jwt),
             other => {
@@ -116,7 +119,7 @@ impl<'f> Reader<'_, '_, 'f> {
     }
 
     fn api_key(&mut self) -> Result<Scheme, Noted> {
-        let keys = self.header_secrets();
+        let keys = self.header_values();
         let header = self.header(HeaderName::from_static("x-api-key"))?;
         Ok(Scheme::ApiKey { header, keys: keys? })
     }
@@ -153,7 +156,12 @@ impl<'f> Reader<'_, '_, 'f> {
 
     fn header(&mut self, default: HeaderName) -> Result<HeaderName, Noted> {
         let Some(text) = self.text("header")? else { return Ok(default) };
-        text.parse().map_err(|_| self.problem_of("header", "is not the name of a header"))
+        let name: HeaderName = text.parse().map_err(|_| self.problem_of("header", "is not the name of a header"))?;
+        if name.as_str().contains('_') {
+            let origin = self.section.get("header").map(|value| value.origin).unwrap_or(self.section.origin.clone());
+            self.loader.warn(origin, self.section.key("header"), UNDERSCORE);
+        }
+        Ok(name)
     }
 
     fn required(&mut self, key: &str, hint: &str) -> Result<String, Noted> {
@@ -167,7 +175,10 @@ impl<'f> Reader<'_, '_, 'f> {
     fn text(&mut self, key: &str) -> Result<Option<String>, Noted> {
         let Some(value) = self.section.get(key) else { return Ok(None) };
         match value.text() {
-            Some(text) if !text.is_empty() => Ok(Some(text.to_owned())),
+            Some(text) if !text.is_empty() => {
+                self.loader.plain(text, &value.key, &value.origin)?;
+                Ok(Some(text.to_owned()))
+            }
             _ => Err(self.loader.problem(value.origin, value.key, "must be text in quotes")),
         }
     }

@@ -2,11 +2,13 @@
 
 use super::file::{Section, Value};
 use super::loader::{Found, Loader, Noted};
+use super::problem::Origin;
 use super::scheme::Reader;
 use crate::vendor::Secret;
 use crate::vendor::verify::RsaKey;
 
-const NO_HEADER: &str = "holds what cannot come in a header, such as a space";
+const NO_TOKEN: &str = "holds what cannot come in a header, such as a space";
+const NO_HEADER: &str = "holds what cannot come in a header: letters beyond ASCII";
 
 /// How many secrets with one id may be active: the new one and the old one.
 const ACTIVE: usize = 2;
@@ -17,18 +19,30 @@ const PUBLIC_KEY: &str = "write public_key = \"file:key.pem\"";
 /// The tokens of the API, apart by commas.
 pub fn api_tokens(loader: &mut Loader<'_>, file: Option<&Section<'_>>) -> Vec<Secret> {
     let Some(Found { text, key, origin }) = loader.given("api_tokens", file) else { return Vec::new() };
+    // Blanks beside the comma are only for reading. At the ends of the whole they are a mistake, as they are of one token.
+    let several = text.contains(',');
+    if several && loader.plain(&text, &key, &origin).is_err() {
+        return Vec::new();
+    }
     let mut tokens = Vec::new();
     for token in text.split(',') {
-        let Ok(value) = loader.secret(token.trim(), &key, &origin) else { continue };
-        if !value.bytes().all(|byte| byte.is_ascii_graphic()) {
-            loader.problem(origin.clone(), &key, NO_HEADER);
-        }
+        let token = if several { token.trim() } else { token };
+        let value = loader.secret(token, &key, &origin);
+        let Ok(value) = value.and_then(|value| bearer(loader, value, &key, &origin)) else { continue };
         tokens.push(Secret { id: None, value });
     }
     if tokens.len() > ACTIVE {
         loader.problem(origin, &key, "holds more than two; leave the oldest out");
     }
     tokens
+}
+
+/// A token for `Authorization: Bearer`, which has neither blanks nor letters beyond ASCII (RFC 6750, section 2.1).
+pub fn bearer(loader: &mut Loader<'_>, token: String, key: &str, origin: &Origin) -> Result<String, Noted> {
+    if token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(token);
+    }
+    Err(loader.problem(origin.clone(), key, NO_TOKEN))
 }
 
 /// A secret as it was given, and where.
@@ -47,14 +61,22 @@ impl<'f> Reader<'_, '_, 'f> {
         Ok(given.into_iter().map(|(secret, _)| secret).collect())
     }
 
-    /// Secrets that come in a header as they are.
-    pub fn header_secrets(&mut self) -> Result<Vec<Secret>, Noted> {
+    /// Tokens for `Authorization: Bearer`.
+    pub fn bearer_tokens(&mut self) -> Result<Vec<Secret>, Noted> {
         let given = self.given("secrets", SECRETS, false)?;
-        let fits = |(secret, value): Given<'f>| {
-            if secret.value.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Ok(secret);
-            }
-            Err(self.loader.problem(value.origin, value.key, NO_HEADER))
+        let fits = |(secret, place): Given<'f>| {
+            let value = bearer(self.loader, secret.value, &place.key, &place.origin)?;
+            Ok(Secret { id: None, value })
+        };
+        given.into_iter().map(fits).collect()
+    }
+
+    /// Secrets that are the whole value of a header: blanks may stand within.
+    pub fn header_values(&mut self) -> Result<Vec<Secret>, Noted> {
+        let given = self.given("secrets", SECRETS, false)?;
+        let fits = |(secret, place): Given<'f>| match secret.value.is_ascii() {
+            true => Ok(secret),
+            false => Err(self.loader.problem(place.origin, place.key, NO_HEADER)),
         };
         given.into_iter().map(fits).collect()
     }
@@ -89,7 +111,10 @@ impl<'f> Reader<'_, '_, 'f> {
     /// `"env:NAME"`, or `{ id = "…", value = "env:NAME" }`.
     fn secret(&mut self, item: Value<'f>, hint: &str, with_ids: bool) -> Result<Given<'f>, Noted> {
         if let Some(text) = item.text() {
-            let value = self.loader.secret(text, &item.key, &item.origin)?;
+            let value = match hint {
+                PUBLIC_KEY => self.loader.lines(text, &item.key, &item.origin)?,
+                _ => self.loader.secret(text, &item.key, &item.origin)?,
+            };
             return Ok((Secret { id: None, value }, item));
         }
         let Some(section) = item.section().filter(|_| with_ids) else {
@@ -101,7 +126,8 @@ impl<'f> Reader<'_, '_, 'f> {
             let text = "must have both as text; write { id = \"…\", value = \"env:NAME\" }";
             return Err(self.loader.problem(item.origin, item.key, text));
         };
+        let plain = self.loader.plain(&id, &section.key("id"), &item.origin);
         let value = self.loader.secret(text, &item.key, &item.origin)?;
-        Ok((Secret { id: Some(id), value }, item))
+        plain.map(|()| (Secret { id: Some(id), value }, item))
     }
 }

@@ -4,7 +4,7 @@ use super::file::{Section, Value};
 use super::loader::{Found, Loader, Noted};
 use super::problem::{Origin, did_you_mean};
 use super::table::{SOURCE, Setting};
-use super::{Handshake, Settings, Source, Warning, forms, scheme};
+use super::{Handshake, Settings, Source, Warning, forms, scheme, secrets};
 use crate::vendor::verify::Verifier;
 use crate::vendor::{self, Secret, Vendor};
 use std::collections::BTreeSet;
@@ -179,6 +179,7 @@ impl Reader<'_, '_, '_> {
             return Ok(None);
         };
         let value = self.loader.secret(&token.text, &token.key, &token.origin);
+        let value = value.and_then(|value| secrets::bearer(self.loader, value, &token.key, &token.origin));
         let api_url = match api_url {
             Some(found) => self.loader.parse(found, forms::api_url)?,
             None => row("api_url").default.to_owned(),

@@ -194,8 +194,9 @@ pub const SOURCE: &[Setting] = &[
         key: "public_url",
         form: Form::Url,
         default: "",
-        about: "The URL that is registered with the vendor, character by character, without its query. Needed where the \
-                vendor signs its URL (Truepic), and for other signatures behind a proxy that changes the path.",
+        about: "The URL that is registered with the vendor, character by character, without its query; only a slash at its end \
+                makes no difference. Needed where the vendor signs its URL (Truepic), and for other signatures behind a \
+                proxy that changes the path.",
     },
     Setting {
         key: "rate_limit",
@@ -245,7 +246,7 @@ pub const VERIFY: &[VerifyKey] = &[
         key: "header",
         schemes: &["api_key", "jwt"],
         default: "`x-api-key`; `authorization` for `jwt`",
-        about: "The header that the key or the token comes in.",
+        about: "The header that the key or the token comes in. Choose one without `_`: nginx drops others.",
     },
     VerifyKey { key: "algorithm", schemes: &["jwt"], default: "", about: "`HS256` or `RS256`." },
     VerifyKey {

@@ -345,12 +345,35 @@ async fn odd_targets_of_requests_are_taken_or_problems() {
     assert_eq!(raw(&app, &String::from_utf8(request).expect("text")).await.0, 200);
 }
 
-/// The playground is found below a path of a proxy's, too: nothing that leads to it is an absolute address.
+/// The playground is found below a path of a proxy's, too: nothing that leads to it, or that it loads, is an absolute
+/// address, whether it is called with a slash at the end or without.
 #[tokio::test]
-async fn the_way_to_the_playground_is_relative() {
+async fn the_playground_works_below_a_path() {
     let app = App::start().await;
-    let client =
-        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-    let redirect = answer(client.get(app.url("/"))).await;
-    assert_eq!((redirect.code, redirect.headers["location"].as_bytes()), (303, &b"graphiql"[..]));
+    let below = reqwest::Url::parse("https://proxy.example/tools/hub/").expect("an address");
+    let here = |address: &reqwest::Url| {
+        assert_eq!(address.host_str(), below.host_str(), "{address}");
+        let path = address.path().strip_prefix("/tools/hub").unwrap_or_else(|| panic!("{address} is outside"));
+        app.url(path)
+    };
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+    let redirect = answer(client.expect("a client").get(app.url("/"))).await;
+    assert_eq!(redirect.code, 303);
+    let page = below.join(redirect.headers["location"].to_str().expect("text")).expect("an address");
+    for page in [page.clone(), below.join(&format!("{page}/")).expect("an address")] {
+        let shown = answer(app.client.get(here(&page))).await;
+        if shown.code == 503 {
+            // A bare clone.
+            return;
+        }
+        let html = shown.body.as_str().expect("text").to_owned();
+        let parts = html.split(['"']).collect::<Vec<_>>();
+        let loaded = parts.windows(2).filter(|pair| pair[0].ends_with("src=") || pair[0].ends_with("href="));
+        let mut count = 0;
+        for address in loaded.map(|pair| page.join(pair[1]).expect("an address")) {
+            assert_eq!(answer(app.client.get(here(&address))).await.code, 200, "{page}: {address}");
+            count += 1;
+        }
+        assert!(count > 2, "{html}");
+    }
 }

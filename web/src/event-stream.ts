@@ -1,6 +1,7 @@
 // Subscriptions over server-sent events: one POST each, answered by a stream (graphql-sse, distinct connections mode).
 import { createClient } from "graphql-sse";
 import type { ExecutionResult } from "graphql";
+import { API } from "./address";
 import type { Transport } from "./fetcher";
 import { failure, read } from "./http";
 
@@ -17,7 +18,7 @@ export const eventStream: Transport = (request, headers, listener) => {
   let refused: Refused | undefined;
   let over = false;
   const client = createClient({
-    url: "/graphql",
+    url: API,
     headers,
     retryAttempts: RETRIES,
     fetchFn: async (url: string, init: RequestInit) => {

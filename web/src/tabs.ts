@@ -1,6 +1,7 @@
 // What a first visit opens with. GraphiQL names a tab after its operation; once the visitor has tabs
 // of their own, those are kept and nothing here is asked.
 import type { GraphiQLProps } from "graphiql";
+import { API } from "./address";
 import { withToken } from "./connection";
 
 const HOUR = 60 * 60 * 1000;
@@ -208,7 +209,7 @@ export async function tabsForNewcomers(): Promise<GraphiQLProps["defaultTabs"]> 
 /** Where the twentieth newest inspection began: near enough to replay at once. Null while there is none. */
 async function recentCursor(): Promise<string | null> {
   try {
-    const response = await fetch("/graphql", {
+    const response = await fetch(API, {
       method: "POST",
       headers: withToken({ accept: "application/json", "content-type": "application/json" }),
       body: JSON.stringify({ query: RECENT }),

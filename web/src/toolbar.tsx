@@ -1,6 +1,7 @@
 // The buttons beside the editor that GraphiQL does not have: a share link, the schema as a file.
 import { pick, ToolbarButton, useGraphiQL } from "@graphiql/react";
 import { useEffect, useState } from "react";
+import { SCHEMA } from "./address";
 import { withToken } from "./connection";
 import { operationOf } from "./operation";
 import { linkTo } from "./share";
@@ -45,7 +46,7 @@ export function SchemaButton() {
   const [told, tell] = usePassingNote();
   const download = async () => {
     try {
-      const response = await fetch("/schema.graphql", { headers: withToken() });
+      const response = await fetch(SCHEMA, { headers: withToken() });
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       save(await response.blob(), "schema.graphql");
       tell("Schema downloaded");

@@ -2,12 +2,13 @@
 // tab are told when a connection is opened.
 import { createClient } from "graphql-ws";
 import type { ExecutionResult } from "graphql";
+import { API } from "./address";
 import type { Transport } from "./fetcher";
 import { failure } from "./http";
 
 export const webSocket: Transport = (request, headers, listener) => {
   const client = createClient({
-    url: `${location.origin.replace(/^http/, "ws")}/graphql`,
+    url: `${location.origin.replace(/^http/, "ws")}${API}`,
     connectionParams: Object.keys(headers).length ? headers : undefined,
     // By default only a connection that once stood is tried again, and a hub that restarts refuses some.
     shouldRetry: () => true,

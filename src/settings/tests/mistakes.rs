@@ -147,7 +147,7 @@ algorithm = 'RS256'
 public_key = 'hunter2'
 ";
     let problems = file(text).flag("database", "hunter2").load().unwrap_err();
-    assert_eq!(problems.0.len(), 5, "{problems}");
+    assert_eq!(problems.0.len(), 6, "{problems}");
     assert!(!format!("{problems} {problems:?}").contains("hunter2"), "{problems}");
 
     let text = "\

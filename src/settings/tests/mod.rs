@@ -1,5 +1,6 @@
 mod documentation;
 mod mistakes;
+mod plain;
 mod sources;
 
 use super::*;
@@ -10,8 +11,8 @@ use std::path::Path;
 #[derive(Default)]
 struct World {
     text: Option<String>,
-    files: Vec<(&'static str, &'static str)>,
-    variables: Vec<(&'static str, &'static str)>,
+    files: Vec<(&'static str, String)>,
+    variables: Vec<(String, String)>,
     flags: Flags,
 }
 
@@ -20,25 +21,25 @@ fn file(text: &str) -> World {
 }
 
 impl World {
-    fn variable(mut self, name: &'static str, value: &'static str) -> World {
-        self.variables.push((name, value));
+    fn variable(mut self, name: &str, value: &str) -> World {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    fn flag(mut self, key: &'static str, value: &'static str) -> World {
+    fn flag(mut self, key: &str, value: &str) -> World {
         self.flags = self.flags.with(key, value);
         self
     }
 
-    fn other_file(mut self, path: &'static str, text: &'static str) -> World {
-        self.files.push((path, text));
+    fn other_file(mut self, path: &'static str, text: &str) -> World {
+        self.files.push((path, text.to_owned()));
         self
     }
 
     fn load(&self) -> Result<(Settings, Vec<Warning>), Problems> {
-        let variables = self.variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let variables = self.variables.iter().cloned();
         let read = |path: &Path| {
-            let other = self.files.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| (*text).to_owned());
+            let other = self.files.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| text.clone());
             let text = if path == Path::new(table::FILE) { self.text.clone() } else { other };
             text.ok_or_else(|| io::ErrorKind::NotFound.into())
         };
