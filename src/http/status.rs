@@ -1,8 +1,8 @@
 //! What operators and machines ask: alive, ready, metrics, schema.
 
 use super::{App, Problem};
-use crate::ingest::Unavailable;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -17,29 +17,49 @@ pub async fn alive() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"alive"}"#).into_response()
 }
 
-/// `GET /readyz`: the database is migrated, can be read, and takes what is written.
-pub async fn ready(State(app): State<Arc<App>>) -> Response {
-    let (code, status) = match tokio::time::timeout(PATIENCE, readiness(&app)).await {
-        Ok(Ok(())) => (StatusCode::OK, "ready"),
-        Ok(Err(why)) => (StatusCode::SERVICE_UNAVAILABLE, why),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer in time"),
-    };
-    (code, [(header::CONTENT_TYPE, "application/json")], json!({ "status": status }).to_string()).into_response()
+/// What readiness is asked for: `?check=read` or `?check=write`; without it, both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    Read,
+    Write,
 }
 
-async fn readiness(app: &App) -> Result<(), &'static str> {
-    let migrated = app.db.is_ready().await.map_err(|error| {
-        tracing::warn!(%error, "not ready");
-        "the database does not answer"
-    })?;
-    if !migrated {
-        return Err("the database is not migrated to this version");
+/// The query of `/readyz`.
+#[derive(Debug, Default, serde::Deserialize)]
+pub struct Checks {
+    check: Option<Check>,
+}
+
+/// `GET /readyz`: the database is migrated, can be read, and takes what is written.
+pub async fn ready(State(app): State<Arc<App>>, checks: Result<Query<Checks>, QueryRejection>) -> Response {
+    let answer = |code: StatusCode, status: &str| {
+        (code, [(header::CONTENT_TYPE, "application/json")], json!({ "status": status }).to_string()).into_response()
+    };
+    let Ok(Query(Checks { check })) = checks else {
+        return answer(StatusCode::BAD_REQUEST, "check is read or write, or left out for both");
+    };
+    match tokio::time::timeout(PATIENCE, readiness(&app, check)).await {
+        Ok(Ok(())) => answer(StatusCode::OK, "ready"),
+        Ok(Err(why)) => answer(StatusCode::SERVICE_UNAVAILABLE, why),
+        Err(_) => answer(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer in time"),
     }
-    app.ingest.probe().await.map_err(|unavailable| match unavailable {
-        Unavailable::Overloaded => "too many deliveries are waiting",
-        Unavailable::Storage => "nothing can be written to the database",
-        Unavailable::ShuttingDown => "the server is shutting down",
-    })
+}
+
+async fn readiness(app: &App, check: Option<Check>) -> Result<(), &'static str> {
+    if check != Some(Check::Write) {
+        let migrated = app.db.is_ready().await.map_err(|error| {
+            tracing::warn!(%error, "not ready");
+            error.outage()
+        })?;
+        if !migrated {
+            return Err("the database is not migrated to this version");
+        }
+    }
+    if check != Some(Check::Read) {
+        app.ingest.probe().await?;
+    }
+    Ok(())
 }
 
 /// `GET /metrics`: the Prometheus text format.
