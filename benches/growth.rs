@@ -136,7 +136,7 @@ fn repetitions(population: &Population<'_>) -> anyhow::Result<Vec<Incoming>> {
 fn write(population: &Population<'_>, deliveries: &[Incoming], known: bool) -> anyhow::Result<f64> {
     let mut writer = Writer::open(&population.db)?;
     // Connects.
-    writer.probe()?;
+    writer.probe(0)?;
     let mut micros = Vec::new();
     for batch in deliveries.chunks(BATCH) {
         let begun = Instant::now();

@@ -142,7 +142,7 @@ fn way(
     }
     let mut writers = databases.iter().map(Writer::open).collect::<Result<Vec<_>, _>>()?;
     // Connects.
-    writers.iter_mut().try_for_each(Writer::probe)?;
+    writers.iter_mut().try_for_each(|writer| writer.probe(0))?;
     Ok(Way { name, databases, writers, rates: Vec::new() })
 }
 

@@ -11,6 +11,7 @@
 //! lets subscribers share.
 
 pub mod cli;
+mod descriptors;
 pub mod event;
 mod faults;
 pub mod feed;

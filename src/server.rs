@@ -1,9 +1,10 @@
 //! A whole hub: the database, the writer, the feed and the listener, wired together and ended in order.
 
+use crate::descriptors;
 use crate::feed::{self, Feed};
 use crate::graphql::{Api, Graph, SourceInfo};
 use crate::http::{self, Access, App, Connections, Inlet, Limits};
-use crate::ingest::{self, Confirmer, Retention, Target};
+use crate::ingest::{self, Confirmer, Ingest, Retention, Target};
 use crate::live::Live;
 use crate::request::{BadTrusted, Budgets, Pipeline, Rules, Trusted};
 use crate::settings::{Settings, Source};
@@ -21,7 +22,7 @@ use std::sync::{Arc, Once, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// The wait before a vendor's URL is confirmed a second time.
@@ -34,11 +35,15 @@ const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.
 /// Buckets of batch sizes.
 const DELIVERIES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
+/// How long what waits may take to be written once nobody is waited for any more, and the other tasks to end.
+const LAST: Duration = Duration::from_millis(1500);
+
 /// A running hub.
 #[derive(Debug)]
 pub struct Hub {
     address: SocketAddr,
     stop: CancellationToken,
+    ingest: Ingest,
     /// In the order in which they end.
     listener: JoinHandle<()>,
     writer: JoinHandle<()>,
@@ -71,6 +76,11 @@ impl Hub {
 
     async fn starting(settings: Settings) -> Result<Hub, CannotStart> {
         install_tls();
+        let allowed = Connections {
+            most: descriptors::connections(&settings),
+            header_timeout: settings.header_timeout,
+            grace: settings.shutdown_grace,
+        };
         let db = Database::open_with(&settings.database, Mode::Migrate, settings.pools).await?;
         let listening = TcpListener::bind(settings.listen).await;
         let listening = listening.map_err(|error| CannotStart::Listen(settings.listen, error))?;
@@ -115,7 +125,7 @@ impl Hub {
         };
         let pipeline = Pipeline::new(graph, rules);
         let app = App {
-            ingest,
+            ingest: ingest.clone(),
             access: Access::new(settings.api_tokens.clone()),
             limits: Limits {
                 body: settings.body_limit,
@@ -133,10 +143,9 @@ impl Hub {
             stop: stop.clone(),
             inlets: settings.sources.into_iter().map(|source| (source.name.clone(), inlet(source))).collect(),
         };
-        let allowed =
-            Connections { most: settings.max_connections.get() as usize, header_timeout: settings.header_timeout };
         Ok(Hub {
             address,
+            ingest,
             writer: tokio::task::spawn_blocking(|| writer.run()),
             others,
             listener: tokio::spawn(http::serve(listening, http::router(Arc::new(app)), allowed, stop.clone())),
@@ -149,15 +158,28 @@ impl Hub {
         self.address
     }
 
-    /// Takes no more requests, answers those it has, writes what waits, and ends.
+    /// Takes no more requests, answers those it has, writes what waits, and ends. What takes too long is left behind, and
+    /// ends with the process.
     pub async fn stop(self) {
         self.stop.cancel();
-        // The writer ends once the last request that could hand something in is gone.
-        for task in [self.listener, self.writer].into_iter().chain(self.others) {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a task did not end well");
+        // It ends within its grace.
+        ended(self.listener.await);
+        let rest = async {
+            self.ingest.close().await;
+            ended(self.writer.await);
+            for task in self.others {
+                ended(task.await);
             }
+        };
+        if tokio::time::timeout(LAST, rest).await.is_err() {
+            tracing::error!("what still waited could not be written in time; nobody was told that it was");
         }
+    }
+}
+
+fn ended(task: Result<(), JoinError>) {
+    if let Err(error) = task {
+        tracing::error!(%error, "a task did not end well");
     }
 }
 

@@ -15,7 +15,11 @@ use crate::store::Place;
 use clap::{Parser, Subcommand};
 use std::path::Path;
 use std::process::ExitCode;
+use tracing::Metadata;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Webhooks of remote-inspection vendors in, one GraphQL API out.
 #[derive(Debug, Parser)]
@@ -72,10 +76,22 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("inspection-hub: {error:#}");
+            eprintln!("inspection-hub: {}", in_one_line(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes. Many an error says its cause itself: that is said once.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            let colon = if line.is_empty() { "" } else { ": " };
+            line = format!("{line}{colon}{cause}");
+        }
+    }
+    line
 }
 
 /// The settings from flags, environment and file; whatever is wrong with them is the error.
@@ -90,12 +106,21 @@ fn settings(flags: &Flags) -> anyhow::Result<(Settings, Vec<crate::settings::War
 /// Logs to standard error, as the settings say.
 fn log(settings: &Settings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // What cannot be written there is lost; to say so there would end the thread that tried.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    let no_secrets = filter_fn(|metadata| !quotes_secrets(metadata));
     match settings.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.finish().with(no_secrets).init(),
+        LogFormat::Json => log.json().finish().with(no_secrets).init(),
     }
     Ok(())
+}
+
+/// Whether a line would quote what may be a password: the driver of PostgreSQL shows parameters that it does not know, and
+/// whole lines of `~/.pgpass`.
+fn quotes_secrets(metadata: &Metadata<'_>) -> bool {
+    let quotes = |field: &str| metadata.fields().field(field).is_some();
+    metadata.target().starts_with("sqlx_postgres::options") && (quotes("value") || quotes("line"))
 }
 
 /// The address of the database without a password.
@@ -105,4 +130,19 @@ fn shown(settings: &Settings) -> String {
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let refused = || std::io::Error::other("refused");
+        let error = Err::<(), _>(refused()).context("the database failed: refused").context("cannot start");
+        assert_eq!(in_one_line(&error.expect_err("failed")), "cannot start: the database failed: refused");
+        let error = Err::<(), _>(refused()).context("cannot start");
+        assert_eq!(in_one_line(&error.expect_err("failed")), "cannot start: refused");
+    }
 }

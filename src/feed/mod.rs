@@ -10,11 +10,10 @@ pub mod postgres;
 mod recent;
 
 use crate::faults;
-use crate::store::StoreError;
 use crate::store::read::{Changed, changes_after, head, kept_after};
+use crate::store::{Readers, StoreError};
 use entity::log_head;
 use recent::Recent;
-use sea_orm::DatabaseConnection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -34,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The feed of a process.
 #[derive(Debug)]
 pub struct Feed {
-    db: DatabaseConnection,
+    db: Readers,
     /// The newest position that this process wrote.
     written: watch::Sender<i64>,
     /// There may be news.
@@ -64,7 +63,7 @@ enum Told {
 
 impl Feed {
     /// A feed that reads from this database, whose history stands there.
-    pub fn new(db: DatabaseConnection, head: &log_head::Model) -> Arc<Self> {
+    pub fn new(db: Readers, head: &log_head::Model) -> Arc<Self> {
         let position = head.position;
         Arc::new(Feed {
             db,
@@ -217,11 +216,7 @@ impl Feed {
 
 /// The changes after a position, if the history is still that of the generation, and all there; the first look says which
 /// generation that is.
-async fn page_after(
-    db: &DatabaseConnection,
-    after: i64,
-    generation: &mut Option<i64>,
-) -> Result<Vec<Changed>, StoreError> {
+async fn page_after(db: &Readers, after: i64, generation: &mut Option<i64>) -> Result<Vec<Changed>, StoreError> {
     let page = changes_after(db, after, PAGE).await?;
     // Looked at afterwards: what was read before the history was replaced is of the one before, and what was read before
     // something was removed is whole.

@@ -5,8 +5,8 @@
 //! positions gather, and only the newest is told next.
 
 use super::Feed;
-use sea_orm::sqlx::postgres::{PgListener, PgPool};
-use sea_orm::sqlx::{self, Error};
+use sea_orm::sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
+use sea_orm::sqlx::{self, Error, Executor};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,12 @@ const CHANNEL: &str = "inspection_hub";
 const GATHER: Duration = Duration::from_millis(2);
 /// Between two attempts to reach a database that is away.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How long a notification may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// After so long without a word the connection is asked for a sign of life: one that was lost would be listened to for ever.
+const SILENCE: Duration = Duration::from_secs(20);
 
-/// Tells and hears, until told to stop. The pool gives up one connection for it.
+/// Tells and hears, until told to stop. Hearing takes one more connection than the pool has.
 pub async fn run(pool: PgPool, feed: Arc<Feed>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
@@ -32,8 +36,8 @@ async fn tell(pool: &PgPool, feed: &Feed) {
     let mut written = feed.written();
     while written.changed().await.is_ok() {
         let position = *written.borrow_and_update();
-        let told = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(position.to_string()).execute(pool).await;
-        match told {
+        let telling = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(position.to_string()).execute(pool);
+        match in_time(telling).await {
             Ok(_) => tokio::time::sleep(GATHER).await,
             Err(error) => {
                 tracing::debug!(%error, "other processes could not be told of news; they look for themselves");
@@ -56,13 +60,25 @@ async fn hear(pool: &PgPool, feed: &Feed) {
 
 // `told` is whether somebody knows that nothing can be heard.
 async fn listen(pool: &PgPool, feed: &Feed, told: &mut bool) -> Result<Infallible, Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
+    // In a pool of its own: a listener that is dropped wants to say so over its connection before it gives it back, and if
+    // that was lost, never gives it back.
+    let own = PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).idle_timeout(None).max_lifetime(None);
+    let own = own.connect_lazy_with((*pool.connect_options()).clone());
+    let mut listener = PgListener::connect_with(&own).await?;
     listener.listen(CHANNEL).await?;
     *told = false;
     loop {
         // None: the connection was lost and made anew; something may have been said meanwhile.
-        let said = listener.try_recv().await?;
+        let Ok(said) = tokio::time::timeout(SILENCE, listener.try_recv()).await else {
+            in_time(listener.execute("SELECT 1")).await?;
+            continue;
+        };
+        let said = said?;
         let position = said.as_ref().and_then(|said| said.payload().parse().ok());
         feed.heard(position.unwrap_or(i64::MAX));
     }
+}
+
+async fn in_time<T>(doing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(PATIENCE, doing).await.unwrap_or(Err(Error::PoolTimedOut))
 }

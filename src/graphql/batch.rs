@@ -8,9 +8,8 @@ use super::Api;
 use super::error::Fault;
 use super::questions::Batches;
 use super::rounds::Rounds;
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use async_graphql::Context;
-use sea_orm::DatabaseConnection;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -32,7 +31,7 @@ pub trait Question: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     /// Asks for all keys. A key without an answer is left out.
     fn ask(
         &self,
-        db: &DatabaseConnection,
+        db: &Readers,
         keys: &[Self::Key],
     ) -> impl Future<Output = Result<HashMap<Self::Key, Self::Answer>, StoreError>> + Send;
 }
@@ -62,13 +61,7 @@ pub async fn ask<Q: Question>(ctx: &Context<'_>, question: Q, key: Q::Key) -> Re
 }
 
 impl<Q: Question> Batch<Q> {
-    async fn ask(
-        &self,
-        db: &DatabaseConnection,
-        rounds: &Rounds,
-        question: Q,
-        key: Q::Key,
-    ) -> Result<Option<Q::Answer>, Fault> {
+    async fn ask(&self, db: &Readers, rounds: &Rounds, question: Q, key: Q::Key) -> Result<Option<Q::Answer>, Fault> {
         let wave = self.join(&question, key);
         let mut known = 0;
         loop {
@@ -106,7 +99,7 @@ impl<Q: Question> Batch<Q> {
 }
 
 impl<Q: Question> Wave<Q> {
-    async fn ask(&self, db: &DatabaseConnection, question: &Q) -> Answers<Q> {
+    async fn ask(&self, db: &Readers, question: &Q) -> Answers<Q> {
         let mut keys = locked(&self.keys).clone();
         keys.sort_unstable();
         keys.dedup();

@@ -56,6 +56,7 @@ pub use source::SourceInfo;
 pub use walk::{Resume, Walk};
 
 use crate::feed::Feed;
+use crate::store::Readers;
 use aggregate::Aggregations;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::ExecutableDocument;
@@ -65,13 +66,12 @@ use futures_util::FutureExt;
 use futures_util::stream::{BoxStream, StreamExt};
 use questions::Batches;
 use rounds::Rounds;
-use sea_orm::DatabaseConnection;
 use std::sync::Arc;
 
 /// What the fields need to be answered.
 #[derive(Clone, Debug)]
 pub struct Api {
-    pub readers: DatabaseConnection,
+    pub readers: Readers,
     pub feed: Arc<Feed>,
     pub sources: Arc<[SourceInfo]>,
     pub clock: fn() -> DateTime<Utc>,

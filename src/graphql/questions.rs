@@ -4,15 +4,14 @@ use super::batch::{Batch, Question};
 use super::error::Fault;
 use super::foretold::Foretold;
 use super::rounds::Rounds;
-use crate::store::StoreError;
 use crate::store::read::{
     self, Children, Clock, DeliveryRow, DeliveryWants, EntityFilter, EntityRow, Identity, Of, Page, Part, Snapshot,
     Wants,
 };
+use crate::store::{Readers, StoreError};
 use async_graphql::Context;
 use chrono::{DateTime, Utc};
 use entity::{Verdict, change, handshake, ledger, log_head};
-use sea_orm::DatabaseConnection;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::RwLock;
@@ -39,7 +38,7 @@ macro_rules! questions {
                     &batches.$name
                 }
 
-                async fn ask(&self, $db: &DatabaseConnection, $keys: &[$key]) -> Result<HashMap<$key, $answer>, StoreError> {
+                async fn ask(&self, $db: &Readers, $keys: &[$key]) -> Result<HashMap<$key, $answer>, StoreError> {
                     let $this = self;
                     $ask
                 }

@@ -53,6 +53,8 @@ pub enum Problem {
     Unavailable(u64),
     #[error("{0}")]
     NotReady(&'static str),
+    #[error("check is read or write, or left out for both")]
+    NoSuchCheck,
     #[error("the playground is not in this binary; `make web` builds its assets, and a build after that has it")]
     NoPlayground,
     #[error("the request cannot be answered: {0}")]
@@ -70,6 +72,7 @@ impl Problem {
             Problem::Method | Problem::OnlyDeliveries(_) => StatusCode::METHOD_NOT_ALLOWED,
             Problem::NotAuthenticated => StatusCode::UNAUTHORIZED,
             Problem::NotUtf8
+            | Problem::NoSuchCheck
             | Problem::EmptyBody
             | Problem::BrokenBody
             | Problem::Protocol

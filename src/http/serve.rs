@@ -11,15 +11,17 @@ use hyper_util::service::TowerToHyperService;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// How long connections may go on after the end was asked for.
-const GRACE: Duration = Duration::from_secs(10);
+/// What is cut off gets so long to be gone.
+const CUT: Duration = Duration::from_millis(250);
+/// Between two lines that say that connections cannot be accepted.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a server allows its connections.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +29,8 @@ pub struct Connections {
     pub most: usize,
     /// How long a request's head may take to arrive, also on a connection that is kept open.
     pub header_timeout: Duration,
+    /// How long connections may go on after the end was asked for.
+    pub grace: Duration,
 }
 
 /// Who is at the other end of a connection.
@@ -41,10 +45,12 @@ pub struct Place {
     _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
-/// Serves until told to stop, then lets open requests finish.
+/// Serves until told to stop, then lets open requests finish; those that do not in time are cut off.
 pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, stop: CancellationToken) {
     let open = TaskTracker::new();
     let room = Arc::new(Semaphore::new(allowed.most));
+    let cut = CancellationToken::new();
+    let mut said_at = None::<Instant>;
     loop {
         let next = async {
             let place = room.clone().acquire_owned().await;
@@ -58,7 +64,10 @@ pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, 
             Ok((stream, address)) => (stream, Peer(address.ip())),
             Err(error) => {
                 // Out of file descriptors, mostly: existing connections must go on.
-                tracing::warn!(%error, "a connection could not be accepted");
+                if said_at.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+                    said_at = Some(Instant::now());
+                    tracing::warn!(%error, "connections cannot be accepted");
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
@@ -77,25 +86,28 @@ pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, 
             .header_read_timeout(allowed.header_timeout)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
-        let stop = stop.clone();
+        let (stop, cut) = (stop.clone(), cut.clone());
         open.spawn(async move {
             let mut connection = pin!(connection);
             let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
+                ended = connection.as_mut() => Some(ended),
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    cut.run_until_cancelled(connection).await
                 }
             };
-            if let Err(error) = ended {
+            if let Some(Err(error)) = ended {
                 tracing::debug!(%error, "a connection ended with an error");
             }
         });
     }
     drop(listener);
     open.close();
-    if tokio::time::timeout(GRACE, open.wait()).await.is_err() {
-        tracing::warn!("some connections did not finish in time");
+    if tokio::time::timeout(allowed.grace, open.wait()).await.is_err() {
+        tracing::warn!(connections = open.len(), "some connections did not finish in time, and are cut off");
+        cut.cancel();
+        // Sockets are not ours any more, and end with the process if they do not end by themselves.
+        let _ = tokio::time::timeout(CUT, open.wait()).await;
     }
 }
 
@@ -129,7 +141,8 @@ mod tests {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let allowed = Connections { most: 10, header_timeout: Duration::from_secs(10) };
+        let seconds = Duration::from_secs;
+        let allowed = Connections { most: 10, header_timeout: seconds(10), grace: seconds(10) };
         let stop = CancellationToken::new();
         let served = tokio::spawn(serve(listener, Router::new().route("/", get(handler)), allowed, stop.clone()));
         let mut stream = TcpStream::connect(address).await.expect("a connection");
@@ -140,5 +153,29 @@ mod tests {
         assert_eq!(next().await, Some("dropped"));
         stop.cancel();
         served.await.expect("it ends");
+    }
+
+    #[tokio::test]
+    async fn what_does_not_finish_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (hour, grace) = (Duration::from_secs(3600), Duration::from_millis(50));
+        let allowed = Connections { most: 10, header_timeout: hour, grace };
+        let stop = CancellationToken::new();
+        let (said, mut heard) = mpsc::unbounded_channel();
+        let handler = move || async move {
+            let _ = said.send("begun");
+            std::future::pending::<()>().await;
+        };
+        let served = tokio::spawn(serve(listener, Router::new().route("/", get(handler)), allowed, stop.clone()));
+        let mut clients = Vec::new();
+        for text in ["GET / HTTP/1.1\r\nhost: hub\r\n\r\n", "GET / HT", ""] {
+            let mut stream = TcpStream::connect(address).await.expect("a connection");
+            stream.write_all(text.as_bytes()).await.expect("sent");
+            clients.push(stream);
+        }
+        assert_eq!(heard.recv().await, Some("begun"));
+        stop.cancel();
+        tokio::time::timeout(Duration::from_secs(20), served).await.expect("in time").expect("it ends");
     }
 }

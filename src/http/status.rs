@@ -1,8 +1,8 @@
 //! What operators and machines ask: alive, ready, metrics, schema.
 
 use super::{App, Problem};
-use crate::ingest::Unavailable;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
@@ -16,28 +16,44 @@ pub async fn alive() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"alive"}"#).into_response()
 }
 
+/// What readiness is asked for: `?check=read` or `?check=write`; without it, both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Check {
+    Read,
+    Write,
+}
+
+/// The query of `/readyz`.
+#[derive(Debug, Default, serde::Deserialize)]
+pub struct Checks {
+    check: Option<Check>,
+}
+
 /// `GET /readyz`: the database is migrated, can be read, and takes what is written.
-pub async fn ready(State(app): State<Arc<App>>) -> Response {
-    match tokio::time::timeout(PATIENCE, readiness(&app)).await {
+pub async fn ready(State(app): State<Arc<App>>, checks: Result<Query<Checks>, QueryRejection>) -> Response {
+    let Ok(Query(Checks { check })) = checks else { return Problem::NoSuchCheck.into_response() };
+    match tokio::time::timeout(PATIENCE, readiness(&app, check)).await {
         Ok(Ok(())) => ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ready"}"#).into_response(),
         Ok(Err(why)) => Problem::NotReady(why).into_response(),
         Err(_) => Problem::NotReady("the database does not answer in time").into_response(),
     }
 }
 
-async fn readiness(app: &App) -> Result<(), &'static str> {
-    let migrated = app.db.is_ready().await.map_err(|error| {
-        tracing::warn!(%error, "not ready");
-        "the database does not answer"
-    })?;
-    if !migrated {
-        return Err("the database is not migrated to this version");
+async fn readiness(app: &App, check: Option<Check>) -> Result<(), &'static str> {
+    if check != Some(Check::Write) {
+        let migrated = app.db.is_ready().await.map_err(|error| {
+            tracing::warn!(%error, "not ready");
+            error.outage()
+        })?;
+        if !migrated {
+            return Err("the database is not migrated to this version");
+        }
     }
-    app.ingest.probe().await.map_err(|unavailable| match unavailable {
-        Unavailable::Overloaded => "too many deliveries are waiting",
-        Unavailable::Storage => "nothing can be written to the database",
-        Unavailable::ShuttingDown => "the server is shutting down",
-    })
+    if check != Some(Check::Read) {
+        app.ingest.probe().await?;
+    }
+    Ok(())
 }
 
 /// `GET /metrics`: the Prometheus text format.

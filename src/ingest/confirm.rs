@@ -1,22 +1,30 @@
 //! The hub's own call to a vendor that asked to confirm a URL: Hover sends nothing else until
 //! `PUT https://hover.to/api/v2/webhooks/{code}/verify` has been made
 //! (<https://developers.hover.to/docs/leveraging-hovers-webhooks>).
+//!
+//! A code can be used once. So a confirmation that the vendor has given is noted however long the database is away, and
+//! until then nobody calls with that code again.
 
-use crate::store::Handshakes;
-use backon::{ExponentialBuilder, Retryable};
-use chrono::Utc;
+use crate::store::{Handshakes, StoreError};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use chrono::{DateTime, Utc};
 use entity::handshake::Model;
-use futures_util::future::join_all;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(10);
 /// Calls before we wait for the next request, or for a restart.
 const CALLS: usize = 8;
+/// The longest wait between two calls.
+const LONGEST: Duration = Duration::from_secs(300);
+/// The wait until a database that did not answer is asked again: the first, and the longest.
+const AGAIN: Duration = Duration::from_millis(500);
+const AGAIN_AT_LAST: Duration = Duration::from_secs(10);
 /// Characters of a code that may stand in a URL; Hover's are UUIDs.
 const MAX_CODE: usize = 128;
 
@@ -46,66 +54,133 @@ pub struct Confirmer {
     pub first_wait: Duration,
 }
 
+/// A request, by source and code.
+type Id = (String, String);
+
+/// What a task that confirms one request works with.
+#[derive(Clone, Debug)]
+struct Work {
+    client: reqwest::Client,
+    handshakes: Handshakes,
+    target: Target,
+    request: Model,
+    first_wait: Duration,
+    /// Ends the wait before the next call early.
+    hurry: Arc<Notify>,
+}
+
 impl Confirmer {
     /// Confirms what was left open by an earlier process, then what comes, until told to stop.
     pub async fn run(self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.work()).await;
+    }
+
+    async fn work(self) {
         let client = match reqwest::Client::builder().timeout(CALL).build() {
             Ok(client) => client,
             Err(error) => return tracing::error!(%error, "URLs cannot be confirmed: no HTTP client"),
         };
+        let hurry = Arc::new(Notify::new());
+        let (mut under_way, mut tasks) = (HashSet::<Id>::new(), JoinSet::new());
         loop {
-            // A new request does not wait for the retries of an old one: all that is open is tried again.
-            let work = async {
-                self.confirm_all(&client).await;
-                std::future::pending::<()>().await;
-            };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.wake.notified() => {}
-                () = work => {}
-            }
-        }
-    }
-
-    async fn confirm_all(&self, client: &reqwest::Client) {
-        let open = match self.handshakes.open().await {
-            Ok(open) => open,
-            Err(error) => return tracing::error!(%error, "the open confirmations cannot be read"),
-        };
-        let calls = open.iter().filter_map(|request| match self.targets.get(&request.source) {
-            Some(target) => Some(self.confirm(client, target, request)),
-            None => {
-                tracing::info!(source = request.source, "a URL is to be confirmed by hand: no API token is configured");
-                None
-            }
-        });
-        join_all(calls).await;
-    }
-
-    async fn confirm(&self, client: &reqwest::Client, target: &Target, request: &Model) {
-        let backoff = ExponentialBuilder::default()
-            .with_min_delay(self.first_wait)
-            .with_max_delay(Duration::from_secs(300))
-            .with_max_times(CALLS - 1);
-        let outcome = (|| async {
-            let called = call(client, target, &request.code).await;
-            if let Err(why) = &called {
-                tracing::warn!(source = request.source, why, "a URL could not be confirmed");
-                if let Err(error) = self.handshakes.failed(request, why.clone()).await {
-                    tracing::error!(%error, "a failed confirmation could not be noted");
+            for request in self.open().await {
+                let id = (request.source.clone(), request.code.clone());
+                let Some(target) = self.targets.get(&request.source) else {
+                    tracing::info!(
+                        source = request.source,
+                        "a URL is to be confirmed by hand: no API token is configured"
+                    );
+                    continue;
+                };
+                if under_way.insert(id.clone()) {
+                    let work = Work {
+                        client: client.clone(),
+                        handshakes: self.handshakes.clone(),
+                        target: target.clone(),
+                        request,
+                        first_wait: self.first_wait,
+                        hurry: hurry.clone(),
+                    };
+                    tasks.spawn(async move { (id, work.confirm().await) });
                 }
             }
-            called
-        })
-        .retry(backoff)
-        .await;
-        if outcome.is_ok() {
-            tracing::info!(source = request.source, "the URL is confirmed");
-            if let Err(error) = self.handshakes.confirmed(request, Utc::now()).await {
-                tracing::error!(%error, "a confirmation could not be noted");
+            // Until there is something new.
+            loop {
+                tokio::select! {
+                    () = self.wake.notified() => {
+                        // A new request does not wait for the retries of an old one: all that is open is tried again.
+                        hurry.notify_waiters();
+                        break;
+                    }
+                    Some(ended) = tasks.join_next() => match ended {
+                        Ok((id, confirmed)) => {
+                            under_way.remove(&id);
+                            // It may have been asked for again meanwhile.
+                            if confirmed {
+                                break;
+                            }
+                        }
+                        Err(error) => tracing::error!(%error, "a confirmation did not end well"),
+                    },
+                }
             }
         }
     }
+
+    /// The requests that are open, as soon as the database says which.
+    async fn open(&self) -> Vec<Model> {
+        let mut waits = for_ever();
+        loop {
+            match self.handshakes.open().await {
+                Ok(open) => return open,
+                Err(error) => {
+                    again("the open confirmations cannot be read; it is tried again", &error, &mut waits).await
+                }
+            }
+        }
+    }
+}
+
+impl Work {
+    /// Calls until the vendor confirms, or has refused too often; whether it has confirmed.
+    async fn confirm(self) -> bool {
+        let waits = ExponentialBuilder::default().with_min_delay(self.first_wait).with_max_delay(LONGEST);
+        let mut waits = waits.with_max_times(CALLS - 1).build();
+        loop {
+            match call(&self.client, &self.target, &self.request.code).await {
+                Ok(()) => {
+                    tracing::info!(source = self.request.source, "the URL is confirmed");
+                    self.note(Utc::now()).await;
+                    return true;
+                }
+                Err(why) => {
+                    tracing::warn!(source = self.request.source, why, "a URL could not be confirmed");
+                    if let Err(error) = self.handshakes.failed(&self.request, why).await {
+                        tracing::error!(%error, "a failed confirmation could not be noted");
+                    }
+                }
+            }
+            let Some(wait) = waits.next() else { return false };
+            let _ = tokio::time::timeout(wait, self.hurry.notified()).await;
+        }
+    }
+
+    /// Notes that it is confirmed, however long that takes: the code is used up.
+    async fn note(&self, at: DateTime<Utc>) {
+        let mut waits = for_ever();
+        while let Err(error) = self.handshakes.confirmed(&self.request, at).await {
+            again("a confirmation could not be noted; it is tried again", &error, &mut waits).await;
+        }
+    }
+}
+
+fn for_ever() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default().with_min_delay(AGAIN).with_max_delay(AGAIN_AT_LAST).without_max_times().build()
+}
+
+async fn again(what: &str, error: &StoreError, waits: &mut impl Iterator<Item = Duration>) {
+    tracing::error!(%error, "{what}");
+    tokio::time::sleep(waits.next().unwrap_or(AGAIN_AT_LAST)).await;
 }
 
 async fn call(client: &reqwest::Client, target: &Target, code: &str) -> Result<(), String> {

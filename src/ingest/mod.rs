@@ -11,7 +11,6 @@ use crate::faults;
 use crate::feed::Feed;
 use crate::store::{Incoming, Receipt, StoreError, Writer};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Deliveries that may wait; more are refused until there is room.
@@ -19,8 +18,11 @@ const QUEUE: usize = 8192;
 /// Deliveries in one transaction at most.
 const BATCH: usize = 512;
 
-/// After a batch could not be stored, the hub does not count as ready for so long, unless another one could.
-const DOUBT: Duration = Duration::from_secs(3);
+/// After a batch could not be stored, the hub is ready again once there is room for twice as many bytes and so many more,
+/// for what hangs on them: about what a batch of one writes, in whole pages, four times. So much is written to find out.
+const ROOM: usize = 256 << 10;
+/// No more than that is written to find out.
+const MOST_ROOM: usize = 8 << 20;
 
 /// Where deliveries are handed in.
 #[derive(Clone, Debug)]
@@ -37,8 +39,10 @@ enum Waiting {
     },
     /// Only wants to know whether it could write.
     Probe {
-        answer: oneshot::Sender<Result<(), Unavailable>>,
+        answer: oneshot::Sender<Result<(), &'static str>>,
     },
+    /// Nobody is to be waited for any more.
+    Close,
 }
 
 /// The delivery could not be stored; the vendor should send it again.
@@ -52,7 +56,7 @@ pub enum Unavailable {
     ShuttingDown,
 }
 
-/// The task that writes. It ends when every [`Ingest`] is gone and all that waited is answered.
+/// The task that writes. It ends when it is told to, or every [`Ingest`] is gone, and all that waited is answered.
 #[derive(Debug)]
 pub struct WriterTask {
     queue: mpsc::Receiver<Waiting>,
@@ -60,14 +64,14 @@ pub struct WriterTask {
     feed: Arc<Feed>,
     /// Told when a vendor asked to confirm a URL.
     handshakes: Arc<Notify>,
-    /// When a batch could not be stored, if none was since.
-    failed_at: Option<Instant>,
+    /// How many bytes a batch had that could not be stored, if none was since.
+    failed: Option<usize>,
 }
 
 /// A queue, and the task that drains it.
 pub fn channel(writer: Writer, feed: Arc<Feed>, handshakes: Arc<Notify>) -> (Ingest, WriterTask) {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    (Ingest { queue: sender }, WriterTask { queue: receiver, writer, feed, handshakes, failed_at: None })
+    (Ingest { queue: sender }, WriterTask { queue: receiver, writer, feed, handshakes, failed: None })
 }
 
 impl Ingest {
@@ -84,11 +88,20 @@ impl Ingest {
     /// Whether a delivery that came now would be stored: waits in the queue as it would, and writes where nothing changes.
     ///
     /// # Errors
-    /// If it would not.
-    pub async fn probe(&self) -> Result<(), Unavailable> {
+    /// If it would not: why, in a few words for whoever may ask.
+    pub async fn probe(&self) -> Result<(), &'static str> {
         let (answer, answered) = oneshot::channel();
-        self.hand_in(Waiting::Probe { answer })?;
-        answered.await.unwrap_or(Err(Unavailable::Storage))
+        self.hand_in(Waiting::Probe { answer }).map_err(|unavailable| match unavailable {
+            Unavailable::Overloaded => "too many deliveries are waiting",
+            Unavailable::Storage | Unavailable::ShuttingDown => "the server is shutting down",
+        })?;
+        answered.await.unwrap_or(Err("the server is shutting down"))
+    }
+
+    /// Takes nothing any more, from anybody: what waits already is written, then the task ends.
+    pub async fn close(&self) {
+        // An error says that it has ended.
+        let _ = self.queue.send(Waiting::Close).await;
     }
 
     fn hand_in(&self, waiting: Waiting) -> Result<(), Unavailable> {
@@ -112,6 +125,7 @@ impl WriterTask {
                         answers.push(answer);
                     }
                     Waiting::Probe { answer } => probes.push(answer),
+                    Waiting::Close => self.queue.close(),
                 }
             }
             // Who has hung up meanwhile will send it again, and it will be a duplicate.
@@ -128,21 +142,21 @@ impl WriterTask {
         }
     }
 
-    // What is written for that is little. It may fit where deliveries do not.
-    fn probe(&mut self) -> Result<(), Unavailable> {
-        if self.failed_at.is_some_and(|at| at.elapsed() < DOUBT) {
-            return Err(Unavailable::Storage);
-        }
-        self.writer.probe().map_err(|error| {
-            tracing::warn!(%error, "nothing can be written now");
-            Unavailable::Storage
-        })
+    // What is written for that is little, and may fit where deliveries do not: if they did not, as much as they need.
+    fn probe(&mut self) -> Result<(), &'static str> {
+        let room = self.failed.map_or(0, |bytes| (2 * bytes + ROOM).min(MOST_ROOM));
+        self.writer.probe(room).map_err(|error| {
+            tracing::warn!(%error, room, "nothing can be written now");
+            error.outage()
+        })?;
+        self.failed = None;
+        Ok(())
     }
 
     fn write(&mut self, batch: Vec<Incoming>) -> Vec<Result<Receipt, Unavailable>> {
         match self.write_at_once(&batch) {
             Ok(receipts) => {
-                self.failed_at = None;
+                self.failed = None;
                 receipts.into_iter().map(Ok).collect()
             }
             Err(error) if batch.len() > 1 && !error.is_out_of_reach() => {
@@ -151,10 +165,14 @@ impl WriterTask {
             }
             Err(error) => {
                 tracing::error!(%error, deliveries = batch.len(), "deliveries could not be stored");
-                self.failed_at = Some(Instant::now());
+                self.has_failed(&batch);
                 batch.iter().map(|_| Err(Unavailable::Storage)).collect()
             }
         }
+    }
+
+    fn has_failed(&mut self, batch: &[Incoming]) {
+        self.failed = Some(batch.iter().map(Incoming::size).sum());
     }
 
     // One delivery that the database cannot take must not cost its neighbours their answer. Two failures in a row
@@ -164,6 +182,7 @@ impl WriterTask {
         let mut failures = 0;
         for incoming in batch {
             if failures == 2 {
+                self.has_failed(batch);
                 answers.push(Err(Unavailable::Storage));
                 continue;
             }

@@ -54,6 +54,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     pub header_timeout: Duration,
     pub max_connections: NonZeroU32,
+    /// How long open requests may go on once the end was asked for.
+    pub shutdown_grace: Duration,
     /// In bytes.
     pub graphql_body_limit: usize,
     pub graphql_timeout: Duration,
@@ -145,6 +147,7 @@ impl Settings {
             body_timeout: loader.take("body_timeout", file, forms::duration),
             header_timeout: loader.take("header_timeout", file, forms::duration),
             max_connections: loader.take("max_connections", file, forms::count),
+            shutdown_grace: loader.take("shutdown_grace", file, forms::duration),
             graphql_body_limit: loader.take("graphql_body_limit", file, forms::size),
             graphql_timeout: loader.take("graphql_timeout", file, forms::duration),
             graphql_budget: loader.take("graphql_budget", file, |text| forms::optional(text, forms::count)),

@@ -49,8 +49,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "database",
         form: Form::Database,
         default: "sqlite://data/hub.db",
-        about: "Where everything is stored: a SQLite file, which is made if it is not there, or a PostgreSQL database: \
-                `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE`.",
+        about: "Where everything is stored: a SQLite file (`sqlite://PATH`, or its path), which is made if it is not there, or \
+                a PostgreSQL database: `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE`.",
     },
     Setting {
         key: "database_readers",
@@ -122,7 +122,15 @@ pub const SETTINGS: &[Setting] = &[
         key: "max_connections",
         form: Form::Count,
         default: "10000",
-        about: "How many connections may be open at once, subscriptions included; further ones wait.",
+        about: "How many connections may be open at once, subscriptions included; further ones wait. Fewer, with a warning, \
+                where the process may not open so many files.",
+    },
+    Setting {
+        key: "shutdown_grace",
+        form: Form::Duration,
+        default: "8s",
+        about: "How long open requests may go on after SIGTERM; then they are cut off, and the process ends at most two \
+                seconds later. Docker kills after 10 seconds.",
     },
     Setting {
         key: "graphql_body_limit",

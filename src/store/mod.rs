@@ -4,6 +4,7 @@ mod alone;
 mod connect;
 mod copy;
 mod forget;
+mod outage;
 mod raw;
 pub mod read;
 mod rebuild;
@@ -11,7 +12,7 @@ mod scratch;
 mod verify;
 mod write;
 
-pub use connect::{Database, Mode, Place, Pools};
+pub use connect::{Database, Mode, Place, Pools, Readers};
 pub use forget::{Doing, Forgetting, Forgotten};
 pub use rebuild::{Rebuild, Replaced};
 pub use scratch::Scratch;
@@ -53,6 +54,12 @@ pub enum StoreError {
         kept_from: i64,
         generation: i64,
     },
+    /// The SQLite file at the path is not the one that is open: what is written would be lost.
+    #[error(
+        "the database {database} is not the one that is open any more: {file} was removed or replaced, or its volume \
+         was unmounted. Nothing is taken in until it is back; to use another file, restart the hub"
+    )]
+    Replaced { database: String, file: String },
     /// The address of the database is wrong; says how.
     #[error("{0}")]
     Address(String),
@@ -71,6 +78,7 @@ impl StoreError {
             StoreError::Postgres(_) => {
                 self.is_lost_connection() || self.has_class(&["25", "40", "53", "55", "57", "58"])
             }
+            StoreError::Replaced { .. } => true,
             _ => false,
         }
     }
@@ -80,8 +88,9 @@ impl StoreError {
         use sea_orm::sqlx::Error::{Io, PoolTimedOut, Protocol, Tls, WorkerCrashed};
         match self {
             StoreError::Postgres(Io(_) | Protocol(_) | Tls(_) | WorkerCrashed | PoolTimedOut) => true,
-            // A session that was frozen for too long in a transaction is ended, too (25P03).
-            StoreError::Postgres(_) => self.has_class(&["08", "57P", "25P03"]),
+            // A session that was frozen for too long in a transaction is ended, too (25P03, 25P04). One that only reads
+            // (25006) leads to a server that has handed its place to another.
+            StoreError::Postgres(_) => self.has_class(&["08", "57P", "25P03", "25P04", "25006"]),
             _ => false,
         }
     }

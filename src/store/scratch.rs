@@ -187,7 +187,7 @@ impl Scratch {
     pub async fn remove(self) {
         let Scratch { db, folder, writer, .. } = self;
         drop(writer);
-        for pool in [db.writer, db.readers] {
+        for pool in [db.writer, db.readers.into()] {
             if let Err(error) = pool.close().await {
                 tracing::debug!(%error, "the second database was not closed");
             }

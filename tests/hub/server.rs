@@ -4,10 +4,12 @@ use crate::database::TestDatabase;
 use crate::driver::{PATIENCE, client};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub struct Server {
     process: Child,
+    log: Arc<Mutex<String>>,
     pub port: u16,
     pub url: String,
     /// From the start of the process to its first answer that it is ready.
@@ -21,31 +23,91 @@ impl Server {
 
     /// With these variables.
     pub async fn with(database: &TestDatabase, variables: &[(&str, String)]) -> Server {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-        Server::at(port, database, variables).await
+        Server::at(Server::free_port(), database, variables).await
     }
 
     /// Where another was before.
     pub async fn at(port: u16, database: &TestDatabase, variables: &[(&str, String)]) -> Server {
+        let mut command = Server::command(port, &database.address);
+        command.envs(variables.iter().map(|(name, value)| (*name, value.as_str())));
+        command.current_dir(database.folder.path());
+        Server::ready(port, command).await
+    }
+
+    /// What starts a server there.
+    pub fn command(port: u16, database: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
+        Server::arguments(&mut command, port, database);
+        command
+    }
+
+    /// Gives these arguments to what starts a server.
+    pub fn arguments(command: &mut Command, port: u16, database: &str) {
+        command.args(["serve", "--log", "warn", "--listen", &format!("127.0.0.1:{port}"), "--database", database]);
+    }
+
+    /// Any free port.
+    pub fn free_port() -> u16 {
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
+    }
+
+    /// Starts it, and waits until it is ready.
+    pub async fn ready(port: u16, command: Command) -> Server {
         let started = Instant::now();
-        let process = Command::new(env!("CARGO_BIN_EXE_inspection-hub"))
-            .args(["serve", "--log", "warn", "--listen", &format!("127.0.0.1:{port}")])
-            .args(["--database", &database.address])
-            .envs(variables.iter().map(|(name, value)| (*name, value.as_str())))
-            .current_dir(database.folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the server starts");
-        let mut server = Server { process, port, url: format!("http://127.0.0.1:{port}"), ready_after: Duration::ZERO };
+        let mut server = Server::spawn(port, command);
         let client = client();
         while !matches!(client.get(format!("{}/readyz", server.url)).send().await, Ok(answer) if answer.status() == 200)
         {
-            assert!(started.elapsed() < PATIENCE, "the server is not ready");
+            assert!(started.elapsed() < PATIENCE, "the server is not ready: {}", server.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         server.ready_after = started.elapsed();
         server
+    }
+
+    /// Starts it, and waits for nothing.
+    pub fn spawn(port: u16, mut command: Command) -> Server {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, heard) = (BufReader::new(process.stderr.take().expect("an output")), log.clone());
+        std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                *heard.lock().expect("lock") += &format!("{line}\n");
+            }
+        });
+        Server { process, log, port, url: format!("http://127.0.0.1:{port}"), ready_after: Duration::ZERO }
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("lock").clone()
+    }
+
+    /// Waits until it has logged something.
+    pub async fn logs(&self, text: &str) {
+        let asked = Instant::now();
+        while !self.log().contains(text) {
+            assert!(asked.elapsed() < PATIENCE, "it does not log {text:?}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Sends a signal.
+    pub fn tell(&self, signal: &str) {
+        let told = Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]).status().expect("kill");
+        assert!(told.success());
+    }
+
+    /// Waits until it has ended, and says how.
+    pub async fn end(&mut self) -> Option<i32> {
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().expect("its end") {
+                return status.code();
+            }
+            assert!(asked.elapsed() < PATIENCE, "the server does not end: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub fn pid(&self) -> u32 {
@@ -60,13 +122,8 @@ impl Server {
 
     /// As an operator ends it; waits until it has.
     pub async fn stop(mut self) {
-        let told = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill");
-        assert!(told.success());
-        let asked = Instant::now();
-        while self.process.try_wait().expect("its end").is_none() {
-            assert!(asked.elapsed() < PATIENCE, "the server does not end");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.tell("TERM");
+        self.end().await;
     }
 
     /// Waits for a line on its standard output.

@@ -3,9 +3,9 @@
 use super::funnel::{Funnel, Tally};
 use super::times::{Stays, TimeInStatus};
 use crate::graphql::error::Fault;
+use crate::store::Readers;
 use crate::store::read::{self, Census, EntityFilter, Life, Period};
 use async_graphql::Enum;
-use sea_orm::DatabaseConnection;
 use std::collections::BTreeMap;
 
 /// Inspections of one question. Reading so many takes some seconds and 100 MB.
@@ -35,12 +35,7 @@ pub struct Lives(Vec<(Grouping, Vec<TimeInStatus>, Vec<Funnel>)>);
 
 impl Lives {
     /// Of the inspections first seen in a period that a filter lets through.
-    pub async fn read(
-        db: &DatabaseConnection,
-        census: &Census,
-        filter: EntityFilter,
-        period: Period,
-    ) -> Result<Lives, Fault> {
+    pub async fn read(db: &Readers, census: &Census, filter: EntityFilter, period: Period) -> Result<Lives, Fault> {
         let cohort = census.cohort(db, filter, period).await?;
         if cohort.size > MOST {
             return Err(Fault::input(

@@ -1,20 +1,29 @@
 //! Opening the database: which one an address means, its connections, and the tables brought up to date.
 
+mod address;
+mod files;
 mod postgres;
+mod readers;
 mod sqlite;
 
-pub use postgres::limited;
+pub use files::OpenFiles;
+pub use postgres::{connected, limits};
+pub use readers::Readers;
 pub use sqlite::reading;
 
 use super::StoreError;
+use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sea_query::Query;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool};
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait};
 use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// After so long without an answer, it is looked for the reason.
+const SUSPICIOUS: Duration = Duration::from_millis(500);
 
 /// An open database.
 #[derive(Clone, Debug)]
@@ -25,7 +34,7 @@ pub struct Database {
     pub(super) place: Place,
     pub(super) pools: Pools,
     /// Connections that only read.
-    pub readers: DatabaseConnection,
+    pub readers: Readers,
 }
 
 /// Where a database is.
@@ -62,18 +71,12 @@ pub enum Mode {
 }
 
 impl Place {
-    /// What `sqlite://PATH` or `postgres://…` means.
+    /// What `sqlite://PATH`, the path of a file, or `postgres://…` means.
     ///
     /// # Errors
     /// If the address is of another form. It is not quoted: it may hold a password.
     pub fn of(address: &str) -> Result<Place, StoreError> {
-        match address.split_once("://") {
-            Some(("sqlite", path)) => Ok(Place::File(path.split('?').next().unwrap_or(path).to_owned())),
-            Some(("postgres" | "postgresql", _)) => Ok(Place::Server(Box::new(postgres::options(address)?))),
-            _ => Err(StoreError::Address(
-                "the database's address must begin with sqlite:// or postgres://, e.g. sqlite://data/hub.db".into(),
-            )),
-        }
+        address::place(address)
     }
 
     /// The address without a password, to be shown.
@@ -145,6 +148,44 @@ impl Database {
     /// # Errors
     /// If it does not answer.
     pub async fn is_ready(&self) -> Result<bool, StoreError> {
+        let Place::Server(options) = &self.place else { return self.is_migrated().await };
+        // A pool tries again and again where a connection is refused, and cannot say why there is none.
+        let why_not = async {
+            tokio::time::sleep(SUSPICIOUS).await;
+            match postgres::reachable(options).await {
+                Ok(()) => std::future::pending().await,
+                Err(error) => error,
+            }
+        };
+        tokio::select! {
+            ready = self.is_migrated() => ready,
+            error = why_not => Err(error),
+        }
+    }
+
+    /// Makes the history one of its own, so that cursors of another are refused: to be done after a backup was put in
+    /// place, whose positions will be given to other changes than before.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn begin_new_history(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+        use entity::log_head::{Column, Entity};
+        // As at the beginning: a moment is a number that no other history of this database has.
+        let generation = Entity::update_many().col_expr(Column::Generation, now.timestamp_micros().into());
+        self.in_time(generation.exec(&self.writer)).await?;
+        Ok(())
+    }
+
+    /// Does something on the connections for what is written beside deliveries, unless it takes longer than it can: then the
+    /// way to the database is cut.
+    ///
+    /// # Errors
+    /// If it fails, or takes too long.
+    pub(super) async fn in_time<T>(&self, doing: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+        Ok(readers::in_time(self.readers.patience(), doing).await?)
+    }
+
+    async fn is_migrated(&self) -> Result<bool, StoreError> {
         let applied = Query::select().column("version").from("seaql_migrations").take();
         let applied = self.readers.query_all(&applied).await?;
         let applied: BTreeSet<String> =

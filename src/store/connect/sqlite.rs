@@ -1,5 +1,6 @@
 //! A SQLite file: one connection that writes, some that read.
 
+use super::readers::Readers;
 use super::{Mode, Pools};
 use crate::store::StoreError;
 use migration::{Migrator, MigratorTrait};
@@ -15,11 +16,10 @@ use std::path::Path;
 ///
 /// # Errors
 /// If the file cannot be opened.
-pub async fn open(
-    path: &str,
-    mode: Mode,
-    pools: Pools,
-) -> Result<(DatabaseConnection, DatabaseConnection), StoreError> {
+pub async fn open(path: &str, mode: Mode, pools: Pools) -> Result<(DatabaseConnection, Readers), StoreError> {
+    if Path::new(path).is_dir() {
+        return Err(StoreError::Address(format!("{path} is a folder: name a file in it")));
+    }
     let folder = Path::new(path).parent().filter(|f| !f.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|_| mode == Mode::Migrate) {
         std::fs::create_dir_all(folder).map_err(|error| {
@@ -30,6 +30,14 @@ pub async fn open(
     let writer = connect(path, options.clone()).await?;
     if mode == Mode::Migrate {
         Migrator::up(&writer, None).await?;
+        // SQLite opens a file that cannot be written without a word, to be read, and says so at the first write.
+        let written = writer.execute_unprepared("UPDATE log_head SET id = id WHERE id = -1").await;
+        if let Err(error) = written.map_err(StoreError::from)
+            && error.is_read_only()
+        {
+            let why = "it cannot be written: see who owns the file and its folder, and whether the volume is read-only";
+            return Err(StoreError::Address(format!("the database {path} cannot be opened: {why}")));
+        }
     }
     let readers = SqlitePoolOptions::new()
         .min_connections(1)
@@ -38,7 +46,7 @@ pub async fn open(
         .connect_with(options.read_only(true).create_if_missing(false))
         .await
         .map_err(|error| cannot_open(path, &error))?;
-    Ok((writer, SqlxSqliteConnector::from_sqlx_sqlite_pool(readers)))
+    Ok((writer, Readers::of_file(SqlxSqliteConnector::from_sqlx_sqlite_pool(readers))))
 }
 
 /// One more connection, for what takes long. It does not wait for the lock by itself.

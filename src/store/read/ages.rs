@@ -1,15 +1,12 @@
 //! How long inspections that are not at an end have been without a change.
 
 use super::filter::{EntityFilter, FINAL};
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use chrono::{DateTime, Utc};
 use entity::Status;
 use entity::entity::{Column, Entity};
 use sea_orm::sea_query::{CaseStatement, Expr, UnionType};
-use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait,
-    StatementBuilder,
-};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, StatementBuilder};
 
 #[derive(FromQueryResult)]
 struct Row {
@@ -25,7 +22,7 @@ struct Row {
 /// # Errors
 /// If the database does not answer.
 pub async fn counts_by_age(
-    db: &DatabaseConnection,
+    db: &Readers,
     filter: &EntityFilter,
     moments: &[DateTime<Utc>],
 ) -> Result<Vec<(Option<Status>, usize, i64)>, StoreError> {

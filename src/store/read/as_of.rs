@@ -2,11 +2,11 @@
 
 use super::page::padded;
 use super::past::Past;
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use chrono::{DateTime, Utc};
 use entity::{Status, entity as thing};
 use sea_orm::sea_query::{Expr, Query};
-use sea_orm::{ColumnTrait, DatabaseConnection, FromQueryResult, StatementBuilder};
+use sea_orm::{ColumnTrait, FromQueryResult, StatementBuilder};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -39,7 +39,7 @@ pub struct Snapshot {
 /// # Errors
 /// If the database does not answer.
 pub async fn as_of(
-    db: &DatabaseConnection,
+    db: &Readers,
     at: DateTime<Utc>,
     clock: Clock,
     entities: &[i64],
@@ -53,7 +53,7 @@ pub async fn as_of(
 /// # Errors
 /// If the database does not answer.
 pub async fn as_of_id(
-    db: &DatabaseConnection,
+    db: &Readers,
     at: DateTime<Utc>,
     clock: Clock,
     id: Uuid,
@@ -62,12 +62,7 @@ pub async fn as_of_id(
 }
 
 impl Snapshot {
-    async fn of(
-        db: &DatabaseConnection,
-        at: DateTime<Utc>,
-        clock: Clock,
-        which: Expr,
-    ) -> Result<Vec<Self>, StoreError> {
+    async fn of(db: &Readers, at: DateTime<Utc>, clock: Clock, which: Expr) -> Result<Vec<Self>, StoreError> {
         let past = Past { at: at.timestamp_micros(), clock };
         let mut rows = Query::select();
         rows.from(thing::Entity).and_where(which);

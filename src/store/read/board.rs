@@ -6,14 +6,14 @@ use super::entities::{Direction, place_of_first_sight, seen};
 use super::filter::EntityFilter;
 use super::page::{End, Page, Part};
 use super::past::Past;
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use chrono::{DateTime, Utc};
 use entity::Status;
 use entity::entity::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait, Func, Order, SelectStatement};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QuerySelect,
-    QueryTrait, Select, StatementBuilder,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, Select,
+    StatementBuilder,
 };
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Board {
     /// If the database does not answer.
     pub async fn page(
         &self,
-        db: &DatabaseConnection,
+        db: &Readers,
         wants: Wants,
         direction: Direction,
         page: &Page<i64>,
@@ -72,7 +72,7 @@ impl Board {
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn count(&self, db: &DatabaseConnection) -> Result<i64, StoreError> {
+    pub async fn count(&self, db: &Readers) -> Result<i64, StoreError> {
         let mut rows = self.rows(Entity::find().select_only(), None);
         rows.expr_as(Func::count(Expr::col((Entity, Column::Number))), "count");
         let row = db.query_one_raw(StatementBuilder::build(&rows, &db.get_database_backend())).await?;
@@ -83,7 +83,7 @@ impl Board {
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn status_counts(&self, db: &DatabaseConnection) -> Result<Vec<(Status, i64)>, StoreError> {
+    pub async fn status_counts(&self, db: &Readers) -> Result<Vec<(Status, i64)>, StoreError> {
         let mut rows = self.rows(Entity::find().select_only(), None);
         rows.expr_as(self.past().status(), "status")
             .expr_as(Func::count(Expr::col((Entity, Column::Number))), "count")

@@ -4,14 +4,14 @@
 
 use super::changes::head;
 use super::filter::EntityFilter;
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use chrono::{DateTime, Utc};
 use entity::entity::{Column, Entity};
 use entity::{Kind, Status, change, forgotten, log_head};
 use sea_orm::sea_query::{Expr, ExprTrait, UnionType};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select, StatementBuilder,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    StatementBuilder,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
@@ -106,7 +106,7 @@ impl Census {
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn count(&self, db: &DatabaseConnection, filter: &EntityFilter) -> Result<Option<i64>, StoreError> {
+    pub async fn count(&self, db: &Readers, filter: &EntityFilter) -> Result<Option<i64>, StoreError> {
         let counts = self.counts(db, filter).await?;
         Ok(counts.map(|counts| counts.values().sum()))
     }
@@ -116,11 +116,7 @@ impl Census {
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn counts(
-        &self,
-        db: &DatabaseConnection,
-        filter: &EntityFilter,
-    ) -> Result<Option<HashMap<Group, i64>>, StoreError> {
+    pub async fn counts(&self, db: &Readers, filter: &EntityFilter) -> Result<Option<HashMap<Group, i64>>, StoreError> {
         if !Census::knows(filter) {
             return Ok(None);
         }
@@ -143,7 +139,7 @@ impl Census {
     /// If the database does not answer.
     pub async fn counts_by_day(
         &self,
-        db: &DatabaseConnection,
+        db: &Readers,
         filter: &EntityFilter,
         period: Period,
         offset: i32,
@@ -168,12 +164,7 @@ impl Census {
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn cohort(
-        &self,
-        db: &DatabaseConnection,
-        filter: EntityFilter,
-        period: Period,
-    ) -> Result<Cohort, StoreError> {
+    pub async fn cohort(&self, db: &Readers, filter: EntityFilter, period: Period) -> Result<Cohort, StoreError> {
         self.refresh(db).await?;
         let all = self.read();
         let fits: Vec<bool> = all.groups.iter().map(|group| group.fits(&filter)).collect();
@@ -191,7 +182,7 @@ impl Census {
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn refresh(&self, db: &DatabaseConnection) -> Result<log_head::Model, StoreError> {
+    pub async fn refresh(&self, db: &Readers) -> Result<log_head::Model, StoreError> {
         let mut newest = head(db).await?;
         let forgotten = forgotten(db, &newest).await?;
         if self.read().is_at(&newest, forgotten) {
@@ -261,7 +252,7 @@ impl Census {
     }
 }
 
-async fn forgotten(db: &DatabaseConnection, head: &log_head::Model) -> Result<i64, StoreError> {
+async fn forgotten(db: &Readers, head: &log_head::Model) -> Result<i64, StoreError> {
     if head.kept_from == 0 {
         return Ok(0);
     }

@@ -1,13 +1,10 @@
 //! History in order of position, as the feed and the API read it.
 
 use super::page::padded;
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use entity::{Kind, change, log_head};
 use sea_orm::entity::prelude::Uuid;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
 
 /// A change, and which entity it is about.
@@ -54,7 +51,7 @@ pub fn kept_after(head: &log_head::Model, position: i64) -> Result<(), StoreErro
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn changes_after(db: &DatabaseConnection, after: i64, limit: u64) -> Result<Vec<Changed>, StoreError> {
+pub async fn changes_after(db: &Readers, after: i64, limit: u64) -> Result<Vec<Changed>, StoreError> {
     let changes = change::Entity::find()
         .filter(change::Column::Position.gt(after))
         .order_by_asc(change::Column::Position)
@@ -68,7 +65,7 @@ pub async fn changes_after(db: &DatabaseConnection, after: i64, limit: u64) -> R
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn with_identities(db: &DatabaseConnection, changes: Vec<change::Model>) -> Result<Vec<Changed>, StoreError> {
+pub async fn with_identities(db: &Readers, changes: Vec<change::Model>) -> Result<Vec<Changed>, StoreError> {
     let numbers = changes.iter().flat_map(|change| [change.entity, change.inspection]).flatten();
     let identities = identities(db, numbers.collect()).await?;
     Ok(changes
@@ -85,7 +82,7 @@ pub async fn with_identities(db: &DatabaseConnection, changes: Vec<change::Model
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn identities(db: &DatabaseConnection, mut numbers: Vec<i64>) -> Result<HashMap<i64, Identity>, StoreError> {
+pub async fn identities(db: &Readers, mut numbers: Vec<i64>) -> Result<HashMap<i64, Identity>, StoreError> {
     use entity::entity::{Column, Entity};
     numbers.sort_unstable();
     numbers.dedup();

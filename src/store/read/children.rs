@@ -3,11 +3,9 @@
 use super::columns::{EntityRow, Wants, read, select};
 use super::filter::EntityFilter;
 use super::page::{Page, Part, first_of_each, padded};
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use entity::entity::{Column, Entity};
-use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -50,7 +48,7 @@ impl Of {
 /// # Errors
 /// If the database does not answer.
 pub async fn children(
-    db: &DatabaseConnection,
+    db: &Readers,
     asked: &Children,
     parents: &[i64],
 ) -> Result<HashMap<i64, Part<Arc<EntityRow>>>, StoreError> {
@@ -84,7 +82,7 @@ pub async fn children(
 /// # Errors
 /// If the database does not answer.
 pub async fn count_children(
-    db: &DatabaseConnection,
+    db: &Readers,
     of: Of,
     filter: &EntityFilter,
     parents: &[i64],

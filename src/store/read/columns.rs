@@ -1,12 +1,11 @@
 //! Which columns of an entity are read: those that somebody asks for, and the few that every row is handled by.
 
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use entity::entity::{Column, Entity};
 use entity::{Kind, Status};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryResult, QuerySelect, QueryTrait, Select,
-    StatementBuilder, TryGetable,
+    ConnectionTrait, DbErr, EntityTrait, QueryResult, QuerySelect, QueryTrait, Select, StatementBuilder, TryGetable,
 };
 use std::ops::BitOr;
 
@@ -115,7 +114,7 @@ pub fn select(wants: Wants) -> Select<Entity> {
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn read(db: &DatabaseConnection, rows: Select<Entity>, wants: Wants) -> Result<Vec<EntityRow>, StoreError> {
+pub async fn read(db: &Readers, rows: Select<Entity>, wants: Wants) -> Result<Vec<EntityRow>, StoreError> {
     let rows = db.query_all_raw(StatementBuilder::build(&rows.into_query(), &db.get_database_backend())).await?;
     Ok(rows.iter().map(|row| EntityRow::of(row, wants)).collect::<Result<_, _>>()?)
 }

@@ -2,11 +2,11 @@
 
 use super::census::{Census, Group, Period};
 use super::filter::EntityFilter;
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use entity::Status;
 use entity::entity::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{DatabaseConnection, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 use std::collections::BTreeMap;
 
 /// Microseconds.
@@ -20,7 +20,7 @@ const DAY: i64 = 86_400 * SECOND;
 /// # Errors
 /// If the database does not answer.
 pub async fn counts_by_day(
-    db: &DatabaseConnection,
+    db: &Readers,
     census: &Census,
     filter: &EntityFilter,
     period: Period,

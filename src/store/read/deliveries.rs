@@ -3,13 +3,13 @@
 use super::filter::DeliveryFilter;
 use super::history::range;
 use super::page::{Page, Part, first_of_each, padded};
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use entity::delivery::{Column, Entity};
 use entity::{Verdict, change};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, EntityTrait, FromQueryResult, JoinType, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub struct DeliveryWants {
 /// # Errors
 /// If the database does not answer.
 pub async fn deliveries(
-    db: &DatabaseConnection,
+    db: &Readers,
     wants: DeliveryWants,
     filter: &DeliveryFilter,
     page: &Page<i64>,
@@ -71,7 +71,7 @@ pub async fn deliveries(
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn count_deliveries(db: &DatabaseConnection, filter: &DeliveryFilter) -> Result<u64, StoreError> {
+pub async fn count_deliveries(db: &Readers, filter: &DeliveryFilter) -> Result<u64, StoreError> {
     Ok(Entity::find().filter(filter.condition()).count(db).await?)
 }
 
@@ -80,7 +80,7 @@ pub async fn count_deliveries(db: &DatabaseConnection, filter: &DeliveryFilter) 
 /// # Errors
 /// If the database does not answer.
 pub async fn deliveries_by_number(
-    db: &DatabaseConnection,
+    db: &Readers,
     wants: DeliveryWants,
     numbers: &[i64],
 ) -> Result<HashMap<i64, Arc<DeliveryRow>>, StoreError> {
@@ -94,7 +94,7 @@ pub async fn deliveries_by_number(
 /// # Errors
 /// If the database does not answer.
 pub async fn changes_of_deliveries(
-    db: &DatabaseConnection,
+    db: &Readers,
     page: &Page<i64>,
     deliveries: &[i64],
 ) -> Result<HashMap<i64, Part<Arc<change::Model>>>, StoreError> {

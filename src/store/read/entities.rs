@@ -3,14 +3,12 @@
 use super::columns::{EntityRow, Wants, read, select};
 use super::filter::EntityFilter;
 use super::page::{End, Page, Part, padded};
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use entity::Status;
 use entity::entity::{Column, Entity};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::sea_query::{self, Expr, ExprTrait, Func, Query};
-use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -45,7 +43,7 @@ pub struct Key {
 /// # Errors
 /// If the database does not answer.
 pub async fn entities(
-    db: &DatabaseConnection,
+    db: &Readers,
     wants: Wants,
     filter: &EntityFilter,
     order: Order,
@@ -103,7 +101,7 @@ pub(super) fn seen(number: i64) -> Expr {
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn count_entities(db: &DatabaseConnection, filter: &EntityFilter) -> Result<u64, StoreError> {
+pub async fn count_entities(db: &Readers, filter: &EntityFilter) -> Result<u64, StoreError> {
     Ok(Entity::find().filter(filter.condition()).count(db).await?)
 }
 
@@ -111,7 +109,7 @@ pub async fn count_entities(db: &DatabaseConnection, filter: &EntityFilter) -> R
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn status_counts(db: &DatabaseConnection, filter: &EntityFilter) -> Result<Vec<(Status, i64)>, StoreError> {
+pub async fn status_counts(db: &Readers, filter: &EntityFilter) -> Result<Vec<(Status, i64)>, StoreError> {
     let rows = Entity::find()
         .select_only()
         .column(Column::Status)
@@ -127,7 +125,7 @@ pub async fn status_counts(db: &DatabaseConnection, filter: &EntityFilter) -> Re
 /// # Errors
 /// If the database does not answer.
 pub async fn entities_by_number(
-    db: &DatabaseConnection,
+    db: &Readers,
     wants: Wants,
     numbers: &[i64],
 ) -> Result<HashMap<i64, Arc<EntityRow>>, StoreError> {
@@ -141,7 +139,7 @@ pub async fn entities_by_number(
 /// # Errors
 /// If the database does not answer.
 pub async fn entities_by_id(
-    db: &DatabaseConnection,
+    db: &Readers,
     wants: Wants,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Arc<EntityRow>>, StoreError> {

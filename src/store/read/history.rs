@@ -2,14 +2,11 @@
 
 use super::filter::ChangeFilter;
 use super::page::{Page, Part, first_of_each, padded};
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use entity::change::{Column, Entity, Model};
 use entity::log_head;
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -18,11 +15,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn changes(
-    db: &DatabaseConnection,
-    filter: &ChangeFilter,
-    page: &Page<i64>,
-) -> Result<Part<Arc<Model>>, StoreError> {
+pub async fn changes(db: &Readers, filter: &ChangeFilter, page: &Page<i64>) -> Result<Part<Arc<Model>>, StoreError> {
     let rows = Entity::find()
         .filter(filter.condition())
         // One lower bound: of two, SQLite might begin at the one that is further off.
@@ -37,7 +30,7 @@ pub async fn changes(
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn count_changes(db: &DatabaseConnection, filter: &ChangeFilter) -> Result<u64, StoreError> {
+pub async fn count_changes(db: &Readers, filter: &ChangeFilter) -> Result<u64, StoreError> {
     Ok(Entity::find().filter(filter.condition()).filter(kept()).count(db).await?)
 }
 
@@ -46,7 +39,7 @@ pub async fn count_changes(db: &DatabaseConnection, filter: &ChangeFilter) -> Re
 /// # Errors
 /// If the database does not answer.
 pub async fn histories(
-    db: &DatabaseConnection,
+    db: &Readers,
     page: &Page<i64>,
     entities: &[i64],
 ) -> Result<HashMap<i64, Part<Arc<Model>>>, StoreError> {
@@ -66,7 +59,7 @@ pub async fn histories(
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn count_histories(db: &DatabaseConnection, entities: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
+pub async fn count_histories(db: &Readers, entities: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
     let rows = Entity::find()
         .select_only()
         .column(Column::Entity)

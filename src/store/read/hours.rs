@@ -4,10 +4,10 @@ use super::census::Period;
 use super::counts::SECOND;
 use super::filter::ChangeFilter;
 use super::past::known_by;
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use entity::change::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
-use sea_orm::{DatabaseConnection, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 
 const HOUR: i64 = 3_600 * SECOND;
 /// Weeks before 1970 that are added, so that division rounds the times of our era down, in both databases. Vendors' clocks
@@ -22,7 +22,7 @@ const HOURS: i64 = 7 * 24;
 /// # Errors
 /// If the database does not answer.
 pub async fn counts_by_hour(
-    db: &DatabaseConnection,
+    db: &Readers,
     filter: &ChangeFilter,
     period: Period,
     offset: i32,

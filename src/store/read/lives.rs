@@ -3,10 +3,10 @@
 
 use super::census::Cohort;
 use super::filter::EntityFilter;
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use entity::{Status, change, entity as thing, step};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
-use sea_orm::{ColumnTrait, DatabaseConnection, FromQueryResult, JoinType, StatementBuilder};
+use sea_orm::{ColumnTrait, FromQueryResult, JoinType, StatementBuilder};
 
 /// The steps of an inspection whose history tells them, in the order of the fold: status, cycle, and when it happened.
 /// An event without a time counts as having happened when it was received.
@@ -51,7 +51,7 @@ struct Row {
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn lives(db: &DatabaseConnection, cohort: &Cohort) -> Result<Vec<Life>, StoreError> {
+pub async fn lives(db: &Readers, cohort: &Cohort) -> Result<Vec<Life>, StoreError> {
     if cohort.size == 0 {
         return Ok(Vec::new());
     }

@@ -1,16 +1,16 @@
 //! How each source fares.
 
-use crate::store::StoreError;
+use crate::store::{Readers, StoreError};
 use entity::{Verdict, delivery, handshake, ledger};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query};
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
 
 /// The ledgers, by the sources' names. A source that never received anything has none.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn ledgers(db: &DatabaseConnection) -> Result<HashMap<String, ledger::Model>, StoreError> {
+pub async fn ledgers(db: &Readers) -> Result<HashMap<String, ledger::Model>, StoreError> {
     let rows = ledger::Entity::find().all(db).await?;
     Ok(rows.into_iter().map(|row| (row.source.clone(), row)).collect())
 }
@@ -19,7 +19,7 @@ pub async fn ledgers(db: &DatabaseConnection) -> Result<HashMap<String, ledger::
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn handshakes(db: &DatabaseConnection) -> Result<HashMap<String, handshake::Model>, StoreError> {
+pub async fn handshakes(db: &Readers) -> Result<HashMap<String, handshake::Model>, StoreError> {
     let rows = handshake::Entity::find().order_by_asc(handshake::Column::RequestedAt).all(db).await?;
     Ok(rows.into_iter().map(|row| (row.source.clone(), row)).collect())
 }
@@ -28,7 +28,7 @@ pub async fn handshakes(db: &DatabaseConnection) -> Result<HashMap<String, hands
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn last_verdicts(db: &DatabaseConnection) -> Result<HashMap<String, Verdict>, StoreError> {
+pub async fn last_verdicts(db: &Readers) -> Result<HashMap<String, Verdict>, StoreError> {
     use delivery::Column;
     let past = Alias::new("past");
     let newest = Query::select()

@@ -3,27 +3,32 @@
 //!
 //! SQLite begins its log anew only when all of it is in the main file at the moment of a write. While the writer goes
 //! on writing, somebody else never gets all of it there. So this thread brings most of it over, and when little is
-//! left, the writer is asked to do the rest between two batches.
+//! left, the writer is asked to do the rest between two batches. When nobody writes, it brings over all of it and empties
+//! the log.
 
 use crate::store::StoreError;
+use crate::store::connect::OpenFiles;
 use rusqlite::{Connection, OpenFlags};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Pages written since the last time from which it is worth while.
-const WORTH_WHILE: u64 = 4096;
+/// Pages written since the last time from which it is worth while: 4 MiB.
+const WORTH_WHILE: u64 = 1024;
 /// Pages that a batch of one writes, and how many each further delivery adds, as measured (`docs/benchmarks.md`).
 const FIRST: u64 = 14;
 const FURTHER: u64 = 4;
 /// Pages that the writer can bring over without anybody noticing.
 const LITTLE: i64 = 128;
-/// The log is not begun anew before it is as long as this, in pages: 64 MiB.
-const LONG: i64 = 16_384;
-/// How long the log may wait when nobody writes.
+/// The log is not begun anew before it is as long as this, in pages: 16 MiB.
+const LONG: i64 = 4096;
+/// What the file of the log is cut to when it is begun anew, in bytes: a reader that stayed for long may have let it grow.
+pub const LOG_LIMIT: i64 = LONG * 4096;
+/// How long the log may wait when nobody writes, and when somebody writes little.
 const IDLE: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_secs(5);
 
 /// The thread, and what the writer and it tell each other.
 #[derive(Debug)]
@@ -39,15 +44,16 @@ impl Checkpointer {
     ///
     /// # Errors
     /// If it cannot be opened, or no thread can be started.
-    pub fn start(path: &str, synchronous: &str) -> Result<Self, StoreError> {
+    pub fn start(path: &str, synchronous: &str, files: OpenFiles) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
         let (pages, told) = mpsc::sync_channel(64);
         let finish = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn({
             let finish = finish.clone();
-            move || run(&connection, &told, &finish)
+            move || run(&connection, &told, &finish, &files)
         });
         let thread = thread.map_err(|error| StoreError::Address(format!("no thread for checkpoints: {error}")))?;
         Ok(Checkpointer { pages: Some(pages), finish, thread: Some(thread) })
@@ -75,24 +81,50 @@ impl Checkpointer {
     }
 }
 
-fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool) {
-    let mut pages = 0;
+fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool, files: &OpenFiles) {
+    let (mut pages, mut since) = (0, Instant::now());
+    let (mut is_empty, mut is_lost) = (false, false);
     loop {
-        match told.recv_timeout(IDLE) {
-            Ok(more) => pages += more,
-            Err(mpsc::RecvTimeoutError::Timeout) if pages > 0 => pages = WORTH_WHILE,
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        let idle = match told.recv_timeout(IDLE) {
+            Ok(more) => {
+                pages += more;
+                is_empty = false;
+                false
+            }
+            Err(mpsc::RecvTimeoutError::Timeout) => true,
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        };
+        // Looked at here, too, so that it is said when nobody writes.
+        if idle && files.check().is_err() != is_lost {
+            is_lost = !is_lost;
+            match files.check() {
+                Err(error) => tracing::error!(%error, "nothing can be stored"),
+                Ok(()) => tracing::info!("the database file is back in its place"),
+            }
         }
-        if pages >= WORTH_WHILE {
-            pages = 0;
+        if is_lost {
+            continue;
+        }
+        if pages >= WORTH_WHILE || (pages > 0 && (idle || since.elapsed() >= LATEST)) {
+            (pages, since) = (0, Instant::now());
             match catch_up(connection) {
                 Ok(log) if log > LONG => finish.store(true, Ordering::Relaxed),
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "a checkpoint failed; the next one does its work"),
             }
         }
+        if idle && !is_empty {
+            is_empty = empty(connection).unwrap_or_default();
+        }
     }
+}
+
+/// Brings over all that is left and makes the log a file without content; whether that could be done. Whoever reads what
+/// stands in it, or writes, keeps it from that, and is not waited for.
+fn empty(connection: &Connection) -> rusqlite::Result<bool> {
+    let (_, left) = passive(connection)?;
+    Ok(left == 0
+        && connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))?)
 }
 
 /// Brings over again and again what came meanwhile, until little is left. Answers how many pages the log has, or 0
@@ -138,5 +170,28 @@ mod tests {
         assert_eq!(catch_up(&open()), Ok(0));
         reader.execute_batch("COMMIT").expect("it ends");
         assert!(catch_up(&open()).is_ok_and(|log| log > 2 * LITTLE));
+    }
+
+    #[test]
+    fn the_log_is_emptied_when_nobody_writes_and_cut_after_a_long_reader() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log.db").display().to_string();
+        let log = || std::fs::metadata(format!("{path}-wal")).map_or(0, |file| file.len());
+        let (writer, reader) = (Connection::open(&path).expect("a database"), Connection::open(&path).expect("again"));
+        writer.pragma_update(None, "journal_mode", "WAL").expect("a log");
+        writer.pragma_update(None, "wal_autocheckpoint", 0).expect("none");
+        writer.execute_batch("CREATE TABLE page (filling BLOB)").expect("a table");
+        let mut checkpointer = Checkpointer::start(&path, "FULL", OpenFiles::at(&path)).expect("a thread");
+        reader.execute_batch("BEGIN; SELECT count(*) FROM page").expect("a transaction that stays");
+        writer.execute_batch("INSERT INTO page VALUES (zeroblob(1000000))").expect("a row");
+        checkpointer.wrote(1);
+        assert!(log() > 1_000_000);
+        reader.execute_batch("COMMIT").expect("it ends");
+        let begun = Instant::now();
+        while log() > 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the log has {} bytes", log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        checkpointer.stop();
     }
 }

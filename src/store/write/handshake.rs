@@ -47,13 +47,15 @@ impl Handshakes {
     }
 
     async fn attempted(&self, request: &Model, outcome: ActiveModel) -> Result<(), StoreError> {
-        Entity::update_many()
+        let update = Entity::update_many()
             .set(outcome)
             .col_expr(Column::Attempts, sea_orm::sea_query::Expr::col(Column::Attempts).add(1))
             .filter(Column::Source.eq(request.source.as_str()))
             .filter(Column::Code.eq(request.code.as_str()))
-            .exec(&self.0.writer)
-            .await?;
+            // One that was asked for again since is another request.
+            .filter(Column::RequestedAt.eq(request.requested_at))
+            .exec(&self.0.writer);
+        self.0.in_time(update).await?;
         Ok(())
     }
 }

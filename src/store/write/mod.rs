@@ -194,6 +194,11 @@ impl Incoming {
         self.names.iter().flat_map(|names| [Some(names.about), names.parent, names.inspection]).flatten()
     }
 
+    /// How many bytes the vendor sent, as they are stored.
+    pub fn size(&self) -> usize {
+        self.body.len() + self.headers.len()
+    }
+
     /// The name of the source it came to.
     pub fn source(&self) -> &str {
         &self.source
@@ -351,12 +356,12 @@ impl Writer {
         Ok(Written { receipts, position, entities, handshakes })
     }
 
-    /// Whether anything can be written now. It blocks meanwhile.
+    /// Whether anything can be written now, and so many bytes of it. It blocks meanwhile.
     ///
     /// # Errors
-    /// If nothing can.
-    pub fn probe(&mut self) -> Result<(), StoreError> {
-        let probed = self.session.probe();
+    /// If nothing can, or not so much.
+    pub fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
+        let probed = self.session.probe(bytes);
         if probed.is_err() {
             self.session.roll_back();
         }

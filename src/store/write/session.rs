@@ -47,8 +47,9 @@ pub trait Session: Debug + Send {
     /// The deliveries that brought this news, which is about no entity, by the news.
     fn about_nothing(&mut self, news: &[i64]) -> Result<HashMap<i64, First>, StoreError>;
 
-    /// Writes the counters as they are, to find out whether anything can be written.
-    fn probe(&mut self) -> Result<(), StoreError>;
+    /// Writes the counters as they are, to find out whether anything can be written. With a number of bytes, writes so many
+    /// of them and takes them back, to find out whether there is room.
+    fn probe(&mut self, bytes: usize) -> Result<(), StoreError>;
 }
 
 /// A transaction that has begun.

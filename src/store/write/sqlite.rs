@@ -3,7 +3,7 @@
 //! Not sea-orm: its connection answers from another thread, and with some twenty statements per batch the hand-overs
 //! between the threads count (`docs/benchmarks.md`).
 
-use super::checkpoint::{Checkpointer, passive};
+use super::checkpoint::{Checkpointer, LOG_LIMIT, passive};
 use super::rows::{StepRow, entity_of, print, step_of};
 use super::session::{Begun, First, Rows, Session};
 use crate::event::{Entity, Placed, Slot};
@@ -11,6 +11,7 @@ use crate::faults;
 use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
+use crate::store::connect::OpenFiles;
 use entity::{Kind, Status, change, delivery, ledger, log_head};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 use std::collections::HashMap;
@@ -23,11 +24,18 @@ const STATEMENTS: usize = 32;
 /// The wait between two tries to take the lock; longer, a tenth of what was waited already.
 const AGAIN: Duration = Duration::from_micros(100);
 
+/// The page cache, in KiB as SQLite writes it: how much it is while room is looked for, so that what is written reaches
+/// the disk before the transaction is taken back.
+const SMALL_CACHE: i64 = -64;
+
 /// The connection, and the thread that looks after the log.
 #[derive(Debug)]
 pub struct Sqlite {
     checkpointer: Checkpointer,
     connection: Connection,
+    files: OpenFiles,
+    /// Its page cache, in KiB as SQLite writes it.
+    cache: i64,
     /// How long the lock is waited for.
     wait: Duration,
 }
@@ -54,7 +62,7 @@ impl Sqlite {
         let (synchronous, cache) = match durability {
             // In KiB. Filled only as far as it is needed. SQLite walks all of it at the end of many a commit, so that a
             // larger one gains nothing.
-            Durability::Acknowledged => ("FULL", -16_384),
+            Durability::Acknowledged => ("FULL", -16_384_i64),
             Durability::Renewable => ("OFF", -65_536),
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
@@ -62,9 +70,14 @@ impl Sqlite {
         connection.pragma_update(None, "cache_size", cache)?;
         // Somebody else does that.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // From the first look into the tables on, there is a log.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         connection.busy_timeout(Duration::ZERO)?;
-        Ok(Sqlite { checkpointer: Checkpointer::start(path, synchronous)?, connection, wait })
+        let files = OpenFiles::at(path);
+        let checkpointer = Checkpointer::start(path, synchronous, files.clone())?;
+        Ok(Sqlite { checkpointer, connection, files, cache, wait })
     }
 
     /// Takes the lock: nobody else writes until the transaction ends. Who has it (a rebuild, forgetting) has it for a moment
@@ -317,6 +330,15 @@ impl Sqlite {
         Ok(())
     }
 
+    /// Writes so many bytes into the transaction, most of which reach the log on the disk at once, since the cache is small.
+    fn fill(&self, bytes: usize) -> Result<(), StoreError> {
+        // Its own table, which is gone with the transaction, whatever the others become.
+        self.connection.execute_batch("CREATE TABLE room (filling BLOB)")?;
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.connection.execute("INSERT INTO room VALUES (zeroblob(?))", [bytes])?;
+        Ok(())
+    }
+
     /// Writes the counters.
     fn advance(&self, head: &log_head::Model) -> Result<(), StoreError> {
         let mut statement = self.prepared(
@@ -329,6 +351,7 @@ impl Sqlite {
 
 impl Session for Sqlite {
     fn begin(&mut self, known: Option<&log_head::Model>) -> Result<Begun, StoreError> {
+        self.files.check()?;
         self.lock()?;
         let mut statement = self.prepared(
             "SELECT id, position, delivery, entity, received_at, updated_at, generation, kept_from FROM log_head \
@@ -379,7 +402,9 @@ impl Session for Sqlite {
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
-        Ok(self.connection.execute_batch("COMMIT")?)
+        self.connection.execute_batch("COMMIT")?;
+        // What was committed into a file that is gone is lost, and must not be acknowledged.
+        self.files.check()
     }
 
     fn roll_back(&mut self) {
@@ -458,10 +483,17 @@ impl Session for Sqlite {
         found.collect()
     }
 
-    fn probe(&mut self) -> Result<(), StoreError> {
+    fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
         let head = self.begin(None)?.head;
         self.advance(&head)?;
-        self.commit()
+        if bytes == 0 {
+            return self.commit();
+        }
+        self.connection.pragma_update(None, "cache_size", SMALL_CACHE)?;
+        let filled = self.fill(bytes);
+        self.roll_back();
+        self.connection.pragma_update(None, "cache_size", self.cache)?;
+        filled
     }
 }
 

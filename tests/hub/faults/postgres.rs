@@ -1,6 +1,7 @@
 //! A PostgreSQL that goes away, is locked, is slow or is misled, under a hub that must answer 503, lose nothing, say so at
 //! `/readyz`, and go on by itself.
 
+use super::proxy::{Proxy, port_of};
 use crate::database::TestDatabase;
 use crate::driver::{App, PATIENCE, answer};
 use crate::sender::Sender;
@@ -144,8 +145,8 @@ async fn connections_that_are_cut_are_made_anew() {
     operator.close().await.expect("closed");
 }
 
-async fn locked(app: &App, lock: &str) -> DatabaseConnection {
-    let somebody = Database::connect(&app.database.address).await.expect("PostgreSQL");
+pub(super) async fn locked(address: &str, lock: &str) -> DatabaseConnection {
+    let somebody = Database::connect(address).await.expect("PostgreSQL");
     somebody.execute_unprepared(&format!("BEGIN; {lock}")).await.expect("locked");
     somebody
 }
@@ -161,7 +162,7 @@ async fn a_lock_of_somebody_else_is_not_waited_for_for_ever() {
         let app = hub_on(&cluster, settings).await;
         let sender = Sender::new(100);
         sender.send(&[app.url("")]).await;
-        let somebody = locked(&app, lock).await;
+        let somebody = locked(&app.database.address, lock).await;
         let answer =
             app.post_json("hover", json!({ "event": "job-state-changed", "job_id": 1, "state": "working" })).await;
         assert_eq!(answer.code, 503, "{lock}: {answer:?}");
@@ -173,7 +174,7 @@ async fn a_lock_of_somebody_else_is_not_waited_for_for_ever() {
     }
 }
 
-fn migrate(address: &str) -> (Option<i32>, String) {
+pub(super) fn migrate(address: &str) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_inspection-hub"))
         .args(["migrate", "--log", "warn", "--config", "/dev/null", "--database-wait", "2s", "--database", address])
         .output()
@@ -219,4 +220,146 @@ fn a_database_that_is_not_there_is_named_without_its_password() {
     let (code, text) = migrate("postgres://hub:hunter2@127.0.0.1:1/hub");
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("postgres://hub@127.0.0.1:1/hub") && !text.contains("hunter2"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failover_to_a_server_that_only_reads_and_back_heals() {
+    let cluster = Cluster::start();
+    let app = hub_on(&cluster, "").await;
+    let name = app.database.address.rsplit('/').next().expect("a name").to_owned();
+    let operator = Database::connect(&cluster.url).await.expect("PostgreSQL");
+    let sender = Sender::new(200);
+    let sending = tokio::spawn({
+        let (sender, url) = (sender.clone(), app.url(""));
+        async move { sender.send(&[url]).await }
+    });
+    sender.more(50).await;
+    let only_reads = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    operator.execute_unprepared(&only_reads).await.expect("altered");
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'inspection-hub'";
+    operator.execute_unprepared(cut).await.expect("cut");
+    sending.await.expect("sent");
+    is_told_to_come_back(&app).await;
+    let answer = answer(app.client.get(app.url("/readyz"))).await;
+    assert_eq!(answer.body["status"], "the database can only be read");
+    operator
+        .execute_unprepared(&format!("ALTER DATABASE {name} RESET default_transaction_read_only"))
+        .await
+        .expect("back");
+    all_is_well(&app, &sender).await;
+    operator.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_heal_after_connections_vanish_while_statements_run() {
+    let cluster = Cluster::start();
+    let mut database = TestDatabase::on(cluster.url.clone()).await;
+    let direct = database.address.clone();
+    let proxy = Proxy::to(port_of(&direct)).await;
+    database.address = proxy.address(&direct);
+    let settings = "database_wait = \"10s\"\ndatabase_timeout = \"10s\"\ngraphql_timeout = \"2s\"";
+    let app = App::on(Arc::new(database), settings).await;
+    let query = "{ inspections(first: 50) { nodes { id history(first: 20) { nodes { position reason } } } } }";
+    let start = app.ask("{ head { cursor } }").await["head"]["cursor"].clone();
+    let changes = "subscription($after: String) { changes(after: $after) { position } }";
+    let mut live = app.subscribe(changes, json!({ "after": start })).await;
+    let sender = Sender::new(40);
+    sender.send(&[app.url("")]).await;
+    let operator = Database::connect(&direct).await.expect("PostgreSQL");
+    let lock = sea_orm::TransactionTrait::begin(&operator).await.expect("begun");
+    lock.execute_unprepared("LOCK TABLE entity; LOCK TABLE change").await.expect("locked");
+    let asked: Vec<_> = (0..20)
+        .map(|number| {
+            // Equal ones would share one execution.
+            let query = query.replace("first: 50", &format!("first: {}", 50 - number));
+            let request = app.client.post(app.url("/graphql")).json(&json!({ "query": query }));
+            tokio::spawn(async move { answer(request).await })
+        })
+        .collect();
+    let waiting = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'inspection-hub' \
+                   AND wait_event_type = 'Lock'";
+    let begun = Instant::now();
+    loop {
+        let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, waiting);
+        let row = lock.query_one_raw(statement).await.expect("asked").expect("a row");
+        // As many as there are readers.
+        if row.try_get::<i64>("", "n").expect("a number") >= 4 {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the readers do not wait");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    proxy.cut();
+    lock.rollback().await.expect("unlocked");
+    for asked in asked {
+        let _ = asked.await.expect("no panic");
+    }
+    let begun = Instant::now();
+    while app.graphql(query, json!({})).await.get("errors").is_some() {
+        assert!(begun.elapsed() < 3 * PATIENCE, "reading does not recover");
+    }
+    // The writer's connection was cut as well, and waits for as long as a statement may take.
+    while readiness(&app).await != 200 {
+        assert!(begun.elapsed() < 6 * PATIENCE, "writing does not recover");
+    }
+    all_is_well(&app, &sender).await;
+    let more = json!({ "event": "job-state-changed", "job_id": 1, "state": "working" });
+    assert_eq!(app.post_json("hover", more).await.code, 200);
+    for change in app.changes().await {
+        assert_eq!(live.next().await["changes"]["position"], change["position"]);
+    }
+    operator.close().await.expect("closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readiness_says_what_happened() {
+    let mut cluster = Cluster::start();
+    let app = hub_on(&cluster, "").await;
+    let status = async || answer(app.client.get(app.url("/readyz"))).await.body["status"].clone();
+    assert_eq!(status().await, "ready");
+    cluster.tell("stop");
+    let begun = Instant::now();
+    while status().await != "the database refuses the connection" {
+        assert!(begun.elapsed() < PATIENCE, "{}", status().await);
+    }
+    cluster.tell("start");
+    until_ready(&app).await;
+    // Reading goes on where only writing waits.
+    let somebody = locked(&app.database.address, "SELECT * FROM log_head FOR UPDATE").await;
+    for (check, code) in [("read", 200), ("write", 503)] {
+        assert_eq!(answer(app.client.get(app.url(&format!("/readyz?check={check}")))).await.code, code, "{check}");
+    }
+    somebody.close().await.expect("closed");
+}
+
+#[test]
+fn no_part_of_a_password_is_logged_and_an_error_is_said_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let passwords = folder.path().join("pgpass");
+    std::fs::write(&passwords, "127.0.0.1:1:hub:hub\\\nSEKRET without colons\n*:*:*:hub:SEKRET\n").expect("a file");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&passwords, mode).expect("permissions");
+    let garbage = folder.path().join("garbage.db");
+    std::fs::write(&garbage, "no database at all ".repeat(1_000)).expect("a file");
+    let garbage = format!("sqlite://{}", garbage.display());
+    for (address, expected) in [
+        ("postgres://hub@127.0.0.1:1/hub", "refused"),
+        ("postgres://hub:SEKRET@127.0.0.1:1/hub?passwd=SEKRET", "is called password"),
+        ("postgres://hub:SEK#RET@127.0.0.1:1/hub", "percent-encode the password's `@ # ? / %`"),
+        (&garbage, "file is not a database"),
+    ] {
+        for command in ["migrate", "serve"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_inspection-hub"))
+                .args([command, "--log", "trace", "--config", "/dev/null", "--database-wait", "2s"])
+                .args(["--listen", "127.0.0.1:0", "--database", address])
+                .env("PGPASSFILE", &passwords)
+                .output()
+                .expect("it runs");
+            let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
+            assert_eq!(output.status.code(), Some(1), "{text}");
+            assert!(!text.contains("SEK") && !text.contains("RET"), "{text}");
+            let last = text.lines().last().expect("a line");
+            assert_eq!(last.matches(expected).count(), 1, "{text}");
+        }
+    }
 }

@@ -13,10 +13,10 @@ use crate::event::Entity;
 use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
-use crate::store::connect::{Pools, limited};
+use crate::store::connect::{Pools, connected, limits};
 use entity::{Kind, Status, log_head};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
-use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor, Row};
+use sea_orm::sqlx::{self, AssertSqlSafe, Executor, Row};
 use statement::{Statements, takes_several};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -32,6 +32,9 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
 /// What others have written since a moment of the counters.
 const TRACE: &str = "SELECT slot, before, after, entities FROM trace WHERE after >";
 
+/// A connection on which so many things failed in a row is not kept, whatever the reason: another one may do better.
+const FAILURES: u32 = 3;
+
 /// So many batches in a row without another writer, and the next is written without asking first.
 const QUIET: u32 = 16;
 
@@ -41,10 +44,14 @@ pub struct Postgres {
     /// None only while it ends.
     runtime: Option<Runtime>,
     options: PgConnectOptions,
+    /// What is set on each new connection.
+    set: String,
     connection: Option<PgConnection>,
     statements: Statements,
     /// Whether a transaction is open on it.
     open: bool,
+    /// How many transactions in a row have failed on it.
+    failures: u32,
     /// How many batches in a row found that nobody else had written.
     quiet: u32,
     /// Where the newest trace stands, as far as is known.
@@ -63,19 +70,24 @@ impl Postgres {
     pub fn open(options: &PgConnectOptions, pools: Pools) -> Result<Self, StoreError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| StoreError::Address(format!("no runtime for PostgreSQL: {error}")))?;
-        // Every look-up is by key. What the planner chose for a table that was still empty, it would keep.
-        let planned = limited(options, pools).options([
-            ("enable_seqscan", "off"),
-            ("enable_hashjoin", "off"),
-            ("enable_mergejoin", "off"),
-            ("plan_cache_mode", "force_generic_plan"),
-        ]);
+        // An acknowledgement means that it is on the disk, and a statement of its own sees what those that it waited for have
+        // written: whatever the database's defaults. Every look-up is by key; what the planner chose for a table that was
+        // still empty, it would keep.
+        let set = format!(
+            "{}; SET default_transaction_isolation = 'read committed'; \
+             SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
+             SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+             SET plan_cache_mode = force_generic_plan",
+            limits(pools)
+        );
         Ok(Postgres {
             runtime: Some(runtime),
-            options: planned,
+            options: options.clone(),
+            set,
             connection: None,
             statements: Statements::default(),
             open: false,
+            failures: 0,
             quiet: QUIET,
             slot: 0,
             patience: pools.wait.max(pools.statement) + GRACE,
@@ -83,36 +95,31 @@ impl Postgres {
         })
     }
 
-    /// Does something on the connection. If there is no answer in time, the connection is given up.
+    /// Does something on the connection. If there is no answer in time, or it says that the connection is at its end, the
+    /// connection is given up.
     fn on<T>(&mut self, doing: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T, StoreError> {
         let (Some(runtime), Some(connection)) = (&self.runtime, &mut self.connection) else {
             return Err(sqlx::Error::WorkerCrashed.into());
         };
         let done = runtime.block_on(async { tokio::time::timeout(self.patience, doing(connection)).await });
-        done.unwrap_or_else(|_| {
-            self.connection = None;
-            Err(sqlx::Error::PoolTimedOut)
-        })
-        .map_err(StoreError::from)
+        let done = done.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(StoreError::from);
+        if done.as_ref().is_err_and(StoreError::is_lost_connection) {
+            self.give_up();
+        }
+        done
+    }
+
+    fn give_up(&mut self) {
+        self.connection = None;
+        self.open = false;
+        self.failures = 0;
     }
 
     fn connect(&mut self) -> Result<(), StoreError> {
         let Some(runtime) = &self.runtime else { return Err(sqlx::Error::WorkerCrashed.into()) };
-        let connecting = async {
-            let mut connection = PgConnection::connect_with(&self.options).await?;
-            // An acknowledgement means that it is on the disk, and a statement of its own sees what those that it waited
-            // for have written: whatever the database's defaults.
-            connection
-                .execute(
-                    "SET default_transaction_isolation = 'read committed'; \
-                     SELECT set_config('synchronous_commit', 'on', false) \
-                     WHERE current_setting('synchronous_commit') = 'off'",
-                )
-                .await?;
-            sqlx::Result::Ok(connection)
-        };
+        let connecting = connected(&self.options, &self.set);
         let connected = runtime.block_on(async { tokio::time::timeout(self.wait, connecting).await });
-        self.open = false;
+        self.give_up();
         self.connection = Some(connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))?);
         Ok(())
     }
@@ -155,7 +162,6 @@ impl Session for Postgres {
         let begun = match self.begin_here(known) {
             // The connection was lost while nothing happened on it, or the database was started anew.
             Err(error) if error.is_lost_connection() => {
-                self.connection = None;
                 self.connect()?;
                 self.begin_here(known)
             }
@@ -194,15 +200,20 @@ impl Session for Postgres {
             self.on(async |connection| connection.execute("COMMIT").await)?;
             self.open = false;
         }
+        self.failures = 0;
         Ok(())
     }
 
     fn roll_back(&mut self) {
+        self.failures += 1;
         if std::mem::take(&mut self.open) {
             let rolled_back = self.on(async |connection| connection.execute("ROLLBACK").await);
             if rolled_back.is_err() {
-                self.connection = None;
+                self.give_up();
             }
+        }
+        if self.failures >= FAILURES {
+            self.give_up();
         }
     }
 
@@ -255,10 +266,21 @@ impl Session for Postgres {
         rows.iter().map(first).collect()
     }
 
-    fn probe(&mut self) -> Result<(), StoreError> {
+    fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
         self.begin(None)?;
         self.on(async |connection| connection.execute("UPDATE log_head SET updated_at = updated_at").await)?;
-        self.commit()
+        if bytes == 0 {
+            return self.commit();
+        }
+        // A table of its own, which is gone with the transaction; what is in it is not compressed.
+        let fill = format!(
+            "CREATE TABLE room (filling text); ALTER TABLE room ALTER filling SET STORAGE EXTERNAL; \
+             INSERT INTO room VALUES (repeat('x', {bytes}))"
+        );
+        self.on(async |connection| connection.execute(AssertSqlSafe(fill)).await)?;
+        self.roll_back();
+        self.failures = 0;
+        Ok(())
     }
 }
 

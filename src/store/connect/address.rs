@@ -1,0 +1,346 @@
+//! What the address of a database means. An address that cannot be read may hold a password in any of its parts, so
+//! errors name the part and the rule, and quote nothing.
+
+use super::Place;
+use crate::store::StoreError;
+use form_urlencoded::Serializer;
+use sea_orm::sqlx::postgres::PgConnectOptions;
+use std::str::FromStr;
+
+/// What the process is called in PostgreSQL's list of connections.
+const NAME: &str = "inspection-hub";
+/// How a file is told from a server where nothing says `sqlite://`.
+const FILE_ENDINGS: &[&str] = &[".db", ".db3", ".sqlite", ".sqlite3"];
+/// The parameters that are passed on; `options[name]` is one, too.
+const PARAMETERS: &[&str] = &[
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "user",
+];
+const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+/// Parameters of other clients, and what to do instead. Only these names are ever quoted: of an unencoded password that
+/// has an `&` in it, the rest would look like a name.
+const OTHERS: &[(&[&str], &str)] = &[
+    (&["passwd", "pwd", "pass"], "the parameter is called password"),
+    (&["username", "usr"], "the parameter is called user"),
+    (&["database", "db"], "the parameter is called dbname"),
+    (&["sslpassword"], "a key that has a password of its own cannot be used"),
+    (
+        &["target_session_attrs", "load_balance_hosts"],
+        "the hub writes: name the one host that takes writes, and leave it out",
+    ),
+    (&["connect_timeout", "pool_timeout"], "leave it out, and set database_wait"),
+    (&["statement_timeout", "lock_timeout"], "leave it out, and set database_timeout and database_wait"),
+    (
+        &["keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"],
+        "leave it out: the hub gives up connections that do not answer by itself",
+    ),
+    (
+        &[
+            "channel_binding",
+            "gssencmode",
+            "krbsrvname",
+            "passfile",
+            "pgbouncer",
+            "require_auth",
+            "schema",
+            "search_path",
+            "service",
+            "sslcrl",
+            "sslnegotiation",
+            "sslsni",
+            "ssl_min_protocol_version",
+        ],
+        "it cannot be honoured; leave it out",
+    ),
+];
+
+const ENCODE: &str =
+    "the database's address cannot be understood: percent-encode the password's `@ # ? / %` (as %40 %23 %3F %2F %25)";
+
+/// What `sqlite://PATH`, the path of a file, or `postgres://…` means.
+///
+/// # Errors
+/// If it is none of these, or says something that would not be done.
+pub fn place(address: &str) -> Result<Place, StoreError> {
+    let refused = |why: String| StoreError::Address(why);
+    match address.split_once("://") {
+        Some(("sqlite", path)) => file(path).map_err(refused),
+        Some(("postgres" | "postgresql", rest)) => server(rest).map(Box::new).map(Place::Server).map_err(refused),
+        None if is_path(address) => file(address).map_err(refused),
+        _ => Err(refused("is not a database that we know".to_owned())),
+    }
+}
+
+fn is_path(text: &str) -> bool {
+    let first = text.split('/').next().unwrap_or_default();
+    let path = text.split('?').next().unwrap_or_default();
+    let named = text.starts_with(['/', '.', '~']) || FILE_ENDINGS.iter().any(|ending| path.ends_with(ending));
+    named && !first.contains(':')
+}
+
+fn file(text: &str) -> Result<Place, String> {
+    let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
+    // Other programs write `mode=rwc` for what is always done here.
+    if query.is_some_and(|query| query != "mode=rwc") {
+        return Err("nothing may follow a ? in the path of a SQLite file: it is always opened for reading and \
+                    writing, and made if it is not there"
+            .to_owned());
+    }
+    if path.is_empty() || path.ends_with('/') {
+        return Err("the path of a SQLite file must end with its name".to_owned());
+    }
+    if path.contains(":memory:") {
+        return Err("a database in memory would be lost with the process".to_owned());
+    }
+    if path == "~" || path.starts_with("~/") {
+        return Err("~ is not replaced in the path of a SQLite file: write the whole path".to_owned());
+    }
+    Ok(Place::File(path.to_owned()))
+}
+
+/// The parts of a PostgreSQL address, by the names of libpq's parameters.
+struct Parts(Vec<(String, String)>);
+
+impl Parts {
+    fn add(&mut self, name: &str, encoded: &str) -> Result<(), String> {
+        let value = decoded(encoded)?;
+        match name {
+            "host" if value.contains(',') => return Err(several_hosts()),
+            "host" if !is_host(&value) => return Err(format!("{ENCODE}, or name a host")),
+            "port" if !value.parse::<u16>().is_ok_and(|port| port > 0) => {
+                return Err(format!("{ENCODE}; what stands in the place of a port is no number from 1 to 65535"));
+            }
+            "hostaddr" if value.parse::<std::net::IpAddr>().is_err() => {
+                return Err("hostaddr in the database's address must be an IP address".to_owned());
+            }
+            "sslmode" if !SSL_MODES.contains(&value.as_str()) => {
+                return Err(format!("sslmode in the database's address must be one of {}", SSL_MODES.join(", ")));
+            }
+            _ => {}
+        }
+        self.0.push((name.to_owned(), value));
+        Ok(())
+    }
+}
+
+fn server(rest: &str) -> Result<PgConnectOptions, String> {
+    let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, database) = base.split_once('/').unwrap_or((base, ""));
+    let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    // Where one of these stands, the parts are not what they seem.
+    if rest.contains('#') || user.contains('@') || database.contains(['@', '/']) || query.contains(['@', '?']) {
+        return Err(ENCODE.to_owned());
+    }
+    let mut parts = Parts(Vec::new());
+    let (user, password) = user.split_once(':').map_or((user, None), |(user, password)| (user, Some(password)));
+    if host.contains(',') {
+        return Err(several_hosts());
+    }
+    // The colons of an IPv6 address stand in brackets.
+    let (host, port) = match host.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
+        Some((host, port)) => (host, Some(port).filter(|port| !port.is_empty())),
+        None => (host, None),
+    };
+    let given = [("user", Some(user)), ("password", password), ("host", Some(host)), ("port", port)];
+    for (name, value) in given.into_iter().chain([("dbname", Some(database))]) {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            parts.add(name, value)?;
+        }
+    }
+    for (place, pair) in (1..).zip(query.split('&')).filter(|(_, pair)| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded(name)?;
+        let is_known = PARAMETERS.contains(&name.as_str()) || (name.starts_with("options[") && name.ends_with(']'));
+        if !is_known {
+            return Err(unknown(place, &name));
+        }
+        parts.add(&name, value)?;
+    }
+    // Said in parameters alone, an address leaves the driver nothing to interpret.
+    let query = Serializer::new(String::new()).extend_pairs(&parts.0).finish();
+    let options = PgConnectOptions::from_str(&format!("postgres:///?{query}"))
+        .map_err(|_| "the database's address cannot be understood".to_owned())?;
+    let named = options.get_application_name().is_some();
+    let options = if named { options } else { options.application_name(NAME) };
+    // A pooler would refuse what is said so early; results come in binary form, where it means nothing.
+    Ok(options.extra_float_digits(None))
+}
+
+fn several_hosts() -> String {
+    "the database's address names several hosts: name one, such as a name or a proxy that always leads to the server \
+     that takes writes"
+        .to_owned()
+}
+
+fn is_host(text: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let address = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    match address {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => text.starts_with('/') || text.chars().all(plain) || text.parse::<std::net::Ipv6Addr>().is_ok(),
+    }
+}
+
+fn unknown(place: usize, name: &str) -> String {
+    let known = PARAMETERS.join(", ");
+    match OTHERS.iter().find(|(names, _)| names.contains(&name)) {
+        Some((_, instead)) => format!("the database's address has the parameter {name}: {instead}"),
+        None => format!(
+            "parameter {place} after the ? of the database's address is none that we know; write one of {known}, and \
+             percent-encode `& = + %` in what they say"
+        ),
+    }
+}
+
+// As libpq reads it: a plus sign is a plus sign.
+fn decoded(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let byte = after.get(..2).and_then(|digits| hex::decode(digits).ok()).ok_or(ENCODE)?;
+        bytes.extend(byte);
+        rest = after.get(2..).unwrap_or_default();
+    }
+    let text = String::from_utf8(bytes).map_err(|_| ENCODE)?;
+    if text.contains('\0') { Err(ENCODE.to_owned()) } else { Ok(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::postgres::shown;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn options(address: &str) -> PgConnectOptions {
+        match place(address) {
+            Ok(Place::Server(options)) => *options,
+            other => panic!("{address}: {other:?}"),
+        }
+    }
+
+    fn refused(address: &str) -> String {
+        place(address).expect_err(address).to_string()
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_password() {
+        for (address, expected) in [
+            (
+                "postgres://hub:hunter2@db.example:5433/inspections?sslmode=require",
+                "postgres://hub@db.example:5433/inspections",
+            ),
+            (
+                "postgres://hub:hunter2@localhost/inspections?host=/run/postgresql",
+                "postgres://hub@/run/postgresql/inspections",
+            ),
+            ("postgresql://hub@/hub?host=/run/postgresql", "postgres://hub@/run/postgresql/hub"),
+            ("postgres://hub:hunter2@:5433/hub?host=/run/postgresql", "postgres://hub@/run/postgresql/hub"),
+            ("postgres://hub:hunter2@%2Frun%2Fpostgresql/hub", "postgres://hub@/run/postgresql/hub"),
+            ("postgres:///hub?user=hub&password=hunter2&host=db", "postgres://hub@db:5432/hub"),
+            ("postgres://a%40b:p%40%23%3F%2F%25@db/hub", "postgres://a@b@db:5432/hub"),
+            ("postgres://hub@[::1]:5433/hub", "postgres://hub@[::1]:5433/hub"),
+            ("postgres://hub:a+b:c=d@db:/hub", "postgres://hub@db:5432/hub"),
+        ] {
+            assert_eq!(shown(&options(address)), expected, "{address}");
+        }
+        let debug = format!("{:?}", options("postgres://hub:p%40%23+@db/hub?sslmode=verify-full"));
+        assert!(debug.contains("VerifyFull"), "{debug}");
+    }
+
+    #[test]
+    fn what_would_be_taken_for_something_else_is_refused_without_a_word_of_it() {
+        for password in
+            ["SEK@RET", "SEK#RET", "SEK?RET", "SEK/RET", "SEK%RET", "5432#SEKRET", "5432/SEKRET", "12?x=SEKRET"]
+        {
+            let why = refused(&format!("postgres://hub:{password}@db.example/hub"));
+            assert!(why.contains("percent-encode the password's `@ # ? / %`"), "{password}: {why}");
+            assert!(!why.contains("SEK") && !why.contains("RET") && !why.contains("hub:"), "{password}: {why}");
+        }
+        for (address, expected) in [
+            ("postgres://hub:SEKRET@db:port/x", "no number from 1 to 65535"),
+            ("postgres://hub:SEKRET@db:0/x", "no number from 1 to 65535"),
+            ("postgres://hub:SEKRET@one,two/x", "several hosts"),
+            ("postgres://hub:SEKRET@one:1,two:2/x", "several hosts"),
+            ("postgres://hub:SEKRET@/x?host=one,two", "several hosts"),
+            ("postgres://hub:SEKRET@d b/x", "name a host"),
+            ("postgres://hub@db/x?sslmode=SEKRET", "one of disable, allow"),
+            ("postgres://hub@db/x?hostaddr=SEKRET", "must be an IP address"),
+            ("postgres://hub@db/x?passwd=SEKRET", "the parameter passwd: the parameter is called password"),
+            ("postgres://hub@db/x?pwd=SEKRET", "called password"),
+            ("postgres://hub@db/x?pass=SEKRET", "called password"),
+            ("postgres://hub@db/x?sslpassword=SEKRET", "a password of its own"),
+            ("postgres://hub@db/x?target_session_attrs=read-write", "name the one host that takes writes"),
+            ("postgres://hub@db/x?connect_timeout=10", "set database_wait"),
+            ("postgres://hub@db/x?channel_binding=require", "cannot be honoured"),
+            ("postgres://hub@db/x?password=a&SEKRET", "parameter 2 after the ?"),
+            ("postgres://hub@db/x?password=a&SEKRET=b", "parameter 2 after the ?"),
+            ("postgres://hub@db/x?password=%5", "percent-encode"),
+            ("postgres://hub@db/x?password=%ff", "percent-encode"),
+            ("mysql://root:SEKRET@db", "is not a database that we know"),
+            ("host=db password=SEKRET", "is not a database that we know"),
+            ("sqlite:hub.db", "is not a database that we know"),
+            ("file:hub.db", "is not a database that we know"),
+            ("", "is not a database that we know"),
+            ("sqlite://hub.db?mode=ro", "nothing may follow a ?"),
+            ("sqlite://hub.db?mode=memory", "nothing may follow a ?"),
+            ("sqlite://hub.db?key=SEKRET", "nothing may follow a ?"),
+            ("./hub.db?mode=ro", "nothing may follow a ?"),
+            ("hub.db?mode=ro", "nothing may follow a ?"),
+            ("sqlite://", "end with its name"),
+            ("sqlite://data/", "end with its name"),
+            ("/srv/", "end with its name"),
+            ("sqlite://:memory:", "lost with the process"),
+            ("sqlite://~/hub.db", "write the whole path"),
+            ("~/hub.db", "write the whole path"),
+        ] {
+            let why = refused(address);
+            assert!(why.contains(expected) && !why.contains("SEKRET"), "{address}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_named_by_its_path() {
+        for (address, expected) in [
+            ("sqlite://data/hub.db", "data/hub.db"),
+            ("sqlite:///srv/hub.db", "/srv/hub.db"),
+            ("sqlite://hub.db?mode=rwc", "hub.db"),
+            ("/srv/hub", "/srv/hub"),
+            ("./hub.db", "./hub.db"),
+            ("../hub", "../hub"),
+            ("hub.db", "hub.db"),
+            ("data/hub.sqlite3", "data/hub.sqlite3"),
+        ] {
+            assert!(matches!(place(address), Ok(Place::File(path)) if path == expected), "{address}");
+        }
+    }
+
+    proptest! {
+        // Either it is read as it is meant, or nothing of the password is in what is said about it.
+        #[test]
+        fn no_password_is_ever_shown(password in "[a-z0-9@#?/%:&=+, \\[\\]]{0,12}") {
+            let password = format!("qZ{password}Zq");
+            for address in [format!("postgres://hub:{password}@db/hub"), format!("postgres://hub@db/hub?password={password}")] {
+                let said = match place(&address) {
+                    Ok(place) => place.shown(),
+                    Err(error) => error.to_string(),
+                };
+                prop_assert!(!said.contains("qZ") && !said.contains("Zq"), "{address}: {said}");
+            }
+        }
+    }
+}
