@@ -1,6 +1,7 @@
 // Queries and mutations: one POST each. What is not GraphQL in the answer is made to look like it.
 import { GraphQLError, type ExecutionResult } from "graphql";
 import type { Watch } from "./answers";
+import { parseExact } from "./exact";
 import type { Request } from "./fetcher";
 
 export async function post(request: Request, headers: Record<string, string>, watch?: Watch): Promise<ExecutionResult> {
@@ -26,8 +27,8 @@ export async function post(request: Request, headers: Record<string, string>, wa
 /** Outside GraphQL the hub answers with problem details (RFC 9457), a proxy in between with anything. */
 export function read(response: Response, body: string): ExecutionResult {
   const type = response.headers.get("content-type") ?? "";
-  if (/^application\/(graphql-response\+)?json/.test(type)) return JSON.parse(body);
-  if (!type.startsWith("application/problem+json")) return failure(`HTTP ${response.status}: ${body}`);
+  if (/^application\/(graphql-response\+)?json/i.test(type)) return parseExact(body);
+  if (!/^application\/problem\+json/i.test(type)) return failure(`HTTP ${response.status}: ${body}`);
   const { title, detail } = JSON.parse(body);
   return failure(`HTTP ${response.status}: ${[title, detail].filter(Boolean).join(". ")}`);
 }

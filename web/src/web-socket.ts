@@ -2,6 +2,7 @@
 // tab are told when a connection is opened.
 import { createClient } from "graphql-ws";
 import type { ExecutionResult } from "graphql";
+import { exact } from "./exact";
 import type { Transport } from "./fetcher";
 import { failure } from "./http";
 
@@ -11,6 +12,7 @@ export const webSocket: Transport = (request, headers, listener) => {
     connectionParams: Object.keys(headers).length ? headers : undefined,
     // By default only a connection that once stood is tried again, and a hub that restarts refuses some.
     shouldRetry: () => true,
+    jsonMessageReviver: exact,
   });
   let over = false;
   client.on("closed", (event) => {
