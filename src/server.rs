@@ -2,7 +2,7 @@
 
 use crate::feed::{self, Feed};
 use crate::graphql::{Api, Graph, SourceInfo};
-use crate::http::{self, Access, App, Connections, Inlet, Limits};
+use crate::http::{self, Access, App, Connections, Inlet, Limits, Origins};
 use crate::ingest::{self, Confirmer, Retention, Target};
 use crate::live::Live;
 use crate::request::{BadTrusted, Budgets, Pipeline, Rules, Trusted};
@@ -117,6 +117,7 @@ impl Hub {
         let app = App {
             ingest,
             access: Access::new(settings.api_tokens.clone()),
+            origins: Origins::new(&settings.allowed_origins),
             limits: Limits {
                 body: settings.body_limit,
                 body_timeout: settings.body_timeout,

@@ -25,8 +25,6 @@ pub enum Problem {
     TooLarge(usize),
     #[error("only the content encoding identity is taken")]
     Encoded,
-    #[error("the socket must speak graphql-transport-ws: name it in the header Sec-WebSocket-Protocol")]
-    Protocol,
     #[error("there is no open event stream with this token: reserve one with PUT, then open it with GET")]
     NoSuchStream,
     #[error("the event stream is open already")]
@@ -59,9 +57,7 @@ impl Problem {
             Problem::TooManyOperations | Problem::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Problem::Method => StatusCode::METHOD_NOT_ALLOWED,
             Problem::NotAuthenticated => StatusCode::UNAUTHORIZED,
-            Problem::EmptyBody | Problem::BrokenBody | Problem::Protocol | Problem::NoOperationId => {
-                StatusCode::BAD_REQUEST
-            }
+            Problem::EmptyBody | Problem::BrokenBody | Problem::NoOperationId => StatusCode::BAD_REQUEST,
             Problem::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Problem::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Problem::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
