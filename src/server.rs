@@ -3,7 +3,7 @@
 use crate::descriptors;
 use crate::feed::{self, Feed};
 use crate::graphql::{Api, Graph, SourceInfo};
-use crate::http::{self, Access, App, Connections, Inlet, Limits};
+use crate::http::{self, Access, App, Connections, Inlet, Limits, Origins};
 use crate::ingest::{self, Confirmer, Ingest, Retention, Target};
 use crate::live::Live;
 use crate::request::{BadTrusted, Budgets, Pipeline, Rules, Trusted};
@@ -127,6 +127,7 @@ impl Hub {
         let app = App {
             ingest: ingest.clone(),
             access: Access::new(settings.api_tokens.clone()),
+            origins: Origins::new(&settings.allowed_origins),
             limits: Limits {
                 body: settings.body_limit,
                 body_timeout: settings.body_timeout,

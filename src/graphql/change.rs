@@ -13,7 +13,7 @@ use super::questions::{Deliveries, Entities, Identities};
 use super::scalar::Long;
 use super::session::Session;
 use super::words::{EntityKind, Status, Verdict};
-use crate::store::read::{Changed, EntityRow, moment};
+use crate::store::read::{Changed, EntityRow, change_id, moment};
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
 use entity::{Kind, change};
@@ -36,6 +36,12 @@ enum Row {
 /// One row of history: what an event did, or why it did nothing. Changes are numbered without gaps and never altered.
 #[Object]
 impl Change {
+    /// The hub's id. It is made of the history and the place in it, so it stays the same as long as the history does: one that
+    /// was rebuilt is another.
+    pub async fn id(&self, ctx: &Context<'_>) -> Result<ID, Fault> {
+        Ok(change_id(Api::of(ctx)?.feed.generation(), self.model().position).into())
+    }
+
     /// The change's place in the history. Pass it as `after` to go on from here, in a list or in a subscription.
     async fn cursor(&self, ctx: &Context<'_>) -> Result<String, Fault> {
         // In the second after a rebuild it may still be the one before: then the cursor is refused, as those of before are.

@@ -191,9 +191,10 @@ impl Asked {
 mod tests {
     use super::*;
     use crate::graphql::cursor;
+    use crate::store::read::Direction;
 
     fn page(first: Option<i32>, last: Option<i32>) -> Result<Page<i64>, Fault> {
-        Asked { first, last, ..Asked::default() }.page(cursor::created)
+        Asked { first, last, ..Asked::default() }.page(|text| cursor::created(text, Direction::Up))
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Cursors: opaque to the caller, base64url of a short text that begins with its form and version.
 
 use super::error::Fault;
-use crate::store::read::Key;
+use crate::store::read::{Direction, Key};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -11,20 +11,20 @@ pub enum Cursor {
     /// In the history of a generation: after this position.
     Change { position: i64, generation: i64 },
     /// Among entities in the order of first sight.
-    Created(i64),
+    Created(i64, Direction),
     /// Among entities in the order of their newest news.
-    Updated(Key),
+    Updated(Key, Direction),
     /// Among deliveries.
-    Delivery(i64),
+    Delivery(i64, Direction),
 }
 
 impl Cursor {
     pub fn encode(self) -> String {
         URL_SAFE_NO_PAD.encode(match self {
             Cursor::Change { position, generation } => format!("c2:{generation}:{position}"),
-            Cursor::Created(number) => format!("n1:{number}"),
-            Cursor::Updated(key) => format!("u1:{}:{}", key.updated_at, key.number),
-            Cursor::Delivery(number) => format!("d1:{number}"),
+            Cursor::Created(number, way) => format!("n2:{}:{number}", spelled(way)),
+            Cursor::Updated(key, way) => format!("u2:{}:{}:{}", spelled(way), key.updated_at, key.number),
+            Cursor::Delivery(number, way) => format!("d2:{}:{number}", spelled(way)),
         })
     }
 
@@ -37,14 +37,27 @@ impl Cursor {
                 let (generation, position) = key.split_once(':')?;
                 Cursor::Change { position: whole(position)?, generation: whole(generation)? }
             }
-            "n1" => Cursor::Created(whole(key)?),
-            "d1" => Cursor::Delivery(whole(key)?),
-            "u1" => {
-                let (updated_at, number) = key.split_once(':')?;
-                Cursor::Updated(Key { updated_at: updated_at.parse().ok()?, number: whole(number)? })
+            "n2" | "d2" | "u2" => {
+                let (way, key) = key.split_once(':')?;
+                let way = [Direction::Up, Direction::Down].into_iter().find(|known| spelled(*known) == way)?;
+                match form {
+                    "n2" => Cursor::Created(whole(key)?, way),
+                    "d2" => Cursor::Delivery(whole(key)?, way),
+                    _ => {
+                        let (updated_at, number) = key.split_once(':')?;
+                        Cursor::Updated(Key { updated_at: updated_at.parse().ok()?, number: whole(number)? }, way)
+                    }
+                }
             }
             _ => return None,
         })
+    }
+}
+
+fn spelled(way: Direction) -> &'static str {
+    match way {
+        Direction::Up => "a",
+        Direction::Down => "d",
     }
 }
 
@@ -56,28 +69,38 @@ pub fn change(text: &str) -> Result<(i64, i64), Fault> {
     }
 }
 
-/// Reads a cursor of entities in the order of first sight.
-pub fn created(text: &str) -> Result<i64, Fault> {
+const SAME_ORDER: &str = "Page on with the same field and the same `orderBy` or `direction` that gave the cursor; for another \
+                          order, begin without a cursor.";
+
+/// Reads a cursor of entities in the order of first sight, one way.
+pub fn created(text: &str, direction: Direction) -> Result<i64, Fault> {
     match read(text)? {
-        Cursor::Created(number) => Ok(number),
-        _ => Err(other("Page on with the same field and the same `orderBy` that gave the cursor.")),
+        Cursor::Created(number, way) if way == direction => Ok(number),
+        Cursor::Created(..) | Cursor::Updated(..) => Err(of_another_order()),
+        _ => Err(other(SAME_ORDER)),
     }
 }
 
-/// Reads a cursor of entities in the order of their newest news.
-pub fn updated(text: &str) -> Result<Key, Fault> {
+/// Reads a cursor of entities in the order of their newest news, one way.
+pub fn updated(text: &str, direction: Direction) -> Result<Key, Fault> {
     match read(text)? {
-        Cursor::Updated(key) => Ok(key),
-        _ => Err(other("Page on with the same field and the same `orderBy` that gave the cursor.")),
+        Cursor::Updated(key, way) if way == direction => Ok(key),
+        Cursor::Created(..) | Cursor::Updated(..) => Err(of_another_order()),
+        _ => Err(other(SAME_ORDER)),
     }
 }
 
-/// Reads a cursor of deliveries.
-pub fn delivery(text: &str) -> Result<i64, Fault> {
+/// Reads a cursor of deliveries, one way.
+pub fn delivery(text: &str, direction: Direction) -> Result<i64, Fault> {
     match read(text)? {
-        Cursor::Delivery(number) => Ok(number),
+        Cursor::Delivery(number, way) if way == direction => Ok(number),
+        Cursor::Delivery(..) => Err(of_another_order()),
         _ => Err(other("Here belongs the cursor of a delivery.")),
     }
+}
+
+fn of_another_order() -> Fault {
+    Fault::cursor("the cursor belongs to another order", SAME_ORDER)
 }
 
 /// A cursor of a change that does not exist yet.
@@ -111,7 +134,7 @@ fn read(text: &str) -> Result<Cursor, Fault> {
     Cursor::decode(text).ok_or_else(|| {
         Fault::cursor(
             "this is not a cursor of this hub",
-            "Pass cursors on exactly as they were given; never make them.",
+            "Pass cursors on exactly as they were given, e.g. `YzI6Nzo0Mg` of `pageInfo { endCursor }`; never make them.",
         )
     })
 }
@@ -128,8 +151,11 @@ mod tests {
     fn a_cursor_is_read_as_it_was_written() {
         let key = Key { updated_at: 1_700_000_000_000_000, number: 7 };
         let change = Cursor::Change { position: 0, generation: 1_700_000_000_000_000 };
-        for cursor in [change, Cursor::Created(i64::MAX), Cursor::Updated(key), Cursor::Delivery(3)] {
-            assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+        assert_eq!(Cursor::decode(&change.encode()), Some(change));
+        for way in [Direction::Up, Direction::Down] {
+            for cursor in [Cursor::Created(i64::MAX, way), Cursor::Updated(key, way), Cursor::Delivery(3, way)] {
+                assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+            }
         }
         assert_eq!(Cursor::Change { position: 42, generation: 7 }.encode(), "YzI6Nzo0Mg");
     }
@@ -146,11 +172,14 @@ mod tests {
             &encode("c2:"),
             &encode("c2:1"),
             &encode("c2:1:-1"),
-            &encode("u1:5"),
+            &encode("u2:a:5"),
+            &encode("n2:5"),
+            &encode("n2:x:5"),
+            &encode("n1:5"),
         ] {
             assert!(matches!(change(text), Err(Fault::Cursor { .. })), "{text}");
         }
-        assert!(matches!(change(&Cursor::Delivery(1).encode()), Err(Fault::Cursor { .. })));
-        assert!(matches!(created(&encode("c2:1:1")), Err(Fault::Cursor { .. })));
+        assert!(matches!(change(&Cursor::Delivery(1, Direction::Up).encode()), Err(Fault::Cursor { .. })));
+        assert!(matches!(created(&encode("c2:1:1"), Direction::Up), Err(Fault::Cursor { .. })));
     }
 }

@@ -1,44 +1,111 @@
-//! The types of all fields, as the schema declares them. It is read once from the schema's own language.
+//! What the schema declares: the types of all fields, what arguments they take, and what can be written for each type. It is
+//! read once from the schema's own language.
 
 use async_graphql::parser::parse_schema;
-use async_graphql::parser::types::{Type, TypeKind, TypeSystemDefinition};
+use async_graphql::parser::types::{
+    FieldDefinition, InputObjectType, Type, TypeDefinition, TypeKind, TypeSystemDefinition,
+};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-type Fields = HashMap<String, Type>;
-
-static TYPES: LazyLock<HashMap<String, Fields>> = LazyLock::new(|| read(&super::answered()));
+static TYPES: LazyLock<HashMap<String, Declared>> = LazyLock::new(|| read(&super::answered()));
 
 /// What every type has.
 static TYPENAME: LazyLock<Option<Type>> = LazyLock::new(|| Type::new("String!"));
+
+/// A type.
+#[derive(Debug)]
+pub enum Declared {
+    /// By name.
+    Fields(HashMap<String, Field>),
+    /// In the order of the schema.
+    Input {
+        fields: Vec<String>,
+        /// Whether exactly one of them is to be given.
+        one_of: bool,
+    },
+    /// In the order of the schema.
+    Enum(Vec<String>),
+    Scalar,
+    Union,
+}
+
+/// A field that can be asked for.
+#[derive(Debug)]
+pub struct Field {
+    ty: Type,
+    arguments: Vec<String>,
+}
+
+/// What a type is; none for what is no type of the schema.
+pub fn named(name: &str) -> Option<&'static Declared> {
+    TYPES.get(name)
+}
 
 /// What a field of a type gives; none for what introspection answers with.
 pub fn type_of(parent: &str, field: &str) -> Option<&'static Type> {
     if field == "__typename" {
         return TYPENAME.as_ref();
     }
-    TYPES.get(parent)?.get(field)
+    Some(&field_of(parent, field)?.ty)
+}
+
+/// The names of the arguments that a field of a type takes.
+pub fn arguments_of(parent: &str, field: &str) -> Option<&'static [String]> {
+    Some(&field_of(parent, field)?.arguments)
+}
+
+fn field_of(parent: &str, field: &str) -> Option<&'static Field> {
+    match TYPES.get(parent)? {
+        Declared::Fields(fields) => fields.get(field),
+        _ => None,
+    }
 }
 
 // A schema that cannot be read has no types. A test reads it.
-fn read(sdl: &str) -> HashMap<String, Fields> {
+fn read(sdl: &str) -> HashMap<String, Declared> {
     let definitions = parse_schema(sdl).map(|document| document.definitions).unwrap_or_default();
-    let fields_of = |definition| {
-        let TypeSystemDefinition::Type(definition) = definition else { return None };
-        let fields = match definition.node.kind {
-            TypeKind::Object(object) => object.fields,
-            TypeKind::Interface(interface) => interface.fields,
-            _ => return None,
-        };
-        let fields = fields.into_iter().map(|field| (field.node.name.node.to_string(), field.node.ty.node));
-        Some((definition.node.name.node.to_string(), fields.collect()))
+    let types = definitions.into_iter().filter_map(|definition| match definition {
+        TypeSystemDefinition::Type(definition) => Some(definition.node),
+        _ => None,
+    });
+    let built_in = ["Boolean", "Float", "ID", "Int", "String"].map(|name| (name.to_owned(), Declared::Scalar));
+    types.map(|definition| (definition.name.node.to_string(), declared(definition))).chain(built_in).collect()
+}
+
+fn declared(definition: TypeDefinition) -> Declared {
+    let one_of = definition.directives.iter().any(|directive| directive.node.name.node == "oneOf");
+    match definition.kind {
+        TypeKind::Object(object) => fields(object.fields.into_iter().map(|field| field.node)),
+        TypeKind::Interface(interface) => fields(interface.fields.into_iter().map(|field| field.node)),
+        TypeKind::InputObject(InputObjectType { fields }) => Declared::Input {
+            fields: fields.into_iter().map(|field| field.node.name.node.to_string()).collect(),
+            one_of,
+        },
+        TypeKind::Enum(words) => {
+            Declared::Enum(words.values.into_iter().map(|word| word.node.value.node.to_string()).collect())
+        }
+        TypeKind::Scalar => Declared::Scalar,
+        TypeKind::Union(_) => Declared::Union,
+    }
+}
+
+fn fields(fields: impl Iterator<Item = FieldDefinition>) -> Declared {
+    let field = |field: FieldDefinition| {
+        let arguments = field.arguments.into_iter().map(|argument| argument.node.name.node.to_string()).collect();
+        (field.name.node.to_string(), Field { ty: field.ty.node, arguments })
     };
-    definitions.into_iter().filter_map(fields_of).collect()
+    Declared::Fields(fields.map(field).collect())
+}
+
+#[cfg(test)]
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TYPES.keys().map(String::as_str)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::type_of;
+    use super::*;
 
     #[test]
     fn fields_have_the_types_of_the_schema() {
@@ -55,5 +122,16 @@ mod tests {
             assert_eq!(type_of(parent, field).expect(field).to_string(), declared, "{parent}.{field}");
         }
         assert_eq!(type_of("Query", "__schema"), None);
+    }
+
+    #[test]
+    fn what_can_be_written_is_known() {
+        assert!(matches!(named("EntityKey"), Some(Declared::Input { one_of: true, .. })));
+        assert!(matches!(named("InspectionFilter"), Some(Declared::Input { one_of: false, .. })));
+        assert!(matches!(named("OrderDirection"), Some(Declared::Enum(words)) if words == &["ASC", "DESC"]));
+        assert!(matches!(named("DateTime"), Some(Declared::Scalar)));
+        assert!(matches!(named("Int"), Some(Declared::Scalar)));
+        assert!(named("Common").is_none());
+        assert_eq!(arguments_of("Query", "node"), Some(&["id".to_owned()][..]));
     }
 }

@@ -3,6 +3,7 @@
 //! A [`Fault`] cannot be printed, so that it becomes an answer only here and the database's words never reach a client.
 
 use super::code::Code;
+use super::explain::explain;
 use crate::store::StoreError;
 use async_graphql::{Error, ErrorExtensionValues, ErrorExtensions, Name, Pos, Response, ServerError, Value};
 use uuid::Uuid;
@@ -230,10 +231,15 @@ pub fn is_request_error(answer: &Response) -> bool {
 pub fn finish(answer: &mut Response) {
     answer.errors.truncate(MOST);
     for error in &mut answer.errors {
+        if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
+            continue;
+        }
         let code = if error.path.is_empty() { Code::GraphqlValidationFailed } else { Code::BadUserInput };
+        let hint = explain(error);
         let extensions: &mut ErrorExtensionValues = error.extensions.get_or_insert_default();
-        if extensions.get("code").is_none() {
-            extensions.set("code", code.name());
+        extensions.set("code", code.name());
+        if let Some(hint) = hint {
+            extensions.set("hint", hint);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::words::{EntityKind, InspectionStatus, ItemKind, JobKind, JobStatus, S
 use super::{item, job};
 use crate::event::storable;
 use crate::store::read;
-use async_graphql::{Enum, ID, InputObject};
+use async_graphql::{ID, InputObject};
 use chrono::{DateTime, Utc};
 use entity::Kind;
 
@@ -37,7 +37,7 @@ pub struct Common {
 }
 
 // No stored text has what no database takes.
-fn texts(texts: Option<Vec<String>>) -> Option<Vec<String>> {
+pub(super) fn texts(texts: Option<Vec<String>>) -> Option<Vec<String>> {
     texts.map(|texts| texts.into_iter().map(storable).collect())
 }
 
@@ -208,53 +208,6 @@ impl DeliveryFilter {
             received_after: self.received_after,
             received_before: self.received_before,
             duplicated: self.duplicated,
-        }
-    }
-}
-
-/// The order of a list.
-#[derive(Clone, Copy, Debug, InputObject)]
-pub struct InspectionOrder {
-    /// What to order by.
-    field: InspectionOrderField,
-    /// Which way.
-    direction: OrderDirection,
-}
-
-/// What inspections can be ordered by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-pub enum InspectionOrderField {
-    /// When the newest news that changed them was received. Rows move while you read: one that changes meanwhile can
-    /// come again on a later page, or slip behind a page already read.
-    UpdatedAt,
-    /// When the hub first heard of them. Rows stay where they are.
-    CreatedAt,
-}
-
-/// Which way an order goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-pub enum OrderDirection {
-    /// The oldest first.
-    Asc,
-    /// The newest first.
-    Desc,
-}
-
-impl From<InspectionOrder> for read::Order {
-    fn from(order: InspectionOrder) -> Self {
-        let direction = order.direction.into();
-        match order.field {
-            InspectionOrderField::UpdatedAt => read::Order::Updated(direction),
-            InspectionOrderField::CreatedAt => read::Order::Created(direction),
-        }
-    }
-}
-
-impl From<OrderDirection> for read::Direction {
-    fn from(direction: OrderDirection) -> Self {
-        match direction {
-            OrderDirection::Asc => read::Direction::Up,
-            OrderDirection::Desc => read::Direction::Down,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::cursor::{self, Cursor};
 use super::delivery::Delivery;
 use super::entity::wants_of_nodes;
 use super::error::Fault;
+use super::order::DeliveryOrder;
 use super::questions::{Head, Histories, OfDeliveries};
 use crate::store::read::{
     self, ChangeFilter, Children, DeliveryFilter, DeliveryRow, DeliveryWants, Direction, EntityFilter, EntityRow, Key,
@@ -17,29 +18,27 @@ use async_graphql::Context;
 use entity::{change, log_head};
 use std::sync::Arc;
 
-/// A page of entities, from the whole hub.
+/// A page of entities, from the whole hub. What changed last comes first, unless said otherwise.
 pub async fn entities<T: From<Arc<EntityRow>>>(
     ctx: &Context<'_>,
     asked: Asked,
     filter: EntityFilter,
-    order: Order,
+    order: Option<impl Into<Order>>,
 ) -> Result<Connection<T>, Fault> {
+    let order = order.map_or(Order::Updated(Direction::Down), Into::into);
     let page = match order {
-        Order::Updated(_) => asked.page(cursor::updated)?,
-        Order::Created(_) => asked.page(|text| Ok(Key { updated_at: 0, number: cursor::created(text)? }))?,
+        Order::Updated(way) => asked.page(|text| cursor::updated(text, way))?,
+        Order::Created(way) => asked.page(|text| Ok(Key { updated_at: 0, number: cursor::created(text, way)? }))?,
     };
     let part = read::entities(&Api::of(ctx)?.readers, wants_of_nodes(ctx), &filter, order, &page).await?;
     Ok(Connection::of(part, &page, Total::Entities(filter), |row: Arc<EntityRow>| {
         let place = match order {
-            Order::Updated(_) => Cursor::Updated(Key { updated_at: row.updated_at, number: row.number }),
-            Order::Created(_) => Cursor::Created(row.number),
+            Order::Updated(way) => Cursor::Updated(Key { updated_at: row.updated_at, number: row.number }, way),
+            Order::Created(way) => Cursor::Created(row.number, way),
         };
         (place, row.into())
     }))
 }
-
-/// The order of entities where the caller names none: what changed last comes first.
-pub const NEWEST: Order = Order::Updated(Direction::Down);
 
 /// A page of what hangs on an entity.
 pub async fn children<T: From<Arc<EntityRow>>>(
@@ -49,11 +48,13 @@ pub async fn children<T: From<Arc<EntityRow>>>(
     filter: EntityFilter,
     parent: i64,
 ) -> Result<Connection<T>, Fault> {
-    let page = asked.page(cursor::created)?;
+    let page = asked.page(|text| cursor::created(text, Direction::Up))?;
     let children = Children { of, filter: filter.clone(), wants: wants_of_nodes(ctx), page };
     let part = ask(ctx, children, parent).await?.unwrap_or_default();
     let total = Total::Children { of, filter, parent };
-    Ok(Connection::of(part, &page, total, |row: Arc<EntityRow>| (Cursor::Created(row.number), row.into())))
+    Ok(Connection::of(part, &page, total, |row: Arc<EntityRow>| {
+        (Cursor::Created(row.number, Direction::Up), row.into())
+    }))
 }
 
 /// A page of the whole history.
@@ -89,17 +90,19 @@ pub async fn changes_of_delivery(
     told(ctx, part, &page, Total::Known(delivery.changes.into()))
 }
 
-/// A page of deliveries.
+/// A page of deliveries. The oldest comes first, unless said otherwise.
 pub async fn deliveries(
     ctx: &Context<'_>,
     asked: Asked,
     wants: DeliveryWants,
     filter: DeliveryFilter,
+    order: Option<DeliveryOrder>,
 ) -> Result<Connection<Delivery>, Fault> {
-    let page = asked.page(cursor::delivery)?;
-    let part = read::deliveries(&Api::of(ctx)?.readers, wants, &filter, &page).await?;
+    let direction = order.map_or(Direction::Up, Into::into);
+    let page = asked.page(|text| cursor::delivery(text, direction))?;
+    let part = read::deliveries(&Api::of(ctx)?.readers, wants, &filter, direction, &page).await?;
     Ok(Connection::of(part, &page, Total::Deliveries(filter), |row: Arc<DeliveryRow>| {
-        (Cursor::Delivery(row.number), Delivery(row))
+        (Cursor::Delivery(row.number, direction), Delivery(row))
     }))
 }
 

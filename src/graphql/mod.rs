@@ -13,6 +13,7 @@ mod delivery;
 mod duration;
 mod entity;
 mod error;
+mod explain;
 mod federation;
 mod filter;
 mod foretold;
@@ -27,6 +28,7 @@ mod machine;
 mod matching;
 mod merge;
 mod node;
+mod order;
 mod past;
 mod query;
 mod questions;
@@ -101,6 +103,12 @@ impl Graph {
     /// The schema over this data.
     pub fn new(api: Api) -> Self {
         Graph(builder().disable_suggestions().data(api).data(Aggregations::default()).finish())
+    }
+
+    /// The same, so that each query is answered by the database.
+    #[cfg(test)]
+    fn fresh(api: Api) -> Self {
+        Graph(builder().disable_suggestions().data(api).data(Aggregations::fresh()).finish())
     }
 
     /// The same, with errors that suggest what a misspelt name may have meant.

@@ -4,12 +4,14 @@ use super::Api;
 use super::connection::{Asked, Connection, Total};
 use super::cursor::{self, Cursor};
 use super::error::Fault;
-use super::filter::{OrderDirection, of};
+use super::filter::{of, texts};
 use super::job;
 use super::node::uuid;
+use super::order::OrderDirection;
 use super::snapshot::{Row, wants_of_rows};
 use super::words::{Clock, InspectionStatus, JobKind, JobStatus, SessionStatus};
-use crate::store::read::{Board, EntityFilter, Then};
+use crate::event::storable;
+use crate::store::read::{Board, Direction, EntityFilter, Then};
 use async_graphql::{Context, ID, InputObject, OutputType};
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::Kind;
@@ -35,12 +37,12 @@ impl CommonPast {
     fn rows(self, kind: Kind) -> EntityFilter {
         EntityFilter {
             kind: Some(kind),
-            vendor: self.vendor,
-            source: self.source,
-            state: self.state,
-            reference: self.reference,
-            external_id: self.external_id,
-            group: self.group,
+            vendor: texts(self.vendor),
+            source: texts(self.source),
+            state: texts(self.state),
+            reference: self.reference.map(storable),
+            external_id: self.external_id.map(storable),
+            group: self.group.map(storable),
             ..EntityFilter::default()
         }
     }
@@ -126,10 +128,11 @@ pub async fn page<T: Row + OutputType>(
     clock: Clock,
     direction: OrderDirection,
 ) -> Result<Connection<T>, Fault> {
-    let page = asked.page(cursor::created)?;
-    let part = board.page(&Api::of(ctx)?.readers, wants_of_rows::<T>(ctx), direction.into(), &page).await?;
+    let direction: Direction = direction.into();
+    let page = asked.page(|text| cursor::created(text, direction))?;
+    let part = board.page(&Api::of(ctx)?.readers, wants_of_rows::<T>(ctx), direction, &page).await?;
     let at = board.at;
     Ok(Connection::of(part, &page, Total::Board(board), |row: Then| {
-        (Cursor::Created(row.now.number), T::of(at, clock, row))
+        (Cursor::Created(row.now.number, direction), T::of(at, clock, row))
     }))
 }

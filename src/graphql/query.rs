@@ -8,10 +8,7 @@ use super::delivery::{self, Delivery};
 use super::entity::nodes;
 use super::error::Fault;
 use super::federation::Subgraph;
-use super::filter::{
-    ChangeFilter, DeliveryFilter, InspectionFilter, InspectionOrder, ItemFilter, JobFilter, OrderDirection,
-    SessionFilter,
-};
+use super::filter::{ChangeFilter, DeliveryFilter, InspectionFilter, ItemFilter, JobFilter, SessionFilter};
 use super::head::LogHead;
 use super::inspection::Inspection;
 use super::item::Item;
@@ -21,6 +18,7 @@ use super::limits::{PAGE_MAX, cost};
 use super::lists;
 use super::machine::StateMachine;
 use super::node::{self, Node, uuid};
+use super::order::{DeliveryOrder, InspectionOrder, ItemOrder, JobOrder, OrderDirection, SessionOrder};
 use super::past::{self, InspectionPastFilter, JobPastFilter, SessionPastFilter};
 use super::questions::Batches;
 use super::session::Session;
@@ -29,7 +27,7 @@ use super::source::Source;
 use super::words::{Clock, InspectionStatus};
 use crate::event::Ref;
 use crate::machine::Subject;
-use crate::store::read::{self, DeliveryWants, Order};
+use crate::store::read::{self, DeliveryWants};
 use crate::vendor;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -52,7 +50,7 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "The hub's id of an inspection, session, job, item or delivery, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`."
+            desc = "The hub's id of an inspection, session, job, item, delivery or change, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`."
         )]
         id: ID,
     ) -> Result<Option<Node>, Fault> {
@@ -129,8 +127,7 @@ impl Root {
         >,
     ) -> Result<Connection<Inspection>, Fault> {
         let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
-        lists::entities(ctx, Asked { first, after, last, before }, filter, order_by.map_or(lists::NEWEST, Order::from))
-            .await
+        lists::entities(ctx, Asked { first, after, last, before }, filter, order_by).await
     }
 
     /// The whole board as it was at a moment in the past: each inspection that was known then, and how it stood. By
@@ -179,7 +176,8 @@ impl Root {
         node::entity(ctx, Kind::Session, key.id(Subject::Session)?).await
     }
 
-    /// Capture sessions; what changed last comes first.
+    /// Capture sessions.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn sessions(
         &self,
@@ -189,9 +187,12 @@ impl Root {
         #[graphql(desc = "The last so many sessions, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only sessions before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only sessions that fit.")] filter: Option<SessionFilter>,
+        #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
+            SessionOrder,
+        >,
     ) -> Result<Connection<Session>, Fault> {
         let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
-        lists::entities(ctx, Asked { first, after, last, before }, filter, lists::NEWEST).await
+        lists::entities(ctx, Asked { first, after, last, before }, filter, order_by).await
     }
 
     /// The sessions as they were at a moment in the past, like `inspectionsAsOf`.
@@ -237,7 +238,8 @@ impl Root {
         node::entity(ctx, Kind::Job, key.id()?).await
     }
 
-    /// Back-office work; what changed last comes first.
+    /// Back-office work.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn jobs(
         &self,
@@ -247,9 +249,12 @@ impl Root {
         #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only jobs before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only jobs that fit.")] filter: Option<JobFilter>,
+        #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
+            JobOrder,
+        >,
     ) -> Result<Connection<Job>, Fault> {
         let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
-        lists::entities(ctx, Asked { first, after, last, before }, filter, lists::NEWEST).await
+        lists::entities(ctx, Asked { first, after, last, before }, filter, order_by).await
     }
 
     /// The jobs as they were at a moment in the past, like `inspectionsAsOf`.
@@ -285,7 +290,8 @@ impl Root {
         node::entity(ctx, Kind::Item, uuid(&id)?).await
     }
 
-    /// Photos, messages, damages, accounts, records and the like; what changed last comes first.
+    /// Photos, messages, damages, accounts, records and the like.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn items(
         &self,
@@ -295,9 +301,12 @@ impl Root {
         #[graphql(desc = "The last so many items, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only items before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only items that fit.")] filter: Option<ItemFilter>,
+        #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
+            ItemOrder,
+        >,
     ) -> Result<Connection<Item>, Fault> {
         let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
-        lists::entities(ctx, Asked { first, after, last, before }, filter, lists::NEWEST).await
+        lists::entities(ctx, Asked { first, after, last, before }, filter, order_by).await
     }
 
     /// The whole history, by position: oldest first. `last` gives the newest. Where old lives are forgotten, it begins after
@@ -317,7 +326,8 @@ impl Root {
         lists::changes(ctx, asked, filter.unwrap_or_default().rows()?).await
     }
 
-    /// What vendors sent, in the order it came: oldest first. `last` gives the newest.
+    /// What vendors sent, in the order it came.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn deliveries(
         &self,
@@ -329,13 +339,16 @@ impl Root {
             String,
         >,
         #[graphql(desc = "Only deliveries that fit.")] filter: Option<DeliveryFilter>,
+        #[graphql(desc = "The order: what came first comes first, unless said otherwise.")] order_by: Option<
+            DeliveryOrder,
+        >,
     ) -> Result<Connection<Delivery>, Fault> {
         self.begin(ctx).await?;
         let asked = Asked { first, after, last, before };
         let wants = nodes(ctx).into_iter().map(delivery::wants).fold(DeliveryWants::default(), |one, other| {
             DeliveryWants { headers: one.headers || other.headers, body: one.body || other.body }
         });
-        lists::deliveries(ctx, asked, wants, filter.unwrap_or_default().rows()).await
+        lists::deliveries(ctx, asked, wants, filter.unwrap_or_default().rows(), order_by).await
     }
 
     /// How many inspections there are in each status, every status once, in the order of a life. Inspections that have

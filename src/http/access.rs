@@ -7,6 +7,17 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
+/// What is said to a socket whose client shows nothing that could be a token: it has to fit into a close frame.
+pub const NO_TOKEN: &str = "no token: send {\"Authorization\": \"Bearer …\"} as the payload of connection_init";
+/// What is said to one that shows another.
+pub const UNKNOWN_TOKEN: &str =
+    "the token is unknown: send {\"Authorization\": \"Bearer …\"} with one of this hub's tokens";
+
+const AUTHORIZATION: &str = "authorization";
+const BEARER: &str = "Bearer";
+/// Other names under which clients show a token, without a scheme or with it: Apollo's and graphql-ws' own examples.
+const TOKENS: [&str; 2] = ["authToken", "token"];
+
 /// The tokens, any of which fits; none where the API is open.
 #[derive(Clone, Debug)]
 pub struct Access(Arc<[Secret]>);
@@ -21,17 +32,38 @@ impl Access {
         self.0.is_empty() || bearer(headers).is_ok_and(|token| self.knows(token))
     }
 
-    /// Whether a socket may, by the payload of its `connection_init`: there, `Authorization` stands as it does in headers,
-    /// which browsers cannot set.
-    pub fn allows_payload(&self, payload: Option<&RawValue>) -> bool {
+    /// Whether a socket may, by the payload of its `connection_init`.
+    ///
+    /// # Errors
+    /// Why it may not, without what it has shown.
+    pub fn allows_payload(&self, payload: Option<&RawValue>) -> Result<(), &'static str> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
         let payload = payload.and_then(|payload| serde_json::from_str::<Map<String, Value>>(payload.get()).ok());
-        let shown = payload.as_ref().and_then(|payload| {
-            payload.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"))?.1.as_str()
-        });
-        self.0.is_empty() || shown.and_then(|shown| without_scheme(shown, "Bearer")).is_some_and(|it| self.knows(it))
+        match payload.as_ref().and_then(shown) {
+            None => Err(NO_TOKEN),
+            Some(token) if self.knows(token) => Ok(()),
+            Some(_) => Err(UNKNOWN_TOKEN),
+        }
     }
 
     fn knows(&self, token: &str) -> bool {
         fits(token.as_bytes(), self.0.iter().map(|secret| &secret.value))
     }
+}
+
+/// The token that a payload shows: `Authorization` as in headers, which browsers cannot set for a socket, itself or within
+/// `headers`; else under another name. What stands first in this order counts, and nothing after it.
+fn shown(payload: &Map<String, Value>) -> Option<&str> {
+    let of_headers = || named(named(payload, "headers")?.as_object()?, AUTHORIZATION);
+    if let Some(authorization) = named(payload, AUTHORIZATION).or_else(of_headers) {
+        return without_scheme(authorization.as_str()?, BEARER);
+    }
+    let token = TOKENS.into_iter().find_map(|name| payload.get(name))?.as_str()?;
+    Some(without_scheme(token, BEARER).unwrap_or(token)).filter(|token| !token.is_empty())
+}
+
+fn named<'a>(fields: &'a Map<String, Value>, wanted: &str) -> Option<&'a Value> {
+    fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
 }

@@ -4,6 +4,8 @@ mod access;
 mod encoding;
 mod entrance;
 mod graphql;
+mod media;
+mod origins;
 mod playground;
 mod problem;
 mod serve;
@@ -13,6 +15,7 @@ mod stream;
 mod webhook;
 
 pub use access::Access;
+pub use origins::Origins;
 pub use problem::Problem;
 pub use serve::{Connections, serve};
 pub use stream::Reservations;
@@ -38,6 +41,8 @@ pub struct App {
     pub ingest: Ingest,
     /// To `/graphql`.
     pub access: Access,
+    /// Of pages that may use it from a browser.
+    pub origins: Origins,
     pub limits: Limits,
     pub clock: fn() -> DateTime<Utc>,
     pub db: Database,
@@ -65,7 +70,8 @@ pub struct Limits {
 fn on_graphql(app: Arc<App>) -> MethodRouter<Arc<App>> {
     let streams = put(stream::reserve).delete(stream::close);
     let all = streams.get(graphql::get).post(graphql::post).fallback(graphql::other);
-    all.layer(from_fn_with_state(app, graphql::admit))
+    let origins = app.origins.clone();
+    origins.open(all.layer(from_fn_with_state(app, graphql::admit)))
 }
 
 /// All routes.
@@ -77,7 +83,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/", get(playground::redirect))
         .route("/graphiql", get(playground::page))
         .route("/graphiql/{*path}", get(playground::asset))
-        .route("/schema.graphql", get(status::schema))
+        .route("/schema.graphql", app.origins.open(get(status::schema).fallback(async || Problem::Method)))
         .route("/healthz", get(status::alive))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))

@@ -29,8 +29,6 @@ pub enum Problem {
     TooLarge(usize),
     #[error("the body has the content encoding {0}; send it uncompressed, without Content-Encoding")]
     Encoded(String),
-    #[error("the socket must speak graphql-transport-ws: name it in the header Sec-WebSocket-Protocol")]
-    Protocol,
     #[error("there is no open event stream with this token: reserve one with PUT, then open it with GET")]
     NoSuchStream,
     #[error("the event stream is open already")]
@@ -75,7 +73,6 @@ impl Problem {
             | Problem::NoSuchCheck
             | Problem::EmptyBody
             | Problem::BrokenBody
-            | Problem::Protocol
             | Problem::NoOperationId => StatusCode::BAD_REQUEST,
             Problem::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Problem::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

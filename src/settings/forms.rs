@@ -133,6 +133,39 @@ pub fn database(text: &str) -> Result<String, String> {
     }
 }
 
+/// Origins of pages, apart by commas, or `*` alone for any; empty for none.
+pub fn origins(text: &str) -> Result<Vec<String>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let origins = text.split(',').map(|text| origin(text.trim())).collect::<Result<Vec<_>, _>>()?;
+    if origins.len() > 1 && origins.iter().any(|origin| origin == "*") {
+        return Err("holds `*` beside others; write `*` alone for any origin, or leave it out".to_owned());
+    }
+    Ok(origins)
+}
+
+// As browsers write it (RFC 6454, section 6.2): the same origin has one spelling.
+fn origin(text: &str) -> Result<String, String> {
+    const WRITE: &str = "write scheme, host and port as browsers do, without a path: https://app.example or \
+                         http://localhost:3000";
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    if text.contains('*') {
+        return Err(format!("{text:?} holds a pattern, and only whole origins are known; write each one"));
+    }
+    let url = Url::parse(text).map_err(|_| format!("{text:?} is not an origin; {WRITE}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("holds a user's name or password; {WRITE}"));
+    }
+    let host =
+        url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| format!("{text:?} has no host; {WRITE}"))?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let spelled = format!("{}://{host}{port}", url.scheme());
+    if spelled == text { Ok(spelled) } else { Err(format!("{text:?} is not how browsers write it; write {spelled}")) }
+}
+
 /// What may be left out: empty for nothing.
 pub fn optional<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
     if text.is_empty() { Ok(None) } else { parse(text).map(Some) }

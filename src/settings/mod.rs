@@ -49,6 +49,8 @@ pub struct Settings {
     pub allow_open_sources: bool,
     /// Any one of which opens the API; none where it is open.
     pub api_tokens: Vec<Secret>,
+    /// Of pages that may use the API from a browser; `*` alone for any.
+    pub allowed_origins: Vec<String>,
     /// In bytes.
     pub body_limit: usize,
     pub body_timeout: Duration,
@@ -143,6 +145,7 @@ impl Settings {
             nats: loader.take("nats", file, forms::nats),
             allow_open_sources: loader.take("allow_open_sources", file, forms::switch),
             api_tokens: secrets::api_tokens(&mut loader, file),
+            allowed_origins: loader.take("allowed_origins", file, forms::origins),
             body_limit: loader.take("body_limit", file, forms::size),
             body_timeout: loader.take("body_timeout", file, forms::duration),
             header_timeout: loader.take("header_timeout", file, forms::duration),

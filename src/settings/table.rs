@@ -101,6 +101,13 @@ pub const SETTINGS: &[Setting] = &[
                 one, anybody.",
     },
     Setting {
+        key: "allowed_origins",
+        form: Form::Text,
+        default: "",
+        about: "Which pages of other origins may use the API from a browser, apart by commas: `https://app.example, \
+                http://localhost:3000`; `*` for any. Without one, only the hub's own pages.",
+    },
+    Setting {
         key: "body_limit",
         form: Form::Size,
         default: "5MiB",

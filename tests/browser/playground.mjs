@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { openBrowser } from "./browser.mjs";
 import { checkConnection } from "./connection.mjs";
+import { checkNumbers } from "./numbers.mjs";
 import { anyFailed, check, expect, finish } from "./report.mjs";
 import { checkSchemaMap } from "./schema-map.mjs";
 import { checkSharing } from "./sharing.mjs";
@@ -128,6 +129,7 @@ await check("the history has what was run", () =>
 await checkSchemaMap(visitor);
 await checkConnection(visitor);
 await checkSharing(visitor);
+await checkNumbers(visitor);
 
 await check("the editor completes field names", async () => {
   await visitor.openTab("Board");

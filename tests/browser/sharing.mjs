@@ -93,7 +93,7 @@ export async function checkSharing(visitor) {
   });
 }
 
-async function pack(shared) {
+export async function pack(shared) {
   const packed = new Blob([JSON.stringify(shared)]).stream().pipeThrough(new CompressionStream("deflate-raw"));
   return `share=${Buffer.from(await new Response(packed).arrayBuffer()).toString("base64url")}`;
 }

@@ -60,6 +60,7 @@ async fn who_shows_no_token_is_answered_nothing() {
 async fn each_of_the_tokens_opens_every_transport() {
     let app = App::with(TOKENS).await;
     for shown in ["Bearer old-token", "bearer  new-token"] {
+        let without = shown.split_once(' ').expect("a scheme").1.trim();
         let asked = answer(post(&app, "application/json").header("authorization", shown)).await;
         assert_eq!(asked.body, json!({ "data": { "head": { "position": 0 } } }), "{shown}");
         let url = app.url("/graphql?query=%7B__typename%7D");
@@ -78,6 +79,12 @@ async fn each_of_the_tokens_opens_every_transport() {
             (Some("Bearer wrong"), json!({ "Authorization": shown })),
             (None, json!({ "Authorization": shown })),
             (None, json!({ "authorization": shown, "more": 1 })),
+            (None, json!({ "AUTHORIZATION": shown })),
+            (None, json!({ "headers": { "Authorization": shown, "x": 1 } })),
+            (None, json!({ "Headers": { "authorization": shown } })),
+            (None, json!({ "authToken": shown })),
+            (None, json!({ "authToken": without })),
+            (None, json!({ "token": without })),
         ] {
             let mut socket = socket(&app, header).await;
             say(&mut socket, init(&payload)).await;
@@ -92,19 +99,35 @@ async fn each_of_the_tokens_opens_every_transport() {
 async fn a_socket_that_shows_no_token_is_closed() {
     let app = App::with(TOKENS).await;
     let subscribe = json!({ "id": "1", "type": "subscribe", "payload": { "query": QUERY } });
-    for (header, message, code) in [
-        (None, init(&Value::Null), 4403),
-        (None, init(&json!({})), 4403),
-        (None, init(&json!({ "Authorization": "Bearer wrong" })), 4403),
-        (None, init(&json!({ "Authorization": "old-token" })), 4403),
-        (None, init(&json!({ "Authorization": ["Bearer old-token"] })), 4403),
-        (Some("Bearer wrong"), init(&Value::Null), 4403),
-        (None, subscribe.clone(), 4401),
-        (Some("Bearer old-token"), subscribe, 4401),
+    const NONE: &str = "no token: send {\"Authorization\": \"Bearer …\"}";
+    const UNKNOWN: &str = "the token is unknown: send {\"Authorization\": \"Bearer …\"}";
+    for (header, message, code, why) in [
+        (None, init(&Value::Null), 4403, NONE),
+        (None, init(&json!({})), 4403, NONE),
+        (None, init(&json!({ "Authorization": "Bearer sesame" })), 4403, UNKNOWN),
+        (None, init(&json!({ "Authorization": "old-token" })), 4403, NONE),
+        (None, init(&json!({ "Authorization": "Basic old-token" })), 4403, NONE),
+        (None, init(&json!({ "Authorization": ["Bearer old-token"] })), 4403, NONE),
+        (None, init(&json!({ "Authorization": null, "token": "old-token" })), 4403, NONE),
+        (None, init(&json!({ "Authorization": "Bearer sesame", "token": "old-token" })), 4403, UNKNOWN),
+        (None, init(&json!({ "headers": { "Authorization": "Bearer sesame" } })), 4403, UNKNOWN),
+        (None, init(&json!({ "headers": { "Authorization": "old-token" } })), 4403, NONE),
+        (None, init(&json!({ "headers": ["Authorization", "Bearer old-token"] })), 4403, NONE),
+        (None, init(&json!({ "headers": { "headers": { "Authorization": "Bearer old-token" } } })), 4403, NONE),
+        (None, init(&json!({ "authToken": "sesame" })), 4403, UNKNOWN),
+        (None, init(&json!({ "authToken": "" })), 4403, NONE),
+        (None, init(&json!({ "token": { "token": "old-token" } })), 4403, NONE),
+        (None, init(&json!({ "token": 5 })), 4403, NONE),
+        (Some("Bearer sesame"), init(&Value::Null), 4403, NONE),
+        (None, subscribe.clone(), 4401, "Unauthorized"),
+        (Some("Bearer old-token"), subscribe, 4401, "Unauthorized"),
     ] {
         let mut socket = socket(&app, header).await;
         say(&mut socket, message.clone()).await;
-        assert_eq!(hear(&mut socket).await, Err(code), "{header:?} {message}");
+        let (closed, reason) = heard(&mut socket).await.expect_err("closed");
+        assert_eq!(closed, code, "{header:?} {message}");
+        assert!(reason.contains(why) && reason.len() <= 123, "{header:?} {message}: {reason}");
+        assert!(!reason.contains("sesame") && !reason.contains("old-token"), "{reason}");
     }
 }
 
@@ -131,11 +154,16 @@ async fn say(socket: &mut Socket, message: Value) {
 
 /// What is said next, or the code with which the socket is closed.
 async fn hear(socket: &mut Socket) -> Result<Value, u16> {
+    heard(socket).await.map_err(|(code, _)| code)
+}
+
+/// The same, with the reason.
+async fn heard(socket: &mut Socket) -> Result<Value, (u16, String)> {
     loop {
         let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("a message");
         match message.expect("no error") {
             Message::Text(text) => return Ok(serde_json::from_str(&text).expect("JSON")),
-            Message::Close(Some(frame)) => return Err(frame.code.into()),
+            Message::Close(Some(frame)) => return Err((frame.code.into(), frame.reason.to_string())),
             _ => {}
         }
     }

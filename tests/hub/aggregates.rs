@@ -51,7 +51,18 @@ const FILTERS: [Filter; 8] = [
         thing.updated_at > "2026-03-02T00:00:00Z".parse::<DateTime<Utc>>().expect("a moment").timestamp_micros()
     }),
 ];
-const ZONES: [(&str, i32); 4] = [("UTC", 0), ("+05:30", 19_800), ("-11:00", -39_600), ("+14:00", 50_400)];
+/// A time zone: its name, and from which second since the Unix epoch on it has which distance from UTC.
+type Zone = (&'static str, &'static [(i64, i32)]);
+/// Those of places are Python's, of its module `zoneinfo`.
+const ZONES: [Zone; 7] = [
+    ("UTC", &[(0, 0)]),
+    ("+05:30", &[(0, 19_800)]),
+    ("-11:00", &[(0, -39_600)]),
+    ("+14:00", &[(0, 50_400)]),
+    ("America/New_York", &[(0, -18_000), (1_772_953_200, -14_400)]),
+    ("asia/kathmandu", &[(0, 20_700)]),
+    ("Australia/Lord_Howe", &[(0, 39_600), (1_775_314_800, 37_800)]),
+];
 
 /// Of whom a row is: vendor and source.
 type Whose = fn(&thing::Model) -> (Option<&str>, Option<&str>);
@@ -77,7 +88,7 @@ struct Asked<'a> {
     told: &'a Told,
     since: i64,
     until: i64,
-    zone: (&'static str, i32),
+    zone: Zone,
     filter: Filter,
 }
 
@@ -95,7 +106,8 @@ impl Asked<'_> {
     }
 
     fn local(&self, at: i64) -> DateTime<FixedOffset> {
-        moment(at).with_timezone(&FixedOffset::east_opt(self.zone.1).expect("a zone"))
+        let (_, offset) = self.zone.1.iter().rev().find(|(from, _)| from * 1_000_000 <= at).expect("a time of our era");
+        moment(at).with_timezone(&FixedOffset::east_opt(*offset).expect("a zone"))
     }
 
     fn counts(&self, by: &[&str]) -> Vec<Value> {

@@ -89,7 +89,15 @@ async fn what_is_no_request_is_answered_in_json_with_its_status() {
     }
     let method = answer(app.client.patch(app.url("/graphql"))).await;
     assert_eq!(method.headers["allow"], "GET, POST, PUT, DELETE");
-    assert_eq!(answer(typed("application/JSON; charset=UTF-8")).await.code, 200);
+    for good in [
+        "application/JSON; charset=UTF-8",
+        "application/json; charset=utf8",
+        "application/json;Charset=UTF8",
+        "application/json; CHARSET=\"utf-8\"",
+        "application/json;charset=unicode-1-1-utf-8; version=1",
+    ] {
+        assert_eq!(answer(typed(good)).await.code, 200, "{good}");
+    }
 }
 
 #[tokio::test]

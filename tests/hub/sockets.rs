@@ -8,6 +8,7 @@ use std::process::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 const FOLLOW: &str =
     "subscription($after: String) { changes(after: $after) { position cursor delivery { bodyText } } }";
@@ -46,13 +47,35 @@ async fn the_handshake_names_what_is_spoken() {
         // The key and its answer of RFC 6455, section 1.3.
         assert!(answer.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"), "{answer}");
     }
-    for headers in [&upgrade[..], &[&upgrade[..], &["sec-websocket-protocol: graphql-ws"]].concat()] {
-        assert!(handshake(&app, headers).await.starts_with("http/1.1 400"));
-    }
     let old = ["connection: upgrade", "upgrade: websocket", "sec-websocket-version: 8", upgrade[3]];
     assert!(handshake(&app, &old).await.starts_with("http/1.1 405"));
     // What asks for no upgrade is a query, here one that is missing.
     assert!(handshake(&app, &[]).await.starts_with("http/1.1 400"));
+}
+
+/// A browser shows a refused handshake to nobody, but the code and the reason of a socket that was closed.
+#[tokio::test]
+async fn who_offers_another_protocol_is_told_which_one_is_spoken() {
+    let app = App::start().await;
+    for (offered, named) in [
+        (Some("graphql-ws"), Some("graphql-ws")),
+        (Some("subscriptions-transport-ws"), Some("subscriptions-transport-ws")),
+        (Some("soap, graphql-ws"), Some("soap")),
+        (Some("GRAPHQL-TRANSPORT-WS"), Some("GRAPHQL-TRANSPORT-WS")),
+        (None, None),
+    ] {
+        let mut request = app.url("/graphql").replace("http://", "ws://").into_client_request().expect("a request");
+        if let Some(offered) = offered {
+            request.headers_mut().insert("sec-websocket-protocol", offered.parse().expect("a header"));
+        }
+        let (mut socket, answer) = tokio_tungstenite::connect_async(request).await.expect("a socket");
+        let protocol = answer.headers().get("sec-websocket-protocol").map(|value| value.to_str().expect("text"));
+        assert_eq!(protocol, named, "{offered:?}");
+        let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("a message");
+        let Ok(Message::Close(Some(frame))) = message else { panic!("{offered:?}: {message:?}") };
+        assert_eq!(u16::from(frame.code), 4406, "{offered:?}");
+        assert!(frame.reason.contains("graphql-transport-ws"), "{}", frame.reason);
+    }
 }
 
 #[tokio::test]

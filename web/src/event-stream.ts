@@ -2,6 +2,7 @@
 import { createClient } from "graphql-sse";
 import type { ExecutionResult } from "graphql";
 import { API } from "./address";
+import { marked, unmarked } from "./exact";
 import type { Transport } from "./fetcher";
 import { failure, read } from "./http";
 
@@ -23,7 +24,7 @@ export const eventStream: Transport = (request, headers, listener) => {
     retryAttempts: RETRIES,
     fetchFn: async (url: string, init: RequestInit) => {
       const response = await fetch(url, init);
-      if (response.headers.get("content-type")?.startsWith("text/event-stream")) return response;
+      if (/^text\/event-stream/i.test(response.headers.get("content-type") ?? "")) return withMarkedNumbers(response);
       const answer = read(response, await response.text());
       // A hub that restarts or is full may take the same request a little later.
       const later = response.status >= 500 || response.status === 429;
@@ -37,7 +38,7 @@ export const eventStream: Transport = (request, headers, listener) => {
     },
   });
   const unsubscribe = client.subscribe(request, {
-    next: (result) => listener.next(result as ExecutionResult),
+    next: (result) => listener.next(unmarked(result as ExecutionResult)),
     error: (reason) => {
       if (over) return;
       if (reason instanceof Refused) listener.end(reason.answer);
@@ -52,3 +53,25 @@ export const eventStream: Transport = (request, headers, listener) => {
     unsubscribe();
   };
 };
+
+/** The library parses the events by itself, so what it would round is marked before. The hub sends an event's data in one line. */
+function withMarkedNumbers(response: Response): Response {
+  let rest = "";
+  const mark = new TransformStream<string, string>({
+    transform(chunk, out) {
+      const lines = (rest + chunk).split("\n");
+      rest = lines.pop() ?? "";
+      out.enqueue(lines.map((line) => `${markedLine(line)}\n`).join(""));
+    },
+    flush(out) {
+      if (rest) out.enqueue(rest);
+    },
+  });
+  const body = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(mark).pipeThrough(new TextEncoderStream());
+  return new Response(body, { status: response.status, headers: response.headers });
+}
+
+function markedLine(line: string): string {
+  const json = line.startsWith("data: ") ? line.slice("data: ".length) : "";
+  return json ? `data: ${marked(json)}` : line;
+}

@@ -2,6 +2,7 @@
 import { GraphQLError, type ExecutionResult } from "graphql";
 import { API } from "./address";
 import type { Watch } from "./answers";
+import { parseExact } from "./exact";
 import type { Request } from "./fetcher";
 
 export async function post(request: Request, headers: Record<string, string>, watch?: Watch): Promise<ExecutionResult> {
@@ -27,8 +28,8 @@ export async function post(request: Request, headers: Record<string, string>, wa
 /** Outside GraphQL the hub answers with problem details (RFC 9457), a proxy in between with anything. */
 export function read(response: Response, body: string): ExecutionResult {
   const type = response.headers.get("content-type") ?? "";
-  if (/^application\/(graphql-response\+)?json/.test(type)) return JSON.parse(body);
-  if (!type.startsWith("application/problem+json")) return failure(`HTTP ${response.status}: ${body}`);
+  if (/^application\/(graphql-response\+)?json/i.test(type)) return parseExact(body);
+  if (!/^application\/problem\+json/i.test(type)) return failure(`HTTP ${response.status}: ${body}`);
   const { title, detail } = JSON.parse(body);
   return failure(`HTTP ${response.status}: ${[title, detail].filter(Boolean).join(". ")}`);
 }

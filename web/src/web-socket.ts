@@ -3,6 +3,7 @@
 import { createClient } from "graphql-ws";
 import type { ExecutionResult } from "graphql";
 import { API } from "./address";
+import { exact } from "./exact";
 import type { Transport } from "./fetcher";
 import { failure } from "./http";
 
@@ -12,6 +13,7 @@ export const webSocket: Transport = (request, headers, listener) => {
     connectionParams: Object.keys(headers).length ? headers : undefined,
     // By default only a connection that once stood is tried again, and a hub that restarts refuses some.
     shouldRetry: () => true,
+    jsonMessageReviver: exact,
   });
   let over = false;
   client.on("closed", (event) => {

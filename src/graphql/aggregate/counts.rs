@@ -3,7 +3,7 @@
 use crate::graphql::Api;
 use crate::graphql::error::Fault;
 use crate::graphql::words::InspectionStatus;
-use crate::store::read::{Census, EntityFilter, Period, counts_by_day};
+use crate::store::read::{Census, EntityFilter, Offsets, Period, counts_by_day};
 use async_graphql::{Enum, SimpleObject};
 use chrono::{DateTime, SecondsFormat};
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ pub async fn count(
     api: &Api,
     census: &Census,
     by: &[InspectionDimension],
-    (period, offset): (Period, i32),
+    (period, offsets): (Period, &Offsets),
     filter: &EntityFilter,
 ) -> Result<Vec<InspectionCount>, Fault> {
     use InspectionDimension::{Day, Source, Status, Vendor};
@@ -52,7 +52,7 @@ pub async fn count(
     if by.is_empty() {
         counts.insert((None, None, None, None), 0);
     }
-    for ((group, day), count) in counts_by_day(&api.readers, census, filter, period, offset).await? {
+    for ((group, day), count) in counts_by_day(&api.readers, census, filter, period, offsets).await? {
         let key = (
             by.contains(&Day).then_some(day),
             by.contains(&Vendor).then_some(group.vendor),

@@ -17,7 +17,11 @@ const QUESTIONS: usize = 64;
 
 /// Answers by their questions.
 #[derive(Debug)]
-pub struct Kept<V>(Mutex<LruCache<String, Arc<Slot<V>>>>);
+pub struct Kept<V> {
+    slots: Mutex<LruCache<String, Arc<Slot<V>>>>,
+    /// What takes no longer is not kept.
+    quick: Duration,
+}
 
 type Slot<V> = tokio::sync::Mutex<Option<Answer<V>>>;
 
@@ -30,11 +34,17 @@ struct Answer<V> {
 
 impl<V> Default for Kept<V> {
     fn default() -> Self {
-        Kept(Mutex::new(LruCache::new(QUESTIONS)))
+        Kept { slots: Mutex::new(LruCache::new(QUESTIONS)), quick: QUICK }
     }
 }
 
 impl<V> Kept<V> {
+    /// Keeps nothing, however slow the machine is that a test runs on.
+    #[cfg(test)]
+    pub fn nothing() -> Self {
+        Kept { quick: Duration::MAX, ..Kept::default() }
+    }
+
     /// The answer to a question: one that is kept or is being computed already, else computed now.
     ///
     /// # Errors
@@ -47,11 +57,11 @@ impl<V> Kept<V> {
         let asked = Instant::now();
         // A panic elsewhere leaves nothing half done here.
         let slot = {
-            let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
             slots.entry(question).or_insert_with(Arc::default).clone()
         };
         let mut answer = slot.lock().await;
-        if let Some(answer) = answer.as_ref().filter(|answer| answer.serves(asked)) {
+        if let Some(answer) = answer.as_ref().filter(|answer| answer.serves(asked, self.quick)) {
             return Ok(answer.value.clone());
         }
         let begin = Instant::now();
@@ -62,9 +72,9 @@ impl<V> Kept<V> {
 }
 
 impl<V> Answer<V> {
-    fn serves(&self, asked: Instant) -> bool {
+    fn serves(&self, asked: Instant, quick: Duration) -> bool {
         let old = asked.saturating_duration_since(self.known);
-        old.is_zero() || (self.took > QUICK && old < LONGEST.min(self.took * TIMES))
+        old.is_zero() || (self.took > quick && old < LONGEST.min(self.took * TIMES))
     }
 }
 
@@ -80,17 +90,17 @@ mod tests {
     fn what_takes_long_is_kept_in_proportion() {
         for (took, kept) in [(1, 0), (100, 0), (101, 2_020), (1_000, 20_000), (9_000, 60_000)] {
             let answer = answer(took);
-            assert!(answer.serves(answer.known), "it was being computed when it was asked for");
+            assert!(answer.serves(answer.known, QUICK), "it was being computed when it was asked for");
             for late in [1, 1_000, 2_019, 2_020, 19_999, 20_000, 59_999, 60_000] {
                 let asked = answer.known + Duration::from_millis(late);
-                assert_eq!(answer.serves(asked), late < kept, "took {took}, asked {late} later");
+                assert_eq!(answer.serves(asked, QUICK), late < kept, "took {took}, asked {late} later");
             }
         }
     }
 
     #[tokio::test]
     async fn who_asks_while_it_is_computed_shares_it() {
-        let kept = Kept::<u32>::default();
+        let kept = Kept::<u32>::nothing();
         let computed = std::sync::atomic::AtomicU32::new(0);
         let compute = || async {
             tokio::task::yield_now().await;

@@ -9,12 +9,13 @@ mod kept;
 mod lives;
 mod period;
 mod times;
+mod zone;
 
 use super::error::Fault;
 use super::filter::{ChangeFilter, InspectionFilter};
 use super::limits::{AGGREGATE, aggregate};
 use super::query::Root;
-use crate::store::read::{Census, counts_by_age, counts_by_hour};
+use crate::store::read::{Census, counts_by_age};
 use ages::AgeBucket;
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
@@ -25,6 +26,7 @@ use kept::Kept;
 use lives::{Grouping, Lives};
 use std::sync::Arc;
 use times::TimeInStatus;
+use zone::zone;
 
 /// What is kept between requests so that many can ask.
 #[derive(Debug, Default)]
@@ -39,6 +41,18 @@ pub struct Aggregations {
 impl Aggregations {
     pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a Aggregations, Fault> {
         ctx.data::<Aggregations>().map_err(|_| Fault::corrupt("the schema has no aggregations"))
+    }
+
+    /// Without answers that are kept.
+    #[cfg(test)]
+    pub fn fresh() -> Self {
+        Aggregations {
+            census: Census::default(),
+            lives: Kept::nothing(),
+            counts: Kept::nothing(),
+            ages: Kept::nothing(),
+            hours: Kept::nothing(),
+        }
     }
 }
 
@@ -61,18 +75,19 @@ impl Aggregates {
         #[graphql(desc = "First seen before this moment: now, unless said otherwise. At most 366 days after `since`.")]
         until: Option<DateTime<Utc>>,
         #[graphql(
-            desc = "Where days begin: `UTC`, or a fixed distance from it as in `+02:00` or `-05:30`.",
+            desc = "Where days begin: `UTC`, a place by its name in the IANA time zone database as in `Europe/Berlin`, or a fixed distance from UTC as in `+02:00` or `-05:30`.",
             default = "UTC"
         )]
         time_zone: String,
         #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
     ) -> Result<Vec<InspectionCount>, Fault> {
         let api = Root.begin(ctx).await?;
-        let (period, offset) = (period::period(api.now(), since, until)?, period::offset(&time_zone)?);
+        let (period, zone) = (period::period(api.now(), since, until)?, zone(&time_zone)?);
         let all = Aggregations::of(ctx)?;
-        let key = format!("{group_by:?} {since:?} {until:?} {offset} {filter:?}");
+        let key = format!("{group_by:?} {since:?} {until:?} {zone:?} {filter:?}");
         let rows = filter.unwrap_or_default().rows(api.now())?;
-        let count = counts::count(api, &all.census, &group_by, (period, offset), &rows);
+        let offsets = zone.offsets(period);
+        let count = counts::count(api, &all.census, &group_by, (period, &offsets), &rows);
         Ok(all.counts.get(key, count).await?.to_vec())
     }
 
@@ -144,19 +159,19 @@ impl Aggregates {
         #[graphql(desc = "Received before this moment: now, unless said otherwise. At most 366 days after `since`.")]
         until: Option<DateTime<Utc>>,
         #[graphql(
-            desc = "Where hours and days begin: `UTC`, or a fixed distance from it as in `+02:00` or `-05:30`.",
+            desc = "Where hours and days begin: `UTC`, a place by its name in the IANA time zone database as in `Europe/Berlin`, or a fixed distance from UTC as in `+02:00` or `-05:30`.",
             default = "UTC"
         )]
         time_zone: String,
         #[graphql(desc = "Only changes that fit.")] filter: Option<ChangeFilter>,
     ) -> Result<Vec<BusyHour>, Fault> {
         let api = Root.begin(ctx).await?;
-        let (period, offset) = (period::period(api.now(), since, until)?, period::offset(&time_zone)?);
+        let (period, zone) = (period::period(api.now(), since, until)?, zone(&time_zone)?);
         let all = Aggregations::of(ctx)?;
         let first = hours::first(first)?;
-        let key = format!("{since:?} {until:?} {offset} {filter:?}");
+        let key = format!("{since:?} {until:?} {zone:?} {filter:?}");
         let rows = filter.unwrap_or_default().rows()?;
-        let count = async { Ok(hours::of_the_week(counts_by_hour(&api.readers, &rows, period, offset).await?)) };
+        let count = async { Ok(hours::of_the_week(zone.counts_by_hour(&api.readers, &rows, period).await?)) };
         Ok(all.hours.get(key, count).await?.iter().take(first).cloned().collect())
     }
 }

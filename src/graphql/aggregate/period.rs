@@ -1,4 +1,4 @@
-//! Periods and time zones as callers write them.
+//! Periods as callers write them.
 
 use crate::graphql::error::Fault;
 use crate::store::read::Period;
@@ -8,8 +8,6 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 const USUAL: TimeDelta = TimeDelta::days(30);
 /// How long it may be.
 const LONGEST: TimeDelta = TimeDelta::days(366);
-/// Seconds. There is no place further from Greenwich than UTC+14:00.
-const FURTHEST: i32 = 14 * 3_600;
 
 /// From a moment on, before another: the last 30 days, unless said otherwise.
 pub fn period(now: DateTime<Utc>, since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Result<Period, Fault> {
@@ -31,61 +29,9 @@ pub fn period(now: DateTime<Utc>, since: Option<DateTime<Utc>>, until: Option<Da
     Ok(Period { since, until })
 }
 
-/// How many seconds a time zone is ahead of UTC: `UTC`, `Z`, `+02:00`, `-05:30`.
-pub fn offset(zone: &str) -> Result<i32, Fault> {
-    let offset = match zone {
-        "UTC" | "Z" => Some(0),
-        zone => fixed(zone),
-    };
-    offset.filter(|offset| offset.abs() <= FURTHEST).ok_or_else(|| {
-        Fault::input(
-            "`timeZone` is not a distance from UTC",
-            "Write `UTC`, or a fixed distance like `+02:00` or `-05:30`. Names of places are not known here.",
-        )
-    })
-}
-
-fn fixed(zone: &str) -> Option<i32> {
-    let sign = match zone.chars().next()? {
-        '+' => 1,
-        '-' => -1,
-        _ => return None,
-    };
-    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-    let number = |digits: &str| -> Option<i32> {
-        let both = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        both.then(|| digits.parse().ok()).flatten()
-    };
-    let minutes = number(minutes).filter(|minutes| *minutes < 60)?;
-    Some(sign * (number(hours)? * 3_600 + minutes * 60))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distances_from_utc_are_read() {
-        for (zone, seconds) in [
-            ("UTC", Some(0)),
-            ("Z", Some(0)),
-            ("+00:00", Some(0)),
-            ("+02:00", Some(7_200)),
-            ("-05:30", Some(-19_800)),
-            ("+14:00", Some(50_400)),
-            ("+14:01", None),
-            ("+02:60", None),
-            ("+2:00", None),
-            ("02:00", None),
-            ("+0200", None),
-            ("+-2:00", None),
-            ("Europe/Berlin", None),
-            ("", None),
-            ("ü1:00", None),
-        ] {
-            assert_eq!(offset(zone).ok(), seconds, "{zone}");
-        }
-    }
 
     #[test]
     fn a_period_is_the_last_thirty_days_and_no_longer_than_a_leap_year() {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::graphql::cursor::Cursor;
+use crate::store::read::Direction;
 
 #[tokio::test]
 async fn what_cannot_be_meant_is_the_callers_fault() {
@@ -32,7 +33,7 @@ async fn what_cannot_be_meant_is_the_callers_fault() {
 async fn a_cursor_must_be_one_of_the_list() {
     let hub = Hub::new().await;
     hub.change(1, Kind::Inspection, 1, |_| {}).await;
-    let (created, beyond) = (Cursor::Created(1).encode(), cursor_of(2));
+    let (created, beyond) = (Cursor::Created(1, Direction::Up).encode(), cursor_of(2));
     let foreign = Cursor::Change { position: 1, generation: 8 }.encode();
     for (query, expected) in [
         ("{ changes(after: \"nonsense\") { totalCount } }".to_owned(), "CURSOR_INVALID"),

@@ -1,6 +1,8 @@
 //! Pages, orders and filters.
 
 use super::*;
+use crate::graphql::cursor::Cursor;
+use crate::store::read::Direction;
 
 /// Ten inspections, of which several changed at the same moment.
 async fn ten() -> Hub {
@@ -63,7 +65,7 @@ async fn a_page_goes_on_behind_what_is_forgotten() {
     sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "DELETE FROM entity WHERE number < 4")
         .await
         .expect("gone");
-    let after = format!("after: \"{}\"", super::super::cursor::Cursor::Created(2).encode());
+    let after = format!("after: \"{}\"", Cursor::Created(2, Direction::Up).encode());
     assert_eq!(texts(&page("ASC", &after).await, &["nodes", "externalId"]), ["KEY-4", "KEY-5"]);
 }
 

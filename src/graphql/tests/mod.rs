@@ -6,6 +6,7 @@ mod board;
 mod errors;
 mod federation;
 mod generated;
+mod inputs;
 mod keys;
 mod lists;
 mod live;
@@ -14,6 +15,7 @@ mod plans;
 mod rows;
 mod schema;
 mod types;
+mod zones;
 
 use super::{Api, Graph, SourceInfo};
 use crate::database::TestDatabase;
@@ -87,7 +89,7 @@ impl Hub {
             sources: [lot, yard].into(),
             clock: || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment"),
         };
-        Hub { graph: Graph::new(api), feed, writer, statements, asked, database: empty }
+        Hub { graph: Graph::fresh(api), feed, writer, statements, asked, database: empty }
     }
 
     /// Stores an entity. Its external id is `KEY-number`, and it was created and updated `number` seconds after the beginning.

@@ -1,6 +1,8 @@
 //! Which index answers which question, so that none reads a whole table where there is much.
 
 use super::*;
+use crate::graphql::cursor::Cursor;
+use crate::store::read::Direction;
 use sea_orm::{ConnectionTrait, Statement};
 
 /// A query, and what SQLite says of the last of its statements, without knowing the values of its parameters: all of these but
@@ -34,6 +36,18 @@ const PLANS: &[(&str, &[&str])] = &[
         &["INDEX entity_of_inspection (inspection=? AND kind=?)"],
     ),
     ("{ items { nodes { id } } }", &["INDEX item_by_update"]),
+    (
+        "{ sessions(orderBy: { field: CREATED_AT, direction: DESC }) { nodes { id } } }",
+        &["INDEX entity_by_creation (kind=?)", "no TEMP B-TREE"],
+    ),
+    (
+        "{ items(orderBy: { field: CREATED_AT, direction: ASC }) { nodes { id } } }",
+        &["INDEX item_by_creation", "no TEMP B-TREE"],
+    ),
+    (
+        "{ deliveries(orderBy: { field: RECEIVED_AT, direction: DESC }) { nodes { id } } }",
+        &["SCAN delivery", "no TEMP B-TREE"],
+    ),
     ("{ stalledInspections { count } }", &["COVERING INDEX entity_by_status (kind=? AND status=?)"]),
     (
         "{ timeInStatus { count } }",
@@ -106,7 +120,7 @@ async fn each_question_is_answered_by_its_index() {
         return;
     }
     let id = hub.inspection(1).await.to_string();
-    let cursor = crate::graphql::cursor::Cursor::Created(1).encode();
+    let cursor = Cursor::Created(1, Direction::Down).encode();
     for (query, expected) in PLANS {
         hub.asked.lock().expect("a log").clear();
         hub.ask(query.replace("ID", &id).replace("CURSOR", &cursor).replace("CHANGE", &cursor_of(0))).await;
@@ -126,6 +140,68 @@ async fn each_question_is_answered_by_its_index() {
             assert!(scanned.is_empty(), "{query}: {scanned:?}\n{asked}");
         }
     }
+}
+
+/// Every order of every list, first page and next: the rows come out of an index in this order, on both databases.
+#[tokio::test]
+async fn each_order_is_that_of_an_index() {
+    let hub = Hub::new().await;
+    hub.inspection(1).await;
+    for (number, subject) in [(2, Subject::Session), (3, REPORT), (4, PHOTO)] {
+        hub.entity(number, subject, |_| {}).await;
+    }
+    hub.delivery(1, 1, 0, |_| {}).await;
+    let entities =
+        |updated: &'static str, created: &'static str| [("UPDATED_AT", updated), ("CREATED_AT", created)].to_vec();
+    let of_others = || entities("entity_by_update", "entity_by_creation");
+    let is_file = hub.database.is_file();
+    for (list, orders) in [
+        ("inspections", of_others()),
+        ("sessions", of_others()),
+        ("jobs", of_others()),
+        ("items", entities("item_by_update", "item_by_creation")),
+        ("deliveries", vec![("RECEIVED_AT", if is_file { "PRIMARY KEY" } else { "delivery_pkey" })]),
+    ] {
+        for (field, index) in orders {
+            for direction in ["ASC", "DESC"] {
+                let order = format!("orderBy: {{ field: {field}, direction: {direction} }}");
+                let first = hub.ask(format!("{{ {list}({order}) {{ pageInfo {{ endCursor }} }} }}")).await;
+                let after = format!("after: {}", first[list]["pageInfo"]["endCursor"]);
+                for page in [String::new(), after] {
+                    hub.asked.lock().expect("a log").clear();
+                    hub.ask(format!("{{ {list}({order} {page}) {{ nodes {{ id }} }} }}")).await;
+                    let asked = hub.asked.lock().expect("a log").pop().expect("a statement");
+                    let plan = plan_of(&hub, &asked).await;
+                    // SQLite reads a table by its key where it says nothing of an index.
+                    let is_by_key = is_file && index == "PRIMARY KEY" && plan.contains("SCAN delivery");
+                    assert!(is_by_key || plan.contains(index), "{list} {field} {direction} {page}: {plan}");
+                    assert!(
+                        !plan.contains("TEMP B-TREE") && !plan.contains("Sort"),
+                        "{list} {field} {direction}: {plan}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// How a statement is answered where there is much: PostgreSQL would sort the few rows of this database.
+async fn plan_of(hub: &Hub, asked: &Statement) -> String {
+    use sea_orm::TransactionTrait;
+    let (explain, column) = match hub.database.is_file() {
+        true => ("EXPLAIN QUERY PLAN", "detail"),
+        false => ("EXPLAIN", "QUERY PLAN"),
+    };
+    let transaction = hub.writer.begin().await.expect("a transaction");
+    if !hub.database.is_file() {
+        for way in ["enable_seqscan", "enable_sort", "enable_incremental_sort", "enable_bitmapscan"] {
+            transaction.execute_unprepared(&format!("SET LOCAL {way} = off")).await.expect("set");
+        }
+    }
+    let explain = Statement { sql: format!("{explain} {}", asked.sql), ..asked.clone() };
+    let rows = transaction.query_all_raw(explain).await.expect("a plan");
+    let steps: Vec<String> = rows.iter().map(|row| row.try_get("", column).expect("a step")).collect();
+    steps.join("; ")
 }
 
 fn is_as_expected(plan: &[String], expected: &[&str]) -> bool {

@@ -116,6 +116,51 @@ async fn nodes_are_found_by_id_alone() {
 }
 
 #[tokio::test]
+async fn a_change_has_an_id_as_long_as_its_history_is_the_same() {
+    let hub = Hub::new().await;
+    let inspection = hub.inspection(1).await;
+    hub.delivery(1, 1, 2, |_| {}).await;
+    for position in 1..=3 {
+        hub.change(position, Kind::Inspection, 1, |row| row.reason = format!("reason {position}")).await;
+    }
+    let lists = "{ changes { nodes { id position reason } } inspections { nodes { history { nodes { id } } } }
+        deliveries { nodes { changes { nodes { id } } } } }";
+    let data = hub.ask(lists).await;
+    let ids = texts(&data, &["changes", "nodes", "id"]);
+    assert_eq!(texts(&data, &["inspections", "nodes", "history", "nodes", "id"]), ids);
+    assert_eq!(texts(&data, &["deliveries", "nodes", "changes", "nodes", "id"]), ids[..2]);
+    assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 3);
+    let node = async |id: &str| {
+        let query = format!("{{ node(id: \"{id}\") {{ __typename id ... on Change {{ position reason }} }} }}");
+        hub.ask(query).await["node"].clone()
+    };
+    for (id, change) in ids.iter().zip(data["changes"]["nodes"].as_array().expect("changes")) {
+        let mut expected = change.clone();
+        expected["__typename"] = "Change".into();
+        assert_eq!(node(id).await, expected);
+    }
+    let some =
+        hub.ask(format!("{{ nodes(ids: [\"{}\", \"{inspection}\", \"{0}\"]) {{ __typename id }} }}", ids[1])).await;
+    assert_eq!(texts(&some, &["nodes", "id"]), [ids[1].as_str(), &inspection.to_string(), &ids[1]]);
+    // One that is not there yet, and one of another history.
+    let other = crate::store::read::change_id;
+    assert_eq!(node(&other(GENERATION, 4).to_string()).await, Value::Null);
+    assert_eq!(node(&other(GENERATION + 1, 1).to_string()).await, Value::Null);
+    // One that was removed.
+    sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "DELETE FROM change WHERE position = 1")
+        .await
+        .expect("gone");
+    assert_eq!(node(&ids[0]).await, Value::Null);
+    // After a rebuild, something else can stand at the same place: it has an id of its own.
+    let rebuilt = format!("UPDATE log_head SET generation = {}", GENERATION + 1);
+    sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, &rebuilt).await.expect("rebuilt");
+    assert_eq!(node(&ids[1]).await, Value::Null);
+    let now = texts(&hub.ask("{ head { position } changes { nodes { id } } }").await, &["changes", "nodes", "id"]);
+    assert_eq!(now, [2, 3].map(|position| other(GENERATION + 1, position).to_string()));
+    assert_eq!(node(&now[0]).await["reason"], "reason 2");
+}
+
+#[tokio::test]
 async fn statuses_are_counted_in_the_order_of_a_life() {
     let hub = Hub::new().await;
     for number in 1..=3 {

@@ -3,6 +3,7 @@
 use super::respond::Refusal;
 use super::too_many;
 use crate::graphql::Fault;
+use crate::http::media::Media;
 use crate::http::{App, encoding};
 use crate::request::{Params, limits};
 use axum::body::Body;
@@ -66,18 +67,13 @@ fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
         let text = format!("the body has the content encoding {coding}");
         return Err(unsupported(&text, "Send it uncompressed, without Content-Encoding."));
     }
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut parts = content_type.split(';').map(str::trim);
-    if !parts.next().unwrap_or_default().eq_ignore_ascii_case("application/json") {
+    let media = Media::of(headers, header::CONTENT_TYPE).filter(|media| media.name() == "application/json");
+    let Some(media) = media else {
         let hint = "Send it with the header Content-Type: application/json.";
         return Err(unsupported("the body must be JSON", hint));
+    };
+    if media.is_utf8() {
+        return Ok(());
     }
-    let charset =
-        parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
-    match charset {
-        Some((_, charset)) if !charset.trim().trim_matches('"').eq_ignore_ascii_case("utf-8") => {
-            Err(unsupported("JSON is UTF-8", "Send it with charset=utf-8, or without a charset."))
-        }
-        _ => Ok(()),
-    }
+    Err(unsupported("JSON is UTF-8", "Send it with charset=utf-8, or without a charset."))
 }

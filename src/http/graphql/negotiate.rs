@@ -1,6 +1,7 @@
 //! Which media type an answer has (RFC 9110, section 12.5.1, and GraphQL over HTTP, section 6.1).
 
 use super::respond::Refusal;
+use crate::http::media::Media as Ranges;
 use crate::http::stream::Format;
 use axum::http::{HeaderMap, StatusCode, header};
 
@@ -25,16 +26,13 @@ impl Media {
 /// How answers that follow each other are wanted, if they are wanted at all. Parts are only for subscriptions: who names
 /// them takes other answers in one piece.
 pub fn stream(headers: &HeaderMap) -> Option<Format> {
-    let values = headers.get_all(header::ACCEPT);
-    let ranges = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|ranges| ranges.split(','));
-    let mut formats = ranges.filter_map(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let format = match parts.next()?.to_ascii_lowercase().as_str() {
+    let mut formats = Ranges::all(headers, header::ACCEPT).filter_map(|range| {
+        let format = match range.name().as_str() {
             "text/event-stream" => Format::Events,
-            "multipart/mixed" if parts.clone().any(|part| part.starts_with("subscriptionSpec=")) => Format::Parts,
+            "multipart/mixed" if range.parameter("subscriptionSpec").is_some() => Format::Parts,
             _ => return None,
         };
-        (weight(parts) > 0).then_some(format)
+        (range.weight() > 0).then_some(format)
     });
     formats.next()
 }
@@ -44,15 +42,12 @@ type Weight = Option<(u16, u8)>;
 
 /// What the client wants most. Who says nothing, or takes anything, gets the older one; who names both alike, the newer.
 pub fn media(headers: &HeaderMap) -> Result<Media, Refusal> {
-    let mut ranges = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
-    if ranges.peek().is_none() {
+    if !headers.contains_key(header::ACCEPT) {
         return Ok(Media::Json);
     }
     let (mut response, mut json): (Weight, Weight) = (None, None);
-    for range in ranges.flat_map(|ranges| ranges.split(',')) {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let weight = weight(parts);
+    for range in Ranges::all(headers, header::ACCEPT) {
+        let (name, weight) = (range.name(), range.weight());
         // The most particular range counts, wherever it stands.
         let take = |known: &mut Weight, named: u8| {
             if known.is_none_or(|(_, before)| named >= before) {
@@ -81,15 +76,6 @@ pub fn media(headers: &HeaderMap) -> Result<Media, Refusal> {
         (Some(response), Some(json)) if response == json && response.1 < 2 => Ok(Media::Json),
         (Some(response), Some(json)) => Ok(if response >= json { Media::Response } else { Media::Json }),
     }
-}
-
-fn weight<'a>(mut parameters: impl Iterator<Item = &'a str>) -> u16 {
-    let weight = parameters.find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse::<f32>().unwrap_or(0.0))
-    });
-    // At most three digits stand after the point.
-    (weight.unwrap_or(1.0).clamp(0.0, 1.0) * 1000.0) as u16
 }
 
 #[cfg(test)]
@@ -121,12 +107,33 @@ mod tests {
             (&["application/json, */*"], Some(Media::Json)),
             (&["application/json;q=0, */*"], Some(Media::Response)),
             (&["text/html, */*;q=0.8"], Some(Media::Json)),
+            (&["text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"], Some(Media::Json)),
+            (&["application/json;Q=0.1, application/graphql-response+json;Q=\"0.5\""], Some(Media::Response)),
             (&["text/html"], None),
             (&["application/json;q=0"], None),
             (&["application/json;q=nonsense"], None),
             (&[""], None),
         ] {
             assert_eq!(chosen(accept), expected, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn answers_that_follow_each_other_are_asked_for_in_any_spelling() {
+        for (accept, expected) in [
+            ("multipart/mixed; subscriptionSpec=1.0", Some(Format::Parts)),
+            ("multipart/mixed;subscriptionSpec=\"1.0\", application/json", Some(Format::Parts)),
+            ("multipart/mixed; subscriptionspec=\"1.0\"", Some(Format::Parts)),
+            ("Multipart/Mixed;boundary=\"-\";SUBSCRIPTIONSPEC=1.0", Some(Format::Parts)),
+            ("multipart/mixed;deferSpec=20220824;subscriptionSpec=1.0", Some(Format::Parts)),
+            ("application/json, Text/Event-Stream;q=0.5", Some(Format::Events)),
+            ("text/event-stream;Q=0", None),
+            ("multipart/mixed; subscriptionSpec=1.0; q=0", None),
+            ("multipart/mixed", None),
+            ("multipart/mixed; boundary=subscriptionSpec", None),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().expect("a header"))]);
+            assert_eq!(stream(&headers), expected, "{accept}");
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct Connection<S> {
     first: usize,
     /// When anything was heard.
     heard: Instant,
+    /// When anything was written.
+    written: Instant,
     /// When a sign of life was asked for, if none has come since.
     pinged: Option<Instant>,
     /// Since when no bytes are taken.
@@ -77,6 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             operations: Vec::new(),
             first: 0,
             heard: now,
+            written: now,
             pinged: None,
             stuck: None,
             timer: Box::pin(sleep_until(now + limits.init)),
@@ -92,6 +95,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Whose client has to show that it may come in.
     pub fn behind(self, access: Access) -> Self {
         Connection { access: Some(access), ..self }
+    }
+
+    /// Says why the socket is closed before anything is heard: a browser shows nothing else of a refusal.
+    pub async fn refuse(mut self, why: &Closing) {
+        self.close(why);
+        self.run().await;
     }
 
     /// Serves until the socket is closed.
@@ -158,8 +167,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn answer(&mut self, said: Heard) {
         match (said, self.phase) {
             (Heard::Init(payload), Phase::New(_)) => {
-                if self.access.take().is_some_and(|access| !access.allows_payload(payload.as_deref())) {
-                    return self.close(&Closing::Forbidden);
+                let access = self.access.take().map(|access| access.allows_payload(payload.as_deref()));
+                if let Some(Err(why)) = access {
+                    return self.close(&Closing::Forbidden(why));
                 }
                 self.phase = Phase::Open;
                 self.wire.send(&[message::ACK]);
@@ -227,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn write(&mut self, context: &mut Context<'_>) -> Result<(), Over> {
         while self.wire.waiting() > 0 {
             match self.wire.poll_write(context) {
-                Poll::Ready(Ok(_)) => self.stuck = None,
+                Poll::Ready(Ok(_)) => (self.stuck, self.written) = (None, Instant::now()),
                 Poll::Ready(Err(_)) => return Err(Over),
                 Poll::Pending => {
                     let since = *self.stuck.get_or_insert_with(Instant::now);
@@ -261,7 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match self.phase {
             Phase::Closing(until) if now >= until => return Err(Over),
             Phase::New(until) if now >= until => self.close(&Closing::InitTimeout),
-            Phase::Open if self.pinged.is_none() && now >= self.heard + self.limits.idle => {
+            Phase::Open if self.pinged.is_none() && now >= self.quiet_since() + self.limits.idle => {
                 self.wire.ping();
                 self.pinged = Some(now);
             }
@@ -271,11 +281,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(())
     }
 
+    /// Since when nothing has gone one of the two ways: proxies look at either.
+    fn quiet_since(&self) -> Instant {
+        self.heard.min(self.written)
+    }
+
     fn set_timer(&mut self) {
         let next = match (self.phase, self.pinged) {
             (Phase::New(until) | Phase::Closing(until), _) => until,
             (_, Some(pinged)) => pinged + self.limits.pong,
-            (_, None) => self.heard + self.limits.idle,
+            (_, None) => self.quiet_since() + self.limits.idle,
         };
         let stuck = self.stuck.map_or(next, |since| since + self.limits.stuck);
         self.timer.as_mut().reset(next.min(stuck));

@@ -11,7 +11,8 @@ pub struct Limits {
     pub operations: usize,
     /// Until `connection_init`.
     pub init: Duration,
-    /// From the last that was heard to a ping. Proxies mostly give up after a minute.
+    /// From the last that was heard, or written, to a ping: with the jitter, less than the 30 seconds after which the more
+    /// impatient of proxies give up.
     pub idle: Duration,
     /// So that sockets opened together are not pinged together.
     pub jitter: Duration,
@@ -29,8 +30,8 @@ impl Default for Limits {
             message: 1 << 20,
             operations: 100,
             init: Duration::from_secs(10),
-            idle: Duration::from_secs(40),
-            jitter: Duration::from_secs(10),
+            idle: Duration::from_secs(20),
+            jitter: Duration::from_secs(5),
             pong: Duration::from_secs(20),
             stuck: Duration::from_secs(30),
             close: Duration::from_secs(2),

@@ -30,7 +30,10 @@ pub enum Closing {
     Protocol,
     Invalid(String),
     Unauthorized,
-    Forbidden,
+    /// Says what is expected.
+    Forbidden(&'static str),
+    /// Another protocol was offered, or none.
+    Subprotocol,
     InitTimeout,
     Duplicate(String),
     TooManyInits,
@@ -100,7 +103,8 @@ impl Closing {
             Closing::TooBig(_) => 1009,
             Closing::NoText | Closing::Invalid(_) => 4400,
             Closing::Unauthorized => 4401,
-            Closing::Forbidden => 4403,
+            Closing::Forbidden(_) => 4403,
+            Closing::Subprotocol => 4406,
             Closing::InitTimeout => 4408,
             Closing::Duplicate(_) => 4409,
             Closing::TooManyInits => 4429,
@@ -117,7 +121,10 @@ impl Closing {
             Closing::NoText => "Invalid message: it is no text".into(),
             Closing::Invalid(why) => why.into(),
             Closing::Unauthorized => "Unauthorized".into(),
-            Closing::Forbidden => "Forbidden".into(),
+            Closing::Forbidden(why) => format!("Forbidden: {why}").into(),
+            Closing::Subprotocol => {
+                "Subprotocol not acceptable: this address speaks graphql-transport-ws and no other".into()
+            }
             Closing::InitTimeout => "Connection initialisation timeout".into(),
             Closing::Duplicate(id) => format!("Subscriber for {id} already exists").into(),
             Closing::TooManyInits => "Too many initialisation requests".into(),
@@ -181,12 +188,24 @@ pub fn pong(payload: Option<&RawValue>) -> Cow<'static, [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::FOREIGN;
     use super::*;
+    use crate::http::access::{NO_TOKEN, UNKNOWN_TOKEN};
 
     #[test]
     fn reasons_fit_into_a_frame() {
         for closing in [Closing::Duplicate("ä".repeat(100)), Closing::Invalid("x".repeat(500)), Closing::Away] {
             assert!(closing.reason().len() <= 123, "{closing:?}");
+        }
+        // These are not cut.
+        for (closing, end) in [
+            (Closing::Forbidden(NO_TOKEN), NO_TOKEN),
+            (Closing::Forbidden(UNKNOWN_TOKEN), UNKNOWN_TOKEN),
+            (Closing::Forbidden(FOREIGN), FOREIGN),
+            (Closing::Subprotocol, "and no other"),
+        ] {
+            let reason = closing.reason();
+            assert!(reason.len() <= 123 && reason.ends_with(end), "{reason}");
         }
     }
 

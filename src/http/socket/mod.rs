@@ -23,11 +23,14 @@ use base64::engine::general_purpose::STANDARD;
 use connection::Connection;
 use hyper_util::rt::TokioIo;
 use limits::Limits;
+use message::Closing;
 use sha1::{Digest, Sha1};
 use std::sync::Arc;
 
 /// The only protocol that is spoken.
 const PROTOCOL: &str = "graphql-transport-ws";
+/// What is said to a page of another origin.
+const FOREIGN: &str = "pages of this origin may not use the API; its operator can add it to allowed_origins";
 /// What makes the answer to a key (RFC 6455, section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -35,9 +38,11 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub async fn open(State(app): State<Arc<App>>, mut request: Request) -> Response {
     let headers = request.headers();
     let Some(key) = key(&request) else { return Problem::Method.into_response() };
-    if !lists(headers, header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL, str::eq) {
-        return Problem::Protocol.into_response();
-    }
+    let (protocol, refusal) = match chosen(headers) {
+        Ok(()) if app.origins.may_open(headers) => (Some(HeaderValue::from_static(PROTOCOL)), None),
+        Ok(()) => (Some(HeaderValue::from_static(PROTOCOL)), Some(Closing::Forbidden(FOREIGN))),
+        Err(other) => (other, Some(Closing::Subprotocol)),
+    };
     let accept = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize());
     let place = request.extensions().get::<Place>().cloned();
     let client = request.extensions().get::<Peer>().map(|peer| Client::new(peer.0));
@@ -52,21 +57,33 @@ pub async fn open(State(app): State<Arc<App>>, mut request: Request) -> Response
                 let stop = app.stop.clone();
                 let connection = Connection::new(TokioIo::new(upgraded), app.live.clone(), limits, stop);
                 let connection = connection.with(client);
-                match access {
-                    Some(access) => connection.behind(access).run().await,
-                    None => connection.run().await,
+                match (refusal, access) {
+                    (Some(why), _) => connection.refuse(&why).await,
+                    (None, Some(access)) => connection.behind(access).run().await,
+                    (None, None) => connection.run().await,
                 }
             }
             Err(error) => tracing::debug!(%error, "a socket could not be opened"),
         }
     });
-    let headers = [
-        (header::CONNECTION, "upgrade"),
-        (header::UPGRADE, "websocket"),
-        (header::SEC_WEBSOCKET_PROTOCOL, PROTOCOL),
-        (header::SEC_WEBSOCKET_ACCEPT, &accept),
-    ];
-    (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response()
+    let headers =
+        [(header::CONNECTION, "upgrade"), (header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_ACCEPT, &accept)];
+    let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response();
+    if let Some(protocol) = protocol {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    response
+}
+
+/// Whether our protocol is offered.
+///
+/// # Errors
+/// Else the first one that is. It is named in the answer, because a browser does not take it otherwise and shows nothing; the
+/// socket is then closed with a code and a reason, which it does show.
+fn chosen(headers: &HeaderMap) -> Result<(), Option<HeaderValue>> {
+    let mut offered = words(headers, header::SEC_WEBSOCKET_PROTOCOL).filter(|word| !word.is_empty()).peekable();
+    let first = offered.peek().and_then(|first| HeaderValue::from_str(first).ok());
+    if offered.any(|word| word == PROTOCOL) { Ok(()) } else { Err(first) }
 }
 
 /// The key of a request for a WebSocket; none if it is no such request.
@@ -81,7 +98,10 @@ fn key(request: &Request) -> Option<HeaderValue> {
 }
 
 fn lists(headers: &HeaderMap, name: HeaderName, wanted: &str, same: fn(&str, &str) -> bool) -> bool {
-    let values = headers.get_all(name);
-    let mut words = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-    words.any(|word| same(word.trim(), wanted))
+    words(headers, name).any(|word| same(word, wanted))
+}
+
+fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
 }

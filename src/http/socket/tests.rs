@@ -204,6 +204,30 @@ async fn an_idle_socket_is_asked_for_a_sign_of_life() {
 }
 
 #[tokio::test]
+async fn a_socket_that_is_only_heard_is_asked_too() {
+    let limits = Limits { idle: SHORT, jitter: Duration::ZERO, pong: PATIENCE, ..Limits::default() };
+    let server = Server::new(limits).await;
+    let mut client = server.open().await;
+    // Nothing is said to it: a proxy on the way would take the hub for dead.
+    let asked = async {
+        loop {
+            client.say(json!({ "type": "pong" })).await;
+            let message = tokio::time::timeout(SHORT / 6, client.message()).await;
+            if matches!(message, Ok(Some(Message::Ping(_)))) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, asked).await.expect("it is asked");
+}
+
+#[test]
+fn an_idle_socket_is_asked_before_proxies_give_up() {
+    let Limits { idle, jitter, .. } = Limits::default();
+    assert!(idle + jitter < Duration::from_secs(30));
+}
+
+#[tokio::test]
 async fn a_socket_that_takes_nothing_is_closed() {
     let server = Server::new(Limits { stuck: SHORT, ..Limits::default() }).await;
     let (mut stream, task) = server.connect(16);

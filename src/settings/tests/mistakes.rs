@@ -174,3 +174,51 @@ fn the_api_has_at_most_two_tokens_that_fit_into_a_header() {
         assert_eq!(problems, [format!("inspection-hub.toml:1: api_tokens: {problem}")]);
     }
 }
+
+#[test]
+fn an_origin_is_written_as_browsers_write_it() {
+    const WRITE: &str = "write scheme, host and port as browsers do, without a path: https://app.example or \
+                         http://localhost:3000";
+    for (text, problem) in [
+        (
+            "https://app.example/",
+            "\"https://app.example/\" is not how browsers write it; write https://app.example".to_owned(),
+        ),
+        (
+            "https://app.example/app",
+            "\"https://app.example/app\" is not how browsers write it; write https://app.example".to_owned(),
+        ),
+        (
+            "https://App.Example",
+            "\"https://App.Example\" is not how browsers write it; write https://app.example".to_owned(),
+        ),
+        (
+            "https://app.example:443",
+            "\"https://app.example:443\" is not how browsers write it; write https://app.example".to_owned(),
+        ),
+        (
+            "https://bücher.example",
+            "\"https://bücher.example\" is not how browsers write it; write https://xn--bcher-kva.example".to_owned(),
+        ),
+        (
+            "https://app.example?x",
+            "\"https://app.example?x\" is not how browsers write it; write https://app.example".to_owned(),
+        ),
+        (
+            "https://*.example",
+            "\"https://*.example\" holds a pattern, and only whole origins are known; write each one".to_owned(),
+        ),
+        ("app.example", format!("\"app.example\" is not an origin; {WRITE}")),
+        ("localhost:3000", format!("\"localhost:3000\" has no host; {WRITE}")),
+        ("null", format!("\"null\" is not an origin; {WRITE}")),
+        ("https://app.example,", format!("\"\" is not an origin; {WRITE}")),
+        ("https://hub:hunter2@app.example", format!("holds a user's name or password; {WRITE}")),
+        (
+            "*, https://app.example",
+            "holds `*` beside others; write `*` alone for any origin, or leave it out".to_owned(),
+        ),
+    ] {
+        let problems = World::default().flag("allowed_origins", text).problems();
+        assert_eq!(problems, [format!("--allowed-origins: {problem}")], "{text}");
+    }
+}

@@ -99,6 +99,18 @@ fn the_tokens_of_the_api_stand_apart_by_a_comma() {
 }
 
 #[test]
+fn origins_stand_apart_by_a_comma() {
+    assert_eq!(World::default().settings().allowed_origins, [""; 0]);
+    let named = "https://app.example,http://localhost:3000 , http://[::1]:8080, capacitor://localhost";
+    let world = World::default().variable("INSPECTION_HUB_ALLOWED_ORIGINS", named);
+    assert_eq!(
+        world.settings().allowed_origins,
+        ["https://app.example", "http://localhost:3000", "http://[::1]:8080", "capacitor://localhost"]
+    );
+    assert_eq!(World::default().flag("allowed_origins", "*").settings().allowed_origins, ["*"]);
+}
+
+#[test]
 fn the_file_may_be_elsewhere() {
     let world = World::default().other_file("etc/hub.toml", "log = 'debug'").other_file("b.toml", "log = 'trace'");
     assert_eq!(world.settings().log, "info");

@@ -2,15 +2,15 @@
 
 use super::as_of::{Clock, Snapshot};
 use super::columns::{EntityRow, Wants, select};
-use super::entities::{Direction, place_of_first_sight, seen};
+use super::entities::{place_of_first_sight, seen};
 use super::filter::EntityFilter;
-use super::page::{End, Page, Part};
+use super::page::{Direction, Page, Part, Range};
 use super::past::Past;
 use crate::store::{Readers, StoreError};
 use chrono::{DateTime, Utc};
 use entity::Status;
 use entity::entity::{Column, Entity};
-use sea_orm::sea_query::{Expr, ExprTrait, Func, Order, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, SelectStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, Select,
     StatementBuilder,
@@ -48,12 +48,7 @@ impl Board {
         direction: Direction,
         page: &Page<i64>,
     ) -> Result<Part<Then>, StoreError> {
-        let up = (direction == Direction::Up) == (page.from == End::First);
-        let order = if up { Order::Asc } else { Order::Desc };
-        let (above, below) = match direction {
-            Direction::Up => (page.after, page.before),
-            Direction::Down => (page.before, page.after),
-        };
+        let Range { order, above, below } = page.range(direction);
         let mut rows = self.rows(select(wants), below);
         self.past().select(&mut rows, THEN);
         rows.and_where_option(above.map(|number| place_of_first_sight().gt(seen(number))))

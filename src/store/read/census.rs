@@ -3,6 +3,7 @@
 //! by the history before each answer: what was written since is read anew, and nothing else. 20 bytes for each.
 
 use super::changes::head;
+use super::counts::Offsets;
 use super::filter::EntityFilter;
 use crate::store::{Readers, StoreError};
 use chrono::{DateTime, Utc};
@@ -132,8 +133,8 @@ impl Census {
         Ok(Some(fitting.map(|(group, count)| (group.clone(), count)).collect()))
     }
 
-    /// How many of the inspections first seen in a period are in each group, by the day on which they were first seen:
-    /// counted from 1970-01-01, `offset` seconds east of Greenwich. None if the filter asks for more than the census knows.
+    /// How many of the inspections first seen in a period are in each group, by the local day on which they were first seen:
+    /// counted from 1970-01-01. None if the filter asks for more than the census knows.
     ///
     /// # Errors
     /// If the database does not answer.
@@ -142,7 +143,7 @@ impl Census {
         db: &Readers,
         filter: &EntityFilter,
         period: Period,
-        offset: i32,
+        offsets: &Offsets,
     ) -> Result<Option<BTreeMap<(Group, i64), i64>>, StoreError> {
         if !Census::knows(filter) {
             return Ok(None);
@@ -153,7 +154,7 @@ impl Census {
         let mut counts: HashMap<(u32, i64), i64> = HashMap::new();
         for (_, seen, group) in all.of(period) {
             if fits.get(group as usize) == Some(&true) {
-                *counts.entry((group, super::counts::day(seen, offset))).or_default() += 1;
+                *counts.entry((group, offsets.day(seen))).or_default() += 1;
             }
         }
         let named = |((group, day), count)| Some(((all.groups.get(group as usize)?.clone(), day), count));

@@ -5,7 +5,7 @@ use super::filter::EntityFilter;
 use crate::store::{Readers, StoreError};
 use entity::Status;
 use entity::entity::{Column, Entity};
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 use std::collections::BTreeMap;
 
@@ -13,9 +13,52 @@ use std::collections::BTreeMap;
 pub(super) const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// How many of the inspections first seen in a period, that a filter lets through, are in each group, by the day on which
-/// they were first seen: counted from 1970-01-01, `offset` seconds east of Greenwich. The census tells if it can; else each
-/// of them is looked at.
+/// The distances from UTC that a time zone has one after another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offsets {
+    /// The first one, in seconds.
+    first: i32,
+    /// From when on there is which other one: microseconds since the Unix epoch, going up, and seconds.
+    then: Vec<(i64, i32)>,
+}
+
+impl Offsets {
+    /// One that never changes, in seconds.
+    pub fn fixed(offset: i32) -> Self {
+        Offsets { first: offset, then: Vec::new() }
+    }
+
+    /// From the moments on, which go up, others; in microseconds since the Unix epoch, and in seconds.
+    pub fn changing(first: i32, then: Vec<(i64, i32)>) -> Self {
+        Offsets { first, then }
+    }
+
+    /// The local day of a moment in microseconds since the Unix epoch, counted from 1970-01-01.
+    pub(super) fn day(&self, at: i64) -> i64 {
+        let past = self.then.partition_point(|(from, _)| *from <= at);
+        let offset = past.checked_sub(1).and_then(|newest| self.then.get(newest)).map_or(self.first, |(_, of)| *of);
+        (at + i64::from(offset) * SECOND).div_euclid(DAY)
+    }
+
+    // The same, by the database. Rows are not older than 1970.
+    fn day_of(&self, column: Column) -> Expr {
+        let shift = |offset: i32| i64::from(offset) * SECOND;
+        let mut before = self.first;
+        let mut cases = CaseStatement::new();
+        for (from, offset) in &self.then {
+            cases = cases.case(Expr::col(column).lt(*from), shift(before));
+            before = *offset;
+        }
+        let shift = match self.then.is_empty() {
+            true => Expr::value(shift(before)),
+            false => cases.finally(shift(before)).into(),
+        };
+        Expr::col(column).add(shift).div(DAY)
+    }
+}
+
+/// How many of the inspections first seen in a period, that a filter lets through, are in each group, by the local day on which
+/// they were first seen: counted from 1970-01-01. The census tells if it can; else each of them is looked at.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -24,12 +67,12 @@ pub async fn counts_by_day(
     census: &Census,
     filter: &EntityFilter,
     period: Period,
-    offset: i32,
+    offsets: &Offsets,
 ) -> Result<BTreeMap<(Group, i64), i64>, StoreError> {
-    if let Some(counts) = census.counts_by_day(db, filter, period, offset).await? {
+    if let Some(counts) = census.counts_by_day(db, filter, period, offsets).await? {
         return Ok(counts);
     }
-    let day = Expr::col(Column::CreatedAt).add(i64::from(offset) * SECOND).div(DAY);
+    let day = offsets.day_of(Column::CreatedAt);
     let rows = Entity::find()
         .select_only()
         .columns([Column::Source, Column::Vendor, Column::Status])
@@ -44,9 +87,4 @@ pub async fn counts_by_day(
     let rows: Vec<(String, String, Option<Status>, i64, i64)> = rows.into_tuple().all(db).await?;
     let named = |(source, vendor, status, day, count)| ((Group { source, vendor, status }, day), count);
     Ok(rows.into_iter().map(named).collect())
-}
-
-/// The day of a moment in microseconds since the Unix epoch, counted from 1970-01-01.
-pub(super) fn day(at: i64, offset: i32) -> i64 {
-    (at + i64::from(offset) * SECOND).div_euclid(DAY)
 }

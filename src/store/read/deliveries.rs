@@ -2,7 +2,7 @@
 
 use super::filter::DeliveryFilter;
 use super::history::range;
-use super::page::{Page, Part, first_of_each, padded};
+use super::page::{Direction, Page, Part, Range, first_of_each, padded};
 use crate::store::{Readers, StoreError};
 use entity::delivery::{Column, Entity};
 use entity::{Verdict, change};
@@ -45,7 +45,7 @@ pub struct DeliveryWants {
     pub body: bool,
 }
 
-/// A page of the deliveries that a filter lets through, in the order of arrival.
+/// A page of the deliveries that a filter lets through, in the order of arrival or against it.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -53,16 +53,15 @@ pub async fn deliveries(
     db: &Readers,
     wants: DeliveryWants,
     filter: &DeliveryFilter,
+    direction: Direction,
     page: &Page<i64>,
 ) -> Result<Part<Arc<DeliveryRow>>, StoreError> {
+    let Range { order, above, below } = page.range(direction);
     let range = Condition::all()
-        .add_option(page.after.map(|number| Column::Number.gt(number)))
-        .add_option(page.before.map(|number| Column::Number.lt(number)));
-    let rows = select(wants)
-        .filter(filter.condition())
-        .filter(range)
-        .order_by(Column::Number, page.order())
-        .limit(page.reads());
+        .add_option(above.map(|number| Column::Number.gt(number)))
+        .add_option(below.map(|number| Column::Number.lt(number)));
+    let rows =
+        select(wants).filter(filter.condition()).filter(range).order_by(Column::Number, order).limit(page.reads());
     let rows = rows.into_model::<DeliveryRow>().all(db).await?;
     Ok(page.cut(rows.into_iter().map(Arc::new).collect()))
 }

@@ -2,7 +2,7 @@
 
 use super::columns::{EntityRow, Wants, read, select};
 use super::filter::EntityFilter;
-use super::page::{End, Page, Part, padded};
+use super::page::{Direction, Page, Part, Range, padded};
 use crate::store::{Readers, StoreError};
 use entity::Status;
 use entity::entity::{Column, Entity};
@@ -24,13 +24,6 @@ pub enum Order {
     Created(Direction),
 }
 
-/// Whether an order goes up or down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    Up,
-    Down,
-}
-
 /// Where an entity stands in an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -50,12 +43,7 @@ pub async fn entities(
     page: &Page<Key>,
 ) -> Result<Part<Arc<EntityRow>>, StoreError> {
     let (Order::Updated(direction) | Order::Created(direction)) = order;
-    let ascending = (direction == Direction::Up) == (page.from == End::First);
-    let ordered = if ascending { sea_query::Order::Asc } else { sea_query::Order::Desc };
-    let (above, below) = match direction {
-        Direction::Up => (page.after, page.before),
-        Direction::Down => (page.before, page.after),
-    };
+    let Range { order: ordered, above, below } = page.range(direction);
     let key = |key: Key| match order {
         Order::Updated(_) => Expr::tuple([Expr::value(key.updated_at), Expr::value(key.number)]),
         Order::Created(_) => seen(key.number),

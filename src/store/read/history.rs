@@ -70,6 +70,18 @@ pub async fn count_histories(db: &Readers, entities: &[i64]) -> Result<HashMap<i
     Ok(counts.into_iter().collect())
 }
 
+/// Changes by their positions. Those that were removed are left out.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn changes_by_position(
+    db: &Readers,
+    positions: &[i64],
+) -> Result<HashMap<i64, Arc<Model>>, StoreError> {
+    let rows = Entity::find().filter(Column::Position.is_in(padded(positions))).all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.position, Arc::new(row))).collect())
+}
+
 // What is older are parts of the history: of lives that are kept.
 fn kept() -> Expr {
     let kept_from = log_head::Entity::find_by_id(1).select_only().column(log_head::Column::KeptFrom);

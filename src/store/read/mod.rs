@@ -27,19 +27,17 @@ pub use census::{Census, Cohort, Group, Period};
 pub use changes::{Changed, Identity, changes_after, head, identities, kept_after, with_identities};
 pub use children::{Children, Of, children, count_children};
 pub use columns::{EntityRow, Wants};
-pub use counts::counts_by_day;
+pub use counts::{Offsets, counts_by_day};
 pub use deliveries::{
     DeliveryRow, DeliveryWants, changes_of_deliveries, count_deliveries, deliveries, deliveries_by_number,
 };
-pub use entities::{
-    Direction, Key, Order, count_entities, entities, entities_by_id, entities_by_number, status_counts,
-};
+pub use entities::{Key, Order, count_entities, entities, entities_by_id, entities_by_number, status_counts};
 pub use filter::{ChangeFilter, DeliveryFilter, EntityFilter, FINAL};
-pub use history::{changes, count_changes, count_histories, histories};
-pub use hours::counts_by_hour;
-pub use ids::{delivery_id, delivery_number};
+pub use history::{changes, changes_by_position, count_changes, count_histories, histories};
+pub use hours::{counts_by_hour, counts_by_quarter};
+pub use ids::{change_id, change_position, delivery_id, delivery_number};
 pub use lives::{Life, Phase, lives};
-pub use page::{End, Page, Part};
+pub use page::{Direction, End, Page, Part};
 pub use sources::{handshakes, last_verdicts, ledgers};
 
 use chrono::{DateTime, Utc};

@@ -23,6 +23,23 @@ pub enum End {
     Last,
 }
 
+/// Whether an order goes up or down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Up,
+    Down,
+}
+
+/// Where a page is read in an index whose keys go up.
+pub(super) struct Range<K> {
+    /// The order to read in.
+    pub order: sea_query::Order,
+    /// Only what is above this key.
+    pub above: Option<K>,
+    /// Only what is below this key.
+    pub below: Option<K>,
+}
+
 /// A part of an ordered list, in the list's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part<T> {
@@ -49,6 +66,17 @@ impl<K> Page<K> {
             End::First => sea_query::Order::Asc,
             End::Last => sea_query::Order::Desc,
         }
+    }
+
+    /// Where it is read, if the list goes this way.
+    pub(super) fn range(self, direction: Direction) -> Range<K> {
+        let is_up = (direction == Direction::Up) == (self.from == End::First);
+        let order = if is_up { sea_query::Order::Asc } else { sea_query::Order::Desc };
+        let (above, below) = match direction {
+            Direction::Up => (self.after, self.before),
+            Direction::Down => (self.before, self.after),
+        };
+        Range { order, above, below }
     }
 
     /// Cuts what was read, in the order of reading, down to the page.

@@ -16,7 +16,8 @@ async fn post(server: &Server, session: &str) -> u16 {
 
 async fn ready(server: &Server) -> (u16, String) {
     let answer = answer(client().get(format!("{}/readyz", server.url))).await;
-    (answer.code, answer.body["status"].as_str().unwrap_or_default().to_owned())
+    let word = if answer.code == 200 { "status" } else { "detail" };
+    (answer.code, answer.body[word].as_str().unwrap_or_default().to_owned())
 }
 
 async fn until_ready(server: &Server) {
