@@ -8,7 +8,7 @@ mod items;
 
 use super::fields::{Fields, Places};
 use super::{Delivery, Unreadable, Vendor, reference};
-use crate::event::{Asset, Event, Location, Nothing, Reading, Summary, Task, VendorTime};
+use crate::event::{Asset, Event, Location, Nothing, Reading, Summary, Task, Vehicle, VendorTime};
 use crate::machine::{JobKind, Machine, START, State, Status, Subject, Transition, state, step, terminal};
 use items::{coordinates, items};
 
@@ -23,6 +23,7 @@ const REFERENCES: &[&str] = &[
     "unit.external_id",
     "external_id",
     "reference_number",
+    "unit.vin",
 ];
 
 const TASK: Subject = Subject::Job(JobKind::Task);
@@ -113,7 +114,8 @@ fn read_inspection(body: &Fields<'_>, transaction: &Fields<'_>, event: &str) -> 
         direction: transaction.flag("check_in").map(|check_in| direction(check_in).to_owned()),
         damaged: transaction.flag("damage"),
         damage_cost: transaction.number("damage_cost"),
-        view_url: transaction.text("view_url"),
+        view_url: transaction.text("view_url").or_else(|| transaction.text("dashboard_url")),
+        report_url: transaction.text("pdf_share_url"),
         archive_status,
         work_order_id: transaction.number_id("work_order_id"),
         ..Summary::default()
@@ -185,7 +187,11 @@ fn with_asset(event: Event, of: &Fields<'_>) -> Event {
     let asset = Places::new([of.object("asset"), of.object("unit")].into_iter().flatten());
     let external_id = asset.id("external_id").or_else(|| asset.id("reference_number"));
     let external_id = external_id.or_else(|| reference.as_ref().map(|reference| reference.value.clone()));
-    event.reference(reference).fact(Asset { asset_id: asset.number_id("id"), external_id })
+    let event = event.reference(reference).fact(Asset { asset_id: asset.number_id("id"), external_id });
+    match asset.id("vin") {
+        Some(vin) => event.fact(Vehicle { vin: Some(vin), ..Vehicle::default() }),
+        None => event,
+    }
 }
 
 fn with_location(event: Event, of: &Fields<'_>) -> Event {
@@ -346,6 +352,7 @@ mod tests {
     fn the_words_of_v3_mean_the_same() {
         let reading = reading(
             r#"{"event":"create","inspection":{"id":"9","unit":{"id":"u1","reference_number":"TR-100","make":"Volvo"},
+            "dashboard_url":"https://d","pdf_share_url":"https://p","results":[{"data":[{"label":"Driver","value":"A"}]}],
             "created_at":"2024-05-01T10:00:00.000Z"}}"#,
         );
         assert_eq!(ids(&reading.events), [(Subject::Inspection, "9"), (Subject::Session, "9")]);
@@ -354,7 +361,14 @@ mod tests {
         assert_eq!(inspection.reference, Some(Reference::new("TR-100".into(), 2)));
         let asset = Asset { asset_id: Some("u1".into()), external_id: Some("TR-100".into()) };
         assert_eq!(inspection.facts.first(), Some(&Fact::Asset(asset)));
-        assert_eq!(details(inspection), ["unit"]);
+        assert_eq!(details(inspection), ["unit", "results"]);
+        let Some(Fact::Summary(summary)) = inspection.facts.get(1) else { panic!("a summary") };
+        assert_eq!(
+            (summary.view_url.as_deref(), summary.report_url.as_deref()),
+            (Some("https://d"), Some("https://p"))
+        );
+        let by_vin = &transaction("create", r#","unit":{"id":"u1","vin":"VIN-1"}"#)[0];
+        assert_eq!(by_vin.reference, Some(Reference::new("VIN-1".into(), 6)));
         let task = &task("completed", r#","status":"completed","unit":{"reference_number":"TR-100"}"#)[0];
         assert_eq!(task.reference.as_ref().map(|r| r.value.as_str()), Some("TR-100"));
     }
