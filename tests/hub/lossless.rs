@@ -47,7 +47,7 @@ fn mark(value: &mut Value, sample: &str, path: &str, marks: &mut Vec<String>) {
 
 /// What the API has of the entities that a delivery is about, as one text; none if it is about none.
 async fn shown(app: &App, delivery: &Value) -> Option<String> {
-    let query = "query($id: ID!) { node(id: $id) { ... on Delivery { changes(first: 100) { nodes {
+    let query = "query($id: ID!) { node(id: $id) { ... on Delivery { changes(first: 40) { nodes {
         inspection { details } session { details } job { details run { resources } }
         item { details record { data } form { values } } } } } } }";
     let data = app.ask_with(query, json!({ "id": delivery })).await;

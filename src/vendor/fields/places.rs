@@ -18,10 +18,6 @@ impl<'a> Places<'a> {
         Places(self.0.iter().filter_map(|fields| fields.object(name)).collect())
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = &Fields<'a>> {
         self.0.iter()
     }
