@@ -47,21 +47,30 @@ impl Details {
         known.reserve(self.fields.len());
         let mut names: HashMap<String, usize> =
             known.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
+        // A body can have very many fields of one name.
+        let mut numbers: HashMap<String, usize> = HashMap::new();
         for Detail { name, path, value } in self.fields {
-            let mut free = name;
-            let mut number = 1;
-            while let Some(at) = names.get(&free) {
-                let same = known.get(*at).is_some_and(|(_, known)| known.get() == value.get());
-                if same {
-                    break;
+            let known_as = |name: &str| names.get(name).and_then(|at| known.get(*at));
+            let same = |name: &str| known_as(name).is_some_and(|(_, known)| known.get() == value.get());
+            if same(&name) || same(&path) {
+                continue;
+            }
+            let free = if !names.contains_key(&name) {
+                name
+            } else if !names.contains_key(&path) {
+                path
+            } else {
+                let number = numbers.entry(path.clone()).or_insert(1);
+                loop {
+                    *number += 1;
+                    let numbered = format!("{path}#{number}");
+                    if !names.contains_key(&numbered) {
+                        break numbered;
+                    }
                 }
-                free = if number == 1 { path.clone() } else { format!("{path}#{number}") };
-                number += 1;
-            }
-            if !names.contains_key(&free) {
-                names.insert(free.clone(), known.len());
-                known.push((free, value));
-            }
+            };
+            names.insert(free.clone(), known.len());
+            known.push((free, value));
         }
     }
 }
@@ -95,5 +104,15 @@ mod tests {
         let expected =
             [("vin", "1"), ("same", "5"), ("session.vin", "2"), ("session.vin#2", "3"), ("session.vin#3", "4")];
         assert_eq!(known, expected);
+    }
+
+    #[test]
+    fn very_many_fields_of_one_name_are_all_kept() {
+        let mut details = Details::default();
+        (0..50_000).for_each(|number| details.push(detail("a", "a", &number.to_string())));
+        let mut known = Vec::new();
+        details.add_to(&mut known);
+        assert_eq!(known.len(), 50_000);
+        assert_eq!(known.last().map(|(name, _)| name.as_str()), Some("a#50000"));
     }
 }

@@ -12,8 +12,14 @@ use super::{Delivery, Unreadable, Vendor, lookup, spelling};
 use crate::event::{Event, Lead, Model, Nothing, Photo, Reading, Reference, Signing, Summary};
 use crate::machine::{ItemKind, JobKind, Subject};
 
-pub const VENDOR: Vendor =
-    Vendor { name: "hover", title: "Hover", machines: machines::MACHINES, signature: Some(signature::SIGNATURE), read };
+pub const VENDOR: Vendor = Vendor {
+    name: "hover",
+    title: "Hover",
+    machines: machines::MACHINES,
+    references: &["job_external_identifier", "job_client_identifier"],
+    signature: Some(signature::SIGNATURE),
+    read,
+};
 
 const HOVER_JOB: Subject = Subject::Job(JobKind::HoverJob);
 const DELIVERABLE_CHANGE: Subject = Subject::Job(JobKind::DeliverableChange);

@@ -7,12 +7,14 @@ mod lookup;
 mod moment;
 mod pave;
 mod record360;
+mod reference;
 pub mod signature;
 mod spelling;
 mod truepic;
 mod truto;
 pub mod verify;
 
+pub use reference::reference;
 pub use signature::{Denied, Message, Secret, Signature};
 
 use crate::event::Reading;
@@ -30,6 +32,9 @@ pub struct Vendor {
     pub title: &'static str,
     /// One machine per kind of entity that has states.
     pub machines: &'static [Machine],
+    /// The fields that state the customer's own key for an inspection, a job or an account: the first wins over those
+    /// after it, whichever is newer. The adapter reads them with [`reference`].
+    pub references: &'static [&'static str],
     /// How it signs its deliveries; none if it does not.
     pub signature: Option<Signature>,
     /// What a delivery says, in the vendor's spelling.
@@ -68,3 +73,6 @@ impl Vendor {
 pub fn by_name(name: &str) -> Option<&'static Vendor> {
     ALL.iter().copied().find(|vendor| vendor.name == name)
 }
+
+#[cfg(test)]
+mod tests;

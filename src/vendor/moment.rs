@@ -169,5 +169,4 @@ fn digits(text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "moment/tests.rs"]
 mod tests;

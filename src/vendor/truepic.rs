@@ -20,6 +20,7 @@ pub const VENDOR: Vendor = Vendor {
     name: "truepic",
     title: "Truepic Vision",
     machines: machines::MACHINES,
+    references: &[],
     signature: Some(signature::SIGNATURE),
     read,
 };

@@ -17,8 +17,14 @@ use machines::{ACCOUNT_STATES, MACHINES};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-pub const VENDOR: Vendor =
-    Vendor { name: "truto", title: "Truto", machines: MACHINES, signature: Some(signature::SIGNATURE), read };
+pub const VENDOR: Vendor = Vendor {
+    name: "truto",
+    title: "Truto",
+    machines: MACHINES,
+    references: &["tenant_id"],
+    signature: Some(signature::SIGNATURE),
+    read,
+};
 
 const ACCOUNT: Subject = Subject::Item(ItemKind::Account);
 const RUN: Subject = Subject::Job(JobKind::SyncRun);

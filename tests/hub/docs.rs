@@ -32,6 +32,28 @@ fn the_machines_on_the_vendors_pages_are_current() {
     }
 }
 
+/// `UPDATE_DOCS=1 cargo test --test hub docs` writes the tables from scratch.
+#[test]
+fn the_reference_fields_on_the_vendors_pages_are_current() {
+    const END: &str = "<!-- /references -->";
+    for vendor in vendor::ALL.iter().filter(|vendor| !vendor.references.is_empty()) {
+        let path = docs().join(format!("vendors/{}.md", vendor.name));
+        let page = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let begin = format!("<!-- references: {} -->\n", vendor.name);
+        let parts = page.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+        let Some((before, after)) = parts else { panic!("{} lacks {begin}{END}", path.display()) };
+        let fields: String =
+            (1..).zip(vendor.references).map(|(number, field)| format!("{number}. `{field}`\n")).collect();
+        let current = format!("{before}{begin}\n{fields}\n{END}{after}");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, current).expect("written");
+            continue;
+        }
+        let name = vendor.name;
+        assert!(page == current, "{name}.md is not current; run UPDATE_DOCS=1 cargo test --test hub docs");
+    }
+}
+
 #[test]
 fn every_vendor_stands_in_the_index() {
     let index = std::fs::read_to_string(docs().join("vendors.md")).expect("docs/vendors.md");

@@ -19,6 +19,7 @@ mod fuzz;
 mod graphql;
 mod handshake;
 mod lives;
+mod lossless;
 mod machines;
 mod made_up;
 mod order;

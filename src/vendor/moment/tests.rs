@@ -151,7 +151,7 @@ fn printed(at: DateTime<Utc>, minutes_east: i32) -> Vec<(String, i64)> {
 fn numbers(at: DateTime<Utc>) -> Vec<(String, i64)> {
     let (seconds, nanos) = (at.timestamp(), at.nanosecond());
     let mut printed = vec![(seconds.to_string(), 1_000_000_000), (format!("{seconds}.{nanos:09}"), 1)];
-    if seconds >= 1_000_000_000 && seconds < 9_200_000_000 {
+    if (1_000_000_000..9_200_000_000).contains(&seconds) {
         printed.push((at.timestamp_millis().to_string(), 1_000_000));
         printed.push((format!("{}.{:06}", at.timestamp_millis(), nanos % 1_000_000), 1));
         printed.push((at.timestamp_micros().to_string(), 1_000));

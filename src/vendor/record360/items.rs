@@ -1,39 +1,66 @@
 //! What hangs on a transaction: photos, videos, signatures, identity documents, forms and files.
 
-use crate::event::{Event, Fact, File, Form, Photo, Video};
+use crate::event::{Event, Fact, File, Form, Photo, VendorTime, Video};
 use crate::machine::{ItemKind, Subject};
-use crate::vendor::fields::{Fields, identity};
-use chrono::{DateTime, Utc};
+use crate::vendor::fields::{Entry, Fields, address, identity};
 use serde_json::value::RawValue;
+use std::collections::HashSet;
 
-// The lists of a transaction. Identity documents and files are items of one kind, but have ids of their own each.
-const LISTS: &[(&str, ItemKind, &str, ReadItem)] = &[
-    ("photos", ItemKind::Photo, "", read_photo),
-    ("videos", ItemKind::Video, "", read_video),
-    ("signatures", ItemKind::Signature, "", read_file),
-    ("ident_docs", ItemKind::File, "/ident_docs", read_file),
-    ("forms", ItemKind::Form, "", read_form),
-    ("files", ItemKind::File, "", read_file),
+// The lists of a transaction, and how an entry is read that is an object, or an address alone. Identity documents and
+// files are items of one kind, but have ids of their own each.
+const LISTS: &[(&str, ItemKind, &str, ReadItem, Option<ReadAddress>)] = &[
+    ("photos", ItemKind::Photo, "", read_photo, Some(photo_at)),
+    ("videos", ItemKind::Video, "", read_video, Some(video_at)),
+    ("signatures", ItemKind::Signature, "", read_file, Some(file_at)),
+    ("ident_docs", ItemKind::File, "/ident_docs", read_file, Some(file_at)),
+    ("forms", ItemKind::Form, "", read_form, None),
+    ("files", ItemKind::File, "", read_file, Some(file_at)),
 ];
 
 type ReadItem = fn(&Fields<'_>) -> Fact;
+type ReadAddress = fn(String) -> Fact;
 
-/// The entries of a transaction's lists, as items of its session.
-pub fn items(transaction: &Fields<'_>, id: &str, at: Option<DateTime<Utc>>) -> Vec<Event> {
+/// The entries of a transaction's lists, as items of its session. Where several in a list have one id, the last counts, and
+/// the others stay in their list.
+pub fn items(transaction: &Fields<'_>, id: &str, at: &VendorTime) -> Vec<Event> {
     let mut events = Vec::new();
-    for (list, kind, within, read) in LISTS {
-        for raw in transaction.values(list) {
-            let Ok(entry) = Fields::of_body(raw.get().as_bytes()) else { continue };
-            if entry.is_spent() {
+    for (list, kind, within, read, read_address) in LISTS {
+        let owner = format!("{id}{within}");
+        let (mut seen, mut of_list) = (HashSet::new(), Vec::new());
+        for entry in transaction.list(list).into_iter().rev() {
+            let Some(item) = item_id(&owner, &entry, read_address.is_some()) else { continue };
+            if !seen.insert(item.clone()) {
                 continue;
             }
-            let owner = format!("{id}{within}");
-            let item = entry.id("id").map_or_else(|| identity(&owner, raw.get()), |item| format!("{owner}/{item}"));
             let event = Event::about(Subject::Item(*kind), item).of(id).under(Subject::Session, id).at(at);
-            events.push(event.fact(read(&entry)).details(entry.rest()));
+            of_list.push(match (entry.object(), read_address) {
+                (Some(fields), _) => {
+                    fields.id("id");
+                    event.fact(read(&fields)).details(fields.rest())
+                }
+                (None, Some(read)) => event.fact(read(entry.text().unwrap_or_default())),
+                (None, None) => continue,
+            });
         }
+        events.extend(of_list.into_iter().rev());
     }
     events
+}
+
+// An entry without an id is known by its address, and without one by what it says. An empty entry is nothing.
+fn item_id(owner: &str, entry: &Entry<'_>, may_be_address: bool) -> Option<String> {
+    let Some(fields) = entry.object() else {
+        return entry.peek_text().filter(|_| may_be_address).map(|url| identity(owner, address(&url)));
+    };
+    if fields.is_spent() {
+        return None;
+    }
+    let url = || fields.peek_text("url").or_else(|| fields.peek_text("front_image"));
+    Some(match (fields.peek_number_id("id"), url()) {
+        (Some(id), _) => format!("{owner}/{id}"),
+        (None, Some(url)) => identity(owner, address(&url)),
+        (None, None) => identity(owner, entry.peek().get()),
+    })
 }
 
 fn read_photo(photo: &Fields<'_>) -> Fact {
@@ -50,12 +77,20 @@ fn read_photo(photo: &Fields<'_>) -> Fact {
     })
 }
 
+fn photo_at(url: String) -> Fact {
+    Fact::Photo(Photo { url: Some(url), ..Photo::default() })
+}
+
 fn read_video(video: &Fields<'_>) -> Fact {
     Fact::Video(Video {
         url: video.text("url"),
         thumbnail_url: video.text("thumbnail_url"),
         taken_at: video.time("created_at"),
     })
+}
+
+fn video_at(url: String) -> Fact {
+    Fact::Video(Video { url: Some(url), ..Video::default() })
 }
 
 // An identity document has no `url`, but an image of its front.
@@ -67,20 +102,26 @@ fn read_file(file: &Fields<'_>) -> Fact {
     })
 }
 
+fn file_at(url: String) -> Fact {
+    Fact::File(File { url: Some(url), ..File::default() })
+}
+
 fn read_form(form: &Fields<'_>) -> Fact {
-    form.skip("transaction_id");
     Fact::Form(Form {
-        template_id: form.object("form_template").and_then(|template| template.id("id")),
+        template_id: form.object("form_template").and_then(|template| template.number_id("id")),
         values: form.json("values").map(Into::into),
         filled_at: form.time("created_at"),
     })
 }
 
-/// `geo_coord` is [longitude, latitude]; answers latitude and longitude.
+/// `geo_coord` is [longitude, latitude]; answers latitude and longitude. What is not exactly that stays unread.
 pub fn coordinates(of: &Fields<'_>) -> (Option<f64>, Option<f64>) {
-    let degrees = |value: &&RawValue| value.get().trim_matches('"').parse::<f64>().ok();
-    match of.values("geo_coord").iter().map(degrees).collect::<Option<Vec<_>>>().as_deref() {
-        Some([longitude, latitude, ..]) if longitude.abs() <= 180.0 && latitude.abs() <= 90.0 => {
+    let degrees = |value: &&RawValue| value.get().trim_matches('"').trim().parse::<f64>().ok();
+    match of.peek_values("geo_coord").iter().map(degrees).collect::<Option<Vec<_>>>().as_deref() {
+        Some([longitude, latitude, more @ ..]) if longitude.abs() <= 180.0 && latitude.abs() <= 90.0 => {
+            if more.is_empty() {
+                of.skip("geo_coord");
+            }
             (Some(*latitude), Some(*longitude))
         }
         _ => (None, None),
@@ -98,7 +139,7 @@ mod tests {
         let fields = r#","photos":[{"id":"1","url":"https://p","notation":"scratch","instruction_id":"left",
             "byte_size":638570,"geo_coord":[-122.4,37.7],"created_at":"2024-01-19T17:44:55.000Z","new":1},{}],
             "videos":[{"id":"1","thumbnail_url":"https://t"}],"signatures":[{"id":"1"}],
-            "ident_docs":[{"id":"1","front_image":"https://i"}],"files":[{"id":"1","name":"a.pdf"},"x"],
+            "ident_docs":[{"id":"1","front_image":"https://i"}],"files":[{"id":"1","name":"a.pdf"}],
             "forms":[{"id":"1","transaction_id":"40849","form_template":{"id":"706"},"values":{"A":false}}]"#;
         let events = transaction("create", fields);
         let items = events.get(2..).expect("items");
@@ -131,8 +172,14 @@ mod tests {
             values: Some(serde_json::json!({"A": false}).into()),
             filled_at: None,
         };
-        assert_eq!((&items[4].facts[..], details(&items[4])), (&[Fact::Form(form)][..], vec![]));
+        assert_eq!((&items[4].facts[..], details(&items[4])), (&[Fact::Form(form)][..], vec!["transaction_id"]));
         let nameless = transaction("create", r#","photos":{"url":"https://p"}"#);
-        assert_eq!(ids(&nameless)[2].1, identity("40849", r#"{"url":"https://p"}"#));
+        assert_eq!(ids(&nameless)[2].1, identity("40849", "https://p"));
+        let signed = transaction("create", r#","photos":["https://p?X-Signature=1&X-Expires=2"]"#);
+        assert_eq!(ids(&signed)[2].1, ids(&nameless)[2].1);
+        let fields = r#","photos":{"0":{"id":"07","notation":"old"},"3":{"id":7.0,"notation":"new"}},"forms":["x"]"#;
+        let twice = transaction("create", fields);
+        assert_eq!(ids(&twice).get(2..), Some(&[(Subject::Item(ItemKind::Photo), "40849/7")][..]));
+        assert_eq!(details(&twice[0]), ["photos", "forms"]);
     }
 }

@@ -1,0 +1,77 @@
+//! The states of PAVE's sessions, of the inspection and the condition report that each of them is, and of its photos.
+//!
+//! Page: <https://docs.paveapi.com/integrations/developer-docs/user-session-lifecycle>.
+
+use super::{PHOTO, REPORT};
+use crate::machine::{Machine, START, State, Status, Subject, Transition, item_state, state, step, terminal};
+
+pub const MACHINES: &[Machine] = &[
+    Machine {
+        subject: Subject::Inspection,
+        states: &[
+            state("IDLE", Status::Requested, 10, "The session was created; the link has not been opened."),
+            state("STARTED", Status::Started, 20, "The inspection was opened; no picture has been taken."),
+            state("PROCESS", Status::InProgress, 30, "Pictures of the vehicle are being taken."),
+            state("QC_PASSED", Status::Submitted, 40, "All pictures were taken and accepted by the image check."),
+            state("CONFIRM", Status::Processing, 50, "The condition report is being generated."),
+            terminal("COMPLETE", Status::Completed, 90, "The condition report is there; the inspection is complete."),
+            terminal("EXPIRED", Status::Expired, 91, "Not all pictures were taken in time."),
+            terminal("INVALID", Status::Failed, 92, "The VIN did not match, or the pictures could not be used."),
+        ],
+        transitions: TRANSITIONS,
+    },
+    Machine {
+        subject: Subject::Session,
+        states: &[
+            state("IDLE", Status::Requested, 10, "The session was created; the link has not been opened."),
+            state("STARTED", Status::Started, 20, "The user opened the session and has taken no picture yet."),
+            state("PROCESS", Status::Capturing, 30, "The user is taking the pictures."),
+            state("QC_PASSED", Status::Captured, 40, "All pictures were taken and accepted by the image check."),
+            state("CONFIRM", Status::Captured, 50, "The condition report is being generated."),
+            terminal("COMPLETE", Status::Completed, 90, "The condition report is there; the session is complete."),
+            terminal("EXPIRED", Status::Expired, 91, "Not all pictures were taken in time."),
+            terminal("INVALID", Status::Failed, 92, "The VIN did not match, or the pictures could not be used."),
+        ],
+        transitions: TRANSITIONS,
+    },
+    Machine {
+        subject: REPORT,
+        states: &[
+            state("CONFIRM", Status::Running, 50, "The condition report is being generated."),
+            terminal("COMPLETE", Status::Succeeded, 90, "The condition report is there."),
+        ],
+        transitions: &[step(START, "CONFIRM"), step("CONFIRM", "COMPLETE")],
+    },
+    Machine {
+        subject: PHOTO,
+        states: PHOTO_STATES,
+        transitions: &[
+            step(START, "accepted"),
+            step(START, "rejected"),
+            step("rejected", "accepted"),
+            step("accepted", "rejected"),
+        ],
+    },
+];
+
+const TRANSITIONS: &[Transition] = &[
+    step(START, "IDLE"),
+    step(START, "STARTED"),
+    step("IDLE", "STARTED"),
+    step("STARTED", "PROCESS"),
+    step("PROCESS", "QC_PASSED"),
+    step("QC_PASSED", "CONFIRM"),
+    step("CONFIRM", "COMPLETE"),
+    step("IDLE", "EXPIRED"),
+    step("STARTED", "EXPIRED"),
+    step("PROCESS", "EXPIRED"),
+    step("STARTED", "INVALID"),
+    step("PROCESS", "INVALID"),
+    step("QC_PASSED", "INVALID"),
+    step("CONFIRM", "INVALID"),
+];
+
+const PHOTO_STATES: &[State] = &[
+    item_state("accepted", 10, "The image check accepted the picture."),
+    item_state("rejected", 10, "The image check rejected the picture; it has to be taken again."),
+];

@@ -1,0 +1,197 @@
+//! The result of a session: what was inspected, where, the pictures, the damages. Its objects stand beside the session or
+//! in it, and the vehicle often in both.
+
+use super::{PHOTO, REFERENCES, Said};
+use crate::event::{Damage, Document, Event, Location, Photo, Summary, Vehicle};
+use crate::machine::{ItemKind, Subject};
+use crate::vendor::fields::{Entry, Fields, Places, address, identity};
+use crate::vendor::reference;
+use std::collections::HashSet;
+use uuid::Uuid;
+
+const DAMAGE: Subject = Subject::Item(ItemKind::Damage);
+
+pub fn complete(said: &Said<'_>) -> Vec<Event> {
+    let Said { places, own, .. } = said;
+    let status = own.text("status").unwrap_or_else(|| "COMPLETE".into());
+    let result = places.object("inspection");
+    let damages: Vec<Event> = entries(&result, "detected_damages", damage_id)
+        .into_iter()
+        .map(|(id, entry)| damage(said, &id, &entry))
+        .collect();
+    let photos = entries(places, "photos", |entry, _| photo_id(entry));
+    let photos: Vec<Event> = photos.into_iter().map(|(id, entry)| photo(said, &id, &entry)).collect();
+
+    let overview = result.object("damages_overview");
+    // An empty list says that there is no damage; no list, or one of what is no damage, says nothing.
+    let none = result.iter().any(|result| result.is_empty_list("detected_damages"));
+    let count = if none || !damages.is_empty() { i32::try_from(damages.len()).ok() } else { None };
+    let report_url = places.text("condition_report");
+    let found: Vec<&Fields<'_>> = places.iter().collect();
+    let summary = Summary {
+        started_at: own.time("inspect_started_at"),
+        ended_at: own.time("inspect_ended_at"),
+        capture_seconds: own.number("capture_duration"),
+        damaged: count.map(|count| count > 0),
+        damage_count: overview.integer("totalDamages").or(count),
+        worst_grade: overview.number("maxGradePerItem"),
+        total_grade: overview.number("maxTotalGrade"),
+        report_url: report_url.clone(),
+        landing_url: places.text("landing_page"),
+        ..Summary::default()
+    };
+    let mut inspection = said
+        .inspection()
+        .is(&status)
+        .reference(reference(&found, REFERENCES))
+        .fact(vehicle(&places.object("vehicle")))
+        .fact(location(&places.object("location")))
+        .fact(summary);
+    for result in result.iter() {
+        inspection.add_details(result.rest());
+    }
+    let mut session = said.session().is(&status);
+    for options in places.object("options").iter() {
+        session.add_details(options.rest());
+    }
+    session.add_details(said.session.rest());
+    // Of a flat body nothing is left here.
+    inspection.add_details(said.body.rest());
+
+    let mut events = vec![inspection, session];
+    if status == "COMPLETE" || report_url.is_some() {
+        events.push(said.report().is("COMPLETE").fact(Document { url: report_url, error: None }));
+    }
+    events.extend(photos);
+    events.extend(damages);
+    events
+}
+
+/// The entries of a list in all its places, each with its id. Where several have one id, the first place wins and in it the
+/// last entry, which is the newest; the others stay in their list, among the details.
+fn entries<'a>(
+    places: &Places<'a>,
+    list: &str,
+    id: impl Fn(&Entry<'a>, usize) -> Option<String>,
+) -> Vec<(String, Entry<'a>)> {
+    let (mut seen, mut found) = (HashSet::new(), Vec::new());
+    for fields in places.iter() {
+        let mut of_place = Vec::new();
+        for (number, entry) in fields.list(list).into_iter().enumerate().rev() {
+            if let Some(id) = id(&entry, number)
+                && seen.insert(id.clone())
+            {
+                of_place.push((id, entry));
+            }
+        }
+        found.extend(of_place.into_iter().rev());
+    }
+    found
+}
+
+// A picture without a code is known by its address, and without one by what it says. An empty entry is no picture.
+fn photo_id(entry: &Entry<'_>) -> Option<String> {
+    let Some(photo) = entry.object() else {
+        return entry.peek_text().map(|url| identity("photo", address(&url)));
+    };
+    if photo.is_spent() {
+        return None;
+    }
+    let url = || photo.peek_text("url").or_else(|| photo.peek_text("cdn_url"));
+    let code = photo.peek_number_id("photo_code");
+    code.or_else(|| Some(identity("photo", address(&url()?)))).or_else(|| Some(identity("photo", entry.peek().get())))
+}
+
+fn photo(said: &Said<'_>, id: &str, entry: &Entry<'_>) -> Event {
+    let Some(photo) = entry.object() else {
+        return said.item(PHOTO, id).fact(Photo { url: entry.text(), ..Photo::default() });
+    };
+    let verdict = photo.flag("approved").map(|approved| if approved { "accepted" } else { "rejected" });
+    let fact = Photo {
+        url: photo.text("url").or_else(|| photo.text("cdn_url")),
+        label: photo.text("photo_label"),
+        code: photo.number_id("photo_code"),
+        verdict: verdict.map(str::to_owned),
+        message: photo.text("approved_message").or_else(|| photo.text("reason")),
+        taken_at: photo.time("created_at"),
+        ..Photo::default()
+    };
+    let item = said.item(PHOTO, id).fact(fact);
+    let item = match verdict {
+        Some(verdict) => item.is(verdict),
+        None => item,
+    };
+    item.details(photo.rest())
+}
+
+// A damage without an id is known by its place in the list, and one that is a text by that text.
+fn damage_id(entry: &Entry<'_>, number: usize) -> Option<String> {
+    let Some(damage) = entry.object() else {
+        return entry.peek_text().map(|text| identity("damage", text.trim()));
+    };
+    if damage.is_spent() {
+        return None;
+    }
+    let id = damage.peek_number_id("uuid").or_else(|| damage.peek_number_id("id"));
+    // A UUID is the same in any case.
+    let id = id.map(|id| Uuid::try_parse(&id).map_or(id, |uuid| uuid.to_string()));
+    Some(id.unwrap_or_else(|| number.to_string()))
+}
+
+fn damage(said: &Said<'_>, id: &str, entry: &Entry<'_>) -> Event {
+    let Some(damage) = entry.object() else {
+        return said.item(DAMAGE, id).fact(Damage { name: entry.text(), ..Damage::default() });
+    };
+    // It is the item's id.
+    if damage.id("uuid").is_none() {
+        damage.id("id");
+    }
+    let photo = damage.object("photo").unwrap_or_default();
+    let fact = Damage {
+        part_group: damage.text("damage_group"),
+        component: damage.text("component_label").or_else(|| damage.text("component")),
+        name: damage.text("label").or_else(|| damage.text("damage_name")),
+        description: damage.text("description"),
+        repair_method: damage.text("repair_method"),
+        grade: damage.number("grade_score"),
+        cost: damage.number("total"),
+        labor_hours: damage.number("labor_hrs"),
+        photo_code: photo.number_id("code").or_else(|| damage.number_id("photo_code")),
+        photo_url: photo.text("url"),
+        cropped_url: damage.text("cropped_url"),
+    };
+    said.item(DAMAGE, id).fact(fact).details(damage.rest())
+}
+
+fn vehicle(vehicle: &Places<'_>) -> Vehicle {
+    Vehicle {
+        vin: vehicle.id("vin"),
+        plate: vehicle.text("vrm"),
+        year: vehicle.integer("year"),
+        make: vehicle.text("make"),
+        model: vehicle.text("model"),
+        trim: vehicle.text("trim"),
+        body_type: vehicle.text("body_type"),
+        transmission: vehicle.text("transmission"),
+        drivetrain: vehicle.text("drivetrain"),
+        engine: vehicle.text("engine_type"),
+        fuel: vehicle.text("fuel_type"),
+        exterior_color: vehicle.text("ext_col"),
+        interior_color: vehicle.text("int_col"),
+        odometer: vehicle.number("odom_reading"),
+        odometer_unit: vehicle.text("odom_unit"),
+    }
+}
+
+fn location(location: &Places<'_>) -> Location {
+    Location {
+        address: location.text("address"),
+        city: location.text("city"),
+        region: location.text("state"),
+        post_code: location.text("post_code"),
+        country: location.text("country"),
+        latitude: location.number("latitude"),
+        longitude: location.number("longitude"),
+        ..Location::default()
+    }
+}
