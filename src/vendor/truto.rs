@@ -21,7 +21,7 @@ pub const VENDOR: Vendor = Vendor {
     name: "truto",
     title: "Truto",
     machines: MACHINES,
-    references: &["tenant_id"],
+    references: &names::REFERENCE,
     signature: Some(signature::SIGNATURE),
     read,
 };
