@@ -130,7 +130,7 @@ impl<'a> Fields<'a> {
     /// An identifier of what the vendor numbers: however the number is spelled (`4`, `"04"`, `" 4 "`, `4.0`), it is one.
     /// Other text is taken as by [`Fields::id`].
     pub fn number_id(&self, name: &str) -> Option<String> {
-        self.take(name, number_id)
+        self.take(name, |value| Some(plain_number(id(value)?)))
     }
 
     /// A number, also one written as a string. One with more digits than a double holds is none.
@@ -336,11 +336,6 @@ pub fn address(url: &str) -> &str {
 pub fn identity(owner: &str, content: &str) -> String {
     let digest = Sha256::digest(content.as_bytes());
     format!("{owner}/{}", hex::encode(digest.get(..8).unwrap_or_default()))
-}
-
-/// As [`Fields::number_id`], of a value by itself.
-pub fn number_id(value: &RawValue) -> Option<String> {
-    Some(plain_number(id(value)?))
 }
 
 fn is_blank(value: &RawValue) -> bool {

@@ -16,7 +16,7 @@ pub const VENDOR: Vendor = Vendor {
     name: "hover",
     title: "Hover",
     machines: machines::MACHINES,
-    references: &["job_external_identifier", "job_client_identifier"],
+    references: &REFERENCE,
     signature: Some(signature::SIGNATURE),
     read,
 };

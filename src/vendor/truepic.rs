@@ -20,7 +20,7 @@ pub const VENDOR: Vendor = Vendor {
     name: "truepic",
     title: "Truepic Vision",
     machines: machines::MACHINES,
-    references: &[],
+    references: &REFERENCE,
     signature: Some(signature::SIGNATURE),
     read,
 };

@@ -21,7 +21,7 @@ pub const VENDOR: Vendor = Vendor {
     name: "truto",
     title: "Truto",
     machines: MACHINES,
-    references: &["tenant_id"],
+    references: &names::REFERENCE,
     signature: Some(signature::SIGNATURE),
     read,
 };
@@ -179,7 +179,7 @@ fn account(envelope: &Envelope<'_>, action: &str) -> Meaning {
         tenant_id: reference.as_ref().map(|tenant| tenant.value.clone()),
         integration: payload.object("integration").and_then(|integration| integration.text("name")),
         authentication: payload.text("authentication_method"),
-        last_error: payload.peek("last_error").map(error_text).filter(|error| !error.is_empty()),
+        last_error: payload.peek("last_error").and_then(error_text),
         sandbox: payload.flag("is_sandbox"),
     };
     let event = in_state(Event::about(ACCOUNT, id), state, "connecting").at(&envelope.at);
@@ -227,12 +227,13 @@ fn under(event: Event, subject: Subject, id: Option<String>) -> Event {
     }
 }
 
-// An error comes as text or as an object with a message.
-fn error_text(error: &RawValue) -> String {
-    match json(error) {
+// An error comes as text or as an object with a message; of another shape it is a detail only.
+fn error_text(error: &RawValue) -> Option<String> {
+    let text = match json(error) {
         Value::String(text) => text,
-        value => value.get("message").and_then(Value::as_str).unwrap_or(error.get()).to_owned(),
-    }
+        value => value.get("message")?.as_str()?.to_owned(),
+    };
+    (!text.trim().is_empty()).then_some(text)
 }
 
 #[cfg(test)]

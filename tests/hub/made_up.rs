@@ -159,7 +159,7 @@ pub fn truto_against_the_table() -> impl Strategy<Value = Vec<Value>> {
 
 // Hover gives no time and no id: without a reopening its ranks are the order; repetitions and any order end alike.
 pub fn hover_life() -> impl Strategy<Value = Vec<Value>> {
-    let end = prop_oneof![Just("complete"), Just("failed"), Just("cancelled"), Just("paying")];
+    let end = prop_oneof![Just("complete"), Just("failed"), Just("cancelled"), Just("Canceled"), Just("paying")];
     (end, any::<bool>(), any::<bool>()).prop_map(|(end, waitlisted, capture)| {
         let job = |state: &str| json!({ "event": "job-state-changed", "job_id": 11, "state": state });
         let mut life = Vec::new();
@@ -176,6 +176,9 @@ pub fn hover_life() -> impl Strategy<Value = Vec<Value>> {
             life.push(job(end));
         }
         life.push(json!({ "event": "model-created", "model_id": 9, "job_id": 11 }));
+        for state in ["uploading", "processing", "complete"] {
+            life.push(json!({ "event": "model-state-changed", "model_id": 9, "job_id": 11, "state": state }));
+        }
         life.push(json!({ "event": "deliverable-change-request-state-changed", "deliverable_change_request_id": 3,
             "job_id": 11, "state": "first_attempt" }));
         life.push(json!({ "event": "deliverable-change-request-state-changed", "deliverable_change_request_id": 3,
@@ -186,17 +189,21 @@ pub fn hover_life() -> impl Strategy<Value = Vec<Value>> {
 
 pub fn truto_life() -> impl Strategy<Value = Vec<Value>> {
     let end = prop_oneof![Just("completed"), Just("failed"), Just("rate_limited")];
-    (1..5usize, end, any::<bool>()).prop_map(|(records, end, reauth)| {
+    (1..5usize, end, any::<bool>(), any::<bool>()).prop_map(|(records, end, reauth, at_once)| {
         let mut life = Vec::new();
-        let mut number = 0;
-        let mut tell = |event: &str, payload: Value| {
+        let (mut number, mut minute) = (0, 0);
+        let mut tell_after = |minutes: usize, event: &str, payload: Value| {
             number += 1;
+            minute += minutes;
             life.push(json!({ "id": format!("evt-{number}"), "event": event, "payload": payload,
-                "created_at": at(number) }));
+                "created_at": at(minute) }));
         };
         let account = |status: &str| json!({ "id": "acc-1", "tenant_id": "t-1", "status": status });
-        tell("integrated_account:created", account("connecting"));
-        tell("integrated_account:active", account("active"));
+        tell_after(1, "integrated_account:created", account("connecting"));
+        // Truto's times are whole seconds: an account can be created and connected at once.
+        tell_after(usize::from(!at_once), "integrated_account:active", account("active"));
+        let mut tell = |event: &str, payload: Value| tell_after(1, event, payload);
+        tell("integrated_account:forbidden_error", account("active"));
         if reauth {
             tell("integrated_account:authentication_error", account("needs_reauth"));
             tell("integrated_account:reactivated", account("active"));
@@ -209,6 +216,13 @@ pub fn truto_life() -> impl Strategy<Value = Vec<Value>> {
                 "sync_job_run:record",
                 json!({ "sync_job_run_id": "run-1", "resource": "contacts",
                 "records": [{ "id": format!("r{record}"), "name": "n" }] }),
+            );
+        }
+        for account in ["acc-1", "acc-2"] {
+            tell(
+                "sync_job_run:record",
+                json!({ "resource": "contacts", "args": { "integrated_account_id": account },
+                "records": [{ "id": "7", "name": format!("of {account}") }] }),
             );
         }
         tell(&format!("sync_job_run:{end}"), run(end));

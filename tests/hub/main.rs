@@ -1,6 +1,7 @@
 //! What the hub promises, seen from outside: webhooks go in over HTTP, GraphQL is the observer.
 
 mod access;
+mod adapters;
 mod aggregates;
 mod answers;
 mod attacks;

@@ -1,16 +1,7 @@
 //! What is deliberately not shown, and what is said in our own words: as little as possible, each with its reason.
 
 /// A field whose value is not shown: vendor, path and why.
-pub const HIDDEN: &[(&str, &str, &str)] = &[
-    ("hover", "webhook_id", "which of the receiver's webhooks it came by"),
-    ("hover", "content-available", "a flag for the vendor's own app"),
-    ("truto", "webhook_id", "which of the receiver's webhooks it came by"),
-    ("truto", "payload.environment_id", "accounts repeat the envelope's"),
-    ("truepic", "id", "the timeline's entry, not the inspection"),
-    ("truepic", "timeline_action_type_id", "the action again, as a number"),
-    ("truepic", "updated_at", "of the timeline's entry, not of the inspection"),
-    ("truepic", "is_deleted", "of the timeline's entry, not of the inspection"),
-];
+pub const HIDDEN: &[(&str, &str, &str)] = &[];
 
 /// A value of a fact that no field of the body holds: vendor, group, field, values.
 pub const OWN_WORDS: &[(&str, &str, &str, &[&str])] = &[

@@ -3,7 +3,7 @@
 use super::{ANSWER, CONTACT, Lacks, MESSAGE, PDF, PHOTO, REFERENCE};
 use crate::event::{Answer, Contact, Details, Document, Event, Message, Photo, Reference, Summary, VendorTime};
 use crate::machine::Subject;
-use crate::vendor::fields::{Fields, identity, json, number_id};
+use crate::vendor::fields::{Fields, address, identity, json};
 use crate::vendor::lookup::identifier;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ impl<'a> News<'a> {
 
     // The number of the timeline's entry: the inspection has a field of another name.
     fn entry_id(&self) -> Option<String> {
-        let id = number_id(self.body.peek("id")?)?;
+        let id = self.body.peek_number_id("id")?;
         Some(format!("{}/timeline/{id}", self.id))
     }
 
@@ -145,7 +145,7 @@ impl<'a> News<'a> {
         }
         let url = photo.text("url").or_else(|| self.either_text("url"));
         // A signed URL is another one each time; what comes before its query is the picture's.
-        let by_url = || Some(identity(&self.id, url.as_deref()?.split(['?', '#']).next()?));
+        let by_url = || Some(identity(&self.id, address(url.as_deref()?)));
         let id = id.or_else(by_url).or_else(|| self.entry_id()).ok_or("it names no photo")?;
         let place = self.data.object("location").or_else(|| self.body.object("location")).unwrap_or_default();
         let fact = Photo {
@@ -264,7 +264,7 @@ impl<'a> News<'a> {
 
 // What repeats an id says nothing else.
 fn repeated(fields: &Fields<'_>, name: &str, id: &str) {
-    if fields.peek(name).and_then(number_id).as_deref() == Some(id) {
+    if fields.peek_number_id(name).as_deref() == Some(id) {
         fields.number_id(name);
     }
 }

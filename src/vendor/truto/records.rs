@@ -4,7 +4,7 @@ use super::{ACCOUNT, Envelope, Meaning, RUN, error_text, names, under, unknown};
 use crate::event::{Details, Event, Record, VendorTime};
 use crate::machine::{ItemKind, Subject};
 use crate::vendor::fields::{Fields, identity, json};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
 
 /// The lists that hold records; the first that is there counts.
@@ -14,7 +14,10 @@ const ERRORS: [&str; 2] = ["errors", "error"];
 /// Records that a run brought. They imply that it runs, but nothing of how it will end.
 pub fn synced(envelope: &Envelope<'_>) -> Meaning {
     let mut page = Page::of_run(envelope, &RECORDS);
-    let run = page.run().map(|run| run.details(std::mem::take(&mut page.rest)));
+    // A page without records is news of the run alone.
+    let resource = page.resource.take_if(|_| page.list.is_empty()).and_then(|resource| to_raw_value(&resource).ok());
+    let resource: Vec<_> = resource.map(|resource| ("resource".to_owned(), resource)).into_iter().collect();
+    let run = page.run().map(|run| run.details(resource).details(std::mem::take(&mut page.rest)));
     let events: Vec<_> = run.into_iter().chain(page.records("present")).collect();
     match events.is_empty() {
         true => Err(unknown("it names neither a run nor a record")),
@@ -44,7 +47,7 @@ pub fn failed(envelope: &Envelope<'_>) -> Meaning {
     };
     let mut events: Vec<_> = page.run().into_iter().collect();
     for (number, error) in errors.into_iter().enumerate() {
-        let fact = Record { resource: page.resource.clone(), error: error.map(error_text), ..Record::default() };
+        let fact = Record { resource: page.resource.clone(), error: error.and_then(error_text), ..Record::default() };
         let whole: Vec<_> = error.map(|error| ("error".to_owned(), error.to_owned())).into_iter().collect();
         let event = page.item(ItemKind::RecordError, page.error_id(error, number)).fact(fact);
         events.push(event.details(whole).details(std::mem::take(&mut page.rest)));
