@@ -24,7 +24,9 @@ impl Retention {
         let mut wait = self.first;
         while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
             let mut forgotten = Forgotten::default();
-            let done = self.once(&mut forgotten, &stop).await;
+            // Where the way to the database is cut without a word, an answer would be waited for for ever.
+            let doing = tokio::time::timeout(self.every, self.once(&mut forgotten, &stop));
+            let done = doing.await.unwrap_or(Err(StoreError::Stopped));
             count(&forgotten);
             let Forgotten { lives, entities, changes, deliveries, open, in_use, large } = forgotten;
             match done {

@@ -506,6 +506,14 @@ impl Drop for Sqlite {
     // Leaves one file behind, without a log beside it. If that fails, the next start does it.
     fn drop(&mut self) {
         self.checkpointer.stop();
+        if self.files.check().is_err()
+            && let Ok(none) = Connection::open_in_memory()
+        {
+            // Left open until the process ends: whoever closes the last connection to a file removes the log beside it by its
+            // name, and that may be the log of another file by now.
+            std::mem::forget(std::mem::replace(&mut self.connection, none));
+            return;
+        }
         let folded = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = folded {
             tracing::debug!(%error, "the log could not be folded into the database");

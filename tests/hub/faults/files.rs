@@ -89,6 +89,26 @@ async fn a_file_that_comes_back_is_written_again_and_its_absence_is_said_when_no
     assert_eq!(post(&server, "A2").await, 200);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_whose_file_was_replaced_leaves_the_log_of_the_other_alone() {
+    let database = TestDatabase::file();
+    let folder = database.folder.path();
+    let server = Server::start(&database).await;
+    assert_eq!(post(&server, "A1").await, 200);
+    copy(&folder.join("hub.db"), &folder.join("backup.db"));
+    remove(folder);
+    std::fs::copy(folder.join("backup.db"), folder.join("hub.db")).expect("copied");
+    let other = rusqlite::Connection::open(folder.join("hub.db")).expect("the other");
+    other.pragma_update(None, "journal_mode", "WAL").expect("a log");
+    other.pragma_update(None, "wal_autocheckpoint", 0).expect("none");
+    other.execute_batch("CREATE TABLE beside (content TEXT); INSERT INTO beside VALUES ('kept')").expect("written");
+    server.stop().await;
+    assert!(folder.join("hub.db-wal").exists(), "the log was removed");
+    let again = rusqlite::Connection::open(folder.join("hub.db")).expect("the other");
+    let content: String = again.query_row("SELECT content FROM beside", [], |row| row.get(0)).expect("a row");
+    assert_eq!(content, "kept");
+}
+
 /// A server whose database is on a file system of its own, which only it can see.
 async fn on_a_volume(folder: &Path, size: &str) -> Server {
     let port = Server::free_port();
