@@ -126,9 +126,13 @@ fn play_timed(owner: Owner, words: &[(&'static str, bool, i64)]) -> Life {
     life
 }
 
-/// A machine without reopenings, and some of its words, of which no two have the same rank.
+/// A machine that only goes on, and some of its words, of which no two have the same rank. Where a machine goes back without
+/// a reopening, as an account does that is connected once more, only the arrival tells without a time.
 fn ranked_life() -> impl Strategy<Value = (Owner, Vec<&'static str>)> {
-    let forward = |Owner(_, machine): &Owner| machine.transitions.iter().all(|t| t.opens == Opens::Nothing);
+    let forward = |Owner(_, machine): &Owner| {
+        let rank = |state: &str| machine.state(state).map(|state| state.rank);
+        machine.transitions.iter().all(|t| t.opens == Opens::Nothing && rank(t.from) <= rank(t.to))
+    };
     let machines: Vec<Owner> = machines().into_iter().filter(forward).collect();
     any::<Index>().prop_map(move |index| *index.get(&machines)).prop_flat_map(|owner| {
         let mut ranks = HashSet::new();
@@ -140,6 +144,7 @@ fn ranked_life() -> impl Strategy<Value = (Owner, Vec<&'static str>)> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn with_times_the_newest_word_is_the_state_in_any_order(
         ((owner, told), shuffled) in timed_life().prop_flat_map(|life| { let words = life.1.clone(); (Just(life), Just(words).prop_shuffle()) })

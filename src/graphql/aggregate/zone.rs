@@ -3,8 +3,8 @@
 
 use crate::graphql::error::Fault;
 use crate::graphql::node::shortened;
-use crate::store::{Readers, StoreError};
 use crate::store::read::{ChangeFilter, Offsets, Period, counts_by_hour, counts_by_quarter};
+use crate::store::{Readers, StoreError};
 use chrono::{DateTime, Offset};
 use chrono_tz::{TZ_VARIANTS, Tz};
 

@@ -41,6 +41,7 @@ fn sample_of(form: Form, key: &str) -> &'static str {
         Form::Switch => "true",
         Form::Url => "https://hub.example/in",
         Form::Text => match key {
+            "allowed_origins" => "https://app.example",
             "nats" => "nats://127.0.0.1:4222",
             "trusted_documents" => "documents.json",
             "vendor" => "hover",

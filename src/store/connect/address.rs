@@ -330,6 +330,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         // Either it is read as it is meant, or nothing of the password is in what is said about it.
         #[test]
         fn no_password_is_ever_shown(password in "[a-z0-9@#?/%:&=+, \\[\\]]{0,12}") {

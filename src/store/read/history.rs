@@ -74,10 +74,7 @@ pub async fn count_histories(db: &Readers, entities: &[i64]) -> Result<HashMap<i
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn changes_by_position(
-    db: &Readers,
-    positions: &[i64],
-) -> Result<HashMap<i64, Arc<Model>>, StoreError> {
+pub async fn changes_by_position(db: &Readers, positions: &[i64]) -> Result<HashMap<i64, Arc<Model>>, StoreError> {
     let rows = Entity::find().filter(Column::Position.is_in(padded(positions))).all(db).await?;
     Ok(rows.into_iter().map(|row| (row.position, Arc::new(row))).collect())
 }

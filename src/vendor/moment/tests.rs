@@ -166,7 +166,7 @@ fn cut(at: DateTime<Utc>, exact: i64) -> DateTime<Utc> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_moment_reads_back_as_itself_however_it_is_printed(

@@ -62,7 +62,7 @@ fn judge(vendor: &'static Vendor, headers: &HeaderMap, body: &[u8]) -> Result<()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Never by chance: whatever letters the signature is made of.
     #[test]
