@@ -2,8 +2,8 @@
 
 mod access;
 mod encoding;
-mod entrance;
 mod graphql;
+mod normalize;
 mod playground;
 mod problem;
 mod serve;
@@ -81,8 +81,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(status::alive))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))
-        .fallback(webhook::miss)
+        .fallback(webhook::not_found)
         .method_not_allowed_fallback(async || Problem::Method)
         .with_state(app);
-    entrance::enter(routes)
+    normalize::layered(routes)
 }

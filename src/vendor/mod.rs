@@ -48,12 +48,12 @@ pub struct Delivery<'a> {
 pub struct Unreadable(pub String);
 
 impl Vendor {
-    /// What a delivery says. A form that holds JSON is read as that JSON, whose ever it is.
+    /// Parses a delivery. A form that holds JSON is read as that JSON, for every vendor.
     ///
     /// # Errors
-    /// If it cannot be read; says what it is instead.
+    /// If the body cannot be read; the error says what it is.
     pub fn reading(&self, delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
-        let body = body::unwrapped(delivery.content_type, delivery.body)?;
+        let body = body::to_json(delivery.content_type, delivery.body)?;
         (self.read)(&Delivery { body: &body, ..*delivery })
     }
 
