@@ -11,7 +11,7 @@ const TOLD: usize = 40;
 
 /// The first coding that the header names; none where it says that nothing is compressed. It may come several times, and
 /// list several codings. Names of character sets say nothing about compression.
-pub fn coding(headers: &HeaderMap) -> Option<String> {
+pub fn content_coding(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     values.map(|value| String::from_utf8_lossy(value.as_bytes())).find_map(|value| {
         let name = value.split(',').map(name).find(|name| !says_nothing(name))?;
@@ -40,7 +40,7 @@ mod tests {
         for value in values {
             headers.append(header::CONTENT_ENCODING, HeaderValue::from_bytes(value.as_bytes()).expect("a value"));
         }
-        coding(&headers)
+        content_coding(&headers)
     }
 
     #[test]

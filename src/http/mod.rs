@@ -2,9 +2,9 @@
 
 mod access;
 mod encoding;
-mod entrance;
 mod graphql;
 mod media;
+mod normalize;
 mod origins;
 mod playground;
 mod problem;
@@ -87,8 +87,8 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(status::alive))
         .route("/readyz", get(status::ready))
         .route("/metrics", get(status::metrics))
-        .fallback(webhook::miss)
+        .fallback(webhook::not_found)
         .method_not_allowed_fallback(async || Problem::Method)
         .with_state(app);
-    entrance::enter(routes)
+    normalize::layered(routes)
 }

@@ -1,7 +1,7 @@
 //! GraphiQL, from the binary and without the internet. Built by `make web` from `web/`.
 
 use super::Problem;
-use super::entrance::CalledPath;
+use super::normalize::OriginalPath;
 use axum::Extension;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -32,9 +32,9 @@ pub async fn redirect() -> Response {
 
 /// `GET /graphiql`: the page. What it loads it finds beside itself: below `graphiql/`, which a browser that called
 /// `/graphiql` has to be told.
-pub async fn page(called: Option<Extension<CalledPath>>, headers: HeaderMap) -> Response {
+pub async fn page(called: Option<Extension<OriginalPath>>, headers: HeaderMap) -> Response {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let within = called.is_some_and(|Extension(CalledPath(path))| path.ends_with('/'));
+    let within = called.is_some_and(|Extension(OriginalPath(path))| path.ends_with('/'));
     let found = if within { find("index.html", &headers) } else { Assets::get("index.html").map(beside) };
     match found {
         Some(found) => file(found, "text/html; charset=utf-8", &headers, "no-cache"),

@@ -14,7 +14,7 @@ pub enum Problem {
     #[error("this address does not take this method")]
     Method,
     #[error("this address takes POST (and PUT) of {0}'s webhooks")]
-    OnlyDeliveries(&'static str),
+    WebhookMethod(&'static str),
     #[error("no source with this name is configured")]
     NoSuchSource,
     #[error("the request is not authenticated")]
@@ -67,7 +67,7 @@ impl Problem {
             }
             Problem::StreamTaken | Problem::OperationTaken => StatusCode::CONFLICT,
             Problem::TooManyOperations | Problem::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
-            Problem::Method | Problem::OnlyDeliveries(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::Method | Problem::WebhookMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
             Problem::NotAuthenticated => StatusCode::UNAUTHORIZED,
             Problem::NotUtf8
             | Problem::NoSuchCheck
@@ -96,7 +96,7 @@ impl IntoResponse for Problem {
             Problem::TooMany(seconds) | Problem::Unavailable(seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
-            Problem::OnlyDeliveries(_) => {
+            Problem::WebhookMethod(_) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("POST, PUT"));
             }
             Problem::NotAuthenticated => {

@@ -1,7 +1,7 @@
 //! `POST /webhooks/{source}`: looks for the source, then for the method; caps size and time, keeps the raw bytes, asks whether it is from them, hands it in, and
 //! answers once it is durable. Exactly 200, because Truepic and Truto take nothing else for success.
 
-use super::entrance::CalledPath;
+use super::normalize::OriginalPath;
 use super::{App, Problem, encoding};
 use crate::ingest::Unavailable;
 use crate::settings::Source;
@@ -22,8 +22,10 @@ use std::sync::Arc;
 
 /// Seconds after which a vendor may try again when nothing could be stored.
 const RETRY: u64 = 5;
+/// Characters of an unknown path that are logged.
+const LOGGED: usize = 100;
 
-/// Counts what came to sources, and to addresses that are nearly theirs.
+/// Counter of webhooks by source and answer.
 const DELIVERIES: &str = "inspection_hub_deliveries_total";
 
 /// A source as the endpoint needs it.
@@ -34,29 +36,26 @@ pub struct Inlet {
     pub rate: Option<governor::DefaultDirectRateLimiter>,
 }
 
-/// How much of a path is logged.
-const LOGGED: usize = 100;
-
 /// Takes one delivery.
 pub async fn receive(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    called: Option<Extension<CalledPath>>,
+    called: Option<Extension<OriginalPath>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let started = std::time::Instant::now();
-    // What was called is what was signed.
-    let path = called.map_or_else(|| uri.path().to_owned(), |Extension(CalledPath(path))| path);
+    // The vendor signed the path that it called.
+    let path = called.map_or_else(|| uri.path().to_owned(), |Extension(OriginalPath(path))| path);
     let outcome = match app.inlets.get(name.as_str()) {
         Some(inlet) => {
-            let delivery = Came { method: &method, path: &path, query: uri.query(), headers: &headers };
+            let delivery = RequestHead { method: &method, path: &path, query: uri.query(), headers: &headers };
             take(&app, inlet, delivery, body).await
         }
         None => {
-            count_missed(&path);
+            count_unknown_source(&path);
             return Problem::NoSuchSource.into_response();
         }
     };
@@ -64,6 +63,8 @@ pub async fn receive(
         Ok(receipt) => status_of(receipt),
         Err(Problem::NotAuthenticated) => "not_authenticated",
         Err(Problem::Unavailable(_)) => "unavailable",
+        // Not logged: these can come by the thousand per second.
+        Err(Problem::TooMany(_)) => "rejected",
         Err(problem) => {
             tracing::warn!(source = name, why = %problem, "a delivery was rejected");
             "rejected"
@@ -77,42 +78,43 @@ pub async fn receive(
     }
 }
 
-/// What came to an address that no route has.
-pub async fn miss(uri: Uri, called: Option<Extension<CalledPath>>) -> Problem {
-    let missed = called.map_or_else(|| count_missed(uri.path()), |Extension(CalledPath(path))| count_missed(&path));
+/// Answers requests that no route matches.
+pub async fn not_found(uri: Uri, called: Option<Extension<OriginalPath>>) -> Problem {
+    let missed = called
+        .map_or_else(|| count_unknown_source(uri.path()), |Extension(OriginalPath(path))| count_unknown_source(&path));
     if missed { Problem::NoSuchSource } else { Problem::NoSuchRoute }
 }
 
-/// Counts a request that may be a vendor's, sent to an address that is nearly a source's: a part of it begins with
-/// `webhook`. Whoever makes up names must not make up metrics, so that all of them are one series.
-pub fn count_missed(path: &str) -> bool {
+/// Counts a request as `unknown_source` if a segment of its path begins with `webhook`: it may be a vendor's, sent to a
+/// mistyped address. All of them share one series, so that made-up paths make no labels. Returns whether it was counted.
+pub fn count_unknown_source(path: &str) -> bool {
     const NEARLY: &[u8] = b"webhook";
     let near = |part: &str| part.as_bytes().get(..NEARLY.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(NEARLY));
-    let missed = path.split('/').any(near);
-    if missed {
+    let counted = path.split('/').any(near);
+    if counted {
         metrics::counter!(DELIVERIES, "source" => "", "status" => "unknown_source").increment(1);
         let path: String = path.chars().take(LOGGED).collect();
-        tracing::info!(path, "a delivery came to no source");
+        tracing::info!(path, "a request for an unknown source was rejected");
     }
-    missed
+    counted
 }
 
 /// The head of a request.
 #[derive(Clone, Copy)]
-struct Came<'a> {
+struct RequestHead<'a> {
     method: &'a Method,
-    /// As it was called.
+    /// As it was sent.
     path: &'a str,
     query: Option<&'a str>,
     headers: &'a HeaderMap,
 }
 
-async fn take(app: &App, inlet: &Inlet, came: Came<'_>, body: Body) -> Result<Receipt, Problem> {
-    let Came { method, path, query, headers } = came;
+async fn take(app: &App, inlet: &Inlet, head: RequestHead<'_>, body: Body) -> Result<Receipt, Problem> {
+    let RequestHead { method, path, query, headers } = head;
     if *method != Method::POST && *method != Method::PUT {
-        return Err(Problem::OnlyDeliveries(inlet.source.vendor.title));
+        return Err(Problem::WebhookMethod(inlet.source.vendor.title));
     }
-    if let Some(coding) = encoding::coding(headers) {
+    if let Some(coding) = encoding::content_coding(headers) {
         return Err(Problem::Encoded(coding));
     }
     let body = read(app, headers, body).await?;

@@ -5,7 +5,7 @@ use super::file::Section;
 use super::flags::Flags;
 use super::problem::{Origin, Problem, did_you_mean};
 use super::table::{SETTINGS, Setting};
-use super::{Warning, plain};
+use super::{Warning, characters};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// What all variables of ours begin with.
 const PREFIX: &str = "INSPECTION_HUB_";
 
-const QUOTED: &str = "stands in quotes, which are taken for a part of it; remove them unless they are";
+const QUOTED: &str = "is in quotes, which are taken for a part of it; remove them unless they are";
 
 /// How a file is read; the file system is passed in, as the environment is.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
@@ -59,12 +59,12 @@ impl<'a> Loader<'a> {
         self.warnings.push(Warning(Problem { origin, key: key.into(), text: text.into() }.to_string()));
     }
 
-    /// Notes what a value cannot mean; of text that is taken as it is, also that it stands in quotes.
-    pub fn plain(&mut self, text: &str, key: &str, origin: &Origin) -> Result<(), Noted> {
-        if let Some(fault) = plain::fault(text) {
+    /// Notes stray characters as a mistake, and quotes around the whole as a warning.
+    pub fn check_characters(&mut self, text: &str, key: &str, origin: &Origin) -> Result<(), Noted> {
+        if let Some(fault) = characters::invalid(text) {
             return Err(self.problem(origin.clone(), key, fault));
         }
-        if plain::is_quoted(text) {
+        if characters::is_quoted(text) {
             self.warn(origin.clone(), key, QUOTED);
         }
         Ok(())
@@ -123,7 +123,7 @@ impl<'a> Loader<'a> {
 
     /// What the text means.
     pub fn parse<T>(&mut self, found: Found, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Noted> {
-        self.plain(&found.text, &found.key, &found.origin)?;
+        self.check_characters(&found.text, &found.key, &found.origin)?;
         parse(&found.text).map_err(|text| self.problem(found.origin, found.key, text))
     }
 
@@ -154,21 +154,21 @@ impl<'a> Loader<'a> {
 
     /// A secret: `env:NAME`, `file:PATH`, or the text itself. What is wrong never says what the secret is.
     pub fn secret(&mut self, text: &str, key: &str, origin: &Origin) -> Result<String, Noted> {
-        let secret = self.referred(text, origin, plain::fault);
+        let secret = self.resolve(text, origin, characters::invalid);
         let secret = secret.map_err(|text| self.problem(origin.clone(), key, text))?;
-        if plain::is_quoted(&secret) {
+        if characters::is_quoted(&secret) {
             self.warn(origin.clone(), key, QUOTED);
         }
         Ok(secret)
     }
 
-    /// The same of several lines: a key in PEM form.
-    pub fn lines(&mut self, text: &str, key: &str, origin: &Origin) -> Result<String, Noted> {
-        let lines = self.referred(text, origin, plain::fault_of_lines);
+    /// The same for a key in PEM form, which has several lines.
+    pub fn pem(&mut self, text: &str, key: &str, origin: &Origin) -> Result<String, Noted> {
+        let lines = self.resolve(text, origin, characters::invalid_in_lines);
         lines.map_err(|text| self.problem(origin.clone(), key, text))
     }
 
-    fn referred(&mut self, text: &str, origin: &Origin, fault: fn(&str) -> Option<String>) -> Result<String, String> {
+    fn resolve(&mut self, text: &str, origin: &Origin, fault: fn(&str) -> Option<String>) -> Result<String, String> {
         let refused = |fault: Option<String>, whose: String| match fault {
             Some(fault) => Err(format!("{whose}{fault}")),
             None => Ok(()),
@@ -184,8 +184,8 @@ impl<'a> Loader<'a> {
             let text = (self.read)(&base.join(path)).map_err(|error| format!("{path} cannot be read: {error}"))?;
             // One newline ends the line, as editors and `echo` write it. A second one cannot be meant.
             let line = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(&text);
-            let besides = if line.len() < text.len() { "without the newline at its end, " } else { "" };
-            refused(fault(line), format!("{besides}the file {path} "))?;
+            let besides = if line.len() < text.len() { ", without the newline at its end," } else { "" };
+            refused(fault(line), format!("the file {path}{besides} "))?;
             line.to_owned()
         } else {
             text.to_owned()

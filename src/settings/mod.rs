@@ -1,15 +1,15 @@
 //! The settings: plain values, read from flags, variables and a file, each of which is passed in. Whatever is wrong is
 //! found in one go and said with its place.
 //!
-//! `table` is the list of all settings, `forms` what they take, `plain` what no value can mean; `loader` finds values,
+//! `table` is the list of all settings, `forms` what they take, `characters` rejects stray ones; `loader` finds values,
 //! `source` and `scheme` read the `[sources]` of the file.
 
+mod characters;
 mod file;
 mod flags;
 mod forms;
 mod loader;
 mod markdown;
-mod plain;
 mod problem;
 mod scheme;
 mod secrets;

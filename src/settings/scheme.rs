@@ -176,7 +176,7 @@ impl<'f> Reader<'_, '_, 'f> {
         let Some(value) = self.section.get(key) else { return Ok(None) };
         match value.text() {
             Some(text) if !text.is_empty() => {
-                self.loader.plain(text, &value.key, &value.origin)?;
+                self.loader.check_characters(text, &value.key, &value.origin)?;
                 Ok(Some(text.to_owned()))
             }
             _ => Err(self.loader.problem(value.origin, value.key, "must be text in quotes")),

@@ -7,7 +7,8 @@ use super::scheme::Reader;
 use crate::vendor::Secret;
 use crate::vendor::verify::RsaKey;
 
-const NO_TOKEN: &str = "holds what cannot come in a header, such as a space";
+const NO_TOKEN: &str =
+    "holds what cannot come in a header, such as a space; write the token alone, without a word before it";
 const NO_HEADER: &str = "holds what cannot come in a header: letters beyond ASCII";
 
 /// How many secrets with one id may be active: the new one and the old one.
@@ -21,7 +22,7 @@ pub fn api_tokens(loader: &mut Loader<'_>, file: Option<&Section<'_>>) -> Vec<Se
     let Some(Found { text, key, origin }) = loader.given("api_tokens", file) else { return Vec::new() };
     // Blanks beside the comma are only for reading. At the ends of the whole they are a mistake, as they are of one token.
     let several = text.contains(',');
-    if several && loader.plain(&text, &key, &origin).is_err() {
+    if several && loader.check_characters(&text, &key, &origin).is_err() {
         return Vec::new();
     }
     let mut tokens = Vec::new();
@@ -112,7 +113,7 @@ impl<'f> Reader<'_, '_, 'f> {
     fn secret(&mut self, item: Value<'f>, hint: &str, with_ids: bool) -> Result<Given<'f>, Noted> {
         if let Some(text) = item.text() {
             let value = match hint {
-                PUBLIC_KEY => self.loader.lines(text, &item.key, &item.origin)?,
+                PUBLIC_KEY => self.loader.pem(text, &item.key, &item.origin)?,
                 _ => self.loader.secret(text, &item.key, &item.origin)?,
             };
             return Ok((Secret { id: None, value }, item));
@@ -126,7 +127,7 @@ impl<'f> Reader<'_, '_, 'f> {
             let text = "must have both as text; write { id = \"…\", value = \"env:NAME\" }";
             return Err(self.loader.problem(item.origin, item.key, text));
         };
-        let plain = self.loader.plain(&id, &section.key("id"), &item.origin);
+        let plain = self.loader.check_characters(&id, &section.key("id"), &item.origin);
         let value = self.loader.secret(text, &item.key, &item.origin)?;
         plain.map(|()| (Secret { id: Some(id), value }, item))
     }

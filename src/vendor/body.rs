@@ -1,5 +1,5 @@
-//! What the bytes of a delivery are, before any vendor reads them: JSON, a form that holds JSON, or something else, for
-//! which the reason says what it is. A form is read, for the signature covers the raw bytes, which stay as they came.
+//! Finds the JSON in a delivery's body before an adapter parses it: the body itself, or a field of a URL-encoded form. For
+//! other bodies the error names what they are: compressed, UTF-16, another form. Signatures cover the raw bytes.
 
 use super::Unreadable;
 use std::borrow::Cow;
@@ -29,8 +29,8 @@ const COMPRESSED: &[(&[u8], &str)] = &[
 ///
 /// # Errors
 /// If it is a form without such a field.
-pub fn unwrapped<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Unreadable> {
-    // Nearly always.
+pub fn to_json<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Unreadable> {
+    // The hot path.
     if starts_as_json(body) {
         return Ok(Cow::Borrowed(body));
     }
@@ -49,7 +49,7 @@ pub fn unwrapped<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Cow<'
 ///
 /// # Errors
 /// If it is no UTF-8, or a form. Says what it seems to be.
-pub fn text(body: &[u8]) -> Result<&str, Unreadable> {
+pub fn utf8(body: &[u8]) -> Result<&str, Unreadable> {
     if is_multipart(body) {
         return Err(Unreadable(MULTIPART.to_owned()));
     }
@@ -86,7 +86,7 @@ fn looks_like_form(text: &str) -> bool {
 
 // The JSON object in the field `payload`, or in the only field; where that has no value, it may be its name.
 fn json_of_form(form: &str) -> Option<String> {
-    // Not encoded at all: then it must not be decoded, for `+` and `%` mean themselves.
+    // A sender that did not percent-encode the value: `+` and `%` are literal.
     if let Some((_, json)) = form.split_once('=').filter(|(_, json)| json.starts_with('{') && is_object(json)) {
         return Some(json.to_owned());
     }
@@ -110,7 +110,7 @@ fn json_of_form(form: &str) -> Option<String> {
     }
 }
 
-// Whether it is written as one: what is wrong within it is for who reads it to say.
+// Only the brackets are checked here; the adapter reports syntax errors.
 fn is_object(text: &str) -> bool {
     let text = text.trim();
     text.starts_with('{') && text.ends_with('}')
@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn read(content_type: Option<&str>, body: &[u8]) -> Result<String, String> {
-        let json = unwrapped(content_type, body).map_err(|why| why.0)?;
+        let json = to_json(content_type, body).map_err(|why| why.0)?;
         Ok(String::from_utf8_lossy(&json).into_owned())
     }
 

@@ -69,7 +69,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// Says in which way it is not, and where.
     pub fn of_body(body: &'a [u8]) -> Result<Self, Unreadable> {
-        let text = body::text(body)?;
+        let text = body::utf8(body)?;
         if parse::depth(text) > MAX_DEPTH {
             return Err(Unreadable(format!("the body is nested deeper than {MAX_DEPTH} levels")));
         }

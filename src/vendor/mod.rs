@@ -57,13 +57,13 @@ pub struct Delivery<'a> {
 pub struct Unreadable(pub String);
 
 impl Vendor {
-    /// What a delivery says, with the words of states as the machines declare them. A form that holds JSON is read as that
-    /// JSON, whose ever it is.
+    /// Parses a delivery, with the words of states as the machines declare them. A form that holds JSON is read as that JSON,
+    /// for every vendor.
     ///
     /// # Errors
-    /// If it cannot be read; says what it is instead.
+    /// If the body cannot be read; the error says what it is.
     pub fn reading(&self, delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
-        let body = body::unwrapped(delivery.content_type, delivery.body)?;
+        let body = body::to_json(delivery.content_type, delivery.body)?;
         let reading = (self.read)(&Delivery { body: &body, ..*delivery })?;
         Ok(spelling::with_declared_states(reading, self))
     }

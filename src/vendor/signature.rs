@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// How many signatures of one form a header may hold: one for each of a vendor's keys while they are rotated.
-const MOST_SIGNATURES: usize = 8;
+const MAX_SIGNATURES: usize = 8;
 
 /// Base64 whose padding may be missing, as Truepic sends it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -34,8 +34,8 @@ pub struct Signature {
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     pub headers: &'a HeaderMap,
-    /// What the vendor may have called, and so have signed. The first one signs.
-    pub called: &'a Called,
+    /// The URLs that the vendor may have signed. The first one signs.
+    pub candidates: &'a UrlCandidates,
     /// The query of the request, without the question mark.
     pub query: Option<&'a str>,
     pub body: &'a [u8],
@@ -60,9 +60,9 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The spellings of one address under which the vendor may have called it: see [`super::verify::called`].
+/// The URLs that the vendor may have called and signed, the most likely first: see [`super::verify::url_candidates`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Called {
+pub struct UrlCandidates {
     /// Percent-encoded, without the query.
     pub paths: Vec<String>,
     /// Whole, with the query; none where no public URL is configured.
@@ -71,7 +71,7 @@ pub struct Called {
 
 /// How far a signature's time is from ours. All in milliseconds, the times since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Skew {
+pub struct ClockSkew {
     now: i64,
     sent: i64,
     allowed: i64,
@@ -90,7 +90,7 @@ pub enum Denied {
     #[error("the header {0} is not of the vendor's form")]
     Malformed(&'static str),
     #[error("the signature's time is {0}")]
-    TooOld(Skew),
+    TooOld(ClockSkew),
     #[error("no active secret fits")]
     Mismatch,
 }
@@ -111,12 +111,12 @@ impl Message<'_> {
 
     /// The address that the vendor most likely called, with which the simulator signs.
     pub fn signing_url(&self) -> &str {
-        self.called.urls.first().map(String::as_str).unwrap_or_default()
+        self.candidates.urls.first().map(String::as_str).unwrap_or_default()
     }
 
     /// Its path.
     pub fn signing_path(&self) -> &str {
-        self.called.paths.first().map(String::as_str).unwrap_or_default()
+        self.candidates.paths.first().map(String::as_str).unwrap_or_default()
     }
 
     /// Whether a time, in milliseconds since the Unix epoch, is near enough to ours.
@@ -124,7 +124,7 @@ impl Message<'_> {
     /// # Errors
     /// If it is too far away.
     pub fn in_time(&self, sent: i64, allowed: TimeDelta) -> Result<(), Denied> {
-        let skew = Skew::between(self.now.timestamp_millis(), sent, allowed.num_milliseconds());
+        let skew = ClockSkew::between(self.now.timestamp_millis(), sent, allowed.num_milliseconds());
         if skew.is_allowed() { Ok(()) } else { Err(Denied::TooOld(skew)) }
     }
 
@@ -134,10 +134,10 @@ impl Message<'_> {
     }
 }
 
-impl Skew {
+impl ClockSkew {
     /// How far a time is from now.
-    pub fn between(now: i64, sent: i64, allowed: i64) -> Skew {
-        Skew { now, sent, allowed }
+    pub fn between(now: i64, sent: i64, allowed: i64) -> ClockSkew {
+        ClockSkew { now, sent, allowed }
     }
 
     pub fn is_allowed(self) -> bool {
@@ -149,7 +149,7 @@ impl Skew {
     }
 }
 
-impl std::fmt::Display for Skew {
+impl std::fmt::Display for ClockSkew {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let seconds = self.behind().unsigned_abs().div_ceil(1000);
         let side = if self.behind() < 0 { "ahead of" } else { "behind" };
@@ -180,8 +180,8 @@ pub fn signature_bytes(text: &str, length: usize) -> Option<Vec<u8>> {
 }
 
 /// Whether there are as many signatures as a header may hold: at least one, and not so many that checking them is work.
-pub fn is_few<T>(signatures: &[T]) -> bool {
-    (1..=MOST_SIGNATURES).contains(&signatures.len())
+pub fn within_limit<T>(signatures: &[T]) -> bool {
+    (1..=MAX_SIGNATURES).contains(&signatures.len())
 }
 
 /// Decodes base64 of either alphabet (RFC 4648, sections 4 and 5), with or without padding.

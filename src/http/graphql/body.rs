@@ -63,7 +63,7 @@ async fn bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refu
 
 fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let unsupported = |text: &str, hint: &str| Refusal::request(StatusCode::UNSUPPORTED_MEDIA_TYPE, text, hint);
-    if let Some(coding) = encoding::coding(headers) {
+    if let Some(coding) = encoding::content_coding(headers) {
         let text = format!("the body has the content encoding {coding}");
         return Err(unsupported(&text, "Send it uncompressed, without Content-Encoding."));
     }

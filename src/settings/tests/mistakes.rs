@@ -168,7 +168,10 @@ fn the_api_has_at_most_two_tokens_that_fit_into_a_header() {
         ("", "is empty"),
         ("hunter2,", "is empty"),
         ("env:NEW", "the variable NEW is not set"),
-        ("hunter 2", "holds what cannot come in a header, such as a space"),
+        (
+            "hunter 2",
+            "holds what cannot come in a header, such as a space; write the token alone, without a word before it",
+        ),
     ] {
         let problems = file(&format!("api_tokens = '{text}'")).problems();
         assert_eq!(problems, [format!("inspection-hub.toml:1: api_tokens: {problem}")]);

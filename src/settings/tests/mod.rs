@@ -1,6 +1,6 @@
+mod characters;
 mod documentation;
 mod mistakes;
-mod plain;
 mod sources;
 
 use super::*;

@@ -8,7 +8,7 @@
 //! Pages: <https://developers.hover.to/docs/webhook-signature-verification>; the headers from public receivers' code.
 
 use crate::vendor::signature::{
-    base64_decode, base64_encode, hmac_sha256, is_few, is_hmac_sha256, parts, signature_bytes,
+    base64_decode, base64_encode, hmac_sha256, is_hmac_sha256, parts, signature_bytes, within_limit,
 };
 use crate::vendor::{Denied, Message, Secret, Signature};
 use chrono::DateTime;
@@ -54,7 +54,7 @@ impl Algorithm {
             let (webhook, signature) = value.filter(|_| name.eq_ignore_ascii_case(self.name))?.split_once(':')?;
             signatures.extend(signature_bytes(signature.trim(), self.length).map(|bytes| (webhook.trim(), bytes)));
         }
-        is_few(&signatures).then_some(signatures)
+        within_limit(&signatures).then_some(signatures)
     }
 }
 
@@ -134,7 +134,7 @@ fn md5_of_body(message: &Message<'_>) -> Result<String, Denied> {
 // It is not known whether Hover signs the query too: the gem does, the public receivers do not expect it.
 fn paths(message: &Message<'_>) -> Vec<String> {
     let with_query = |path: &String| message.query.map(|query| format!("{path}?{query}"));
-    message.called.paths.iter().flat_map(|path| [Some(path.clone()), with_query(path)]).flatten().collect()
+    message.candidates.paths.iter().flat_map(|path| [Some(path.clone()), with_query(path)]).flatten().collect()
 }
 
 fn hmac_sha1(secret: &[u8], text: &str) -> Option<Hmac<Sha1>> {
@@ -150,7 +150,7 @@ fn is_hmac_sha1(secret: &[u8], text: &str, signature: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vendor::signature::{Called, Skew};
+    use crate::vendor::signature::{ClockSkew, UrlCandidates};
     use axum::http::HeaderMap;
     use chrono::TimeDelta;
 
@@ -175,14 +175,14 @@ mod tests {
         Secret { id: id.map(str::to_owned), value: value.to_owned() }
     }
 
-    fn called(path: &str) -> Called {
-        Called { paths: vec![path.to_owned()], ..Called::default() }
+    fn candidates(path: &str) -> UrlCandidates {
+        UrlCandidates { paths: vec![path.to_owned()], ..UrlCandidates::default() }
     }
 
-    fn message<'a>(headers: &'a HeaderMap, called: &'a Called) -> Message<'a> {
+    fn message<'a>(headers: &'a HeaderMap, candidates: &'a UrlCandidates) -> Message<'a> {
         Message {
             headers,
-            called,
+            candidates,
             query: None,
             body: BODY,
             secrets: &[],
@@ -201,9 +201,9 @@ mod tests {
         pairs: &[(&'static str, &str)],
         change: impl FnOnce(&mut Message<'_>),
     ) -> Result<(), Denied> {
-        let (headers, called) = (headers(pairs), called(path));
+        let (headers, candidates) = (headers(pairs), candidates(path));
         let secrets = [secret(None, "secret")];
-        let mut message = Message { secrets: &secrets, ..message(&headers, &called) };
+        let mut message = Message { secrets: &secrets, ..message(&headers, &candidates) };
         change(&mut message);
         check(&message)
     }
@@ -222,8 +222,8 @@ mod tests {
     fn what_is_signed_here_is_what_hover_sends() {
         let none = HeaderMap::new();
         let secrets = [secret(Some("230293"), "secret")];
-        let called = called("/webhooks/hover");
-        let signed = sign(&Message { secrets: &secrets, ..message(&none, &called) });
+        let candidates = candidates("/webhooks/hover");
+        let signed = sign(&Message { secrets: &secrets, ..message(&none, &candidates) });
         let expected =
             [(CONTENT_TYPE, "application/json"), (SHA256, NEWER), (SHA1, OLDER), (CONTENT_MD5, MD5), (DATE, DAY)];
         assert_eq!(signed, expected.map(|(name, value)| (name, value.to_owned())));
@@ -259,8 +259,8 @@ mod tests {
     #[test]
     fn the_webhook_id_chooses_the_secret() {
         let with = |secrets: &[Secret]| {
-            let (headers, called) = (headers(&[(SHA256, NEWER)]), called("/webhooks/hover"));
-            check(&Message { secrets, ..message(&headers, &called) })
+            let (headers, candidates) = (headers(&[(SHA256, NEWER)]), candidates("/webhooks/hover"));
+            check(&Message { secrets, ..message(&headers, &candidates) })
         };
         assert_eq!(with(&[secret(Some("7"), "other"), secret(Some("230293"), "secret")]), Ok(()));
         assert_eq!(with(&[secret(Some("7"), "secret"), secret(Some("230293"), "other")]), Err(Denied::Mismatch));
@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(late(None), Ok(()));
         assert_eq!(late(Some(TimeDelta::minutes(17))), Ok(()));
         let sent = DateTime::parse_from_rfc2822(DAY).expect("a date").timestamp_millis();
-        let skew = Skew::between(sent + 16 * 60_000, sent, 15 * 60_000);
+        let skew = ClockSkew::between(sent + 16 * 60_000, sent, 15 * 60_000);
         assert_eq!(late(Some(TimeDelta::minutes(15))), Err(Denied::TooOld(skew)));
         assert_eq!(skew.to_string(), "960 s behind ours; allowed: 900 s");
     }

@@ -4,7 +4,7 @@
 //! Page: <https://vision.truepic.dev/docs/webhook-setup>; Truepic's own: <https://github.com/TRUEPIC/webhook-verifier-nodejs>.
 
 use crate::vendor::signature::{
-    Denied, Message, Signature, base64_encode, hmac_sha256, is_few, is_hmac_sha256, parts, signature_bytes,
+    Denied, Message, Signature, base64_encode, hmac_sha256, is_hmac_sha256, parts, signature_bytes, within_limit,
 };
 use chrono::TimeDelta;
 
@@ -30,7 +30,7 @@ fn check(message: &Message<'_>) -> Result<(), Denied> {
         let fits = |secret: &[u8]| signatures.iter().any(|signature| is_hmac_sha256(secret, &parts, signature));
         message.secrets.iter().any(|secret| fits(secret.value.as_bytes()))
     };
-    if message.called.urls.iter().any(fits) { Ok(()) } else { Err(Denied::Mismatch) }
+    if message.candidates.urls.iter().any(fits) { Ok(()) } else { Err(Denied::Mismatch) }
 }
 
 fn sign(message: &Message<'_>) -> Vec<(&'static str, String)> {
@@ -56,14 +56,14 @@ fn parse(header: &str) -> Option<(&str, Vec<Vec<u8>>)> {
         // One that cannot be decoded fits nothing.
         signatures.extend(signature_bytes(value, LENGTH));
     }
-    (whole && is_few(&signatures)).then_some((time, signatures))
+    (whole && within_limit(&signatures)).then_some((time, signatures))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::vendor::Secret;
-    use crate::vendor::signature::{Called, Skew};
+    use crate::vendor::signature::{ClockSkew, UrlCandidates};
     use axum::http::{HeaderMap, HeaderValue};
     use chrono::{DateTime, Utc};
 
@@ -84,8 +84,8 @@ mod tests {
         values.iter().map(|v| (HEADER.parse().expect("a name"), HeaderValue::from_str(v).expect("text"))).collect()
     }
 
-    fn called(url: &str) -> Called {
-        Called { urls: vec![url.to_owned()], ..Called::default() }
+    fn candidates(url: &str) -> UrlCandidates {
+        UrlCandidates { urls: vec![url.to_owned()], ..UrlCandidates::default() }
     }
 
     fn checked(values: &[&str], change: impl FnOnce(&mut Message<'_>)) -> Result<(), Denied> {
@@ -93,10 +93,10 @@ mod tests {
     }
 
     fn checked_at(url: &str, values: &[&str], change: impl FnOnce(&mut Message<'_>)) -> Result<(), Denied> {
-        let (headers, secrets, called) = (headers(values), secrets(&["secret"]), called(url));
+        let (headers, secrets, candidates) = (headers(values), secrets(&["secret"]), candidates(url));
         let mut message = Message {
             headers: &headers,
-            called: &called,
+            candidates: &candidates,
             query: None,
             body: BODY,
             secrets: &secrets,
@@ -118,10 +118,10 @@ mod tests {
         let both = secrets(&["new", "secret"]);
         let neither = secrets(&["new", "newer"]);
         let (two, none) = (headers(&[SIGNED]), headers(&[SIGNED]));
-        let called = called(URL);
+        let candidates = candidates(URL);
         let message = |headers, secrets| Message {
             headers,
-            called: &called,
+            candidates: &candidates,
             query: None,
             body: BODY,
             secrets,
@@ -136,10 +136,10 @@ mod tests {
     #[test]
     fn what_we_sign_fits() {
         let (none, secrets) = (HeaderMap::new(), secrets(&["first", "second"]));
-        let called = called("https://hub.example/webhooks/t?x=1");
+        let candidates = candidates("https://hub.example/webhooks/t?x=1");
         let message = Message {
             headers: &none,
-            called: &called,
+            candidates: &candidates,
             query: None,
             body: b"\xff any bytes",
             secrets: &secrets,
@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_time_may_be_five_minutes_away_unless_set_otherwise() {
-        let away = |now: i64| Err(Denied::TooOld(Skew::between(now * 1000, 1_700_000_000_000, 300_000)));
+        let away = |now: i64| Err(Denied::TooOld(ClockSkew::between(now * 1000, 1_700_000_000_000, 300_000)));
         for (now, verdict) in [
             (1_700_000_300, Ok(())),
             (1_699_999_700, Ok(())),

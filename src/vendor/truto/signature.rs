@@ -2,7 +2,7 @@
 //! base64; both are understood.
 
 use crate::vendor::signature::{
-    Denied, Message, Signature, hmac_sha256, is_few, is_hmac_sha256, parts, signature_bytes,
+    Denied, Message, Signature, hmac_sha256, is_hmac_sha256, parts, signature_bytes, within_limit,
 };
 
 pub const SIGNATURE: Signature = Signature {
@@ -43,18 +43,18 @@ fn read(header: &str) -> Option<Vec<Vec<u8>>> {
             _ => {}
         }
     }
-    is_few(&signatures).then_some(signatures)
+    within_limit(&signatures).then_some(signatures)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::vendor::Secret;
-    use crate::vendor::signature::Called;
+    use crate::vendor::signature::UrlCandidates;
     use axum::http::{HeaderMap, HeaderValue};
     use chrono::DateTime;
 
-    static CALLED: Called = Called { paths: Vec::new(), urls: Vec::new() };
+    static CANDIDATES: UrlCandidates = UrlCandidates { paths: Vec::new(), urls: Vec::new() };
 
     const BODY: &[u8] = br#"{"id":"evt","event":"test","payload":{"foo":"bar"}}"#;
     const HEX: &str = "9ffc3df41f00f39d9384cd961c6bf1722a0522acc435e2efbdace07c5afb5ce5";
@@ -70,7 +70,15 @@ mod tests {
     }
 
     fn message<'a>(headers: &'a HeaderMap, secrets: &'a [Secret], body: &'a [u8]) -> Message<'a> {
-        Message { headers, called: &CALLED, query: None, body, secrets, leeway: None, now: DateTime::UNIX_EPOCH }
+        Message {
+            headers,
+            candidates: &CANDIDATES,
+            query: None,
+            body,
+            secrets,
+            leeway: None,
+            now: DateTime::UNIX_EPOCH,
+        }
     }
 
     #[test]

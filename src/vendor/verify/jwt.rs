@@ -3,7 +3,7 @@
 
 use super::credential::{header, without_scheme};
 use super::{CannotSign, Place, Reason, Request};
-use crate::vendor::signature::{Secret, Skew};
+use crate::vendor::signature::{ClockSkew, Secret};
 use axum::http::HeaderName;
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::errors::ErrorKind;
@@ -122,7 +122,7 @@ impl Jwt {
         let (now, leeway) = (now.timestamp(), self.leeway.num_seconds());
         let skew = |time: i64| {
             let milliseconds = |seconds: i64| seconds.saturating_mul(1000);
-            Skew::between(milliseconds(now), milliseconds(time), milliseconds(leeway))
+            ClockSkew::between(milliseconds(now), milliseconds(time), milliseconds(leeway))
         };
         let expires = claims.exp.as_ref().map(seconds).ok_or(Reason::NoExpiry)?;
         if now >= expires.saturating_add(leeway) {

@@ -1,19 +1,19 @@
 //! Whether a delivery is from the vendor it claims to be from. Each source has a list of schemes that must all pass, or
 //! is open on purpose. Pure: the request and the time go in, a [`Verified`] comes out, without which nothing is taken in.
 
-mod called;
 mod credential;
 mod jwt;
 mod sign;
 #[cfg(test)]
 mod tests;
+mod url_candidates;
 
-pub use called::{called, plain_path};
 pub use credential::{bearer, fits, without_scheme};
 pub use jwt::{BadKey, Jwt, JwtKeys, RsaKey};
 pub use sign::{CannotSign, Signed};
+pub use url_candidates::{normalize_path, url_candidates};
 
-use super::signature::{Called, Denied, Message, Secret, Signature, Skew};
+use super::signature::{ClockSkew, Denied, Message, Secret, Signature, UrlCandidates};
 use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -109,9 +109,9 @@ pub enum Reason {
     #[error("the token does not say when it expires")]
     NoExpiry,
     #[error("the token has expired: its time is {0}")]
-    Expired(Skew),
+    Expired(ClockSkew),
     #[error("the token is not valid yet: its time is {0}")]
-    NotYetValid(Skew),
+    NotYetValid(ClockSkew),
     #[error("the token is from another issuer")]
     Issuer,
     #[error("the token is for another audience")]
@@ -205,8 +205,8 @@ impl Scheme {
     fn check(&self, request: &Request<'_>) -> Result<(), Reason> {
         let fits = match self {
             Scheme::Signature { signature, public_url, secrets, leeway } => {
-                let called = called(public_url, request);
-                (signature.check)(&message(request, &called, secrets, *leeway))?;
+                let candidates = url_candidates(public_url, request);
+                (signature.check)(&message(request, &candidates, secrets, *leeway))?;
                 true
             }
             Scheme::UrlToken { parameter, tokens } => {
@@ -238,10 +238,10 @@ impl Scheme {
 /// The message that a signature is made over.
 fn message<'a>(
     request: &Request<'a>,
-    called: &'a Called,
+    candidates: &'a UrlCandidates,
     secrets: &'a [Secret],
     leeway: Option<TimeDelta>,
 ) -> Message<'a> {
     let Request { headers, query, body, now, .. } = *request;
-    Message { headers, called, query, body, secrets, leeway, now }
+    Message { headers, candidates, query, body, secrets, leeway, now }
 }

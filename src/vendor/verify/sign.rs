@@ -1,7 +1,7 @@
 //! The other side of [`Verifier::check`](super::Verifier::check): what a vendor with the same settings would send. For
 //! the simulator and the tests.
 
-use super::{Place, Request, Scheme, Verifier, called, credential, message};
+use super::{Place, Request, Scheme, Verifier, credential, message, url_candidates};
 use crate::vendor::signature::{Secret, base64_encode};
 use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
@@ -55,8 +55,8 @@ impl Scheme {
     fn headers(&self, request: &Request<'_>) -> Result<Vec<(HeaderName, String)>, CannotSign> {
         Ok(match self {
             Scheme::Signature { signature, public_url, secrets, leeway } => {
-                let called = called(public_url, request);
-                let headers = (signature.sign)(&message(request, &called, secrets, *leeway));
+                let candidates = url_candidates(public_url, request);
+                let headers = (signature.sign)(&message(request, &candidates, secrets, *leeway));
                 headers
                     .into_iter()
                     .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, value)))

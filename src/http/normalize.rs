@@ -1,8 +1,8 @@
-//! What every request goes through before and after its route. Before: the address is made plain, for a slash at the end or
-//! a second one is no other address. After: an error that a library has made is made into one of ours.
+//! Middleware around all routes. Before routing it normalizes the path: a trailing or a double slash makes no other
+//! address. After it, it turns errors of libraries into problem details.
 
 use super::{Problem, webhook};
-use crate::vendor::verify::plain_path;
+use crate::vendor::verify::normalize_path;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::uri::{PathAndQuery, Uri};
@@ -11,31 +11,31 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use std::borrow::Cow;
 
-/// The path of a request as it was called, where its route saw another.
+/// The path of a request as it was sent, if normalizing changed it.
 #[derive(Clone, Debug)]
-pub struct CalledPath(pub String);
+pub struct OriginalPath(pub String);
 
-/// These routes, as all requests reach them.
-pub fn enter(routes: Router) -> Router {
-    // A layer around the routes would be too late: it sees what has been routed.
-    Router::new().fallback_service(routes).layer(from_fn(pass))
+/// Puts the middleware around the routes.
+pub fn layered(routes: Router) -> Router {
+    // A layer on the routes themselves would run after routing.
+    Router::new().fallback_service(routes).layer(from_fn(normalize))
 }
 
-async fn pass(mut request: Request, next: Next) -> Response {
+async fn normalize(mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    // Extractors would refuse it, each in its own words.
+    // Path extractors would reject it with plain text.
     if percent_encoding::percent_decode_str(path).decode_utf8().is_err() {
-        webhook::count_missed(path);
+        webhook::count_unknown_source(path);
         return Problem::NotUtf8.into_response();
     }
-    if let Cow::Owned(plain) = plain_path(path) {
-        let called = CalledPath(path.to_owned());
+    if let Cow::Owned(plain) = normalize_path(path) {
+        let called = OriginalPath(path.to_owned());
         if let Some(uri) = with_path(request.uri(), &plain) {
             *request.uri_mut() = uri;
             request.extensions_mut().insert(called);
         }
     }
-    ours(next.run(request).await)
+    ensure_problem(next.run(request).await)
 }
 
 fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
@@ -48,8 +48,8 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-// Libraries answer with plain text, or nothing at all. The headers stay, such as `Allow`.
-fn ours(response: Response) -> Response {
+// Errors of axum are plain text, or have no body. Other headers are kept, such as `Allow`.
+fn ensure_problem(response: Response) -> Response {
     let status = response.status();
     let content_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_ours = content_type.is_some_and(|kind| !kind.starts_with(b"text/plain"));
@@ -80,12 +80,12 @@ mod tests {
     async fn answered(uri: &'static str) -> (u16, Option<String>, String) {
         let numbers = async |Path(number): Path<u8>, Query(_): Query<HashMap<String, u8>>| number.to_string();
         let shown = async |request: Request| {
-            let called = request.extensions().get::<CalledPath>().map(|called| called.0.clone());
+            let called = request.extensions().get::<OriginalPath>().map(|called| called.0.clone());
             format!("{} {called:?}", request.uri())
         };
         let routes = Router::new().route("/number/{number}", get(numbers)).route("/shown", get(shown));
         let request = Request::builder().uri(uri).body(Body::empty()).expect("a request");
-        let response = TowerToHyperService::new(enter(routes)).call(request).await.expect("an answer");
+        let response = TowerToHyperService::new(layered(routes)).call(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let content_type =
             parts.headers.get(header::CONTENT_TYPE).and_then(|kind| Some(kind.to_str().ok()?.to_owned()));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_route_sees_a_plain_path_and_still_knows_what_was_called() {
+    async fn routes_see_the_normalized_path_and_the_original_is_kept() {
         for (uri, expected) in [
             ("/shown", "/shown None"),
             ("/shown?a=b//c/", "/shown?a=b//c/ None"),

@@ -1,8 +1,8 @@
-//! What a value cannot mean: a newline or a blank at an end, a byte order mark, characters that nobody sees. One rule for
-//! everything that is set, secrets and URLs above all: there, nothing would tell of it but deliveries that are refused.
+//! Stray characters in values: a newline or a blank at either end, a byte order mark, control and invisible characters. One
+//! rule for every setting. In a secret or a URL, nothing else would show the mistake but rejected deliveries.
 
-/// What is wrong with a value, if anything; never says what the value is.
-pub fn fault(text: &str) -> Option<String> {
+/// The first stray character of a value, in words; never quotes the value.
+pub fn invalid(text: &str) -> Option<String> {
     let (first, last) = (text.chars().next()?, text.chars().next_back()?);
     let at_end = |c: char| match c {
         '\u{feff}' => Some("a byte order mark".to_owned()),
@@ -24,13 +24,13 @@ pub fn fault(text: &str) -> Option<String> {
     Some(format!("{}; remove it", begins.or_else(ends).or_else(holds)?))
 }
 
-/// The same of a text of several lines, such as a key in PEM form.
-pub fn fault_of_lines(text: &str) -> Option<String> {
+/// The same for a text of several lines, such as a key in PEM form.
+pub fn invalid_in_lines(text: &str) -> Option<String> {
     let mark = text.starts_with('\u{feff}').then_some(text);
-    mark.and_then(fault).or_else(|| text.lines().find_map(|line| fault(line.trim_matches([' ', '\t', '\r']))))
+    mark.and_then(invalid).or_else(|| text.lines().find_map(|line| invalid(line.trim_matches([' ', '\t', '\r']))))
 }
 
-/// Whether quotes stand around the whole: they may be meant, but mostly they are of a shell or a settings file.
+/// Whether the whole value is in quotes. They may be part of it, but mostly a shell or an env file left them there.
 pub fn is_quoted(text: &str) -> bool {
     const QUOTES: &[(char, char)] =
         &[('"', '"'), ('\'', '\''), ('`', '`'), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}')];
@@ -68,13 +68,13 @@ mod tests {
             ("a\u{200b}c", "holds a character that is not seen (U+200B); remove it"),
             ("abc\u{2028}", "ends with a blank (U+2028); remove it"),
         ] {
-            assert_eq!(fault(text).as_deref(), Some(expected), "{text:?}");
+            assert_eq!(invalid(text).as_deref(), Some(expected), "{text:?}");
         }
         for text in ["", "abc", "a b", "Token abc", "p\u{e4}ss\u{2013}wort", "\"abc\"", "+/=&%#"] {
-            assert_eq!(fault(text), None, "{text:?}");
+            assert_eq!(invalid(text), None, "{text:?}");
         }
-        assert_eq!(fault_of_lines("-----BEGIN\r\nabc\n-----END\n\n"), None);
-        assert!(fault_of_lines("\u{feff}-----BEGIN\nabc\n").is_some() && fault_of_lines("a\nb\0c").is_some());
+        assert_eq!(invalid_in_lines("-----BEGIN\r\nabc\n-----END\n\n"), None);
+        assert!(invalid_in_lines("\u{feff}-----BEGIN\nabc\n").is_some() && invalid_in_lines("a\nb\0c").is_some());
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Which address a vendor called. It signs the one that is registered with it (Truepic) or its path (Hover), and a slash at
-//! the end or a second one between two parts may have been added or taken away on the way: by who registered it, or by
-//! a proxy. All of these are the same address here, and a signature may cover any of them.
+//! The URLs that a vendor may have signed. Truepic signs the registered URL and Hover its path. A trailing or a double slash
+//! may have been added or removed when the URL was registered, or by a proxy. The hub takes all of these spellings for the
+//! same source, so a signature may cover any of them.
 
 use super::Request;
-use crate::vendor::signature::Called;
+use crate::vendor::signature::UrlCandidates;
 use std::borrow::Cow;
 
-/// A path with one slash where there are several, and none at its end.
-pub fn plain_path(path: &str) -> Cow<'_, str> {
+/// The path without double slashes and without a trailing slash.
+pub fn normalize_path(path: &str) -> Cow<'_, str> {
     let end = path.len() > 1 && path.ends_with('/');
     if !end && !path.contains("//") {
         return Cow::Borrowed(path);
@@ -16,11 +16,11 @@ pub fn plain_path(path: &str) -> Cow<'_, str> {
     Cow::Owned(format!("/{}", parts.join("/")))
 }
 
-/// The spellings of the address that was called. A public URL goes before the path that came here, which a proxy may have
-/// changed: that one counts only where it is the public one, but for its slashes.
-pub fn called(public_url: &str, request: &Request<'_>) -> Called {
+/// The candidates for one request, the most likely first. The path of the public URL goes first, because a proxy may have
+/// changed the path of the request. The latter counts only if both are equal when normalized.
+pub fn url_candidates(public_url: &str, request: &Request<'_>) -> UrlCandidates {
     let (origin, public_path) = split(public_url);
-    let same = |path: &str| plain_path(path) == plain_path(request.path);
+    let same = |path: &str| normalize_path(path) == normalize_path(request.path);
     let as_it_came = public_path.is_none_or(same).then_some(request.path);
     let mut paths: Vec<String> = Vec::new();
     for path in public_path.into_iter().chain(as_it_came).flat_map(with_and_without_slash) {
@@ -29,7 +29,7 @@ pub fn called(public_url: &str, request: &Request<'_>) -> Called {
         }
     }
     if origin.is_empty() {
-        return Called { paths, urls: Vec::new() };
+        return UrlCandidates { paths, urls: Vec::new() };
     }
     let url = |path: &str| match request.query {
         Some(query) => format!("{origin}{path}?{query}"),
@@ -39,7 +39,7 @@ pub fn called(public_url: &str, request: &Request<'_>) -> Called {
     if public_path.is_none() {
         urls.insert(0, url(""));
     }
-    Called { paths, urls }
+    UrlCandidates { paths, urls }
 }
 
 /// `https://hub.example` and `/webhooks/hover`, if there is a path.
@@ -66,9 +66,9 @@ mod tests {
     use axum::http::HeaderMap;
     use chrono::DateTime;
 
-    fn called_at(public_url: &str, path: &str, query: Option<&str>) -> Called {
+    fn called_at(public_url: &str, path: &str, query: Option<&str>) -> UrlCandidates {
         let headers = HeaderMap::new();
-        called(public_url, &Request { headers: &headers, path, query, body: b"", now: DateTime::UNIX_EPOCH })
+        url_candidates(public_url, &Request { headers: &headers, path, query, body: b"", now: DateTime::UNIX_EPOCH })
     }
 
     #[test]
@@ -82,7 +82,7 @@ mod tests {
             ("/a/b", "/a/b"),
             ("/a%2f/", "/a%2f"),
         ] {
-            assert_eq!(plain_path(path), plain, "{path}");
+            assert_eq!(normalize_path(path), plain, "{path}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! Over every place where something can be set: what cannot be meant is refused, and what is fine is taken. A new setting, a
-//! new key of a scheme or a new form of value has to be given a sample here.
+//! Over every place where a value can be given: stray characters are rejected, and a good value is taken. A new setting, a
+//! new key of a scheme or a new form of value needs a sample here.
 
 use super::*;
 use crate::settings::forms::Form;
@@ -228,12 +228,12 @@ fn a_file_ends_with_a_newline_and_no_more() {
             let world = (place.world)("file:it").other_file("it", &format!("{}{end}", place.sample));
             match place.sample == KEY {
                 true => assert!(world.load().is_ok(), "{}", place.name),
-                false => assert!(world.problems()[0].contains("the file it ends with a newline; remove it"), "{end:?}"),
+                false => assert!(world.problems()[0].contains("ends with a newline; remove it"), "{end:?}"),
             }
         }
     }
     let two = World::default().flag("api_tokens", "file:it").other_file("it", "abc\n\n").problems();
-    assert_eq!(two, ["--api-tokens: without the newline at its end, the file it ends with a newline; remove it"]);
+    assert_eq!(two, ["--api-tokens: the file it, without the newline at its end, ends with a newline; remove it"]);
     let variable = World::default().flag("api_tokens", "env:IT").variable("IT", "abc\n").problems();
     assert_eq!(variable, ["--api-tokens: the variable IT ends with a newline; remove it"]);
 }
@@ -249,11 +249,11 @@ fn quotes_around_the_whole_are_worth_a_warning() {
             let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
             let new: Vec<_> = warnings.iter().filter(|warning| !before.contains(warning)).collect();
             assert_eq!(new.len(), 1, "{}: {warnings:?}", place.name);
-            assert!(new[0].contains("stands in quotes"), "{}: {new:?}", place.name);
+            assert!(new[0].contains("is in quotes"), "{}: {new:?}", place.name);
             assert!(!place.is_secret || !new[0].contains(place.sample), "{}: {new:?}", place.name);
             if place.is_secret {
                 let referred = (place.world)("env:IT").variable("IT", &value).warnings();
-                assert!(referred.iter().any(|warning| warning.contains("stands in quotes")), "{}", place.name);
+                assert!(referred.iter().any(|warning| warning.contains("is in quotes")), "{}", place.name);
             }
         }
     }
