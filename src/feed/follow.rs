@@ -37,7 +37,8 @@ impl Feed {
         let listener = Listener {
             feed: self.clone(),
             tail: self.tail.subscribe(),
-            generation: None,
+            // That for which the position was found to be good. What is read first could be of the next one already.
+            generation: Some(self.generation()),
             last: after,
             until,
             past: VecDeque::new(),
