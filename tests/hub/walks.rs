@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// What rows stay in place by, of what lists can be ordered by.
 const STAYING: [&str; 2] = ["CREATED_AT", "RECEIVED_AT"];
 /// Pages between which webhooks are written, and how many rows they have.
-const PAGES: usize = 4;
+const PAGES: usize = 2;
 const ROWS: usize = 2;
 
 /// Webhooks about one thing of each vendor: more of them each time.
