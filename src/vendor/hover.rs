@@ -307,12 +307,6 @@ mod tests {
     }
 
     #[test]
-    fn the_references_places_stand_on_the_vendors_page() {
-        let places = REFERENCE.map(|place| format!("`{place}`")).join(", ");
-        assert!(include_str!("../../docs/vendors/hover.md").contains(&places), "docs/vendors/hover.md lacks: {places}");
-    }
-
-    #[test]
     fn events_are_known_in_other_spellings() {
         for event in ["Job-State-Changed", "job_state_changed", "JOB STATE CHANGED V2"] {
             assert_eq!(told(&json!({ "event": event, "job_id": 1, "state": "working" })).len(), 2, "{event}");

@@ -318,13 +318,6 @@ mod tests {
     }
 
     #[test]
-    fn the_references_places_stand_on_the_vendors_page() {
-        let places = REFERENCE.map(|place| format!("`{place}`")).join(", ");
-        let page = include_str!("../../docs/vendors/truepic.md");
-        assert!(page.contains(&places), "docs/vendors/truepic.md lacks: {places}");
-    }
-
-    #[test]
     fn actions_are_known_in_other_spellings() {
         for action in ["action_inspection_cancelled", "ACTION-INSPECTION-CANCELED", "Action Inspection Canceled"] {
             let body = format!(r#"{{"action":"{action}","inspection_id":7}}"#);

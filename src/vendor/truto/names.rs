@@ -169,11 +169,4 @@ mod tests {
             assert_eq!(parent(&events[1]), Some((RUN_JOB, "r1")), "{named}");
         }
     }
-
-    #[test]
-    fn the_references_places_stand_on_the_vendors_page() {
-        let page = include_str!("../../../docs/vendors/truto.md");
-        let places = REFERENCE.map(|place| format!("`{place}`")).join(", ");
-        assert!(page.contains(&places), "docs/vendors/truto.md lacks: {places}");
-    }
 }
