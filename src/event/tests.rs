@@ -342,7 +342,8 @@ fn an_implied_state_tells_when_it_was_reached() {
 #[test]
 fn a_link_reaches_the_row_whatever_the_verdict() {
     let started = |life: &mut Life| life.is("Started", Some(minute(5)));
-    let news: [(fn(&Life) -> Event, Verdict); 4] = [
+    type News = fn(&Life) -> Event;
+    let news: [(News, Verdict); 4] = [
         (|life| life.event().is("Sneezed").at(Some(minute(6))), Verdict::Unrecognized),
         (|life| life.event().is("Created").at(Some(minute(4))), Verdict::Stale),
         (|life| life.event().is("Started").at(Some(minute(6))), Verdict::Applied),

@@ -34,7 +34,7 @@ pub struct Vendor {
     /// One machine per kind of entity that has states.
     pub machines: &'static [Machine],
     /// The fields that state the customer's own key for an inspection, a job or an account: the first wins over those
-    /// after it, whichever is newer. The adapter reads them with [`reference`].
+    /// after it, whichever is newer. The adapter reads them with [`reference()`].
     pub references: &'static [&'static str],
     /// How it signs its deliveries; none if it does not.
     pub signature: Option<Signature>,

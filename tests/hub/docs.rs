@@ -6,23 +6,22 @@ use inspection_hub::vendor;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-const END: &str = "<!-- /machines -->";
-
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
 }
 
-/// `UPDATE_DOCS=1 cargo test --test hub docs` writes the machines anew.
+/// `UPDATE_DOCS=1 cargo test --test hub docs` writes the machines and the fields of the reference again.
 #[test]
-fn the_machines_on_the_vendors_pages_are_current() {
+fn what_is_generated_on_the_vendors_pages_is_current() {
     for vendor in vendor::ALL {
         let path = docs().join(format!("vendors/{}.md", vendor.name));
         let page = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let begin = format!("<!-- machines: {} -->\n", vendor.name);
-        let parts = page.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-        let Some((before, after)) = parts else { panic!("{} lacks {begin}{END}", path.display()) };
         let machines: String = vendor.machines.iter().map(section).collect();
-        let current = format!("{before}{begin}{machines}\n{END}{after}");
+        let mut current = with_part(&page, "machines", vendor.name, &machines);
+        if !vendor.references.is_empty() {
+            let fields = (1..).zip(vendor.references).map(|(number, field)| format!("{number}. `{field}`\n"));
+            current = with_part(&current, "references", vendor.name, &format!("\n{}", fields.collect::<String>()));
+        }
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(&path, current).expect("written");
             continue;
@@ -32,26 +31,11 @@ fn the_machines_on_the_vendors_pages_are_current() {
     }
 }
 
-/// `UPDATE_DOCS=1 cargo test --test hub docs` writes the tables from scratch.
-#[test]
-fn the_reference_fields_on_the_vendors_pages_are_current() {
-    const END: &str = "<!-- /references -->";
-    for vendor in vendor::ALL.iter().filter(|vendor| !vendor.references.is_empty()) {
-        let path = docs().join(format!("vendors/{}.md", vendor.name));
-        let page = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let begin = format!("<!-- references: {} -->\n", vendor.name);
-        let parts = page.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-        let Some((before, after)) = parts else { panic!("{} lacks {begin}{END}", path.display()) };
-        let fields: String =
-            (1..).zip(vendor.references).map(|(number, field)| format!("{number}. `{field}`\n")).collect();
-        let current = format!("{before}{begin}\n{fields}\n{END}{after}");
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(&path, current).expect("written");
-            continue;
-        }
-        let name = vendor.name;
-        assert!(page == current, "{name}.md is not current; run UPDATE_DOCS=1 cargo test --test hub docs");
-    }
+fn with_part(page: &str, part: &str, vendor: &str, text: &str) -> String {
+    let (begin, end) = (format!("<!-- {part}: {vendor} -->\n"), format!("<!-- /{part} -->"));
+    let parts = page.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
+    let Some((before, after)) = parts else { panic!("{vendor}.md lacks {begin}{end}") };
+    format!("{before}{begin}{text}\n{end}{after}")
 }
 
 #[test]
