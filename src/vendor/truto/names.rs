@@ -91,7 +91,6 @@ fn letters(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{in_state, parent, said};
-    use super::*;
     use crate::event::Fact;
     use crate::vendor::truto::{ACCOUNT as ACCOUNT_ITEM, RUN as RUN_JOB};
 
