@@ -45,10 +45,7 @@ impl Checkpointer {
     /// # Errors
     /// If it cannot be opened, or no thread can be started.
     pub fn start(path: &str, synchronous: &str, files: OpenFiles) -> Result<Self, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.pragma_update(None, "synchronous", synchronous)?;
-        connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+        let connection = connect(path, synchronous)?;
         let (pages, told) = mpsc::sync_channel(64);
         let finish = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn({
@@ -81,6 +78,16 @@ impl Checkpointer {
     }
 }
 
+fn connect(path: &str, synchronous: &str) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    // A truncating checkpoint takes the write lock first, and would keep the writer out for as long as it waits for readers.
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.pragma_update(None, "synchronous", synchronous)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+    Ok(connection)
+}
+
 fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool, files: &OpenFiles) {
     let (mut pages, mut since) = (0, Instant::now());
     let (mut is_empty, mut is_lost) = (false, false);
@@ -98,8 +105,10 @@ fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool, files
         if idle && files.check().is_err() != is_lost {
             is_lost = !is_lost;
             match files.check() {
-                Err(error) => tracing::error!(%error, "nothing can be stored"),
-                Ok(()) => tracing::info!("the database file is back in its place"),
+                Err(error) => {
+                    tracing::error!(%error, "the database file was removed or replaced; deliveries are refused")
+                }
+                Ok(()) => tracing::info!("the database file is available again"),
             }
         }
         if is_lost {
@@ -119,8 +128,7 @@ fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool, files
     }
 }
 
-/// Brings over all that is left and makes the log a file without content; whether that could be done. Whoever reads what
-/// stands in it, or writes, keeps it from that, and is not waited for.
+/// Checkpoints and truncates the log. Answers false at once if a reader or a writer holds it.
 fn empty(connection: &Connection) -> rusqlite::Result<bool> {
     let (_, left) = passive(connection)?;
     Ok(left == 0
@@ -170,6 +178,25 @@ mod tests {
         assert_eq!(catch_up(&open()), Ok(0));
         reader.execute_batch("COMMIT").expect("it ends");
         assert!(catch_up(&open()).is_ok_and(|log| log > 2 * LITTLE));
+    }
+
+    #[test]
+    fn it_never_waits_for_anybody() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log.db").display().to_string();
+        let writer = Connection::open(&path).expect("a database");
+        writer.pragma_update(None, "journal_mode", "WAL").expect("a log");
+        writer.execute_batch("CREATE TABLE page (filling BLOB)").expect("a table");
+        let connection = connect(&path, "FULL").expect("a connection");
+        let wait: i64 = connection.query_row("PRAGMA busy_timeout", [], |row| row.get(0)).expect("a number");
+        assert_eq!(wait, 0);
+        // A reader of what the log holds: it is left as it is.
+        let reader = Connection::open(&path).expect("a reader");
+        reader.execute_batch("BEGIN; SELECT count(*) FROM page").expect("a transaction that stays");
+        writer.execute_batch("INSERT INTO page VALUES (zeroblob(4000))").expect("a row");
+        assert!(!empty(&connection).unwrap_or_default());
+        reader.execute_batch("COMMIT").expect("it ends");
+        assert!(empty(&connection).expect("emptied"));
     }
 
     #[test]
