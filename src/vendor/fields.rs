@@ -106,9 +106,9 @@ impl<'a> Fields<'a> {
         Some(value)
     }
 
-    /// The names of all fields, read or not.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.fields.iter().map(|field| field.name.as_ref())
+    /// All fields by name, read or not, as they stand; of several with one name the last counts.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.fields.iter().map(|field| (field.name.as_ref(), field.value))
     }
 
     /// Whether there is a field with this name, and it is not null.

@@ -13,10 +13,17 @@ const MAX_ID: usize = 512;
 pub fn identifier(value: &Value) -> Option<String> {
     let id = match value {
         Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) if number.is_i64() || number.is_u64() => number.to_string(),
+        Value::Number(number) => whole(&number.to_string())?.to_owned(),
         _ => return None,
     };
     (!id.is_empty() && id.chars().count() <= MAX_ID).then_some(id)
+}
+
+// A number's text without a fraction of zeros, as `Fields::id` reads it.
+fn whole(number: &str) -> Option<&str> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    (digits.bytes().all(|byte| byte.is_ascii_digit()) && fraction.bytes().all(|byte| byte == b'0')).then_some(whole)
 }
 
 /// A field as a JSON value; a text that holds a JSON object is opened.
@@ -56,6 +63,7 @@ mod tests {
             (r#"{"a":"","b":{"c":" C "},"d":"D"}"#, Some(("C", 1))),
             (r#"{"a":null,"b":{"c":[]},"d":7}"#, Some(("7", 2))),
             (r#"{"a":"  ","b":"{\"c\":\"C\"}"}"#, Some(("C", 1))),
+            (r#"{"a":17.0}"#, Some(("17", 0))),
             (r#"{"a":{},"b":[],"d":1.5}"#, None),
             ("{}", None),
         ] {
@@ -63,7 +71,7 @@ mod tests {
             let found = reference(&paths, |path| at(&body, path));
             let expected = key.map(|(value, precedence)| Reference::new(value.to_owned(), precedence));
             assert_eq!(found, expected);
-            let stated = body.names().filter(|name| body.has(name)).count();
+            let stated = body.entries().filter(|(_, value)| value.get() != "null").count();
             let left = Event::about(Subject::Session, "1").details(body.rest()).details;
             assert_eq!(left.len(), stated, "looking reads nothing");
         }

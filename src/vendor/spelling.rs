@@ -51,7 +51,8 @@ fn declare_state(event: &mut Event, vendor: &Vendor) {
     }
 }
 
-fn letters(word: &str) -> String {
+/// The letters and digits of a word, in lower case.
+pub fn letters(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 

@@ -1,6 +1,7 @@
 //! JSON texts as fields and values: borrowed where possible, and lossy where a text is no Unicode.
 
 use super::{Field, Fields};
+use crate::event::storable;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -47,16 +48,12 @@ pub fn string(value: &RawValue) -> Option<String> {
         return None;
     }
     match serde_json::from_str::<Cow<'_, str>>(raw) {
-        Ok(text) => Some(clean(&text)),
+        Ok(text) => Some(storable(text.into_owned())),
         Err(_) => {
             let bytes = serde_json::from_str::<Lossy>(raw).ok()?;
-            Some(clean(&bytes.0))
+            Some(storable(bytes.0))
         }
     }
-}
-
-pub fn clean(text: &str) -> String {
-    text.replace('\0', "\u{fffd}")
 }
 
 /// The members of an object, or none for what is no object.

@@ -1,7 +1,7 @@
 //! What is left of a body: what no adapter has read, in nested objects and lists too. Each part is handed out once.
 
-use super::{Entry, Field, Fields, State, parse::clean};
-use crate::event::{Detail, Details};
+use super::{Entry, Field, Fields, State};
+use crate::event::{Detail, Details, storable};
 use serde_json::value::RawValue;
 
 impl Fields<'_> {
@@ -11,7 +11,7 @@ impl Fields<'_> {
         let mut details = Details::default();
         for field in &self.0.fields {
             if let Some(value) = left_of_field(field, &mut details.misread_time) {
-                let name = clean(&field.name);
+                let name = storable(field.name.clone().into_owned());
                 let path = self.path_of(&name);
                 details.push(Detail { name, path, value });
             }
@@ -48,7 +48,11 @@ fn left(state: &State<'_>, value: &RawValue, misread: &mut bool) -> Option<Box<R
         State::Object(fields) => {
             let left = fields.0.fields.iter().filter_map(|field| {
                 let value = left_of_field(field, misread)?;
-                Some(format!("{}:{}", serde_json::to_string(&clean(&field.name)).ok()?, value.get()))
+                Some(format!(
+                    "{}:{}",
+                    serde_json::to_string(&storable(field.name.clone().into_owned())).ok()?,
+                    value.get()
+                ))
             });
             printed('{', left.collect(), '}')
         }

@@ -5,7 +5,9 @@ use super::Envelope;
 use crate::event::Reference;
 use crate::vendor::fields::Fields;
 use crate::vendor::lookup::{self, identifier, opened};
+use crate::vendor::spelling::letters;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 /// Where the customer's own key for an account or run is looked for; the first that states one is the reference.
 pub const REFERENCE: [&str; 4] =
@@ -24,6 +26,8 @@ const RUN: Thing = Thing { ids: &["syncjobrunid", "runid", "trutosyncjobrunid"],
 const PLACES: [&str; 3] = ["meta", "syncjobrun", "args"];
 /// How deep these objects are looked into.
 const MAX_DEPTH: usize = 2;
+/// How many fields that may name them are looked at; a body has a handful.
+const MAX_NAMES: usize = 64;
 
 /// The account that is named nearest to the payload.
 pub fn account(envelope: &Envelope<'_>) -> Option<String> {
@@ -54,8 +58,18 @@ fn relevant(fields: &Fields<'_>, thing: &Thing) -> Map<String, Value> {
         let name = letters(name);
         name == thing.object || thing.ids.contains(&name.as_str()) || PLACES.contains(&name.as_str())
     };
-    let names = fields.names().filter(|name| may_name(name));
-    names.filter_map(|name| Some((name.to_owned(), opened(fields.peek(name)?)))).collect()
+    let mut relevant = HashMap::new();
+    for (name, value) in fields.entries().filter(|(name, _)| may_name(name)) {
+        // The last value of a name counts; values are opened once each, however often a name is repeated.
+        if relevant.len() < MAX_NAMES || relevant.contains_key(name) {
+            relevant.insert(name, value);
+        }
+    }
+    relevant
+        .into_iter()
+        .filter(|(_, value)| value.get() != "null")
+        .map(|(name, value)| (name.to_owned(), opened(value)))
+        .collect()
 }
 
 // The object's own word first, then the objects in it.
@@ -84,10 +98,6 @@ fn only_one(args: &Map<String, Value>, thing: &Thing) -> Option<String> {
     ids.all(|other| other == id).then_some(id)
 }
 
-fn letters(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::{in_state, parent, said};
@@ -112,6 +122,14 @@ mod tests {
         r#""sync_job_run":{"args":{"integrated_account_id":"a1"}}"#,
         r#""meta":{"args":"{\"integrated_account_id\":\"a1\"}"}"#,
     ];
+
+    #[test]
+    fn a_name_that_is_repeated_very_often_takes_linear_time() {
+        let repeated = r#""args":0,"#.repeat(50_000);
+        let large = format!(r#"{{"integrated_account_id":"a1","more":[{}0]}}"#, "0,".repeat(50_000));
+        let run = &said("sync_job_run:started", &format!(r#"{{"id":"r1",{repeated}"args":{large}}}"#))[0];
+        assert_eq!(parent(run), Some((ACCOUNT_ITEM, "a1")), "the last value of a name counts");
+    }
 
     #[test]
     fn records_and_runs_belong_to_the_account_wherever_it_is_named() {
