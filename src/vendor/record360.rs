@@ -186,7 +186,6 @@ fn with_asset(event: Event, of: &Fields<'_>) -> Event {
     let reference = reference(&[of], REFERENCES);
     let asset = Places::new([of.object("asset"), of.object("unit")].into_iter().flatten());
     let external_id = asset.id("external_id").or_else(|| asset.id("reference_number"));
-    let external_id = external_id.or_else(|| reference.as_ref().map(|reference| reference.value.clone()));
     let event = event.reference(reference).fact(Asset { asset_id: asset.number_id("id"), external_id });
     match asset.id("vin") {
         Some(vin) => event.fact(Vehicle { vin: Some(vin), ..Vehicle::default() }),

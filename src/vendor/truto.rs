@@ -176,7 +176,8 @@ fn account(envelope: &Envelope<'_>, action: &str) -> Meaning {
     payload.id("tenant_id");
     let reference = names::reference(envelope);
     let fact = Account {
-        tenant_id: reference.as_ref().map(|tenant| tenant.value.clone()),
+        // Facts know no precedence: only the first of the fields is one.
+        tenant_id: reference.as_ref().filter(|tenant| tenant.precedence == 0).map(|tenant| tenant.value.clone()),
         integration: payload.object("integration").and_then(|integration| integration.text("name")),
         authentication: payload.text("authentication_method"),
         last_error: payload.peek("last_error").and_then(error_text),

@@ -172,6 +172,9 @@ fn the_first_field_of_the_table_is_the_reference_and_the_others_stay_visible() {
     for asset in [r#"{"external_id":""}"#, r#"{"external_id":null}"#, "{}", "null"] {
         let one = &transaction("update", &format!(r#","external_id":"X-1","asset":{asset}"#))[0];
         assert_eq!(one.reference, Some(Reference::new("X-1".into(), 4)), "{asset}");
+        // Facts know no precedence: what is not the asset's own number must not displace it there.
+        let of_asset = |fact: &Fact| matches!(fact, Fact::Asset(asset) if asset.external_id.is_some());
+        assert!(!one.facts.iter().any(of_asset), "{asset}");
     }
 }
 
