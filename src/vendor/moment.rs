@@ -8,10 +8,10 @@ use std::ops::RangeInclusive;
 const MAX_LENGTH: usize = 128;
 
 /// Units of numbers: how many make a second, and which numbers are taken to count them. Nine digits of seconds begin in
-/// 1973; less could be a year, a date or a counter. Thirteen digits are milliseconds, sixteen microseconds, nineteen
+/// 1973; less could be a year, a date or a counter. Ten reach to 2286; a date and an hour (`2024050110`) look the same. Thirteen digits are milliseconds, sixteen microseconds, nineteen
 /// nanoseconds, each from 2001 on. No number fits two units; what lies between is none, such as `20240501100000`.
 const UNITS: [(i64, RangeInclusive<i64>); 4] = [
-    (1, 100_000_000..=253_402_300_799),
+    (1, 100_000_000..=9_999_999_999),
     (1_000, 1_000_000_000_000..=9_999_999_999_999),
     (1_000_000, 1_000_000_000_000_000..=9_999_999_999_999_999),
     (1_000_000_000, 1_000_000_000_000_000_000..=9_223_372_036_854_775_806),

@@ -66,6 +66,7 @@ fn what_states_no_moment_is_none() {
         "2024-05-01",
         "20240501",
         "20240501100000",
+        "202405011000",
         "05/01/2024 10:00:00",
         "2024-05-01 10",
         "2024-05-01T",
@@ -182,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn a_number_reads_back_as_itself(seconds in 100_000_000i64..20_000_000_000, nanos in 0u32..1_000_000_000) {
+    fn a_number_reads_back_as_itself(seconds in 100_000_000i64..10_000_000_000, nanos in 0u32..1_000_000_000) {
         let at = DateTime::from_timestamp(seconds, nanos).expect("a moment");
         for (text, exact) in numbers(at) {
             prop_assert_eq!(moment(&text), Some(cut(at, exact)), "{}", text);
