@@ -333,9 +333,9 @@ impl Sqlite {
     /// Writes so many bytes into the transaction, most of which reach the log on the disk at once, since the cache is small.
     fn fill(&self, bytes: usize) -> Result<(), StoreError> {
         // Its own table, which is gone with the transaction, whatever the others become.
-        self.connection.execute_batch("CREATE TABLE room (filling BLOB)")?;
+        self.connection.execute_batch("CREATE TABLE inspection_hub_probe (filling BLOB)")?;
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.connection.execute("INSERT INTO room VALUES (zeroblob(?))", [bytes])?;
+        self.connection.execute("INSERT INTO inspection_hub_probe VALUES (zeroblob(?))", [bytes])?;
         Ok(())
     }
 

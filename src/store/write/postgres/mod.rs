@@ -274,8 +274,9 @@ impl Session for Postgres {
         }
         // A table of its own, which is gone with the transaction; what is in it is not compressed.
         let fill = format!(
-            "CREATE TABLE room (filling text); ALTER TABLE room ALTER filling SET STORAGE EXTERNAL; \
-             INSERT INTO room VALUES (repeat('x', {bytes}))"
+            "CREATE TABLE inspection_hub_probe (filling text); \
+             ALTER TABLE inspection_hub_probe ALTER filling SET STORAGE EXTERNAL; \
+             INSERT INTO inspection_hub_probe VALUES (repeat('x', {bytes}))"
         );
         self.on(async |connection| connection.execute(AssertSqlSafe(fill)).await)?;
         self.roll_back();
