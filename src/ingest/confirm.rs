@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How long one call may take.
@@ -81,7 +81,10 @@ impl Confirmer {
             Err(error) => return tracing::error!(%error, "URLs cannot be confirmed: no HTTP client"),
         };
         let hurry = Arc::new(Notify::new());
-        let (mut under_way, mut tasks) = (HashSet::<Id>::new(), JoinSet::new());
+        let mut tasks = JoinSet::new();
+        let mut under_way = HashMap::<task::Id, Id>::new();
+        // Under way when they were asked for again.
+        let mut asked_again = HashSet::<Id>::new();
         loop {
             for request in self.open().await {
                 let id = (request.source.clone(), request.code.clone());
@@ -92,7 +95,9 @@ impl Confirmer {
                     );
                     continue;
                 };
-                if under_way.insert(id.clone()) {
+                if under_way.values().any(|other| *other == id) {
+                    asked_again.insert(id);
+                } else {
                     let work = Work {
                         client: client.clone(),
                         handshakes: self.handshakes.clone(),
@@ -101,7 +106,7 @@ impl Confirmer {
                         first_wait: self.first_wait,
                         hurry: hurry.clone(),
                     };
-                    tasks.spawn(async move { (id, work.confirm().await) });
+                    under_way.insert(tasks.spawn(work.confirm()).id(), id);
                 }
             }
             // Until there is something new.
@@ -112,16 +117,19 @@ impl Confirmer {
                         hurry.notify_waiters();
                         break;
                     }
-                    Some(ended) = tasks.join_next() => match ended {
-                        Ok((id, confirmed)) => {
-                            under_way.remove(&id);
-                            // It may have been asked for again meanwhile.
-                            if confirmed {
-                                break;
+                    Some(ended) = tasks.join_next_with_id() => {
+                        let (task, confirmed) = match ended {
+                            Ok(ended) => ended,
+                            Err(error) => {
+                                tracing::error!(%error, "a confirmation task failed");
+                                (error.id(), false)
                             }
+                        };
+                        let asked_again = under_way.remove(&task).is_some_and(|id| asked_again.remove(&id));
+                        if confirmed || asked_again {
+                            break;
                         }
-                        Err(error) => tracing::error!(%error, "a confirmation did not end well"),
-                    },
+                    }
                 }
             }
         }

@@ -34,7 +34,8 @@ impl Handshakes {
             last_error: Set(None),
             ..ActiveModel::default()
         };
-        self.attempted(request, outcome).await
+        // Whenever it was asked for: the code is used up.
+        self.attempted(request, outcome, None).await
     }
 
     /// An attempt has failed; `why` is for an operator.
@@ -43,17 +44,23 @@ impl Handshakes {
     /// If the database refuses.
     pub async fn failed(&self, request: &Model, why: String) -> Result<(), StoreError> {
         let outcome = ActiveModel { last_error: Set(Some(why)), ..ActiveModel::default() };
-        self.attempted(request, outcome).await
+        // One that was asked for again since is another request.
+        self.attempted(request, outcome, Some(request.requested_at)).await
     }
 
-    async fn attempted(&self, request: &Model, outcome: ActiveModel) -> Result<(), StoreError> {
+    async fn attempted(
+        &self,
+        request: &Model,
+        outcome: ActiveModel,
+        requested_at: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let requested_at = requested_at.map(|at| Column::RequestedAt.eq(at));
         let update = Entity::update_many()
             .set(outcome)
             .col_expr(Column::Attempts, sea_orm::sea_query::Expr::col(Column::Attempts).add(1))
             .filter(Column::Source.eq(request.source.as_str()))
             .filter(Column::Code.eq(request.code.as_str()))
-            // One that was asked for again since is another request.
-            .filter(Column::RequestedAt.eq(request.requested_at))
+            .filter(sea_orm::Condition::all().add_option(requested_at))
             .exec(&self.0.writer);
         self.0.in_time(update).await?;
         Ok(())
