@@ -65,6 +65,8 @@ pub async fn receive(
         Err(Problem::Unavailable(_)) => "unavailable",
         // Not logged: these can come by the thousand per second.
         Err(Problem::TooMany(_)) => "rejected",
+        // A browser or a monitor that looks whether the address is there.
+        Err(Problem::WebhookMethod(_)) => "wrong_method",
         Err(problem) => {
             tracing::warn!(source = name, why = %problem, "a delivery was rejected");
             "rejected"
