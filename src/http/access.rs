@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// What is said to a socket whose client shows nothing that could be a token: it has to fit into a close frame.
 pub const NO_TOKEN: &str = "no token: send {\"Authorization\": \"Bearer …\"} as the payload of connection_init";
-/// What is said to one that shows another.
+/// Close reason for an unknown token.
 pub const UNKNOWN_TOKEN: &str =
     "the token is unknown: send {\"Authorization\": \"Bearer …\"} with one of this hub's tokens";
 
@@ -60,10 +60,10 @@ fn shown(payload: &Map<String, Value>) -> Option<&str> {
     if let Some(authorization) = named(payload, AUTHORIZATION).or_else(of_headers) {
         return without_scheme(authorization.as_str()?, BEARER);
     }
-    let token = TOKENS.into_iter().find_map(|name| payload.get(name))?.as_str()?;
+    let token = TOKENS.into_iter().find_map(|name| named(payload, name))?.as_str()?;
     Some(without_scheme(token, BEARER).unwrap_or(token)).filter(|token| !token.is_empty())
 }
 
 fn named<'a>(fields: &'a Map<String, Value>, wanted: &str) -> Option<&'a Value> {
-    fields.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+    fields.iter().find(|(name, value)| name.eq_ignore_ascii_case(wanted) && !value.is_null()).map(|(_, value)| value)
 }
