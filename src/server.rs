@@ -173,14 +173,14 @@ impl Hub {
             }
         };
         if tokio::time::timeout(LAST, rest).await.is_err() {
-            tracing::error!("what still waited could not be written in time; nobody was told that it was");
+            tracing::error!("shutdown timed out: queued deliveries were not written and not acknowledged");
         }
     }
 }
 
 fn ended(task: Result<(), JoinError>) {
     if let Err(error) = task {
-        tracing::error!(%error, "a task did not end well");
+        tracing::error!(%error, "a background task failed");
     }
 }
 

@@ -145,7 +145,7 @@ pub enum Status {
 pub enum Verdict {
     /// It changed the state, a fact or a link.
     Applied,
-    /// It changed the state to one that is reached over others which were never reported; the reason names them.
+    /// It changed the state and skipped intermediate states that were never reported; the reason names them.
     SkippedAhead,
     /// It changed the state to one to which the vendor's state machine has no way: the vendor's word counts, and the reason
     /// names the rule that it broke.

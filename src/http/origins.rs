@@ -37,7 +37,7 @@ impl Origins {
         Origins(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect())
     }
 
-    /// Lets these origins in by these routes. If there are none, nothing is said of origins.
+    /// Adds CORS to these routes; does nothing if no origin is allowed.
     pub fn open<S: Clone + Send + Sync + 'static>(
         &self,
         routes: MethodRouter<S, Infallible>,

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-/// What is cut off gets so long to be gone.
+/// How long to wait for aborted connections to close.
 const CUT: Duration = Duration::from_millis(250);
 /// Between two lines that say that connections cannot be accepted.
 const SAY_AGAIN: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longer than that, nobody waits to hear whether it is ready.
+/// Time limit of a readiness check.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `GET /healthz`: the process answers.

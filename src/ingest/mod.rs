@@ -146,7 +146,7 @@ impl WriterTask {
     fn probe(&mut self) -> Result<(), &'static str> {
         let room = self.failed.map_or(0, |bytes| (2 * bytes + ROOM).min(MOST_ROOM));
         self.writer.probe(room).map_err(|error| {
-            tracing::warn!(%error, room, "nothing can be written now");
+            tracing::warn!(%error, room, "readiness probe failed: the database is not writable");
             error.outage()
         })?;
         self.failed = None;

@@ -356,7 +356,7 @@ impl Writer {
         Ok(Written { receipts, position, entities, handshakes })
     }
 
-    /// Whether anything can be written now, and so many bytes of it. It blocks meanwhile.
+    /// Tests whether `bytes` can be written now. Blocks.
     ///
     /// # Errors
     /// If nothing can, or not so much.
