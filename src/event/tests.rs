@@ -179,6 +179,27 @@ proptest! {
     }
 
     #[test]
+    fn with_some_times_the_ranks_decide_in_any_order(
+        ((owner, words), shuffled) in ranked_life().prop_flat_map(|(owner, words)| {
+            let count = words.len();
+            let times = proptest::collection::vec(proptest::option::of(0..9i64), count);
+            (Just(owner), Just(words), times).prop_flat_map(|(owner, words, times)| {
+                let words: Vec<_> = words.into_iter().zip(times).collect();
+                (Just((owner, words.clone())), Just(words).prop_shuffle())
+            })
+        })
+    ) {
+        prop_assume!(words.iter().any(|(_, at)| at.is_none()));
+        let play = |words: &[(&'static str, Option<i64>)]| {
+            let mut life = Life::of(owner.0, owner.1);
+            words.iter().for_each(|(word, at)| _ = life.is(word, at.map(minute)));
+            let (state, cycle, _) = life.outcome();
+            (state, cycle)
+        };
+        prop_assert_eq!(play(&words), play(&shuffled));
+    }
+
+    #[test]
     fn a_reference_is_that_of_the_greatest_field_in_any_order(
         said in proptest::collection::vec((0..4u8, 0..3usize), 1..6).prop_shuffle(), seed in any::<prop::sample::Index>()
     ) {
@@ -229,6 +250,39 @@ fn a_final_state_is_left_only_by_what_a_time_proves_newer() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn the_same_time_proves_nothing_newer() {
+    let vendor = vendor::by_name("pave").expect("a vendor");
+    let machine = vendor.machine(Subject::Session).expect("a machine");
+    for order in [["COMPLETE", "EXPIRED"], ["EXPIRED", "COMPLETE"]] {
+        let mut life = Life::of(vendor, machine);
+        order.iter().for_each(|word| _ = life.is(word, Some(minute(5))));
+        assert_eq!((life.state(), life.slot.entity.tip.cycle), ("COMPLETE", 0), "{order:?}");
+    }
+}
+
+#[test]
+fn late_news_from_before_a_reopening_does_not_undo_it() {
+    let vendor = vendor::by_name("hover").expect("a vendor");
+    let machine = vendor.machine(Subject::Inspection).expect("a machine");
+    for late in machine.states.iter().filter(|state| machine.path("requesting_corrections", state.name).is_none()) {
+        let mut life = Life::of(vendor, machine);
+        ["working", "complete", "requesting_corrections"].iter().for_each(|word| _ = life.is(word, None));
+        let before = life.outcome();
+        assert_eq!((life.state(), before.1), ("requesting_corrections", 1));
+        if late.name != "requesting_corrections" {
+            let change = life.is(late.name, None);
+            assert_eq!(life.outcome(), before, "{}: {:?}", late.name, change);
+        }
+    }
+    // What cannot be reopened stays as it is, in either order.
+    for order in [["failed", "requesting_corrections"], ["requesting_corrections", "failed"]] {
+        let mut life = Life::of(vendor, machine);
+        order.iter().for_each(|word| _ = life.is(word, None));
+        assert_eq!((life.state(), life.slot.entity.tip.cycle), ("failed", 0), "{order:?}");
     }
 }
 

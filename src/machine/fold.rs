@@ -128,6 +128,10 @@ pub struct Tip {
     /// was implied before may have left no step, and would be missed where late news makes it count.
     #[serde(skip_serializing_if = "is_default")]
     pub unexpected: bool,
+    /// How many of the cycles were opened by leaving a final state unexpectedly. Only times tell them: they do not count in the
+    /// keys of steps, which order the entity should an event without a time come.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unexpected_cycles: i32,
     /// Set while the entity's time of occurrence is that of a state that was only implied.
     #[serde(skip_serializing_if = "is_default")]
     pub implied: Option<Implied>,
@@ -202,41 +206,52 @@ impl Tip {
 
     /// Where an event that names no state belongs: it counts as news of the present.
     pub fn here(&self, time: Option<i64>, position: i64) -> Key {
-        Key { time, cycle: self.cycle, rank: self.rank, position }
+        Key { time, cycle: self.expected_cycle(), rank: self.rank, position }
+    }
+
+    fn expected_cycle(&self) -> i32 {
+        self.cycle - self.unexpected_cycles
+    }
+
+    /// Whether a time proves the step newer than all before it: at the same time, only ranks put it behind them.
+    fn is_proven_newer(&self, step: &Step) -> bool {
+        !self.untimed && self.last.is_some_and(|last| last.time < step.key.time)
     }
 
     fn cycle_and_rank(&self, machine: &Machine, to: &State, at_least: bool, time: Option<i64>) -> (i32, i32) {
-        let from = self.from();
-        if at_least {
-            return (self.cycle, to.rank);
-        }
+        let (from, cycle) = (self.from(), self.expected_cycle());
         // The vendor's time decides; `advance` writes the cycle that follows from it into the key.
-        if time.is_some() && !self.untimed {
-            return (self.cycle, to.rank);
+        if at_least || (time.is_some() && !self.untimed) {
+            return (cycle, to.rank);
         }
         if from == to.name {
-            return (self.cycle, self.rank);
+            return (cycle, self.rank);
         }
+        let is_reopened = cycle > 0 && machine.opens_only(from);
         // The end of the cycle before, which a reopening overtook: nothing has happened in this cycle yet.
-        if self.owed && to.terminal && machine.opens_only(from) {
-            return (self.cycle - 1, to.rank);
+        if self.owed && to.terminal && is_reopened {
+            return (cycle - 1, to.rank);
         }
         match machine.transition(from, to.name).map(|t| t.opens) {
-            Some(Opens::Nothing) => return (self.cycle, to.rank.max(self.rank)),
-            Some(Opens::Cycle) => return (self.cycle + 1, to.rank),
-            Some(Opens::CycleOnRequest) if self.requested => return (self.cycle + 1, to.rank),
+            Some(Opens::Nothing) => return (cycle, to.rank.max(self.rank)),
+            Some(Opens::Cycle) => return (cycle + 1, to.rank),
+            Some(Opens::CycleOnRequest) if self.requested => return (cycle + 1, to.rank),
             Some(Opens::CycleOnRequest) | None => {}
+        }
+        // No way leads there from a reopening: it is late news of the cycle before.
+        if is_reopened && machine.path(from, to.name).is_none() {
+            return (cycle - 1, to.rank);
         }
         if machine.opens_only(to.name) {
             match machine.path(from, to.name) {
                 // A reopening that overtook the end of the very first cycle.
-                Some(_) if self.cycle == 0 => return (self.cycle + 1, to.rank),
+                Some(_) if cycle == 0 => return (cycle + 1, to.rank),
                 Some(_) => {}
                 // A reopening of what cannot be reopened stays in this cycle: it is refused if the state is final.
-                None => return (self.cycle, to.rank.max(self.rank)),
+                None => return (cycle, to.rank.max(self.rank)),
             }
         }
-        (self.cycle, to.rank)
+        (cycle, to.rank)
     }
 
     /// Whether a step with this key comes after all that the tip has seen, so that the tip can just move on.
@@ -250,8 +265,8 @@ impl Tip {
         }
     }
 
-    /// Walks one step further. Among steps that all have a time, the step's cycle is the one it comes to stand in: it counts
-    /// should a step without a time arrive later.
+    /// Walks one step further. Among steps that all have a time, the step's cycle is the one that it comes to stand in, as far as
+    /// reopenings opened it: it counts should a step without a time arrive later.
     pub fn advance(&mut self, machine: &Machine, step: &mut Step) -> Outcome {
         self.happened_at = Some(step.happened_at());
         self.steps += 1;
@@ -259,7 +274,7 @@ impl Tip {
         self.untimed |= step.key.time.is_none();
         let outcome = self.make_move(machine, step);
         if !self.untimed {
-            step.key.cycle = self.cycle;
+            step.key.cycle = self.expected_cycle();
         }
         self.last = Some(step.key);
         outcome
@@ -283,13 +298,13 @@ impl Tip {
                 Some(path) => Outcome::Skipped { between: path.between, reopened: path.reopens },
                 // What is only implied is not the vendor's word on the state.
                 None if step.at_least => return Outcome::Same,
-                // A cycle that it was placed in by a time proves it newer, too.
-                None if is_final && self.untimed && step.key.cycle <= self.cycle => return Outcome::Refused,
+                None if is_final && !self.is_proven_newer(step) => return Outcome::Refused,
                 None => Outcome::Unexpected { reopened: is_final },
             },
         };
         if outcome.reopened() {
             self.cycle += 1;
+            self.unexpected_cycles += i32::from(matches!(outcome, Outcome::Unexpected { .. }));
             self.owed = matches!(outcome, Outcome::Skipped { .. });
             self.rank = to.rank;
         } else {

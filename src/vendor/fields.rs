@@ -146,7 +146,7 @@ impl<'a> Fields<'a> {
     /// A boolean: `true` and `false`, 1 and 0, `yes` and `no`, `t` and `f` (PostgreSQL), also written as strings, in any
     /// case.
     pub fn flag(&self, name: &str) -> Option<bool> {
-        self.take(name, |value| match text(value)?.trim().to_ascii_lowercase().as_str() {
+        self.take(name, |value| match whole(text(value)?.trim()).to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "t" => Some(true),
             "false" | "0" | "no" | "f" => Some(false),
             _ => None,
@@ -159,7 +159,7 @@ impl<'a> Fields<'a> {
         let Some(field) = self.find(name).filter(|field| !is_blank(field.value)) else {
             return VendorTime::default();
         };
-        match self.take(name, |value| moment(&text(value)?)) {
+        match self.take(name, stated_moment) {
             Some(at) => VendorTime::understood(name, field.value, at),
             None => VendorTime::not_understood(name, field.value),
         }
@@ -168,7 +168,7 @@ impl<'a> Fields<'a> {
     /// A moment that is a fact, in any of the forms of [`moment`]. What is none stays among the [rest](Fields::rest), which
     /// then says that a time could not be read.
     pub fn time(&self, name: &str) -> Option<DateTime<Utc>> {
-        let at = self.take(name, |value| moment(&text(value)?));
+        let at = self.take(name, stated_moment);
         if at.is_none()
             && let Some(field) = self.find(name).filter(|field| !is_blank(field.value))
         {
@@ -336,6 +336,15 @@ pub fn address(url: &str) -> &str {
 pub fn identity(owner: &str, content: &str) -> String {
     let digest = Sha256::digest(content.as_bytes());
     format!("{owner}/{}", hex::encode(digest.get(..8).unwrap_or_default()))
+}
+
+// A moment as a text or a number, or as PHP prints its `DateTime`: an object with the date and the time zone.
+fn stated_moment(value: &RawValue) -> Option<DateTime<Utc>> {
+    if let Some(text) = text(value) {
+        return moment(&text);
+    }
+    let object = Fields::of_value(value, String::new())?;
+    moment(&format!("{} {}", object.text("date")?, object.text("timezone")?))
 }
 
 fn is_blank(value: &RawValue) -> bool {

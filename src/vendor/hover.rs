@@ -101,7 +101,7 @@ fn verification_code(event: String, body: &Fields<'_>) -> Reading {
 
 // The job is the inspection, too: one id, two entities.
 fn job(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let job = body.id("job_id").ok_or("it names no job_id")?;
+    let job = body.number_id("job_id").ok_or("it names no job_id")?;
     let state = state(body)?;
     let reference = reference(body);
     Ok(vec![
@@ -111,11 +111,11 @@ fn job(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
 }
 
 fn capture_request(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.id("capture_request_id").ok_or("it names no capture_request_id")?;
+    let id = body.number_id("capture_request_id").ok_or("it names no capture_request_id")?;
     let state = state(body)?;
     let reference = reference(body);
     let mut events = Vec::with_capacity(2);
-    if let Some(job) = body.id("job_id") {
+    if let Some(job) = body.number_id("job_id") {
         let word = spelling::declared(&state, machines::CAPTURE_WORDS).unwrap_or(&state);
         let inspection = Event::about(Subject::Inspection, job).is(machines::capture_word(word));
         events.push(inspection.reference(reference.clone()).fact(estimate(body)));
@@ -127,43 +127,44 @@ fn capture_request(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
 
 // A job's state is independent of its models' states, says Hover: one model may fail and the job be completed.
 fn model(body: &Fields<'_>, state: Option<String>) -> Result<Vec<Event>, Lacks> {
-    let id = body.id("model_id").ok_or("it names no model_id")?;
+    let id = body.number_id("model_id").ok_or("it names no model_id")?;
     let state = state.ok_or("it names no state")?;
     let model = under_job(Event::about(MODEL, &id), body).is(state).reference(reference(body));
     Ok(vec![model.fact(Model { model_id: Some(id) }).details(body.rest())])
 }
 
 fn checklist(body: &Fields<'_>, word: &str) -> Result<Vec<Event>, Lacks> {
-    let id = body.id("inspection_checklist_id").ok_or("it names no inspection_checklist_id")?;
+    let id = body.number_id("inspection_checklist_id").ok_or("it names no inspection_checklist_id")?;
     Ok(vec![under_job(Event::about(CHECKLIST, id), body).is(word).details(body.rest())])
 }
 
 // What Hover calls an inspection is a checklist that is filled in for a job. Nothing says whether its id is the
 // checklist's, and no page prints its states: the two stay apart, and the state is kept among the details.
 fn inspection(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.id("inspection_id").ok_or("it names no inspection_id")?;
+    let id = body.number_id("inspection_id").ok_or("it names no inspection_id")?;
     let checklist = under_job(Event::about(CHECKLIST, format!("inspection/{id}")), body);
     Ok(vec![checklist.reference(reference(body)).details(body.rest())])
 }
 
 fn deliverable_change(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.id("deliverable_change_request_id").ok_or("it names no deliverable_change_request_id")?;
+    let id = body.number_id("deliverable_change_request_id").ok_or("it names no deliverable_change_request_id")?;
     Ok(vec![under_job(Event::about(DELIVERABLE_CHANGE, id), body).is(state(body)?).details(body.rest())])
 }
 
 fn estimate_group(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
+    let id = body.number_id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
     Ok(vec![under_job(Event::about(ESTIMATE_GROUP, id), body).is(state(body)?).details(body.rest())])
 }
 
 fn estimate_group_updated(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
+    let id = body.number_id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
     Ok(vec![under_job(Event::about(ESTIMATE_GROUP, id), body).at_least("complete").details(body.rest())])
 }
 
 fn production_list(body: &Fields<'_>, word: &str) -> Result<Vec<Event>, Lacks> {
-    let id =
-        body.id("project_management_production_list_id").ok_or("it names no project_management_production_list_id")?;
+    let id = body
+        .number_id("project_management_production_list_id")
+        .ok_or("it names no project_management_production_list_id")?;
     Ok(vec![under_job(Event::about(PRODUCTION_LIST, id), body).is(word).details(body.rest())])
 }
 
@@ -174,7 +175,7 @@ fn proposal(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
 
 fn signature_request(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
     let id = body
-        .id("project_management_signature_request_id")
+        .number_id("project_management_signature_request_id")
         .ok_or("it names no project_management_signature_request_id")?;
     let signed_at = body.vendor_time("signed_at");
     let request = Event::about(SIGNATURE_REQUEST, id).is(state(body)?).at(&signed_at);
@@ -187,10 +188,11 @@ fn signature_request(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
 }
 
 fn order(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id =
-        body.id("project_management_order_document_id").ok_or("it names no project_management_order_document_id")?;
+    let id = body
+        .number_id("project_management_order_document_id")
+        .ok_or("it names no project_management_order_document_id")?;
     let order = Event::about(ORDER, id).is(state(body)?);
-    let order = match body.id("project_management_production_list_id") {
+    let order = match body.number_id("project_management_production_list_id") {
         Some(list) => of_job(order, body).under(PRODUCTION_LIST, list),
         None => under_job(order, body),
     };
@@ -198,19 +200,19 @@ fn order(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
 }
 
 fn distribution_order(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.id("distribution_order_id").ok_or("it names no distribution_order_id")?;
+    let id = body.number_id("distribution_order_id").ok_or("it names no distribution_order_id")?;
     Ok(vec![under_job(Event::about(DISTRIBUTION_ORDER, id), body).is(state(body)?).details(body.rest())])
 }
 
 fn design_image(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.id("image_id").ok_or("it names no image_id")?;
+    let id = body.number_id("image_id").ok_or("it names no image_id")?;
     let at = body.vendor_time("timestamp");
     let photo = under_job(Event::about(Subject::Item(ItemKind::Photo), id), body).at(&at);
     Ok(vec![photo.fact(Photo { taken_at: at.at(), ..Photo::default() }).fact(lead(body)).details(body.rest())])
 }
 
 fn lead_form(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.id("lead_id").ok_or("it names no lead_id")?;
+    let id = body.number_id("lead_id").ok_or("it names no lead_id")?;
     let item = under_job(Event::about(Subject::Item(ItemKind::Lead), id), body).at(body.vendor_time("timestamp"));
     Ok(vec![item.fact(lead(body)).details(body.rest())])
 }
@@ -235,19 +237,23 @@ fn estimate(body: &Fields<'_>) -> Summary {
 }
 
 fn lead(body: &Fields<'_>) -> Lead {
-    Lead { lead_id: body.id("lead_id"), project_name: body.text("project_name"), project_id: body.id("project_id") }
+    Lead {
+        lead_id: body.number_id("lead_id"),
+        project_name: body.text("project_name"),
+        project_id: body.number_id("project_id"),
+    }
 }
 
 // Estimate groups, proposals, signature requests and distribution orders do not say which job they belong to.
 fn of_job(event: Event, body: &Fields<'_>) -> Event {
-    match body.id("job_id") {
+    match body.number_id("job_id") {
         Some(job) => event.of(job),
         None => event.orphan("Hover does not say here which job it belongs to"),
     }
 }
 
 fn under_job(event: Event, body: &Fields<'_>) -> Event {
-    match body.id("job_id") {
+    match body.number_id("job_id") {
         Some(job) => of_job(event, body).under(HOVER_JOB, job),
         None => of_job(event, body),
     }

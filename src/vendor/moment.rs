@@ -22,13 +22,14 @@ const UNITS: [(i64, RangeInclusive<i64>); 4] = [
 /// Read are RFC 3339 and ISO 8601 (extended, basic, week and ordinal dates; `T`, `t`, `_` or a space before the time;
 /// with or without seconds; `.` or `,` before a fraction), with the offsets of PostgreSQL (`+02`, `+00:00:00`), PHP
 /// (`+0000`) and Java (`Z[UTC]`), the words `Z`, `UTC` and `GMT`, or none, which is taken as UTC; RFC 2822; JavaScript's
-/// `Date` as text; and numbers of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size.
+/// `Date` as text; what C, Ruby, Java and PHP print with the words of days and months; and numbers of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size.
 pub fn moment(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if text.is_empty() || text.len() > MAX_LENGTH || !text.is_ascii() {
         return None;
     }
-    let at = number(text).or_else(|| calendar(text)).or_else(|| rfc_2822(text)).or_else(|| javascript(text))?;
+    let at = number(text).or_else(|| with_exponent(text)).or_else(|| calendar(text));
+    let at = at.or_else(|| rfc_2822(text)).or_else(|| javascript(text)).or_else(|| in_words(text))?;
     (at >= DateTime::UNIX_EPOCH && at.timestamp() < 253_402_300_800).then_some(at)
 }
 
@@ -42,6 +43,19 @@ fn number(text: &str) -> Option<DateTime<Utc>> {
     let unit = 1_000_000_000 / per_second;
     let nanos = whole % per_second * unit + nanoseconds(fraction)? / per_second;
     DateTime::from_timestamp(whole / per_second, u32::try_from(nanos).ok()?)
+}
+
+// `1.7145576e9`, as JSON printers write a double.
+fn with_exponent(text: &str) -> Option<DateTime<Utc>> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let exponent: usize = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok().filter(|places| *places <= 19)?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() || !digits(whole) || !digits(fraction) {
+        return None;
+    }
+    let shifted = format!("{fraction:0<exponent$}");
+    let (moved, rest) = shifted.split_at_checked(exponent)?;
+    number(&format!("{whole}{moved}.{}", if rest.is_empty() { "0" } else { rest }))
 }
 
 // A date, a time of day, and what follows it.
@@ -96,7 +110,10 @@ fn time_of_day(text: &str) -> Option<TimeDelta> {
         _ => return None,
     };
     let leap = minute == 59 && second == 60;
-    if hour > 23 || minute > 59 || (second > 59 && !leap) {
+    // ISO 8601 lets a day end at 24:00.
+    let end_of_day =
+        (hour, minute, second) == (24, 0, 0) && fraction.is_none_or(|rest| rest.bytes().all(|b| b == b'0'));
+    if !end_of_day && (hour > 23 || minute > 59 || (second > 59 && !leap)) {
         return None;
     }
     let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
@@ -109,7 +126,11 @@ fn offset(text: &str) -> Option<TimeDelta> {
         Some(rest) => (rest.split_once('[')?.0, true),
         None => (text, false),
     };
-    let text = text.trim_end();
+    // Go prints its monotonic clock behind the offset, others the offset behind `GMT`.
+    let text = text.split(" m=").next().unwrap_or_default().trim_end();
+    let behind =
+        ["GMT", "UTC"].iter().find_map(|word| text.strip_prefix(word)).filter(|text| text.starts_with(['+', '-']));
+    let text = behind.unwrap_or(text);
     if text.is_empty() {
         return (!named).then_some(TimeDelta::zero());
     }
@@ -138,6 +159,20 @@ fn rfc_2822(text: &str) -> Option<DateTime<Utc>> {
 fn javascript(text: &str) -> Option<DateTime<Utc>> {
     let text = text.split(" (").next()?;
     DateTime::parse_from_str(text, "%a %b %d %Y %H:%M:%S GMT%z").ok().map(|at| at.to_utc())
+}
+
+// With the words of days and months, in UTC: as C and Ruby print it, Java's `Date`, and RFC 850 and cookies (PHP).
+fn in_words(text: &str) -> Option<DateTime<Utc>> {
+    const FORMS: [&str; 5] = [
+        "%a %b %e %H:%M:%S %Y",
+        "%a %b %e %H:%M:%S UTC %Y",
+        "%a %b %e %H:%M:%S GMT %Y",
+        // First, for a year of two digits is a year of the first century otherwise.
+        "%A, %d-%b-%y %H:%M:%S",
+        "%A, %d-%b-%Y %H:%M:%S",
+    ];
+    let text = text.strip_suffix(" UTC").or_else(|| text.strip_suffix(" GMT")).unwrap_or(text);
+    FORMS.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()).map(|local| local.and_utc())
 }
 
 // One to three numbers of two digits, all with colons between them or all without.

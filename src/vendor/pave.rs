@@ -9,7 +9,7 @@ mod result;
 mod tests;
 
 use super::fields::{Fields, Places, identity};
-use super::{Delivery, Unreadable, Vendor};
+use super::{Delivery, Unreadable, Vendor, spelling};
 use crate::event::{Event, Message, Note, Nothing, Photo, Reading, VendorTime};
 use crate::machine::{ItemKind, JobKind, Subject};
 
@@ -21,6 +21,10 @@ const REFERENCES: &[&str] = &["options.client_id", "vehicle.vin"];
 
 const REPORT: Subject = Subject::Job(JobKind::ConditionReport);
 const PHOTO: Subject = Subject::Item(ItemKind::Photo);
+
+/// The events that are understood, in whatever spelling.
+const EVENTS: [&str; 5] =
+    ["SESSION:STATUS_CHANGE", "SESSION:STAGE_CHANGE", "SESSION:SMS_PROCESS", "SESSION:NOTE_INSERT", "SESSION:COMPLETE"];
 
 fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
     let body = Fields::of_body(delivery.body)?;
@@ -38,14 +42,15 @@ fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
     let Some(key) = key else {
         return Ok(unknown(event, "it names no session_key"));
     };
+    let name = spelling::declared(&event, EVENTS).unwrap_or_default();
     let mut at = body.vendor_time("timestamp");
-    if event == "SESSION:COMPLETE" {
+    if name == "SESSION:COMPLETE" {
         for fields in own.iter() {
             at = at.or_else(|| fields.vendor_time("updated_at"));
         }
     }
     let said = Said { session: nested.unwrap_or_else(|| body.clone()), body, places, own, key, at };
-    let events = match event.as_str() {
+    let events = match name {
         "SESSION:STATUS_CHANGE" => said.status_change(),
         "SESSION:STAGE_CHANGE" => said.stage_change(),
         "SESSION:SMS_PROCESS" => Ok(said.sms_process()),

@@ -7,7 +7,7 @@
 mod items;
 
 use super::fields::{Fields, Places};
-use super::{Delivery, Unreadable, Vendor, reference};
+use super::{Delivery, Unreadable, Vendor, reference, spelling};
 use crate::event::{Asset, Event, Location, Nothing, Reading, Summary, Task, Vehicle, VendorTime};
 use crate::machine::{JobKind, Machine, START, State, Status, Subject, Transition, state, step, terminal};
 use items::{coordinates, items};
@@ -71,6 +71,9 @@ const TASK_STATES: &[State] = &[
 const TRANSITIONS: &[Transition] =
     &[step(START, "draft"), step(START, "active"), step("draft", "active"), step("active", "archived")];
 
+/// The events that say more than that an object is as it is sent, in whatever spelling.
+const EVENTS: [&str; 2] = ["create", "completed"];
+
 /// What an object holds that a delivery is about, or that it has no id.
 type Read = Option<(VendorTime, Vec<Event>)>;
 
@@ -82,8 +85,9 @@ fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
         return Ok(unknown(String::new(), "it names no event"));
     };
     let inspection = body.object("transaction").or_else(|| body.object("inspection"));
-    let inspection = inspection.map(|inspection| read_inspection(&body, &inspection, &event));
-    let read = inspection.or_else(|| body.object("task").map(|task| read_task(&body, &task, &event)));
+    let name = spelling::declared(&event, EVENTS).unwrap_or_default();
+    let inspection = inspection.map(|inspection| read_inspection(&body, &inspection, name));
+    let read = inspection.or_else(|| body.object("task").map(|task| read_task(&body, &task, name)));
     Ok(match read {
         Some(Some((occurred_at, events))) => Reading { event, occurred_at, events, ..Reading::default() },
         Some(None) => unknown(event, "what it holds has no id"),

@@ -28,12 +28,13 @@ pub fn complete(said: &Said<'_>) -> Vec<Event> {
     let count = if none || !damages.is_empty() { i32::try_from(damages.len()).ok() } else { None };
     let report_url = places.text("condition_report");
     let found: Vec<&Fields<'_>> = places.iter().collect();
+    let total = overview.integer("totalDamages");
     let summary = Summary {
         started_at: own.time("inspect_started_at"),
         ended_at: own.time("inspect_ended_at"),
         capture_seconds: own.number("capture_duration"),
-        damaged: count.map(|count| count > 0),
-        damage_count: overview.integer("totalDamages").or(count),
+        damaged: count.map(|count| count > 0 || total.is_some_and(|total| total > 0)),
+        damage_count: total.or(count),
         worst_grade: overview.number("maxGradePerItem"),
         total_grade: overview.number("maxTotalGrade"),
         report_url: report_url.clone(),

@@ -210,3 +210,14 @@ fn every_state_can_be_reached() {
         }
     }
 }
+
+#[test]
+fn events_are_known_in_other_spellings_and_times_as_php_prints_an_object() {
+    for event in ["SESSION:STATUS_CHANGE", "session:status_change", "SESSION_STATUS_CHANGE"] {
+        let time = r#"{"date":"2024-05-01 12:00:00.000000","timezone_type":1,"timezone":"+02:00"}"#;
+        let body = format!(r#"{{"event":"{event}","session_key":"K","status":"STARTED","timestamp":{time}}}"#);
+        let reading = reading(&body);
+        assert_eq!(reading.events[0].news, News::State("STARTED".into()), "{event}");
+        assert_eq!(reading.occurred_at.at().map(|at| at.timestamp()), Some(1_714_557_600), "{event}");
+    }
+}

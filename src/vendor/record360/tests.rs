@@ -179,6 +179,16 @@ fn the_first_field_of_the_table_is_the_reference_and_the_others_stay_visible() {
 }
 
 #[test]
+fn events_are_known_in_other_spellings() {
+    for event in ["Create", "CREATE"] {
+        assert_eq!(transaction(event, "")[0].news, News::State("active".into()), "{event}");
+    }
+    for event in ["Completed", "complete"] {
+        assert_eq!(task(event, r#","status":"idle""#)[0].news, News::State("completed".into()), "{event}");
+    }
+}
+
+#[test]
 fn ids_spelled_two_ways_are_one() {
     for id in [r#""40849""#, "40849", r#"" 40849 ""#, "40849.0", r#""040849""#] {
         let body = format!(r#"{{"event":"create","transaction":{{"id":{id},"task_id":"042","group_id":7.0}}}}"#);
