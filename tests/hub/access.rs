@@ -108,7 +108,7 @@ async fn a_socket_that_shows_no_token_is_closed() {
         (None, init(&json!({ "Authorization": "old-token" })), 4403, NONE),
         (None, init(&json!({ "Authorization": "Basic old-token" })), 4403, NONE),
         (None, init(&json!({ "Authorization": ["Bearer old-token"] })), 4403, NONE),
-        (None, init(&json!({ "Authorization": null, "token": "old-token" })), 4403, NONE),
+        (None, init(&json!({ "Authorization": "", "token": "old-token" })), 4403, NONE),
         (None, init(&json!({ "Authorization": "Bearer sesame", "token": "old-token" })), 4403, UNKNOWN),
         (None, init(&json!({ "headers": { "Authorization": "Bearer sesame" } })), 4403, UNKNOWN),
         (None, init(&json!({ "headers": { "Authorization": "old-token" } })), 4403, NONE),

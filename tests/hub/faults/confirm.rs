@@ -3,7 +3,6 @@
 use super::postgres::Cluster;
 use crate::database::TestDatabase;
 use crate::driver::{PATIENCE, answer, client};
-use crate::sender::ask;
 use crate::server::Server;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -59,7 +58,9 @@ async fn confirmation(server: &Server, until: impl Fn(&Value) -> bool) -> Value 
     let begun = Instant::now();
     loop {
         let query = "{ sources { handshake { confirmedAt attempts lastError } } }";
-        let found = ask(&server.url, query, json!({})).await["sources"][0]["handshake"].take();
+        // A query of the moment in which connections are cut may fail.
+        let asked = client().post(format!("{}/graphql", server.url)).json(&json!({ "query": query }));
+        let found = answer(asked).await.body["data"]["sources"][0]["handshake"].take();
         if until(&found) {
             return found;
         }
