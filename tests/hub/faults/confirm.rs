@@ -47,7 +47,7 @@ async fn server(database: &TestDatabase, hover: &Hover) -> Server {
     let url = hover.serve().await;
     let settings = format!("[sources.hover]\nopen = true\napi_token = \"token\"\napi_url = \"{url}\"\n");
     std::fs::write(database.folder.path().join("inspection-hub.toml"), settings).expect("the settings");
-    Server::with(database, &[("INSPECTION_HUB_DATABASE_WAIT", "300ms".to_owned())]).await
+    Server::with(database, &[("INSPECTION_HUB_DATABASE_WAIT", "2s".to_owned())]).await
 }
 
 async fn post(server: &Server, body: Value) -> u16 {
