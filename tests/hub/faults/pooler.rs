@@ -64,7 +64,7 @@ async fn a_session_for_each_connection_keeps_the_limits() {
     let pooler = PgBouncer::before(port_of(&direct), "session").await;
     database.address = pooler.address(&direct);
     // Without PostgreSQL's own limit on waiting for a lock, nothing would end the wait in this test.
-    let app = App::on(Arc::new(database), "database_wait = \"500ms\"\ndatabase_timeout = \"1h\"").await;
+    let app = App::on(Arc::new(database), "database_wait = \"2s\"\ndatabase_timeout = \"1h\"").await;
     app.receive("hover/job-state-changed-working.json").await;
     assert_eq!(app.ledger("hover").await["received"], 1);
     let somebody = locked(&direct, "SELECT * FROM log_head FOR UPDATE").await;
