@@ -129,7 +129,6 @@ await check("the history has what was run", () =>
 await checkSchemaMap(visitor);
 await checkConnection(visitor);
 await checkSharing(visitor);
-await checkNumbers(visitor);
 
 await check("the editor completes field names", async () => {
   await visitor.openTab("Board");
@@ -152,6 +151,8 @@ await check("the tabs are kept over a reload", async () => {
 await check("it follows the system into dark and back", async () => {
   for (const scheme of ["dark", "light"]) await visitor.turn(scheme);
 });
+
+await checkNumbers(visitor);
 
 await check("nothing is asked of anybody else", () => expect(!strangers.length, strangers.join("\n")));
 await check("no errors on the console, none uncaught", () => expect(!errors.length, errors.join("\n")));

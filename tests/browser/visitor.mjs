@@ -29,12 +29,15 @@ export function visitorOf(page, origin, screenshots) {
       await visitor.shows(visitor.editor(), name);
     },
 
-    /** Until GraphiQL has stored the tab in front: a page that is left earlier comes back with that tab twice. */
+    /** Until GraphiQL has stored the tabs as they are, and the one in front: a page that is left earlier comes back with others. */
     async leave() {
       await page.waitForFunction(() => {
         const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem("graphiql:tabState") ?? '{"tabs":[]}');
+        const shown = [...document.querySelectorAll('[role="tab"]')];
+        const front = shown.findIndex((tab) => tab.getAttribute("aria-selected") === "true");
+        const isCurrent = activeTabIndex === front && shown.map((tab) => tab.innerText).join() === tabs.map((tab) => tab.title).join();
         const [inFront, stored] = [tabs[activeTabIndex], (name) => localStorage.getItem(`graphiql:${name}`) ?? ""];
-        return ["query", "variables"].every((name) => (inFront?.[name] ?? "") === stored(name));
+        return isCurrent && ["query", "variables"].every((name) => (inFront?.[name] ?? "") === stored(name));
       });
     },
 
