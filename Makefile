@@ -12,10 +12,10 @@ PYTHON := $(or $(CARGO_TARGET_DIR),target)/python/installed
 
 # Everything on SQLite, then what touches the database once more on a PostgreSQL that is there for it alone.
 define TEST
-$(CARGO) test --workspace --features faults --locked
-PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features faults --locked --lib -- graphql simulate
-PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features faults --locked --test hub -- \
-	--skip faults::postgres --skip faults::disk --skip playground --skip docs --skip clients:: --skip fuzz::
+$(CARGO) test --workspace --features failpoints --locked
+PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features failpoints --locked --lib -- graphql simulate
+PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features failpoints --locked --test hub -- \
+	--skip fault_injection::postgres --skip fault_injection::disk --skip playground --skip docs --skip clients:: --skip fuzz::
 endef
 
 .PHONY: run test soak check demo bench web schema help tools browser python
@@ -31,16 +31,16 @@ test: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) $(EXAMPLES) $(PYTHON) browser ## Ru
 	cd tests/schema && npm run --silent test
 
 soak: $(WEB) $(BROWSER) $(PYTHON) ## The long form of the proofs: 100,000 schedules, 1,000 subscribers that are cut, fuzzing; over an hour
-	SOAK=20000 $(CARGO) test --release --features faults --locked --test hub -- order::
-	ulimit -n $$(ulimit -Hn); SOAK_SUBSCRIBERS=1000 $(CARGO) test --release --features faults --locked --test hub -- faults::resume
-	SOAK=500 tests/postgres.sh $(CARGO) test --release --features faults --locked --test hub -- order::
-	SOAK_SUBSCRIBERS=200 tests/postgres.sh $(CARGO) test --release --features faults --locked --test hub -- \
-		faults::resume faults::steps crash replicas
-	FUZZ_SECONDS=300 $(CARGO) test --release --features faults --locked --test hub -- fuzz::
+	SOAK=20000 $(CARGO) test --release --features failpoints --locked --test hub -- order::
+	ulimit -n $$(ulimit -Hn); SOAK_SUBSCRIBERS=1000 $(CARGO) test --release --features failpoints --locked --test hub -- fault_injection::resume
+	SOAK=500 tests/postgres.sh $(CARGO) test --release --features failpoints --locked --test hub -- order::
+	SOAK_SUBSCRIBERS=200 tests/postgres.sh $(CARGO) test --release --features failpoints --locked --test hub -- \
+		fault_injection::resume fault_injection::failpoints crash replicas
+	FUZZ_SECONDS=300 $(CARGO) test --release --features failpoints --locked --test hub -- fuzz::
 
 check: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) $(EXAMPLES) $(PYTHON) browser ## What CI runs: format, lints, docs, and the tests, which also compare all generated files
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --features faults --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --features failpoints --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	$(TEST)
 	cd web && npm run --silent check
@@ -57,10 +57,10 @@ demo: $(WEB) ## Serve, fill it with traffic of all five vendors, and keep a slow
 	printf 'A slow stream goes on until Ctrl-C.\n\n' && \
 	$(BIN) simulate --hub $(HUB) --seed random --forever --rate 5
 
-bench: $(WEB) ## Measure ingest, the writer, the past, rebuild, growth, start, fan-out, queries and a siege against the least that each must do
-	$(CARGO) bench --bench ingest --bench write --bench past --bench rebuild --bench growth --bench start \
-		--bench fanout --bench query --bench siege
-	TEST_POSTGRES_FSYNC=on tests/postgres.sh $(CARGO) bench --bench ingest --bench write --bench past --bench rebuild --bench growth \
+bench: $(WEB) ## Measure ingest, the writer, the past, rebuild, growth, start, fan-out, queries and a abuse against the least that each must do
+	$(CARGO) bench --bench ingest --bench write --bench as_of --bench rebuild --bench growth --bench start \
+		--bench fanout --bench query --bench abuse
+	TEST_POSTGRES_FSYNC=on tests/postgres.sh $(CARGO) bench --bench ingest --bench write --bench as_of --bench rebuild --bench growth \
 		--bench positions --bench query
 
 web: $(WEB) ## Build the playground

@@ -4,12 +4,12 @@
 //! `cargo bench --bench fanout`, with `-- --quick` for a short look; see `docs/benchmarks.md`.
 
 mod fanout {
+    pub mod baseline;
+    pub mod commit_log;
     pub mod hub;
-    pub mod plain;
     pub mod process;
     pub mod source;
     pub mod subscribers;
-    pub mod telling;
 }
 #[path = "support/client.rs"]
 mod client;
@@ -18,9 +18,9 @@ mod disk;
 
 use anyhow::{Context, ensure};
 use fanout::process::{self, Process};
-use fanout::source::Source;
+use fanout::source::ChangeSource;
 use fanout::subscribers::{Subscribers, Timing};
-use fanout::{plain, telling};
+use fanout::{baseline, commit_log};
 use mimalloc::MiMalloc;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -45,8 +45,8 @@ const FILES: u64 = 5_500;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
-    if let Some(at) = arguments.iter().position(|argument| argument == plain::ARGUMENT) {
-        return plain::serve(arguments.get(at + 1).map(String::as_str).unwrap_or_default());
+    if let Some(at) = arguments.iter().position(|argument| argument == baseline::ARGUMENT) {
+        return baseline::serve(arguments.get(at + 1).map(String::as_str).unwrap_or_default());
     }
     process::check_files(FILES)?;
     let quick = arguments.iter().any(|argument| argument == "--quick");
@@ -62,8 +62,8 @@ async fn run(quick: bool) -> anyhow::Result<()> {
 
     println!("\nsaturated: frames/s that all subscribers receive together");
     for count in SATURATED {
-        let (hub, frame) = saturated(Source::hub(&folder)?, count, measured, None).await?;
-        let (plain, _) = saturated(Source::plain()?, count, measured, Some(&frame)).await?;
+        let (hub, frame) = measure_saturated(ChangeSource::hub(&folder)?, count, measured, None).await?;
+        let (plain, _) = measure_saturated(ChangeSource::baseline()?, count, measured, Some(&frame)).await?;
         println!(
             "  {count} subscribers, {} bytes: hub {hub:.0}, plain {plain:.0}, ratio {:.1}",
             frame.len(),
@@ -74,9 +74,9 @@ async fn run(quick: bool) -> anyhow::Result<()> {
 
     let (count, pace) = PACED;
     println!("\npaced: {count} subscribers, {pace} changes/s");
-    let hub = paced(Source::telling_hub(&folder)?, measured, None).await?;
-    let commits = telling::commits(&folder)?;
-    let plain = paced(Source::plain()?, measured, Some(&hub.frame)).await?;
+    let hub = measure_paced(ChangeSource::hub_with_commit_log(&folder)?, measured, None).await?;
+    let commits = commit_log::commit_times(&folder)?;
+    let plain = measure_paced(ChangeSource::baseline()?, measured, Some(&hub.frame)).await?;
     let ratio = hub.cpu / plain.cpu;
     println!("  CPU of the hub {:.1} %, of plain {:.1} %, ratio {ratio:.2}", hub.cpu * 100.0, plain.cpu * 100.0);
     let mut since_commit = Vec::new();
@@ -85,12 +85,12 @@ async fn run(quick: bool) -> anyhow::Result<()> {
         since_commit.push(timing.since(*committed_at));
     }
     let since_receipt = hub.timings.iter().map(|timing| timing.since(timing.received_at)).collect();
-    let since_commit = tell("commit to the frame", since_commit);
-    tell("receipt of a webhook to the frame", since_receipt);
+    let since_commit = print_latency("commit to the frame", since_commit);
+    print_latency("receipt of a webhook to the frame", since_receipt);
     targets.push(("paced CPU at most 1.2 times plain".into(), ratio, ratio <= 1.2));
     targets.push(("p99 from commit to frame under 20 ms".into(), since_commit, since_commit < 20.0));
 
-    let Rest { one, many, pinged, kilobytes } = resting(&folder, quick).await?;
+    let IdleCost { one, many, pinged, kilobytes } = measure_idle(&folder, quick).await?;
     let percent = 100.0;
     println!("\nidle: CPU with one subscriber {:.3} %, with {IDLE} {:.3} %", one * percent, many * percent);
     if let Some(pinged) = pinged {
@@ -109,8 +109,8 @@ async fn run(quick: bool) -> anyhow::Result<()> {
 }
 
 /// Makes changes as fast as they are received; frames per second, and one of the frames.
-async fn saturated(
-    mut source: Source,
+async fn measure_saturated(
+    mut source: ChangeSource,
     count: usize,
     measured: Duration,
     frame: Option<&str>,
@@ -142,7 +142,7 @@ async fn saturated(
     Ok((rate, frame))
 }
 
-struct Paced {
+struct PacedResult {
     /// Seconds per second.
     cpu: f64,
     timings: Vec<Timing>,
@@ -150,7 +150,7 @@ struct Paced {
 }
 
 /// Tells how long it took, and answers what 99 of 100 took at most.
-fn tell(what: &str, mut millis: Vec<f64>) -> f64 {
+fn print_latency(what: &str, mut millis: Vec<f64>) -> f64 {
     millis.sort_unstable_by(f64::total_cmp);
     let quantile = |share: f64| millis[(millis.len().saturating_sub(1) as f64 * share) as usize];
     let (p50, p99, max) = (quantile(0.5), quantile(0.99), quantile(1.0));
@@ -158,7 +158,11 @@ fn tell(what: &str, mut millis: Vec<f64>) -> f64 {
     p99
 }
 
-async fn paced(mut source: Source, measured: Duration, frame: Option<&str>) -> anyhow::Result<Paced> {
+async fn measure_paced(
+    mut source: ChangeSource,
+    measured: Duration,
+    frame: Option<&str>,
+) -> anyhow::Result<PacedResult> {
     let (count, pace) = PACED;
     source.repeat(frame);
     let subscribers = Subscribers::open(source.address(), source.operation(), count, 1).await?;
@@ -179,10 +183,10 @@ async fn paced(mut source: Source, measured: Duration, frame: Option<&str>) -> a
     subscribers.have(source.made()).await?;
     let (frame, timings) = (subscribers.sample(), subscribers.timings());
     source.end().await?;
-    Ok(Paced { cpu, timings, frame })
+    Ok(PacedResult { cpu, timings, frame })
 }
 
-struct Rest {
+struct IdleCost {
     /// Seconds per second, with one idle subscriber and with many.
     one: f64,
     many: f64,
@@ -192,16 +196,16 @@ struct Rest {
     kilobytes: f64,
 }
 
-async fn resting(folder: &Path, quick: bool) -> anyhow::Result<Rest> {
+async fn measure_idle(folder: &Path, quick: bool) -> anyhow::Result<IdleCost> {
     // Pings come after 40 to 50 seconds of silence.
     let idle = Duration::from_secs(if quick { 5 } else { 20 });
-    let mut source = Source::hub(folder)?;
+    let mut source = ChangeSource::hub(folder)?;
     let first = Subscribers::open(source.address(), source.operation(), 1, 1).await?;
     source.begin(&first).await?;
-    let one = rest(source.process(), idle).await?;
+    let one = idle_cpu(source.process(), idle).await?;
     let many = Subscribers::open(source.address(), source.operation(), IDLE - 1, 1).await?;
-    let all = rest(source.process(), idle).await?;
-    let pinged = if quick { None } else { Some(rest(source.process(), PINGED).await?) };
+    let all = idle_cpu(source.process(), idle).await?;
+    let pinged = if quick { None } else { Some(idle_cpu(source.process(), PINGED).await?) };
     let before = source.process().resident()?;
     let weighed = Subscribers::open(source.address(), source.operation(), WEIGHED, 1).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -215,10 +219,10 @@ async fn resting(folder: &Path, quick: bool) -> anyhow::Result<Rest> {
         subscribers.have(source.made() - before).await?;
     }
     source.end().await?;
-    Ok(Rest { one, many: all, pinged, kilobytes })
+    Ok(IdleCost { one, many: all, pinged, kilobytes })
 }
 
-async fn rest(process: &Process, idle: Duration) -> anyhow::Result<f64> {
+async fn idle_cpu(process: &Process, idle: Duration) -> anyhow::Result<f64> {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (begin, before) = (Instant::now(), process.cpu()?);
     tokio::time::sleep(idle).await;

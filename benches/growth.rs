@@ -7,7 +7,7 @@
 
 mod growth {
     pub mod fill;
-    pub mod questions;
+    pub mod queries;
 }
 #[path = "support/disk.rs"]
 mod disk;
@@ -20,11 +20,11 @@ mod template;
 
 use anyhow::{Context, ensure};
 use growth::fill::Population;
-use growth::questions::{graph, questions};
-use inspection_hub::store::{Database, Incoming, Mode, Writer};
-use lives::BETWEEN;
+use growth::queries::{build_queries, graph};
+use inspection_hub::store::{Database, OpenMode, PreparedDelivery, Writer};
+use lives::DELIVERY_INTERVAL;
 use mimalloc::MiMalloc;
-use place::Place;
+use place::BenchDatabase;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -39,10 +39,10 @@ const SIZES: &[u32] = &[1_000, 10_000, 100_000, 1_000_000];
 const QUICK: &[u32] = &[200, 2_000];
 /// Deliveries in one transaction.
 const BATCH: usize = 64;
-/// Lives whose deliveries are written while it is measured.
+/// ScenarioDeliveries whose deliveries are written while it is measured.
 const NEW: u32 = 1_000;
 /// Inspections of which something is repeated.
-const REPEATED: usize = 900;
+const DUPLICATES: usize = 900;
 /// What a delivery may cost more in the largest database than in the smallest.
 const TARGET: f64 = 1.2;
 
@@ -52,9 +52,9 @@ type Row = (&'static str, Vec<f64>);
 fn main() -> anyhow::Result<()> {
     let sizes = sizes()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut place = runtime.block_on(Place::new("growth"))?;
+    let mut place = runtime.block_on(BenchDatabase::new("growth"))?;
     let address = runtime.block_on(place.database("growth"))?;
-    let db = runtime.block_on(Database::open(&address, Mode::Migrate))?;
+    let db = runtime.block_on(Database::open(&address, OpenMode::Migrate))?;
     let mut population = Population::new(&runtime, db, &address)?;
     let mut rows: Vec<Row> = Vec::new();
     for size in &sizes {
@@ -102,13 +102,13 @@ fn measure(
     let bytes = population.bytes()? as f64;
     let mut measured = vec![
         ("inspections", f64::from(population.inspections)),
-        ("deliveries", head.delivery as f64),
+        ("deliveries", head.last_delivery_row_id as f64),
         ("changes", head.position as f64),
         ("bytes for each inspection", bytes / f64::from(population.inspections)),
     ];
     let graph = graph(runtime, population)?;
-    for question in questions(runtime, &graph, population)? {
-        let micros = question.ask(runtime, &graph)?;
+    for question in build_queries(runtime, &graph, population)? {
+        let micros = question.run_query(runtime, &graph)?;
         measured.push((question.what, micros[micros.len() / 2]));
     }
     let repeated = repetitions(population)?;
@@ -121,30 +121,30 @@ fn measure(
 }
 
 /// Something that was said before of each of some inspections, anywhere in the history.
-fn repetitions(population: &Population<'_>) -> anyhow::Result<Vec<Incoming>> {
+fn repetitions(population: &Population<'_>) -> anyhow::Result<Vec<PreparedDelivery>> {
     let mut lives: Vec<u32> = (0..population.own).collect();
     lives.shuffle(&mut StdRng::seed_from_u64(u64::from(population.own)));
     let now = population.now()?;
-    let repeated = lives.into_iter().take(REPEATED).map(|life| {
+    let repeated = lives.into_iter().take(DUPLICATES).map(|life| {
         let event = life as usize / 7 % population.lives.events(life);
-        population.lives.delivery(life, event, now + BETWEEN)
+        population.lives.delivery(life, event, now + DELIVERY_INTERVAL)
     });
     repeated.collect()
 }
 
 /// Microseconds for each delivery: the median of batches, written by a writer that has nothing at hand yet.
-fn write(population: &Population<'_>, deliveries: &[Incoming], known: bool) -> anyhow::Result<f64> {
+fn write(population: &Population<'_>, deliveries: &[PreparedDelivery], known: bool) -> anyhow::Result<f64> {
     let mut writer = Writer::open(&population.db)?;
     // Connects.
     writer.probe(0)?;
     let mut micros = Vec::new();
     for batch in deliveries.chunks(BATCH) {
         let begun = Instant::now();
-        let written = writer.write(batch)?;
+        let written = writer.write_batch(batch)?;
         if batch.len() == BATCH {
             micros.push(begun.elapsed().as_secs_f64() * 1e6 / BATCH as f64);
         }
-        writer.rest(batch.len());
+        writer.run_maintenance(batch.len());
         ensure!(written.receipts.iter().all(|receipt| receipt.duplicate == known), "news is known, or is not");
     }
     micros.sort_unstable_by(f64::total_cmp);

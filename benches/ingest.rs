@@ -6,7 +6,7 @@
 
 mod ingest {
     pub mod bare;
-    pub mod ledger;
+    pub mod counts;
     pub mod naive;
     pub mod report;
 }
@@ -14,7 +14,7 @@ mod support;
 
 use anyhow::ensure;
 use ingest::bare;
-use ingest::ledger::{Batches, Stored};
+use ingest::counts::{BatchStats, StoredCounts};
 use ingest::naive::Naive;
 use ingest::report::{self, Figures, Row};
 use inspection_hub::server::Hub;
@@ -22,9 +22,9 @@ use mimalloc::MiMalloc;
 use std::sync::Arc;
 use std::time::Duration;
 use support::load::Load;
-use support::place::Place;
+use support::place::BenchDatabase;
 use support::sources;
-use support::stock::Maker;
+use support::stock::StockBuilder;
 
 // As in the binary.
 #[global_allocator]
@@ -42,10 +42,10 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(measured: Duration) -> anyhow::Result<()> {
-    let mut place = Place::new("ingest").await?;
+    let mut place = BenchDatabase::new("ingest").await?;
     let database = place.database("hub").await?;
     let settings = sources::settings(&database)?;
-    let mut maker = Maker::new(&settings)?;
+    let mut maker = StockBuilder::new(&settings)?;
     let naive = Naive::start(&place.database("naive").await?, &settings).await?;
     let bare = bare::start().await?;
     let hub = Hub::start(settings.clone()).await?;
@@ -63,9 +63,9 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
             report::head();
         }
 
-        let before = Batches::of(&hub).await?;
+        let before = BatchStats::of(&hub).await?;
         let by_hub = load.drive(hub.address(), &stock).await?;
-        let batch = Batches::of(&hub).await?.mean_since(before);
+        let batch = BatchStats::of(&hub).await?.mean_since(before);
         let by_naive = load.drive(naive.address, &stock).await?;
         let by_bare = load.drive(bare, &stock).await?;
         answered += by_hub.answered;
@@ -79,8 +79,8 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
     }
 
     let replicas = match &place {
-        Place::Folder(_) => None,
-        Place::Server { .. } => {
+        BenchDatabase::Folder(_) => None,
+        BenchDatabase::Server { .. } => {
             let load = Load { connections: TARGETED, warm_up: measured / 4, measured };
             let seconds = (load.warm_up + load.measured).as_secs_f64();
             let beside = Hub::start(settings).await?;
@@ -108,15 +108,15 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
     };
 
     hub.stop().await;
-    let stored = Stored::read(&database).await?;
-    let Stored { deliveries, duplicates, changes, received } = stored;
+    let stored = StoredCounts::read(&database).await?;
+    let StoredCounts { deliveries, duplicates, changes, received } = stored;
     println!("the hub answered {answered}: {deliveries} deliveries, {duplicates} duplicates, {changes} changes");
     ensure!(deliveries + duplicates == answered as i64, "deliveries that were answered are not in the database");
     ensure!(received == answered as i64, "the ledger does not add up: it says {received}");
     ensure!(naive.taken().await? == answered_by_naive, "naive has lost some, too");
     naive.close().await?;
     // Kept if anything was wrong.
-    let on_server = matches!(place, Place::Server { .. });
+    let on_server = matches!(place, BenchDatabase::Server { .. });
     place.remove().await?;
     if let Some(row) = targeted {
         report::targets(&row, on_server);

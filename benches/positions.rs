@@ -14,12 +14,12 @@ mod support {
 
 use anyhow::{Context, ensure};
 use chrono::Utc;
-use inspection_hub::store::{Database, Incoming, Mode, Writer};
+use inspection_hub::store::{Database, OpenMode, PreparedDelivery, Writer};
 use mimalloc::MiMalloc;
 use sea_orm::ConnectionTrait;
 use std::time::{Duration, Instant};
-use support::lives::Lives;
-use support::place::Place;
+use support::lives::ScenarioDeliveries;
+use support::place::BenchDatabase;
 use tokio::runtime::Runtime;
 
 // As in the binary.
@@ -51,7 +51,7 @@ const SEQUENCES: &str = "
         unsafe.last('received_at') AS received_at,
         CASE current_setting('hub.trust') WHEN 'on' THEN unsafe.last('updated_at') ELSE 0 END AS updated_at,
         0::bigint AS generation,
-        0::bigint AS kept_from;
+        0::bigint AS retained_from;
     CREATE FUNCTION unsafe.remember() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             PERFORM set_config('hub.position', NEW.position::text, false),
@@ -64,7 +64,7 @@ const SEQUENCES: &str = "
     CREATE TRIGGER remember INSTEAD OF UPDATE ON unsafe.log_head FOR EACH ROW EXECUTE FUNCTION unsafe.remember()";
 
 /// A database in which writers take numbers in one way, and what they have reached.
-struct Way {
+struct Variant {
     name: &'static str,
     databases: Vec<Database>,
     writers: Vec<Writer>,
@@ -79,20 +79,20 @@ fn main() -> anyhow::Result<()> {
     let quick = std::env::args().any(|argument| argument == "--quick") || cfg!(debug_assertions);
     let (rounds, lives) = if quick { (4, 150) } else { (16, 700) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut place = runtime.block_on(Place::new("positions"))?;
+    let mut place = runtime.block_on(BenchDatabase::new("positions"))?;
     println!("deliveries a second, batches of {BATCH}, the median of {rounds} rounds in turns, and all rounds' range");
     for writers in [1, 2] {
         // With two, whoever takes numbers from a sequence cannot know whether the other has written meanwhile.
         let trust = if writers == 1 { "on" } else { "off" };
-        let row = way(&runtime, &mut place, "one row", writers, None)?;
-        let mut ways = [row, way(&runtime, &mut place, "sequences", writers, Some(trust))?];
+        let row = measure_variant(&runtime, &mut place, "one row", writers, None)?;
+        let mut ways = [row, measure_variant(&runtime, &mut place, "sequences", writers, Some(trust))?];
         for round in 0..rounds {
             // Each goes first as often as the other.
             for turn in 0..ways.len() {
                 let way = &mut ways[(turn + round) % 2];
                 let stock = (0..writers).map(|writer| {
                     let first = u32::try_from(round)? * lives;
-                    Lives::new(SOURCES[writer])?.all(first..first + lives, Utc::now())
+                    ScenarioDeliveries::new(SOURCES[writer])?.all(first..first + lives, Utc::now())
                 });
                 let rate = write(&mut way.writers, &stock.collect::<anyhow::Result<Vec<_>>>()?)?;
                 way.rates.push(rate);
@@ -103,7 +103,7 @@ fn main() -> anyhow::Result<()> {
             drop(way.writers);
             runtime.block_on(async {
                 for database in way.databases {
-                    database.readers.close().await?;
+                    database.read_pool.close().await?;
                 }
                 Ok::<_, sea_orm::DbErr>(())
             })?;
@@ -114,15 +114,15 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// A database of its own, opened once for each writer.
-fn way(
+fn measure_variant(
     runtime: &Runtime,
-    place: &mut Place,
+    place: &mut BenchDatabase,
     name: &'static str,
     writers: usize,
     trust: Option<&str>,
-) -> anyhow::Result<Way> {
+) -> anyhow::Result<Variant> {
     let address = runtime.block_on(place.database(&format!("{}_{writers}", name.replace(' ', "_"))))?;
-    let made = runtime.block_on(Database::open(&address, Mode::Migrate))?;
+    let made = runtime.block_on(Database::open(&address, OpenMode::Migrate))?;
     let mut databases = Vec::new();
     if let Some(trust) = trust {
         runtime.block_on(async {
@@ -134,20 +134,20 @@ fn way(
             let first = (writer as i64 + 1) * 1_000_000_000;
             let options = format!("-c search_path=unsafe,public -c hub.first={first} -c hub.trust={trust}");
             let address = format!("{address}?options={}", options.replace(' ', "%20").replace('=', "%3D"));
-            databases.push(runtime.block_on(Database::open(&address, Mode::AsItIs))?);
+            databases.push(runtime.block_on(Database::open(&address, OpenMode::SkipMigrations))?);
         }
-        runtime.block_on(made.readers.close())?;
+        runtime.block_on(made.read_pool.close())?;
     } else {
         databases.resize(writers, made);
     }
     let mut writers = databases.iter().map(Writer::open).collect::<Result<Vec<_>, _>>()?;
     // Connects.
     writers.iter_mut().try_for_each(|writer| writer.probe(0))?;
-    Ok(Way { name, databases, writers, rates: Vec::new() })
+    Ok(Variant { name, databases, writers, rates: Vec::new() })
 }
 
 /// All writers write at the same time; the deliveries of all of them in a second.
-fn write(writers: &mut [Writer], stock: &[Vec<Incoming>]) -> anyhow::Result<f64> {
+fn write(writers: &mut [Writer], stock: &[Vec<PreparedDelivery>]) -> anyhow::Result<f64> {
     let begun = Instant::now();
     let times = std::thread::scope(|scope| {
         let writing: Vec<_> = writers
@@ -155,7 +155,7 @@ fn write(writers: &mut [Writer], stock: &[Vec<Incoming>]) -> anyhow::Result<f64>
             .zip(stock)
             .map(|(writer, stock)| {
                 scope.spawn(move || {
-                    stock.chunks(BATCH).try_for_each(|batch| writer.write(batch).map(|_| ()))?;
+                    stock.chunks(BATCH).try_for_each(|batch| writer.write_batch(batch).map(|_| ()))?;
                     Ok::<Duration, anyhow::Error>(begun.elapsed())
                 })
             })
@@ -166,7 +166,7 @@ fn write(writers: &mut [Writer], stock: &[Vec<Incoming>]) -> anyhow::Result<f64>
     Ok(stock.iter().map(Vec::len).sum::<usize>() as f64 / longest.as_secs_f64())
 }
 
-fn report(writers: usize, ways: &mut [Way]) {
+fn report(writers: usize, ways: &mut [Variant]) {
     let mut medians = Vec::new();
     for way in ways {
         way.rates.sort_unstable_by(f64::total_cmp);

@@ -22,19 +22,19 @@ mod queries {
 use anyhow::{Context, ensure};
 use inspection_hub::server::Hub;
 use inspection_hub::settings::Settings;
-use inspection_hub::store::{Database, Mode, Writer};
+use inspection_hub::store::{Database, OpenMode, Writer};
 use mimalloc::MiMalloc;
-use queries::by_hand::{ByHand, LISTED};
+use queries::by_hand::{HandwrittenServer, LISTED};
 use queries::drive::{Figures, Load};
 use sea_orm::sqlx::types::Uuid;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
 use support::client::Connection;
-use support::place::Place;
+use support::place::BenchDatabase;
 use support::requests::Requests;
 use support::sources;
-use support::stock::Maker;
+use support::stock::StockBuilder;
 
 // As in the binary.
 #[global_allocator]
@@ -69,12 +69,12 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(measured: Duration) -> anyhow::Result<()> {
-    let mut place = Place::new("query").await?;
+    let mut place = BenchDatabase::new("query").await?;
     let database = place.database("hub").await?;
     let settings = sources::settings(&database)?;
     let filling = settings.clone();
     let changes = tokio::task::spawn_blocking(move || fill(&filling)).await??;
-    let by_hand = ByHand::start(&database).await?;
+    let by_hand = HandwrittenServer::start(&database).await?;
     let hub = Hub::start(settings).await?;
     Connection::open(hub.address()).await?.get("/readyz").await?;
     let id = by_hand.largest().await?;
@@ -178,17 +178,17 @@ fn post(path: &str, query: &str) -> Vec<u8> {
 /// Writes deliveries of many lives. Answers how many changes there are.
 fn fill(settings: &Settings) -> anyhow::Result<i64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let db = runtime.block_on(Database::open_with(&settings.database, Mode::Migrate, settings.pools))?;
-    let stock = Maker::new(settings)?.make(DELIVERIES)?;
+    let db = runtime.block_on(Database::open_with(&settings.database, OpenMode::Migrate, settings.pools))?;
+    let stock = StockBuilder::new(settings)?.make(DELIVERIES)?;
     println!("filled with requests of {} bytes on average", stock.bytes_each());
     let incoming = Requests::of(&stock)?.read(settings)?;
     let mut writer = Writer::open(&db)?;
     let mut position = 0;
     for batch in incoming.chunks(BATCH) {
-        position = writer.write(batch)?.position;
-        writer.rest(batch.len());
+        position = writer.write_batch(batch)?.position;
+        writer.run_maintenance(batch.len());
     }
     drop(writer);
-    runtime.block_on(db.readers.close()).context("the readers")?;
+    runtime.block_on(db.read_pool.close()).context("the readers")?;
     Ok(position)
 }

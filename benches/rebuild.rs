@@ -14,7 +14,7 @@ mod support {
 
 use anyhow::{Context, ensure};
 use entity::delivery;
-use inspection_hub::store::{Database, Incoming, Mode, Rebuild, Writer};
+use inspection_hub::store::{Database, OpenMode, PreparedDelivery, Rebuild, Writer};
 use mimalloc::MiMalloc;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::path::Path;
@@ -33,8 +33,8 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// Rows read at once.
 const PAGE: u64 = 1024;
 /// Deliveries that a sender sends alone, and at most during a rebuild; and its pause between two.
-const ALONE: usize = 3_000;
-const DURING: usize = 30_000;
+const BASELINE_DELIVERIES: usize = 3_000;
+const CONCURRENT_DELIVERIES: usize = 30_000;
 /// Rows that are damaged.
 const DAMAGED: usize = 500;
 const PAUSE: Duration = Duration::from_millis(2);
@@ -65,20 +65,20 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyhow::Result<()> {
-    let db = Database::open(address, Mode::Migrate).await?;
+    let db = Database::open(address, OpenMode::Migrate).await?;
     let settings = sources::settings("sqlite://unused.db")?;
-    let stock = stock::Maker::new(&settings)?.make(count + ALONE + DURING)?;
+    let stock = stock::StockBuilder::new(&settings)?.make(count + BASELINE_DELIVERIES + CONCURRENT_DELIVERIES)?;
     let incoming = Requests::of(&stock)?.read(&settings)?;
     let bytes = stock.bytes_each();
     drop(stock);
     let mut writer = Writer::open(&db)?;
     let (stored, live) = incoming.split_at(count);
-    let (before, during) = live.split_at(ALONE);
+    let (before, during) = live.split_at(BASELINE_DELIVERIES);
     std::thread::scope(|scope| {
         let stored = scope.spawn(|| {
             stored.chunks(256).try_for_each(|batch| {
-                writer.write(batch)?;
-                writer.rest(batch.len());
+                writer.write_batch(batch)?;
+                writer.run_maintenance(batch.len());
                 anyhow::Ok(())
             })
         });
@@ -93,14 +93,14 @@ async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyh
     let applied = Arc::new(Mutex::new(Duration::ZERO));
     let latest = applied.clone();
     let done = move |_| _ = latest.lock().map(|mut latest| *latest = begun.elapsed());
-    let found = rebuild.derive(done).await?;
+    let found = rebuild.replay_and_diff(done).await?;
     let all = begun.elapsed();
-    ensure!(found.few() == Some(DAMAGED), "not the rows that were damaged differ: {:?}", found.tables);
+    ensure!(found.patchable_rows() == Some(DAMAGED), "not the rows that were damaged differ: {:?}", found.by_table);
     let applied = applied.lock().map_or(Duration::ZERO, |latest| *latest);
     let begun = Instant::now();
     let mended = rebuild.replace(&found, |_| {}).await?;
     let mending = begun.elapsed();
-    ensure!(mended.rows == Some(DAMAGED), "more was replaced");
+    ensure!(mended.rows_replaced == Some(DAMAGED), "more was replaced");
     let begun = Instant::now();
     let replaced = rebuild.replace_all(&found, |_| {}).await?;
     let replacing = begun.elapsed();
@@ -110,12 +110,12 @@ async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyh
         let sender = scope.spawn(|| send(&mut writer, before, &AtomicBool::new(false)));
         sender.join().map_err(|_| anyhow::anyhow!("the sender panicked"))
     })??;
-    let (few, whole) = during.split_at(DURING / 2);
-    let mut beside = |incoming: &[Incoming], flags: &[&str]| {
+    let (few, whole) = during.split_at(CONCURRENT_DELIVERIES / 2);
+    let mut beside = |incoming: &[PreparedDelivery], flags: &[&str]| {
         let ended = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let sender = scope.spawn(|| send(&mut writer, incoming, &ended));
-            let rebuilt = rebuild_apart(address, &scratch, flags);
+            let rebuilt = rebuild_in_subprocess(address, &scratch, flags);
             ended.store(true, Ordering::Relaxed);
             let sent = sender.join().map_err(|_| anyhow::anyhow!("the sender panicked"))?;
             rebuilt?;
@@ -123,7 +123,7 @@ async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyh
         })
     };
     damage(address, count).await?;
-    let (few, whole) = (beside(few, &[])?, beside(whole, &["--force"])?);
+    let (few, whole) = (beside(few, &[])?, beside(whole, &["--full"])?);
 
     let each = |time: Duration| time.as_secs_f64() * 1e6 / count as f64;
     println!("{name}, {count} deliveries of {bytes} bytes; microseconds for each");
@@ -136,7 +136,7 @@ async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyh
         println!("  replacing {what:<31}{:>7.1}", each(putting));
         let share = (all + putting).as_secs_f64() / least.as_secs_f64();
         println!("    all of it, times reading and parsing   {share:>7.1}  {}", verdict(share <= 4.0));
-        println!("    nobody could write for                 {:>7} ms", put.locked.as_millis());
+        println!("    nobody could write for                 {:>7} ms", put.locked_for.as_millis());
         let share = beside.as_secs_f64() / alone.as_secs_f64();
         let beside = beside.as_secs_f64() * 1e3;
         println!(
@@ -151,7 +151,7 @@ async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyh
 async fn damage(address: &str, count: usize) -> anyhow::Result<()> {
     let apart = count / 2 / DAMAGED;
     let text =
-        format!("UPDATE entity SET state = 'NOWHERE' WHERE number % {apart} = 0 AND number <= {}", apart * DAMAGED);
+        format!("UPDATE entity SET state = 'NOWHERE' WHERE row_id % {apart} = 0 AND row_id <= {}", apart * DAMAGED);
     let edited = sea_orm::Database::connect(address).await?.execute_unprepared(&text).await?;
     ensure!(edited.rows_affected() == DAMAGED as u64, "{} rows were damaged", edited.rows_affected());
     Ok(())
@@ -162,9 +162,9 @@ fn verdict(reached: bool) -> &'static str {
 }
 
 /// The command, as an operator runs it beside the hub.
-fn rebuild_apart(address: &str, scratch: &Path, flags: &[&str]) -> anyhow::Result<()> {
+fn rebuild_in_subprocess(address: &str, scratch: &Path, flags: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
-    command.args(["rebuild", "--log", "warn", "--database", address, "--scratch"]).arg(scratch).args(flags);
+    command.args(["rebuild", "--log", "warn", "--database", address, "--work-dir"]).arg(scratch).args(flags);
     let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
     ensure!(ended.success(), "the rebuild failed");
     Ok(())
@@ -172,13 +172,13 @@ fn rebuild_apart(address: &str, scratch: &Path, flags: &[&str]) -> anyhow::Resul
 
 /// Reads all rows and parses their bodies.
 async fn parse(db: &Database) -> anyhow::Result<Duration> {
-    use delivery::Column::Number;
+    use delivery::Column::RowId;
     let (begun, mut last) = (Instant::now(), 0);
     loop {
-        let rows = delivery::Entity::find().filter(Number.gt(last)).order_by_asc(Number).limit(PAGE);
-        let rows = rows.all(&db.readers).await?;
+        let rows = delivery::Entity::find().filter(RowId.gt(last)).order_by_asc(RowId).limit(PAGE);
+        let rows = rows.all(&db.read_pool).await?;
         let Some(newest) = rows.last() else { return Ok(begun.elapsed()) };
-        last = newest.number;
+        last = newest.row_id;
         for row in &rows {
             let parsed = serde_json::from_slice::<serde_json::Value>(&row.body);
             std::hint::black_box(parsed.is_ok());
@@ -187,13 +187,13 @@ async fn parse(db: &Database) -> anyhow::Result<Duration> {
 }
 
 /// Writes one delivery after the other, each in a transaction, until told to stop; the time that 99 of 100 take at most.
-fn send(writer: &mut Writer, incoming: &[Incoming], ended: &AtomicBool) -> anyhow::Result<Duration> {
+fn send(writer: &mut Writer, incoming: &[PreparedDelivery], ended: &AtomicBool) -> anyhow::Result<Duration> {
     let mut times = Vec::with_capacity(incoming.len());
     for one in incoming {
         let begun = Instant::now();
-        writer.write(std::slice::from_ref(one))?;
+        writer.write_batch(std::slice::from_ref(one))?;
         times.push(begun.elapsed());
-        writer.rest(1);
+        writer.run_maintenance(1);
         std::thread::sleep(PAUSE);
         if ended.load(Ordering::Relaxed) {
             break;

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::client::Connection;
 use support::load::Load;
-use support::stock::Maker;
+use support::stock::StockBuilder;
 use support::{disk, sources};
 
 /// Deliveries in the database.
@@ -32,7 +32,7 @@ const IDLE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The binary while it runs.
-struct Running {
+struct HubProcess {
     child: Child,
     address: SocketAddr,
 }
@@ -51,7 +51,7 @@ async fn run() -> anyhow::Result<()> {
     let mut resident = None;
     for _ in 0..STARTS {
         let begin = Instant::now();
-        let running = Running::start(&folder)?;
+        let running = HubProcess::start(&folder)?;
         running.first_answer(begin).await?;
         times.push(begin.elapsed().as_secs_f64());
         // Its memory is weighed once; the other starts need not wait for it.
@@ -78,7 +78,7 @@ async fn run() -> anyhow::Result<()> {
 /// Takes in a stock, as a hub does that has been at work.
 async fn fill(database: &Path) -> anyhow::Result<()> {
     let settings = sources::settings(&sqlite(database))?;
-    let stock = Arc::new(Maker::new(&settings)?.make(DELIVERIES)?);
+    let stock = Arc::new(StockBuilder::new(&settings)?.make(DELIVERIES)?);
     let hub = Hub::start(settings).await?;
     let all = Load { connections: 64, warm_up: Duration::ZERO, measured: Duration::from_secs(600) };
     let outcome = all.drive(hub.address(), &stock).await?;
@@ -87,14 +87,14 @@ async fn fill(database: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Running {
-    fn start(folder: &Path) -> anyhow::Result<Running> {
+impl HubProcess {
+    fn start(folder: &Path) -> anyhow::Result<HubProcess> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
         command.args(["serve", "--listen", &address.to_string(), "--database", &sqlite(&folder.join("hub.db"))]);
         // No settings but these: no file, no variables.
         command.current_dir(folder).env_clear().stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Running { child: command.spawn()?, address })
+        Ok(HubProcess { child: command.spawn()?, address })
     }
 
     async fn first_answer(&self, begin: Instant) -> anyhow::Result<()> {
@@ -128,7 +128,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for HubProcess {
     fn drop(&mut self) {
         // It is still there only if something went wrong.
         let _ = self.child.kill();

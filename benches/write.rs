@@ -13,17 +13,17 @@ mod support {
 }
 
 use axum::body::Bytes;
-use inspection_hub::store::{Database, Mode, Writer};
+use inspection_hub::store::{Database, OpenMode, Writer};
 use mimalloc::MiMalloc;
 use rusqlite::Connection;
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Connection as _, Executor};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use std::time::{Duration, Instant};
-use support::place::Place;
+use support::place::BenchDatabase;
 use support::requests::Requests;
 use support::sources;
-use support::stock::Maker;
+use support::stock::StockBuilder;
 use tokio::runtime::Runtime;
 
 // As in the binary.
@@ -39,13 +39,13 @@ fn main() -> anyhow::Result<()> {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let most = if quick || cfg!(debug_assertions) { DELIVERIES / 10 } else { DELIVERIES };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut place = runtime.block_on(Place::new("write"))?;
+    let mut place = runtime.block_on(BenchDatabase::new("write"))?;
     let database = runtime.block_on(place.database("hub"))?;
     let settings = sources::settings(&database)?;
-    let db = runtime.block_on(Database::open(&database, Mode::Migrate))?;
+    let db = runtime.block_on(Database::open(&database, OpenMode::Migrate))?;
     let mut writer = Writer::open(&db)?;
-    let mut raw = Raw::open(&runtime, &runtime.block_on(place.database("raw"))?)?;
-    let mut maker = Maker::new(&settings)?;
+    let mut raw = RawInserts::open(&runtime, &runtime.block_on(place.database("raw"))?)?;
+    let mut maker = StockBuilder::new(&settings)?;
     println!("microseconds for each delivery");
     println!("batch  bytes     read    write      raw  raw/write");
     for size in BATCHES {
@@ -57,8 +57,8 @@ fn main() -> anyhow::Result<()> {
         let bodies: Vec<&Bytes> = requests.0.iter().map(|(_, _, body)| body).collect();
         let written = Instant::now();
         for batch in incoming.chunks(size) {
-            writer.write(batch)?;
-            writer.rest(batch.len());
+            writer.write_batch(batch)?;
+            writer.run_maintenance(batch.len());
         }
         let written = written.elapsed();
         let inserted = Instant::now();
@@ -78,27 +78,27 @@ fn main() -> anyhow::Result<()> {
     }
     drop(writer);
     drop(raw);
-    let size = runtime.block_on(size(&db.readers))?;
+    let size = runtime.block_on(size(&db.read_pool))?;
     println!("{size} bytes in the hub's database");
-    runtime.block_on(db.readers.close())?;
+    runtime.block_on(db.read_pool.close())?;
     runtime.block_on(place.remove())?;
     Ok(())
 }
 
 /// A database that keeps bodies and nothing else, as durable as the hub's.
-enum Raw {
+enum RawInserts {
     Sqlite(Connection),
     Postgres(Box<PgConnection>),
 }
 
-impl Raw {
-    fn open(runtime: &Runtime, address: &str) -> anyhow::Result<Raw> {
+impl RawInserts {
+    fn open(runtime: &Runtime, address: &str) -> anyhow::Result<RawInserts> {
         if let Some(path) = address.strip_prefix("sqlite://") {
             let raw = Connection::open(path)?;
             raw.pragma_update(None, "journal_mode", "WAL")?;
             raw.pragma_update(None, "synchronous", "FULL")?;
             raw.execute_batch("CREATE TABLE raw (number INTEGER PRIMARY KEY, body BLOB NOT NULL)")?;
-            return Ok(Raw::Sqlite(raw));
+            return Ok(RawInserts::Sqlite(raw));
         }
         runtime.block_on(async {
             let mut raw = PgConnection::connect(address).await?;
@@ -106,13 +106,13 @@ impl Raw {
                 "CREATE TABLE raw (number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body BYTEA NOT NULL)",
             )
             .await?;
-            Ok(Raw::Postgres(Box::new(raw)))
+            Ok(RawInserts::Postgres(Box::new(raw)))
         })
     }
 
     fn insert(&mut self, runtime: &Runtime, batch: &[&Bytes]) -> anyhow::Result<()> {
         match self {
-            Raw::Sqlite(raw) => {
+            RawInserts::Sqlite(raw) => {
                 raw.execute_batch("BEGIN IMMEDIATE")?;
                 let mut insert = raw.prepare_cached("INSERT INTO raw (body) VALUES (?)")?;
                 for body in batch {
@@ -121,7 +121,7 @@ impl Raw {
                 raw.execute_batch("COMMIT")?;
             }
             // One statement is one transaction.
-            Raw::Postgres(raw) => {
+            RawInserts::Postgres(raw) => {
                 let bodies: Vec<&[u8]> = batch.iter().map(|body| body.as_ref()).collect();
                 let insert = sqlx::query("INSERT INTO raw (body) SELECT * FROM unnest($1::bytea[])").bind(bodies);
                 runtime.block_on(insert.execute(raw.as_mut()))?;

@@ -11,16 +11,16 @@
 //! lets subscribers share.
 
 pub mod cli;
-mod descriptors;
 pub mod event;
-mod faults;
+mod failpoints;
 pub mod feed;
+mod file_limit;
 pub mod graphql;
 pub mod http;
 pub mod ingest;
 pub mod live;
 pub mod machine;
-mod progress;
+mod progress_reporter;
 pub mod request;
 pub mod server;
 pub mod settings;

@@ -1,15 +1,15 @@
 //! A whole hub: the database, the writer, the feed and the listener, wired together and ended in order.
 
-use crate::descriptors;
 use crate::feed::{self, Feed};
-use crate::graphql::{Api, Graph, SourceInfo};
-use crate::http::{self, Access, App, Connections, Inlet, Limits, Origins};
-use crate::ingest::{self, Confirmer, Ingest, Retention, Target};
-use crate::live::Live;
-use crate::request::{BadTrusted, Budgets, Pipeline, Rules, Trusted};
-use crate::settings::{Settings, Source};
+use crate::file_limit;
+use crate::graphql::{ApiContext, ApiSchema, SourceInfo};
+use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, Endpoint, RequestLimits};
+use crate::ingest::{self, ConfirmationTarget, HandshakeConfirmer, IngestQueue, RetentionTask};
+use crate::live::SubscriptionManager;
+use crate::request::{ClientRateLimiter, Pipeline, PipelineConfig, TrustedDocuments, TrustedDocumentsError};
+use crate::settings::{Settings, SourceSettings};
 use crate::store::read::head;
-use crate::store::{Database, Handshakes, Mode, StoreError, Writer};
+use crate::store::{Database, HandshakeStore, OpenMode, StoreError, Writer};
 use chrono::Utc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -26,39 +26,39 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// The wait before a vendor's URL is confirmed a second time.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
+const HANDSHAKE_RETRY_DELAY: Duration = Duration::from_secs(2);
 /// When old lives are forgotten for the first time after the start, and how often.
-const FIRST_FORGETTING: Duration = Duration::from_secs(10);
-const EVERY_FORGETTING: Duration = Duration::from_secs(3600);
+const FIRST_PURGE_DELAY: Duration = Duration::from_secs(10);
+const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
 /// Buckets of durations, in seconds.
-const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+const DURATION_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 /// Buckets of batch sizes.
-const DELIVERIES: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+const BATCH_SIZE_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
 /// How long what waits may take to be written once nobody is waited for any more, and the other tasks to end.
-const LAST: Duration = Duration::from_millis(1500);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A running hub.
 #[derive(Debug)]
 pub struct Hub {
     address: SocketAddr,
     stop: CancellationToken,
-    ingest: Ingest,
+    ingest: IngestQueue,
     /// In the order in which they end.
     listener: JoinHandle<()>,
     writer: JoinHandle<()>,
-    others: Vec<JoinHandle<()>>,
+    background_tasks: Vec<JoinHandle<()>>,
 }
 
 /// Why a hub cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum CannotStart {
+pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the trusted documents in {0} cannot be read: {1}")]
-    NoTrusted(PathBuf, io::Error),
+    TrustedDocumentsUnreadable(PathBuf, io::Error),
     #[error("the trusted documents in {0} cannot be used: {1}")]
-    BadTrusted(PathBuf, BadTrusted),
+    TrustedDocumentsInvalid(PathBuf, TrustedDocumentsError),
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
 }
@@ -70,85 +70,90 @@ impl Hub {
     ///
     /// # Errors
     /// If the database cannot be opened or the address is taken.
-    pub fn start(settings: Settings) -> BoxFuture<'static, Result<Hub, CannotStart>> {
-        Hub::starting(settings).boxed()
+    pub fn start(settings: Settings) -> BoxFuture<'static, Result<Hub, StartError>> {
+        Hub::start_unboxed(settings).boxed()
     }
 
-    async fn starting(settings: Settings) -> Result<Hub, CannotStart> {
+    async fn start_unboxed(settings: Settings) -> Result<Hub, StartError> {
         install_tls();
-        let allowed = Connections {
-            most: descriptors::connections(&settings),
+        let allowed = ConnectionLimits {
+            max_connections: file_limit::max_connections(&settings),
             header_timeout: settings.header_timeout,
-            grace: settings.shutdown_grace,
+            shutdown_grace: settings.shutdown_grace,
         };
-        let db = Database::open_with(&settings.database, Mode::Migrate, settings.pools).await?;
+        let db = Database::open_with(&settings.database, OpenMode::Migrate, settings.pools).await?;
         let listening = TcpListener::bind(settings.listen).await;
-        let listening = listening.map_err(|error| CannotStart::Listen(settings.listen, error))?;
-        let address = listening.local_addr().map_err(|error| CannotStart::Listen(settings.listen, error))?;
+        let listening = listening.map_err(|error| StartError::Listen(settings.listen, error))?;
+        let address = listening.local_addr().map_err(|error| StartError::Listen(settings.listen, error))?;
         let stop = CancellationToken::new();
-        let feed = Feed::new(db.readers.clone(), &head(&db.readers).await?);
+        let feed = Feed::new(db.read_pool.clone(), &head(&db.read_pool).await?);
         let handshakes = Arc::new(Notify::new());
         let (ingest, writer) = ingest::channel(Writer::open(&db)?, feed.clone(), handshakes.clone());
-        let confirmer = Confirmer {
-            handshakes: Handshakes::new(db.clone()),
-            targets: settings.sources.iter().filter_map(target).collect(),
+        let confirmer = HandshakeConfirmer {
+            handshakes: HandshakeStore::new(db.clone()),
+            targets: settings.sources.iter().filter_map(handshake_target).collect(),
             wake: handshakes,
-            first_wait: FIRST_WAIT,
+            initial_backoff: HANDSHAKE_RETRY_DELAY,
         };
         let mut others = vec![tokio::spawn(feed.clone().run(stop.clone())), tokio::spawn(confirmer.run(stop.clone()))];
-        if let Some(keep) = settings.keep_history {
-            let retention =
-                Retention { db: db.clone(), keep, first: FIRST_FORGETTING, every: EVERY_FORGETTING, clock: Utc::now };
+        if let Some(keep) = settings.retention {
+            let retention = RetentionTask {
+                db: db.clone(),
+                max_age: keep,
+                initial_delay: FIRST_PURGE_DELAY,
+                interval: PURGE_INTERVAL,
+                clock: Utc::now,
+            };
             others.push(tokio::spawn(retention.run(stop.clone())));
         }
         if let Some(address) = &settings.nats {
             let client = feed::nats::connect(address).await?;
             others.push(tokio::spawn(feed::nats::run(client, feed.clone(), stop.clone())));
-        } else if let Some(pool) = db.postgres() {
+        } else if let Some(pool) = db.postgres_pool() {
             others.push(tokio::spawn(feed::postgres::run(pool, feed.clone(), stop.clone())));
         }
-        let api = Api {
-            readers: db.readers.clone(),
+        let api = ApiContext {
+            readers: db.read_pool.clone(),
             feed: feed.clone(),
-            sources: settings.sources.iter().map(info).collect(),
+            sources: settings.sources.iter().map(source_info).collect(),
             clock: Utc::now,
         };
-        let graph = if settings.graphql_suggestions { Graph::with_suggestions(api) } else { Graph::new(api) };
+        let graph = if settings.graphql_suggestions { ApiSchema::with_suggestions(api) } else { ApiSchema::new(api) };
         let (reading, stopped) = (graph.clone(), stop.clone());
-        others.push(tokio::spawn(async move {
-            stopped.run_until_cancelled(reading.read_ahead()).await.unwrap_or_default()
-        }));
-        let rules = Rules {
+        others.push(tokio::spawn(
+            async move { stopped.run_until_cancelled(reading.warm_up()).await.unwrap_or_default() },
+        ));
+        let rules = PipelineConfig {
             timeout: Some(settings.graphql_timeout),
-            budgets: settings.graphql_budget.map(Budgets::new),
-            trusted: trusted(&settings)?,
+            rate_limiter: settings.graphql_rate_limit.map(ClientRateLimiter::new),
+            trusted_documents: load_trusted_documents(&settings)?,
         };
         let pipeline = Pipeline::new(graph, rules);
-        let app = App {
+        let app = AppState {
             ingest: ingest.clone(),
-            access: Access::new(settings.api_tokens.clone()),
-            origins: Origins::new(&settings.allowed_origins),
-            limits: Limits {
-                body: settings.body_limit,
+            auth: ApiAuth::new(settings.api_tokens.clone()),
+            allowed_origins: AllowedOrigins::new(&settings.allowed_origins),
+            limits: RequestLimits {
+                webhook_body: settings.body_limit,
                 body_timeout: settings.body_timeout,
                 graphql_body: settings.graphql_body_limit,
                 graphql_batching: settings.graphql_batching,
             },
             clock: Utc::now,
-            live: Live::new(pipeline.clone(), feed.clone()),
-            streams: Default::default(),
+            subscriptions: SubscriptionManager::new(pipeline.clone(), feed.clone()),
+            stream_reservations: Default::default(),
             pipeline,
-            together: Default::default(),
+            coalescer: Default::default(),
             db,
-            metrics: settings.metrics.then(metrics),
-            stop: stop.clone(),
-            inlets: settings.sources.into_iter().map(|source| (source.name.clone(), inlet(source))).collect(),
+            metrics: settings.metrics.then(metrics_handle),
+            shutdown: stop.clone(),
+            endpoints: settings.sources.into_iter().map(|source| (source.name.clone(), endpoint(source))).collect(),
         };
         Ok(Hub {
             address,
             ingest,
             writer: tokio::task::spawn_blocking(|| writer.run()),
-            others,
+            background_tasks: others,
             listener: tokio::spawn(http::serve(listening, http::router(Arc::new(app)), allowed, stop.clone())),
             stop,
         })
@@ -164,21 +169,21 @@ impl Hub {
     pub async fn stop(self) {
         self.stop.cancel();
         // It ends within its grace.
-        ended(self.listener.await);
+        log_task_failure(self.listener.await);
         let rest = async {
             self.ingest.close().await;
-            ended(self.writer.await);
-            for task in self.others {
-                ended(task.await);
+            log_task_failure(self.writer.await);
+            for task in self.background_tasks {
+                log_task_failure(task.await);
             }
         };
-        if tokio::time::timeout(LAST, rest).await.is_err() {
+        if tokio::time::timeout(DRAIN_TIMEOUT, rest).await.is_err() {
             tracing::error!("shutdown timed out: queued deliveries were not written and not acknowledged");
         }
     }
 }
 
-fn ended(task: Result<(), JoinError>) {
+fn log_task_failure(task: Result<(), JoinError>) {
     if let Err(error) = task {
         tracing::error!(%error, "a background task failed");
     }
@@ -193,20 +198,22 @@ pub fn install_tls() {
     });
 }
 
-fn trusted(settings: &Settings) -> Result<Trusted, CannotStart> {
-    let Some(path) = &settings.trusted_documents else { return Ok(Trusted::default()) };
-    let json = std::fs::read_to_string(path).map_err(|error| CannotStart::NoTrusted(path.clone(), error))?;
-    let trusted = Trusted::read(&json, settings.trusted_documents_only);
-    trusted.map_err(|error| CannotStart::BadTrusted(path.clone(), error))
+fn load_trusted_documents(settings: &Settings) -> Result<TrustedDocuments, StartError> {
+    let Some(path) = &settings.trusted_documents else { return Ok(TrustedDocuments::default()) };
+    let json =
+        std::fs::read_to_string(path).map_err(|error| StartError::TrustedDocumentsUnreadable(path.clone(), error))?;
+    let trusted = TrustedDocuments::from_json(&json, settings.trusted_documents_only);
+    trusted.map_err(|error| StartError::TrustedDocumentsInvalid(path.clone(), error))
 }
 
-fn target(source: &Source) -> Option<(String, Target)> {
+fn handshake_target(source: &SourceSettings) -> Option<(String, ConfirmationTarget)> {
     let handshake = source.handshake.as_ref()?;
-    let target = Target { api_url: handshake.api_url.clone(), api_token: handshake.api_token.value.clone() };
+    let target =
+        ConfirmationTarget { api_url: handshake.api_url.clone(), api_token: handshake.api_token.value.clone() };
     Some((source.name.clone(), target))
 }
 
-fn info(source: &Source) -> SourceInfo {
+fn source_info(source: &SourceSettings) -> SourceInfo {
     SourceInfo {
         name: source.name.clone(),
         vendor: source.vendor,
@@ -216,13 +223,13 @@ fn info(source: &Source) -> SourceInfo {
     }
 }
 
-fn inlet(source: Source) -> Inlet {
+fn endpoint(source: SourceSettings) -> Endpoint {
     let rate = source.rate_limit.map(|limit| RateLimiter::direct(Quota::per_second(limit)));
-    Inlet { name: source.name.as_str().into(), rate, source }
+    Endpoint { name: source.name.as_str().into(), rate_limiter: rate, source }
 }
 
 // The recorder is the process', not the hub's: tests start several hubs.
-fn metrics() -> PrometheusHandle {
+fn metrics_handle() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(install_metrics).clone()
 }
@@ -230,8 +237,10 @@ fn metrics() -> PrometheusHandle {
 fn install_metrics() -> PrometheusHandle {
     let builder = PrometheusBuilder::new();
     let builder = builder
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)
-        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Suffix("_deliveries".to_owned()), DELIVERIES))
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS)
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(Matcher::Suffix("_deliveries".to_owned()), BATCH_SIZE_BUCKETS)
+        })
         .unwrap_or_default();
     let recorder = builder.build_recorder();
     let handle = recorder.handle();
@@ -239,9 +248,9 @@ fn install_metrics() -> PrometheusHandle {
         tracing::warn!("metrics are recorded by somebody else in this process");
     }
     metrics::describe_counter!("inspection_hub_deliveries_total", "Webhooks by source and answer");
-    metrics::describe_histogram!("inspection_hub_delivery_seconds", "Time from a webhook's head to its answer");
+    metrics::describe_histogram!("inspection_hub_webhook_duration_seconds", "Time from a webhook's head to its answer");
     metrics::describe_histogram!("inspection_hub_batch_deliveries", "Deliveries per transaction");
-    metrics::describe_counter!("inspection_hub_forgotten_total", "Rows of old lives that were removed");
+    metrics::describe_counter!("inspection_hub_purged_rows_total", "Rows of old lives that were removed");
     metrics::describe_gauge!("inspection_hub_subscriptions", "Subscriptions that follow the history");
     metrics::describe_gauge!("inspection_hub_shared_executions", "Executions that these subscriptions share");
     handle

@@ -1,10 +1,10 @@
 //! Where changes come from: webhooks to the hub, or the same bytes again and again from the plain server.
 
+use super::baseline;
+use super::commit_log;
 use super::hub::{self, request};
-use super::plain;
 use super::process::Process;
 use super::subscribers::Subscribers;
-use super::telling;
 use crate::client::Connection;
 use anyhow::Context;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ const OPERATION: &str = "subscription { changes { position receivedAt event verd
 /// Connections over which webhooks come.
 const CONNECTIONS: usize = 64;
 
-pub struct Source {
+pub struct ChangeSource {
     process: Process,
     /// None for the hub.
     frame: Option<String>,
@@ -29,17 +29,17 @@ pub struct Source {
     is_hub: bool,
 }
 
-impl Source {
+impl ChangeSource {
     /// The hub's binary on an empty database.
-    pub fn hub(folder: &Path) -> anyhow::Result<Source> {
-        Source::clear(folder);
-        Ok(Source::of(hub::start(folder, &[])?))
+    pub fn hub(folder: &Path) -> anyhow::Result<ChangeSource> {
+        ChangeSource::clear(folder);
+        Ok(ChangeSource::of(hub::start(folder, &[])?))
     }
 
     /// The same, and it tells of its commits.
-    pub fn telling_hub(folder: &Path) -> anyhow::Result<Source> {
-        Source::clear(folder);
-        Ok(Source::of(telling::start(folder)?))
+    pub fn hub_with_commit_log(folder: &Path) -> anyhow::Result<ChangeSource> {
+        ChangeSource::clear(folder);
+        Ok(ChangeSource::of(commit_log::start(folder)?))
     }
 
     fn clear(folder: &Path) {
@@ -48,19 +48,27 @@ impl Source {
         }
     }
 
-    fn of(process: Process) -> Source {
-        Source { process, frame: None, connections: Vec::new(), made: 0, at_once: 1, webhooks: 0, is_hub: true }
+    fn of(process: Process) -> ChangeSource {
+        ChangeSource { process, frame: None, connections: Vec::new(), made: 0, at_once: 1, webhooks: 0, is_hub: true }
     }
 
     /// A plain broadcast.
-    pub fn plain() -> anyhow::Result<Source> {
+    pub fn baseline() -> anyhow::Result<ChangeSource> {
         let itself = std::env::current_exe()?;
         let process = Process::start(Stdio::null(), |address| {
             let mut command = Command::new(itself);
-            command.args([plain::ARGUMENT, &address.to_string()]);
+            command.args([baseline::ARGUMENT, &address.to_string()]);
             command
         })?;
-        Ok(Source { process, frame: None, connections: Vec::new(), made: 0, at_once: 2, webhooks: 0, is_hub: false })
+        Ok(ChangeSource {
+            process,
+            frame: None,
+            connections: Vec::new(),
+            made: 0,
+            at_once: 2,
+            webhooks: 0,
+            is_hub: false,
+        })
     }
 
     pub fn process(&self) -> &Process {

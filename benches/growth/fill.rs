@@ -2,7 +2,7 @@
 //! numbers, ids, positions and times, so that every rule of the tables holds. What is not true of the copies is what nobody
 //! reads here: their bodies name the inspection they were copied from.
 
-use crate::lives::Lives;
+use crate::lives::ScenarioDeliveries;
 use anyhow::{Context, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::log_head;
@@ -22,7 +22,7 @@ const BLOCKS: u32 = 10;
 const BATCH: usize = 512;
 /// Copies in one transaction.
 const COPIES: u32 = 8;
-/// The history begins so long ago; with `BETWEEN` there is room for five million deliveries.
+/// The history begins so long ago; with `DELIVERY_INTERVAL` there is room for five million deliveries.
 const AGO: TimeDelta = TimeDelta::days(720);
 
 pub struct Population<'a> {
@@ -30,7 +30,7 @@ pub struct Population<'a> {
     pub db: Database,
     /// Copies rows.
     bulk: DatabaseConnection,
-    pub lives: Lives,
+    pub lives: ScenarioDeliveries,
     /// The numbers of those that the hub itself has written are below this.
     pub own: u32,
     /// All that there are.
@@ -48,7 +48,7 @@ impl<'a> Population<'a> {
             _ => "SET synchronous_commit = off; SET enable_seqscan = off; SET enable_bitmapscan = off",
         };
         runtime.block_on(bulk.execute_unprepared(settings))?;
-        Ok(Population { runtime, db, bulk, lives: Lives::new("")?, own: 0, inspections: 0 })
+        Ok(Population { runtime, db, bulk, lives: ScenarioDeliveries::new("")?, own: 0, inspections: 0 })
     }
 
     /// Grows to so many inspections.
@@ -68,7 +68,7 @@ impl<'a> Population<'a> {
     }
 
     pub fn head(&self) -> anyhow::Result<log_head::Model> {
-        Ok(self.runtime.block_on(head(&self.db.readers))?)
+        Ok(self.runtime.block_on(head(&self.db.read_pool))?)
     }
 
     /// The newest time of receipt, in the history's own time.
@@ -83,8 +83,8 @@ impl<'a> Population<'a> {
         let deliveries = self.lives.all(lives, self.now()?)?;
         let mut writer = Writer::open(&self.db)?;
         for batch in deliveries.chunks(BATCH) {
-            writer.write(batch)?;
-            writer.rest(batch.len());
+            writer.write_batch(batch)?;
+            writer.run_maintenance(batch.len());
         }
         Ok(())
     }
@@ -101,15 +101,15 @@ impl<'a> Population<'a> {
     fn multiply(&self, before: &log_head::Model, copies: u32) -> anyhow::Result<()> {
         let after = self.head()?;
         let refers_back = self.number(&format!(
-            "SELECT (SELECT count(*) FROM entity WHERE number > {0} AND (parent <= {0} OR inspection <= {0})) + \
-             (SELECT count(*) FROM change WHERE position > {1} AND (entity IS NULL OR entity <= {0})) AS number",
-            before.entity, before.position
+            "SELECT (SELECT count(*) FROM entity WHERE row_id > {0} AND (parent_row_id <= {0} OR inspection_row_id <= {0})) + \
+             (SELECT count(*) FROM change WHERE position > {1} AND (entity_row_id IS NULL OR entity_row_id <= {0})) AS number",
+            before.last_entity_row_id, before.position
         ))?;
         ensure!(refers_back == 0, "{refers_back} rows are not of new inspections alone");
-        let size = Shift {
-            entity: after.entity - before.entity,
+        let size = RowOffset {
+            entity: after.last_entity_row_id - before.last_entity_row_id,
             position: after.position - before.position,
-            delivery: after.delivery - before.delivery,
+            delivery: after.last_delivery_row_id - before.last_delivery_row_id,
             time: after.received_at - before.received_at.max(self.began()?),
         };
         for copy in 1..=copies {
@@ -117,10 +117,20 @@ impl<'a> Population<'a> {
                 self.run("BEGIN")?;
             }
             let shift = size.times(copy);
-            self.run(&shift.copy::<entity::entity::Column>("entity", "number", (before.entity, after.entity), self))?;
-            self.run(&shift.copy::<entity::step::Column>("step", "entity", (before.entity, after.entity), self))?;
-            let deliveries = (before.delivery, after.delivery);
-            self.run(&shift.copy::<entity::delivery::Column>("delivery", "number", deliveries, self))?;
+            self.run(&shift.copy::<entity::entity::Column>(
+                "entity",
+                "row_id",
+                (before.last_entity_row_id, after.last_entity_row_id),
+                self,
+            ))?;
+            self.run(&shift.copy::<entity::step::Column>(
+                "step",
+                "entity_row_id",
+                (before.last_entity_row_id, after.last_entity_row_id),
+                self,
+            ))?;
+            let deliveries = (before.last_delivery_row_id, after.last_delivery_row_id);
+            self.run(&shift.copy::<entity::delivery::Column>("delivery", "row_id", deliveries, self))?;
             let positions = (before.position, after.position);
             self.run(&shift.copy::<entity::change::Column>("change", "position", positions, self))?;
             if copy % COPIES == 0 || copy == copies {
@@ -129,7 +139,8 @@ impl<'a> Population<'a> {
         }
         let all = size.times(copies);
         self.run(&format!(
-            "UPDATE log_head SET entity = entity + {}, position = position + {}, delivery = delivery + {}, \
+            "UPDATE log_head SET last_entity_row_id = last_entity_row_id + {}, position = position + {}, \
+             last_delivery_row_id = last_delivery_row_id + {}, \
              received_at = received_at + {}",
             all.entity, all.position, all.delivery, all.time
         ))?;
@@ -143,7 +154,7 @@ impl<'a> Population<'a> {
 
     /// When the history began.
     fn began(&self) -> anyhow::Result<i64> {
-        self.number("SELECT COALESCE(received_at, 0) AS number FROM delivery WHERE number = 1")
+        self.number("SELECT COALESCE(received_at, 0) AS number FROM delivery WHERE row_id = 1")
     }
 
     /// Brings everything to the disk, so that nothing of it is left to do while it is measured.
@@ -160,7 +171,7 @@ impl<'a> Population<'a> {
         ensure!(Command::new("sync").status()?.success(), "sync failed");
         let head = self.head()?;
         let ledger = "SELECT CAST(SUM(received - duplicates) AS bigint) AS number FROM ledger";
-        ensure!(self.number(ledger)? == head.delivery, "the ledger does not add up");
+        ensure!(self.number(ledger)? == head.last_delivery_row_id, "the ledger does not add up");
         let newest = "SELECT max(position) AS number FROM change";
         ensure!(self.number(newest)? == head.position, "the counters are not those of the history");
         Ok(())
@@ -193,24 +204,24 @@ impl<'a> Population<'a> {
     pub fn close(self) -> anyhow::Result<()> {
         self.runtime.block_on(async {
             self.bulk.close().await?;
-            self.db.readers.close().await?;
+            self.db.read_pool.close().await?;
             Ok(())
         })
     }
 }
 
 /// How far the numbers of a copy are from those of the original.
-struct Shift {
+struct RowOffset {
     entity: i64,
     position: i64,
     delivery: i64,
     time: i64,
 }
 
-impl Shift {
-    fn times(&self, times: u32) -> Shift {
+impl RowOffset {
+    fn times(&self, times: u32) -> RowOffset {
         let times = i64::from(times);
-        Shift {
+        RowOffset {
             entity: self.entity * times,
             position: self.position * times,
             delivery: self.delivery * times,
@@ -243,15 +254,14 @@ impl Shift {
             },
             // What tells inspections apart, or is looked for.
             ("entity", "external_id" | "reference" | "group_key") => format!("{column} || '-{}'", self.entity),
-            ("entity", "number" | "parent" | "inspection") | ("change", "inspection") | (_, "entity") => {
+            ("entity", "row_id" | "parent_row_id" | "inspection_row_id")
+            | ("change", "inspection_row_id")
+            | (_, "entity_row_id") => {
                 format!("{column} + {}", self.entity)
             }
-            ("delivery", "number") | ("change", "delivery") => format!("{column} + {}", self.delivery),
-            (_, "position" | "first_position" | "step_before") => format!("{column} + {}", self.position),
-            (
-                _,
-                "received_at" | "occurred_at" | "created_at" | "updated_at" | "duplicate_at" | "effective_at" | "time",
-            ) => {
+            ("delivery", "row_id") | ("change", "delivery_row_id") => format!("{column} + {}", self.delivery),
+            (_, "position" | "first_position" | "previous_step") => format!("{column} + {}", self.position),
+            (_, "received_at" | "occurred_at" | "created_at" | "updated_at" | "last_duplicate_at" | "effective_at") => {
                 format!("\"{column}\" + {}", self.time)
             }
             _ => format!("\"{column}\""),

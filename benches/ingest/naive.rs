@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use chrono::Utc;
 use inspection_hub::settings::Settings;
-use inspection_hub::vendor::verify::{Request, Verifier};
+use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
 use pick::pick;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
@@ -77,8 +77,9 @@ async fn receive(
     body: Bytes,
 ) -> Response {
     let Some(verifier) = shared.verifiers.get(&source) else { return StatusCode::NOT_FOUND.into_response() };
-    let request = Request { headers: &headers, path: uri.path(), query: uri.query(), body: &body, now: Utc::now() };
-    if verifier.check(&request).is_err() {
+    let request =
+        WebhookRequest { headers: &headers, path: uri.path(), query: uri.query(), body: &body, now: Utc::now() };
+    if verifier.verify(&request).is_err() {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let Ok(json) = serde_json::from_slice::<Value>(&body) else { return StatusCode::BAD_REQUEST.into_response() };

@@ -24,16 +24,17 @@ const ROWS: i64 = 25;
 const READERS: u32 = 4;
 
 const LIST: &str = "SELECT id, vendor, external_id, state, status, updated_at FROM entity \
-    WHERE kind = 'INSPECTION' AND kind <> 'ITEM' ORDER BY updated_at DESC, number DESC LIMIT $1";
-const ONE: &str = "SELECT id, vendor, external_id, state, status, updated_at, number FROM entity WHERE id = $1";
+    WHERE kind = 'INSPECTION' AND kind <> 'ITEM' ORDER BY updated_at DESC, row_id DESC LIMIT $1";
+const ONE: &str = "SELECT id, vendor, external_id, state, status, updated_at, row_id FROM entity WHERE id = $1";
 const HISTORY: &str = "SELECT position, verdict, reason, event, to_state, received_at FROM change \
-    WHERE entity = $1 ORDER BY position LIMIT $2";
+    WHERE entity_row_id = $1 ORDER BY position LIMIT $2";
 const MEMBERS: &str = "SELECT id, external_id, state, status, subkind FROM entity \
-    WHERE inspection = $1 AND kind = $2 ORDER BY number LIMIT $3";
-const LARGEST: &str = "SELECT id FROM entity WHERE number = (SELECT inspection FROM entity \
-    WHERE inspection IS NOT NULL GROUP BY inspection ORDER BY COUNT(*) DESC, inspection LIMIT 1)";
+    WHERE inspection_row_id = $1 AND kind = $2 ORDER BY row_id LIMIT $3";
+const LARGEST: &str = "SELECT id FROM entity WHERE row_id = (SELECT inspection_row_id FROM entity \
+    WHERE inspection_row_id IS NOT NULL GROUP BY inspection_row_id \
+    ORDER BY COUNT(*) DESC, inspection_row_id LIMIT 1)";
 
-pub struct ByHand {
+pub struct HandwrittenServer {
     pub address: SocketAddr,
     pool: Pool,
 }
@@ -114,9 +115,9 @@ struct Answer<T> {
     data: T,
 }
 
-impl ByHand {
+impl HandwrittenServer {
     /// On the hub's database, with as many connections.
-    pub async fn start(database: &str) -> anyhow::Result<ByHand> {
+    pub async fn start(database: &str) -> anyhow::Result<HandwrittenServer> {
         let pool = match database.strip_prefix("sqlite://") {
             Some(path) => {
                 let options = SqliteConnectOptions::new().filename(path).read_only(true).pragma("temp_store", "memory");
@@ -136,7 +137,7 @@ impl ByHand {
             let _ = stream.set_nodelay(true);
         });
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(ByHand { address, pool })
+        Ok(HandwrittenServer { address, pool })
     }
 
     /// The inspection that most hangs on.

@@ -5,13 +5,13 @@ use super::template::Template;
 use anyhow::Context;
 use axum::http::HeaderMap;
 use chrono::{DateTime, TimeDelta, Utc};
-use inspection_hub::store::{Incoming, Post};
-use inspection_hub::vendor::verify::{Request, Verifier};
+use inspection_hub::store::{PreparedDelivery, RawDelivery};
+use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
 use inspection_hub::vendor::{self, Vendor};
 use std::ops::Range;
 
 /// The events of a life of each vendor, in order.
-const LIVES: &[(&str, &[&str])] = &[
+const SCENARIOS: &[(&str, &[&str])] = &[
     (
         "truepic",
         &[
@@ -50,25 +50,25 @@ const LIVES: &[(&str, &[&str])] = &[
     ("record360", &["create-draft", "create", "completed"]),
 ];
 /// One delivery comes so long after the other.
-pub const BETWEEN: TimeDelta = TimeDelta::seconds(12);
+pub const DELIVERY_INTERVAL: TimeDelta = TimeDelta::seconds(12);
 
 /// What can be told of any number of inspections: that with the number `n` is one of the vendor `n % 5`.
-pub struct Lives {
+pub struct ScenarioDeliveries {
     vendors: Vec<(&'static Vendor, Vec<Template>)>,
     /// Stands behind the vendor's name in the name of the source.
     suffix: &'static str,
 }
 
-impl Lives {
-    pub fn new(suffix: &'static str) -> anyhow::Result<Lives> {
-        let vendors = LIVES.iter().map(|(name, events)| {
+impl ScenarioDeliveries {
+    pub fn new(suffix: &'static str) -> anyhow::Result<ScenarioDeliveries> {
+        let vendors = SCENARIOS.iter().map(|(name, events)| {
             let events = events.iter().map(|event| {
                 let path = format!("{}/tests/samples/{name}/{event}.json", env!("CARGO_MANIFEST_DIR"));
                 Ok(Template::of(&std::fs::read_to_string(&path).with_context(|| path)?))
             });
             Ok((vendor::by_name(name).context("a vendor")?, events.collect::<anyhow::Result<_>>()?))
         });
-        Ok(Lives { vendors: vendors.collect::<anyhow::Result<_>>()?, suffix })
+        Ok(ScenarioDeliveries { vendors: vendors.collect::<anyhow::Result<_>>()?, suffix })
     }
 
     /// How many events a life has.
@@ -77,13 +77,13 @@ impl Lives {
     }
 
     /// One delivery, as it is received at some moment.
-    pub fn delivery(&self, life: u32, event: usize, at: DateTime<Utc>) -> anyhow::Result<Incoming> {
+    pub fn delivery(&self, life: u32, event: usize, at: DateTime<Utc>) -> anyhow::Result<PreparedDelivery> {
         let (vendor, events) = &self.vendors[life as usize % self.vendors.len()];
         let body = events[event].render(life);
         let headers = HeaderMap::new();
-        let request = Request { headers: &headers, path: "/", query: None, body: &body, now: at };
-        let verified = Verifier::open().check(&request)?;
-        let post = Post {
+        let request = WebhookRequest { headers: &headers, path: "/", query: None, body: &body, now: at };
+        let verified = Verifier::open().verify(&request)?;
+        let post = RawDelivery {
             source: format!("{}{}", vendor.name, self.suffix).into(),
             vendor,
             received_at: at,
@@ -92,16 +92,16 @@ impl Lives {
             headers: r#"{"content-type":"application/json","user-agent":"bench/1.0","accept":"*/*"}"#.to_owned(),
             body: body.clone().into(),
         };
-        Ok(Incoming::read(&verified, post))
+        Ok(PreparedDelivery::prepare(&verified, post))
     }
 
-    /// All deliveries of some lives: those of one life in order and far apart, the first one `BETWEEN` after a moment.
-    pub fn all(&self, lives: Range<u32>, after: DateTime<Utc>) -> anyhow::Result<Vec<Incoming>> {
+    /// All deliveries of some lives: those of one life in order and far apart, the first one `DELIVERY_INTERVAL` after a moment.
+    pub fn all(&self, lives: Range<u32>, after: DateTime<Utc>) -> anyhow::Result<Vec<PreparedDelivery>> {
         let longest = self.vendors.iter().map(|(_, events)| events.len()).max().unwrap_or_default();
         let mut all = Vec::new();
         for event in 0..longest {
             for life in lives.clone().filter(|life| event < self.events(*life)) {
-                let at = after + BETWEEN * (i32::try_from(all.len())? + 1);
+                let at = after + DELIVERY_INTERVAL * (i32::try_from(all.len())? + 1);
                 all.push(self.delivery(life, event, at)?);
             }
         }

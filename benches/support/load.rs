@@ -1,7 +1,7 @@
 //! Many connections that send a stock as fast as it is answered, for a bounded time.
 
 use super::client::Connection;
-use super::stock::Stock;
+use super::stock::RequestStock;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ pub struct Outcome {
 
 struct Sender {
     connection: Connection,
-    stock: Arc<Stock>,
+    stock: Arc<RequestStock>,
     next: Arc<AtomicUsize>,
     begin: Instant,
     end: Instant,
@@ -42,7 +42,7 @@ impl Load {
     ///
     /// # Errors
     /// If any answer is not 200.
-    pub async fn drive(self, address: SocketAddr, stock: &Arc<Stock>) -> anyhow::Result<Outcome> {
+    pub async fn drive(self, address: SocketAddr, stock: &Arc<RequestStock>) -> anyhow::Result<Outcome> {
         let mut connections = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
             connections.push(Connection::open(address).await?);

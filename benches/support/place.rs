@@ -8,14 +8,14 @@ use std::path::PathBuf;
 /// The server, with the name of a database that is there.
 const URL: &str = "TEST_DATABASE_URL";
 
-pub enum Place {
+pub enum BenchDatabase {
     Folder(PathBuf),
     Server { url: String, made: Vec<String> },
 }
 
-impl Place {
+impl BenchDatabase {
     /// As the environment says. Tells on standard output what it is.
-    pub async fn new(name: &str) -> anyhow::Result<Place> {
+    pub async fn new(name: &str) -> anyhow::Result<BenchDatabase> {
         if let Ok(url) = std::env::var(URL) {
             let db = Database::connect(&url).await?;
             for setting in ["server_version", "fsync", "synchronous_commit", "shared_buffers"] {
@@ -28,18 +28,18 @@ impl Place {
                 }
             }
             db.close().await?;
-            return Ok(Place::Server { url, made: Vec::new() });
+            return Ok(BenchDatabase::Server { url, made: Vec::new() });
         }
         let folder = disk::folder(name)?;
         println!("databases in {}, where a synced write takes {:?}", folder.display(), disk::time_to_sync(&folder)?);
-        Ok(Place::Folder(folder))
+        Ok(BenchDatabase::Folder(folder))
     }
 
     /// The address of an empty database with this name.
     pub async fn database(&mut self, name: &str) -> anyhow::Result<String> {
         match self {
-            Place::Folder(folder) => Ok(format!("sqlite://{}", folder.join(format!("{name}.db")).display())),
-            Place::Server { url, made } => {
+            BenchDatabase::Folder(folder) => Ok(format!("sqlite://{}", folder.join(format!("{name}.db")).display())),
+            BenchDatabase::Server { url, made } => {
                 let name = format!("bench_{name}");
                 execute(url, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
                 execute(url, &format!("CREATE DATABASE {name}")).await?;
@@ -54,8 +54,8 @@ impl Place {
     /// Removes all of them.
     pub async fn remove(self) -> anyhow::Result<()> {
         match self {
-            Place::Folder(folder) => std::fs::remove_dir_all(folder)?,
-            Place::Server { url, made } => {
+            BenchDatabase::Folder(folder) => std::fs::remove_dir_all(folder)?,
+            BenchDatabase::Server { url, made } => {
                 for name in made {
                     execute(&url, &format!("DROP DATABASE {name} WITH (FORCE)")).await?;
                 }

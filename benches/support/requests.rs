@@ -1,13 +1,13 @@
 //! Requests as they go over the wire, made into verified and read deliveries, as the hub's own tasks do.
 
-use super::stock::Stock;
+use super::stock::RequestStock;
 use anyhow::{Context, ensure};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use chrono::Utc;
-use inspection_hub::settings::{Settings, Source};
-use inspection_hub::store::{Incoming, Post};
-use inspection_hub::vendor::verify::Request;
+use inspection_hub::settings::{Settings, SourceSettings};
+use inspection_hub::store::{PreparedDelivery, RawDelivery};
+use inspection_hub::vendor::verify::WebhookRequest;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,24 +15,24 @@ use std::sync::Arc;
 pub struct Requests(pub Vec<(String, HeaderMap, Bytes)>);
 
 impl Requests {
-    pub fn of(stock: &Stock) -> anyhow::Result<Requests> {
+    pub fn of(stock: &RequestStock) -> anyhow::Result<Requests> {
         let requests = (0..stock.len()).map(|index| parts(stock.get(index).unwrap_or_default()));
         Ok(Requests(requests.collect::<anyhow::Result<_>>()?))
     }
 
     /// Verifies and reads all of them.
-    pub fn read(&self, settings: &Settings) -> anyhow::Result<Vec<Incoming>> {
-        let named = |source| -> (&str, (&Source, Arc<str>)) {
-            let source: &Source = source;
+    pub fn read(&self, settings: &Settings) -> anyhow::Result<Vec<PreparedDelivery>> {
+        let named = |source| -> (&str, (&SourceSettings, Arc<str>)) {
+            let source: &SourceSettings = source;
             (source.name.as_str(), (source, Arc::from(source.name.as_str())))
         };
-        let sources: HashMap<&str, (&Source, Arc<str>)> = settings.sources.iter().map(named).collect();
+        let sources: HashMap<&str, (&SourceSettings, Arc<str>)> = settings.sources.iter().map(named).collect();
         let read = self.0.iter().map(|(path, headers, body)| {
             let name = path.rsplit('/').next().unwrap_or_default();
             let (source, name) = sources.get(name).context("a request to a source that is not there")?;
             let now = Utc::now();
-            let verified = source.verifier.check(&Request { headers, path, query: None, body, now })?;
-            let post = Post {
+            let verified = source.verifier.verify(&WebhookRequest { headers, path, query: None, body, now })?;
+            let post = RawDelivery {
                 source: name.clone(),
                 vendor: source.vendor,
                 received_at: now,
@@ -41,7 +41,7 @@ impl Requests {
                 headers: r#"{"content-type":"application/json","user-agent":"bench/1.0","accept":"*/*"}"#.to_owned(),
                 body: body.clone(),
             };
-            Ok(Incoming::read(&verified, post))
+            Ok(PreparedDelivery::prepare(&verified, post))
         });
         read.collect()
     }

@@ -1,6 +1,6 @@
 //! The settings of the hub that is measured: five sources, each verified the strongest way that its vendor offers.
 
-use inspection_hub::settings::{Flags, Settings};
+use inspection_hub::settings::{SettingFlags, Settings};
 
 const FILE: &str = r#"
 [sources.truepic]
@@ -33,7 +33,7 @@ secrets = ["yT4zQ9mW2kXv"]
 
 /// Settings for a hub on this database and any free port.
 pub fn settings(database: &str) -> anyhow::Result<Settings> {
-    let flags = Flags::default().with("listen", "127.0.0.1:0").with("database", database);
+    let flags = SettingFlags::default().with("listen", "127.0.0.1:0").with("database", database);
     let (settings, _) =
         Settings::load(&flags, [], &|_| Ok(FILE.to_owned())).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     Ok(settings)

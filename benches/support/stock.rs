@@ -6,30 +6,30 @@ use anyhow::Context;
 use axum::http::{HeaderMap, HeaderValue, header};
 use chrono::Utc;
 use inspection_hub::settings::Settings;
-use inspection_hub::vendor::verify::{Request, Verifier};
+use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::io::Write;
 use std::ops::Range;
 
-/// Lives that are under way at the same time.
-const UNDER_WAY: usize = 1000;
+/// ScenarioDeliveries that are under way at the same time.
+const CONCURRENT_SCENARIOS: usize = 1000;
 /// One request in this many is one that was sent before.
-const REPEATED: f64 = 0.02;
+const DUPLICATES: f64 = 0.02;
 /// A repetition is one of the newest so many.
 const RECENT: usize = 5000;
 
 /// Requests one after the other. Those of one life are in order, and far apart.
 #[derive(Debug, Default)]
-pub struct Stock {
+pub struct RequestStock {
     bytes: Vec<u8>,
     requests: Vec<Range<usize>>,
 }
 
 /// Makes stocks. No life comes twice, in however many stocks.
-pub struct Maker {
+pub struct StockBuilder {
     lives: Vec<Life>,
-    under_way: Vec<UnderWay>,
+    under_way: Vec<RunningScenario>,
     begun: u32,
     chance: StdRng,
 }
@@ -41,13 +41,13 @@ struct Life {
     events: Vec<Template>,
 }
 
-struct UnderWay {
+struct RunningScenario {
     life: usize,
     number: u32,
     next: usize,
 }
 
-impl Stock {
+impl RequestStock {
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         self.bytes.get(self.requests.get(index)?.clone())
     }
@@ -62,30 +62,30 @@ impl Stock {
     }
 }
 
-impl Maker {
+impl StockBuilder {
     /// With what the sources of these settings ask for.
-    pub fn new(settings: &Settings) -> anyhow::Result<Maker> {
+    pub fn new(settings: &Settings) -> anyhow::Result<StockBuilder> {
         let lives = settings.sources.iter().map(|source| {
             let (source, verifier) = (source.name.clone(), source.verifier.clone());
             Ok(Life { events: events(&source)?, source, verifier })
         });
-        let mut maker = Maker {
+        let mut maker = StockBuilder {
             lives: lives.collect::<anyhow::Result<_>>()?,
             under_way: Vec::new(),
             begun: 0,
             chance: StdRng::seed_from_u64(5),
         };
         // As if the hub were put before vendors that have long been at work: these lives are at any point.
-        maker.under_way = (0..UNDER_WAY).map(|_| maker.at_any_point()).collect();
+        maker.under_way = (0..CONCURRENT_SCENARIOS).map(|_| maker.at_any_point()).collect();
         Ok(maker)
     }
 
     /// The next so many requests. They are signed now, and Truepic's signatures hold for five minutes.
-    pub fn make(&mut self, requests: usize) -> anyhow::Result<Stock> {
-        let mut stock = Stock::default();
+    pub fn make(&mut self, requests: usize) -> anyhow::Result<RequestStock> {
+        let mut stock = RequestStock::default();
         while stock.len() < requests {
             let start = stock.bytes.len();
-            if stock.len() > 0 && self.chance.random_bool(REPEATED) {
+            if stock.len() > 0 && self.chance.random_bool(DUPLICATES) {
                 let recent = self.chance.random_range(stock.len().saturating_sub(RECENT)..stock.len());
                 stock.bytes.extend_from_within(stock.requests[recent].clone());
             } else {
@@ -97,13 +97,13 @@ impl Maker {
     }
 
     /// As many lives of each vendor as of any other.
-    fn begin(&mut self) -> UnderWay {
+    fn begin(&mut self) -> RunningScenario {
         self.begun += 1;
-        UnderWay { life: self.begun as usize % self.lives.len(), number: self.begun, next: 0 }
+        RunningScenario { life: self.begun as usize % self.lives.len(), number: self.begun, next: 0 }
     }
 
     /// Any event of any life: the longer a vendor's lives, the more of them are under way.
-    fn at_any_point(&mut self) -> UnderWay {
+    fn at_any_point(&mut self) -> RunningScenario {
         self.begun += 1;
         let mut next = self.chance.random_range(0..self.lives.iter().map(|life| life.events.len()).sum());
         let mut life = 0;
@@ -111,7 +111,7 @@ impl Maker {
             next -= self.lives[life].events.len();
             life += 1;
         }
-        UnderWay { life, number: self.begun, next }
+        RunningScenario { life, number: self.begun, next }
     }
 
     fn next(&mut self, out: &mut Vec<u8>) -> anyhow::Result<()> {
@@ -131,7 +131,7 @@ impl Life {
     fn request(&self, body: &[u8], out: &mut Vec<u8>) -> anyhow::Result<()> {
         let path = format!("/webhooks/{}", self.source);
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        let request = Request { headers: &headers, path: &path, query: None, body, now: Utc::now() };
+        let request = WebhookRequest { headers: &headers, path: &path, query: None, body, now: Utc::now() };
         let signed = self.verifier.sign(&request)?;
         write!(out, "POST {path} HTTP/1.1\r\nhost: hub.example\r\nuser-agent: {}/1.0\r\naccept: */*\r\n", self.source)?;
         write!(out, "content-type: application/json\r\ncontent-length: {}\r\n", body.len())?;

@@ -11,10 +11,10 @@ pub struct Model {
     pub position: i64,
     pub kind: Kind,
     /// The entity's number; none when the delivery was about no entity.
-    pub entity: Option<i64>,
+    pub entity_row_id: Option<i64>,
     /// The number of the inspection it belongs to, as known at that moment.
-    pub inspection: Option<i64>,
-    pub delivery: i64,
+    pub inspection_row_id: Option<i64>,
+    pub delivery_row_id: i64,
     pub source: String,
     pub vendor: String,
     pub event: String,
@@ -29,16 +29,16 @@ pub struct Model {
     pub occurred_at: Option<i64>,
     pub received_at: i64,
     /// What makes the delivery's news the same as other news about this entity; on one row of each delivery.
-    pub news: Option<i64>,
+    pub dedup_key: Option<i64>,
     /// The state that the event names, if it names one that bears on the entity's: then this row is a step of the fold.
-    pub named_state: Option<String>,
+    pub target_state: Option<String>,
     /// Whether the event only implies that the state has been reached.
-    pub implied: bool,
+    pub at_least: bool,
     /// The cycle and rank that the event was placed at on arrival.
-    pub placed_cycle: i32,
-    pub placed_rank: i32,
+    pub order_cycle: i32,
+    pub order_rank: i32,
     /// The position of the newest step before this row; none where there is none, and where the steps stand in `step`.
-    pub step_before: Option<i64>,
+    pub previous_step: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

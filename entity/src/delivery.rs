@@ -8,7 +8,7 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "delivery")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub number: i64,
+    pub row_id: i64,
     pub source: String,
     pub vendor: String,
     pub received_at: i64,
@@ -17,7 +17,7 @@ pub struct Model {
     pub headers: String,
     pub body: Vec<u8>,
     /// What makes this news the same as other news, if it is about no entity; else a row of its history says it.
-    pub news: Option<i64>,
+    pub dedup_key: Option<i64>,
     /// The vendor's name of the event; empty when it could not be read.
     pub event: String,
     pub occurred_at: Option<i64>,
@@ -25,10 +25,10 @@ pub struct Model {
     pub reason: String,
     /// The positions of its changes: `first_position .. first_position + changes`.
     pub first_position: i64,
-    pub changes: i32,
+    pub change_count: i32,
     /// How many times the same news came again, and when last.
     pub duplicates: i64,
-    pub duplicate_at: Option<i64>,
+    pub last_duplicate_at: Option<i64>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

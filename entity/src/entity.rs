@@ -8,7 +8,7 @@ use sea_orm::entity::prelude::*;
 pub struct Model {
     /// In order of first sight; what other rows refer to.
     #[sea_orm(primary_key, auto_increment = false)]
-    pub number: i64,
+    pub row_id: i64,
     /// The public id, derived from source, kind and the vendor's id, so that every replica and rebuild agree.
     pub id: Uuid,
     pub kind: Kind,
@@ -18,9 +18,9 @@ pub struct Model {
     pub vendor: String,
     pub external_id: String,
     /// What it hangs on, where the vendor says.
-    pub parent: Option<i64>,
+    pub parent_row_id: Option<i64>,
     /// The inspection it belongs to; none while it is orphaned.
-    pub inspection: Option<i64>,
+    pub inspection_row_id: Option<i64>,
     /// The customer's own key: an order number, a VIN.
     pub reference: Option<String>,
     /// What several inspections share: a check-out and its check-in.
@@ -34,11 +34,11 @@ pub struct Model {
     /// Everything else the vendor said: JSON, field -> value.
     pub details: String,
     /// The order key of each fact, so that older news never overwrites newer: JSON.
-    pub stamps: String,
+    pub field_versions: String,
     /// Where the fold of its events stands: JSON.
-    pub tip: String,
+    pub fold_state: String,
     /// Whether its steps stand in the table `step`, because they came out of order or are many.
-    pub retold: bool,
+    pub steps_materialized: bool,
     pub created_at: i64,
     /// When we received the newest news that changed it.
     pub updated_at: i64,

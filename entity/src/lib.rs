@@ -6,13 +6,13 @@
 pub mod change;
 pub mod delivery;
 pub mod entity;
-pub mod forgotten;
-pub mod gap;
+mod enums;
 pub mod handshake;
 pub mod ledger;
+pub mod log_gap;
 pub mod log_head;
+pub mod purged_ledger;
 pub mod step;
 pub mod tombstone;
-mod words;
 
-pub use words::{ItemKind, JobKind, Kind, Status, Verdict};
+pub use enums::{ItemKind, JobKind, Kind, Status, Verdict};

@@ -11,9 +11,9 @@ pub struct Model {
     /// The newest position given to a change.
     pub position: i64,
     /// The newest number given to a delivery.
-    pub delivery: i64,
+    pub last_delivery_row_id: i64,
     /// The newest number given to an entity.
-    pub entity: i64,
+    pub last_entity_row_id: i64,
     /// The newest time of receipt that a delivery was given: none after it is given an earlier one.
     pub received_at: i64,
     /// When the newest batch was written.
@@ -22,7 +22,7 @@ pub struct Model {
     /// another. Positions of different generations do not compare.
     pub generation: i64,
     /// The greatest position that was ever removed; 0 if none was. After it, positions have no holes.
-    pub kept_from: i64,
+    pub retained_from: i64,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -8,21 +8,21 @@ use sea_orm::entity::prelude::*;
 #[sea_orm(table_name = "step")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub entity: i64,
+    pub entity_row_id: i64,
     /// 0, 1, 2 … in the order of the fold.
     #[sea_orm(primary_key, auto_increment = false)]
     pub seq: i32,
     /// The change that brought it.
     pub position: i64,
     /// The state the event names.
-    pub to_state: String,
+    pub target_state: String,
     /// Whether the event only implies that the state has been reached.
     pub at_least: bool,
     /// The vendor's time; none where the vendor gives none.
-    pub time: Option<i64>,
+    pub occurred_at: Option<i64>,
     /// The cycle and rank it was placed at on arrival.
-    pub cycle: i32,
-    pub rank: i32,
+    pub order_cycle: i32,
+    pub order_rank: i32,
     pub received_at: i64,
     /// When it happened, as well as can be known: never later than the step after it. Part of the key, so that "as of"
     /// is one look-up.

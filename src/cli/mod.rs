@@ -1,17 +1,17 @@
 //! The command line, one file per command.
 
-mod anew;
 mod differences;
-mod forget;
 mod migrate;
+mod purge;
 mod rebuild;
+mod replay_args;
 mod schema;
 mod serve;
 mod simulate;
 mod verify;
 
-use crate::settings::{Flags, LogFormat, Settings};
-use crate::store::Place;
+use crate::settings::{LogFormat, SettingFlags, Settings};
+use crate::store::DatabaseAddress;
 use clap::{Parser, Subcommand};
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,32 +32,32 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Receive webhooks and serve the API and the playground.
-    Serve(serve::Serve),
+    Serve(serve::ServeCommand),
     /// Bring the database up to date, and end.
-    Migrate(migrate::Migrate),
+    Migrate(migrate::MigrateCommand),
     /// Compare what is stored with what the raw log says.
     ///
     /// Reads and applies all deliveries anew, in a database of its own, and compares row by row. Nothing is changed; the
     /// hub may run meanwhile. The exit status is 0 if all is as it should be, 2 if there are differences, 1 if it could
     /// not be done.
-    Verify(verify::Verify),
+    Verify(verify::VerifyCommand),
     /// Put what the raw log says in place of what is stored.
     ///
     /// Reads and applies all deliveries anew, in a database of its own, and compares. If there are differences, they are
     /// told, and all tables that are derived are replaced at once; the hub may run meanwhile. The raw log stays as it is.
     /// If it is ended before, nothing has changed, and the same command goes on from where it was; to begin anew, remove
     /// its scratch folder. The exit status is 0 if all is as it should be now, 1 if it could not be done.
-    Rebuild(rebuild::Rebuild),
+    Rebuild(rebuild::RebuildCommand),
     /// Remove old lives.
     ///
     /// An inspection with all that hangs on it, or what stands alone with all that hangs on it, is removed if it is at an end
     /// and nothing was heard of any of it for so long; with its history, and with the deliveries that concern it. So are
     /// deliveries of that age that concern nothing. What is left is as before, and the hub may run meanwhile. It cannot be
-    /// taken back. A vendor that repeats news of what was removed makes it known anew. The setting `keep_history` does the
+    /// taken back. A vendor that repeats news of what was removed makes it known anew. The setting `retention` does the
     /// same hourly. The exit status is 0 if it is done, 1 if it could not be done.
-    Forget(forget::Forget),
+    Purge(purge::PurgeCommand),
     /// Print the GraphQL schema.
-    Schema(schema::Schema),
+    Schema(schema::SchemaCommand),
     /// Send realistic traffic of all five vendors to a running hub.
     Simulate(Box<simulate::Simulate>),
 }
@@ -69,21 +69,21 @@ pub fn main() -> ExitCode {
         Command::Migrate(migrate) => migrate.run(),
         Command::Verify(verify) => verify.run(),
         Command::Rebuild(rebuild) => rebuild.run(),
-        Command::Forget(forget) => forget.run(),
+        Command::Purge(forget) => forget.run(),
         Command::Schema(schema) => schema.run(),
         Command::Simulate(simulate) => simulate.run(),
     };
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("inspection-hub: {}", in_one_line(&error));
+            eprintln!("inspection-hub: {}", error_chain(&error));
             ExitCode::FAILURE
         }
     }
 }
 
 /// An error with its causes. Many an error says its cause itself: that is said once.
-fn in_one_line(error: &anyhow::Error) -> String {
+fn error_chain(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if !line.contains(&cause) {
@@ -95,7 +95,7 @@ fn in_one_line(error: &anyhow::Error) -> String {
 }
 
 /// The settings from flags, environment and file; whatever is wrong with them is the error.
-fn settings(flags: &Flags) -> anyhow::Result<(Settings, Vec<crate::settings::Warning>)> {
+fn load_settings(flags: &SettingFlags) -> anyhow::Result<(Settings, Vec<crate::settings::SettingsWarning>)> {
     let environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let read = |path: &Path| std::fs::read_to_string(path);
@@ -104,11 +104,11 @@ fn settings(flags: &Flags) -> anyhow::Result<(Settings, Vec<crate::settings::War
 }
 
 /// Logs to standard error, as the settings say.
-fn log(settings: &Settings) -> anyhow::Result<()> {
+fn init_logging(settings: &Settings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log)?;
     // What cannot be written there is lost; to say so there would end the thread that tried.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
-    let no_secrets = filter_fn(|metadata| !quotes_secrets(metadata));
+    let no_secrets = filter_fn(|metadata| !would_log_secrets(metadata));
     match settings.log_format {
         LogFormat::Text => log.finish().with(no_secrets).init(),
         LogFormat::Json => log.json().finish().with(no_secrets).init(),
@@ -118,14 +118,14 @@ fn log(settings: &Settings) -> anyhow::Result<()> {
 
 /// Whether a line would quote what may be a password: the driver of PostgreSQL shows parameters that it does not know, and
 /// whole lines of `~/.pgpass`.
-fn quotes_secrets(metadata: &Metadata<'_>) -> bool {
+fn would_log_secrets(metadata: &Metadata<'_>) -> bool {
     let quotes = |field: &str| metadata.fields().field(field).is_some();
     metadata.target().starts_with("sqlx_postgres::options") && (quotes("value") || quotes("line"))
 }
 
 /// The address of the database without a password.
-fn shown(settings: &Settings) -> String {
-    Place::of(&settings.database).map_or_else(|error| error.to_string(), |place| place.shown())
+fn redacted_database_url(settings: &Settings) -> String {
+    DatabaseAddress::parse(&settings.database).map_or_else(|error| error.to_string(), |place| place.redacted())
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -141,8 +141,8 @@ mod tests {
     fn a_cause_is_said_once() {
         let refused = || std::io::Error::other("refused");
         let error = Err::<(), _>(refused()).context("the database failed: refused").context("cannot start");
-        assert_eq!(in_one_line(&error.expect_err("failed")), "cannot start: the database failed: refused");
+        assert_eq!(error_chain(&error.expect_err("failed")), "cannot start: the database failed: refused");
         let error = Err::<(), _>(refused()).context("cannot start");
-        assert_eq!(in_one_line(&error.expect_err("failed")), "cannot start: refused");
+        assert_eq!(error_chain(&error.expect_err("failed")), "cannot start: refused");
     }
 }

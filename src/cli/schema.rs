@@ -4,16 +4,16 @@ use clap::Args;
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
-pub struct Schema {
+pub struct SchemaCommand {
     /// As a subgraph of an Apollo Federation, version 2: what `_service { sdl }` answers.
     #[arg(long)]
     federation: bool,
 }
 
-impl Schema {
+impl SchemaCommand {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.federation {
-            true => print!("{}", crate::graphql::federated()),
+            true => print!("{}", crate::graphql::subgraph_sdl()),
             false => print!("{}", crate::graphql::sdl()),
         }
         Ok(ExitCode::SUCCESS)

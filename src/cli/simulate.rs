@@ -1,7 +1,7 @@
 //! `inspection-hub simulate`: realistic traffic against a running hub, and whether its ledger adds up.
 
-use crate::settings::{Flags, Settings, Source};
-use crate::simulate::{self, Amount, MAX_SEED, Plan, Shares};
+use crate::settings::{SettingFlags, Settings, SourceSettings};
+use crate::simulate::{self, Amount, ChaosRates, MAX_SEED, SimulationPlan};
 use crate::vendor;
 use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -34,43 +34,43 @@ pub struct Simulate {
     #[arg(long, conflicts_with_all = ["count", "spread", "until"])]
     forever: bool,
     /// What decides everything but the time: a number up to 90000000, or `random`
-    #[arg(long, value_name = "SEED", default_value = "1", value_parser = seed)]
+    #[arg(long, value_name = "SEED", default_value = "1", value_parser = parse_seed)]
     seed: Seed,
     /// Only these vendors, e.g. `pave,hover` [default: all of the settings' sources]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = vendor_name)]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_vendor_name)]
     vendors: Vec<String>,
     /// Share of deliveries that come twice
-    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = share)]
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_percentage)]
     duplicates: f64,
     /// Share of deliveries that come after later ones
-    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = share)]
+    #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_percentage)]
     reorder: f64,
     /// Share of deliveries that the vendor did not sign, to sources that verify
-    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = share)]
+    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = parse_percentage)]
     bad_signatures: f64,
     /// Share of deliveries that nobody can read
-    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = share)]
+    #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = parse_percentage)]
     garbage: f64,
     /// How long ago the first thing happened: a number with s, m, h or d
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = time)]
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_duration)]
     spread: TimeDelta,
     /// When the last thing happened (RFC 3339); with the same seed, the same bytes are sent [default: now]
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
     #[command(flatten)]
-    flags: Flags,
+    flags: SettingFlags,
 }
 
 /// A seed, and whether it must be told so that the run can be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seed {
     Given(u32),
-    Drawn(u32),
+    Random(u32),
 }
 
 impl Simulate {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        let (settings, _) = super::settings(&self.flags)?;
+        let (settings, _) = super::load_settings(&self.flags)?;
         crate::server::install_tls();
         let plan = self.plan(settings)?;
         super::runtime()?.block_on(async {
@@ -90,31 +90,31 @@ impl Simulate {
             });
             let report = simulate::run(plan, stop).await?;
             print!("{report}");
-            Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         })
     }
 
-    fn plan(self, settings: Settings) -> anyhow::Result<Plan> {
+    fn plan(self, settings: Settings) -> anyhow::Result<SimulationPlan> {
         let hub = match self.hub {
-            Some(hub) => web(hub)?,
-            None => here(settings.listen)?,
+            Some(hub) => validate_hub_url(hub)?,
+            None => local_hub_url(settings.listen)?,
         };
         if self.rate.is_none() && !is_loopback(&hub) {
             bail!("{hub} is another machine; say with --rate how many deliveries per second it is to get");
         }
-        let sources = chosen(settings.sources, &self.vendors)?;
+        let sources = select_sources(settings.sources, &self.vendors)?;
         let open: Vec<&str> = sources.iter().filter(|s| s.verifier.is_open()).map(|s| s.name.as_str()).collect();
         if self.bad_signatures > 0.0 && !open.is_empty() {
             eprintln!("--bad-signatures does nothing for the open sources: {}", open.join(", "));
         }
         let seed = match self.seed {
             Seed::Given(seed) => seed,
-            Seed::Drawn(seed) => {
+            Seed::Random(seed) => {
                 eprintln!("the seed is {seed}");
                 seed
             }
         };
-        Ok(Plan {
+        Ok(SimulationPlan {
             hub,
             api_token: settings.api_tokens.into_iter().next(),
             sources,
@@ -125,7 +125,7 @@ impl Simulate {
                 Amount::Count { deliveries: self.count.get(), spread: self.spread, until }
             },
             seed,
-            shares: Shares {
+            chaos: ChaosRates {
                 duplicates: self.duplicates,
                 reorder: self.reorder,
                 bad_signatures: self.bad_signatures,
@@ -138,17 +138,18 @@ impl Simulate {
 }
 
 // The sources of these vendors; without any, all sources.
-fn chosen(sources: Vec<Source>, vendors: &[String]) -> anyhow::Result<Vec<Source>> {
+fn select_sources(sources: Vec<SourceSettings>, vendors: &[String]) -> anyhow::Result<Vec<SourceSettings>> {
     for vendor in vendors {
         if !sources.iter().any(|source| source.vendor.name == vendor) {
             bail!("the settings have no source of {vendor}");
         }
     }
-    let wanted = |source: &Source| vendors.is_empty() || vendors.iter().any(|vendor| vendor == source.vendor.name);
+    let wanted =
+        |source: &SourceSettings| vendors.is_empty() || vendors.iter().any(|vendor| vendor == source.vendor.name);
     Ok(sources.into_iter().filter(wanted).collect())
 }
 
-fn web(hub: Url) -> anyhow::Result<Url> {
+fn validate_hub_url(hub: Url) -> anyhow::Result<Url> {
     if !matches!(hub.scheme(), "http" | "https") || !hub.has_host() {
         bail!("--hub {hub} is no web address; write one such as http://127.0.0.1:8080");
     }
@@ -156,7 +157,7 @@ fn web(hub: Url) -> anyhow::Result<Url> {
 }
 
 // A hub that listens everywhere listens on loopback too.
-fn here(listen: SocketAddr) -> anyhow::Result<Url> {
+fn local_hub_url(listen: SocketAddr) -> anyhow::Result<Url> {
     if listen.port() == 0 {
         bail!("the settings let the hub listen on any free port; say with --hub which one it is");
     }
@@ -176,23 +177,23 @@ fn is_loopback(hub: &Url) -> bool {
     host == "localhost" || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
-fn seed(text: &str) -> Result<Seed, String> {
+fn parse_seed(text: &str) -> Result<Seed, String> {
     if text == "random" {
         // Apart from the small ones that people think of.
-        return Ok(Seed::Drawn(rand::random_range(1_000_000..=MAX_SEED)));
+        return Ok(Seed::Random(rand::random_range(1_000_000..=MAX_SEED)));
     }
     let seed = text.parse().ok().filter(|seed| *seed <= MAX_SEED).map(Seed::Given);
     seed.ok_or_else(|| format!("write a whole number up to {MAX_SEED}, or random"))
 }
 
-fn vendor_name(text: &str) -> Result<String, String> {
+fn parse_vendor_name(text: &str) -> Result<String, String> {
     let names: Vec<&str> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
     let known = names.contains(&text).then(|| text.to_owned());
     known.ok_or_else(|| format!("no such vendor is known; there are {}", names.join(", ")))
 }
 
 /// `5%`, `0.5%` or `0`.
-fn share(text: &str) -> Result<f64, String> {
+fn parse_percentage(text: &str) -> Result<f64, String> {
     let percent = if text == "0" { Some("0") } else { text.strip_suffix('%') };
     let percent = percent.and_then(|percent| percent.trim_end().parse::<f64>().ok());
     let percent = percent.filter(|percent| (0.0..=50.0).contains(percent));
@@ -200,7 +201,7 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 /// A number with its unit, up to ten years.
-fn time(text: &str) -> Result<TimeDelta, String> {
+fn parse_duration(text: &str) -> Result<TimeDelta, String> {
     const UNITS: &[(&str, i64)] = &[("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
     let wrong = || "write a time above zero with its unit: 24h (s, m, h, d; at most 3650d)".to_owned();
     let (name, seconds) = UNITS.iter().find(|(name, _)| text.ends_with(name)).ok_or_else(wrong)?;
@@ -215,13 +216,13 @@ mod tests {
     use clap::Parser;
 
     #[derive(Parser)]
-    struct Hub {
+    struct SimulateCommand {
         #[command(flatten)]
         simulate: Simulate,
     }
 
-    fn plan(arguments: &[&str]) -> anyhow::Result<Plan> {
-        let hub = Hub::try_parse_from(std::iter::once(&"hub").chain(arguments))?;
+    fn plan(arguments: &[&str]) -> anyhow::Result<SimulationPlan> {
+        let hub = SimulateCommand::try_parse_from(std::iter::once(&"hub").chain(arguments))?;
         let (settings, _) = Settings::load(&hub.simulate.flags, [], &|_| Err(std::io::ErrorKind::NotFound.into()))
             .map_err(|problems| anyhow::anyhow!("{problems}"))?;
         hub.simulate.plan(settings)
@@ -232,7 +233,7 @@ mod tests {
         let plan = plan(&[]).expect("a plan");
         assert_eq!((plan.hub.as_str(), plan.sources.len()), ("http://127.0.0.1:8080/", 5));
         assert!(matches!(plan.amount, Amount::Count { deliveries: 1000, .. }));
-        assert_eq!((plan.seed, plan.shares.duplicates, plan.shares.garbage), (1, 0.05, 0.01));
+        assert_eq!((plan.seed, plan.chaos.duplicates, plan.chaos.garbage), (1, 0.05, 0.01));
     }
 
     #[test]
@@ -254,19 +255,32 @@ mod tests {
     fn vendors_are_those_of_the_settings() {
         let plan = plan(&["--vendors", "pave,hover"]).expect("a plan");
         assert_eq!(plan.sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(), ["pave", "hover"]);
-        let error = super::vendor_name("pavee").expect_err("no vendor");
+        let error = super::parse_vendor_name("pavee").expect_err("no vendor");
         assert!(error.contains("truepic, pave, hover"), "{error}");
     }
 
     #[test]
     fn arguments_have_forms() {
-        assert_eq!((share("5%"), share("0.5 %"), share("0")), (Ok(0.05), Ok(0.005), Ok(0.0)));
-        assert!(share("5").is_err() && share("51%").is_err() && share("-1%").is_err() && share("NaN%").is_err());
-        assert_eq!((time("24h"), time("7 d")), (Ok(TimeDelta::hours(24)), Ok(TimeDelta::days(7))));
-        assert!(time("24").is_err() && time("0s").is_err() && time("9999d").is_err() && time("h").is_err());
-        assert_eq!(seed("42"), Ok(Seed::Given(42)));
-        assert!(matches!(seed("random"), Ok(Seed::Drawn(seed)) if seed >= 1_000_000));
-        assert!(seed("90000001").is_err() && seed("x").is_err());
+        assert_eq!(
+            (parse_percentage("5%"), parse_percentage("0.5 %"), parse_percentage("0")),
+            (Ok(0.05), Ok(0.005), Ok(0.0))
+        );
+        assert!(
+            parse_percentage("5").is_err()
+                && parse_percentage("51%").is_err()
+                && parse_percentage("-1%").is_err()
+                && parse_percentage("NaN%").is_err()
+        );
+        assert_eq!((parse_duration("24h"), parse_duration("7 d")), (Ok(TimeDelta::hours(24)), Ok(TimeDelta::days(7))));
+        assert!(
+            parse_duration("24").is_err()
+                && parse_duration("0s").is_err()
+                && parse_duration("9999d").is_err()
+                && parse_duration("h").is_err()
+        );
+        assert_eq!(parse_seed("42"), Ok(Seed::Given(42)));
+        assert!(matches!(parse_seed("random"), Ok(Seed::Random(seed)) if seed >= 1_000_000));
+        assert!(parse_seed("90000001").is_err() && parse_seed("x").is_err());
         assert!(plan(&["--forever", "--count", "5"]).is_err() && plan(&["--forever"]).is_ok());
     }
 }

@@ -1,55 +1,55 @@
 //! `inspection-hub verify`: whether what is stored is what the raw log says.
 
-use super::anew::{Anew, give_way};
 use super::differences;
-use crate::progress::Progress;
-use crate::store::{Database, Mode, Scratch, Stored};
+use super::replay_args::{ReplayArgs, lower_priority};
+use crate::progress_reporter::ProgressReporter;
+use crate::store::{Database, DatabaseSnapshot, OpenMode, ShadowDb};
 use anyhow::Context;
 use clap::Args;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 /// The exit status when there are differences, so that a script can tell them from a failure.
-const DIFFERENT: u8 = 2;
+const EXIT_DIFFERENT: u8 = 2;
 
 #[derive(Debug, Args)]
-pub struct Verify {
+pub struct VerifyCommand {
     #[command(flatten)]
-    anew: Anew,
+    replay: ReplayArgs,
 }
 
-impl Verify {
+impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        give_way();
+        lower_priority();
         // No log: the second database is nobody's concern.
-        let (settings, _) = super::settings(&self.anew.flags)?;
-        let scratch = match &self.anew.scratch {
+        let (settings, _) = super::load_settings(&self.replay.flags)?;
+        let work_dir = match &self.replay.work_dir {
             Some(folder) => std::fs::create_dir_all(folder).and_then(|()| tempfile::tempdir_in(folder)),
             None => tempfile::tempdir(),
         };
-        let scratch = scratch.context("no folder for the second database can be made")?;
+        let scratch = work_dir.context("no folder for the second database can be made")?;
         let differences = super::runtime()?.block_on(async {
-            let cannot_read = || format!("cannot read {}", super::shown(&settings));
-            let opened = Database::open_with(&settings.database, Mode::AsItIs, settings.pools).await;
+            let cannot_read = || format!("cannot read {}", super::redacted_database_url(&settings));
+            let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools).await;
             let db = opened.with_context(cannot_read)?;
-            let stored = Stored::now(&db).await.with_context(cannot_read)?;
-            println!("{}: {} deliveries, {} changes", db.shown(), stored.deliveries, stored.position);
-            let mut derived = Scratch::open(scratch.path(), &db.shown()).await?;
-            let progress = Progress::new("checked", Some(stored.deliveries.unsigned_abs()));
+            let stored = DatabaseSnapshot::open(&db).await.with_context(cannot_read)?;
+            println!("{}: {} deliveries, {} changes", db.redacted_address(), stored.deliveries, stored.position);
+            let mut derived = ShadowDb::open(scratch.path(), &db.redacted_address()).await?;
+            let progress = ProgressReporter::new("checked", Some(stored.deliveries.unsigned_abs()));
             let counted = progress.clone();
             let compared = async {
-                stored.derive(&mut derived, &CancellationToken::new(), move |more| counted.steps(more)).await?;
-                stored.compare(&Stored::now(&derived.db).await?).await
+                stored.replay_into(&mut derived, &CancellationToken::new(), move |more| counted.advance(more)).await?;
+                stored.diff(&DatabaseSnapshot::open(&derived.db).await?).await
             };
-            let differences = progress.during(compared).await?;
+            let differences = progress.report_while(compared).await?;
             derived.remove().await;
             anyhow::Ok(differences)
         })?;
-        if differences.all == 0 {
-            println!("all {} rows are what the deliveries say", differences.rows);
+        if differences.total == 0 {
+            println!("all {} rows are what the deliveries say", differences.rows_compared);
             return Ok(ExitCode::SUCCESS);
         }
-        differences::tell(&differences, self.anew.show);
-        Ok(ExitCode::from(DIFFERENT))
+        differences::print_differences(&differences, self.replay.max_differences);
+        Ok(ExitCode::from(EXIT_DIFFERENT))
     }
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 pub struct Details {
     fields: Vec<Detail>,
     /// Whether a field that should state a moment does not.
-    pub misread_time: bool,
+    pub invalid_time: bool,
 }
 
 /// One field as it came.
@@ -34,7 +34,7 @@ impl Details {
     pub fn and(mut self, other: impl Into<Details>) -> Self {
         let other = other.into();
         self.fields.extend(other.fields);
-        self.misread_time |= other.misread_time;
+        self.invalid_time |= other.invalid_time;
         self
     }
 
@@ -78,7 +78,7 @@ impl Details {
 impl From<Vec<(String, Box<RawValue>)>> for Details {
     fn from(fields: Vec<(String, Box<RawValue>)>) -> Self {
         let fields = fields.into_iter().map(|(name, value)| Detail { path: name.clone(), name, value });
-        Details { fields: fields.collect(), misread_time: false }
+        Details { fields: fields.collect(), invalid_time: false }
     }
 }
 

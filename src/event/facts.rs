@@ -7,7 +7,7 @@ use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Declares the groups of facts: a struct each, the [`Fact`] that carries any of them, and [`Facts`] that has room for all.
+/// Declares the groups of facts: a struct each, the [`FactGroup`] that carries any of them, and [`Facts`] that has room for all.
 macro_rules! facts {
     ($($(#[$about:meta])* $group:ident: $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)+ })+) => {
         $(
@@ -18,24 +18,24 @@ macro_rules! facts {
                 $($(#[$doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<$type>,)+
             }
 
-            impl From<$name> for Fact {
-                fn from(fact: $name) -> Fact {
-                    Fact::$name(fact)
+            impl From<$name> for FactGroup {
+                fn from(fact: $name) -> FactGroup {
+                    FactGroup::$name(fact)
                 }
             }
         )+
 
         /// One group of facts.
         #[derive(Clone, Debug, PartialEq)]
-        pub enum Fact {
+        pub enum FactGroup {
             $($name($name),)+
         }
 
-        impl Fact {
+        impl FactGroup {
             /// The group's name and its fields as JSON.
             pub fn parts(&self) -> (&'static str, serde_json::Result<serde_json::Value>) {
                 match self {
-                    $(Fact::$name(fact) => (stringify!($group), serde_json::to_value(fact)),)+
+                    $(FactGroup::$name(fact) => (stringify!($group), serde_json::to_value(fact)),)+
                 }
             }
         }

@@ -2,24 +2,24 @@
 
 mod apply;
 mod details;
-mod entity;
 mod facts;
+mod folded_entity;
 mod json;
-mod known;
 mod reason;
 #[cfg(test)]
 mod tests;
 mod time;
+mod versioned_fields;
 
-pub use apply::{Arrival, Change, Needs, Placed, Slot, Written, apply, effective};
+pub use apply::{Arrival, CachedEntity, EventOutcome, MaterializedStep, NeedsHistory, PendingSteps, apply, has_effect};
 pub use details::{Detail, Details};
-pub use entity::Entity;
 pub use facts::*;
+pub use folded_entity::FoldedEntity;
 pub use json::Json;
-pub use known::{Known, Learned, Said};
-pub use time::{MAX_CLOCK_AHEAD, Stated, TimeWarning, VendorTime};
+pub use time::{MAX_CLOCK_AHEAD, RawTimeField, TimeWarning, VendorTime};
+pub use versioned_fields::{FieldValue, MergeOutcome, VersionedFields};
 
-use crate::machine::Subject;
+use crate::machine::EntityType;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -34,27 +34,27 @@ pub fn storable(text: String) -> String {
 
 /// What one delivery says.
 #[derive(Debug, Default)]
-pub struct Reading {
+pub struct ParsedDelivery {
     /// The vendor's name of the event.
     pub event: String,
     /// The vendor's own id of the news, where it gives one.
-    pub news_id: Option<String>,
+    pub vendor_event_id: Option<String>,
     /// The vendor's time of the news.
     pub occurred_at: VendorTime,
     /// What it means, parents before what hangs on them. Empty for an event we do not know, or that concerns nothing.
     pub events: Vec<Event>,
     /// Why there is nothing in `events`.
-    pub nothing: Option<Nothing>,
+    pub no_effect: Option<NoEffect>,
 }
 
-impl Reading {
+impl ParsedDelivery {
     /// With all its texts as all databases take them.
     pub fn storable(mut self) -> Self {
         self.event = storable(self.event);
-        self.nothing = self.nothing.map(|nothing| match nothing {
-            Nothing::Unrecognized(why) => Nothing::Unrecognized(storable(why)),
-            Nothing::Known(what) => Nothing::Known(storable(what)),
-            Nothing::Handshake { code } => Nothing::Handshake { code: storable(code) },
+        self.no_effect = self.no_effect.map(|nothing| match nothing {
+            NoEffect::Unrecognized(why) => NoEffect::Unrecognized(storable(why)),
+            NoEffect::Recognized(what) => NoEffect::Recognized(storable(what)),
+            NoEffect::Handshake { code } => NoEffect::Handshake { code: storable(code) },
         });
         self
     }
@@ -62,11 +62,11 @@ impl Reading {
 
 /// Why a delivery that could be read is about no entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Nothing {
+pub enum NoEffect {
     /// The adapter does not know such an event, or misses what it needs; says which.
     Unrecognized(String),
     /// Known, and without effect on any entity: a test, a handshake; says what it is.
-    Known(String),
+    Recognized(String),
     /// The vendor asks to confirm with this code that the URL is ours.
     Handshake { code: String },
 }
@@ -74,42 +74,42 @@ pub enum Nothing {
 /// One piece of news about one entity.
 #[derive(Debug)]
 pub struct Event {
-    pub about: Ref,
-    pub news: News,
+    pub entity: EntityRef,
+    pub state_claim: StateClaim,
     /// The vendor's time, by which the news is ordered.
-    pub at: VendorTime,
+    pub occurred_at: VendorTime,
     /// What the entity hangs on.
-    pub parent: Option<Ref>,
+    pub parent: Option<EntityRef>,
     /// The vendor's id of the inspection it belongs to.
-    pub inspection: Option<String>,
+    pub inspection_external_id: Option<String>,
     /// Why no inspection is named although there must be one.
-    pub orphan: Option<&'static str>,
+    pub orphan_reason: Option<&'static str>,
     pub reference: Option<Reference>,
     pub group: Option<String>,
-    pub facts: Vec<Fact>,
+    pub facts: Vec<FactGroup>,
     pub details: Vec<(String, Box<RawValue>)>,
     /// Whether a field that should state a moment does not, beside [`Event::at`]; the field is among the details.
-    pub misread_time: bool,
+    pub invalid_time: bool,
 }
 
 /// An entity as a vendor names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Ref {
-    pub subject: Subject,
+pub struct EntityRef {
+    pub entity_type: EntityType,
     pub external_id: String,
 }
 
 /// What an event says about the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum StateClaim {
     /// It is now the state with this vendor's word.
-    State(String),
+    Exact(String),
     /// It must have reached this state by now.
     AtLeast(&'static str),
     /// More was asked for, so that going back is to be expected.
-    Requested,
+    ReopenRequested,
     /// Nothing; but there are facts.
-    Facts,
+    FactsOnly,
 }
 
 /// The customer's own key for an entity, from one of the fields in which a vendor may report it.
@@ -126,16 +126,16 @@ impl Reference {
     }
 }
 
-impl Ref {
+impl EntityRef {
     /// An entity by what it is and the vendor's id for it.
-    pub fn new(subject: Subject, external_id: impl Into<String>) -> Self {
-        Ref { subject, external_id: storable(external_id.into()) }
+    pub fn new(entity_type: EntityType, external_id: impl Into<String>) -> Self {
+        EntityRef { entity_type, external_id: storable(external_id.into()) }
     }
 
     /// The public id: UUIDv5 (RFC 9562, section 5.5) of source, kind and the vendor's id, length-prefixed.
     pub fn id(&self, source: &str) -> Uuid {
         let mut name = Vec::with_capacity(64);
-        for part in [source, self.subject.kind().as_str(), self.subject.subkind(), &self.external_id] {
+        for part in [source, self.entity_type.kind().as_str(), self.entity_type.subkind(), &self.external_id] {
             name.extend_from_slice(&(part.len() as u64).to_be_bytes());
             name.extend_from_slice(part.as_bytes());
         }
@@ -145,61 +145,61 @@ impl Ref {
 
 impl Event {
     /// News about an entity, so far without content.
-    pub fn about(subject: Subject, external_id: impl Into<String>) -> Self {
+    pub fn new(subject: EntityType, external_id: impl Into<String>) -> Self {
         Event {
-            about: Ref::new(subject, external_id),
-            news: News::Facts,
-            at: VendorTime::default(),
+            entity: EntityRef::new(subject, external_id),
+            state_claim: StateClaim::FactsOnly,
+            occurred_at: VendorTime::default(),
             parent: None,
-            inspection: None,
-            orphan: None,
+            inspection_external_id: None,
+            orphan_reason: None,
             reference: None,
             group: None,
             facts: Vec::new(),
             details: Vec::new(),
-            misread_time: false,
+            invalid_time: false,
         }
     }
 
     /// It is now in the state with this vendor's word.
-    pub fn is(mut self, state: impl Into<String>) -> Self {
-        self.news = News::State(storable(state.into()));
+    pub fn state(mut self, state: impl Into<String>) -> Self {
+        self.state_claim = StateClaim::Exact(storable(state.into()));
         self
     }
 
     /// It must have reached this state by now.
     pub fn at_least(mut self, state: &'static str) -> Self {
-        self.news = News::AtLeast(state);
+        self.state_claim = StateClaim::AtLeast(state);
         self
     }
 
     /// More was asked for.
-    pub fn requested(mut self) -> Self {
-        self.news = News::Requested;
+    pub fn reopen_requested(mut self) -> Self {
+        self.state_claim = StateClaim::ReopenRequested;
         self
     }
 
     /// The vendor's time of the news.
-    pub fn at(mut self, at: impl Into<VendorTime>) -> Self {
-        self.at = at.into();
+    pub fn occurred_at(mut self, at: impl Into<VendorTime>) -> Self {
+        self.occurred_at = at.into();
         self
     }
 
     /// It hangs on this.
-    pub fn under(mut self, subject: Subject, external_id: impl Into<String>) -> Self {
-        self.parent = Some(Ref::new(subject, external_id));
+    pub fn parent(mut self, subject: EntityType, external_id: impl Into<String>) -> Self {
+        self.parent = Some(EntityRef::new(subject, external_id));
         self
     }
 
     /// It belongs to the inspection with this vendor's id.
-    pub fn of(mut self, inspection: impl Into<String>) -> Self {
-        self.inspection = Some(inspection.into());
+    pub fn inspection(mut self, inspection: impl Into<String>) -> Self {
+        self.inspection_external_id = Some(inspection.into());
         self
     }
 
     /// It belongs to an inspection that the vendor does not name here; says why.
-    pub fn orphan(mut self, why: &'static str) -> Self {
-        self.orphan = Some(why);
+    pub fn orphan_reason(mut self, why: &'static str) -> Self {
+        self.orphan_reason = Some(why);
         self
     }
 
@@ -216,7 +216,7 @@ impl Event {
     }
 
     /// Adds typed facts.
-    pub fn fact(mut self, fact: impl Into<Fact>) -> Self {
+    pub fn fact(mut self, fact: impl Into<FactGroup>) -> Self {
         self.facts.push(fact.into());
         self
     }
@@ -230,13 +230,13 @@ impl Event {
     /// Adds what has no typed field.
     pub fn add_details(&mut self, details: impl Into<Details>) {
         let details = details.into();
-        self.misread_time |= details.misread_time;
+        self.invalid_time |= details.invalid_time;
         details.add_to(&mut self.details);
     }
 
     /// All fields that it reports, typed or not.
-    pub fn said(&self) -> Vec<Said> {
-        let facts = self.facts.iter().flat_map(Said::facts);
-        facts.chain(self.details.iter().map(|(name, value)| Said::detail(name, value.clone()))).collect()
+    pub fn field_values(&self) -> Vec<FieldValue> {
+        let facts = self.facts.iter().flat_map(FieldValue::from_fact);
+        facts.chain(self.details.iter().map(|(name, value)| FieldValue::from_detail(name, value.clone()))).collect()
     }
 }

@@ -2,27 +2,33 @@
 //! keys that put one before the other.
 
 use super::{Event, TimeWarning};
-use crate::machine::fold::{Key, OrderedBy, Outcome, Step, Tip};
+use crate::machine::fold::{FoldState, OrderKey, OrderedBy, Step, StepOutcome};
 use crate::machine::{Machine, START};
 
 /// How much of a vendor's unknown word a reason quotes, in characters.
 const MAX_QUOTE: usize = 64;
 
 /// A step that moved the state, or was already true, where it is the newest of all.
-pub fn of_newest(machine: &Machine, before: &Tip, after: &Tip, step: &Step, outcome: &Outcome) -> String {
-    let to = step.to;
+pub fn of_newest(
+    machine: &Machine,
+    before: &FoldState,
+    after: &FoldState,
+    step: &Step,
+    outcome: &StepOutcome,
+) -> String {
+    let to = step.target_state;
     let implied = if step.at_least { "implied: " } else { "" };
     let cycle = after.cycle;
     match outcome {
-        Outcome::Moved { reopened: false } => format!("{implied}{} to {to}", from(before)),
-        Outcome::Moved { reopened: true } => {
+        StepOutcome::Moved { reopened: false } => format!("{implied}{} to {to}", from(before)),
+        StepOutcome::Moved { reopened: true } => {
             format!("{implied}{} to {to}, a reopening: cycle {cycle} begins", from(before))
         }
-        Outcome::Skipped { between, reopened } => {
+        StepOutcome::Skipped { skipped_states: between, reopened } => {
             let reopening = if *reopened { format!("; a reopening: cycle {cycle} begins") } else { String::new() };
             format!("{implied}{} to {to}; never reported: {}{reopening}", from(before), between.join(", "))
         }
-        Outcome::Unexpected { reopened } => {
+        StepOutcome::Unexpected { reopened } => {
             let cycle = if *reopened { format!(": cycle {cycle} begins") } else { String::new() };
             format!(
                 "{} to {to}, unexpected: {}; the vendor's word counts{cycle}",
@@ -30,29 +36,34 @@ pub fn of_newest(machine: &Machine, before: &Tip, after: &Tip, step: &Step, outc
                 rule(machine, before, to)
             )
         }
-        Outcome::Same => format!("the state is {to} already"),
-        Outcome::Refused => refused(machine, before, after, to),
+        StepOutcome::Same => format!("the state is {to} already"),
+        StepOutcome::Refused => refused(machine, before, after, to),
     }
 }
 
 /// A step out of order that changed the present state all the same.
-pub fn of_late(before: &Tip, after: &Tip) -> String {
-    format!("late news; with it in its place, {} to {}", from(before), after.from())
+pub fn of_late(before: &FoldState, after: &FoldState) -> String {
+    format!("late news; with it in its place, {} to {}", from(before), after.state_or_start())
 }
 
 /// A step that has no way from the state before it in the table, and no effect.
-pub fn refused(machine: &Machine, before: &Tip, after: &Tip, to: &str) -> String {
-    let why = if mixed(after) { ", since not every event has a vendor's time" } else { "" };
+pub fn refused(machine: &Machine, before: &FoldState, after: &FoldState, to: &str) -> String {
+    let why = if is_partly_timed(after) { ", since not every event has a vendor's time" } else { "" };
     format!("{}, and no vendor's time proves {to} newer{why}; the state is kept", rule(machine, before, to))
 }
 
 /// A step that comes before another in the order, and so does not decide the state.
-pub fn of_older(step: &Step, newer: &Key, after: &Tip) -> String {
-    let (_, by) = match after.untimed {
-        true => Key { time: None, ..step.key }.compare(newer),
+pub fn of_older(step: &Step, newer: &OrderKey, after: &FoldState) -> String {
+    let (_, by) = match after.has_untimed {
+        true => OrderKey { time: None, ..step.key }.compare(newer),
         false => step.key.compare(newer),
     };
-    format!("{} is older than {}, {}; the state is kept", step.to, after.from(), ordered_by(by, mixed(after)))
+    format!(
+        "{} is older than {}, {}; the state is kept",
+        step.target_state,
+        after.state_or_start(),
+        ordered_by(by, is_partly_timed(after))
+    )
 }
 
 /// Facts of which newer ones are known; says what decided that they are older.
@@ -77,18 +88,18 @@ pub fn of_facts(changed: usize) -> String {
 
 /// What to add where the vendor's time does not order the event.
 pub fn warning(event: &Event, warning: Option<TimeWarning>) -> Option<String> {
-    let field = event.at.stated().map(|stated| format!(" ({})", stated.field)).unwrap_or_default();
+    let field = event.occurred_at.raw_field().map(|stated| format!(" ({})", stated.field)).unwrap_or_default();
     match warning {
-        Some(TimeWarning::NotUnderstood) => Some(format!("the vendor's time{field} is not understood")),
+        Some(TimeWarning::InvalidTime) => Some(format!("the vendor's time{field} is not understood")),
         Some(TimeWarning::ClockAhead) => Some(format!(
             "the vendor's time{field} is more than a day ahead of the receipt: the time of receipt is used"
         )),
-        None if event.misread_time => Some("a time among the details is not understood".to_owned()),
+        None if event.invalid_time => Some("a time among the details is not understood".to_owned()),
         None => None,
     }
 }
 
-fn from(tip: &Tip) -> String {
+fn from(tip: &FoldState) -> String {
     match &tip.state {
         Some(state) => format!("from {state}"),
         None => "first seen, on".to_owned(),
@@ -96,8 +107,8 @@ fn from(tip: &Tip) -> String {
 }
 
 // The rule of the table that a step breaks.
-fn rule(machine: &Machine, before: &Tip, to: &str) -> String {
-    let from = before.from();
+fn rule(machine: &Machine, before: &FoldState, to: &str) -> String {
+    let from = before.state_or_start();
     match machine.state(from) {
         Some(state) if state.terminal => format!("{from} is final"),
         _ if from == START => format!("nothing begins as {to}"),
@@ -106,8 +117,8 @@ fn rule(machine: &Machine, before: &Tip, to: &str) -> String {
 }
 
 // Some events of the entity have a vendor's time and some have none.
-fn mixed(tip: &Tip) -> bool {
-    tip.untimed && tip.since.is_some()
+fn is_partly_timed(tip: &FoldState) -> bool {
+    tip.has_untimed && tip.earliest_time.is_some()
 }
 
 fn ordered_by(by: OrderedBy, mixed: bool) -> String {

@@ -1,7 +1,7 @@
 //! What events do to an entity, over the machines of all vendors: the vendor's word, any order, and true reasons.
 
 use super::*;
-use crate::machine::{Machine, Opens};
+use crate::machine::{Machine, Reopens};
 use crate::vendor;
 use ::entity::Verdict;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,67 +18,72 @@ fn minute(minute: i64) -> DateTime<Utc> {
 }
 
 /// An entity that the events of a test are applied to, in the order of the calls.
-struct Life {
-    slot: Slot,
+struct TestEntity {
+    slot: CachedEntity,
     position: i64,
 }
 
-impl Life {
+impl TestEntity {
     fn of(vendor: &'static vendor::Vendor, machine: &'static Machine) -> Self {
-        let about = Ref::new(machine.subject, "1");
-        let entity = Entity {
-            number: 1,
+        let about = EntityRef::new(machine.entity_type, "1");
+        let entity = FoldedEntity {
+            row_id: 1,
             id: about.id("source"),
-            subject: machine.subject,
+            entity_type: machine.entity_type,
             source: "source".to_owned(),
             vendor: vendor.name,
             external_id: about.external_id,
-            parent: None,
-            inspection: None,
+            parent_row_id: None,
+            inspection_row_id: None,
             reference: None,
             group: None,
             status: None,
-            known: Known::default(),
-            tip: Default::default(),
-            retold: false,
+            fields: VersionedFields::default(),
+            fold_state: Default::default(),
+            steps_materialized: false,
             created_at: received(),
             updated_at: received(),
             occurred_at: None,
             position: 0,
         };
-        Life { slot: Slot::new(entity, Some(machine)), position: 0 }
+        TestEntity { slot: CachedEntity::new(entity, Some(machine)), position: 0 }
     }
 
     fn truepic() -> Self {
         let vendor = vendor::by_name("truepic").expect("a vendor");
-        Life::of(vendor, vendor.machine(Subject::Inspection).expect("a machine"))
+        TestEntity::of(vendor, vendor.machine(EntityType::Inspection).expect("a machine"))
     }
 
     fn event(&self) -> Event {
-        Event::about(self.slot.entity.subject, "1")
+        Event::new(self.slot.entity.entity_type, "1")
     }
 
-    fn take(&mut self, event: Event) -> Option<Change> {
+    fn take(&mut self, event: Event) -> Option<EventOutcome> {
         self.take_linked(event, None)
     }
 
-    fn take_linked(&mut self, event: Event, inspection: Option<i64>) -> Option<Change> {
+    fn take_linked(&mut self, event: Event, inspection: Option<i64>) -> Option<EventOutcome> {
         self.position += 1;
-        let arrival = Arrival { position: self.position, received_at: received(), parent: None, inspection };
-        apply(&mut self.slot, &event, &event.said(), &arrival).expect("all its past is there")
+        let arrival = Arrival {
+            position: self.position,
+            received_at: received(),
+            parent_row_id: None,
+            inspection_row_id: inspection,
+        };
+        apply(&mut self.slot, &event, &event.field_values(), &arrival).expect("all its past is there")
     }
 
-    fn is(&mut self, state: &str, at: Option<DateTime<Utc>>) -> Change {
-        self.take(self.event().is(state).at(at)).expect("a change")
+    fn is(&mut self, state: &str, at: Option<DateTime<Utc>>) -> EventOutcome {
+        self.take(self.event().state(state).occurred_at(at)).expect("a change")
     }
 
     fn state(&self) -> &str {
-        self.slot.entity.tip.state.as_deref().unwrap_or_default()
+        self.slot.entity.fold_state.state.as_deref().unwrap_or_default()
     }
 
     fn outcome(&self) -> (Option<String>, i32, Option<DateTime<Utc>>) {
         let entity = &self.slot.entity;
-        (entity.tip.state.clone(), entity.tip.cycle, entity.occurred_at)
+        (entity.fold_state.state.clone(), entity.fold_state.cycle, entity.occurred_at)
     }
 }
 
@@ -88,7 +93,7 @@ struct Owner(&'static vendor::Vendor, &'static Machine);
 
 impl std::fmt::Debug for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?}", self.0.name, self.1.subject)
+        write!(f, "{} {:?}", self.0.name, self.1.entity_type)
     }
 }
 
@@ -106,7 +111,7 @@ fn timed_life() -> impl Strategy<Value = (Owner, Vec<(&'static str, bool, i64)>)
         |(owner, words)| {
             let words = words.into_iter().zip(1..);
             // What a reopening leads back to is never less than what is implied.
-            let reopened = owner.1.transitions.iter().filter(|t| t.opens != Opens::Nothing);
+            let reopened = owner.1.transitions.iter().filter(|t| t.reopens != Reopens::Never);
             let least = reopened.filter_map(|t| Some(owner.1.state(t.to)?.rank)).min().unwrap_or(i32::MAX);
             let words = words.map(|((word, implied), minute)| {
                 let word = word.get(owner.1.states);
@@ -117,11 +122,11 @@ fn timed_life() -> impl Strategy<Value = (Owner, Vec<(&'static str, bool, i64)>)
     )
 }
 
-fn play_timed(owner: Owner, words: &[(&'static str, bool, i64)]) -> Life {
-    let mut life = Life::of(owner.0, owner.1);
+fn play_timed(owner: Owner, words: &[(&'static str, bool, i64)]) -> TestEntity {
+    let mut life = TestEntity::of(owner.0, owner.1);
     for (word, implied, at) in words {
-        let event = life.event().at(Some(minute(*at)));
-        life.take(if *implied { event.at_least(word) } else { event.is(*word) });
+        let event = life.event().occurred_at(Some(minute(*at)));
+        life.take(if *implied { event.at_least(word) } else { event.state(*word) });
     }
     life
 }
@@ -131,7 +136,7 @@ fn play_timed(owner: Owner, words: &[(&'static str, bool, i64)]) -> Life {
 fn ranked_life() -> impl Strategy<Value = (Owner, Vec<&'static str>)> {
     let forward = |Owner(_, machine): &Owner| {
         let rank = |state: &str| machine.state(state).map(|state| state.rank);
-        machine.transitions.iter().all(|t| t.opens == Opens::Nothing && rank(t.from) <= rank(t.to))
+        machine.transitions.iter().all(|t| t.reopens == Reopens::Never && rank(t.from) <= rank(t.to))
     };
     let machines: Vec<Owner> = machines().into_iter().filter(forward).collect();
     any::<Index>().prop_map(move |index| *index.get(&machines)).prop_flat_map(|owner| {
@@ -159,7 +164,7 @@ proptest! {
 
     #[test]
     fn with_times_nothing_is_refused((owner, told) in timed_life()) {
-        let mut life = Life::of(owner.0, owner.1);
+        let mut life = TestEntity::of(owner.0, owner.1);
         for (word, _, at) in told.into_iter().rev() {
             let verdict = life.is(word, Some(minute(at))).verdict;
             prop_assert_ne!(verdict, Verdict::Refused);
@@ -171,7 +176,7 @@ proptest! {
         ((owner, words), shuffled) in ranked_life().prop_flat_map(|life| { let words = life.1.clone(); (Just(life), Just(words).prop_shuffle()) })
     ) {
         let play = |words: &[&str]| {
-            let mut life = Life::of(owner.0, owner.1);
+            let mut life = TestEntity::of(owner.0, owner.1);
             words.iter().for_each(|word| _ = life.is(word, None));
             life.outcome()
         };
@@ -191,7 +196,7 @@ proptest! {
     ) {
         prop_assume!(words.iter().any(|(_, at)| at.is_none()));
         let play = |words: &[(&'static str, Option<i64>)]| {
-            let mut life = Life::of(owner.0, owner.1);
+            let mut life = TestEntity::of(owner.0, owner.1);
             words.iter().for_each(|(word, at)| _ = life.is(word, at.map(minute)));
             let (state, cycle, _) = life.outcome();
             (state, cycle)
@@ -204,10 +209,10 @@ proptest! {
         said in proptest::collection::vec((0..4u8, 0..3usize), 1..6).prop_shuffle(), seed in any::<prop::sample::Index>()
     ) {
         let play = |said: &[(usize, (u8, usize))]| {
-            let mut life = Life::truepic();
+            let mut life = TestEntity::truepic();
             for (at, (precedence, value)) in said {
                 let reference = Reference::new(format!("{precedence}-{value}"), *precedence);
-                life.take(life.event().at(Some(minute(*at as i64))).reference(Some(reference)));
+                life.take(life.event().occurred_at(Some(minute(*at as i64))).reference(Some(reference)));
             }
             life.slot.entity.reference
         };
@@ -229,16 +234,16 @@ fn a_final_state_is_left_only_by_what_a_time_proves_newer() {
             for to in
                 machine.states.iter().filter(|to| to.name != from.name && machine.path(from.name, to.name).is_none())
             {
-                let what = format!("{} {:?}: {} to {}", vendor.name, machine.subject, from.name, to.name);
-                let mut timed = Life::of(vendor, machine);
+                let what = format!("{} {:?}: {} to {}", vendor.name, machine.entity_type, from.name, to.name);
+                let mut timed = TestEntity::of(vendor, machine);
                 timed.is(from.name, Some(minute(1)));
                 let change = timed.is(to.name, Some(minute(2)));
                 assert_eq!((change.verdict, timed.state()), (Verdict::Unexpected, to.name), "{what}");
-                assert_eq!(timed.slot.entity.tip.cycle, 1, "{what}");
+                assert_eq!(timed.slot.entity.fold_state.cycle, 1, "{what}");
                 let rule = format!("{} is final; the vendor's word counts: cycle 1 begins", from.name);
                 assert!(change.reason.ends_with(&rule), "{what}: {}", change.reason);
 
-                let mut untimed = Life::of(vendor, machine);
+                let mut untimed = TestEntity::of(vendor, machine);
                 untimed.is(from.name, None);
                 let change = untimed.is(to.name, None);
                 if change.verdict == Verdict::Refused {
@@ -256,20 +261,20 @@ fn a_final_state_is_left_only_by_what_a_time_proves_newer() {
 #[test]
 fn the_same_time_proves_nothing_newer() {
     let vendor = vendor::by_name("pave").expect("a vendor");
-    let machine = vendor.machine(Subject::Session).expect("a machine");
+    let machine = vendor.machine(EntityType::Session).expect("a machine");
     for order in [["COMPLETE", "EXPIRED"], ["EXPIRED", "COMPLETE"]] {
-        let mut life = Life::of(vendor, machine);
+        let mut life = TestEntity::of(vendor, machine);
         order.iter().for_each(|word| _ = life.is(word, Some(minute(5))));
-        assert_eq!((life.state(), life.slot.entity.tip.cycle), ("COMPLETE", 0), "{order:?}");
+        assert_eq!((life.state(), life.slot.entity.fold_state.cycle), ("COMPLETE", 0), "{order:?}");
     }
 }
 
 #[test]
 fn late_news_from_before_a_reopening_does_not_undo_it() {
     let vendor = vendor::by_name("hover").expect("a vendor");
-    let machine = vendor.machine(Subject::Inspection).expect("a machine");
+    let machine = vendor.machine(EntityType::Inspection).expect("a machine");
     for late in machine.states.iter().filter(|state| machine.path("requesting_corrections", state.name).is_none()) {
-        let mut life = Life::of(vendor, machine);
+        let mut life = TestEntity::of(vendor, machine);
         ["working", "complete", "requesting_corrections"].iter().for_each(|word| _ = life.is(word, None));
         let before = life.outcome();
         assert_eq!((life.state(), before.1), ("requesting_corrections", 1));
@@ -280,9 +285,9 @@ fn late_news_from_before_a_reopening_does_not_undo_it() {
     }
     // What cannot be reopened stays as it is, in either order.
     for order in [["failed", "requesting_corrections"], ["requesting_corrections", "failed"]] {
-        let mut life = Life::of(vendor, machine);
+        let mut life = TestEntity::of(vendor, machine);
         order.iter().for_each(|word| _ = life.is(word, None));
-        assert_eq!((life.state(), life.slot.entity.tip.cycle), ("failed", 0), "{order:?}");
+        assert_eq!((life.state(), life.slot.entity.fold_state.cycle), ("failed", 0), "{order:?}");
     }
 }
 
@@ -290,12 +295,12 @@ fn late_news_from_before_a_reopening_does_not_undo_it() {
 fn an_inspection_that_is_canceled_against_the_table_is_canceled() {
     let words = ["Started", "Canceled", "In Progress"];
     for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
-        let mut life = Life::truepic();
+        let mut life = TestEntity::truepic();
         let verdicts = order.map(|word| life.is(words[word], None).verdict);
         assert_eq!(life.state(), "Canceled", "{order:?}");
         assert!(!verdicts.contains(&Verdict::Refused), "{order:?} {verdicts:?}");
     }
-    let mut life = Life::truepic();
+    let mut life = TestEntity::truepic();
     life.is("Started", None);
     life.is("In Progress", None);
     let change = life.is("Canceled", None);
@@ -307,7 +312,7 @@ fn an_inspection_that_is_canceled_against_the_table_is_canceled() {
 #[test]
 fn a_reason_names_what_decided() {
     // One of three has no time, so the ranks order all of them.
-    let mut life = Life::truepic();
+    let mut life = TestEntity::truepic();
     life.is("Started", Some(minute(9)));
     life.is("Ready for Review", None);
     let change = life.is("In Progress", Some(minute(11)));
@@ -316,7 +321,7 @@ fn a_reason_names_what_decided() {
 
     // By time, by rank at the same time, by rank without any time.
     for (first, second, by) in [(Some(5), Some(4), "vendor's time"), (Some(5), Some(5), "rank"), (None, None, "rank")] {
-        let mut life = Life::truepic();
+        let mut life = TestEntity::truepic();
         life.is("Ready for Review", first.map(minute));
         let change = life.is("In Progress", second.map(minute));
         let end = format!("{by}; the state is kept");
@@ -324,48 +329,48 @@ fn a_reason_names_what_decided() {
     }
 
     // Facts, too.
-    let mut life = Life::truepic();
+    let mut life = TestEntity::truepic();
     let outcome = |word: &str| Summary { outcome: Some(word.to_owned()), ..Summary::default() };
-    life.take(life.event().at(Some(minute(5))).fact(outcome("pass")));
-    let change = life.take(life.event().at(Some(minute(4))).fact(outcome("fail"))).expect("a change");
+    life.take(life.event().occurred_at(Some(minute(5))).fact(outcome("pass")));
+    let change = life.take(life.event().occurred_at(Some(minute(4))).fact(outcome("fail"))).expect("a change");
     assert_eq!(change.reason, "older than what is known, by the vendor's time; newer facts are kept");
 }
 
 #[test]
 fn a_time_far_ahead_is_replaced_by_the_receipt_and_shown() {
     let stated = serde_json::value::to_raw_value("2999-01-01T00:00:00Z").expect("JSON");
-    let ahead = VendorTime::understood("created_at", &stated, "2999-01-01T00:00:00Z".parse().expect("a moment"));
-    let mut life = Life::truepic();
-    let change = life.take(life.event().is("Started").at(&ahead)).expect("a change");
+    let ahead = VendorTime::valid("created_at", &stated, "2999-01-01T00:00:00Z".parse().expect("a moment"));
+    let mut life = TestEntity::truepic();
+    let change = life.take(life.event().state("Started").occurred_at(&ahead)).expect("a change");
     let warning =
         "; the vendor's time (created_at) is more than a day ahead of the receipt: the time of receipt is used";
     assert!(change.reason.ends_with(warning), "{}", change.reason);
     assert_eq!(life.slot.entity.occurred_at, Some(received()));
-    assert_eq!(life.slot.entity.known.columns().details, r#"{"created_at":"2999-01-01T00:00:00Z"}"#);
+    assert_eq!(life.slot.entity.fields.to_columns().details, r#"{"created_at":"2999-01-01T00:00:00Z"}"#);
     // What comes later counts, for the state and for each fact.
     let later = received() + TimeDelta::hours(1);
     let summary = Summary { outcome: Some("pass".to_owned()), ..Summary::default() };
-    life.take(life.event().at(&ahead).fact(summary.clone()));
+    life.take(life.event().occurred_at(&ahead).fact(summary.clone()));
     let change = life.is("In Progress", Some(later));
     assert_eq!((change.verdict, life.state()), (Verdict::Applied, "In Progress"));
     let newer = Summary { outcome: Some("fail".to_owned()), ..summary };
-    life.take(life.event().at(Some(later)).fact(newer));
-    assert_eq!(life.slot.entity.known.columns().facts, r#"{"summary":{"outcome":"fail"}}"#);
+    life.take(life.event().occurred_at(Some(later)).fact(newer));
+    assert_eq!(life.slot.entity.fields.to_columns().facts, r#"{"summary":{"outcome":"fail"}}"#);
 }
 
 #[test]
 fn a_time_that_is_not_understood_is_said() {
     let stated = serde_json::value::to_raw_value("yesterday").expect("JSON");
-    let mut life = Life::truepic();
-    let at = VendorTime::not_understood("created_at", &stated);
-    let change = life.take(life.event().is("Started").at(&at)).expect("a change");
+    let mut life = TestEntity::truepic();
+    let at = VendorTime::invalid("created_at", &stated);
+    let change = life.take(life.event().state("Started").occurred_at(&at)).expect("a change");
     assert_eq!(
         change.reason,
         "from Created to Started; the vendor's time (created_at) is not understood"
             .replace("from Created", "first seen, on")
     );
     let mut event = life.event().fact(Summary { outcome: Some("pass".to_owned()), ..Summary::default() });
-    event.misread_time = true;
+    event.invalid_time = true;
     let change = life.take(event).expect("a change");
     assert_eq!(change.reason, "1 fact is new; a time among the details is not understood");
 }
@@ -373,14 +378,14 @@ fn a_time_that_is_not_understood_is_said() {
 #[test]
 fn an_implied_state_tells_when_it_was_reached() {
     let play = |order: &[usize]| {
-        let mut life = Life::truepic();
+        let mut life = TestEntity::truepic();
         for step in order {
             match step {
-                0 => life.take(life.event().at_least("In Progress").at(Some(minute(9)))),
-                1 => life.take(life.event().is("Started").at(Some(minute(8)))),
+                0 => life.take(life.event().at_least("In Progress").occurred_at(Some(minute(9)))),
+                1 => life.take(life.event().state("Started").occurred_at(Some(minute(8)))),
                 // Then the photo of 9 implies nothing new.
-                2 => life.take(life.event().is("In Progress").at(Some(minute(7)))),
-                _ => life.take(life.event().is("Started").at(Some(minute(6)))),
+                2 => life.take(life.event().state("In Progress").occurred_at(Some(minute(7)))),
+                _ => life.take(life.event().state("Started").occurred_at(Some(minute(6)))),
             };
         }
         life.slot.entity.occurred_at
@@ -395,20 +400,20 @@ fn an_implied_state_tells_when_it_was_reached() {
 
 #[test]
 fn a_link_reaches_the_row_whatever_the_verdict() {
-    let started = |life: &mut Life| life.is("Started", Some(minute(5)));
-    type News = fn(&Life) -> Event;
+    let started = |life: &mut TestEntity| life.is("Started", Some(minute(5)));
+    type News = fn(&TestEntity) -> Event;
     let news: [(News, Verdict); 4] = [
-        (|life| life.event().is("Sneezed").at(Some(minute(6))), Verdict::Unrecognized),
-        (|life| life.event().is("Created").at(Some(minute(4))), Verdict::Stale),
-        (|life| life.event().is("Started").at(Some(minute(6))), Verdict::Applied),
-        (|life| life.event().at(Some(minute(6))), Verdict::Applied),
+        (|life| life.event().state("Sneezed").occurred_at(Some(minute(6))), Verdict::Unrecognized),
+        (|life| life.event().state("Created").occurred_at(Some(minute(4))), Verdict::Stale),
+        (|life| life.event().state("Started").occurred_at(Some(minute(6))), Verdict::Applied),
+        (|life| life.event().occurred_at(Some(minute(6))), Verdict::Applied),
     ];
     for (event, verdict) in news {
-        let mut life = Life::truepic();
+        let mut life = TestEntity::truepic();
         started(&mut life);
-        let past = life.slot.past.clone().expect("all of it");
-        life.slot.settle();
-        life.slot.remember(past);
+        let past = life.slot.loaded_steps.clone().expect("all of it");
+        life.slot.mark_committed();
+        life.slot.set_stored_steps(past);
         let event = event(&life);
         let change = life.take_linked(event, Some(7)).expect("a change");
         assert_eq!(change.verdict, verdict);

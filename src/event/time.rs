@@ -11,12 +11,12 @@ pub const MAX_CLOCK_AHEAD: TimeDelta = TimeDelta::days(1);
 #[derive(Clone, Debug, Default)]
 pub struct VendorTime {
     at: Option<DateTime<Utc>>,
-    stated: Option<Arc<Stated>>,
+    raw_field: Option<Arc<RawTimeField>>,
 }
 
 /// The field that states the time, as it came.
 #[derive(Debug)]
-pub struct Stated {
+pub struct RawTimeField {
     pub field: String,
     pub value: Box<RawValue>,
 }
@@ -25,20 +25,23 @@ pub struct Stated {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeWarning {
     /// What the vendor wrote is not a moment.
-    NotUnderstood,
+    InvalidTime,
     /// The moment is more than [`MAX_CLOCK_AHEAD`] after the receipt; the time of receipt is used.
     ClockAhead,
 }
 
 impl VendorTime {
     /// A field that states a moment.
-    pub fn understood(field: &str, value: &RawValue, at: DateTime<Utc>) -> Self {
-        VendorTime { at: Some(at), ..VendorTime::not_understood(field, value) }
+    pub fn valid(field: &str, value: &RawValue, at: DateTime<Utc>) -> Self {
+        VendorTime { at: Some(at), ..VendorTime::invalid(field, value) }
     }
 
     /// A field that should state a moment and does not.
-    pub fn not_understood(field: &str, value: &RawValue) -> Self {
-        VendorTime { at: None, stated: Some(Arc::new(Stated { field: field.to_owned(), value: value.to_owned() })) }
+    pub fn invalid(field: &str, value: &RawValue) -> Self {
+        VendorTime {
+            at: None,
+            raw_field: Some(Arc::new(RawTimeField { field: field.to_owned(), value: value.to_owned() })),
+        }
     }
 
     /// The moment, if one was understood.
@@ -52,21 +55,21 @@ impl VendorTime {
             return self;
         }
         let other = other();
-        if other.stated.is_some() { other } else { self }
+        if other.raw_field.is_some() { other } else { self }
     }
 
     /// When an event received at this time happened, for ordering; and why the stated time is not used, if it is not.
     pub fn ordering(&self, received_at: DateTime<Utc>) -> (Option<DateTime<Utc>>, Option<TimeWarning>) {
         match self.at {
             Some(at) if at - received_at > MAX_CLOCK_AHEAD => (Some(received_at), Some(TimeWarning::ClockAhead)),
-            None if self.stated.is_some() => (None, Some(TimeWarning::NotUnderstood)),
+            None if self.raw_field.is_some() => (None, Some(TimeWarning::InvalidTime)),
             at => (at, None),
         }
     }
 
     /// The field that states the time.
-    pub fn stated(&self) -> Option<&Stated> {
-        self.stated.as_deref()
+    pub fn raw_field(&self) -> Option<&RawTimeField> {
+        self.raw_field.as_deref()
     }
 }
 
@@ -78,7 +81,7 @@ impl From<&VendorTime> for VendorTime {
 
 impl From<Option<DateTime<Utc>>> for VendorTime {
     fn from(at: Option<DateTime<Utc>>) -> Self {
-        VendorTime { at, stated: None }
+        VendorTime { at, raw_field: None }
     }
 }
 
@@ -105,12 +108,12 @@ mod tests {
     #[test]
     fn a_moment_is_preferred_to_what_is_none() {
         let words = to_raw_value("yesterday").expect("JSON");
-        let wrong = || VendorTime::not_understood("updated_at", &words);
+        let wrong = || VendorTime::invalid("updated_at", &words);
         let at = moment("2026-05-01T10:00:00Z");
-        let right = || VendorTime::understood("created_at", &words, at);
+        let right = || VendorTime::valid("created_at", &words, at);
         assert_eq!(wrong().or_else(right).at(), Some(at));
         assert_eq!(right().or_else(wrong).at(), Some(at));
-        assert_eq!(wrong().or_else(VendorTime::default).ordering(at), (None, Some(TimeWarning::NotUnderstood)));
-        assert_eq!(VendorTime::default().or_else(wrong).ordering(at), (None, Some(TimeWarning::NotUnderstood)));
+        assert_eq!(wrong().or_else(VendorTime::default).ordering(at), (None, Some(TimeWarning::InvalidTime)));
+        assert_eq!(VendorTime::default().or_else(wrong).ordering(at), (None, Some(TimeWarning::InvalidTime)));
     }
 }

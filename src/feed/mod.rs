@@ -4,16 +4,16 @@
 //! the news itself: a lost hint costs the time until the next look, and nothing else. A listener that has missed something
 //! reads it from the history, so that each sees every position once and in order, and a slow one costs no memory.
 
-mod follow;
+mod listener;
 pub mod nats;
 pub mod postgres;
-mod recent;
+mod replay_buffer;
 
-use crate::faults;
-use crate::store::read::{Changed, changes_after, head, kept_after};
-use crate::store::{Readers, StoreError};
+use crate::failpoints;
+use crate::store::read::{ChangeWithEntity, changes_after, ensure_retained_after, head};
+use crate::store::{ReadPool, StoreError};
 use entity::log_head;
-use recent::Recent;
+use replay_buffer::ReplayBuffer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -21,85 +21,85 @@ use tokio::sync::{Notify, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Changes read from the history at once.
-const PAGE: u64 = 500;
+const PAGE_SIZE: u64 = 500;
 /// Changes kept for listeners that are a little behind; who is further behind reads the history.
-const TAIL: usize = 4096;
+const BUFFER_CAPACITY: usize = 4096;
 /// Listeners that read the history at the same time. The others wait for as long as that takes: there may be thousands, and
 /// a connection of the pool is only waited for so long.
-const READING: usize = 2;
+const MAX_CONCURRENT_CATCH_UPS: usize = 2;
 /// The time after which we look without a hint.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The feed of a process.
 #[derive(Debug)]
 pub struct Feed {
-    db: Readers,
+    db: ReadPool,
     /// The newest position that this process wrote.
-    written: watch::Sender<i64>,
+    committed: watch::Sender<i64>,
     /// There may be news.
-    wake: Notify,
+    wake_signal: Notify,
     /// Somebody has begun to listen.
-    joined: Notify,
+    listener_joined: Notify,
     /// The newest position that was handed on.
-    handed_on: AtomicI64,
+    published_to: AtomicI64,
     /// The newest position that is known.
     newest: AtomicI64,
     /// Which history it is.
     generation: AtomicI64,
-    tail: broadcast::Sender<Told>,
+    events: broadcast::Sender<FeedEvent>,
     /// What was handed on last, for who comes back.
-    recent: Recent,
+    replay_buffer: ReplayBuffer,
     /// Places for those who read the history.
-    reading: Semaphore,
+    catch_up_permits: Semaphore,
 }
 
 /// What is handed to all who listen.
 #[derive(Clone, Debug)]
-enum Told {
-    Change(Arc<Changed>),
+enum FeedEvent {
+    Change(Arc<ChangeWithEntity>),
     /// The history is another one now, of this generation.
     Rebuilt(i64),
 }
 
 impl Feed {
     /// A feed that reads from this database, whose history stands there.
-    pub fn new(db: Readers, head: &log_head::Model) -> Arc<Self> {
+    pub fn new(db: ReadPool, head: &log_head::Model) -> Arc<Self> {
         let position = head.position;
         Arc::new(Feed {
             db,
-            written: watch::Sender::new(position),
-            wake: Notify::new(),
-            joined: Notify::new(),
-            handed_on: AtomicI64::new(position),
+            committed: watch::Sender::new(position),
+            wake_signal: Notify::new(),
+            listener_joined: Notify::new(),
+            published_to: AtomicI64::new(position),
             newest: AtomicI64::new(position),
             generation: AtomicI64::new(head.generation),
-            tail: broadcast::Sender::new(TAIL),
-            recent: Recent::default(),
-            reading: Semaphore::new(READING),
+            events: broadcast::Sender::new(BUFFER_CAPACITY),
+            replay_buffer: ReplayBuffer::default(),
+            catch_up_permits: Semaphore::new(MAX_CONCURRENT_CATCH_UPS),
         })
     }
 
     /// This process has written news up to this position.
-    pub fn news(&self, position: i64) {
+    pub fn publish(&self, position: i64) {
         self.newest.fetch_max(position, Ordering::Relaxed);
-        self.written.send_if_modified(|known| {
+        self.committed.send_if_modified(|known| {
             let newer = position > *known;
             *known = position.max(*known);
             newer
         });
-        self.heard(position);
+        self.wake(position);
     }
 
     /// Somebody says that there is news up to this position. Only the database knows.
-    pub fn heard(&self, position: i64) {
-        if position > self.handed_on.load(Ordering::Relaxed) && !faults::lost() {
-            self.wake.notify_one();
+    pub fn wake(&self, position: i64) {
+        if position > self.published_to.load(Ordering::Relaxed) && !failpoints::drop_hint() {
+            self.wake_signal.notify_one();
         }
     }
 
     /// The newest position that this process wrote, and each newer one, for those who tell other processes.
-    pub fn written(&self) -> watch::Receiver<i64> {
-        self.written.subscribe()
+    pub fn watch_committed(&self) -> watch::Receiver<i64> {
+        self.committed.subscribe()
     }
 
     /// The newest position that is known to be in the database: at once what this process wrote, and within a second what
@@ -114,30 +114,30 @@ impl Feed {
     }
 
     /// The database has said which history it has.
-    pub fn is_of(&self, generation: i64) {
+    pub fn set_generation(&self, generation: i64) {
         self.generation.store(generation, Ordering::Relaxed);
     }
 
     /// Whether a position is of this history and all that came after it is at hand.
-    pub fn remembers(&self, position: i64, generation: i64) -> bool {
-        self.recent.reaches(position, generation)
+    pub fn can_replay(&self, position: i64, generation: i64) -> bool {
+        self.replay_buffer.covers(position, generation)
     }
 
     /// How many are listening.
     pub fn listeners(&self) -> usize {
-        self.tail.receiver_count()
+        self.events.receiver_count()
     }
 
     /// Reads the news and hands it on, until told to stop.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = self.look() => {}
+            () = self.publish_loop() => {}
         }
     }
 
-    async fn look(&self) {
-        let mut last = *self.written.borrow();
+    async fn publish_loop(&self) {
+        let mut last = *self.committed.borrow();
         let mut generation = Some(self.generation());
         loop {
             if self.listeners() == 0 {
@@ -149,46 +149,46 @@ impl Feed {
                             Some(known) if known != head.generation => {
                                 self.newest.store(head.position, Ordering::Relaxed);
                                 // Somebody may have begun meanwhile with what is remembered of the one before.
-                                self.recent.forget();
-                                let _ = self.tail.send(Told::Rebuilt(head.generation));
+                                self.replay_buffer.clear();
+                                let _ = self.events.send(FeedEvent::Rebuilt(head.generation));
                             }
                             _ => _ = self.newest.fetch_max(head.position, Ordering::Relaxed),
                         }
                         // Somebody may have begun to listen meanwhile, and count on what is remembered.
-                        if self.recent.forget_unless(|| self.listeners() > 0) {
+                        if self.replay_buffer.clear_unless(|| self.listeners() > 0) {
                             last = head.position;
                         }
                     }
                     Err(error) => tracing::debug!(%error, "the feed cannot read where the history ends"),
                 }
-                let _ = tokio::time::timeout(LOOK, self.joined.notified()).await;
+                let _ = tokio::time::timeout(POLL_INTERVAL, self.listener_joined.notified()).await;
             } else {
-                last = self.hand_on(last, &mut generation).await;
-                self.handed_on.store(last, Ordering::Relaxed);
+                last = self.publish_pending(last, &mut generation).await;
+                self.published_to.store(last, Ordering::Relaxed);
                 self.newest.fetch_max(last, Ordering::Relaxed);
-                let _ = tokio::time::timeout(LOOK, self.wake.notified()).await;
+                let _ = tokio::time::timeout(POLL_INTERVAL, self.wake_signal.notified()).await;
             }
         }
     }
 
-    async fn hand_on(&self, mut last: i64, generation: &mut Option<i64>) -> i64 {
+    async fn publish_pending(&self, mut last: i64, generation: &mut Option<i64>) -> i64 {
         loop {
-            let page = match page_after(&self.db, last, generation).await {
+            let page = match read_page_after(&self.db, last, generation).await {
                 Ok(page) => page,
-                Err(StoreError::Rebuilt) => {
+                Err(StoreError::GenerationChanged) => {
                     let Ok(head) = head(&self.db).await else { return last };
                     *generation = Some(head.generation);
                     self.generation.store(head.generation, Ordering::Relaxed);
                     self.newest.store(head.position, Ordering::Relaxed);
-                    self.written.send_replace(head.position);
-                    self.recent.forget();
-                    let _ = self.tail.send(Told::Rebuilt(head.generation));
+                    self.committed.send_replace(head.position);
+                    self.replay_buffer.clear();
+                    let _ = self.events.send(FeedEvent::Rebuilt(head.generation));
                     return head.position;
                 }
                 // Who listens sees the hole, and learns from the history what it has missed.
-                Err(StoreError::Expired { kept_from, .. }) => {
-                    last = kept_from;
-                    self.recent.forget();
+                Err(StoreError::Expired { retained_from, .. }) => {
+                    last = retained_from;
+                    self.replay_buffer.clear();
                     continue;
                 }
                 Err(error) => {
@@ -196,16 +196,16 @@ impl Feed {
                     return last;
                 }
             };
-            let full = page.len() as u64 == PAGE;
+            let full = page.len() as u64 == PAGE_SIZE;
             // That of the page: a query may have heard of a newer one already.
             let of = generation.unwrap_or_else(|| self.generation());
             for changed in page {
                 last = changed.change.position;
                 let changed = Arc::new(changed);
                 // Before it is told, so that who has joined the tail finds it here or hears of it there.
-                self.recent.add(&changed, of);
+                self.replay_buffer.push(&changed, of);
                 // Nobody listening any more is no fault.
-                let _ = self.tail.send(Told::Change(changed));
+                let _ = self.events.send(FeedEvent::Change(changed));
             }
             if !full {
                 return last;
@@ -216,13 +216,17 @@ impl Feed {
 
 /// The changes after a position, if the history is still that of the generation, and all there; the first look says which
 /// generation that is.
-async fn page_after(db: &Readers, after: i64, generation: &mut Option<i64>) -> Result<Vec<Changed>, StoreError> {
-    let page = changes_after(db, after, PAGE).await?;
+async fn read_page_after(
+    db: &ReadPool,
+    after: i64,
+    generation: &mut Option<i64>,
+) -> Result<Vec<ChangeWithEntity>, StoreError> {
+    let page = changes_after(db, after, PAGE_SIZE).await?;
     // Looked at afterwards: what was read before the history was replaced is of the one before, and what was read before
     // something was removed is whole.
     let now = head(db).await?;
     match *generation.get_or_insert(now.generation) {
-        generation if generation != now.generation => Err(StoreError::Rebuilt),
-        _ => kept_after(&now, after).map(|()| page),
+        generation if generation != now.generation => Err(StoreError::GenerationChanged),
+        _ => ensure_retained_after(&now, after).map(|()| page),
     }
 }

@@ -15,70 +15,74 @@ use tokio_util::sync::CancellationToken;
 /// The channel. What is said on it by others in the same database is only a reason to look.
 const CHANNEL: &str = "inspection_hub";
 /// Between two notifications at least: what is written meanwhile is told together.
-const GATHER: Duration = Duration::from_millis(2);
+const MIN_NOTIFY_INTERVAL: Duration = Duration::from_millis(2);
 /// Between two attempts to reach a database that is away.
-const AGAIN: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// How long a notification may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After so long without a word the connection is asked for a sign of life: one that was lost would be listened to for ever.
-const SILENCE: Duration = Duration::from_secs(20);
+const PROBE_AFTER: Duration = Duration::from_secs(20);
 
 /// Tells and hears, until told to stop. Hearing takes one more connection than the pool has.
 pub async fn run(pool: PgPool, feed: Arc<Feed>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = tell(&pool, &feed) => {}
-        () = hear(&pool, &feed) => {}
+        () = publish_hints(&pool, &feed) => {}
+        () = receive_hints(&pool, &feed) => {}
     }
 }
 
-async fn tell(pool: &PgPool, feed: &Feed) {
-    let mut written = feed.written();
+async fn publish_hints(pool: &PgPool, feed: &Feed) {
+    let mut written = feed.watch_committed();
     while written.changed().await.is_ok() {
         let position = *written.borrow_and_update();
         let telling = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(position.to_string()).execute(pool);
-        match in_time(telling).await {
-            Ok(_) => tokio::time::sleep(GATHER).await,
+        match with_timeout(telling).await {
+            Ok(_) => tokio::time::sleep(MIN_NOTIFY_INTERVAL).await,
             Err(error) => {
                 tracing::debug!(%error, "other processes could not be told of news; they look for themselves");
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
 }
 
-async fn hear(pool: &PgPool, feed: &Feed) {
-    let mut told = false;
+async fn receive_hints(pool: &PgPool, feed: &Feed) {
+    let mut outage_reported = false;
     loop {
-        let Err(error) = listen(pool, feed, &mut told).await;
-        if !std::mem::replace(&mut told, true) {
+        let Err(error) = listen(pool, feed, &mut outage_reported).await;
+        if !std::mem::replace(&mut outage_reported, true) {
             tracing::warn!(%error, "the notifications of other processes cannot be heard; the feed looks once a second");
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
 // `told` is whether somebody knows that nothing can be heard.
-async fn listen(pool: &PgPool, feed: &Feed, told: &mut bool) -> Result<Infallible, Error> {
+async fn listen(pool: &PgPool, feed: &Feed, outage_reported: &mut bool) -> Result<Infallible, Error> {
     // In a pool of its own: a listener that is dropped wants to say so over its connection before it gives it back, and if
     // that was lost, never gives it back.
-    let own = PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).idle_timeout(None).max_lifetime(None);
+    let own = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(STATEMENT_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None);
     let own = own.connect_lazy_with((*pool.connect_options()).clone());
     let mut listener = PgListener::connect_with(&own).await?;
     listener.listen(CHANNEL).await?;
-    *told = false;
+    *outage_reported = false;
     loop {
         // None: the connection was lost and made anew; something may have been said meanwhile.
-        let Ok(said) = tokio::time::timeout(SILENCE, listener.try_recv()).await else {
-            in_time(listener.execute("SELECT 1")).await?;
+        let Ok(said) = tokio::time::timeout(PROBE_AFTER, listener.try_recv()).await else {
+            with_timeout(listener.execute("SELECT 1")).await?;
             continue;
         };
         let said = said?;
         let position = said.as_ref().and_then(|said| said.payload().parse().ok());
-        feed.heard(position.unwrap_or(i64::MAX));
+        feed.wake(position.unwrap_or(i64::MAX));
     }
 }
 
-async fn in_time<T>(doing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(PATIENCE, doing).await.unwrap_or(Err(Error::PoolTimedOut))
+async fn with_timeout<T>(doing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(STATEMENT_TIMEOUT, doing).await.unwrap_or(Err(Error::PoolTimedOut))
 }

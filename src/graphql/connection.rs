@@ -1,14 +1,17 @@
 //! Lists, page by page (<https://relay.dev/graphql/connections.htm>).
 
-use super::Api;
-use super::aggregate::Aggregations;
-use super::batch::ask;
+use super::ApiContext;
+use super::aggregate::AggregateCaches;
 use super::cursor::Cursor;
-use super::error::Fault;
-use super::limits::{PAGE, PAGE_MAX};
-use super::questions::{ChildCounts, HistoryCounts};
-use super::rows::Rows;
-use crate::store::read::{self, Board, ChangeFilter, DeliveryFilter, End, EntityFilter, Of, Page, Part};
+use super::data_loader::load;
+use super::error::ApiError;
+use super::limits::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
+use super::loaders::{ChildCountLoader, HistoryCountLoader};
+use super::node_list::NodeList;
+use crate::store::read::{
+    self, AsOfList, ChangeRowFilter, ChildRelation, DeliveryRowFilter, EntityFilter, PageRequest, PagingDirection,
+    Slice,
+};
 use async_graphql::resolver_utils::ContainerType;
 use async_graphql::{Context, Object, OutputType, SimpleObject, TypeName};
 use std::borrow::Cow;
@@ -18,7 +21,7 @@ use std::borrow::Cow;
 pub struct Connection<T> {
     edges: Vec<Edge<T>>,
     info: PageInfo,
-    total: Total,
+    total: TotalCount,
 }
 
 /// A page of a list. Go on with `after: pageInfo.endCursor` while `pageInfo.hasNextPage`.
@@ -30,8 +33,8 @@ impl<T: ContainerType> Connection<T> {
     }
 
     /// The page's rows alone.
-    async fn nodes(&self) -> Rows<'_, T> {
-        Rows(self.edges.iter().map(|edge| &edge.node).collect())
+    async fn nodes(&self) -> NodeList<'_, T> {
+        NodeList(self.edges.iter().map(|edge| &edge.node).collect())
     }
 
     /// Where the page stands in the list.
@@ -40,7 +43,7 @@ impl<T: ContainerType> Connection<T> {
     }
 
     /// How long the whole list is, the filter applied. It is counted only when asked for.
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<i32, Fault> {
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<i32, ApiError> {
         Ok(i32::try_from(self.total.count(ctx).await?).unwrap_or(i32::MAX))
     }
 }
@@ -93,39 +96,41 @@ pub struct PageInfo {
 
 /// What is counted for `totalCount`.
 #[derive(Debug)]
-pub enum Total {
+pub enum TotalCount {
     Entities(EntityFilter),
     Children {
-        of: Of,
+        of: ChildRelation,
         filter: EntityFilter,
         parent: i64,
     },
-    Changes(ChangeFilter),
+    Changes(ChangeRowFilter),
     /// Of the entity with this number.
     History(i64),
-    Deliveries(DeliveryFilter),
-    Known(i64),
+    Deliveries(DeliveryRowFilter),
+    Precomputed(i64),
     /// At a moment in the past.
-    Board(Board),
+    AsOfList(AsOfList),
 }
 
-impl Total {
-    async fn count(&self, ctx: &Context<'_>) -> Result<i64, Fault> {
-        let db = &Api::of(ctx)?.readers;
+impl TotalCount {
+    async fn count(&self, ctx: &Context<'_>) -> Result<i64, ApiError> {
+        let db = &ApiContext::of(ctx)?.readers;
         let rows = match self {
-            Total::Known(rows) => return Ok(*rows),
-            Total::History(entity) => return Ok(ask(ctx, HistoryCounts, *entity).await?.unwrap_or_default()),
-            Total::Children { of, filter, parent } => {
-                let counts = ChildCounts { of: *of, filter: filter.clone() };
-                return Ok(ask(ctx, counts, *parent).await?.unwrap_or_default());
+            TotalCount::Precomputed(rows) => return Ok(*rows),
+            TotalCount::History(entity) => {
+                return Ok(load(ctx, HistoryCountLoader, *entity).await?.unwrap_or_default());
             }
-            Total::Board(board) => return Ok(board.count(db).await?),
-            Total::Entities(filter) => match Aggregations::of(ctx)?.census.count(db, filter).await? {
+            TotalCount::Children { of, filter, parent } => {
+                let counts = ChildCountLoader { of: *of, filter: filter.clone() };
+                return Ok(load(ctx, counts, *parent).await?.unwrap_or_default());
+            }
+            TotalCount::AsOfList(board) => return Ok(board.count(db).await?),
+            TotalCount::Entities(filter) => match AggregateCaches::of(ctx)?.inspection_index.count(db, filter).await? {
                 Some(count) => return Ok(count),
                 None => read::count_entities(db, filter).await?,
             },
-            Total::Changes(filter) => read::count_changes(db, filter).await?,
-            Total::Deliveries(filter) => read::count_deliveries(db, filter).await?,
+            TotalCount::Changes(filter) => read::count_changes(db, filter).await?,
+            TotalCount::Deliveries(filter) => read::count_deliveries(db, filter).await?,
         };
         Ok(i64::try_from(rows).unwrap_or(i64::MAX))
     }
@@ -133,12 +138,12 @@ impl Total {
 
 impl<T> Connection<T> {
     /// What was read, as a page. `edge` makes a row's cursor and object.
-    pub fn of<K, R>(part: Part<R>, page: &Page<K>, total: Total, edge: impl Fn(R) -> (Cursor, T)) -> Self {
+    pub fn of<K, R>(part: Slice<R>, page: &PageRequest<K>, total: TotalCount, edge: impl Fn(R) -> (Cursor, T)) -> Self {
         let edges: Vec<_> = part.rows.into_iter().map(edge).map(|(cursor, node)| Edge { cursor, node }).collect();
         // Whoever has a cursor has seen a row on the other side of it.
-        let (has_previous_page, has_next_page) = match page.from {
-            End::First => (page.after.is_some(), part.more),
-            End::Last => (part.more, page.before.is_some()),
+        let (has_previous_page, has_next_page) = match page.paging {
+            PagingDirection::Forward => (page.after.is_some(), part.has_more),
+            PagingDirection::Backward => (part.has_more, page.before.is_some()),
         };
         let cursor_of = |edge: &Edge<T>| edge.cursor.encode();
         let info = PageInfo {
@@ -153,37 +158,37 @@ impl<T> Connection<T> {
 
 /// Which page a caller asks for, as it stands in the arguments.
 #[derive(Debug, Default)]
-pub struct Asked {
+pub struct PageArgs {
     pub first: Option<i32>,
     pub after: Option<String>,
     pub last: Option<i32>,
     pub before: Option<String>,
 }
 
-impl Asked {
+impl PageArgs {
     /// The page, its cursors read by `key`.
-    pub fn page<K>(self, key: impl Fn(&str) -> Result<K, Fault>) -> Result<Page<K>, Fault> {
+    pub fn page<K>(self, key: impl Fn(&str) -> Result<K, ApiError>) -> Result<PageRequest<K>, ApiError> {
         let (from, name, number) = match (self.first, self.last) {
             (Some(_), Some(_)) => {
-                return Err(Fault::input(
+                return Err(ApiError::bad_user_input(
                     "`first` and `last` cannot both be given",
                     "Use `first` with `after` to go forward, `last` with `before` to go back.",
                 ));
             }
-            (None, Some(last)) => (End::Last, "last", last),
-            (first, None) => (End::First, "first", first.unwrap_or(PAGE)),
+            (None, Some(last)) => (PagingDirection::Backward, "last", last),
+            (first, None) => (PagingDirection::Forward, "first", first.unwrap_or(DEFAULT_PAGE_SIZE)),
         };
-        if number > PAGE_MAX {
-            return Err(Fault::input(
-                format!("`{name}` is {number}, but a page has at most {PAGE_MAX} rows"),
+        if number > MAX_PAGE_SIZE {
+            return Err(ApiError::bad_user_input(
+                format!("`{name}` is {number}, but a page has at most {MAX_PAGE_SIZE} rows"),
                 "Read page by page: `after: pageInfo.endCursor` while `pageInfo.hasNextPage`.",
             ));
         }
         let Ok(limit) = u64::try_from(number) else {
-            return Err(Fault::input(format!("`{name}` is {number}"), "Ask for 0 to 100 rows."));
+            return Err(ApiError::bad_user_input(format!("`{name}` is {number}"), "Ask for 0 to 100 rows."));
         };
         let read = |cursor: Option<String>| cursor.map(|cursor| key(&cursor)).transpose();
-        Ok(Page { after: read(self.after)?, before: read(self.before)?, limit, from })
+        Ok(PageRequest { after: read(self.after)?, before: read(self.before)?, limit, paging: from })
     }
 }
 
@@ -191,23 +196,24 @@ impl Asked {
 mod tests {
     use super::*;
     use crate::graphql::cursor;
-    use crate::store::read::Direction;
+    use crate::store::read::SortDirection;
 
-    fn page(first: Option<i32>, last: Option<i32>) -> Result<Page<i64>, Fault> {
-        Asked { first, last, ..Asked::default() }.page(|text| cursor::created(text, Direction::Up))
+    fn page(first: Option<i32>, last: Option<i32>) -> Result<PageRequest<i64>, ApiError> {
+        PageArgs { first, last, ..PageArgs::default() }
+            .page(|text| cursor::parse_created_cursor(text, SortDirection::Asc))
     }
 
     #[test]
     fn a_page_has_25_rows_unless_said_otherwise() {
-        assert_eq!(page(None, None).map(|page| (page.limit, page.from)), Ok((25, End::First)));
+        assert_eq!(page(None, None).map(|page| (page.limit, page.paging)), Ok((25, PagingDirection::Forward)));
         assert_eq!(page(Some(0), None).map(|page| page.limit), Ok(0));
-        assert_eq!(page(None, Some(100)).map(|page| (page.limit, page.from)), Ok((100, End::Last)));
+        assert_eq!(page(None, Some(100)).map(|page| (page.limit, page.paging)), Ok((100, PagingDirection::Backward)));
     }
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
         for (first, last) in [(Some(1), Some(1)), (Some(-1), None), (None, Some(-1)), (Some(101), None)] {
-            assert!(matches!(page(first, last), Err(Fault::Input { .. })), "{first:?} {last:?}");
+            assert!(matches!(page(first, last), Err(ApiError::BadUserInput { .. })), "{first:?} {last:?}");
         }
     }
 }

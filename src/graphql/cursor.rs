@@ -1,7 +1,7 @@
 //! Cursors: opaque to the caller, base64url of a short text that begins with its form and version.
 
-use super::error::Fault;
-use crate::store::read::{Direction, Key};
+use super::error::ApiError;
+use crate::store::read::{EntitySortKey, SortDirection};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -11,20 +11,20 @@ pub enum Cursor {
     /// In the history of a generation: after this position.
     Change { position: i64, generation: i64 },
     /// Among entities in the order of first sight.
-    Created(i64, Direction),
+    Created(i64, SortDirection),
     /// Among entities in the order of their newest news.
-    Updated(Key, Direction),
+    Updated(EntitySortKey, SortDirection),
     /// Among deliveries.
-    Delivery(i64, Direction),
+    Delivery(i64, SortDirection),
 }
 
 impl Cursor {
     pub fn encode(self) -> String {
         URL_SAFE_NO_PAD.encode(match self {
             Cursor::Change { position, generation } => format!("c2:{generation}:{position}"),
-            Cursor::Created(number, way) => format!("n2:{}:{number}", spelled(way)),
-            Cursor::Updated(key, way) => format!("u2:{}:{}:{}", spelled(way), key.updated_at, key.number),
-            Cursor::Delivery(number, way) => format!("d2:{}:{number}", spelled(way)),
+            Cursor::Created(number, way) => format!("n2:{}:{number}", direction_letter(way)),
+            Cursor::Updated(key, way) => format!("u2:{}:{}:{}", direction_letter(way), key.updated_at, key.row_id),
+            Cursor::Delivery(number, way) => format!("d2:{}:{number}", direction_letter(way)),
         })
     }
 
@@ -39,13 +39,18 @@ impl Cursor {
             }
             "n2" | "d2" | "u2" => {
                 let (way, key) = key.split_once(':')?;
-                let way = [Direction::Up, Direction::Down].into_iter().find(|known| spelled(*known) == way)?;
+                let way = [SortDirection::Asc, SortDirection::Desc]
+                    .into_iter()
+                    .find(|known| direction_letter(*known) == way)?;
                 match form {
                     "n2" => Cursor::Created(whole(key)?, way),
                     "d2" => Cursor::Delivery(whole(key)?, way),
                     _ => {
                         let (updated_at, number) = key.split_once(':')?;
-                        Cursor::Updated(Key { updated_at: updated_at.parse().ok()?, number: whole(number)? }, way)
+                        Cursor::Updated(
+                            EntitySortKey { updated_at: updated_at.parse().ok()?, row_id: whole(number)? },
+                            way,
+                        )
                     }
                 }
             }
@@ -54,18 +59,18 @@ impl Cursor {
     }
 }
 
-fn spelled(way: Direction) -> &'static str {
+fn direction_letter(way: SortDirection) -> &'static str {
     match way {
-        Direction::Up => "a",
-        Direction::Down => "d",
+        SortDirection::Asc => "a",
+        SortDirection::Desc => "d",
     }
 }
 
 /// Reads a cursor of the history: position and generation.
-pub fn change(text: &str) -> Result<(i64, i64), Fault> {
-    match read(text)? {
+pub fn parse_change_cursor(text: &str) -> Result<(i64, i64), ApiError> {
+    match parse_cursor(text)? {
         Cursor::Change { position, generation } => Ok((position, generation)),
-        _ => Err(other("Here belongs the cursor of a change: `Change.cursor`, or `LogHead.cursor` for now.")),
+        _ => Err(wrong_list("Here belongs the cursor of a change: `Change.cursor`, or `LogHead.cursor` for now.")),
     }
 }
 
@@ -73,55 +78,57 @@ const SAME_ORDER: &str = "Page on with the same field and the same `orderBy` or 
                           order, begin without a cursor.";
 
 /// Reads a cursor of entities in the order of first sight, one way.
-pub fn created(text: &str, direction: Direction) -> Result<i64, Fault> {
-    match read(text)? {
+pub fn parse_created_cursor(text: &str, direction: SortDirection) -> Result<i64, ApiError> {
+    match parse_cursor(text)? {
         Cursor::Created(number, way) if way == direction => Ok(number),
-        Cursor::Created(..) | Cursor::Updated(..) => Err(of_another_order()),
-        _ => Err(other(SAME_ORDER)),
+        Cursor::Created(..) | Cursor::Updated(..) => Err(wrong_order()),
+        _ => Err(wrong_list(SAME_ORDER)),
     }
 }
 
 /// Reads a cursor of entities in the order of their newest news, one way.
-pub fn updated(text: &str, direction: Direction) -> Result<Key, Fault> {
-    match read(text)? {
+pub fn parse_updated_cursor(text: &str, direction: SortDirection) -> Result<EntitySortKey, ApiError> {
+    match parse_cursor(text)? {
         Cursor::Updated(key, way) if way == direction => Ok(key),
-        Cursor::Created(..) | Cursor::Updated(..) => Err(of_another_order()),
-        _ => Err(other(SAME_ORDER)),
+        Cursor::Created(..) | Cursor::Updated(..) => Err(wrong_order()),
+        _ => Err(wrong_list(SAME_ORDER)),
     }
 }
 
 /// Reads a cursor of deliveries, one way.
-pub fn delivery(text: &str, direction: Direction) -> Result<i64, Fault> {
-    match read(text)? {
+pub fn parse_delivery_cursor(text: &str, direction: SortDirection) -> Result<i64, ApiError> {
+    match parse_cursor(text)? {
         Cursor::Delivery(number, way) if way == direction => Ok(number),
-        Cursor::Delivery(..) => Err(of_another_order()),
-        _ => Err(other("Here belongs the cursor of a delivery.")),
+        Cursor::Delivery(..) => Err(wrong_order()),
+        _ => Err(wrong_list("Here belongs the cursor of a delivery.")),
     }
 }
 
-fn of_another_order() -> Fault {
-    Fault::cursor("the cursor belongs to another order", SAME_ORDER)
+fn wrong_order() -> ApiError {
+    ApiError::cursor_invalid("the cursor belongs to another order", SAME_ORDER)
 }
 
 /// A cursor of a change that does not exist yet.
-pub fn beyond(position: i64, head: i64) -> Fault {
-    Fault::Ahead {
+pub fn out_of_range(position: i64, head: i64) -> ApiError {
+    ApiError::CursorOutOfRange {
         message: format!("the cursor stands at position {position}, but the history ends at {head}"),
         hint: "The database was set back. Read the state anew, then go on from `head { cursor }`.".to_owned(),
     }
 }
 
 /// A cursor from which the history cannot be followed any more.
-pub fn expired(kept_from: i64, generation: i64) -> Fault {
-    Fault::Expired {
-        message: format!("the history after the cursor is not all there any more; it is from position {kept_from} on"),
-        available: Cursor::Change { position: kept_from, generation }.encode(),
+pub fn expired(retained_from: i64, generation: i64) -> ApiError {
+    ApiError::CursorExpired {
+        message: format!(
+            "the history after the cursor is not all there any more; it is from position {retained_from} on"
+        ),
+        oldest_cursor: Cursor::Change { position: retained_from, generation }.encode(),
     }
 }
 
 /// A cursor of another database, or of this one before its history was replaced.
-pub fn foreign() -> Fault {
-    Fault::Foreign {
+pub fn invalidated() -> ApiError {
+    ApiError::CursorInvalidated {
         message: "the cursor is of another history".to_owned(),
         hint:
             "It comes from another hub, or from before this one's history was rebuilt. Read the state anew, then go on \
@@ -130,17 +137,17 @@ pub fn foreign() -> Fault {
     }
 }
 
-fn read(text: &str) -> Result<Cursor, Fault> {
+fn parse_cursor(text: &str) -> Result<Cursor, ApiError> {
     Cursor::decode(text).ok_or_else(|| {
-        Fault::cursor(
+        ApiError::cursor_invalid(
             "this is not a cursor of this hub",
             "Pass cursors on exactly as they were given, e.g. `YzI6Nzo0Mg` of `pageInfo { endCursor }`; never make them.",
         )
     })
 }
 
-fn other(hint: &str) -> Fault {
-    Fault::cursor("the cursor belongs to another list", hint)
+fn wrong_list(hint: &str) -> ApiError {
+    ApiError::cursor_invalid("the cursor belongs to another list", hint)
 }
 
 #[cfg(test)]
@@ -149,10 +156,10 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_as_it_was_written() {
-        let key = Key { updated_at: 1_700_000_000_000_000, number: 7 };
+        let key = EntitySortKey { updated_at: 1_700_000_000_000_000, row_id: 7 };
         let change = Cursor::Change { position: 0, generation: 1_700_000_000_000_000 };
         assert_eq!(Cursor::decode(&change.encode()), Some(change));
-        for way in [Direction::Up, Direction::Down] {
+        for way in [SortDirection::Asc, SortDirection::Desc] {
             for cursor in [Cursor::Created(i64::MAX, way), Cursor::Updated(key, way), Cursor::Delivery(3, way)] {
                 assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
             }
@@ -177,9 +184,15 @@ mod tests {
             &encode("n2:x:5"),
             &encode("n1:5"),
         ] {
-            assert!(matches!(change(text), Err(Fault::Cursor { .. })), "{text}");
+            assert!(matches!(parse_change_cursor(text), Err(ApiError::CursorInvalid { .. })), "{text}");
         }
-        assert!(matches!(change(&Cursor::Delivery(1, Direction::Up).encode()), Err(Fault::Cursor { .. })));
-        assert!(matches!(created(&encode("c2:1:1"), Direction::Up), Err(Fault::Cursor { .. })));
+        assert!(matches!(
+            parse_change_cursor(&Cursor::Delivery(1, SortDirection::Asc).encode()),
+            Err(ApiError::CursorInvalid { .. })
+        ));
+        assert!(matches!(
+            parse_created_cursor(&encode("c2:1:1"), SortDirection::Asc),
+            Err(ApiError::CursorInvalid { .. })
+        ));
     }
 }

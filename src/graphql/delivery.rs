@@ -1,15 +1,15 @@
 //! One POST as it came.
 
 use super::change::Change;
-use super::connection::{Asked, Connection};
-use super::entity::json;
-use super::error::Fault;
-use super::limits::{BODY, cost};
-use super::lists;
+use super::connection::{Connection, PageArgs};
+use super::entity::stored_json;
+use super::enums::Verdict;
+use super::error::ApiError;
+use super::limits::{BODY_COST, cost};
+use super::pagination;
 use super::scalar::Long;
-use super::words::Verdict;
 use crate::event::Json;
-use crate::store::read::{DeliveryRow, DeliveryWants, delivery_id, moment};
+use crate::store::read::{DeliveryProjection, DeliveryRow, datetime_from_micros, delivery_id};
 use async_graphql::{Context, ID, Object, SelectionField};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct Delivery(pub Arc<DeliveryRow>);
 impl Delivery {
     /// The hub's id. The vendor got it in the answer to the POST.
     pub async fn id(&self) -> ID {
-        delivery_id(self.0.number).into()
+        delivery_id(self.0.row_id).into()
     }
 
     /// The configured connection it came by.
@@ -37,7 +37,7 @@ impl Delivery {
 
     /// When the hub received it.
     async fn received_at(&self) -> DateTime<Utc> {
-        moment(self.0.received_at)
+        datetime_from_micros(self.0.received_at)
     }
 
     /// The HTTP method: `POST` or `PUT`.
@@ -46,7 +46,7 @@ impl Delivery {
     }
 
     /// What the sender said the body is.
-    async fn content_type(&self) -> Result<Option<String>, Fault> {
+    async fn content_type(&self) -> Result<Option<String>, ApiError> {
         let Some(headers) = self.headers_as_stored()? else { return Ok(None) };
         let Some(headers) = headers.as_object() else { return Ok(None) };
         let found = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
@@ -54,12 +54,12 @@ impl Delivery {
     }
 
     /// The headers it came with, credentials left out: name -> value.
-    async fn headers(&self) -> Result<Option<Json>, Fault> {
+    async fn headers(&self) -> Result<Option<Json>, ApiError> {
         Ok(self.headers_as_stored()?.map(Json))
     }
 
     /// The body as text; bytes that are no UTF-8 are shown as U+FFFD. It can be large: ask for few at a time.
-    #[graphql(complexity = "BODY")]
+    #[graphql(complexity = "BODY_COST")]
     async fn body_text(&self) -> Option<String> {
         self.0.body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned())
     }
@@ -76,7 +76,7 @@ impl Delivery {
 
     /// When it happened, by the vendor's clock; none if the vendor gave no time.
     async fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.0.occurred_at.map(moment)
+        self.0.occurred_at.map(datetime_from_micros)
     }
 
     /// What became of it as a whole; `changes` tells what became of each thing it said.
@@ -96,7 +96,7 @@ impl Delivery {
 
     /// When the same news came again the last time; none if it never did.
     async fn last_duplicate_at(&self) -> Option<DateTime<Utc>> {
-        self.0.duplicate_at.map(moment)
+        self.0.last_duplicate_at.map(datetime_from_micros)
     }
 
     /// What it changed, and what it did not and why, by position.
@@ -110,20 +110,20 @@ impl Delivery {
         #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor of a change: `startCursor` of the page after.")]
         before: Option<String>,
-    ) -> Result<Connection<Change>, Fault> {
-        lists::changes_of_delivery(ctx, Asked { first, after, last, before }, &self.0).await
+    ) -> Result<Connection<Change>, ApiError> {
+        pagination::changes_of_delivery(ctx, PageArgs { first, after, last, before }, &self.0).await
     }
 }
 
 impl Delivery {
-    fn headers_as_stored(&self) -> Result<Option<serde_json::Value>, Fault> {
-        Ok(self.0.headers.as_deref().map(json).transpose()?.map(|Json(headers)| headers))
+    fn headers_as_stored(&self) -> Result<Option<serde_json::Value>, ApiError> {
+        Ok(self.0.headers.as_deref().map(stored_json).transpose()?.map(|Json(headers)| headers))
     }
 }
 
 /// Which large columns the fields under a delivery need.
-pub fn wants(field: SelectionField<'_>) -> DeliveryWants {
-    let mut wants = DeliveryWants::default();
+pub fn selected_columns(field: SelectionField<'_>) -> DeliveryProjection {
+    let mut wants = DeliveryProjection::default();
     for field in field.selection_set() {
         wants.headers |= matches!(field.name(), "headers" | "contentType");
         wants.body |= field.name() == "bodyText";

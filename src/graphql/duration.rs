@@ -1,18 +1,18 @@
 //! Lengths of time as callers write them.
 
-use super::error::Fault;
+use super::error::ApiError;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// The moment that lies so long before another. The length is an ISO 8601 duration without years and months, whose
 /// length is not fixed (`PT24H`, `P3D`, `P1DT12H`), or a whole number with a unit (`90s`, `15m`, `24h`, `3d`, `2w`).
-pub fn before(now: DateTime<Utc>, text: &str) -> Result<DateTime<Utc>, Fault> {
+pub fn before(now: DateTime<Utc>, text: &str) -> Result<DateTime<Utc>, ApiError> {
     let seconds = match text.strip_prefix('P') {
         Some(iso) => iso_seconds(iso),
         None => short_seconds(text),
     };
     let length = seconds.and_then(TimeDelta::try_seconds);
     length.and_then(|length| now.checked_sub_signed(length)).ok_or_else(|| {
-        Fault::input(
+        ApiError::bad_user_input(
             "this is not a duration",
             "Write it like `PT24H`, `P3D`, `P1DT12H`, or like `90s`, `15m`, `24h`, `3d`.",
         )

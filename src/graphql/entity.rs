@@ -1,18 +1,18 @@
 //! What inspections, sessions, jobs and items have in common.
 
-use super::batch::ask;
-use super::error::Fault;
+use super::data_loader::load;
+use super::enums::Clock;
+use super::error::ApiError;
 use super::inspection::Inspection;
-use super::machine::NextState;
+use super::loaders::{AsOfLoader, EntityLoader, Loaders};
 use super::node::Node;
-use super::questions::{AsOf, Batches, Entities};
 use super::scalar::Long;
-use super::snapshot::{Snapshot, Standing};
+use super::snapshot::{Snapshot, SnapshotFields};
+use super::state_machine::NextState;
 use super::subject::Subject;
-use super::words::Clock;
 use crate::event::{Facts, Json};
 use crate::machine::{self, JobKind, Machine};
-use crate::store::read::{EntityRow, Wants, moment};
+use crate::store::read::{EntityProjection, EntityRow, datetime_from_micros};
 use crate::vendor;
 use async_graphql::{Context, ID, Object, SelectionField};
 use chrono::{DateTime, Utc};
@@ -29,13 +29,13 @@ const FACTS: &[&str] = &[
 /// An entity as it stands now. Its fields are those of all four types. None of them may lead back to one of the four,
 /// because a type that is still being declared has no fields to be taken over: that is why `history` stands with each.
 #[derive(Clone, Debug)]
-pub struct Entity {
+pub struct EntityFields {
     pub row: Arc<EntityRow>,
     facts: OnceLock<Facts>,
 }
 
 #[Object]
-impl Entity {
+impl EntityFields {
     /// The hub's id. It is derived from `source`, the kind and `externalId`, so it stays the same for ever.
     async fn id(&self) -> ID {
         self.row.id.into()
@@ -78,17 +78,17 @@ impl Entity {
 
     /// When the hub first heard of it.
     async fn created_at(&self) -> DateTime<Utc> {
-        moment(self.row.created_at)
+        datetime_from_micros(self.row.created_at)
     }
 
     /// When the hub received the newest news that changed it.
     async fn updated_at(&self) -> DateTime<Utc> {
-        moment(self.row.updated_at)
+        datetime_from_micros(self.row.updated_at)
     }
 
     /// The newest moment that the vendor gave for it, by the vendor's clock; none if it never gave one.
     async fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.row.occurred_at.map(moment)
+        self.row.occurred_at.map(datetime_from_micros)
     }
 
     /// The position of the newest change that changed it.
@@ -97,8 +97,8 @@ impl Entity {
     }
 
     /// What else the vendor said and has no field of its own: the vendor's names, the newest values.
-    async fn details(&self) -> Result<Option<Json>, Fault> {
-        self.row.details.as_deref().map(json).transpose()
+    async fn details(&self) -> Result<Option<Json>, ApiError> {
+        self.row.details.as_deref().map(stored_json).transpose()
     }
 
     /// How it stood at a moment in the past; none if it was not known then.
@@ -107,13 +107,13 @@ impl Entity {
         ctx: &Context<'_>,
         #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`.")] at: DateTime<Utc>,
         #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
-    ) -> Result<Option<Snapshot>, Fault> {
-        let asked = AsOf { at, clock: clock.into() };
-        let snapshot = match Batches::of(ctx)?.foretold.take(asked, self.row.id) {
+    ) -> Result<Option<Snapshot>, ApiError> {
+        let asked = AsOfLoader { at, clock: clock.into() };
+        let snapshot = match Loaders::of(ctx)?.as_of_prefetch.take(asked, self.row.id) {
             Some(told) => told,
-            None => ask(ctx, asked, self.row.number).await?,
+            None => load(ctx, asked, self.row.row_id).await?,
         };
-        Ok(snapshot.map(|row| Snapshot(Standing { at, clock, row })))
+        Ok(snapshot.map(|row| Snapshot(SnapshotFields { at, clock, row })))
     }
 
     /// The states that the vendor's state machine leads to from here.
@@ -123,26 +123,26 @@ impl Entity {
     }
 }
 
-impl From<Arc<EntityRow>> for Entity {
+impl From<Arc<EntityRow>> for EntityFields {
     fn from(row: Arc<EntityRow>) -> Self {
-        Entity { row, facts: OnceLock::new() }
+        EntityFields { row, facts: OnceLock::new() }
     }
 }
 
-impl Entity {
+impl EntityFields {
     /// The typed facts, read once for all fields.
-    pub fn facts(&self) -> Result<&Facts, Fault> {
+    pub fn facts(&self) -> Result<&Facts, ApiError> {
         if let Some(facts) = self.facts.get() {
             return Ok(facts);
         }
         let text = self.row.facts.as_deref().unwrap_or("{}");
         let facts = serde_json::from_str(text)
-            .map_err(|error| Fault::corrupt(format!("the facts of entity {}: {error}", self.row.number)))?;
+            .map_err(|error| ApiError::internal(format!("the facts of entity {}: {error}", self.row.row_id)))?;
         Ok(self.facts.get_or_init(|| facts))
     }
 
     /// What it is about, and where.
-    pub fn subject(&self) -> Result<Option<Subject>, Fault> {
+    pub fn subject(&self) -> Result<Option<Subject>, ApiError> {
         let facts = self.facts()?.clone();
         let subject =
             Subject { vehicle: facts.vehicle, property: facts.property, asset: facts.asset, location: facts.location };
@@ -150,23 +150,23 @@ impl Entity {
     }
 
     /// The inspection it belongs to.
-    pub async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, Fault> {
-        let Some(number) = self.row.inspection else { return Ok(None) };
-        Ok(ask(ctx, Entities(wants(ctx.field())), number).await?.map(Inspection::from))
+    pub async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, ApiError> {
+        let Some(number) = self.row.inspection_row_id else { return Ok(None) };
+        Ok(load(ctx, EntityLoader(selected_columns(ctx.field())), number).await?.map(Inspection::from))
     }
 
     /// What it hangs on.
-    pub async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, Fault> {
-        let Some(number) = self.row.parent else { return Ok(None) };
-        Ok(ask(ctx, Entities(wants(ctx.field())), number).await?.and_then(Node::of))
+    pub async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, ApiError> {
+        let Some(number) = self.row.parent_row_id else { return Ok(None) };
+        Ok(load(ctx, EntityLoader(selected_columns(ctx.field())), number).await?.and_then(Node::of))
     }
 
     fn machine(&self) -> Option<&'static Machine> {
         let subject = match self.row.kind {
-            Kind::Inspection => machine::Subject::Inspection,
-            Kind::Session => machine::Subject::Session,
-            Kind::Job => machine::Subject::Job(JobKind::parse(&self.row.subkind)?),
-            Kind::Item => machine::Subject::Item(ItemKind::parse(&self.row.subkind)?),
+            Kind::Inspection => machine::EntityType::Inspection,
+            Kind::Session => machine::EntityType::Session,
+            Kind::Job => machine::EntityType::Job(JobKind::parse(&self.row.subkind)?),
+            Kind::Item => machine::EntityType::Item(ItemKind::parse(&self.row.subkind)?),
             Kind::Delivery => return None,
         };
         vendor::by_name(&self.row.vendor)?.machine(subject)
@@ -174,49 +174,52 @@ impl Entity {
 }
 
 /// Which columns the fields under an entity need.
-pub fn wants(field: SelectionField<'_>) -> Wants {
-    field.selection_set().map(|field| columns(field.name())).collect()
+pub fn selected_columns(field: SelectionField<'_>) -> EntityProjection {
+    field.selection_set().map(|field| columns_of_field(field.name())).collect()
 }
 
 /// Which columns the fields under a connection's entities need.
-pub fn wants_of_nodes(ctx: &Context<'_>) -> Wants {
-    nodes(ctx).into_iter().map(wants).collect()
+pub fn selected_columns_of_nodes(ctx: &Context<'_>) -> EntityProjection {
+    node_selections(ctx).into_iter().map(selected_columns).collect()
 }
 
 /// Which columns a field is made of. One that is not known here gets them all.
-fn columns(field: &str) -> Wants {
+fn columns_of_field(field: &str) -> EntityProjection {
     match field {
-        "__typename" | "id" | "updatedAt" | "asOf" | "history" | "sessions" | "jobs" | "items" => Wants::NOTHING,
-        "kind" => Wants::SUBKIND,
-        "source" => Wants::SOURCE,
-        "vendor" => Wants::VENDOR,
-        "externalId" => Wants::EXTERNAL_ID,
-        "parent" => Wants::PARENT,
-        "inspection" => Wants::INSPECTION,
-        "reference" => Wants::REFERENCE,
-        "group" => Wants::GROUP,
-        "state" => Wants::STATE,
-        "status" => Wants::STATUS,
-        "cycle" => Wants::CYCLE,
-        "details" => Wants::DETAILS,
-        "createdAt" => Wants::CREATED_AT,
-        "occurredAt" => Wants::OCCURRED_AT,
-        "position" => Wants::POSITION,
-        "nextStates" => Wants::SUBKIND | Wants::VENDOR | Wants::STATE,
-        field if FACTS.contains(&field) => Wants::FACTS,
-        _ => Wants::EVERYTHING,
+        "__typename" | "id" | "updatedAt" | "asOf" | "history" | "sessions" | "jobs" | "items" => {
+            EntityProjection::EMPTY
+        }
+        "kind" => EntityProjection::SUBKIND,
+        "source" => EntityProjection::SOURCE,
+        "vendor" => EntityProjection::VENDOR,
+        "externalId" => EntityProjection::EXTERNAL_ID,
+        "parent" => EntityProjection::PARENT,
+        "inspection" => EntityProjection::INSPECTION,
+        "reference" => EntityProjection::REFERENCE,
+        "group" => EntityProjection::GROUP,
+        "state" => EntityProjection::STATE,
+        "status" => EntityProjection::STATUS,
+        "cycle" => EntityProjection::CYCLE,
+        "details" => EntityProjection::DETAILS,
+        "createdAt" => EntityProjection::CREATED_AT,
+        "occurredAt" => EntityProjection::OCCURRED_AT,
+        "position" => EntityProjection::POSITION,
+        "nextStates" => EntityProjection::SUBKIND | EntityProjection::VENDOR | EntityProjection::STATE,
+        field if FACTS.contains(&field) => EntityProjection::FACTS,
+        _ => EntityProjection::ALL,
     }
 }
 
 /// The fields of a connection under which its rows' own fields stand.
-pub fn nodes<'a>(ctx: &'a Context<'_>) -> Vec<SelectionField<'a>> {
+pub fn node_selections<'a>(ctx: &'a Context<'_>) -> Vec<SelectionField<'a>> {
     let mut nodes = ctx.look_ahead().field("nodes").selection_fields();
     nodes.extend(ctx.look_ahead().field("edges").field("node").selection_fields());
     nodes
 }
 
 /// Stored JSON as a value that can be printed, whatever a vendor put into it.
-pub fn json(text: &str) -> Result<Json, Fault> {
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| Fault::corrupt(format!("stored JSON: {error}")))?;
-    Ok(Json(vendor::fields::json(raw)))
+pub fn stored_json(text: &str) -> Result<Json, ApiError> {
+    let raw: &RawValue =
+        serde_json::from_str(text).map_err(|error| ApiError::internal(format!("stored JSON: {error}")))?;
+    Ok(Json(vendor::fields::json_value(raw)))
 }

@@ -3,18 +3,18 @@
 //!
 //! async-graphql has this too, but asks for each entity by itself, and one that it cannot find fails all others.
 
-use super::entity::wants;
-use super::error::Fault;
+use super::entity::selected_columns;
+use super::error::ApiError;
 use super::inspection::Inspection;
 use super::job::Job;
-use super::limits::{PAGE_MAX, cost};
-use super::node::{shortened, uuid};
-use super::query::Root;
-use super::sdl::federated;
+use super::limits::{MAX_PAGE_SIZE, cost};
+use super::node::{parse_id, truncated};
+use super::query::QueryRoot;
+use super::sdl::subgraph_sdl;
 use super::session::Session;
 
-use crate::event::Ref;
-use crate::machine::Subject;
+use crate::event::EntityRef;
+use crate::machine::EntityType;
 use crate::store::read::{self, EntityRow};
 use async_graphql::{Any, Context, ID, Name, Object, SimpleObject, Union, Value};
 
@@ -40,20 +40,22 @@ impl Subgraph {
         #[graphql(desc = "What is known of them elsewhere: `__typename` and a key. At most 100.")] representations: Vec<
             Any,
         >,
-    ) -> Result<Vec<Option<Result<Entity, Fault>>>, Fault> {
-        if !i32::try_from(representations.len()).is_ok_and(|number| number <= PAGE_MAX) {
+    ) -> Result<Vec<Option<Result<FederatedEntity, ApiError>>>, ApiError> {
+        if !i32::try_from(representations.len()).is_ok_and(|number| number <= MAX_PAGE_SIZE) {
             let message = format!("{} representations are too many", representations.len());
-            return Err(Fault::input(message, "Ask for at most 100 at a time."));
+            return Err(ApiError::bad_user_input(message, "Ask for at most 100 at a time."));
         }
-        let api = Root.begin(ctx).await?;
-        let named: Vec<_> = representations.iter().map(named).collect();
+        let api = QueryRoot.begin_read(ctx).await?;
+        let named: Vec<_> = representations.iter().map(parse_representation).collect();
         let ids: Vec<Uuid> = named.iter().flatten().map(|(_, id)| *id).collect();
         let rows = match ids.is_empty() {
             true => Default::default(),
-            false => read::entities_by_id(&api.readers, wants(ctx.field()), &ids).await?,
+            false => read::entities_by_id(&api.readers, selected_columns(ctx.field()), &ids).await?,
         };
         let answers = named.into_iter().map(|named| match named {
-            Ok((kind, id)) => rows.get(&id).filter(|row| row.kind == kind).cloned().and_then(Entity::of).map(Ok),
+            Ok((kind, id)) => {
+                rows.get(&id).filter(|row| row.kind == kind).cloned().and_then(FederatedEntity::of).map(Ok)
+            }
             Err(fault) => Some(Err(fault)),
         });
         Ok(answers.collect())
@@ -62,25 +64,25 @@ impl Subgraph {
     /// What the hub adds to a federation.
     #[graphql(name = "_service", visible = false)]
     async fn service(&self) -> Service {
-        Service { sdl: federated() }
+        Service { sdl: subgraph_sdl() }
     }
 }
 
 /// What other subgraphs can refer to, and add fields to.
 #[derive(Debug, Union)]
 #[graphql(name = "_Entity")]
-enum Entity {
+enum FederatedEntity {
     Inspection(Inspection),
     Session(Session),
     Job(Job),
 }
 
-impl Entity {
+impl FederatedEntity {
     fn of(row: Arc<EntityRow>) -> Option<Self> {
         Some(match row.kind {
-            Kind::Inspection => Entity::Inspection(row.into()),
-            Kind::Session => Entity::Session(row.into()),
-            Kind::Job => Entity::Job(row.into()),
+            Kind::Inspection => FederatedEntity::Inspection(row.into()),
+            Kind::Session => FederatedEntity::Session(row.into()),
+            Kind::Job => FederatedEntity::Job(row.into()),
             Kind::Item | Kind::Delivery => return None,
         })
     }
@@ -95,38 +97,39 @@ struct Service {
 }
 
 // The kind and id that a representation names, by one of the keys of its type.
-fn named(representation: &Any) -> Result<(Kind, Uuid), Fault> {
+fn parse_representation(representation: &Any) -> Result<(Kind, Uuid), ApiError> {
     const FORM: &str = "Send `{ \"__typename\": \"Inspection\", \"id\": \"…\" }`.";
     let Value::Object(fields) = &representation.0 else {
-        return Err(Fault::input("a representation is not an object", FORM));
+        return Err(ApiError::bad_user_input("a representation is not an object", FORM));
     };
     let text = |name: &str| match fields.get(&Name::new(name)) {
         Some(Value::String(text)) => Some(text.as_str()),
         _ => None,
     };
     let Some(name) = text("__typename") else {
-        return Err(Fault::input("a representation has no `__typename`", FORM));
+        return Err(ApiError::bad_user_input("a representation has no `__typename`", FORM));
     };
     let (kind, subject) = match name {
-        "Inspection" => (Kind::Inspection, Some(Subject::Inspection)),
-        "Session" => (Kind::Session, Some(Subject::Session)),
+        "Inspection" => (Kind::Inspection, Some(EntityType::Inspection)),
+        "Session" => (Kind::Session, Some(EntityType::Session)),
         "Job" => (Kind::Job, None),
         other => {
-            let message = format!("`{}` is not an entity of this hub", shortened(other));
-            return Err(Fault::input(message, "Entities are `Inspection`, `Session` and `Job`."));
+            let message = format!("`{}` is not an entity of this hub", truncated(other));
+            return Err(ApiError::bad_user_input(message, "Entities are `Inspection`, `Session` and `Job`."));
         }
     };
     if let Some(id) = text("id") {
-        return Ok((kind, uuid(&ID::from(id))?));
+        return Ok((kind, parse_id(&ID::from(id))?));
     }
     match (subject, text("source"), text("externalId")) {
-        (Some(subject), Some(source), Some(external_id)) => Ok((kind, Ref::new(subject, external_id).id(source))),
+        (Some(subject), Some(source), Some(external_id)) => Ok((kind, EntityRef::new(subject, external_id).id(source))),
         (Some(_), ..) => {
             let message = format!("a representation of `{name}` has no key");
-            Err(Fault::input(message, "The keys are `id`, and `source` with `externalId`; all are texts."))
+            Err(ApiError::bad_user_input(message, "The keys are `id`, and `source` with `externalId`; all are texts."))
         }
-        (None, ..) => {
-            Err(Fault::input(format!("a representation of `{name}` has no key"), "The key is `id`, which is a text."))
-        }
+        (None, ..) => Err(ApiError::bad_user_input(
+            format!("a representation of `{name}` has no key"),
+            "The key is `id`, which is a text.",
+        )),
     }
 }

@@ -1,9 +1,9 @@
 //! What callers can filter by. A field that is left out does not filter; several fields must all fit.
 
 use super::duration;
-use super::error::Fault;
-use super::node::uuid;
-use super::words::{EntityKind, InspectionStatus, ItemKind, JobKind, JobStatus, SessionStatus, Status, Verdict};
+use super::enums::{EntityKind, InspectionStatus, ItemKind, JobKind, JobStatus, SessionStatus, Status, Verdict};
+use super::error::ApiError;
+use super::node::parse_id;
 use super::{item, job};
 use crate::event::storable;
 use crate::store::read;
@@ -13,7 +13,7 @@ use entity::Kind;
 
 /// What inspections, sessions, jobs and items can all be filtered by.
 #[derive(Clone, Debug, Default, InputObject)]
-pub struct Common {
+pub struct CommonFilter {
     /// From one of these vendors, e.g. `["hover", "pave"]`.
     vendor: Option<Vec<String>>,
     /// By one of these sources: see `Source.name`.
@@ -37,18 +37,18 @@ pub struct Common {
 }
 
 // No stored text has what no database takes.
-pub(super) fn texts(texts: Option<Vec<String>>) -> Option<Vec<String>> {
+pub(super) fn storable_texts(texts: Option<Vec<String>>) -> Option<Vec<String>> {
     texts.map(|texts| texts.into_iter().map(storable).collect())
 }
 
-impl Common {
-    fn rows(self, kind: Kind, now: DateTime<Utc>) -> Result<read::EntityFilter, Fault> {
+impl CommonFilter {
+    fn into_store_filter(self, kind: Kind, now: DateTime<Utc>) -> Result<read::EntityFilter, ApiError> {
         let stalled_since = self.stalled_for.map(|text| duration::before(now, &text)).transpose()?;
         Ok(read::EntityFilter {
             kind: Some(kind),
-            vendor: texts(self.vendor),
-            source: texts(self.source),
-            state: texts(self.state),
+            vendor: storable_texts(self.vendor),
+            source: storable_texts(self.source),
+            state: storable_texts(self.state),
             reference: self.reference.map(storable),
             external_id: self.external_id.map(storable),
             group: self.group.map(storable),
@@ -66,13 +66,13 @@ pub struct InspectionFilter {
     /// In one of these statuses.
     status: Option<Vec<InspectionStatus>>,
     #[graphql(flatten)]
-    common: Common,
+    common: CommonFilter,
 }
 
 impl InspectionFilter {
-    pub fn rows(self, now: DateTime<Utc>) -> Result<read::EntityFilter, Fault> {
-        let rows = self.common.rows(Kind::Inspection, now)?;
-        Ok(read::EntityFilter { status: of(self.status), ..rows })
+    pub fn into_store_filter(self, now: DateTime<Utc>) -> Result<read::EntityFilter, ApiError> {
+        let rows = self.common.into_store_filter(Kind::Inspection, now)?;
+        Ok(read::EntityFilter { status: convert_all(self.status), ..rows })
     }
 }
 
@@ -84,14 +84,14 @@ pub struct SessionFilter {
     /// Belonging to this inspection: its `id`.
     inspection: Option<ID>,
     #[graphql(flatten)]
-    common: Common,
+    common: CommonFilter,
 }
 
 impl SessionFilter {
-    pub fn rows(self, now: DateTime<Utc>) -> Result<read::EntityFilter, Fault> {
-        let rows = self.common.rows(Kind::Session, now)?;
-        let inspection = self.inspection.as_ref().map(uuid).transpose()?;
-        Ok(read::EntityFilter { status: of(self.status), inspection, ..rows })
+    pub fn into_store_filter(self, now: DateTime<Utc>) -> Result<read::EntityFilter, ApiError> {
+        let rows = self.common.into_store_filter(Kind::Session, now)?;
+        let inspection = self.inspection.as_ref().map(parse_id).transpose()?;
+        Ok(read::EntityFilter { status: convert_all(self.status), inspection, ..rows })
     }
 }
 
@@ -105,15 +105,15 @@ pub struct JobFilter {
     /// Belonging to this inspection: its `id`.
     inspection: Option<ID>,
     #[graphql(flatten)]
-    common: Common,
+    common: CommonFilter,
 }
 
 impl JobFilter {
-    pub fn rows(self, now: DateTime<Utc>) -> Result<read::EntityFilter, Fault> {
-        let rows = self.common.rows(Kind::Job, now)?;
-        let inspection = self.inspection.as_ref().map(uuid).transpose()?;
-        let subkind = job::of_kinds(self.kind).subkind;
-        Ok(read::EntityFilter { status: of(self.status), inspection, subkind, ..rows })
+    pub fn into_store_filter(self, now: DateTime<Utc>) -> Result<read::EntityFilter, ApiError> {
+        let rows = self.common.into_store_filter(Kind::Job, now)?;
+        let inspection = self.inspection.as_ref().map(parse_id).transpose()?;
+        let subkind = job::kind_filter(self.kind).subkind;
+        Ok(read::EntityFilter { status: convert_all(self.status), inspection, subkind, ..rows })
     }
 }
 
@@ -125,14 +125,14 @@ pub struct ItemFilter {
     /// Belonging to this inspection: its `id`.
     inspection: Option<ID>,
     #[graphql(flatten)]
-    common: Common,
+    common: CommonFilter,
 }
 
 impl ItemFilter {
-    pub fn rows(self, now: DateTime<Utc>) -> Result<read::EntityFilter, Fault> {
-        let rows = self.common.rows(Kind::Item, now)?;
-        let inspection = self.inspection.as_ref().map(uuid).transpose()?;
-        Ok(read::EntityFilter { inspection, subkind: item::of_kinds(self.kind).subkind, ..rows })
+    pub fn into_store_filter(self, now: DateTime<Utc>) -> Result<read::EntityFilter, ApiError> {
+        let rows = self.common.into_store_filter(Kind::Item, now)?;
+        let inspection = self.inspection.as_ref().map(parse_id).transpose()?;
+        Ok(read::EntityFilter { inspection, subkind: item::kind_filter(self.kind).subkind, ..rows })
     }
 }
 
@@ -160,21 +160,21 @@ pub struct ChangeFilter {
 }
 
 impl ChangeFilter {
-    pub fn rows(self) -> Result<read::ChangeFilter, Fault> {
-        let delivery = self.delivery.as_ref().map(uuid).transpose()?;
-        if delivery.is_some_and(|id| read::delivery_number(id).is_none()) {
-            return Err(Fault::input("`delivery` is the id of something else", "Use `Delivery.id`."));
+    pub fn into_store_filter(self) -> Result<read::ChangeRowFilter, ApiError> {
+        let delivery = self.delivery.as_ref().map(parse_id).transpose()?;
+        if delivery.is_some_and(|id| read::delivery_row_id(id).is_none()) {
+            return Err(ApiError::bad_user_input("`delivery` is the id of something else", "Use `Delivery.id`."));
         }
-        Ok(read::ChangeFilter {
-            vendor: texts(self.vendor),
-            source: texts(self.source),
-            kind: of(self.kind),
-            verdict: of(self.verdict),
-            event: texts(self.event),
-            inspection: self.inspection.as_ref().map(uuid).transpose()?,
-            entity: self.entity.as_ref().map(uuid).transpose()?,
+        Ok(read::ChangeRowFilter {
+            vendor: storable_texts(self.vendor),
+            source: storable_texts(self.source),
+            kind: convert_all(self.kind),
+            verdict: convert_all(self.verdict),
+            event: storable_texts(self.event),
+            inspection: self.inspection.as_ref().map(parse_id).transpose()?,
+            entity: self.entity.as_ref().map(parse_id).transpose()?,
             delivery,
-            to_status: of(self.to_status),
+            to_status: convert_all(self.to_status),
         })
     }
 }
@@ -199,12 +199,12 @@ pub struct DeliveryFilter {
 }
 
 impl DeliveryFilter {
-    pub fn rows(self) -> read::DeliveryFilter {
-        read::DeliveryFilter {
-            vendor: texts(self.vendor),
-            source: texts(self.source),
-            verdict: of(self.verdict),
-            event: texts(self.event),
+    pub fn into_store_filter(self) -> read::DeliveryRowFilter {
+        read::DeliveryRowFilter {
+            vendor: storable_texts(self.vendor),
+            source: storable_texts(self.source),
+            verdict: convert_all(self.verdict),
+            event: storable_texts(self.event),
             received_after: self.received_after,
             received_before: self.received_before,
             duplicated: self.duplicated,
@@ -212,6 +212,6 @@ impl DeliveryFilter {
     }
 }
 
-pub fn of<T, U: From<T>>(words: Option<Vec<T>>) -> Option<Vec<U>> {
+pub fn convert_all<T, U: From<T>>(words: Option<Vec<T>>) -> Option<Vec<U>> {
     words.map(|words| words.into_iter().map(U::from).collect())
 }

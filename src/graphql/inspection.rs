@@ -1,30 +1,30 @@
 //! The real-world thing being inspected.
 
 use super::change::Change;
-use super::connection::{Asked, Connection};
-use super::entity::Entity;
-use super::error::Fault;
+use super::connection::{Connection, PageArgs};
+use super::entity::EntityFields;
+use super::enums::{InspectionStatus, ItemKind, JobKind};
+use super::error::ApiError;
 use super::item::{self, Item};
 use super::job::{self, Job};
 use super::limits::cost;
-use super::lists;
+use super::pagination;
 use super::session::Session;
 use super::subject::Subject;
-use super::words::{InspectionStatus, ItemKind, JobKind};
 use crate::event::Summary;
-use crate::store::read::{EntityFilter, EntityRow, Of};
+use crate::store::read::{ChildRelation, EntityFilter, EntityRow};
 use async_graphql::{Context, ID, Object};
 use entity::Kind;
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
-pub struct Inspection(pub Entity);
+pub struct Inspection(pub EntityFields);
 
 /// The real-world thing being inspected: a car, a roof, a claim. One object, whichever vendor reports it.
 #[Object]
 impl Inspection {
     #[graphql(flatten)]
-    async fn common(&self) -> &Entity {
+    async fn common(&self) -> &EntityFields {
         &self.0
     }
 
@@ -39,8 +39,8 @@ impl Inspection {
         #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor of a change: `startCursor` of the page after.")]
         before: Option<String>,
-    ) -> Result<Connection<Change>, Fault> {
-        lists::history(ctx, Asked { first, after, last, before }, self.0.row.number).await
+    ) -> Result<Connection<Change>, ApiError> {
+        pagination::history(ctx, PageArgs { first, after, last, before }, self.0.row.row_id).await
     }
 
     /// The hub's word for where it stands, derived from `state`; none before the vendor reported one.
@@ -49,12 +49,12 @@ impl Inspection {
     }
 
     /// What is inspected, and where; none before the vendor said anything of it.
-    async fn subject(&self) -> Result<Option<Subject>, Fault> {
+    async fn subject(&self) -> Result<Option<Subject>, ApiError> {
         self.0.subject()
     }
 
     /// How it went; none before the vendor said anything of it.
-    async fn summary(&self) -> Result<Option<&Summary>, Fault> {
+    async fn summary(&self) -> Result<Option<&Summary>, ApiError> {
         Ok(self.0.facts()?.summary.as_ref())
     }
 
@@ -67,10 +67,10 @@ impl Inspection {
         #[graphql(desc = "Only sessions after this cursor: `endCursor` of the page before.")] after: Option<String>,
         #[graphql(desc = "The last so many sessions, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only sessions before this cursor: `startCursor` of the page after.")] before: Option<String>,
-    ) -> Result<Connection<Session>, Fault> {
+    ) -> Result<Connection<Session>, ApiError> {
         let filter = EntityFilter { kind: Some(Kind::Session), ..EntityFilter::default() };
-        let asked = Asked { first, after, last, before };
-        lists::children(ctx, asked, Of::Inspection, filter, self.0.row.number).await
+        let asked = PageArgs { first, after, last, before };
+        pagination::children(ctx, asked, ChildRelation::Inspection, filter, self.0.row.row_id).await
     }
 
     /// The back-office work, in the order the hub heard of it.
@@ -83,10 +83,10 @@ impl Inspection {
         #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only jobs before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only jobs of these kinds.")] kind: Option<Vec<JobKind>>,
-    ) -> Result<Connection<Job>, Fault> {
-        let filter = job::of_kinds(kind);
-        let asked = Asked { first, after, last, before };
-        lists::children(ctx, asked, Of::Inspection, filter, self.0.row.number).await
+    ) -> Result<Connection<Job>, ApiError> {
+        let filter = job::kind_filter(kind);
+        let asked = PageArgs { first, after, last, before };
+        pagination::children(ctx, asked, ChildRelation::Inspection, filter, self.0.row.row_id).await
     }
 
     /// All that hangs on it, directly or on its sessions and jobs, in the order the hub heard of it.
@@ -99,10 +99,10 @@ impl Inspection {
         #[graphql(desc = "The last so many items, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only items before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only items of these kinds.")] kind: Option<Vec<ItemKind>>,
-    ) -> Result<Connection<Item>, Fault> {
-        let filter = item::of_kinds(kind);
-        let asked = Asked { first, after, last, before };
-        lists::children(ctx, asked, Of::Inspection, filter, self.0.row.number).await
+    ) -> Result<Connection<Item>, ApiError> {
+        let filter = item::kind_filter(kind);
+        let asked = PageArgs { first, after, last, before };
+        pagination::children(ctx, asked, ChildRelation::Inspection, filter, self.0.row.row_id).await
     }
 }
 
@@ -114,7 +114,7 @@ impl From<Arc<EntityRow>> for Inspection {
 
 impl Inspection {
     /// For `Node.id`.
-    pub async fn id(&self, _: &Context<'_>) -> Result<ID, Fault> {
+    pub async fn id(&self, _: &Context<'_>) -> Result<ID, ApiError> {
         Ok(self.0.row.id.into())
     }
 }

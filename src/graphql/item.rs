@@ -1,29 +1,29 @@
 //! What hangs on inspections, sessions and jobs.
 
 use super::change::Change;
-use super::connection::{Asked, Connection};
-use super::entity::Entity;
-use super::error::Fault;
+use super::connection::{Connection, PageArgs};
+use super::entity::EntityFields;
+use super::enums::ItemKind;
+use super::error::ApiError;
 use super::inspection::Inspection;
 use super::limits::cost;
-use super::lists;
 use super::node::Node;
-use super::words::ItemKind;
+use super::pagination;
 use crate::event::{Account, Answer, Contact, Damage, File, Form, Lead, Message, Model, Note, Photo, Record, Video};
-use crate::store::read::{EntityFilter, EntityRow, Of};
+use crate::store::read::{ChildRelation, EntityFilter, EntityRow};
 use async_graphql::{Context, ID, Object};
 use entity::Kind;
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
-pub struct Item(pub Entity);
+pub struct Item(pub EntityFields);
 
 /// What hangs on inspections, sessions and jobs: a photo, a message, a damage, a record. What it is stands in `kind`,
 /// and the field of that name holds what is known of it; all the others are null.
 #[Object]
 impl Item {
     #[graphql(flatten)]
-    async fn common(&self) -> &Entity {
+    async fn common(&self) -> &EntityFields {
         &self.0
     }
 
@@ -38,89 +38,89 @@ impl Item {
         #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor of a change: `startCursor` of the page after.")]
         before: Option<String>,
-    ) -> Result<Connection<Change>, Fault> {
-        lists::history(ctx, Asked { first, after, last, before }, self.0.row.number).await
+    ) -> Result<Connection<Change>, ApiError> {
+        pagination::history(ctx, PageArgs { first, after, last, before }, self.0.row.row_id).await
     }
 
     /// What sort of thing it is.
-    async fn kind(&self) -> Result<ItemKind, Fault> {
+    async fn kind(&self) -> Result<ItemKind, ApiError> {
         let kind = entity::ItemKind::parse(&self.0.row.subkind);
-        let kind = kind.ok_or_else(|| Fault::corrupt(format!("item {} has no kind", self.0.row.number)))?;
+        let kind = kind.ok_or_else(|| ApiError::internal(format!("item {} has no kind", self.0.row.row_id)))?;
         Ok(kind.into())
     }
 
     /// The inspection it belongs to; none while that is not known, and where there is none.
-    async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, Fault> {
+    async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, ApiError> {
         self.0.inspection(ctx).await
     }
 
     /// What it hangs on, where the vendor says so.
-    async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, Fault> {
+    async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, ApiError> {
         self.0.parent(ctx).await
     }
 
     /// The picture.
-    async fn photo(&self) -> Result<Option<&Photo>, Fault> {
+    async fn photo(&self) -> Result<Option<&Photo>, ApiError> {
         Ok(self.0.facts()?.photo.as_ref())
     }
 
     /// The film.
-    async fn video(&self) -> Result<Option<&Video>, Fault> {
+    async fn video(&self) -> Result<Option<&Video>, ApiError> {
         Ok(self.0.facts()?.video.as_ref())
     }
 
     /// The answer.
-    async fn answer(&self) -> Result<Option<&Answer>, Fault> {
+    async fn answer(&self) -> Result<Option<&Answer>, ApiError> {
         Ok(self.0.facts()?.answer.as_ref())
     }
 
     /// The message.
-    async fn message(&self) -> Result<Option<&Message>, Fault> {
+    async fn message(&self) -> Result<Option<&Message>, ApiError> {
         Ok(self.0.facts()?.message.as_ref())
     }
 
     /// Whether the person can be reached.
-    async fn contact(&self) -> Result<Option<&Contact>, Fault> {
+    async fn contact(&self) -> Result<Option<&Contact>, ApiError> {
         Ok(self.0.facts()?.contact.as_ref())
     }
 
     /// The note.
-    async fn note(&self) -> Result<Option<&Note>, Fault> {
+    async fn note(&self) -> Result<Option<&Note>, ApiError> {
         Ok(self.0.facts()?.note.as_ref())
     }
 
     /// The filled form.
-    async fn form(&self) -> Result<Option<&Form>, Fault> {
+    async fn form(&self) -> Result<Option<&Form>, ApiError> {
         Ok(self.0.facts()?.form.as_ref())
     }
 
     /// The file, signature or identity document.
-    async fn file(&self) -> Result<Option<&File>, Fault> {
+    async fn file(&self) -> Result<Option<&File>, ApiError> {
         Ok(self.0.facts()?.file.as_ref())
     }
 
     /// The 3D model.
-    async fn model(&self) -> Result<Option<&Model>, Fault> {
+    async fn model(&self) -> Result<Option<&Model>, ApiError> {
         Ok(self.0.facts()?.model.as_ref())
     }
 
     /// The damage.
-    async fn damage(&self) -> Result<Option<&Damage>, Fault> {
+    async fn damage(&self) -> Result<Option<&Damage>, ApiError> {
         Ok(self.0.facts()?.damage.as_ref())
     }
 
     /// Who wants to be called.
-    async fn lead(&self) -> Result<Option<&Lead>, Fault> {
+    async fn lead(&self) -> Result<Option<&Lead>, ApiError> {
         Ok(self.0.facts()?.lead.as_ref())
     }
 
     /// The account.
-    async fn account(&self) -> Result<Option<&Account>, Fault> {
+    async fn account(&self) -> Result<Option<&Account>, ApiError> {
         Ok(self.0.facts()?.account.as_ref())
     }
 
     /// The record, or why there is none.
-    async fn record(&self) -> Result<Option<&Record>, Fault> {
+    async fn record(&self) -> Result<Option<&Record>, ApiError> {
         Ok(self.0.facts()?.record.as_ref())
     }
 
@@ -134,15 +134,15 @@ impl Item {
         #[graphql(desc = "The last so many items, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only items before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only items of these kinds.")] kind: Option<Vec<ItemKind>>,
-    ) -> Result<Connection<Item>, Fault> {
-        let filter = of_kinds(kind);
-        let asked = Asked { first, after, last, before };
-        lists::children(ctx, asked, Of::Parent, filter, self.0.row.number).await
+    ) -> Result<Connection<Item>, ApiError> {
+        let filter = kind_filter(kind);
+        let asked = PageArgs { first, after, last, before };
+        pagination::children(ctx, asked, ChildRelation::Parent, filter, self.0.row.row_id).await
     }
 }
 
 /// The items of some kinds, or all.
-pub fn of_kinds(kinds: Option<Vec<ItemKind>>) -> EntityFilter {
+pub fn kind_filter(kinds: Option<Vec<ItemKind>>) -> EntityFilter {
     let words = |kinds: Vec<ItemKind>| kinds.into_iter().map(|kind| entity::ItemKind::from(kind).as_str()).collect();
     EntityFilter { kind: Some(Kind::Item), subkind: kinds.map(words), ..EntityFilter::default() }
 }
@@ -155,7 +155,7 @@ impl From<Arc<EntityRow>> for Item {
 
 impl Item {
     /// For `Node.id`.
-    pub async fn id(&self, _: &Context<'_>) -> Result<ID, Fault> {
+    pub async fn id(&self, _: &Context<'_>) -> Result<ID, ApiError> {
         Ok(self.0.row.id.into())
     }
 }

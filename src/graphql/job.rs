@@ -1,30 +1,30 @@
 //! Back-office work with a life of its own.
 
 use super::change::Change;
-use super::connection::{Asked, Connection};
-use super::entity::Entity;
-use super::error::Fault;
+use super::connection::{Connection, PageArgs};
+use super::entity::EntityFields;
+use super::enums::{ItemKind, JobKind, JobStatus};
+use super::error::ApiError;
 use super::inspection::Inspection;
 use super::item::{self, Item};
 use super::limits::cost;
-use super::lists;
 use super::node::Node;
+use super::pagination;
 use super::subject::Subject;
-use super::words::{ItemKind, JobKind, JobStatus};
 use crate::event::{Document, Run, Signing, Task};
-use crate::store::read::{EntityFilter, EntityRow, Of};
+use crate::store::read::{ChildRelation, EntityFilter, EntityRow};
 use async_graphql::{Context, ID, Object};
 use entity::Kind;
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
-pub struct Job(pub Entity);
+pub struct Job(pub EntityFields);
 
 /// Back-office work with a life of its own: a Hover job, a PDF, a condition report, a sync run, a task.
 #[Object]
 impl Job {
     #[graphql(flatten)]
-    async fn common(&self) -> &Entity {
+    async fn common(&self) -> &EntityFields {
         &self.0
     }
 
@@ -39,14 +39,14 @@ impl Job {
         #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only what comes before this cursor of a change: `startCursor` of the page after.")]
         before: Option<String>,
-    ) -> Result<Connection<Change>, Fault> {
-        lists::history(ctx, Asked { first, after, last, before }, self.0.row.number).await
+    ) -> Result<Connection<Change>, ApiError> {
+        pagination::history(ctx, PageArgs { first, after, last, before }, self.0.row.row_id).await
     }
 
     /// What sort of work it is.
-    async fn kind(&self) -> Result<JobKind, Fault> {
+    async fn kind(&self) -> Result<JobKind, ApiError> {
         let kind = entity::JobKind::parse(&self.0.row.subkind);
-        let kind = kind.ok_or_else(|| Fault::corrupt(format!("job {} has no kind", self.0.row.number)))?;
+        let kind = kind.ok_or_else(|| ApiError::internal(format!("job {} has no kind", self.0.row.row_id)))?;
         Ok(kind.into())
     }
 
@@ -56,37 +56,37 @@ impl Job {
     }
 
     /// What the work is about, and where, as far as the vendor says it here and not of the inspection.
-    async fn subject(&self) -> Result<Option<Subject>, Fault> {
+    async fn subject(&self) -> Result<Option<Subject>, ApiError> {
         self.0.subject()
     }
 
     /// The inspection it belongs to; none while that is not known, and where there is none.
-    async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, Fault> {
+    async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, ApiError> {
         self.0.inspection(ctx).await
     }
 
     /// What it hangs on, where the vendor says so.
-    async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, Fault> {
+    async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, ApiError> {
         self.0.parent(ctx).await
     }
 
     /// Its product to download; for a PDF or a condition report.
-    async fn document(&self) -> Result<Option<&Document>, Fault> {
+    async fn document(&self) -> Result<Option<&Document>, ApiError> {
         Ok(self.0.facts()?.document.as_ref())
     }
 
     /// The signature; for a request for one.
-    async fn signing(&self) -> Result<Option<&Signing>, Fault> {
+    async fn signing(&self) -> Result<Option<&Signing>, ApiError> {
         Ok(self.0.facts()?.signing.as_ref())
     }
 
     /// The run; for a data sync.
-    async fn run(&self) -> Result<Option<&Run>, Fault> {
+    async fn run(&self) -> Result<Option<&Run>, ApiError> {
         Ok(self.0.facts()?.run.as_ref())
     }
 
     /// The task; for work given to somebody.
-    async fn task(&self) -> Result<Option<&Task>, Fault> {
+    async fn task(&self) -> Result<Option<&Task>, ApiError> {
         Ok(self.0.facts()?.task.as_ref())
     }
 
@@ -100,10 +100,10 @@ impl Job {
         #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only jobs before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only jobs of these kinds.")] kind: Option<Vec<JobKind>>,
-    ) -> Result<Connection<Job>, Fault> {
-        let filter = of_kinds(kind);
-        let asked = Asked { first, after, last, before };
-        lists::children(ctx, asked, Of::Parent, filter, self.0.row.number).await
+    ) -> Result<Connection<Job>, ApiError> {
+        let filter = kind_filter(kind);
+        let asked = PageArgs { first, after, last, before };
+        pagination::children(ctx, asked, ChildRelation::Parent, filter, self.0.row.row_id).await
     }
 
     /// The items that hang on this job itself, in the order the hub heard of them.
@@ -116,15 +116,15 @@ impl Job {
         #[graphql(desc = "The last so many items, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only items before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only items of these kinds.")] kind: Option<Vec<ItemKind>>,
-    ) -> Result<Connection<Item>, Fault> {
-        let filter = item::of_kinds(kind);
-        let asked = Asked { first, after, last, before };
-        lists::children(ctx, asked, Of::Parent, filter, self.0.row.number).await
+    ) -> Result<Connection<Item>, ApiError> {
+        let filter = item::kind_filter(kind);
+        let asked = PageArgs { first, after, last, before };
+        pagination::children(ctx, asked, ChildRelation::Parent, filter, self.0.row.row_id).await
     }
 }
 
 /// The jobs of some kinds, or all.
-pub fn of_kinds(kinds: Option<Vec<JobKind>>) -> EntityFilter {
+pub fn kind_filter(kinds: Option<Vec<JobKind>>) -> EntityFilter {
     let words = |kinds: Vec<JobKind>| kinds.into_iter().map(|kind| entity::JobKind::from(kind).as_str()).collect();
     EntityFilter { kind: Some(Kind::Job), subkind: kinds.map(words), ..EntityFilter::default() }
 }
@@ -137,7 +137,7 @@ impl From<Arc<EntityRow>> for Job {
 
 impl Job {
     /// For `Node.id`.
-    pub async fn id(&self, _: &Context<'_>) -> Result<ID, Fault> {
+    pub async fn id(&self, _: &Context<'_>) -> Result<ID, ApiError> {
         Ok(self.0.row.id.into())
     }
 }

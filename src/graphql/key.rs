@@ -1,10 +1,10 @@
 //! What names one thing: the hub's id or the vendor's. Both lead to the same id, because the hub's is made of the vendor's.
 
-use super::error::Fault;
-use super::node::uuid;
-use super::words::JobKind;
-use crate::event::Ref;
-use crate::machine::Subject;
+use super::enums::JobKind;
+use super::error::ApiError;
+use super::node::parse_id;
+use crate::event::EntityRef;
+use crate::machine::EntityType;
 use async_graphql::{ID, InputObject, OneofObject};
 use uuid::Uuid;
 
@@ -48,20 +48,22 @@ pub struct JobExternalKey {
 
 impl EntityKey {
     /// The hub's id.
-    pub fn id(self, subject: Subject) -> Result<Uuid, Fault> {
+    pub fn id(self, subject: EntityType) -> Result<Uuid, ApiError> {
         match self {
-            EntityKey::Id(id) => uuid(&id),
-            EntityKey::ExternalId(key) => Ok(Ref::new(subject, key.external_id).id(&key.source)),
+            EntityKey::Id(id) => parse_id(&id),
+            EntityKey::ExternalId(key) => Ok(EntityRef::new(subject, key.external_id).id(&key.source)),
         }
     }
 }
 
 impl JobKey {
     /// The hub's id.
-    pub fn id(self) -> Result<Uuid, Fault> {
+    pub fn id(self) -> Result<Uuid, ApiError> {
         match self {
-            JobKey::Id(id) => uuid(&id),
-            JobKey::ExternalId(key) => Ok(Ref::new(Subject::Job(key.kind.into()), key.external_id).id(&key.source)),
+            JobKey::Id(id) => parse_id(&id),
+            JobKey::ExternalId(key) => {
+                Ok(EntityRef::new(EntityType::Job(key.kind.into()), key.external_id).id(&key.source))
+            }
         }
     }
 }

@@ -1,63 +1,63 @@
 //! Whether a change fits a subscription's filter, decided on the change itself.
 
-use crate::event::effective;
-use crate::store::read::{ChangeFilter, Changed, EntityFilter, delivery_number};
+use crate::event::has_effect;
+use crate::store::read::{ChangeRowFilter, ChangeWithEntity, EntityFilter, delivery_row_id};
 use chrono::{DateTime, Utc};
 use entity::Status;
 
 /// How a change stands to a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
+pub enum FilterMatch {
     No,
     Yes,
     /// It fitted by status or state before the change, and does not any more.
-    Leaving,
+    LeavesFilter,
 }
 
 /// Whether a change had an effect on an entity that the filter lets through.
-pub fn entity(filter: &EntityFilter, changed: &Changed) -> Fit {
+pub fn match_entity(filter: &EntityFilter, changed: &ChangeWithEntity) -> FilterMatch {
     let change = &changed.change;
-    let Some(about) = &changed.about else { return Fit::No };
-    let fits = effective(change.verdict)
+    let Some(about) = &changed.entity else { return FilterMatch::No };
+    let fits = has_effect(change.verdict)
         && filter.kind.is_none_or(|kind| kind == change.kind)
-        && among(&filter.subkind, &about.subkind.as_str())
-        && among(&filter.vendor, &change.vendor)
-        && among(&filter.source, &change.source)
+        && is_one_of(&filter.subkind, &about.subkind.as_str())
+        && is_one_of(&filter.vendor, &change.vendor)
+        && is_one_of(&filter.source, &change.source)
         && equal(&filter.reference, &about.reference)
         && equal(&filter.group, &about.group_key)
         && filter.external_id.as_ref().is_none_or(|id| *id == about.external_id)
-        && filter.inspection.is_none_or(|id| changed.inspection == Some(id))
+        && filter.inspection.is_none_or(|id| changed.inspection_id == Some(id))
         && within(filter.updated_after, filter.updated_before, change.received_at);
     let stands = |status: Option<Status>, state: &Option<String>| {
         filter.status.as_ref().is_none_or(|wanted| status.is_some_and(|status| wanted.contains(&status)))
             && filter.state.as_ref().is_none_or(|wanted| state.as_ref().is_some_and(|state| wanted.contains(state)))
     };
     if !fits {
-        Fit::No
+        FilterMatch::No
     } else if stands(change.to_status, &change.to_state) {
-        Fit::Yes
+        FilterMatch::Yes
     } else if stands(change.from_status, &change.from_state) {
-        Fit::Leaving
+        FilterMatch::LeavesFilter
     } else {
-        Fit::No
+        FilterMatch::No
     }
 }
 
 /// Whether a change is one that the filter lets through.
-pub fn change(filter: &ChangeFilter, changed: &Changed) -> bool {
+pub fn match_change(filter: &ChangeRowFilter, changed: &ChangeWithEntity) -> bool {
     let change = &changed.change;
-    among(&filter.vendor, &change.vendor)
-        && among(&filter.source, &change.source)
-        && among(&filter.kind, &change.kind)
-        && among(&filter.verdict, &change.verdict)
-        && among(&filter.event, &change.event)
-        && filter.inspection.is_none_or(|id| changed.inspection == Some(id))
-        && filter.entity.is_none_or(|id| changed.about.as_ref().is_some_and(|about| about.id == id))
-        && filter.delivery.is_none_or(|id| delivery_number(id) == Some(change.delivery))
+    is_one_of(&filter.vendor, &change.vendor)
+        && is_one_of(&filter.source, &change.source)
+        && is_one_of(&filter.kind, &change.kind)
+        && is_one_of(&filter.verdict, &change.verdict)
+        && is_one_of(&filter.event, &change.event)
+        && filter.inspection.is_none_or(|id| changed.inspection_id == Some(id))
+        && filter.entity.is_none_or(|id| changed.entity.as_ref().is_some_and(|about| about.id == id))
+        && filter.delivery.is_none_or(|id| delivery_row_id(id) == Some(change.delivery_row_id))
         && filter.to_status.as_ref().is_none_or(|wanted| change.to_status.is_some_and(|to| wanted.contains(&to)))
 }
 
-fn among<T: PartialEq>(wanted: &Option<Vec<T>>, value: &T) -> bool {
+fn is_one_of<T: PartialEq>(wanted: &Option<Vec<T>>, value: &T) -> bool {
     wanted.as_ref().is_none_or(|wanted| wanted.contains(value))
 }
 
@@ -77,14 +77,14 @@ mod tests {
     use entity::{Kind, Verdict, change};
     use uuid::Uuid;
 
-    fn completed() -> Changed {
-        Changed {
+    fn completed() -> ChangeWithEntity {
+        ChangeWithEntity {
             change: change::Model {
                 position: 7,
                 kind: Kind::Inspection,
-                entity: Some(1),
-                inspection: Some(1),
-                delivery: 3,
+                entity_row_id: Some(1),
+                inspection_row_id: Some(1),
+                delivery_row_id: 3,
                 source: "lot".into(),
                 vendor: "pave".into(),
                 event: "SESSION:COMPLETE".into(),
@@ -97,15 +97,15 @@ mod tests {
                 cycle: 0,
                 occurred_at: None,
                 received_at: 1_000,
-                news: None,
-                named_state: None,
-                implied: false,
-                placed_cycle: 0,
-                placed_rank: 0,
-                step_before: None,
+                dedup_key: None,
+                target_state: None,
+                at_least: false,
+                order_cycle: 0,
+                order_rank: 0,
+                previous_step: None,
             },
-            about: Some(Identity {
-                number: 1,
+            entity: Some(Identity {
+                row_id: 1,
                 id: Uuid::nil(),
                 kind: Kind::Inspection,
                 subkind: String::new(),
@@ -113,17 +113,17 @@ mod tests {
                 reference: Some("order 1".into()),
                 group_key: None,
             }),
-            inspection: Some(Uuid::nil()),
+            inspection_id: Some(Uuid::nil()),
         }
     }
 
     #[test]
     fn what_comes_in_and_what_goes_out_both_fit() {
         let by = |status| EntityFilter { status: Some(vec![status]), ..EntityFilter::default() };
-        assert_eq!(entity(&EntityFilter::default(), &completed()), Fit::Yes);
-        assert_eq!(entity(&by(Status::Completed), &completed()), Fit::Yes);
-        assert_eq!(entity(&by(Status::Processing), &completed()), Fit::Leaving);
-        assert_eq!(entity(&by(Status::Failed), &completed()), Fit::No);
+        assert_eq!(match_entity(&EntityFilter::default(), &completed()), FilterMatch::Yes);
+        assert_eq!(match_entity(&by(Status::Completed), &completed()), FilterMatch::Yes);
+        assert_eq!(match_entity(&by(Status::Processing), &completed()), FilterMatch::LeavesFilter);
+        assert_eq!(match_entity(&by(Status::Failed), &completed()), FilterMatch::No);
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
             EntityFilter { updated_before: DateTime::from_timestamp_micros(1_000), ..EntityFilter::default() },
         ];
         for filter in no {
-            assert_eq!(entity(&filter, &completed()), Fit::No, "{filter:?}");
+            assert_eq!(match_entity(&filter, &completed()), FilterMatch::No, "{filter:?}");
         }
     }
 
@@ -148,10 +148,13 @@ mod tests {
     fn news_without_effect_changes_no_inspection() {
         let mut stale = completed();
         stale.change.verdict = Verdict::Stale;
-        assert_eq!(entity(&EntityFilter::default(), &stale), Fit::No);
-        assert!(change(&ChangeFilter::default(), &stale));
-        assert!(change(&ChangeFilter { verdict: Some(vec![Verdict::Stale]), ..ChangeFilter::default() }, &stale));
-        assert!(!change(&ChangeFilter { kind: Some(vec![Kind::Job]), ..ChangeFilter::default() }, &stale));
-        assert!(!change(&ChangeFilter { entity: Some(Uuid::max()), ..ChangeFilter::default() }, &stale));
+        assert_eq!(match_entity(&EntityFilter::default(), &stale), FilterMatch::No);
+        assert!(match_change(&ChangeRowFilter::default(), &stale));
+        assert!(match_change(
+            &ChangeRowFilter { verdict: Some(vec![Verdict::Stale]), ..ChangeRowFilter::default() },
+            &stale
+        ));
+        assert!(!match_change(&ChangeRowFilter { kind: Some(vec![Kind::Job]), ..ChangeRowFilter::default() }, &stale));
+        assert!(!match_change(&ChangeRowFilter { entity: Some(Uuid::max()), ..ChangeRowFilter::default() }, &stale));
     }
 }

@@ -2,86 +2,88 @@
 //! GraphQL types are not rows, and nothing here knows of HTTP.
 
 mod aggregate;
-mod arrange;
-mod batch;
+mod as_of;
+mod as_of_prefetch;
+mod batch_scheduler;
 mod change;
-mod code;
+mod collect_fields;
 mod connection;
 mod cursor;
-mod declared;
+mod data_loader;
 mod delivery;
 mod duration;
 mod entity;
+mod enums;
 mod error;
-mod explain;
+mod error_code;
+mod error_hints;
 mod federation;
 mod filter;
-mod foretold;
-mod head;
 mod inspection;
 mod item;
 mod job;
 mod key;
 mod limits;
-mod lists;
-mod machine;
+mod loaders;
+mod log_head;
 mod matching;
-mod merge;
 mod node;
+mod node_list;
 mod order;
-mod past;
+mod overlapping_fields;
+mod pagination;
 mod query;
-mod questions;
-mod rounds;
-mod rows;
+mod response_shape;
 mod scalar;
+mod schema_types;
 mod sdl;
-mod selected;
 mod session;
 mod snapshot;
 mod source;
+mod state_machine;
 mod subject;
 mod subscription;
+mod subscription_progress;
 #[cfg(test)]
 pub(crate) mod tests;
-mod walk;
-mod words;
 
-pub use code::{CODES, Code, Entry};
 pub use cursor::Cursor;
-pub use cursor::change as position_of;
-pub use error::{Fault, TooMuch, is_request_error};
-pub use limits::{BODY, COMPLEXITY, DEPTH, PAGE, PAGE_MAX, RECURSION};
-pub use merge::merges;
-pub use sdl::{answered, federated, sdl};
+pub use cursor::parse_change_cursor;
+pub use error::{ApiError, LimitExceeded, is_request_error};
+pub use error_code::{ApiErrorCode, ERROR_CODES, ErrorCodeEntry};
+pub use limits::{
+    BODY_COST, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_PARSER_RECURSION, MAX_QUERY_COMPLEXITY, MAX_QUERY_DEPTH,
+};
+pub use overlapping_fields::check_overlapping_fields;
+pub use sdl::{full_sdl, sdl, subgraph_sdl};
 pub use source::SourceInfo;
-pub use walk::{Resume, Walk};
+pub use subscription_progress::{ResumeCursor, SubscriptionProgress};
 
 use crate::feed::Feed;
-use crate::store::Readers;
-use aggregate::Aggregations;
+use crate::store::ReadPool;
+use aggregate::AggregateCaches;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Context, EmptyMutation, ID, Request, Response, Schema, SchemaBuilder};
+use batch_scheduler::BatchScheduler;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::stream::{BoxStream, StreamExt};
-use questions::Batches;
-use rounds::Rounds;
+use loaders::Loaders;
 use std::sync::Arc;
 
 /// What the fields need to be answered.
 #[derive(Clone, Debug)]
-pub struct Api {
-    pub readers: Readers,
+pub struct ApiContext {
+    pub readers: ReadPool,
     pub feed: Arc<Feed>,
     pub sources: Arc<[SourceInfo]>,
     pub clock: fn() -> DateTime<Utc>,
 }
 
-impl Api {
-    fn of<'a>(ctx: &Context<'a>) -> Result<&'a Api, Fault> {
-        ctx.data::<Api>().map_err(|_| Fault::corrupt("the schema has no data"))
+impl ApiContext {
+    fn of<'a>(ctx: &Context<'a>) -> Result<&'a ApiContext, ApiError> {
+        ctx.data::<ApiContext>().map_err(|_| ApiError::internal("the schema has no data"))
     }
 
     fn now(&self) -> DateTime<Utc> {
@@ -91,33 +93,33 @@ impl Api {
 
 /// The schema, ready to execute requests: the only way in, so that each request gets what it needs of its own.
 #[derive(Clone)]
-pub struct Graph(Schema<query::Root, EmptyMutation, subscription::Root>);
+pub struct ApiSchema(Schema<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot>);
 
-impl std::fmt::Debug for Graph {
+impl std::fmt::Debug for ApiSchema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Graph")
     }
 }
 
-impl Graph {
+impl ApiSchema {
     /// The schema over this data.
-    pub fn new(api: Api) -> Self {
-        Graph(builder().disable_suggestions().data(api).data(Aggregations::default()).finish())
+    pub fn new(api: ApiContext) -> Self {
+        ApiSchema(builder().disable_suggestions().data(api).data(AggregateCaches::default()).finish())
     }
 
     /// The same, so that each query is answered by the database.
     #[cfg(test)]
-    fn fresh(api: Api) -> Self {
-        Graph(builder().disable_suggestions().data(api).data(Aggregations::fresh()).finish())
+    fn without_caches(api: ApiContext) -> Self {
+        ApiSchema(builder().disable_suggestions().data(api).data(AggregateCaches::without_caching()).finish())
     }
 
     /// The same, with errors that suggest what a misspelt name may have meant.
-    pub fn with_suggestions(api: Api) -> Self {
-        Graph(builder().data(api).data(Aggregations::default()).finish())
+    pub fn with_suggestions(api: ApiContext) -> Self {
+        ApiSchema(builder().data(api).data(AggregateCaches::default()).finish())
     }
 
     /// Reads ahead what counts are made of, so that the first who asks does not wait for it.
-    pub async fn read_ahead(&self) {
+    pub async fn warm_up(&self) {
         let answer = self.execute(Request::new("{ statusCounts { count } }")).await;
         if !answer.errors.is_empty() {
             tracing::warn!("inspections could not be read ahead: the first who counts them will wait");
@@ -127,40 +129,40 @@ impl Graph {
     /// Answers a query.
     pub async fn execute(&self, request: Request) -> Response {
         match parse_query(&request.query) {
-            Ok(document) => self.answer(request, &Arc::new(document)).await,
-            Err(error) => unparsable(&error).answer(),
+            Ok(document) => self.execute_parsed(request, &Arc::new(document)).await,
+            Err(error) => parse_failed(&error).into_graphql_response(),
         }
     }
 
     /// Answers a query that is parsed already. Whoever drops this cancels it, its SQL too.
-    pub async fn answer(&self, request: Request, document: &Arc<ExecutableDocument>) -> Response {
-        let (request, rounds, asked) = prepared(request, document);
-        asked.arranged(rounds.answer(self.0.execute(request)).await)
+    pub async fn execute_parsed(&self, request: Request, document: &Arc<ExecutableDocument>) -> Response {
+        let (request, scheduler, asked) = prepare(request, document);
+        asked.shape(scheduler.drive(self.0.execute(request)).await)
     }
 
     #[cfg(test)]
     pub(crate) fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
         let document = Arc::new(parse_query(&request.query).expect("a document"));
-        let (request, rounds, asked) = prepared(request, &document);
-        let answers = rounds.answers(self.0.execute_stream(request).boxed());
-        answers.map(move |answer| asked.arranged(answer)).boxed()
+        let (request, scheduler, asked) = prepare(request, &document);
+        let answers = scheduler.drive_stream(self.0.execute_stream(request).boxed());
+        answers.map(move |answer| asked.shape(answer)).boxed()
     }
 
     /// Answers a subscription with each of its changes, and tells by the walk which change each answer is about.
-    pub fn follow(
+    pub fn subscribe(
         &self,
         request: Request,
         document: &Arc<ExecutableDocument>,
-        walk: &Arc<Walk>,
+        walk: &Arc<SubscriptionProgress>,
     ) -> BoxStream<'static, Response> {
-        let (request, rounds, asked) = prepared(request.data(walk.clone()), document);
-        let answers = rounds.answers(self.0.execute_stream(request).boxed());
-        answers.map(move |answer| asked.arranged(answer)).boxed()
+        let (request, scheduler, asked) = prepare(request.data(walk.clone()), document);
+        let answers = scheduler.drive_stream(self.0.execute_stream(request).boxed());
+        answers.map(move |answer| asked.shape(answer)).boxed()
     }
 
     /// Whether the document fits the schema. Nothing is read: only what the schema tells of itself is executed.
     pub fn is_valid(&self, request: Request, document: &Arc<ExecutableDocument>) -> bool {
-        let (request, ..) = prepared(request.only_introspection(), document);
+        let (request, ..) = prepare(request.only_introspection(), document);
         // Errors of validation say where they are; that a subscription is none that is executed has no place.
         let answer = self.0.execute(request).now_or_never();
         answer.is_some_and(|answer| answer.errors.iter().all(|error| error.locations.is_empty()))
@@ -168,45 +170,45 @@ impl Graph {
 }
 
 /// Where a document leaves GraphQL's language.
-pub fn unparsable(error: &async_graphql::parser::Error) -> Fault {
+pub fn parse_failed(error: &async_graphql::parser::Error) -> ApiError {
     let text = error.to_string();
     // The parser draws the place; its last line says what it is about.
     let why = text.lines().last().unwrap_or_default().trim().trim_start_matches("= ");
-    Fault::Unparsable { message: format!("the document cannot be parsed: {why}"), at: error.positions().next() }
+    ApiError::ParseFailed { message: format!("the document cannot be parsed: {why}"), at: error.positions().next() }
 }
 
-fn builder() -> SchemaBuilder<query::Root, EmptyMutation, subscription::Root> {
-    Schema::build(query::Root, EmptyMutation, subscription::Root)
+fn builder() -> SchemaBuilder<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot> {
+    Schema::build(query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot)
         .override_output_type_description::<ID>(
             "An id, opaque: a UUID as text, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. Compare it as it is.",
         )
         .override_output_type_description::<DateTime<Utc>>(
             "A moment, written as in RFC 3339: `2024-05-01T12:00:00.25+00:00`. Answers are in UTC, to the microsecond.",
         )
-        .limit_depth(limits::DEPTH)
-        .limit_complexity(limits::COMPLEXITY)
-        .limit_recursive_depth(limits::RECURSION)
+        .limit_depth(limits::MAX_QUERY_DEPTH)
+        .limit_complexity(limits::MAX_QUERY_COMPLEXITY)
+        .limit_recursive_depth(limits::MAX_PARSER_RECURSION)
 }
 
 /// What was asked, for the form of the answer.
-struct Asked {
+struct ResponseShaper {
     document: Arc<ExecutableDocument>,
-    operation: Option<String>,
+    operation_name: Option<String>,
 }
 
-impl Asked {
-    fn arranged(&self, mut answer: Response) -> Response {
-        arrange::arrange(&mut answer, &self.document, self.operation.as_deref());
-        error::finish(&mut answer);
+impl ResponseShaper {
+    fn shape(&self, mut answer: Response) -> Response {
+        response_shape::shape_response(&mut answer, &self.document, self.operation_name.as_deref());
+        error::add_error_codes(&mut answer);
         answer
     }
 }
 
-// Each request gets questions and rounds of its own. Execution takes the document apart, so it gets a copy.
-fn prepared(mut request: Request, document: &Arc<ExecutableDocument>) -> (Request, Arc<Rounds>, Asked) {
-    let asked = Asked { document: document.clone(), operation: request.operation_name.clone() };
+// Each request gets questions and scheduler of its own. Execution takes the document apart, so it gets a copy.
+fn prepare(mut request: Request, document: &Arc<ExecutableDocument>) -> (Request, Arc<BatchScheduler>, ResponseShaper) {
+    let asked = ResponseShaper { document: document.clone(), operation_name: request.operation_name.clone() };
     request.set_parsed_query(ExecutableDocument::clone(document));
-    let batches = Batches::default();
-    let rounds = batches.rounds.clone();
-    (request.data(batches), rounds, asked)
+    let loaders = Loaders::default();
+    let scheduler = loaders.scheduler.clone();
+    (request.data(loaders), scheduler, asked)
 }

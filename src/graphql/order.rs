@@ -1,6 +1,6 @@
 //! What lists can be ordered by. Each has an order in which rows stay where they are while a client reads page by page.
 
-use crate::store::read::{self, Direction};
+use crate::store::read::{self, SortDirection};
 use async_graphql::{Enum, InputObject};
 
 /// Which way an order goes.
@@ -12,11 +12,11 @@ pub enum OrderDirection {
     Desc,
 }
 
-impl From<OrderDirection> for Direction {
+impl From<OrderDirection> for SortDirection {
     fn from(direction: OrderDirection) -> Self {
         match direction {
-            OrderDirection::Asc => Direction::Up,
-            OrderDirection::Desc => Direction::Down,
+            OrderDirection::Asc => SortDirection::Asc,
+            OrderDirection::Desc => SortDirection::Desc,
         }
     }
 }
@@ -44,12 +44,12 @@ macro_rules! orders {
                 CreatedAt,
             }
 
-            impl From<$order> for read::Order {
+            impl From<$order> for read::EntityOrder {
                 fn from(order: $order) -> Self {
                     let direction = order.direction.into();
                     match order.field {
-                        $field::UpdatedAt => read::Order::Updated(direction),
-                        $field::CreatedAt => read::Order::Created(direction),
+                        $field::UpdatedAt => read::EntityOrder::Updated(direction),
+                        $field::CreatedAt => read::EntityOrder::Created(direction),
                     }
                 }
             }
@@ -80,7 +80,7 @@ pub enum DeliveryOrderField {
     ReceivedAt,
 }
 
-impl From<DeliveryOrder> for Direction {
+impl From<DeliveryOrder> for SortDirection {
     fn from(order: DeliveryOrder) -> Self {
         match order.field {
             DeliveryOrderField::ReceivedAt => order.direction.into(),

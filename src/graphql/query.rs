@@ -1,33 +1,33 @@
 //! Everything that can be asked.
 
-use super::Api;
-use super::aggregate::{Aggregates, Aggregations};
+use super::ApiContext;
+use super::aggregate::{AggregateCaches, AggregateFields};
+use super::as_of::{self, InspectionPastFilter, JobPastFilter, SessionPastFilter};
 use super::change::Change;
-use super::connection::{Asked, Connection};
+use super::connection::{Connection, PageArgs};
 use super::delivery::{self, Delivery};
-use super::entity::nodes;
-use super::error::Fault;
+use super::entity::node_selections;
+use super::enums::{Clock, InspectionStatus};
+use super::error::ApiError;
 use super::federation::Subgraph;
 use super::filter::{ChangeFilter, DeliveryFilter, InspectionFilter, ItemFilter, JobFilter, SessionFilter};
-use super::head::LogHead;
 use super::inspection::Inspection;
 use super::item::Item;
 use super::job::Job;
 use super::key::{EntityKey, JobKey};
-use super::limits::{PAGE_MAX, cost};
-use super::lists;
-use super::machine::StateMachine;
-use super::node::{self, Node, uuid};
+use super::limits::{MAX_PAGE_SIZE, cost};
+use super::loaders::Loaders;
+use super::log_head::LogHead;
+use super::node::{self, Node, parse_id};
 use super::order::{DeliveryOrder, InspectionOrder, ItemOrder, JobOrder, OrderDirection, SessionOrder};
-use super::past::{self, InspectionPastFilter, JobPastFilter, SessionPastFilter};
-use super::questions::Batches;
+use super::pagination;
 use super::session::Session;
 use super::snapshot::{InspectionSnapshot, JobSnapshot, SessionSnapshot};
 use super::source::Source;
-use super::words::{Clock, InspectionStatus};
-use crate::event::Ref;
-use crate::machine::Subject;
-use crate::store::read::{self, DeliveryWants};
+use super::state_machine::StateMachine;
+use crate::event::EntityRef;
+use crate::machine::EntityType;
+use crate::store::read::{self, DeliveryProjection};
 use crate::vendor;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -35,11 +35,11 @@ use entity::{Kind, Status};
 use std::collections::HashMap;
 
 #[derive(Debug)]
-pub struct Root;
+pub struct QueryRoot;
 
 /// Everything that can be asked.
 #[Object(name = "Query")]
-impl Root {
+impl QueryRoot {
     #[graphql(flatten)]
     async fn subgraph(&self) -> Subgraph {
         Subgraph
@@ -53,9 +53,9 @@ impl Root {
             desc = "The hub's id of an inspection, session, job, item, delivery or change, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`."
         )]
         id: ID,
-    ) -> Result<Option<Node>, Fault> {
-        self.begin(ctx).await?;
-        Ok(node::nodes(ctx, &[id]).await?.pop().flatten())
+    ) -> Result<Option<Node>, ApiError> {
+        self.begin_read(ctx).await?;
+        Ok(node::nodes_by_id(ctx, &[id]).await?.pop().flatten())
     }
 
     /// Whatever has these ids, in their order; null for each that nothing has.
@@ -66,12 +66,12 @@ impl Root {
         #[graphql(desc = "The hub's ids, at most 100, e.g. `[\"018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d\"]`.")] ids: Vec<
             ID,
         >,
-    ) -> Result<Vec<Option<Node>>, Fault> {
-        if i32::try_from(ids.len()).is_ok_and(|number| number <= PAGE_MAX) {
-            self.begin(ctx).await?;
-            return node::nodes(ctx, &ids).await;
+    ) -> Result<Vec<Option<Node>>, ApiError> {
+        if i32::try_from(ids.len()).is_ok_and(|number| number <= MAX_PAGE_SIZE) {
+            self.begin_read(ctx).await?;
+            return node::nodes_by_id(ctx, &ids).await;
         }
-        Err(Fault::input(format!("{} ids are too many", ids.len()), "Ask for at most 100 at a time."))
+        Err(ApiError::bad_user_input(format!("{} ids are too many", ids.len()), "Ask for at most 100 at a time."))
     }
 
     /// The inspection with this id; null if there is none with this id.
@@ -79,9 +79,9 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
-    ) -> Result<Option<Inspection>, Fault> {
-        self.begin(ctx).await?;
-        node::entity(ctx, Kind::Inspection, uuid(&id)?).await
+    ) -> Result<Option<Inspection>, ApiError> {
+        self.begin_read(ctx).await?;
+        node::entity_by_id(ctx, Kind::Inspection, parse_id(&id)?).await
     }
 
     /// The inspection that a vendor knows by this id; null if the hub has not heard of it.
@@ -93,10 +93,10 @@ impl Root {
             desc = "The vendor's id as text, e.g. `8471920`: Truepic's inspection id, PAVE's session key, Hover's job id, Record360's transaction id."
         )]
         external_id: String,
-    ) -> Result<Option<Inspection>, Fault> {
-        self.begin(ctx).await?;
-        let id = Ref::new(Subject::Inspection, external_id).id(&source);
-        node::entity(ctx, Kind::Inspection, id).await
+    ) -> Result<Option<Inspection>, ApiError> {
+        self.begin_read(ctx).await?;
+        let id = EntityRef::new(EntityType::Inspection, external_id).id(&source);
+        node::entity_by_id(ctx, Kind::Inspection, id).await
     }
 
     /// The inspection that a key names, the hub's or the vendor's; null if there is none.
@@ -104,9 +104,9 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] key: EntityKey,
-    ) -> Result<Option<Inspection>, Fault> {
-        self.begin(ctx).await?;
-        node::entity(ctx, Kind::Inspection, key.id(Subject::Inspection)?).await
+    ) -> Result<Option<Inspection>, ApiError> {
+        self.begin_read(ctx).await?;
+        node::entity_by_id(ctx, Kind::Inspection, key.id(EntityType::Inspection)?).await
     }
 
     /// Inspections, whichever vendor they come from.
@@ -125,9 +125,9 @@ impl Root {
         #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
             InspectionOrder,
         >,
-    ) -> Result<Connection<Inspection>, Fault> {
-        let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
-        lists::entities(ctx, Asked { first, after, last, before }, filter, order_by).await
+    ) -> Result<Connection<Inspection>, ApiError> {
+        let filter = filter.unwrap_or_default().into_store_filter(self.begin_read(ctx).await?.now())?;
+        pagination::entities(ctx, PageArgs { first, after, last, before }, filter, order_by).await
     }
 
     /// The whole board as it was at a moment in the past: each inspection that was known then, and how it stood. By
@@ -151,9 +151,10 @@ impl Root {
             default_with = "OrderDirection::Desc"
         )]
         direction: OrderDirection,
-    ) -> Result<Connection<InspectionSnapshot>, Fault> {
-        let board = past::board(self.begin(ctx).await?, at, clock, filter.unwrap_or_default().rows())?;
-        past::page(ctx, Asked { first, after, last, before }, board, clock, direction).await
+    ) -> Result<Connection<InspectionSnapshot>, ApiError> {
+        let board =
+            as_of::as_of_list(self.begin_read(ctx).await?, at, clock, filter.unwrap_or_default().into_store_filter())?;
+        as_of::as_of_page(ctx, PageArgs { first, after, last, before }, board, clock, direction).await
     }
 
     /// The session with this id; null if there is none with this id.
@@ -161,9 +162,9 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
-    ) -> Result<Option<Session>, Fault> {
-        self.begin(ctx).await?;
-        node::entity(ctx, Kind::Session, uuid(&id)?).await
+    ) -> Result<Option<Session>, ApiError> {
+        self.begin_read(ctx).await?;
+        node::entity_by_id(ctx, Kind::Session, parse_id(&id)?).await
     }
 
     /// The session that a key names, the hub's or the vendor's; null if there is none.
@@ -171,9 +172,9 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] key: EntityKey,
-    ) -> Result<Option<Session>, Fault> {
-        self.begin(ctx).await?;
-        node::entity(ctx, Kind::Session, key.id(Subject::Session)?).await
+    ) -> Result<Option<Session>, ApiError> {
+        self.begin_read(ctx).await?;
+        node::entity_by_id(ctx, Kind::Session, key.id(EntityType::Session)?).await
     }
 
     /// Capture sessions.
@@ -190,9 +191,9 @@ impl Root {
         #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
             SessionOrder,
         >,
-    ) -> Result<Connection<Session>, Fault> {
-        let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
-        lists::entities(ctx, Asked { first, after, last, before }, filter, order_by).await
+    ) -> Result<Connection<Session>, ApiError> {
+        let filter = filter.unwrap_or_default().into_store_filter(self.begin_read(ctx).await?.now())?;
+        pagination::entities(ctx, PageArgs { first, after, last, before }, filter, order_by).await
     }
 
     /// The sessions as they were at a moment in the past, like `inspectionsAsOf`.
@@ -213,9 +214,10 @@ impl Root {
             default_with = "OrderDirection::Desc"
         )]
         direction: OrderDirection,
-    ) -> Result<Connection<SessionSnapshot>, Fault> {
-        let board = past::board(self.begin(ctx).await?, at, clock, filter.unwrap_or_default().rows()?)?;
-        past::page(ctx, Asked { first, after, last, before }, board, clock, direction).await
+    ) -> Result<Connection<SessionSnapshot>, ApiError> {
+        let board =
+            as_of::as_of_list(self.begin_read(ctx).await?, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
+        as_of::as_of_page(ctx, PageArgs { first, after, last, before }, board, clock, direction).await
     }
 
     /// The job with this id; null if there is none with this id.
@@ -223,9 +225,9 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
-    ) -> Result<Option<Job>, Fault> {
-        self.begin(ctx).await?;
-        node::entity(ctx, Kind::Job, uuid(&id)?).await
+    ) -> Result<Option<Job>, ApiError> {
+        self.begin_read(ctx).await?;
+        node::entity_by_id(ctx, Kind::Job, parse_id(&id)?).await
     }
 
     /// The job that a key names, the hub's or the vendor's; null if there is none.
@@ -233,9 +235,9 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which one.")] key: JobKey,
-    ) -> Result<Option<Job>, Fault> {
-        self.begin(ctx).await?;
-        node::entity(ctx, Kind::Job, key.id()?).await
+    ) -> Result<Option<Job>, ApiError> {
+        self.begin_read(ctx).await?;
+        node::entity_by_id(ctx, Kind::Job, key.id()?).await
     }
 
     /// Back-office work.
@@ -252,9 +254,9 @@ impl Root {
         #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
             JobOrder,
         >,
-    ) -> Result<Connection<Job>, Fault> {
-        let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
-        lists::entities(ctx, Asked { first, after, last, before }, filter, order_by).await
+    ) -> Result<Connection<Job>, ApiError> {
+        let filter = filter.unwrap_or_default().into_store_filter(self.begin_read(ctx).await?.now())?;
+        pagination::entities(ctx, PageArgs { first, after, last, before }, filter, order_by).await
     }
 
     /// The jobs as they were at a moment in the past, like `inspectionsAsOf`.
@@ -275,9 +277,10 @@ impl Root {
             default_with = "OrderDirection::Desc"
         )]
         direction: OrderDirection,
-    ) -> Result<Connection<JobSnapshot>, Fault> {
-        let board = past::board(self.begin(ctx).await?, at, clock, filter.unwrap_or_default().rows()?)?;
-        past::page(ctx, Asked { first, after, last, before }, board, clock, direction).await
+    ) -> Result<Connection<JobSnapshot>, ApiError> {
+        let board =
+            as_of::as_of_list(self.begin_read(ctx).await?, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
+        as_of::as_of_page(ctx, PageArgs { first, after, last, before }, board, clock, direction).await
     }
 
     /// The item with this id; null if there is none with this id.
@@ -285,9 +288,9 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
-    ) -> Result<Option<Item>, Fault> {
-        self.begin(ctx).await?;
-        node::entity(ctx, Kind::Item, uuid(&id)?).await
+    ) -> Result<Option<Item>, ApiError> {
+        self.begin_read(ctx).await?;
+        node::entity_by_id(ctx, Kind::Item, parse_id(&id)?).await
     }
 
     /// Photos, messages, damages, accounts, records and the like.
@@ -304,9 +307,9 @@ impl Root {
         #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
             ItemOrder,
         >,
-    ) -> Result<Connection<Item>, Fault> {
-        let filter = filter.unwrap_or_default().rows(self.begin(ctx).await?.now())?;
-        lists::entities(ctx, Asked { first, after, last, before }, filter, order_by).await
+    ) -> Result<Connection<Item>, ApiError> {
+        let filter = filter.unwrap_or_default().into_store_filter(self.begin_read(ctx).await?.now())?;
+        pagination::entities(ctx, PageArgs { first, after, last, before }, filter, order_by).await
     }
 
     /// The whole history, by position: oldest first. `last` gives the newest. Where old lives are forgotten, it begins after
@@ -320,10 +323,10 @@ impl Root {
         #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
         #[graphql(desc = "Only changes before this cursor: `startCursor` of the page after.")] before: Option<String>,
         #[graphql(desc = "Only changes that fit.")] filter: Option<ChangeFilter>,
-    ) -> Result<Connection<Change>, Fault> {
-        self.begin(ctx).await?;
-        let asked = Asked { first, after, last, before };
-        lists::changes(ctx, asked, filter.unwrap_or_default().rows()?).await
+    ) -> Result<Connection<Change>, ApiError> {
+        self.begin_read(ctx).await?;
+        let asked = PageArgs { first, after, last, before };
+        pagination::changes(ctx, asked, filter.unwrap_or_default().into_store_filter()?).await
     }
 
     /// What vendors sent, in the order it came.
@@ -342,13 +345,14 @@ impl Root {
         #[graphql(desc = "The order: what came first comes first, unless said otherwise.")] order_by: Option<
             DeliveryOrder,
         >,
-    ) -> Result<Connection<Delivery>, Fault> {
-        self.begin(ctx).await?;
-        let asked = Asked { first, after, last, before };
-        let wants = nodes(ctx).into_iter().map(delivery::wants).fold(DeliveryWants::default(), |one, other| {
-            DeliveryWants { headers: one.headers || other.headers, body: one.body || other.body }
-        });
-        lists::deliveries(ctx, asked, wants, filter.unwrap_or_default().rows(), order_by).await
+    ) -> Result<Connection<Delivery>, ApiError> {
+        self.begin_read(ctx).await?;
+        let asked = PageArgs { first, after, last, before };
+        let wants = node_selections(ctx).into_iter().map(delivery::selected_columns).fold(
+            DeliveryProjection::default(),
+            |one, other| DeliveryProjection { headers: one.headers || other.headers, body: one.body || other.body },
+        );
+        pagination::deliveries(ctx, asked, wants, filter.unwrap_or_default().into_store_filter(), order_by).await
     }
 
     /// How many inspections there are in each status, every status once, in the order of a life. Inspections that have
@@ -357,10 +361,10 @@ impl Root {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
-    ) -> Result<Vec<StatusCount>, Fault> {
-        let api = self.begin(ctx).await?;
-        let filter = filter.unwrap_or_default().rows(api.now())?;
-        let counts = match Aggregations::of(ctx)?.census.counts(&api.readers, &filter).await? {
+    ) -> Result<Vec<StatusCount>, ApiError> {
+        let api = self.begin_read(ctx).await?;
+        let filter = filter.unwrap_or_default().into_store_filter(api.now())?;
+        let counts = match AggregateCaches::of(ctx)?.inspection_index.counts(&api.readers, &filter).await? {
             Some(groups) => groups.into_iter().filter_map(|(group, count)| Some((group.status?, count))).collect(),
             None => read::status_counts(&api.readers, &filter).await?,
         };
@@ -375,27 +379,27 @@ impl Root {
         #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
         #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
         #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionPastFilter>,
-    ) -> Result<Vec<StatusCount>, Fault> {
-        let api = self.begin(ctx).await?;
-        let board = past::board(api, at, clock, filter.unwrap_or_default().rows())?;
+    ) -> Result<Vec<StatusCount>, ApiError> {
+        let api = self.begin_read(ctx).await?;
+        let board = as_of::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter())?;
         Ok(StatusCount::all(board.status_counts(&api.readers).await?))
     }
 
     #[graphql(flatten)]
-    async fn aggregates(&self) -> Aggregates {
-        Aggregates
+    async fn aggregates(&self) -> AggregateFields {
+        AggregateFields
     }
 
     /// The configured connections to vendors, and how each fares.
-    async fn sources(&self, ctx: &Context<'_>) -> Result<Vec<Source>, Fault> {
-        Ok(self.begin(ctx).await?.sources.iter().cloned().map(Source).collect())
+    async fn sources(&self, ctx: &Context<'_>) -> Result<Vec<Source>, ApiError> {
+        Ok(self.begin_read(ctx).await?.sources.iter().cloned().map(Source).collect())
     }
 
     /// The state machines by which the vendors' events are judged.
     async fn state_machines(
         &self,
         #[graphql(desc = "Only those of this vendor, e.g. `hover`.")] vendor: Option<String>,
-    ) -> Result<Vec<StateMachine>, Fault> {
+    ) -> Result<Vec<StateMachine>, ApiError> {
         let vendors = match &vendor {
             None => vendor::ALL.to_vec(),
             Some(name) => vec![vendor::by_name(name).ok_or_else(unknown_vendor)?],
@@ -408,22 +412,22 @@ impl Root {
 
     /// Where the history ends. Asked together with other fields, it is read before them: a subscription that begins after
     /// its `cursor` misses nothing that they do not show yet.
-    async fn head(&self, ctx: &Context<'_>) -> Result<LogHead, Fault> {
-        let batches = Batches::of(ctx)?;
-        let _first = batches.gate.write().await;
-        let head = read::head(&Api::of(ctx)?.readers).await?;
-        Api::of(ctx)?.feed.is_of(head.generation);
+    async fn head(&self, ctx: &Context<'_>) -> Result<LogHead, ApiError> {
+        let loaders = Loaders::of(ctx)?;
+        let _first = loaders.head_lock.write().await;
+        let head = read::head(&ApiContext::of(ctx)?.readers).await?;
+        ApiContext::of(ctx)?.feed.set_generation(head.generation);
         Ok(LogHead(head))
     }
 }
 
-impl Root {
+impl QueryRoot {
     // Lets `head` go first, if the query asks for it: by the time the fields come back here, all of them have come up.
-    pub async fn begin<'a>(&self, ctx: &Context<'a>) -> Result<&'a Api, Fault> {
-        let batches = Batches::of(ctx)?;
-        batches.rounds.next().await;
-        drop(batches.gate.read().await);
-        Api::of(ctx)
+    pub async fn begin_read<'a>(&self, ctx: &Context<'a>) -> Result<&'a ApiContext, ApiError> {
+        let loaders = Loaders::of(ctx)?;
+        loaders.scheduler.next_tick().await;
+        drop(loaders.head_lock.read().await);
+        ApiContext::of(ctx)
     }
 }
 
@@ -455,7 +459,7 @@ impl StatusCount {
     }
 }
 
-fn unknown_vendor() -> Fault {
+fn unknown_vendor() -> ApiError {
     let names: Vec<_> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
-    Fault::not_found("there is no such vendor", format!("There are: {}.", names.join(", ")))
+    ApiError::not_found("there is no such vendor", format!("There are: {}.", names.join(", ")))
 }

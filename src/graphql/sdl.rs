@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 const BUILT_IN: &[&str] = &["deprecated", "include", "oneOf", "skip", "specifiedBy"];
 
 /// What a router has to know of types: which are entities and by what, and which may be the same in other subgraphs.
-const FEDERATED: &[(&str, &str)] = &[
+const FEDERATION_DIRECTIVES: &[(&str, &str)] = &[
     ("type Inspection implements Node", "@key(fields: \"id\") @key(fields: \"source externalId\")"),
     ("type Session implements Node", "@key(fields: \"id\") @key(fields: \"source externalId\")"),
     ("type Job implements Node", "@key(fields: \"id\")"),
@@ -34,15 +34,15 @@ pub fn sdl() -> String {
 }
 
 /// All that is answered, also what only routers ask for: what a query is weighed by.
-pub fn answered() -> String {
+pub fn full_sdl() -> String {
     builder().finish().sdl_with_options(SDLExportOptions::new())
 }
 
 /// The schema as a subgraph of an Apollo Federation: what `_service { sdl }` answers.
-pub fn federated() -> &'static str {
+pub fn subgraph_sdl() -> &'static str {
     static SDL: OnceLock<String> = OnceLock::new();
     SDL.get_or_init(|| {
-        let types = FEDERATED.iter().fold(sdl(), |sdl, (head, directives)| {
+        let types = FEDERATION_DIRECTIVES.iter().fold(sdl(), |sdl, (head, directives)| {
             sdl.replacen(&format!("{head} {{\n"), &format!("{head} {directives} {{\n"), 1)
         });
         format!("{LINK}\n\n{ONE_OF}\n\n{types}")

@@ -1,26 +1,26 @@
 //! Inspections, sessions, jobs and items as they were.
 
-use super::entity::wants;
+use super::entity::selected_columns;
+use super::enums::{Clock, InspectionStatus, JobStatus, SessionStatus, Status};
 use super::inspection::Inspection;
 use super::job::Job;
 use super::scalar::Long;
 use super::session::Session;
-use super::words::{Clock, InspectionStatus, JobStatus, SessionStatus, Status};
-use crate::store::read::{self, Then, Wants, moment};
+use crate::store::read::{self, EntityAsOf, EntityProjection, datetime_from_micros};
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
 /// How something stood at a moment. Its fields are those of all the types of this file.
 #[derive(Debug)]
-pub struct Standing {
+pub struct SnapshotFields {
     pub at: DateTime<Utc>,
     pub clock: Clock,
-    pub row: Arc<read::Snapshot>,
+    pub row: Arc<read::SnapshotRow>,
 }
 
 #[Object]
-impl Standing {
+impl SnapshotFields {
     /// The moment asked for.
     async fn at(&self) -> DateTime<Utc> {
         self.at
@@ -48,12 +48,12 @@ impl Standing {
 
     /// When that change's event happened. By `OCCURRED`, as well as can be known; by `RECEIVED`, only as the vendor says.
     async fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.row.occurred_at.map(moment)
+        self.row.occurred_at.map(datetime_from_micros)
     }
 
     /// When the hub received that change's event. By `OCCURRED`, this can be later than the moment asked for.
     async fn received_at(&self) -> DateTime<Utc> {
-        moment(self.row.received_at)
+        datetime_from_micros(self.row.received_at)
     }
 
     /// The vendor's name of that change's event.
@@ -63,13 +63,13 @@ impl Standing {
 }
 
 #[derive(Debug)]
-pub struct Snapshot(pub Standing);
+pub struct Snapshot(pub SnapshotFields);
 
 /// How an inspection, session, job or item stood at a moment in the past.
 #[Object]
 impl Snapshot {
     #[graphql(flatten)]
-    async fn standing(&self) -> &Standing {
+    async fn standing(&self) -> &SnapshotFields {
         &self.0
     }
 
@@ -80,11 +80,11 @@ impl Snapshot {
 }
 
 /// A row of a board of the past: how it stood, and the thing itself as it stands now.
-pub trait Row {
+pub trait SnapshotNode {
     /// The field under which the thing itself stands.
     const FIELD: &'static str;
 
-    fn of(at: DateTime<Utc>, clock: Clock, row: Then) -> Self;
+    fn of(at: DateTime<Utc>, clock: Clock, row: EntityAsOf) -> Self;
 }
 
 /// Declares the rows of the boards.
@@ -93,7 +93,7 @@ macro_rules! rows {
         $(
             #[derive(Debug)]
             pub struct $name {
-                then: Standing,
+                then: SnapshotFields,
                 now: $thing,
             }
 
@@ -101,7 +101,7 @@ macro_rules! rows {
             #[Object]
             impl $name {
                 #[graphql(flatten)]
-                async fn standing(&self) -> &Standing {
+                async fn standing(&self) -> &SnapshotFields {
                     &self.then
                 }
 
@@ -116,11 +116,11 @@ macro_rules! rows {
                 }
             }
 
-            impl Row for $name {
+            impl SnapshotNode for $name {
                 const FIELD: &'static str = stringify!($field);
 
-                fn of(at: DateTime<Utc>, clock: Clock, row: Then) -> Self {
-                    $name { then: Standing { at, clock, row: row.then }, now: row.now.into() }
+                fn of(at: DateTime<Utc>, clock: Clock, row: EntityAsOf) -> Self {
+                    $name { then: SnapshotFields { at, clock, row: row.snapshot }, now: row.current.into() }
                 }
             }
         )+
@@ -141,8 +141,8 @@ rows! {
 }
 
 /// Which columns the things themselves need, under a connection's rows.
-pub fn wants_of_rows<T: Row>(ctx: &Context<'_>) -> Wants {
-    let rows = super::entity::nodes(ctx).into_iter();
+pub fn selected_columns_of_snapshots<T: SnapshotNode>(ctx: &Context<'_>) -> EntityProjection {
+    let rows = super::entity::node_selections(ctx).into_iter();
     let things = rows.flat_map(|row| row.selection_set().filter(|field| field.name() == T::FIELD).collect::<Vec<_>>());
-    things.map(wants).collect()
+    things.map(selected_columns).collect()
 }

@@ -1,11 +1,11 @@
 //! The configured connections, and how each fares.
 
-use super::batch::ask;
-use super::error::Fault;
-use super::questions::{Handshakes, Ledgers, Verdicts};
+use super::data_loader::load;
+use super::enums::Verdict;
+use super::error::ApiError;
+use super::loaders::{HandshakeLoader, LastVerdictLoader, LedgerLoader};
 use super::scalar::Long;
-use super::words::Verdict;
-use crate::store::read::moment;
+use crate::store::read::datetime_from_micros;
 use crate::vendor::Vendor;
 use async_graphql::{Context, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -62,31 +62,31 @@ impl Source {
     }
 
     /// When the newest delivery came, duplicates included; none if there never was one.
-    async fn last_received_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>, Fault> {
-        Ok(self.row(ctx).await?.received_at.map(moment))
+    async fn last_received_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>, ApiError> {
+        Ok(self.row(ctx).await?.received_at.map(datetime_from_micros))
     }
 
     /// What became of the newest delivery that was no duplicate.
-    async fn last_verdict(&self, ctx: &Context<'_>) -> Result<Option<Verdict>, Fault> {
-        let verdicts = ask(ctx, Verdicts, ()).await?.unwrap_or_default();
+    async fn last_verdict(&self, ctx: &Context<'_>) -> Result<Option<Verdict>, ApiError> {
+        let verdicts = load(ctx, LastVerdictLoader, ()).await?.unwrap_or_default();
         Ok(verdicts.get(&self.0.name).copied().map(Verdict::from))
     }
 
     /// How many deliveries came and what became of them.
-    async fn ledger(&self, ctx: &Context<'_>) -> Result<Ledger, Fault> {
+    async fn ledger(&self, ctx: &Context<'_>) -> Result<Ledger, ApiError> {
         Ok(self.row(ctx).await?.into())
     }
 
     /// The vendor's newest request to prove that the hub owns its URL; none if the vendor never asked.
-    async fn handshake(&self, ctx: &Context<'_>) -> Result<Option<Handshake>, Fault> {
-        let handshakes = ask(ctx, Handshakes, ()).await?.unwrap_or_default();
+    async fn handshake(&self, ctx: &Context<'_>) -> Result<Option<Handshake>, ApiError> {
+        let handshakes = load(ctx, HandshakeLoader, ()).await?.unwrap_or_default();
         Ok(handshakes.get(&self.0.name).cloned().map(Handshake::from))
     }
 }
 
 impl Source {
-    async fn row(&self, ctx: &Context<'_>) -> Result<ledger::Model, Fault> {
-        let ledgers = ask(ctx, Ledgers, ()).await?.unwrap_or_default();
+    async fn row(&self, ctx: &Context<'_>) -> Result<ledger::Model, ApiError> {
+        let ledgers = load(ctx, LedgerLoader, ()).await?.unwrap_or_default();
         Ok(ledgers.get(&self.0.name).cloned().unwrap_or_default())
     }
 }
@@ -153,8 +153,8 @@ pub struct Handshake {
 impl From<handshake::Model> for Handshake {
     fn from(row: handshake::Model) -> Self {
         Handshake {
-            requested_at: moment(row.requested_at),
-            confirmed_at: row.confirmed_at.map(moment),
+            requested_at: datetime_from_micros(row.requested_at),
+            confirmed_at: row.confirmed_at.map(datetime_from_micros),
             attempts: row.attempts,
             last_error: row.last_error,
         }

@@ -1,28 +1,28 @@
 //! The HTTP surface. Routes on one page; what each does stands in its file.
 
-mod access;
-mod encoding;
+mod auth;
+mod content_encoding;
+mod cors;
 mod graphql;
-mod media;
+mod health;
+mod media_type;
 mod normalize;
-mod origins;
 mod playground;
 mod problem;
 mod serve;
 mod socket;
-mod status;
 mod stream;
 mod webhook;
 
-pub use access::Access;
-pub use origins::Origins;
+pub use auth::ApiAuth;
+pub use cors::AllowedOrigins;
 pub use problem::Problem;
-pub use serve::{Connections, serve};
-pub use stream::Reservations;
-pub use webhook::Inlet;
+pub use serve::{ConnectionLimits, serve};
+pub use stream::StreamReservations;
+pub use webhook::Endpoint;
 
-use crate::ingest::Ingest;
-use crate::live::Live;
+use crate::ingest::IngestQueue;
+use crate::live::SubscriptionManager;
 use crate::request::Pipeline;
 use crate::store::Database;
 use axum::Router;
@@ -36,30 +36,30 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What the handlers need.
-pub struct App {
-    pub inlets: HashMap<String, Inlet>,
-    pub ingest: Ingest,
+pub struct AppState {
+    pub endpoints: HashMap<String, Endpoint>,
+    pub ingest: IngestQueue,
     /// To `/graphql`.
-    pub access: Access,
+    pub auth: ApiAuth,
     /// Of pages that may use it from a browser.
-    pub origins: Origins,
-    pub limits: Limits,
+    pub allowed_origins: AllowedOrigins,
+    pub limits: RequestLimits,
     pub clock: fn() -> DateTime<Utc>,
     pub db: Database,
     pub pipeline: Arc<Pipeline>,
-    pub together: graphql::Together,
-    pub live: Arc<Live>,
-    pub streams: stream::Reservations,
+    pub coalescer: graphql::Coalescer,
+    pub subscriptions: Arc<SubscriptionManager>,
+    pub stream_reservations: stream::StreamReservations,
     /// None if metrics are switched off.
     pub metrics: Option<PrometheusHandle>,
-    pub stop: CancellationToken,
+    pub shutdown: CancellationToken,
 }
 
 /// What a request may cost.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct RequestLimits {
     /// Bytes of a webhook's body.
-    pub body: usize,
+    pub webhook_body: usize,
     pub body_timeout: Duration,
     /// Bytes of a GraphQL request's body.
     pub graphql_body: usize,
@@ -67,28 +67,31 @@ pub struct Limits {
     pub graphql_batching: bool,
 }
 
-fn on_graphql(app: Arc<App>) -> MethodRouter<Arc<App>> {
-    let streams = put(stream::reserve).delete(stream::close);
-    let all = streams.get(graphql::get).post(graphql::post).fallback(graphql::other);
-    let origins = app.origins.clone();
-    origins.open(all.layer(from_fn_with_state(app, graphql::admit)))
+fn graphql_routes(app: Arc<AppState>) -> MethodRouter<Arc<AppState>> {
+    let streams = put(stream::reserve).delete(stream::stop_operation);
+    let all = streams.get(graphql::get).post(graphql::post).fallback(graphql::method_not_allowed);
+    let origins = app.allowed_origins.clone();
+    origins.with_cors(all.layer(from_fn_with_state(app, graphql::authenticate)))
 }
 
 /// All routes.
-pub fn router(app: Arc<App>) -> Router {
+pub fn router(app: Arc<AppState>) -> Router {
     let routes = Router::new()
         // Any method: an address that is no source's is not found, whatever is done with it.
         .route("/webhooks/{source}", any(webhook::receive))
-        .route("/graphql", on_graphql(app.clone()))
+        .route("/graphql", graphql_routes(app.clone()))
         .route("/", get(playground::redirect))
         .route("/graphiql", get(playground::page))
         .route("/graphiql/{*path}", get(playground::asset))
-        .route("/schema.graphql", app.origins.open(get(status::schema).fallback(async || Problem::Method)))
-        .route("/healthz", get(status::alive))
-        .route("/readyz", get(status::ready))
-        .route("/metrics", get(status::metrics))
+        .route(
+            "/schema.graphql",
+            app.allowed_origins.with_cors(get(health::schema).fallback(async || Problem::MethodNotAllowed)),
+        )
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
         .fallback(webhook::not_found)
-        .method_not_allowed_fallback(async || Problem::Method)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .with_state(app);
-    normalize::layered(routes)
+    normalize::with_middleware(routes)
 }

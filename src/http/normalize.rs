@@ -16,7 +16,7 @@ use std::borrow::Cow;
 pub struct OriginalPath(pub String);
 
 /// Puts the middleware around the routes.
-pub fn layered(routes: Router) -> Router {
+pub fn with_middleware(routes: Router) -> Router {
     // A layer on the routes themselves would run after routing.
     Router::new().fallback_service(routes).layer(from_fn(normalize))
 }
@@ -26,11 +26,11 @@ async fn normalize(mut request: Request, next: Next) -> Response {
     // Path extractors would reject it with plain text.
     if percent_encoding::percent_decode_str(path).decode_utf8().is_err() {
         webhook::count_unknown_source(path);
-        return Problem::NotUtf8.into_response();
+        return Problem::PathNotUtf8.into_response();
     }
     if let Cow::Owned(plain) = normalize_path(path) {
         let called = OriginalPath(path.to_owned());
-        if let Some(uri) = with_path(request.uri(), &plain) {
+        if let Some(uri) = replace_path(request.uri(), &plain) {
             *request.uri_mut() = uri;
             request.extensions_mut().insert(called);
         }
@@ -38,7 +38,7 @@ async fn normalize(mut request: Request, next: Next) -> Response {
     ensure_problem(next.run(request).await)
 }
 
-fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+fn replace_path(uri: &Uri, path: &str) -> Option<Uri> {
     let path_and_query = match uri.query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
@@ -85,7 +85,7 @@ mod tests {
         };
         let routes = Router::new().route("/number/{number}", get(numbers)).route("/shown", get(shown));
         let request = Request::builder().uri(uri).body(Body::empty()).expect("a request");
-        let response = TowerToHyperService::new(layered(routes)).call(request).await.expect("an answer");
+        let response = TowerToHyperService::new(with_middleware(routes)).call(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let content_type =
             parts.headers.get(header::CONTENT_TYPE).and_then(|kind| Some(kind.to_str().ok()?.to_owned()));

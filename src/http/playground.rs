@@ -9,11 +9,11 @@ use axum::response::{Html, IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 /// What the page may load: itself, and the API over HTTP and WebSocket.
-const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; worker-src 'self'; img-src 'self' data:; \
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; worker-src 'self'; img-src 'self' data:; \
                       connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 /// Shown instead of the playground by a binary that was built without it.
-const MISSING: &str = "<!doctype html><meta charset=utf-8><title>Inspection Hub</title>\
+const NOT_BUILT_PAGE: &str = "<!doctype html><meta charset=utf-8><title>Inspection Hub</title>\
     <body style=\"font:16px/1.5 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem\">\
     <h1>The playground is not in this binary</h1>\
     <p>Its assets are built by <code>make web</code> (or <code>make run</code>, which builds everything). \
@@ -35,48 +35,57 @@ pub async fn redirect() -> Response {
 pub async fn page(called: Option<Extension<OriginalPath>>, headers: HeaderMap) -> Response {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let within = called.is_some_and(|Extension(OriginalPath(path))| path.ends_with('/'));
-    let found = if within { find("index.html", &headers) } else { Assets::get("index.html").map(beside) };
+    let found = if within {
+        find_asset("index.html", &headers)
+    } else {
+        Assets::get("index.html").map(with_asset_links_below_graphiql)
+    };
     match found {
-        Some(found) => file(found, "text/html; charset=utf-8", &headers, "no-cache"),
+        Some(found) => asset_response(found, "text/html; charset=utf-8", &headers, "no-cache"),
         // A browser names what it shows.
         None if accept.into_iter().any(|types| types.contains("text/html")) => {
-            (StatusCode::SERVICE_UNAVAILABLE, Html(MISSING)).into_response()
+            (StatusCode::SERVICE_UNAVAILABLE, Html(NOT_BUILT_PAGE)).into_response()
         }
-        None => Problem::NoPlayground.into_response(),
+        None => Problem::PlaygroundNotBuilt.into_response(),
     }
 }
 
 /// `GET /graphiql/{path}`: what the page loads. Names under `assets/` carry a digest of their content.
 pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
-    match find(&path, &headers).filter(|_| !path.ends_with(".br")) {
-        Some(found) => file(found, content_type(&path), &headers, cache),
-        None => Problem::NoSuchRoute.into_response(),
+    match find_asset(&path, &headers).filter(|_| !path.ends_with(".br")) {
+        Some(found) => asset_response(found, content_type(&path), &headers, cache),
+        None => Problem::RouteNotFound.into_response(),
     }
 }
 
-struct Found {
+struct EncodedAsset {
     file: EmbeddedFile,
     brotli: bool,
 }
 
 // The page as it is found from beside its assets' folder.
-fn beside(mut page: EmbeddedFile) -> Found {
+fn with_asset_links_below_graphiql(mut page: EmbeddedFile) -> EncodedAsset {
     page.data = String::from_utf8_lossy(&page.data).replace("=\"./", "=\"graphiql/").into_bytes().into();
-    Found { file: page, brotli: false }
+    EncodedAsset { file: page, brotli: false }
 }
 
-fn find(path: &str, headers: &HeaderMap) -> Option<Found> {
+fn find_asset(path: &str, headers: &HeaderMap) -> Option<EncodedAsset> {
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let takes_brotli = accepted.split(',').any(|encoding| encoding.trim().split(';').next() == Some("br"));
     let brotli = takes_brotli.then(|| Assets::get(&format!("{path}.br"))).flatten();
     match brotli {
-        Some(file) => Some(Found { file, brotli: true }),
-        None => Some(Found { file: Assets::get(path)?, brotli: false }),
+        Some(file) => Some(EncodedAsset { file, brotli: true }),
+        None => Some(EncodedAsset { file: Assets::get(path)?, brotli: false }),
     }
 }
 
-fn file(found: Found, content_type: &'static str, headers: &HeaderMap, cache: &'static str) -> Response {
+fn asset_response(
+    found: EncodedAsset,
+    content_type: &'static str,
+    headers: &HeaderMap,
+    cache: &'static str,
+) -> Response {
     let etag = format!("\"{}\"", hex::encode(found.file.metadata.sha256_hash().get(..16).unwrap_or_default()));
     let fresh = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
     let mut response = if fresh {
@@ -89,7 +98,7 @@ fn file(found: Found, content_type: &'static str, headers: &HeaderMap, cache: &'
         answer.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
     }
     // Workers are bound by the policy of their own response.
-    answer.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    answer.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
     answer.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     answer.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     answer.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));

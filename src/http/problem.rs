@@ -8,53 +8,53 @@ use serde_json::json;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     #[error("there is nothing at this address")]
-    NoSuchRoute,
+    RouteNotFound,
     #[error("the path of the address is not UTF-8")]
-    NotUtf8,
+    PathNotUtf8,
     #[error("this address does not take this method")]
-    Method,
+    MethodNotAllowed,
     #[error("this address takes POST (and PUT) of {0}'s webhooks")]
-    WebhookMethod(&'static str),
+    WebhookMethodNotAllowed(&'static str),
     #[error("no source with this name is configured")]
-    NoSuchSource,
+    SourceNotFound,
     #[error("the request is not authenticated")]
     NotAuthenticated,
     #[error("the body is empty")]
     EmptyBody,
     #[error("the body did not arrive whole")]
-    BrokenBody,
+    IncompleteBody,
     #[error("the body did not arrive in time")]
-    SlowBody,
+    BodyTimeout,
     #[error("the body is over the limit of {0} bytes")]
-    TooLarge(usize),
+    BodyTooLarge(usize),
     #[error("the body has the content encoding {0}; send it uncompressed, without Content-Encoding")]
-    Encoded(String),
+    UnsupportedContentEncoding(String),
     #[error("there is no open event stream with this token: reserve one with PUT, then open it with GET")]
-    NoSuchStream,
+    StreamNotFound,
     #[error("the event stream is open already")]
-    StreamTaken,
+    StreamAlreadyOpen,
     #[error(
         "the operation needs an id of 1 to 128 letters: extensions.operationId to start it, ?operationId= to stop it"
     )]
-    NoOperationId,
+    InvalidOperationId,
     #[error("no operation with this id is running on the event stream")]
-    NoSuchOperation,
+    OperationNotFound,
     #[error("an operation with this id is running on the event stream already")]
-    OperationTaken,
+    DuplicateOperationId,
     #[error("the event stream has as many operations as it may have")]
     TooManyOperations,
     #[error("there are as many event streams as there may be; try again in a minute")]
     TooManyStreams,
     #[error("the source is over its rate; try again in {0} s")]
-    TooMany(u64),
+    RateLimited(u64),
     #[error("the delivery could not be stored; try again in {0} s")]
     Unavailable(u64),
     #[error("{0}")]
     NotReady(&'static str),
     #[error("check is read or write, or left out for both")]
-    NoSuchCheck,
+    InvalidCheck,
     #[error("the playground is not in this binary; `make web` builds its assets, and a build after that has it")]
-    NoPlayground,
+    PlaygroundNotBuilt,
     #[error("the request cannot be answered: {0}")]
     Other(StatusCode),
 }
@@ -62,23 +62,25 @@ pub enum Problem {
 impl Problem {
     fn status(&self) -> StatusCode {
         match self {
-            Problem::NoSuchRoute | Problem::NoSuchSource | Problem::NoSuchStream | Problem::NoSuchOperation => {
+            Problem::RouteNotFound | Problem::SourceNotFound | Problem::StreamNotFound | Problem::OperationNotFound => {
                 StatusCode::NOT_FOUND
             }
-            Problem::StreamTaken | Problem::OperationTaken => StatusCode::CONFLICT,
+            Problem::StreamAlreadyOpen | Problem::DuplicateOperationId => StatusCode::CONFLICT,
             Problem::TooManyOperations | Problem::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
-            Problem::Method | Problem::WebhookMethod(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Problem::MethodNotAllowed | Problem::WebhookMethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Problem::NotAuthenticated => StatusCode::UNAUTHORIZED,
-            Problem::NotUtf8
-            | Problem::NoSuchCheck
+            Problem::PathNotUtf8
+            | Problem::InvalidCheck
             | Problem::EmptyBody
-            | Problem::BrokenBody
-            | Problem::NoOperationId => StatusCode::BAD_REQUEST,
-            Problem::SlowBody => StatusCode::REQUEST_TIMEOUT,
-            Problem::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Problem::Encoded(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Problem::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
-            Problem::Unavailable(_) | Problem::NotReady(_) | Problem::NoPlayground => StatusCode::SERVICE_UNAVAILABLE,
+            | Problem::IncompleteBody
+            | Problem::InvalidOperationId => StatusCode::BAD_REQUEST,
+            Problem::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Problem::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Problem::UnsupportedContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Problem::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Problem::Unavailable(_) | Problem::NotReady(_) | Problem::PlaygroundNotBuilt => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Problem::Other(status) => *status,
         }
     }
@@ -93,17 +95,17 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {
-            Problem::TooMany(seconds) | Problem::Unavailable(seconds) => {
+            Problem::RateLimited(seconds) | Problem::Unavailable(seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
-            Problem::WebhookMethod(_) => {
+            Problem::WebhookMethodNotAllowed(_) => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("POST, PUT"));
             }
             Problem::NotAuthenticated => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Webhook"));
             }
             // What is left of the body is not read: the connection cannot be used again.
-            Problem::TooLarge(_) | Problem::SlowBody | Problem::BrokenBody => {
+            Problem::BodyTooLarge(_) | Problem::BodyTimeout | Problem::IncompleteBody => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

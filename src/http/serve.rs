@@ -19,18 +19,18 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// How long to wait for aborted connections to close.
-const CUT: Duration = Duration::from_millis(250);
+const ABORT_TIMEOUT: Duration = Duration::from_millis(250);
 /// Between two lines that say that connections cannot be accepted.
-const SAY_AGAIN: Duration = Duration::from_secs(10);
+const ACCEPT_WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What a server allows its connections.
 #[derive(Clone, Copy, Debug)]
-pub struct Connections {
-    pub most: usize,
+pub struct ConnectionLimits {
+    pub max_connections: usize,
     /// How long a request's head may take to arrive, also on a connection that is kept open.
     pub header_timeout: Duration,
     /// How long connections may go on after the end was asked for.
-    pub grace: Duration,
+    pub shutdown_grace: Duration,
 }
 
 /// Who is at the other end of a connection.
@@ -40,15 +40,15 @@ pub struct Peer(pub IpAddr);
 /// A connection's place among those that are allowed. Who makes something else of a connection, a socket, keeps it: the
 /// connection counts as long, and the end waits for it.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct ConnectionSlot {
     _open: TaskTrackerToken,
     _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// Serves until told to stop, then lets open requests finish; those that do not in time are cut off.
-pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, router: Router, allowed: ConnectionLimits, stop: CancellationToken) {
     let open = TaskTracker::new();
-    let room = Arc::new(Semaphore::new(allowed.most));
+    let room = Arc::new(Semaphore::new(allowed.max_connections));
     let cut = CancellationToken::new();
     let mut said_at = None::<Instant>;
     loop {
@@ -64,7 +64,7 @@ pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, 
             Ok((stream, address)) => (stream, Peer(address.ip())),
             Err(error) => {
                 // Out of file descriptors, mostly: existing connections must go on.
-                if said_at.is_none_or(|at| at.elapsed() >= SAY_AGAIN) {
+                if said_at.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_INTERVAL) {
                     said_at = Some(Instant::now());
                     tracing::warn!(%error, "connections cannot be accepted");
                 }
@@ -75,7 +75,7 @@ pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, 
         // Small answers must not wait for more to send.
         let _ = stream.set_nodelay(true);
         let answer = TowerToHyperService::new(router.clone());
-        let place = Place { _open: open.token(), _permit: place.ok().map(Arc::new) };
+        let place = ConnectionSlot { _open: open.token(), _permit: place.ok().map(Arc::new) };
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(place.clone());
             request.extensions_mut().insert(peer);
@@ -103,11 +103,11 @@ pub async fn serve(listener: TcpListener, router: Router, allowed: Connections, 
     }
     drop(listener);
     open.close();
-    if tokio::time::timeout(allowed.grace, open.wait()).await.is_err() {
+    if tokio::time::timeout(allowed.shutdown_grace, open.wait()).await.is_err() {
         tracing::warn!(connections = open.len(), "some connections did not finish in time, and are cut off");
         cut.cancel();
         // Sockets are not ours any more, and end with the process if they do not end by themselves.
-        let _ = tokio::time::timeout(CUT, open.wait()).await;
+        let _ = tokio::time::timeout(ABORT_TIMEOUT, open.wait()).await;
     }
 }
 
@@ -120,9 +120,9 @@ mod tests {
     use tokio::sync::mpsc;
 
     /// Says so when it is dropped.
-    struct Witness(mpsc::UnboundedSender<&'static str>);
+    struct DropProbe(mpsc::UnboundedSender<&'static str>);
 
-    impl Drop for Witness {
+    impl Drop for DropProbe {
         fn drop(&mut self) {
             let _ = self.0.send("dropped");
         }
@@ -135,14 +135,15 @@ mod tests {
             let said = said.clone();
             async move {
                 let _ = said.send("begun");
-                let _witness = Witness(said);
+                let _witness = DropProbe(said);
                 std::future::pending::<()>().await;
             }
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let seconds = Duration::from_secs;
-        let allowed = Connections { most: 10, header_timeout: seconds(10), grace: seconds(10) };
+        let allowed =
+            ConnectionLimits { max_connections: 10, header_timeout: seconds(10), shutdown_grace: seconds(10) };
         let stop = CancellationToken::new();
         let served = tokio::spawn(serve(listener, Router::new().route("/", get(handler)), allowed, stop.clone()));
         let mut stream = TcpStream::connect(address).await.expect("a connection");
@@ -160,7 +161,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (hour, grace) = (Duration::from_secs(3600), Duration::from_millis(50));
-        let allowed = Connections { most: 10, header_timeout: hour, grace };
+        let allowed = ConnectionLimits { max_connections: 10, header_timeout: hour, shutdown_grace: grace };
         let stop = CancellationToken::new();
         let (said, mut heard) = mpsc::unbounded_channel();
         let handler = move || async move {

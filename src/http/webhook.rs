@@ -2,12 +2,12 @@
 //! answers once it is durable. Exactly 200, because Truepic and Truto take nothing else for success.
 
 use super::normalize::OriginalPath;
-use super::{App, Problem, encoding};
+use super::{AppState, Problem, content_encoding};
 use crate::ingest::Unavailable;
-use crate::settings::Source;
+use crate::settings::SourceSettings;
 use crate::store::read::delivery_id;
-use crate::store::{Incoming, Post, Receipt};
-use crate::vendor::verify::Request;
+use crate::store::{DeliveryReceipt, PreparedDelivery, RawDelivery};
+use crate::vendor::verify::WebhookRequest;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -21,24 +21,24 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// Seconds after which a vendor may try again when nothing could be stored.
-const RETRY: u64 = 5;
+const RETRY_AFTER_SECONDS: u64 = 5;
 /// Characters of an unknown path that are logged.
-const LOGGED: usize = 100;
+const MAX_LOGGED_PATH_CHARS: usize = 100;
 
 /// Counter of webhooks by source and answer.
-const DELIVERIES: &str = "inspection_hub_deliveries_total";
+const DELIVERIES_TOTAL: &str = "inspection_hub_deliveries_total";
 
 /// A source as the endpoint needs it.
 #[derive(Debug)]
-pub struct Inlet {
-    pub source: Source,
+pub struct Endpoint {
+    pub source: SourceSettings,
     pub name: Arc<str>,
-    pub rate: Option<governor::DefaultDirectRateLimiter>,
+    pub rate_limiter: Option<governor::DefaultDirectRateLimiter>,
 }
 
 /// Takes one delivery.
 pub async fn receive(
-    State(app): State<Arc<App>>,
+    State(app): State<Arc<AppState>>,
     Path(name): Path<String>,
     called: Option<Extension<OriginalPath>>,
     method: Method,
@@ -49,14 +49,14 @@ pub async fn receive(
     let started = std::time::Instant::now();
     // The vendor signed the path that it called.
     let path = called.map_or_else(|| uri.path().to_owned(), |Extension(OriginalPath(path))| path);
-    let outcome = match app.inlets.get(name.as_str()) {
+    let outcome = match app.endpoints.get(name.as_str()) {
         Some(inlet) => {
             let delivery = RequestHead { method: &method, path: &path, query: uri.query(), headers: &headers };
-            take(&app, inlet, delivery, body).await
+            handle(&app, inlet, delivery, body).await
         }
         None => {
             count_unknown_source(&path);
-            return Problem::NoSuchSource.into_response();
+            return Problem::SourceNotFound.into_response();
         }
     };
     let status = match &outcome {
@@ -64,18 +64,18 @@ pub async fn receive(
         Err(Problem::NotAuthenticated) => "not_authenticated",
         Err(Problem::Unavailable(_)) => "unavailable",
         // Not logged: these can come by the thousand per second.
-        Err(Problem::TooMany(_)) => "rejected",
+        Err(Problem::RateLimited(_)) => "rejected",
         // A browser or a monitor that looks whether the address is there.
-        Err(Problem::WebhookMethod(_)) => "wrong_method",
+        Err(Problem::WebhookMethodNotAllowed(_)) => "wrong_method",
         Err(problem) => {
             tracing::warn!(source = name, why = %problem, "a delivery was rejected");
             "rejected"
         }
     };
-    metrics::counter!(DELIVERIES, "source" => name, "status" => status).increment(1);
-    metrics::histogram!("inspection_hub_delivery_seconds").record(started.elapsed().as_secs_f64());
+    metrics::counter!(DELIVERIES_TOTAL, "source" => name, "status" => status).increment(1);
+    metrics::histogram!("inspection_hub_webhook_duration_seconds").record(started.elapsed().as_secs_f64());
     match outcome {
-        Ok(receipt) => answer(&receipt),
+        Ok(receipt) => receipt_response(&receipt),
         Err(problem) => problem.into_response(),
     }
 }
@@ -84,7 +84,7 @@ pub async fn receive(
 pub async fn not_found(uri: Uri, called: Option<Extension<OriginalPath>>) -> Problem {
     let missed = called
         .map_or_else(|| count_unknown_source(uri.path()), |Extension(OriginalPath(path))| count_unknown_source(&path));
-    if missed { Problem::NoSuchSource } else { Problem::NoSuchRoute }
+    if missed { Problem::SourceNotFound } else { Problem::RouteNotFound }
 }
 
 /// Counts a request as `unknown_source` if a segment of its path begins with `webhook`: it may be a vendor's, sent to a
@@ -94,8 +94,8 @@ pub fn count_unknown_source(path: &str) -> bool {
     let near = |part: &str| part.as_bytes().get(..NEARLY.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(NEARLY));
     let counted = path.split('/').any(near);
     if counted {
-        metrics::counter!(DELIVERIES, "source" => "", "status" => "unknown_source").increment(1);
-        let path: String = path.chars().take(LOGGED).collect();
+        metrics::counter!(DELIVERIES_TOTAL, "source" => "", "status" => "unknown_source").increment(1);
+        let path: String = path.chars().take(MAX_LOGGED_PATH_CHARS).collect();
         tracing::info!(path, "a request for an unknown source was rejected");
     }
     counted
@@ -111,59 +111,64 @@ struct RequestHead<'a> {
     headers: &'a HeaderMap,
 }
 
-async fn take(app: &App, inlet: &Inlet, head: RequestHead<'_>, body: Body) -> Result<Receipt, Problem> {
+async fn handle(
+    app: &AppState,
+    inlet: &Endpoint,
+    head: RequestHead<'_>,
+    body: Body,
+) -> Result<DeliveryReceipt, Problem> {
     let RequestHead { method, path, query, headers } = head;
     if *method != Method::POST && *method != Method::PUT {
-        return Err(Problem::WebhookMethod(inlet.source.vendor.title));
+        return Err(Problem::WebhookMethodNotAllowed(inlet.source.vendor.title));
     }
-    if let Some(coding) = encoding::content_coding(headers) {
-        return Err(Problem::Encoded(coding));
+    if let Some(coding) = content_encoding::content_coding(headers) {
+        return Err(Problem::UnsupportedContentEncoding(coding));
     }
-    let body = read(app, headers, body).await?;
+    let body = read_body(app, headers, body).await?;
     let received_at = (app.clock)();
-    let request = Request { headers, path, query, body: &body, now: received_at };
-    let verified = inlet.source.verifier.check(&request).map_err(|unverified| {
+    let request = WebhookRequest { headers, path, query, body: &body, now: received_at };
+    let verified = inlet.source.verifier.verify(&request).map_err(|unverified| {
         tracing::warn!(source = %inlet.name, why = %unverified, "a delivery was not authenticated");
         Problem::NotAuthenticated
     })?;
     if body.is_empty() {
         return Err(Problem::EmptyBody);
     }
-    if let Some(Err(over)) = inlet.rate.as_ref().map(|rate| rate.check()) {
-        return Err(Problem::TooMany(over.wait_time_from(DefaultClock::default().now()).as_secs() + 1));
+    if let Some(Err(over)) = inlet.rate_limiter.as_ref().map(|rate| rate.check()) {
+        return Err(Problem::RateLimited(over.wait_time_from(DefaultClock::default().now()).as_secs() + 1));
     }
-    let post = Post {
+    let post = RawDelivery {
         source: inlet.name.clone(),
         vendor: inlet.source.vendor,
         received_at,
         method: if *method == Method::PUT { "PUT" } else { "POST" },
         content_type: headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned),
-        headers: kept(headers, |name| !inlet.source.verifier.is_credential(name)),
+        headers: stored_headers(headers, |name| !inlet.source.verifier.is_credential(name)),
         body: body.clone(),
     };
-    let incoming = Incoming::read(&verified, post);
-    app.ingest.receive(incoming).await.map_err(|unavailable| match unavailable {
+    let incoming = PreparedDelivery::prepare(&verified, post);
+    app.ingest.submit(incoming).await.map_err(|unavailable| match unavailable {
         Unavailable::Overloaded => Problem::Unavailable(1),
-        Unavailable::Storage | Unavailable::ShuttingDown => Problem::Unavailable(RETRY),
+        Unavailable::Storage | Unavailable::ShuttingDown => Problem::Unavailable(RETRY_AFTER_SECONDS),
     })
 }
 
-async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let limit = app.limits.body;
+async fn read_body(app: &AppState, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    let limit = app.limits.webhook_body;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {
-        return Err(Problem::TooLarge(limit));
+        return Err(Problem::BodyTooLarge(limit));
     }
     match tokio::time::timeout(app.limits.body_timeout, Limited::new(body, limit).collect()).await {
-        Err(_) => Err(Problem::SlowBody),
+        Err(_) => Err(Problem::BodyTimeout),
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::TooLarge(limit)),
-        Ok(Err(_)) => Err(Problem::BrokenBody),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::BodyTooLarge(limit)),
+        Ok(Err(_)) => Err(Problem::IncompleteBody),
     }
 }
 
 // The headers as JSON; a header that came several times is a list.
-fn kept(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> String {
+fn stored_headers(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> String {
     let mut object = Map::new();
     for name in headers.keys().filter(|name| keep(name)) {
         let mut values: Vec<Value> =
@@ -174,15 +179,15 @@ fn kept(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> String {
     Value::Object(object).to_string()
 }
 
-fn status_of(receipt: &Receipt) -> &'static str {
+fn status_of(receipt: &DeliveryReceipt) -> &'static str {
     match receipt {
-        Receipt { duplicate: true, .. } => "duplicate",
-        Receipt { verdict: Verdict::Unreadable, .. } => "quarantined",
-        Receipt { .. } => "accepted",
+        DeliveryReceipt { duplicate: true, .. } => "duplicate",
+        DeliveryReceipt { verdict: Verdict::Unreadable, .. } => "quarantined",
+        DeliveryReceipt { .. } => "accepted",
     }
 }
 
-fn answer(receipt: &Receipt) -> Response {
+fn receipt_response(receipt: &DeliveryReceipt) -> Response {
     let body = json!({
         "status": status_of(receipt),
         "delivery": delivery_id(receipt.delivery),

@@ -1,41 +1,41 @@
 //! From many requests at once to one transaction per batch: deliveries wait in a queue, one task drains it, writes
 //! what has gathered meanwhile, and answers all who wait once it is on the disk (group commit).
 
-mod confirm;
-mod retention;
+mod handshake_confirmer;
+mod retention_task;
 
-pub use confirm::{Confirmer, Target};
-pub use retention::Retention;
+pub use handshake_confirmer::{ConfirmationTarget, HandshakeConfirmer};
+pub use retention_task::RetentionTask;
 
-use crate::faults;
+use crate::failpoints;
 use crate::feed::Feed;
-use crate::store::{Incoming, Receipt, StoreError, Writer};
+use crate::store::{DeliveryReceipt, PreparedDelivery, StoreError, Writer};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Deliveries that may wait; more are refused until there is room.
-const QUEUE: usize = 8192;
+const QUEUE_CAPACITY: usize = 8192;
 /// Deliveries in one transaction at most.
-const BATCH: usize = 512;
+const MAX_BATCH_DELIVERIES: usize = 512;
 
 /// After a batch could not be stored, the hub is ready again once there is room for twice as many bytes and so many more,
 /// for what hangs on them: about what a batch of one writes, in whole pages, four times. So much is written to find out.
-const ROOM: usize = 256 << 10;
+const PROBE_EXTRA_BYTES: usize = 256 << 10;
 /// No more than that is written to find out.
-const MOST_ROOM: usize = 8 << 20;
+const MAX_PROBE_BYTES: usize = 8 << 20;
 
 /// Where deliveries are handed in.
 #[derive(Clone, Debug)]
-pub struct Ingest {
-    queue: mpsc::Sender<Waiting>,
+pub struct IngestQueue {
+    queue: mpsc::Sender<WriterRequest>,
 }
 
 /// Who waits for the writer.
 #[derive(Debug)]
-enum Waiting {
+enum WriterRequest {
     Delivery {
-        incoming: Box<Incoming>,
-        answer: oneshot::Sender<Result<Receipt, Unavailable>>,
+        incoming: Box<PreparedDelivery>,
+        answer: oneshot::Sender<Result<DeliveryReceipt, Unavailable>>,
     },
     /// Only wants to know whether it could write.
     Probe {
@@ -59,29 +59,32 @@ pub enum Unavailable {
 /// The task that writes. It ends when it is told to, or every [`Ingest`] is gone, and all that waited is answered.
 #[derive(Debug)]
 pub struct WriterTask {
-    queue: mpsc::Receiver<Waiting>,
+    queue: mpsc::Receiver<WriterRequest>,
     writer: Writer,
     feed: Arc<Feed>,
     /// Told when a vendor asked to confirm a URL.
-    handshakes: Arc<Notify>,
+    handshake_wake: Arc<Notify>,
     /// How many bytes a batch had that could not be stored, if none was since.
-    failed: Option<usize>,
+    failed_bytes: Option<usize>,
 }
 
 /// A queue, and the task that drains it.
-pub fn channel(writer: Writer, feed: Arc<Feed>, handshakes: Arc<Notify>) -> (Ingest, WriterTask) {
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    (Ingest { queue: sender }, WriterTask { queue: receiver, writer, feed, handshakes, failed: None })
+pub fn channel(writer: Writer, feed: Arc<Feed>, handshakes: Arc<Notify>) -> (IngestQueue, WriterTask) {
+    let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
+    (
+        IngestQueue { queue: sender },
+        WriterTask { queue: receiver, writer, feed, handshake_wake: handshakes, failed_bytes: None },
+    )
 }
 
-impl Ingest {
+impl IngestQueue {
     /// Hands in a delivery and waits until it is durable.
     ///
     /// # Errors
     /// If it is not; then it is not stored at all.
-    pub async fn receive(&self, incoming: Incoming) -> Result<Receipt, Unavailable> {
+    pub async fn submit(&self, incoming: PreparedDelivery) -> Result<DeliveryReceipt, Unavailable> {
         let (answer, answered) = oneshot::channel();
-        self.hand_in(Waiting::Delivery { incoming: Box::new(incoming), answer })?;
+        self.enqueue(WriterRequest::Delivery { incoming: Box::new(incoming), answer })?;
         answered.await.unwrap_or(Err(Unavailable::Storage))
     }
 
@@ -91,7 +94,7 @@ impl Ingest {
     /// If it would not: why, in a few words for whoever may ask.
     pub async fn probe(&self) -> Result<(), &'static str> {
         let (answer, answered) = oneshot::channel();
-        self.hand_in(Waiting::Probe { answer }).map_err(|unavailable| match unavailable {
+        self.enqueue(WriterRequest::Probe { answer }).map_err(|unavailable| match unavailable {
             Unavailable::Overloaded => "too many deliveries are waiting",
             Unavailable::Storage | Unavailable::ShuttingDown => "the server is shutting down",
         })?;
@@ -101,10 +104,10 @@ impl Ingest {
     /// Takes nothing any more, from anybody: what waits already is written, then the task ends.
     pub async fn close(&self) {
         // An error says that it has ended.
-        let _ = self.queue.send(Waiting::Close).await;
+        let _ = self.queue.send(WriterRequest::Close).await;
     }
 
-    fn hand_in(&self, waiting: Waiting) -> Result<(), Unavailable> {
+    fn enqueue(&self, waiting: WriterRequest) -> Result<(), Unavailable> {
         self.queue.try_send(waiting).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Unavailable::ShuttingDown,
@@ -115,25 +118,28 @@ impl Ingest {
 impl WriterTask {
     /// Writes until there is nobody left who could hand in a delivery. It blocks: it wants a thread of its own.
     pub fn run(mut self) {
-        let mut waiting = Vec::with_capacity(BATCH);
-        while self.queue.blocking_recv_many(&mut waiting, BATCH) > 0 {
+        let mut waiting = Vec::with_capacity(MAX_BATCH_DELIVERIES);
+        while self.queue.blocking_recv_many(&mut waiting, MAX_BATCH_DELIVERIES) > 0 {
             let (mut batch, mut answers, mut probes) = (Vec::new(), Vec::new(), Vec::new());
             for one in waiting.drain(..) {
                 match one {
-                    Waiting::Delivery { incoming, answer } => {
+                    WriterRequest::Delivery { incoming, answer } => {
                         batch.push(*incoming);
                         answers.push(answer);
                     }
-                    Waiting::Probe { answer } => probes.push(answer),
-                    Waiting::Close => self.queue.close(),
+                    WriterRequest::Probe { answer } => probes.push(answer),
+                    WriterRequest::Close => self.queue.close(),
                 }
             }
             // Who has hung up meanwhile will send it again, and it will be a duplicate.
             if !batch.is_empty() {
                 let deliveries = batch.len();
                 metrics::histogram!("inspection_hub_batch_deliveries").record(deliveries as f64);
-                answers.into_iter().zip(self.write(batch)).for_each(|(answer, receipt)| _ = answer.send(receipt));
-                self.writer.rest(deliveries);
+                answers
+                    .into_iter()
+                    .zip(self.process_batch(batch))
+                    .for_each(|(answer, receipt)| _ = answer.send(receipt));
+                self.writer.run_maintenance(deliveries);
             }
             if !probes.is_empty() {
                 let probed = self.probe();
@@ -144,49 +150,49 @@ impl WriterTask {
 
     // What is written for that is little, and may fit where deliveries do not: if they did not, as much as they need.
     fn probe(&mut self) -> Result<(), &'static str> {
-        let room = self.failed.map_or(0, |bytes| (2 * bytes + ROOM).min(MOST_ROOM));
+        let room = self.failed_bytes.map_or(0, |bytes| (2 * bytes + PROBE_EXTRA_BYTES).min(MAX_PROBE_BYTES));
         self.writer.probe(room).map_err(|error| {
             tracing::warn!(%error, room, "readiness probe failed: the database is not writable");
-            error.outage()
+            error.outage_message()
         })?;
-        self.failed = None;
+        self.failed_bytes = None;
         Ok(())
     }
 
-    fn write(&mut self, batch: Vec<Incoming>) -> Vec<Result<Receipt, Unavailable>> {
-        match self.write_at_once(&batch) {
+    fn process_batch(&mut self, batch: Vec<PreparedDelivery>) -> Vec<Result<DeliveryReceipt, Unavailable>> {
+        match self.commit_batch(&batch) {
             Ok(receipts) => {
-                self.failed = None;
+                self.failed_bytes = None;
                 receipts.into_iter().map(Ok).collect()
             }
-            Err(error) if batch.len() > 1 && !error.is_out_of_reach() => {
+            Err(error) if batch.len() > 1 && !error.is_unavailable() => {
                 tracing::warn!(%error, deliveries = batch.len(), "a batch failed; each of its deliveries is tried alone");
-                self.write_one_by_one(&batch)
+                self.commit_individually(&batch)
             }
             Err(error) => {
                 tracing::error!(%error, deliveries = batch.len(), "deliveries could not be stored");
-                self.has_failed(&batch);
+                self.record_failure(&batch);
                 batch.iter().map(|_| Err(Unavailable::Storage)).collect()
             }
         }
     }
 
-    fn has_failed(&mut self, batch: &[Incoming]) {
-        self.failed = Some(batch.iter().map(Incoming::size).sum());
+    fn record_failure(&mut self, batch: &[PreparedDelivery]) {
+        self.failed_bytes = Some(batch.iter().map(PreparedDelivery::payload_bytes).sum());
     }
 
     // One delivery that the database cannot take must not cost its neighbours their answer. Two failures in a row
     // are the database's.
-    fn write_one_by_one(&mut self, batch: &[Incoming]) -> Vec<Result<Receipt, Unavailable>> {
+    fn commit_individually(&mut self, batch: &[PreparedDelivery]) -> Vec<Result<DeliveryReceipt, Unavailable>> {
         let mut answers = Vec::with_capacity(batch.len());
         let mut failures = 0;
         for incoming in batch {
             if failures == 2 {
-                self.has_failed(batch);
+                self.record_failure(batch);
                 answers.push(Err(Unavailable::Storage));
                 continue;
             }
-            match self.write_at_once(std::slice::from_ref(incoming)) {
+            match self.commit_batch(std::slice::from_ref(incoming)) {
                 Ok(receipts) => {
                     failures = 0;
                     answers.extend(receipts.into_iter().map(Ok));
@@ -201,17 +207,17 @@ impl WriterTask {
         answers
     }
 
-    fn write_at_once(&mut self, batch: &[Incoming]) -> Result<Vec<Receipt>, StoreError> {
-        let written = match self.writer.write(batch) {
+    fn commit_batch(&mut self, batch: &[PreparedDelivery]) -> Result<Vec<DeliveryReceipt>, StoreError> {
+        let written = match self.writer.write_batch(batch) {
             // The database has ended one of two transactions that were in each other's way.
-            Err(error) if error.is_conflict() => self.writer.write(batch)?,
+            Err(error) if error.is_transaction_rollback() => self.writer.write_batch(batch)?,
             written => written?,
         };
         tracing::debug!(position = written.position, deliveries = batch.len(), "committed");
-        faults::at("unanswered");
-        self.feed.news(written.position);
-        if written.handshakes {
-            self.handshakes.notify_one();
+        failpoints::pause_at("unacknowledged");
+        self.feed.publish(written.position);
+        if written.handshake_requested {
+            self.handshake_wake.notify_one();
         }
         Ok(written.receipts)
     }

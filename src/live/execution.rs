@@ -1,9 +1,9 @@
 //! Executions of subscriptions and queries: one for many, whose answers go into a tail, or one for one.
 
-use super::News;
-use super::news::{self, Batch, Entry, Payloads};
-use super::tail::{End, Tail};
-use crate::graphql::{Walk, is_request_error};
+use super::StreamMessage;
+use super::broadcast_buffer::{BroadcastBuffer, EndReason};
+use super::message::{self, BatchEntry, MessageBatch, Payloads};
+use crate::graphql::{SubscriptionProgress, is_request_error};
 use async_graphql::Response;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -14,40 +14,49 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Answers and bytes that are told at once, if they are ready.
-const BATCH: usize = 64;
-const BYTES: usize = 256 << 10;
+const MAX_BATCH_MESSAGES: usize = 64;
+const MAX_BATCH_BYTES: usize = 256 << 10;
 /// Answers that wait for one who follows alone.
-const AHEAD: usize = 16;
+const DEDICATED_QUEUE_CAPACITY: usize = 16;
 
-type Answers = BoxStream<'static, Response>;
+type ExecutionStream = BoxStream<'static, Response>;
 
 /// Tells a tail each answer, until there are no more; then why.
-pub async fn follow(mut answers: Answers, walk: &Walk, tail: &Tail) -> End {
+pub async fn run_shared(
+    mut answers: ExecutionStream,
+    walk: &SubscriptionProgress,
+    tail: &BroadcastBuffer,
+) -> EndReason {
     loop {
-        let gathered = poll_fn(|context| gather(&mut answers, walk, tail, context)).await;
-        tail.has_room().await;
-        tail.tell(gathered.batch, gathered.seen);
+        let gathered = poll_fn(|context| poll_batch(&mut answers, walk, tail, context)).await;
+        tail.wait_for_capacity().await;
+        tail.push(gathered.batch, gathered.scanned_to);
         if let Some(end) = gathered.end {
             return end;
         }
     }
 }
 
-struct Gathered {
-    batch: Batch,
-    seen: i64,
-    end: Option<End>,
+struct GatheredBatch {
+    batch: MessageBatch,
+    scanned_to: i64,
+    end: Option<EndReason>,
 }
 
 // What is ready already is told together, so that each subscriber wakes once for all of it.
-fn gather(answers: &mut Answers, walk: &Walk, tail: &Tail, context: &mut Context<'_>) -> Poll<Gathered> {
-    let mut batch = Batch::default();
+fn poll_batch(
+    answers: &mut ExecutionStream,
+    walk: &SubscriptionProgress,
+    tail: &BroadcastBuffer,
+    context: &mut Context<'_>,
+) -> Poll<GatheredBatch> {
+    let mut batch = MessageBatch::default();
     let mut bytes = 0;
     let mut end = None;
-    let most = tail.most_at_once().min(BATCH);
-    while end.is_none() && batch.entries.len() < most && bytes < BYTES {
+    let most = tail.max_batch_len().min(MAX_BATCH_MESSAGES);
+    while end.is_none() && batch.entries.len() < most && bytes < MAX_BATCH_BYTES {
         match answers.poll_next_unpin(context) {
-            Poll::Ready(Some(answer)) => match entry(&answer, walk) {
+            Poll::Ready(Some(answer)) => match serialize_entry(&answer, walk) {
                 Ok(entry) => {
                     bytes += entry.payload.len();
                     batch.entries.push(entry);
@@ -56,53 +65,60 @@ fn gather(answers: &mut Answers, walk: &Walk, tail: &Tail, context: &mut Context
             },
             Poll::Ready(None) => end = Some(None),
             Poll::Pending if batch.entries.is_empty() => {
-                tail.passed(walk.looked());
+                tail.advance_watermark(walk.scanned_to());
                 return Poll::Pending;
             }
             Poll::Pending => break,
         }
     }
-    Poll::Ready(Gathered { batch, seen: walk.looked(), end })
+    Poll::Ready(GatheredBatch { batch, scanned_to: walk.scanned_to(), end })
 }
 
 // An answer that is about no change says why there is no subscription.
-fn entry(answer: &Response, walk: &Walk) -> Result<Entry, bytes::Bytes> {
-    match walk.take() {
-        Some(position) => Ok(Entry { position, payload: news::payload(answer) }),
-        None => Err(news::errors(&answer.errors)),
+fn serialize_entry(answer: &Response, walk: &SubscriptionProgress) -> Result<BatchEntry, bytes::Bytes> {
+    match walk.ack() {
+        Some(position) => Ok(BatchEntry { position, payload: message::serialize_response(answer) }),
+        None => Err(message::serialize_errors(&answer.errors)),
     }
 }
 
 /// An execution for one. It is a task of its own, so that it can neither hold up nor be held up by what else its
 /// subscriber listens to, and it ends when nobody wants its answers any more.
 #[derive(Debug)]
-pub struct Alone {
-    news: mpsc::Receiver<News>,
+pub struct DedicatedExecution {
+    messages: mpsc::Receiver<StreamMessage>,
     _task: AbortOnDropHandle<()>,
 }
 
-impl Alone {
-    pub fn spawn(answers: Answers, walk: Option<Arc<Walk>>) -> Alone {
-        let (sender, news) = mpsc::channel(AHEAD);
-        Alone { news, _task: AbortOnDropHandle::new(tokio::spawn(run(answers, walk, sender))) }
+impl DedicatedExecution {
+    pub fn spawn(answers: ExecutionStream, walk: Option<Arc<SubscriptionProgress>>) -> DedicatedExecution {
+        let (sender, messages) = mpsc::channel(DEDICATED_QUEUE_CAPACITY);
+        DedicatedExecution {
+            messages,
+            _task: AbortOnDropHandle::new(tokio::spawn(run_dedicated(answers, walk, sender))),
+        }
     }
 
-    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<News>> {
-        let news = ready!(self.news.poll_recv(context));
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<StreamMessage>> {
+        let news = ready!(self.messages.poll_recv(context));
         Poll::Ready(news)
     }
 }
 
-async fn run(mut answers: Answers, walk: Option<Arc<Walk>>, news: mpsc::Sender<News>) {
+async fn run_dedicated(
+    mut answers: ExecutionStream,
+    walk: Option<Arc<SubscriptionProgress>>,
+    news: mpsc::Sender<StreamMessage>,
+) {
     while let Some(answer) = answers.next().await {
         let entry = match &walk {
-            Some(walk) => entry(&answer, walk),
-            None if is_request_error(&answer) => Err(news::errors(&answer.errors)),
-            None => Ok(Entry { position: 0, payload: news::payload(&answer) }),
+            Some(walk) => serialize_entry(&answer, walk),
+            None if is_request_error(&answer) => Err(message::serialize_errors(&answer.errors)),
+            None => Ok(BatchEntry { position: 0, payload: message::serialize_response(&answer) }),
         };
         let (told, last) = match entry {
-            Ok(entry) => (told(entry), false),
-            Err(errors) => (News::Failed(errors), true),
+            Ok(entry) => (single_message(entry), false),
+            Err(errors) => (StreamMessage::Error(errors), true),
         };
         if news.send(told).await.is_err() || last {
             return;
@@ -110,6 +126,6 @@ async fn run(mut answers: Answers, walk: Option<Arc<Walk>>, news: mpsc::Sender<N
     }
 }
 
-fn told(entry: Entry) -> News {
-    News::Told(Payloads::new(Arc::new(Batch { first: 0, entries: vec![entry] }), 0, i64::MIN))
+fn single_message(entry: BatchEntry) -> StreamMessage {
+    StreamMessage::Next(Payloads::new(Arc::new(MessageBatch { first_index: 0, entries: vec![entry] }), 0, i64::MIN))
 }

@@ -4,77 +4,96 @@
 //! `operation` finds what is the same, `execution` follows the history once for all, `tail` keeps what it has told until
 //! all have taken it, and `answers` is one subscriber's way: first alone over the past, then along the tail.
 
-mod answers;
+mod broadcast_buffer;
 mod execution;
-mod news;
+mod message;
 mod operation;
-mod tail;
+mod subscription_stream;
 #[cfg(test)]
 mod tests;
 
-pub use answers::Answers;
-pub use news::{News, Payloads};
-pub use tail::Room;
+pub use broadcast_buffer::BufferLimits;
+pub use message::{Payloads, StreamMessage};
+pub use subscription_stream::SubscriptionStream;
 
 use crate::feed::Feed;
-use crate::graphql::{Fault, Walk};
-use crate::request::{Client, Params, Pipeline, Prepared};
+use crate::graphql::{ApiError, SubscriptionProgress};
+use crate::request::{ClientNetwork, Params, Pipeline, PreparedOperation};
+use broadcast_buffer::{BroadcastBuffer, EndReason, Subscriber};
 use futures_util::{StreamExt, stream};
-use operation::{Begin, Key, Kind};
+use operation::{ExecutionMode, StartPosition, SubscriptionKey};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tail::{End, Seat, Tail};
 
 /// All that is being listened to.
-pub struct Live {
+pub struct SubscriptionManager {
     pipeline: Arc<Pipeline>,
     feed: Arc<Feed>,
-    room: Room,
-    tails: Mutex<HashMap<Key, Arc<Tail>>>,
+    buffer_limits: BufferLimits,
+    buffers: Mutex<HashMap<SubscriptionKey, Arc<BroadcastBuffer>>>,
     /// Subscribers that follow a tail, or are on their way to one.
-    followers: AtomicUsize,
+    subscribers: AtomicUsize,
     /// Executions begun so far: shared ones, catching up, and all others.
-    executions: AtomicU64,
+    executions_started: AtomicU64,
 }
 
-impl Live {
-    pub fn new(pipeline: Arc<Pipeline>, feed: Arc<Feed>) -> Arc<Live> {
-        Live::with_room(pipeline, feed, Room::default())
+impl SubscriptionManager {
+    pub fn new(pipeline: Arc<Pipeline>, feed: Arc<Feed>) -> Arc<SubscriptionManager> {
+        SubscriptionManager::with_buffer_limits(pipeline, feed, BufferLimits::default())
     }
 
     /// With other limits of what is kept for those who are behind.
-    pub fn with_room(pipeline: Arc<Pipeline>, feed: Arc<Feed>, room: Room) -> Arc<Live> {
+    pub fn with_buffer_limits(
+        pipeline: Arc<Pipeline>,
+        feed: Arc<Feed>,
+        room: BufferLimits,
+    ) -> Arc<SubscriptionManager> {
         let (followers, executions) = (AtomicUsize::default(), AtomicU64::default());
-        Arc::new(Live { pipeline, feed, room, tails: Mutex::default(), followers, executions })
+        Arc::new(SubscriptionManager {
+            pipeline,
+            feed,
+            buffer_limits: room,
+            buffers: Mutex::default(),
+            subscribers: followers,
+            executions_started: executions,
+        })
     }
 
     /// Answers a request of this client: a query once, a subscription with each of its changes. Must be called within
     /// tokio.
-    pub fn answer(self: &Arc<Self>, params: Params, client: Option<Client>) -> Answers {
+    pub fn execute(self: &Arc<Self>, params: Params, client: Option<ClientNetwork>) -> SubscriptionStream {
         match self.pipeline.prepare(params, client) {
-            Ok(prepared) => self.answer_prepared(prepared),
-            Err(why) => Answers::refused(&why),
+            Ok(prepared) => self.execute_prepared(prepared),
+            Err(why) => SubscriptionStream::rejected(&why),
         }
     }
 
     /// The same, for what is prepared already.
-    pub fn answer_prepared(self: &Arc<Self>, prepared: Prepared) -> Answers {
+    pub fn execute_prepared(self: &Arc<Self>, prepared: PreparedOperation) -> SubscriptionStream {
         let operation = Arc::new(prepared);
-        match Kind::of(&operation) {
-            Kind::Query => Answers::alone(self.execute(&operation, None)),
-            Kind::Odd => Answers::alone(self.execute(&operation, Some(Walk::new(None, None)))),
-            Kind::Refused(why) => Answers::refused(&why),
+        match ExecutionMode::of(&operation) {
+            ExecutionMode::Query => SubscriptionStream::dedicated(self.spawn_dedicated(&operation, None)),
+            ExecutionMode::Dedicated => SubscriptionStream::dedicated(
+                self.spawn_dedicated(&operation, Some(SubscriptionProgress::new(None, None))),
+            ),
+            ExecutionMode::Rejected(why) => SubscriptionStream::rejected(&why),
             // Of another history, or of one that this process has not heard of yet: the execution knows.
-            Kind::Shared(_, Begin::After { generation, .. }) if generation != self.feed.generation() => {
-                Answers::alone(self.execute(&operation, Some(Walk::new(None, None))))
+            ExecutionMode::Shared(_, StartPosition::After { generation, .. })
+                if generation != self.feed.generation() =>
+            {
+                SubscriptionStream::dedicated(
+                    self.spawn_dedicated(&operation, Some(SubscriptionProgress::new(None, None))),
+                )
             }
-            Kind::Shared(key, begin) => {
+            ExecutionMode::Shared(key, begin) => {
                 let newest = self.feed.newest();
-                let seat = self.enter(key, &operation);
+                let seat = self.join_shared(key, &operation);
                 match begin {
-                    Begin::Now => Answers::now(seat, newest),
-                    Begin::After { position, .. } => Answers::after(seat, operation, position),
+                    StartPosition::Now => SubscriptionStream::from_now(seat, newest),
+                    StartPosition::After { position, .. } => {
+                        SubscriptionStream::from_position(seat, operation, position)
+                    }
                 }
             }
         }
@@ -86,115 +105,122 @@ impl Live {
     }
 
     /// How many follow a tail, or are on their way to one.
-    pub fn followers(&self) -> usize {
-        self.followers.load(Ordering::Relaxed)
+    pub fn subscribers(&self) -> usize {
+        self.subscribers.load(Ordering::Relaxed)
     }
 
     /// How many executions are shared now.
-    pub fn shared(&self) -> usize {
-        self.tails().len()
+    pub fn shared_executions(&self) -> usize {
+        self.lock_buffers().len()
     }
 
     /// How many executions were begun so far.
-    pub fn executions(&self) -> u64 {
-        self.executions.load(Ordering::Relaxed)
+    pub fn executions_started(&self) -> u64 {
+        self.executions_started.load(Ordering::Relaxed)
     }
 
-    fn enter(self: &Arc<Self>, key: Key, operation: &Prepared) -> Seat {
-        self.followers.fetch_add(1, Ordering::Relaxed);
-        let mut tails = self.tails();
-        let tail = tails.entry(key.clone()).or_insert_with(|| self.begin(key, operation)).clone();
-        Seat::new(self.clone(), tail)
+    fn join_shared(self: &Arc<Self>, key: SubscriptionKey, operation: &PreparedOperation) -> Subscriber {
+        self.subscribers.fetch_add(1, Ordering::Relaxed);
+        let mut tails = self.lock_buffers();
+        let tail = tails.entry(key.clone()).or_insert_with(|| self.start_shared(key, operation)).clone();
+        Subscriber::new(self.clone(), tail)
     }
 
-    fn begin(self: &Arc<Self>, key: Key, operation: &Prepared) -> Arc<Tail> {
-        self.executions.fetch_add(1, Ordering::Relaxed);
+    fn start_shared(self: &Arc<Self>, key: SubscriptionKey, operation: &PreparedOperation) -> Arc<BroadcastBuffer> {
+        self.executions_started.fetch_add(1, Ordering::Relaxed);
         let from = self.feed.newest();
-        let tail = Tail::new(key, from, self.room);
-        let walk = Walk::new(Some(from), None);
-        let answers = self.pipeline.follow(operation, &walk);
-        let mut running = Running { live: self.clone(), tail: tail.clone(), why: None };
-        tail.runs(tokio::spawn(async move {
-            let why = execution::follow(answers, &walk, &running.tail).await;
-            running.because(why);
+        let tail = BroadcastBuffer::new(key, from, self.buffer_limits);
+        let walk = SubscriptionProgress::new(Some(from), None);
+        let answers = self.pipeline.subscribe(operation, &walk);
+        let mut running = ExecutionGuard { subscriptions: self.clone(), buffer: tail.clone(), end_reason: None };
+        tail.set_execution(tokio::spawn(async move {
+            let why = execution::run_shared(answers, &walk, &running.buffer).await;
+            running.set_end_reason(why);
         }));
         tail
     }
 
     // The tail is left and forgotten under one lock, so that nobody enters one that has ended.
-    fn leave(&self, tail: &Arc<Tail>, place: usize) {
-        self.followers.fetch_sub(1, Ordering::Relaxed);
-        let mut tails = self.tails();
-        if tail.leave(place) {
+    fn leave_shared(&self, tail: &Arc<BroadcastBuffer>, place: usize) {
+        self.subscribers.fetch_sub(1, Ordering::Relaxed);
+        let mut tails = self.lock_buffers();
+        if tail.remove_subscriber(place) {
             if tails.get(tail.key()).is_some_and(|known| Arc::ptr_eq(known, tail)) {
                 tails.remove(tail.key());
             }
             drop(tails);
-            tail.stop();
+            tail.abort_execution();
         }
     }
 
-    fn forget(&self, tail: &Arc<Tail>) {
-        let mut tails = self.tails();
+    fn remove_buffer(&self, tail: &Arc<BroadcastBuffer>) {
+        let mut tails = self.lock_buffers();
         if tails.get(tail.key()).is_some_and(|known| Arc::ptr_eq(known, tail)) {
             tails.remove(tail.key());
         }
     }
 
     /// Executes for one subscriber alone. With a walk it is a subscription.
-    fn execute(&self, operation: &Arc<Prepared>, walk: Option<Arc<Walk>>) -> execution::Alone {
-        self.executions.fetch_add(1, Ordering::Relaxed);
+    fn spawn_dedicated(
+        &self,
+        operation: &Arc<PreparedOperation>,
+        walk: Option<Arc<SubscriptionProgress>>,
+    ) -> execution::DedicatedExecution {
+        self.executions_started.fetch_add(1, Ordering::Relaxed);
         let answers = match &walk {
-            Some(walk) => self.pipeline.follow(operation, walk),
+            Some(walk) => self.pipeline.subscribe(operation, walk),
             None => {
                 let (pipeline, operation) = (self.pipeline.clone(), operation.clone());
-                stream::once(async move { pipeline.answer(&operation).await }).boxed()
+                stream::once(async move { pipeline.execute(&operation).await }).boxed()
             }
         };
-        execution::Alone::spawn(answers, walk)
+        execution::DedicatedExecution::spawn(answers, walk)
     }
 
     // A panic elsewhere leaves nothing half done here.
-    fn tails(&self) -> MutexGuard<'_, HashMap<Key, Arc<Tail>>> {
-        self.tails.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_buffers(&self) -> MutexGuard<'_, HashMap<SubscriptionKey, Arc<BroadcastBuffer>>> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl std::fmt::Debug for Live {
+impl std::fmt::Debug for SubscriptionManager {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("followers", &self.followers).field("executions", &self.executions).finish()
+        f.debug_struct("Live")
+            .field("followers", &self.subscribers)
+            .field("executions", &self.executions_started)
+            .finish()
     }
 }
 
 /// However an execution ends, those who follow hear of it, and nobody enters its tail any more.
-struct Running {
-    live: Arc<Live>,
-    tail: Arc<Tail>,
-    why: End,
+struct ExecutionGuard {
+    subscriptions: Arc<SubscriptionManager>,
+    buffer: Arc<BroadcastBuffer>,
+    end_reason: EndReason,
 }
 
-impl Running {
-    fn because(&mut self, why: End) {
-        self.why = why;
+impl ExecutionGuard {
+    fn set_end_reason(&mut self, why: EndReason) {
+        self.end_reason = why;
     }
 }
 
-impl Drop for Running {
+impl Drop for ExecutionGuard {
     fn drop(&mut self) {
-        self.live.forget(&self.tail);
-        self.tail.end(self.why.take());
+        self.subscriptions.remove_buffer(&self.buffer);
+        self.buffer.close(self.end_reason.take());
     }
 }
 
 /// Who is further behind than is kept goes on from here.
-fn too_slow(position: i64, generation: i64) -> News {
+fn slow_consumer(position: i64, generation: i64) -> StreamMessage {
     let cursor = crate::graphql::Cursor::Change { position, generation }.encode();
-    News::Failed(news::failure(Fault::Slow { cursor }))
+    StreamMessage::Error(message::error_payload(ApiError::SlowConsumer { cursor }))
 }
 
 /// The errors of an operation that is one too many on its connection.
-pub fn too_many(most: usize) -> bytes::Bytes {
-    news::failure(Fault::input(
+pub fn too_many_operations(most: usize) -> bytes::Bytes {
+    message::error_payload(ApiError::bad_user_input(
         format!("a connection takes at most {most} operations at the same time"),
         "Complete what you do not need any more, or open another connection.",
     ))

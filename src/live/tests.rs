@@ -1,7 +1,7 @@
 //! Many subscribers of one operation.
 
 use super::*;
-use crate::graphql::tests::{Hub, cursor_of};
+use crate::graphql::tests::{ApiFixture, cursor_of};
 use crate::request::tests::prepared;
 use entity::{Kind, Verdict};
 use futures_util::{FutureExt, StreamExt};
@@ -15,22 +15,22 @@ const STALE: &str =
     inspection { state } delivery { id } } }";
 
 /// A hub with an inspection, the delivery that brings all changes, and a running feed.
-async fn hub(room: Room) -> (Arc<Hub>, Arc<Live>, DropGuard) {
-    let hub = Arc::new(Hub::new().await);
+async fn hub(room: BufferLimits) -> (Arc<ApiFixture>, Arc<SubscriptionManager>, DropGuard) {
+    let hub = Arc::new(ApiFixture::new().await);
     hub.inspection(1).await;
     hub.delivery(1, 1, 1, |_| {}).await;
     let stop = CancellationToken::new();
     tokio::spawn(hub.feed.clone().run(stop.clone()));
-    let live = Live::with_room(hub.pipeline(), hub.feed.clone(), room);
+    let live = SubscriptionManager::with_buffer_limits(hub.pipeline(), hub.feed.clone(), room);
     (hub, live, stop.drop_guard())
 }
 
 /// Writes changes and tells of each; every third is stale.
-async fn write(hub: &Hub, positions: impl Iterator<Item = i64>) {
+async fn write(hub: &ApiFixture, positions: impl Iterator<Item = i64>) {
     for position in positions {
         let verdict = if position % 3 == 0 { Verdict::Stale } else { Verdict::Applied };
         hub.change(position, Kind::Inspection, 1, |row| row.verdict = verdict).await;
-        hub.feed.news(position);
+        hub.feed.publish(position);
     }
 }
 
@@ -42,14 +42,14 @@ fn operation(query: &str, variables: Value) -> Params {
     serde_json::from_value(json!({ "query": query, "variables": variables })).expect("a request")
 }
 
-async fn news(answers: &mut Answers) -> Option<News> {
+async fn next_message(answers: &mut SubscriptionStream) -> Option<StreamMessage> {
     tokio::time::timeout(Duration::from_secs(20), answers.next()).await.expect("news in time")
 }
 
 /// What is told next, with the position of each.
-async fn told(answers: &mut Answers) -> Vec<(i64, Value)> {
-    match news(answers).await {
-        Some(News::Told(payloads)) => payloads.iter().map(|payload| change(payload)).collect(),
+async fn next_changes(answers: &mut SubscriptionStream) -> Vec<(i64, Value)> {
+    match next_message(answers).await {
+        Some(StreamMessage::Next(payloads)) => payloads.iter().map(|payload| change(payload)).collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -60,11 +60,11 @@ fn change(payload: &[u8]) -> (i64, Value) {
     (change["position"].as_i64().unwrap_or_else(|| panic!("{payload}")), change)
 }
 
-async fn error(answers: &mut Answers) -> Value {
+async fn error(answers: &mut SubscriptionStream) -> Value {
     loop {
-        match news(answers).await {
-            Some(News::Told(_)) => {}
-            Some(News::Failed(errors)) => {
+        match next_message(answers).await {
+            Some(StreamMessage::Next(_)) => {}
+            Some(StreamMessage::Error(errors)) => {
                 assert!(answers.next().await.is_none(), "it has ended");
                 return serde_json::from_slice::<Value>(&errors).expect("JSON")[0].clone();
             }
@@ -74,66 +74,66 @@ async fn error(answers: &mut Answers) -> Value {
 }
 
 /// Takes positions until one is reached.
-async fn until(answers: &mut Answers, end: i64) -> Vec<i64> {
+async fn until(answers: &mut SubscriptionStream, end: i64) -> Vec<i64> {
     let mut seen = Vec::new();
     while seen.last() != Some(&end) {
-        seen.extend(told(answers).await.into_iter().map(|(position, _)| position));
+        seen.extend(next_changes(answers).await.into_iter().map(|(position, _)| position));
     }
     seen
 }
 
 #[tokio::test]
 async fn subscribers_of_the_same_operation_share_one_execution() {
-    let (hub, live, _run) = hub(Room::default()).await;
+    let (hub, live, _run) = hub(BufferLimits::default()).await;
     let query = "subscription($after: String) { changes(after: $after) { position inspection { state } } }";
-    let mut first = live.answer(operation(query, json!({})), None);
-    let mut second = live.answer(operation(query, after(0)), None);
-    let mut other = live.answer(operation(ALL, json!({})), None);
+    let mut first = live.execute(operation(query, json!({})), None);
+    let mut second = live.execute(operation(query, after(0)), None);
+    let mut other = live.execute(operation(ALL, json!({})), None);
     // They begin when they are first asked.
     assert!([&mut first, &mut second, &mut other].into_iter().all(|answers| answers.next().now_or_never().is_none()));
     write(&hub, 1..=1).await;
     for answers in [&mut first, &mut second, &mut other] {
-        assert_eq!(told(answers).await[0].0, 1);
+        assert_eq!(next_changes(answers).await[0].0, 1);
     }
-    assert_eq!((live.followers(), live.shared(), live.executions()), (3, 2, 2));
+    assert_eq!((live.subscribers(), live.shared_executions(), live.executions_started()), (3, 2, 2));
     hub.statements.lock().expect("a log").clear();
     write(&hub, 2..=2).await;
-    let payload = |news: Option<News>| match news {
-        Some(News::Told(payloads)) => payloads.iter().next().cloned().expect("a payload"),
+    let payload = |news: Option<StreamMessage>| match news {
+        Some(StreamMessage::Next(payloads)) => payloads.iter().next().cloned().expect("a payload"),
         other => panic!("{other:?}"),
     };
-    let (one, two) = (payload(news(&mut first).await), payload(news(&mut second).await));
+    let (one, two) = (payload(next_message(&mut first).await), payload(next_message(&mut second).await));
     assert_eq!(one.as_ptr(), two.as_ptr(), "serialised once");
     // The feed reads the change and what names its entity; the execution reads the inspection.
     let statements = hub.statements.lock().expect("a log").clone();
     let of_the_inspection = statements.iter().filter(|statement| statement.contains("\"entity\".\"state\"")).count();
     assert_eq!(of_the_inspection, 1, "{statements:?}");
     drop((first, second));
-    assert_eq!((live.followers(), live.shared()), (1, 1));
+    assert_eq!((live.subscribers(), live.shared_executions()), (1, 1));
     drop(other);
-    assert_eq!((live.followers(), live.shared()), (0, 0));
+    assert_eq!((live.subscribers(), live.shared_executions()), (0, 0));
 }
 
 #[tokio::test]
 async fn a_position_belongs_to_its_payload() {
-    let (hub, _, _run) = hub(Room::default()).await;
+    let (hub, _, _run) = hub(BufferLimits::default()).await;
     write(&hub, 1..=60).await;
     for (query, count) in [(ALL, 60), (STALE, 20)] {
-        let walk = Walk::new(Some(0), Some(60));
-        let mut answers = hub.pipeline().follow(&prepared(query, json!({})), &walk);
+        let walk = SubscriptionProgress::new(Some(0), Some(60));
+        let mut answers = hub.pipeline().subscribe(&prepared(query, json!({})), &walk);
         let mut seen = 0;
         while let Some(answer) = answers.next().await {
-            let payload = news::payload(&answer);
-            let position = walk.take().expect("the answer is about a change");
+            let payload = message::serialize_response(&answer);
+            let position = walk.ack().expect("the answer is about a change");
             assert_eq!(change(&payload).0, position);
-            assert_eq!(walk.looked(), position);
+            assert_eq!(walk.scanned_to(), position);
             seen += 1;
         }
-        assert_eq!((seen, walk.looked()), (count, 60));
+        assert_eq!((seen, walk.scanned_to()), (count, 60));
     }
     // Who does not take positions gets no second answer.
-    let walk = Walk::new(Some(0), Some(60));
-    let answers: Vec<_> = hub.pipeline().follow(&prepared(ALL, json!({})), &walk).collect().await;
+    let walk = SubscriptionProgress::new(Some(0), Some(60));
+    let answers: Vec<_> = hub.pipeline().subscribe(&prepared(ALL, json!({})), &walk).collect().await;
     assert_eq!(answers.len(), 2);
     assert_eq!(answers[1].errors.len(), 1);
 }
@@ -141,7 +141,7 @@ async fn a_position_belongs_to_its_payload() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_resumes_has_no_gap_and_no_repeat() {
     const END: i64 = 600;
-    let (hub, live, _run) = hub(Room::default()).await;
+    let (hub, live, _run) = hub(BufferLimits::default()).await;
     write(&hub, 1..=20).await;
     let writer = hub.clone();
     let writing = tokio::spawn(async move {
@@ -160,14 +160,15 @@ async fn whoever_resumes_has_no_gap_and_no_repeat() {
             let (mut seen, mut chance) = (Vec::new(), number);
             while seen.last() != Some(&END) {
                 let last = seen.last().copied().unwrap_or(i64::try_from(number % 5).expect("small"));
-                let mut answers = live.answer(operation(query, after(last)), None);
+                let mut answers = live.execute(operation(query, after(last)), None);
                 chance = chance.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
                 let cut = (chance >> 33) % 40 + 1;
                 for _ in 0..cut {
                     if seen.last() == Some(&END) {
                         break;
                     }
-                    let mut positions: Vec<i64> = told(&mut answers).await.into_iter().map(|(it, _)| it).collect();
+                    let mut positions: Vec<i64> =
+                        next_changes(&mut answers).await.into_iter().map(|(it, _)| it).collect();
                     if positions.len() > 1 && cut % 3 == 0 {
                         // Cut within what is told at once.
                         positions.truncate(positions.len() / 2);
@@ -187,18 +188,18 @@ async fn whoever_resumes_has_no_gap_and_no_repeat() {
         let expected: Vec<i64> = (begin + 1..=END).filter(|position| number % 2 == 0 || position % 3 == 0).collect();
         assert_eq!(seen, expected, "subscriber {number}");
     }
-    assert_eq!((live.followers(), live.shared()), (0, 0));
+    assert_eq!((live.subscribers(), live.shared_executions()), (0, 0));
 }
 
 #[tokio::test]
 async fn who_is_further_behind_than_there_is_room_is_cut_off_and_can_go_on() {
-    let room = Room { answers: 8, ..Room::default() };
+    let room = BufferLimits { messages: 8, ..BufferLimits::default() };
     let (hub, live, _run) = hub(room).await;
-    let mut slow = live.answer(operation(ALL, json!({})), None);
-    let mut fast = live.answer(operation(ALL, json!({})), None);
+    let mut slow = live.execute(operation(ALL, json!({})), None);
+    let mut fast = live.execute(operation(ALL, json!({})), None);
     write(&hub, 1..=3).await;
     assert_eq!(until(&mut fast, 3).await, [1, 2, 3]);
-    let first = told(&mut slow).await;
+    let first = next_changes(&mut slow).await;
     let last = first.last().expect("one").0;
     for position in 4..=40 {
         write(&hub, position..=position).await;
@@ -207,22 +208,22 @@ async fn who_is_further_behind_than_there_is_room_is_cut_off_and_can_go_on() {
     let error = error(&mut slow).await;
     assert_eq!(error["extensions"]["code"], "SLOW_CONSUMER");
     assert_eq!(error["extensions"]["cursor"], after(last)["after"]);
-    assert_eq!(live.followers(), 1, "it holds nothing up any more");
-    let mut resumed = live.answer(operation(ALL, after(last)), None);
+    assert_eq!(live.subscribers(), 1, "it holds nothing up any more");
+    let mut resumed = live.execute(operation(ALL, after(last)), None);
     assert_eq!(until(&mut resumed, 40).await, (last + 1..=40).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn the_execution_waits_for_most_of_them_but_not_for_ever() {
     let stalled = Duration::from_millis(300);
-    let (hub, live, _run) = hub(Room { answers: 8, stalled, ..Room::default() }).await;
+    let (hub, live, _run) = hub(BufferLimits { messages: 8, stall_timeout: stalled, ..BufferLimits::default() }).await;
     // Alone, and slow: it is waited for.
-    let mut only = live.answer(operation(ALL, json!({})), None);
+    let mut only = live.execute(operation(ALL, json!({})), None);
     let writer = hub.clone();
     tokio::spawn(async move { write(&writer, 1..=30).await });
     let mut seen = Vec::new();
     while seen.last() != Some(&30) {
-        seen.extend(told(&mut only).await.into_iter().map(|(position, _)| position));
+        seen.extend(next_changes(&mut only).await.into_iter().map(|(position, _)| position));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(seen, (1..=30).collect::<Vec<_>>());
@@ -241,39 +242,43 @@ async fn the_execution_waits_for_most_of_them_but_not_for_ever() {
 
 #[tokio::test]
 async fn what_fails_fails_for_all_and_begins_anew() {
-    let (hub, live, _run) = hub(Room::default()).await;
+    let (hub, live, _run) = hub(BufferLimits::default()).await;
     let wrong = "subscription { inspectionChanged(id: \"x\") { position } }";
-    for mut answers in [live.answer(operation(wrong, json!({})), None), live.answer(operation(wrong, json!({})), None)]
+    for mut answers in
+        [live.execute(operation(wrong, json!({})), None), live.execute(operation(wrong, json!({})), None)]
     {
         assert_eq!(error(&mut answers).await["extensions"]["code"], "BAD_USER_INPUT");
     }
-    assert_eq!((live.followers(), live.shared()), (0, 0));
-    let mut begun = live.answer(operation(ALL, json!({})), None);
+    assert_eq!((live.subscribers(), live.shared_executions()), (0, 0));
+    let mut begun = live.execute(operation(ALL, json!({})), None);
     write(&hub, 1..=1).await;
-    assert_eq!(told(&mut begun).await[0].0, 1);
+    assert_eq!(next_changes(&mut begun).await[0].0, 1);
     for (query, variables, code) in [
-        (ALL, after(7), "CURSOR_AHEAD"),
+        (ALL, after(7), "CURSOR_OUT_OF_RANGE"),
         (ALL, json!({ "after": "nonsense" }), "CURSOR_INVALID"),
         ("subscription { changes { position } jobChanged { position } }", json!({}), "BAD_USER_INPUT"),
     ] {
-        let mut answers = live.answer(operation(query, variables), None);
+        let mut answers = live.execute(operation(query, variables), None);
         assert_eq!(error(&mut answers).await["extensions"]["code"], code, "{query}");
     }
     for query in ["{ nothing }", "subscription { nothing }", "nonsense", "subscription { changes { nothing } }"] {
-        let mut answers = live.answer(operation(query, json!({})), None);
+        let mut answers = live.execute(operation(query, json!({})), None);
         assert!(error(&mut answers).await["message"].is_string(), "{query}");
     }
-    let mut once = live.answer(operation("{ head { position } inspection(id: \"x\") { id } }", json!({})), None);
-    assert!(matches!(news(&mut once).await, Some(News::Told(_))), "the error of a field comes with the data");
-    assert!(news(&mut once).await.is_none());
+    let mut once = live.execute(operation("{ head { position } inspection(id: \"x\") { id } }", json!({})), None);
+    assert!(
+        matches!(next_message(&mut once).await, Some(StreamMessage::Next(_))),
+        "the error of a field comes with the data"
+    );
+    assert!(next_message(&mut once).await.is_none());
 }
 
 #[tokio::test]
 async fn without_a_cursor_it_begins_now() {
-    let (hub, live, _run) = hub(Room::default()).await;
-    let mut early = live.answer(operation(ALL, json!({})), None);
+    let (hub, live, _run) = hub(BufferLimits::default()).await;
+    let mut early = live.execute(operation(ALL, json!({})), None);
     write(&hub, 1..=5).await;
-    let mut late = live.answer(operation(ALL, json!({})), None);
+    let mut late = live.execute(operation(ALL, json!({})), None);
     write(&hub, 6..=6).await;
     assert_eq!(until(&mut late, 6).await, [6]);
     assert_eq!(until(&mut early, 6).await, [1, 2, 3, 4, 5, 6]);

@@ -2,8 +2,8 @@
 //!
 //! Nothing here knows a vendor, a database or a clock. [`fold`] walks an entity's events through a machine.
 
-mod drawing;
 pub mod fold;
+mod mermaid;
 
 pub use entity::{ItemKind, JobKind, Kind, Status};
 
@@ -12,30 +12,30 @@ pub const START: &str = "[*]";
 
 /// What an entity is, down to the sort of job or item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
+pub enum EntityType {
     Inspection,
     Session,
     Job(JobKind),
     Item(ItemKind),
 }
 
-impl Subject {
+impl EntityType {
     /// The kind alone.
     pub const fn kind(self) -> Kind {
         match self {
-            Subject::Inspection => Kind::Inspection,
-            Subject::Session => Kind::Session,
-            Subject::Job(_) => Kind::Job,
-            Subject::Item(_) => Kind::Item,
+            EntityType::Inspection => Kind::Inspection,
+            EntityType::Session => Kind::Session,
+            EntityType::Job(_) => Kind::Job,
+            EntityType::Item(_) => Kind::Item,
         }
     }
 
     /// The word of the job's or item's kind, empty for the others.
     pub const fn subkind(self) -> &'static str {
         match self {
-            Subject::Inspection | Subject::Session => "",
-            Subject::Job(kind) => kind.as_str(),
-            Subject::Item(kind) => kind.as_str(),
+            EntityType::Inspection | EntityType::Session => "",
+            EntityType::Job(kind) => kind.as_str(),
+            EntityType::Item(kind) => kind.as_str(),
         }
     }
 }
@@ -43,7 +43,7 @@ impl Subject {
 /// The states an entity can be in and the moves between them, as a vendor documents them.
 #[derive(Debug)]
 pub struct Machine {
-    pub subject: Subject,
+    pub entity_type: EntityType,
     /// The states; each name once.
     pub states: &'static [State],
     pub transitions: &'static [Transition],
@@ -62,7 +62,7 @@ pub struct State {
     /// Whether only a reopening leads on from here.
     pub terminal: bool,
     /// The vendor's description.
-    pub about: &'static str,
+    pub description: &'static str,
 }
 
 /// One move of a vendor's machine.
@@ -70,55 +70,55 @@ pub struct State {
 pub struct Transition {
     pub from: &'static str,
     pub to: &'static str,
-    pub opens: Opens,
+    pub reopens: Reopens,
 }
 
 /// What a move does to the entity's cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opens {
+pub enum Reopens {
     /// Nothing: it goes on within the cycle.
-    Nothing,
+    Never,
     /// It reopens what was done: the next cycle begins.
-    Cycle,
+    Always,
     /// Likewise, but without a vendor's time it is believed only after the vendor reported a request for more.
-    CycleOnRequest,
+    OnRequest,
 }
 
 /// A state that concerns an inspection, session or job.
 pub const fn state(name: &'static str, status: Status, rank: i32, about: &'static str) -> State {
-    State { name, status: Some(status), rank, terminal: false, about }
+    State { name, status: Some(status), rank, terminal: false, description: about }
 }
 
 /// A state of an inspection, session or job from which only a reopening leads on.
 pub const fn terminal(name: &'static str, status: Status, rank: i32, about: &'static str) -> State {
-    State { name, status: Some(status), rank, terminal: true, about }
+    State { name, status: Some(status), rank, terminal: true, description: about }
 }
 
 /// A state of an item.
 pub const fn item_state(name: &'static str, rank: i32, about: &'static str) -> State {
-    State { name, status: None, rank, terminal: false, about }
+    State { name, status: None, rank, terminal: false, description: about }
 }
 
 /// An ordinary move.
-pub const fn step(from: &'static str, to: &'static str) -> Transition {
-    Transition { from, to, opens: Opens::Nothing }
+pub const fn transition(from: &'static str, to: &'static str) -> Transition {
+    Transition { from, to, reopens: Reopens::Never }
 }
 
 /// A move that begins the next cycle.
 pub const fn reopening(from: &'static str, to: &'static str) -> Transition {
-    Transition { from, to, opens: Opens::Cycle }
+    Transition { from, to, reopens: Reopens::Always }
 }
 
 /// A move that begins the next cycle once more was asked for.
 pub const fn reopening_on_request(from: &'static str, to: &'static str) -> Transition {
-    Transition { from, to, opens: Opens::CycleOnRequest }
+    Transition { from, to, reopens: Reopens::OnRequest }
 }
 
 /// How one state can be reached from another.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Path {
     /// The states passed on the way, which nobody reported.
-    pub between: Vec<&'static str>,
+    pub skipped_states: Vec<&'static str>,
     /// Whether the last move is a reopening.
     pub reopens: bool,
 }
@@ -135,17 +135,17 @@ impl Machine {
     }
 
     /// The moves that lead on from a state.
-    pub fn next(&self, from: &str) -> impl Iterator<Item = &'static Transition> {
+    pub fn transitions_from(&self, from: &str) -> impl Iterator<Item = &'static Transition> {
         self.transitions.iter().filter(move |t| t.from == from)
     }
 
     /// Whether a state is only ever entered by a reopening.
-    pub fn opens_only(&self, name: &str) -> bool {
-        self.opens_only_from(name, &mut Vec::new())
+    pub fn entered_only_by_reopening(&self, name: &str) -> bool {
+        self.entered_only_by_reopening_from(name, &mut Vec::new())
     }
 
     // States that lead to each other are not entered by a reopening alone: `trail` ends the search there.
-    fn opens_only_from<'a>(&self, name: &'a str, trail: &mut Vec<&'a str>) -> bool
+    fn entered_only_by_reopening_from<'a>(&self, name: &'a str, trail: &mut Vec<&'a str>) -> bool
     where
         Self: 'a,
     {
@@ -154,7 +154,7 @@ impl Machine {
             return false;
         }
         trail.push(name);
-        let only = into.all(|t| t.opens != Opens::Nothing || self.opens_only_from(t.from, trail));
+        let only = into.all(|t| t.reopens != Reopens::Never || self.entered_only_by_reopening_from(t.from, trail));
         trail.pop();
         only
     }
@@ -167,7 +167,7 @@ impl Machine {
         while at < seen.len() {
             let (here, _) = seen[at];
             for transition in self.transitions.iter().filter(|t| t.from == here) {
-                let reopens = transition.opens != Opens::Nothing;
+                let reopens = transition.reopens != Reopens::Never;
                 if transition.to == to {
                     let mut between = Vec::new();
                     let mut back = at;
@@ -176,7 +176,7 @@ impl Machine {
                         back = seen[back].1;
                     }
                     between.reverse();
-                    return Some(Path { between, reopens });
+                    return Some(Path { skipped_states: between, reopens });
                 }
                 if !reopens && seen.iter().all(|(name, _)| *name != transition.to) {
                     seen.push((transition.to, at));
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     const DOOR: Machine = Machine {
-        subject: Subject::Job(JobKind::Task),
+        entity_type: EntityType::Job(JobKind::Task),
         states: &[
             state("ordered", Status::Queued, 10, ""),
             state("painted", Status::Running, 20, ""),
@@ -201,24 +201,24 @@ mod tests {
             state("sanding", Status::Running, 5, ""),
         ],
         transitions: &[
-            step(START, "ordered"),
-            step("ordered", "painted"),
-            step("painted", "hung"),
+            transition(START, "ordered"),
+            transition("ordered", "painted"),
+            transition("painted", "hung"),
             reopening("hung", "sanding"),
-            step("sanding", "painted"),
+            transition("sanding", "painted"),
         ],
     };
 
     #[test]
     fn a_path_names_what_was_passed() {
         let path = DOOR.path(START, "hung");
-        assert_eq!(path, Some(Path { between: vec!["ordered", "painted"], reopens: false }));
+        assert_eq!(path, Some(Path { skipped_states: vec!["ordered", "painted"], reopens: false }));
     }
 
     #[test]
     fn a_path_may_end_with_a_reopening_but_not_pass_through_one() {
         let path = DOOR.path("painted", "sanding");
-        assert_eq!(path, Some(Path { between: vec!["hung"], reopens: true }));
+        assert_eq!(path, Some(Path { skipped_states: vec!["hung"], reopens: true }));
         assert_eq!(DOOR.path("hung", "painted"), None);
         assert_eq!(DOOR.path("hung", "ordered"), None);
     }
@@ -226,16 +226,17 @@ mod tests {
     #[test]
     fn states_that_lead_to_each_other_are_not_only_reopened() {
         const LAMP: Machine = Machine {
-            subject: Subject::Job(JobKind::Task),
+            entity_type: EntityType::Job(JobKind::Task),
             states: &[state("on", Status::Running, 10, ""), state("off", Status::Running, 10, "")],
-            transitions: &[step(START, "on"), step("on", "off"), step("off", "on")],
+            transitions: &[transition(START, "on"), transition("on", "off"), transition("off", "on")],
         };
-        assert!(LAMP.states.iter().all(|state| !LAMP.opens_only(state.name)));
+        assert!(LAMP.states.iter().all(|state| !LAMP.entered_only_by_reopening(state.name)));
     }
 
     #[test]
     fn only_the_sanding_is_entered_by_reopening_alone() {
-        let names: Vec<_> = DOOR.states.iter().map(|s| s.name).filter(|name| DOOR.opens_only(name)).collect();
+        let names: Vec<_> =
+            DOOR.states.iter().map(|s| s.name).filter(|name| DOOR.entered_only_by_reopening(name)).collect();
         assert_eq!(names, ["sanding"]);
     }
 }

@@ -2,7 +2,7 @@
 //! `subscribe` over WebSocket too.
 
 use super::limits;
-use crate::graphql::{Fault, TooMuch};
+use crate::graphql::{ApiError, LimitExceeded};
 use async_graphql::{Value, Variables};
 use serde::Deserialize;
 use serde_json::Map;
@@ -27,7 +27,7 @@ pub struct Params {
 
 /// How a request says which document it means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Names<'a> {
+pub struct DocumentRef<'a> {
     pub text: Option<&'a Arc<str>>,
     /// The hash of Apollo's persisted queries.
     pub hash: Option<&'a str>,
@@ -36,7 +36,7 @@ pub struct Names<'a> {
 
 impl Params {
     /// A request for this document.
-    pub fn of(query: impl Into<Arc<str>>) -> Params {
+    pub fn from_document(query: impl Into<Arc<str>>) -> Params {
         Params { query: Some(query.into()), ..Params::default() }
     }
 
@@ -44,28 +44,28 @@ impl Params {
     ///
     /// # Errors
     /// If it is none, or a parameter is of another type.
-    pub fn from_json(json: &[u8]) -> Result<Params, Fault> {
+    pub fn from_json(json: &[u8]) -> Result<Params, ApiError> {
         // An array would be taken for the parameters in a row.
         if json.trim_ascii_start().first() != Some(&b'{')
             && serde_json::from_slice::<&serde_json::value::RawValue>(json).is_ok()
         {
-            return Err(unreadable("a request is a JSON object"));
+            return Err(invalid_request("a request is a JSON object"));
         }
-        serde_json::from_slice(json).map_err(unreadable)
+        serde_json::from_slice(json).map_err(invalid_request)
     }
 
     /// Reads the query of a URL, `application/x-www-form-urlencoded`, with JSON in `variables` and `extensions`.
     ///
     /// # Errors
     /// If a parameter comes twice, or what should be JSON is none.
-    pub fn from_query(query: &str) -> Result<Params, Fault> {
+    pub fn from_query_string(query: &str) -> Result<Params, ApiError> {
         let mut params = Params::default();
         let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if seen.contains(&name) {
-                return Err(unreadable(format!("`{name}` is given twice")));
+                return Err(invalid_request(format!("`{name}` is given twice")));
             }
-            let of_json = |error: serde_json::Error| unreadable(format!("`{name}`: {error}"));
+            let of_json = |error: serde_json::Error| invalid_request(format!("`{name}`: {error}"));
             match &*name {
                 "query" => params.query = Some((*value).into()),
                 "operationName" => params.operation_name = Some((*value).into()),
@@ -85,22 +85,24 @@ impl Params {
     ///
     /// # Errors
     /// If none is.
-    pub fn names(&self) -> Result<Names<'_>, Fault> {
+    pub fn document_ref(&self) -> Result<DocumentRef<'_>, ApiError> {
         let persisted = self.extension("persistedQuery").and_then(|persisted| persisted.as_object());
         if let Some(persisted) = persisted {
             if persisted.get("version").and_then(serde_json::Value::as_u64) != Some(1) {
-                return Err(unreadable("`extensions.persistedQuery.version` must be 1"));
+                return Err(invalid_request("`extensions.persistedQuery.version` must be 1"));
             }
             if !persisted.get("sha256Hash").is_some_and(serde_json::Value::is_string) {
-                return Err(unreadable("`extensions.persistedQuery.sha256Hash` must be the document's SHA-256 in hex"));
+                return Err(invalid_request(
+                    "`extensions.persistedQuery.sha256Hash` must be the document's SHA-256 in hex",
+                ));
             }
         }
         let hash = persisted.and_then(|persisted| persisted.get("sha256Hash")?.as_str());
         // Some clients send an empty text along with the hash.
         let text = self.query.as_ref().filter(|text| !text.is_empty());
-        let names = Names { text, hash, id: self.document_id.as_deref() };
+        let names = DocumentRef { text, hash, id: self.document_id.as_deref() };
         match names {
-            Names { text: None, hash: None, id: None } => Err(unreadable("`query` is missing")),
+            DocumentRef { text: None, hash: None, id: None } => Err(invalid_request("`query` is missing")),
             names => Ok(names),
         }
     }
@@ -117,13 +119,14 @@ impl Params {
 
     /// # Errors
     /// If the variables have more values than are taken.
-    pub fn variables_fit(&self) -> Result<(), Fault> {
-        let mut left = limits::VARIABLES;
+    pub fn check_variables(&self) -> Result<(), ApiError> {
+        let mut left = limits::MAX_VARIABLE_VALUES;
         let mut waiting: Vec<&Value> = self.variables.values().collect();
         while let Some(value) = waiting.pop() {
             let Some(rest) = left.checked_sub(1) else {
-                let too_much = TooMuch { what: "values in variables", most: limits::VARIABLES, asked: None };
-                return Err(Fault::TooCostly(too_much));
+                let too_much =
+                    LimitExceeded { name: "values in variables", max: limits::MAX_VARIABLE_VALUES, actual: None };
+                return Err(ApiError::QueryTooCostly(too_much));
             };
             left = rest;
             match value {
@@ -140,8 +143,8 @@ impl Params {
     }
 }
 
-fn unreadable(why: impl std::fmt::Display) -> Fault {
-    Fault::request(
+fn invalid_request(why: impl std::fmt::Display) -> ApiError {
+    ApiError::bad_request(
         format!("this is not a GraphQL request: {why}"),
         "Send {\"query\": \"…\", \"variables\": {…}, \"operationName\": \"…\"}.",
     )
@@ -170,22 +173,22 @@ mod tests {
             json!("{ a }"),
             json!(null),
         ] {
-            assert!(matches!(read(bad.clone()), Err(Fault::Request { .. })), "{bad}");
+            assert!(matches!(read(bad.clone()), Err(ApiError::BadRequest { .. })), "{bad}");
         }
         assert!(Params::from_json(b"{\"query\":\"{a}\",\"query\":\"{b}\"}").is_err(), "named twice");
         assert!(Params::from_json(b"{\"query\":\"\xff\"}").is_err(), "no UTF-8");
         assert!(Params::from_json(b"").is_err());
-        assert!(read(json!({})).expect("an object").names().is_err());
+        assert!(read(json!({})).expect("an object").document_ref().is_err());
     }
 
     #[test]
     fn a_url_has_the_same_parameters() {
-        let params =
-            Params::from_query("query=%7B+a+%7D&variables=%7B%22x%22%3A1%7D&operationName=Q&x=1&x=2").expect("read");
+        let params = Params::from_query_string("query=%7B+a+%7D&variables=%7B%22x%22%3A1%7D&operationName=Q&x=1&x=2")
+            .expect("read");
         assert_eq!((params.query.as_deref(), params.operation_name.as_deref()), (Some("{ a }"), Some("Q")));
         assert_eq!(params.variables.len(), 1);
         for bad in ["query=a&query=b", "query=a&variables=x", "query=a&variables=[1]", "query=a&extensions=5"] {
-            assert!(Params::from_query(bad).is_err(), "{bad}");
+            assert!(Params::from_query_string(bad).is_err(), "{bad}");
         }
     }
 
@@ -194,16 +197,16 @@ mod tests {
         let with =
             |extensions: serde_json::Value| Params { extensions: extensions.as_object().cloned(), ..Params::default() };
         let hash = with(json!({ "persistedQuery": { "version": 1, "sha256Hash": "ab" } }));
-        assert_eq!(hash.names().expect("named").hash, Some("ab"));
+        assert_eq!(hash.document_ref().expect("named").hash, Some("ab"));
         for bad in [
             json!({}),
             json!({ "persistedQuery": { "version": 2, "sha256Hash": "ab" } }),
             json!({ "persistedQuery": { "version": 1 } }),
         ] {
-            assert!(with(bad.clone()).names().is_err(), "{bad}");
+            assert!(with(bad.clone()).document_ref().is_err(), "{bad}");
         }
         let id = Params { document_id: Some("x".into()), query: Some("".into()), ..Params::default() };
-        assert_eq!(id.names().expect("named"), Names { text: None, hash: None, id: Some("x") });
+        assert_eq!(id.document_ref().expect("named"), DocumentRef { text: None, hash: None, id: Some("x") });
     }
 
     #[test]
@@ -212,7 +215,7 @@ mod tests {
             variables: Variables::from_json(json!({ "a": { "ids": vec![1; ids] } })),
             ..Params::default()
         };
-        assert!(with(9_000).variables_fit().is_ok());
-        assert!(matches!(with(10_000).variables_fit(), Err(Fault::TooCostly(_))));
+        assert!(with(9_000).check_variables().is_ok());
+        assert!(matches!(with(10_000).check_variables(), Err(ApiError::QueryTooCostly(_))));
     }
 }

@@ -1,29 +1,38 @@
 //! Requests on their way to an answer.
 
 use super::*;
-use crate::graphql::Code;
-use crate::graphql::tests::Hub;
+use crate::graphql::ApiErrorCode;
+use crate::graphql::tests::ApiFixture;
 use serde_json::json;
 use std::num::NonZeroU32;
 
 /// A request that may be executed.
-pub(crate) fn prepared(query: &str, variables: serde_json::Value) -> Prepared {
-    let document = Arc::new(Document::read(&query.into()).expect("a document"));
+pub(crate) fn prepared(query: &str, variables: serde_json::Value) -> PreparedOperation {
+    let document = Arc::new(Document::parse(&query.into()).expect("a document"));
     let variables = Variables::from_json(variables);
     let operation = document.operation(None).expect("one operation");
-    let (kind, price) = (operation.ty, document.price(operation, &variables));
-    Prepared { document, name: None, kind, variables, price, allowance: None, wants_cost: false, resume: None }
+    let (kind, price) = (operation.ty, document.operation_cost(operation, &variables));
+    PreparedOperation {
+        document,
+        operation_name: None,
+        operation_type: kind,
+        variables,
+        cost: price,
+        rate_limit: None,
+        wants_cost: false,
+        resume_cursor: None,
+    }
 }
 
-fn client() -> Option<Client> {
-    Some(Client::new([192, 0, 2, 1].into()))
+fn client() -> Option<ClientNetwork> {
+    Some(ClientNetwork::new([192, 0, 2, 1].into()))
 }
 
 fn params(json: serde_json::Value) -> Params {
     serde_json::from_value(json).expect("a request")
 }
 
-fn code(result: Result<Prepared, Fault>) -> Code {
+fn code(result: Result<PreparedOperation, ApiError>) -> ApiErrorCode {
     result.expect_err("refused").code()
 }
 
@@ -33,62 +42,63 @@ async fn json_of(answer: Response) -> serde_json::Value {
 
 #[tokio::test]
 async fn a_refused_request_reaches_no_database() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let pipeline = hub.pipeline();
     let deep = format!("{{ {}id{} }}", "inspections { nodes { ".repeat(12), " } }".repeat(12));
     let rows = "{ inspections(first: 100) { nodes { items(first: 100) { nodes { history(first: 100) { nodes { position } } } } } } }";
     for (query, expected) in [
-        ("{", Code::GraphqlParseFailed),
-        (&*"{a".repeat(10_000), Code::QueryTooCostly),
-        (&*deep, Code::QueryTooCostly),
-        (rows, Code::QueryTooCostly),
-        ("{ ...F } fragment F on Query { ...F }", Code::GraphqlValidationFailed),
-        ("query A { a } query B { b }", Code::BadUserInput),
+        ("{", ApiErrorCode::GraphqlParseFailed),
+        (&*"{a".repeat(10_000), ApiErrorCode::QueryTooCostly),
+        (&*deep, ApiErrorCode::QueryTooCostly),
+        (rows, ApiErrorCode::QueryTooCostly),
+        ("{ ...F } fragment F on Query { ...F }", ApiErrorCode::GraphqlValidationFailed),
+        ("query A { a } query B { b }", ApiErrorCode::BadUserInput),
     ] {
         hub.statements.lock().expect("a log").clear();
-        assert_eq!(code(pipeline.prepare(Params::of(query), client())), expected, "{query}");
+        assert_eq!(code(pipeline.prepare(Params::from_document(query), client())), expected, "{query}");
         assert!(hub.statements.lock().expect("a log").is_empty(), "{query}");
     }
 }
 
 #[tokio::test]
 async fn variables_say_what_a_list_costs() {
-    let pipeline = Hub::new().await.pipeline();
+    let pipeline = ApiFixture::new().await.pipeline();
     let query = "query($n: Int) { inspections(first: $n) { nodes { items(first: $n) { nodes { history(first: $n) { nodes { position } } } } } } }";
     let asked = |n: i32| pipeline.prepare(params(json!({ "query": query, "variables": { "n": n } })), client());
     assert!(asked(10).is_ok());
-    assert_eq!(code(asked(100)), Code::QueryTooCostly);
+    assert_eq!(code(asked(100)), ApiErrorCode::QueryTooCostly);
 }
 
 #[tokio::test]
 async fn a_budget_is_taken_before_anything_is_read() {
-    let hub = Hub::new().await;
-    let rules = Rules { budgets: NonZeroU32::new(100).map(Budgets::new), ..Rules::default() };
+    let hub = ApiFixture::new().await;
+    let rules =
+        PipelineConfig { rate_limiter: NonZeroU32::new(100).map(ClientRateLimiter::new), ..PipelineConfig::default() };
     let pipeline = Pipeline::new(hub.graph.clone(), rules);
-    let asked = || pipeline.prepare(Params::of("{ inspections(first: 30) { nodes { id } } }"), client());
-    assert_eq!(asked().expect("within").allowance, Some(Allowance { quota: 100, left: 39 }));
-    assert_eq!(code(asked()), Code::RateLimited);
-    let dear = Params::of("{ inspections(first: 100) { nodes { id } } }");
-    assert_eq!(code(pipeline.prepare(dear, client())), Code::QueryTooCostly, "more than there ever is");
-    assert!(pipeline.prepare(Params::of("{ __typename }"), None).is_ok(), "nobody pays");
+    let asked = || pipeline.prepare(Params::from_document("{ inspections(first: 30) { nodes { id } } }"), client());
+    assert_eq!(asked().expect("within").rate_limit, Some(RateLimitStatus { quota: 100, remaining: 39 }));
+    assert_eq!(code(asked()), ApiErrorCode::RateLimited);
+    let dear = Params::from_document("{ inspections(first: 100) { nodes { id } } }");
+    assert_eq!(code(pipeline.prepare(dear, client())), ApiErrorCode::QueryTooCostly, "more than there ever is");
+    assert!(pipeline.prepare(Params::from_document("{ __typename }"), None).is_ok(), "nobody pays");
 }
 
 #[tokio::test]
 async fn an_answer_says_its_cost_if_it_is_asked_to() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     hub.inspection(1).await;
     let pipeline = hub.pipeline();
     let query = "{ inspections(first: 5) { nodes { id status } } }";
-    let silent = pipeline.prepare(Params::of(query), client()).expect("fine");
-    assert!(json_of(pipeline.answer(&silent).await).await.get("extensions").is_none());
+    let silent = pipeline.prepare(Params::from_document(query), client()).expect("fine");
+    assert!(json_of(pipeline.execute(&silent).await).await.get("extensions").is_none());
     let asked = pipeline.prepare(params(json!({ "query": query, "extensions": { "cost": true } })), client());
-    let answer = json_of(pipeline.answer(&asked.expect("fine")).await).await;
+    let answer = json_of(pipeline.execute(&asked.expect("fine")).await).await;
     assert_eq!(answer["extensions"]["cost"], json!({ "requested": 16, "actual": 4, "available": null }));
 }
 
 #[tokio::test]
 async fn only_a_document_that_is_valid_is_learnt() {
-    let pipeline = Hub::new().await.pipeline();
+    let pipeline = ApiFixture::new().await.pipeline();
     let with = |query: Option<&str>, text: &str| {
         let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text));
         let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": hash } });
@@ -96,34 +106,35 @@ async fn only_a_document_that_is_valid_is_learnt() {
     };
     let subscription = "subscription { changes { position } }";
     for good in ["{ head { position } }", subscription, "query($n: Int) { inspections(first: $n) { totalCount } }"] {
-        assert_eq!(code(with(None, good)), Code::PersistedQueryNotFound);
+        assert_eq!(code(with(None, good)), ApiErrorCode::PersistedQueryNotFound);
         assert!(with(Some(good), good).is_ok(), "{good}");
         assert_eq!(&*with(None, good).expect("known").document.text, good);
     }
     for bad in ["{ nothing }", "subscription { nothing }", "{ head }", "{ inspections(first: \"x\") { totalCount } }"] {
         assert!(with(Some(bad), bad).is_ok(), "{bad}: the execution says what is wrong");
-        assert_eq!(code(with(None, bad)), Code::PersistedQueryNotFound, "{bad}");
+        assert_eq!(code(with(None, bad)), ApiErrorCode::PersistedQueryNotFound, "{bad}");
     }
     assert!(with(Some("{"), "{").is_err());
-    assert_eq!(code(with(None, "{")), Code::PersistedQueryNotFound);
+    assert_eq!(code(with(None, "{")), ApiErrorCode::PersistedQueryNotFound);
 }
 
 #[tokio::test]
 async fn an_answer_that_takes_too_long_is_given_up() {
-    let hub = Hub::new().await;
-    let rules = Rules { timeout: Some(Duration::ZERO), ..Rules::default() };
+    let hub = ApiFixture::new().await;
+    let rules = PipelineConfig { timeout: Some(Duration::ZERO), ..PipelineConfig::default() };
     let pipeline = Pipeline::new(hub.graph.clone(), rules);
-    let asked = pipeline.prepare(Params::of("{ inspections { totalCount } }"), client()).expect("fine");
-    let answer = json_of(pipeline.answer(&asked).await).await;
+    let asked = pipeline.prepare(Params::from_document("{ inspections { totalCount } }"), client()).expect("fine");
+    let answer = json_of(pipeline.execute(&asked).await).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "TIMEOUT", "{answer}");
 }
 
 #[tokio::test]
 async fn errors_are_few_and_each_has_a_code() {
-    let pipeline = Hub::new().await.pipeline();
+    let pipeline = ApiFixture::new().await.pipeline();
     let fields: String = (0..30).map(|number| format!("nothing{number} ")).collect();
-    let asked = pipeline.prepare(Params::of(format!("{{ {fields} }}")), client()).expect("validation comes later");
-    let answer = json_of(pipeline.answer(&asked).await).await;
+    let asked =
+        pipeline.prepare(Params::from_document(format!("{{ {fields} }}")), client()).expect("validation comes later");
+    let answer = json_of(pipeline.execute(&asked).await).await;
     let errors = answer["errors"].as_array().expect("errors");
     assert_eq!(errors.len(), 10);
     for error in errors {
@@ -135,17 +146,17 @@ async fn errors_are_few_and_each_has_a_code() {
 /// Whoever hangs up drops the answer.
 #[tokio::test]
 async fn an_answer_that_nobody_waits_for_asks_no_more() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     hub.inspection(1).await;
     let pipeline = hub.pipeline();
     let query = "{ inspections { nodes { history { totalCount } items { totalCount nodes { id } } } } }";
-    let asked = pipeline.prepare(Params::of(query), client()).expect("fine");
+    let asked = pipeline.prepare(Params::from_document(query), client()).expect("fine");
     let count = || hub.statements.lock().expect("a log").len();
-    pipeline.answer(&asked).await;
+    pipeline.execute(&asked).await;
     let all = count();
     assert!(all >= 4, "{all}");
     hub.statements.lock().expect("a log").clear();
-    let mut answer = Box::pin(pipeline.answer(&asked));
+    let mut answer = Box::pin(pipeline.execute(&asked));
     while count() == 0 {
         assert!(futures_util::poll!(answer.as_mut()).is_pending());
         tokio::task::yield_now().await;
@@ -153,9 +164,9 @@ async fn an_answer_that_nobody_waits_for_asks_no_more() {
     let before = count();
     drop(answer);
     // What the database is busy with ends before it answers as many others.
-    let other = pipeline.prepare(Params::of("{ head { position } }"), client()).expect("fine");
+    let other = pipeline.prepare(Params::from_document("{ head { position } }"), client()).expect("fine");
     for _ in 0..10 {
-        pipeline.answer(&other).await;
+        pipeline.execute(&other).await;
     }
     assert!(before < all && count() == before + 10, "{before} of {all}, then {}", count());
 }

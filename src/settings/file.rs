@@ -1,11 +1,11 @@
 //! The file, and where in it things stand.
 
-use super::problem::{Origin, Problem};
+use super::error::{SettingError, ValueOrigin};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 /// A file that could be parsed.
-pub struct File<'a> {
+pub struct SettingsFile<'a> {
     name: &'a str,
     text: &'a str,
     table: DeTable<'a>,
@@ -13,67 +13,67 @@ pub struct File<'a> {
 
 /// A table of the file.
 #[derive(Clone)]
-pub struct Section<'f> {
-    file: &'f File<'f>,
+pub struct FileSection<'f> {
+    file: &'f SettingsFile<'f>,
     table: &'f DeTable<'f>,
     /// Its name with a dot behind, for the keys in it; empty for the file itself.
     prefix: String,
     /// Where it begins.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
 }
 
 /// A value of the file.
 #[derive(Clone)]
-pub struct Value<'f> {
-    file: &'f File<'f>,
+pub struct FileValue<'f> {
+    file: &'f SettingsFile<'f>,
     value: &'f DeValue<'f>,
     /// The whole key, such as `sources.hover.rate_limit`.
     pub key: String,
-    pub origin: Origin,
+    pub origin: ValueOrigin,
 }
 
-impl<'a> File<'a> {
+impl<'a> SettingsFile<'a> {
     /// Parses a file.
     ///
     /// # Errors
     /// All that is wrong with its syntax. The parser's own rendering quotes lines, which may hold secrets.
-    pub fn parse(name: &'a str, text: &'a str) -> Result<File<'a>, Vec<Problem>> {
+    pub fn parse(name: &'a str, text: &'a str) -> Result<SettingsFile<'a>, Vec<SettingError>> {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let file = File { name, text, table: table.into_inner() };
+        let file = SettingsFile { name, text, table: table.into_inner() };
         if errors.is_empty() {
             return Ok(file);
         }
-        let problem = |error: &toml::de::Error| Problem {
+        let problem = |error: &toml::de::Error| SettingError {
             origin: file.origin(error.span().unwrap_or_default()),
             key: String::new(),
-            text: error.message().to_owned(),
+            message: error.message().to_owned(),
         };
         Err(errors.iter().map(problem).collect())
     }
 
-    pub fn top(&'a self) -> Section<'a> {
-        Section { file: self, table: &self.table, prefix: String::new(), origin: self.origin(0..0) }
+    pub fn root(&'a self) -> FileSection<'a> {
+        FileSection { file: self, table: &self.table, prefix: String::new(), origin: self.origin(0..0) }
     }
 
-    fn origin(&self, span: Range<usize>) -> Origin {
+    fn origin(&self, span: Range<usize>) -> ValueOrigin {
         let before = self.text.get(..span.start).unwrap_or(self.text);
-        Origin::File { name: self.name.to_owned(), line: before.matches('\n').count() + 1 }
+        ValueOrigin::File { name: self.name.to_owned(), line: before.matches('\n').count() + 1 }
     }
 }
 
-impl<'f> Section<'f> {
-    pub fn get(&self, key: &str) -> Option<Value<'f>> {
+impl<'f> FileSection<'f> {
+    pub fn get(&self, key: &str) -> Option<FileValue<'f>> {
         self.entries().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
 
     /// The keys and values, in the order of the alphabet.
-    pub fn entries(&self) -> impl Iterator<Item = (&'f str, Value<'f>)> {
+    pub fn entries(&self) -> impl Iterator<Item = (&'f str, FileValue<'f>)> {
         self.table.iter().map(|(name, value)| {
             // A table begins at its header; any other value is found by its own line.
-            let value = Value {
+            let value = FileValue {
                 file: self.file,
                 value: value.get_ref(),
-                key: self.key(name.get_ref()),
+                key: self.full_key(name.get_ref()),
                 origin: self.file.origin(if value.get_ref().is_table() { name.span() } else { value.span() }),
             };
             (name.get_ref().as_ref(), value)
@@ -81,12 +81,12 @@ impl<'f> Section<'f> {
     }
 
     /// The whole key of what stands, or could stand, in this table.
-    pub fn key(&self, name: &str) -> String {
+    pub fn full_key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 }
 
-impl<'f> Value<'f> {
+impl<'f> FileValue<'f> {
     /// Text, a number or a switch, as text.
     pub fn scalar(&self) -> Option<String> {
         match self.value {
@@ -104,14 +104,14 @@ impl<'f> Value<'f> {
         self.value.as_str()
     }
 
-    pub fn section(&self) -> Option<Section<'f>> {
+    pub fn section(&self) -> Option<FileSection<'f>> {
         let table = self.value.as_table()?;
-        Some(Section { file: self.file, table, prefix: format!("{}.", self.key), origin: self.origin.clone() })
+        Some(FileSection { file: self.file, table, prefix: format!("{}.", self.key), origin: self.origin.clone() })
     }
 
     /// The values of a list, numbered from 1 in their keys.
-    pub fn items(&self) -> Option<Vec<Value<'f>>> {
-        let item = |(index, item): (usize, &'f toml::Spanned<DeValue<'f>>)| Value {
+    pub fn items(&self) -> Option<Vec<FileValue<'f>>> {
+        let item = |(index, item): (usize, &'f toml::Spanned<DeValue<'f>>)| FileValue {
             file: self.file,
             value: item.get_ref(),
             key: format!("{}[{}]", self.key, index + 1),
@@ -140,21 +140,21 @@ secrets = [
 ]
 ";
 
-    fn line(origin: &Origin) -> usize {
+    fn line(origin: &ValueOrigin) -> usize {
         match origin {
-            Origin::File { line, .. } => *line,
+            ValueOrigin::File { line, .. } => *line,
             other => panic!("{other:?}"),
         }
     }
 
-    fn first_verify<'f>(source: &Value<'f>) -> Value<'f> {
+    fn first_verify<'f>(source: &FileValue<'f>) -> FileValue<'f> {
         source.section().unwrap().get("verify").unwrap().items().unwrap().remove(0)
     }
 
     #[test]
     fn everything_has_its_line() {
-        let file = File::parse("hub.toml", TEXT).unwrap_or_else(|problems| panic!("{problems:?}"));
-        let top = file.top();
+        let file = SettingsFile::parse("hub.toml", TEXT).unwrap_or_else(|problems| panic!("{problems:?}"));
+        let top = file.root();
         assert_eq!(line(&top.get("listen").unwrap().origin), 1);
         let sources = top.get("sources").unwrap().section().unwrap();
         let (a, b) = (sources.get("a").unwrap(), sources.get("b").unwrap());
@@ -171,7 +171,7 @@ secrets = [
     #[test]
     fn syntax_errors_come_all_at_once_and_quote_nothing() {
         let text = "listen = hunter2\nx = 1\nx = 'hunter2'\ny = 'hunter2\n";
-        let problems = File::parse("hub.toml", text).map(|_| ()).unwrap_err();
+        let problems = SettingsFile::parse("hub.toml", text).map(|_| ()).unwrap_err();
         let lines: Vec<_> = problems.iter().map(|problem| line(&problem.origin)).collect();
         assert_eq!(lines, [1, 3, 4], "{problems:?}");
         assert!(!format!("{problems:?}").contains("hunter2"), "{problems:?}");

@@ -1,6 +1,6 @@
 //! The settings as flags of the command line, made from the table.
 
-use super::forms::Form;
+use super::parse::ValueKind;
 use super::table::{CONFIG, SETTINGS, Setting};
 use clap::error::Error;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 /// The flag of each key: clap borrows names for ever.
-static FLAGS: LazyLock<BTreeMap<&'static str, String>> =
-    LazyLock::new(|| all().map(|setting| (setting.key, setting.flag())).collect());
+static FLAG_NAMES: LazyLock<BTreeMap<&'static str, String>> =
+    LazyLock::new(|| all_settings().map(|setting| (setting.key, setting.flag())).collect());
 
 /// The settings that were given as flags: `#[command(flatten)]` it into a command.
 #[derive(Clone, Debug, Default)]
-pub struct Flags {
+pub struct SettingFlags {
     given: BTreeMap<&'static str, String>,
 }
 
-impl Flags {
+impl SettingFlags {
     /// What was given for this key.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.given.get(key).map(String::as_str)
@@ -25,51 +25,51 @@ impl Flags {
 
     /// The same flags, and this one; for callers other than the command line. A key that is no setting does nothing.
     #[must_use]
-    pub fn with(mut self, key: &str, value: &str) -> Flags {
-        if let Some(setting) = all().find(|setting| setting.key == key) {
+    pub fn with(mut self, key: &str, value: &str) -> SettingFlags {
+        if let Some(setting) = all_settings().find(|setting| setting.key == key) {
             self.given.insert(setting.key, value.to_owned());
         }
         self
     }
 }
 
-fn all() -> impl Iterator<Item = &'static Setting> {
+fn all_settings() -> impl Iterator<Item = &'static Setting> {
     std::iter::once(&CONFIG).chain(SETTINGS)
 }
 
-impl Args for Flags {
+impl Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
-        all().fold(command, |command, setting| command.arg(argument(setting)))
+        all_settings().fold(command, |command, setting| command.arg(clap_arg(setting)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        Flags::augment_args(command)
+        SettingFlags::augment_args(command)
     }
 }
 
-fn argument(setting: &'static Setting) -> Arg {
-    let placeholder = if setting.key == CONFIG.key { "FILE" } else { setting.form.placeholder() };
+fn clap_arg(setting: &'static Setting) -> Arg {
+    let placeholder = if setting.key == CONFIG.key { "FILE" } else { setting.kind.placeholder() };
     let argument = Arg::new(setting.key)
-        .long(FLAGS.get(setting.key).map(|flag| flag.trim_start_matches('-')))
+        .long(FLAG_NAMES.get(setting.key).map(|flag| flag.trim_start_matches('-')))
         .value_name(placeholder)
         .help_heading("Settings")
-        .help(format!("{} [default: {}] [env: {}]", setting.about, setting.default, setting.variable()));
-    match setting.form {
+        .help(format!("{} [default: {}] [env: {}]", setting.description, setting.default, setting.env_var()));
+    match setting.kind {
         // The flag alone means yes.
-        Form::Switch => argument.num_args(0..=1).default_missing_value("true"),
+        ValueKind::Boolean => argument.num_args(0..=1).default_missing_value("true"),
         _ => argument,
     }
 }
 
-impl FromArgMatches for Flags {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Flags, Error> {
-        let mut flags = Flags::default();
+impl FromArgMatches for SettingFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<SettingFlags, Error> {
+        let mut flags = SettingFlags::default();
         flags.update_from_arg_matches(matches)?;
         Ok(flags)
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
-        for setting in all() {
+        for setting in all_settings() {
             if let Some(value) = matches.get_one::<String>(setting.key) {
                 self.given.insert(setting.key, value.clone());
             }
@@ -84,33 +84,33 @@ mod tests {
     use clap::Parser;
 
     #[derive(Parser)]
-    struct Hub {
+    struct TestCli {
         #[command(flatten)]
-        flags: Flags,
+        flags: SettingFlags,
     }
 
     #[test]
     fn every_setting_is_a_flag() {
         let mut arguments = vec!["hub".to_owned()];
-        arguments.extend(all().flat_map(|setting| [setting.flag(), format!("of {}", setting.key)]));
-        let flags = Hub::try_parse_from(arguments).unwrap().flags;
-        for setting in all() {
+        arguments.extend(all_settings().flat_map(|setting| [setting.flag(), format!("of {}", setting.key)]));
+        let flags = TestCli::try_parse_from(arguments).unwrap().flags;
+        for setting in all_settings() {
             assert_eq!(flags.get(setting.key), Some(format!("of {}", setting.key).as_str()));
         }
     }
 
     #[test]
     fn switches_need_no_value() {
-        let flags = Hub::try_parse_from(["hub", "--allow-open-sources", "--metrics=false"]).unwrap().flags;
+        let flags = TestCli::try_parse_from(["hub", "--allow-open-sources", "--metrics=false"]).unwrap().flags;
         assert_eq!((flags.get("allow_open_sources"), flags.get("metrics")), (Some("true"), Some("false")));
         assert_eq!(flags.get("listen"), None);
     }
 
     #[test]
     fn help_names_default_and_variable() {
-        let help = <Hub as clap::CommandFactory>::command().render_long_help().to_string();
-        for setting in all() {
-            assert!(help.contains(&setting.flag()) && help.contains(&setting.variable()), "{}", setting.key);
+        let help = <TestCli as clap::CommandFactory>::command().render_long_help().to_string();
+        for setting in all_settings() {
+            assert!(help.contains(&setting.flag()) && help.contains(&setting.env_var()), "{}", setting.key);
         }
     }
 }

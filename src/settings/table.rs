@@ -1,18 +1,18 @@
 //! Every setting, one row each. The flags, the variables, the file, `--help` and the tables in `docs/configuration.md`
 //! all come from these rows; what a value turns into stands beside its use in [`Settings::load`](super::Settings::load).
 
-use super::forms::Form;
+use super::parse::ValueKind;
 
 /// One setting and its three spellings.
 #[derive(Debug)]
 pub struct Setting {
     /// The key in the file.
     pub key: &'static str,
-    pub form: Form,
+    pub kind: ValueKind,
     /// What holds when it is not set, as it would be written; empty for nothing.
     pub default: &'static str,
     /// What it does, for the operator.
-    pub about: &'static str,
+    pub description: &'static str,
 }
 
 /// A key of `[[sources.<name>.verify]]`.
@@ -23,16 +23,16 @@ pub struct VerifyKey {
     pub schemes: &'static [&'static str],
     /// What holds when it is not set; empty where it must be set.
     pub default: &'static str,
-    pub about: &'static str,
+    pub description: &'static str,
 }
 
 /// The file's name when none is given, and the only setting that cannot stand in it.
-pub const FILE: &str = "inspection-hub.toml";
+pub const DEFAULT_CONFIG_FILE: &str = "inspection-hub.toml";
 pub const CONFIG: Setting = Setting {
     key: "config",
-    form: Form::Text,
-    default: FILE,
-    about: "The file that the other settings are read from.",
+    kind: ValueKind::Text,
+    default: DEFAULT_CONFIG_FILE,
+    description: "The file that the other settings are read from.",
 };
 
 /// The names of all schemes, in the order of the documentation.
@@ -41,241 +41,246 @@ pub const SCHEMES: &[&str] = &["signature", "url_token", "basic", "bearer", "api
 pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "listen",
-        form: Form::Address,
+        kind: ValueKind::Address,
         default: "127.0.0.1:8080",
-        about: "The address and port that the server listens on; port 0 takes any free one.",
+        description: "The address and port that the server listens on; port 0 takes any free one.",
     },
     Setting {
         key: "database",
-        form: Form::Database,
+        kind: ValueKind::Database,
         default: "sqlite://data/hub.db",
-        about: "Where everything is stored: a SQLite file (`sqlite://PATH`, or its path), which is made if it is not there, or \
+        description: "Where everything is stored: a SQLite file (`sqlite://PATH`, or its path), which is made if it is not there, or \
                 a PostgreSQL database: `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE`.",
     },
     Setting {
-        key: "database_readers",
-        form: Form::Count,
+        key: "database_pool_size",
+        kind: ValueKind::Count,
         default: "4",
-        about: "How many connections read at once. One more writes; with PostgreSQL, up to three more do small things.",
+        description: "How many connections read at once. One more writes; with PostgreSQL, up to three more do small things.",
     },
     Setting {
-        key: "database_wait",
-        form: Form::Duration,
+        key: "database_acquire_timeout",
+        kind: ValueKind::Duration,
         default: "5s",
-        about: "How long to wait for a connection to the database, and for what somebody else has locked.",
+        description: "How long to wait for a connection to the database, and for what somebody else has locked.",
     },
     Setting {
-        key: "database_timeout",
-        form: Form::Duration,
+        key: "database_statement_timeout",
+        kind: ValueKind::Duration,
         default: "10s",
-        about: "How long a statement may take. PostgreSQL only.",
+        description: "How long a statement may take. PostgreSQL only.",
     },
     Setting {
-        key: "keep_history",
-        form: Form::Duration,
+        key: "retention",
+        kind: ValueKind::Duration,
         default: "",
-        about: "How long what has come to its end is kept: whole lives of which nothing was heard for so long, with their \
+        description: "How long what has come to its end is kept: whole lives of which nothing was heard for so long, with their \
                 history and their deliveries, are removed, from an hour (`1h`) on. Without it, everything is kept for ever. A \
                 vendor that repeats news of what was removed makes it known anew, so give vendors time (`90d`).",
     },
     Setting {
         key: "nats",
-        form: Form::Text,
+        kind: ValueKind::Text,
         default: "",
-        about: "A NATS server (`nats://USER:PASSWORD@HOST:PORT`) over which the processes on one database tell each other \
+        description: "A NATS server (`nats://USER:PASSWORD@HOST:PORT`) over which the processes on one database tell each other \
                 that there is news. Without one, PostgreSQL itself carries that; processes on a SQLite file look once a \
                 second.",
     },
     Setting {
         key: "allow_open_sources",
-        form: Form::Switch,
+        kind: ValueKind::Boolean,
         default: "false",
-        about: "Allows sources without verification on other addresses than loopback.",
+        description: "Allows sources without verification on other addresses than loopback.",
     },
     Setting {
         key: "api_tokens",
-        form: Form::Secret,
+        kind: ValueKind::Secret,
         default: "",
-        about: "Who may use the API: whoever sends `Authorization: Bearer` with this token, or with one of two that stand \
+        description: "Who may use the API: whoever sends `Authorization: Bearer` with this token, or with one of two that stand \
                 apart by a comma, while one replaces the other: `env:NAME`, `file:PATH`, or the token itself. Without \
                 one, anybody.",
     },
     Setting {
         key: "allowed_origins",
-        form: Form::Text,
+        kind: ValueKind::Text,
         default: "",
-        about: "Which pages of other origins may use the API from a browser, apart by commas: `https://app.example, \
+        description: "Which pages of other origins may use the API from a browser, apart by commas: `https://app.example, \
                 http://localhost:3000`; `*` for any. Without one, only the hub's own pages.",
     },
     Setting {
         key: "body_limit",
-        form: Form::Size,
+        kind: ValueKind::Size,
         default: "5MiB",
-        about: "The largest webhook that is taken in; a larger one is answered 413.",
+        description: "The largest webhook that is taken in; a larger one is answered 413.",
     },
     Setting {
         key: "body_timeout",
-        form: Form::Duration,
+        kind: ValueKind::Duration,
         default: "10s",
-        about: "How long a sender may take for the whole body of a request.",
+        description: "How long a sender may take for the whole body of a request.",
     },
     Setting {
         key: "header_timeout",
-        form: Form::Duration,
+        kind: ValueKind::Duration,
         default: "10s",
-        about: "How long a client may take for the headers of a request.",
+        description: "How long a client may take for the headers of a request.",
     },
     Setting {
         key: "max_connections",
-        form: Form::Count,
+        kind: ValueKind::Count,
         default: "10000",
-        about: "How many connections may be open at once, subscriptions included; further ones wait. Fewer, with a warning, \
+        description: "How many connections may be open at once, subscriptions included; further ones wait. Fewer, with a warning, \
                 where the process may not open so many files.",
     },
     Setting {
         key: "shutdown_grace",
-        form: Form::Duration,
+        kind: ValueKind::Duration,
         default: "8s",
-        about: "How long open requests may go on after SIGTERM; then they are cut off, and the process ends at most two \
+        description: "How long open requests may go on after SIGTERM; then they are cut off, and the process ends at most two \
                 seconds later. Docker kills after 10 seconds.",
     },
     Setting {
         key: "graphql_body_limit",
-        form: Form::Size,
+        kind: ValueKind::Size,
         default: "1MiB",
-        about: "The largest GraphQL request that is taken.",
+        description: "The largest GraphQL request that is taken.",
     },
     Setting {
         key: "graphql_timeout",
-        form: Form::Duration,
+        kind: ValueKind::Duration,
         default: "10s",
-        about: "How long the answer to a GraphQL query may take; then it is given up. Subscriptions have no end.",
+        description: "How long the answer to a GraphQL query may take; then it is given up. Subscriptions have no end.",
     },
     Setting {
-        key: "graphql_budget",
-        form: Form::Count,
+        key: "graphql_rate_limit",
+        kind: ValueKind::Count,
         default: "",
-        about: "How many points of cost one client, by its address, may use in a minute: a point is about one field of \
+        description: "How many points of cost one client, by its address, may use in a minute: a point is about one field of \
                 an answer. More is answered 429. Without one there is no limit but that of a single request, 200000.",
     },
     Setting {
         key: "graphql_batching",
-        form: Form::Switch,
+        kind: ValueKind::Boolean,
         default: "false",
-        about: "Whether one body may hold a JSON array of up to 10 GraphQL requests.",
+        description: "Whether one body may hold a JSON array of up to 10 GraphQL requests.",
     },
     Setting {
         key: "graphql_suggestions",
-        form: Form::Switch,
+        kind: ValueKind::Boolean,
         default: "false",
-        about: "Whether errors suggest which name may have been meant: for development.",
+        description: "Whether errors suggest which name may have been meant: for development.",
     },
     Setting {
         key: "trusted_documents",
-        form: Form::Text,
+        kind: ValueKind::Text,
         default: "",
-        about: "A JSON file of GraphQL documents by their ids or SHA-256 hashes, which clients may ask for by those.",
+        description: "A JSON file of GraphQL documents by their ids or SHA-256 hashes, which clients may ask for by those.",
     },
     Setting {
         key: "trusted_documents_only",
-        form: Form::Switch,
+        kind: ValueKind::Boolean,
         default: "false",
-        about: "Whether all other documents are refused.",
+        description: "Whether all other documents are refused.",
     },
     Setting {
         key: "metrics",
-        form: Form::Switch,
+        kind: ValueKind::Boolean,
         default: "true",
-        about: "Whether `GET /metrics` answers, on the same address as everything else.",
+        description: "Whether `GET /metrics` answers, on the same address as everything else.",
     },
     Setting {
         key: "log",
-        form: Form::Filter,
+        kind: ValueKind::Filter,
         default: "info",
-        about: "What is logged: a level, or levels per module as in `info,inspection_hub::ingest=debug`.",
+        description: "What is logged: a level, or levels per module as in `info,inspection_hub::ingest=debug`.",
     },
     Setting {
         key: "log_format",
-        form: Form::LogFormat,
+        kind: ValueKind::LogFormat,
         default: "text",
-        about: "Lines for people, or one JSON object per line.",
+        description: "Lines for people, or one JSON object per line.",
     },
 ];
 
 /// The keys of `[sources.<name>]`, apart from `verify`.
-pub const SOURCE: &[Setting] = &[
-    Setting { key: "vendor", form: Form::Text, default: "the source's name", about: "Whose webhooks come here." },
+pub const SOURCE_SETTINGS: &[Setting] = &[
+    Setting {
+        key: "vendor",
+        kind: ValueKind::Text,
+        default: "the source's name",
+        description: "Whose webhooks come here.",
+    },
     Setting {
         key: "public_url",
-        form: Form::Url,
+        kind: ValueKind::Url,
         default: "",
-        about: "The URL that is registered with the vendor, character by character, without its query; only a slash at its end \
+        description: "The URL that is registered with the vendor, character by character, without its query; only a slash at its end \
                 makes no difference. Needed where the vendor signs its URL (Truepic), and for other signatures behind a \
                 proxy that changes the path.",
     },
     Setting {
         key: "rate_limit",
-        form: Form::Count,
+        kind: ValueKind::Count,
         default: "",
-        about: "How many deliveries are taken per second; more are answered 429. Without one there is no limit.",
+        description: "How many deliveries are taken per second; more are answered 429. Without one there is no limit.",
     },
     Setting {
         key: "open",
-        form: Form::Switch,
+        kind: ValueKind::Boolean,
         default: "false",
-        about: "Whether deliveries are taken from anybody. Needed where there is no `verify`, refused where there is one.",
+        description: "Whether deliveries are taken from anybody. Needed where there is no `verify`, refused where there is one.",
     },
     Setting {
         key: "api_token",
-        form: Form::Secret,
+        kind: ValueKind::Secret,
         default: "",
-        about: "Hover only: a token for Hover's API. With it, the hub confirms webhooks by itself when Hover asks for it.",
+        description: "Hover only: a token for Hover's API. With it, the hub confirms webhooks by itself when Hover asks for it.",
     },
     Setting {
         key: "api_url",
-        form: Form::Url,
+        kind: ValueKind::Url,
         default: "https://hover.to",
-        about: "Hover only: where Hover's API is.",
+        description: "Hover only: where Hover's API is.",
     },
 ];
 
 /// The keys of `[[sources.<name>.verify]]`.
-pub const VERIFY: &[VerifyKey] = &[
-    VerifyKey { key: "scheme", schemes: SCHEMES, default: "", about: "Which scheme this is." },
+pub const VERIFY_KEYS: &[VerifyKey] = &[
+    VerifyKey { key: "scheme", schemes: SCHEMES, default: "", description: "Which scheme this is." },
     VerifyKey {
         key: "secrets",
         schemes: SCHEMES,
         default: "",
-        about: "The active secrets, one or two: signing secrets, tokens, passwords, keys. Any one of them fits. \
+        description: "The active secrets, one or two: signing secrets, tokens, passwords, keys. Any one of them fits. \
                 For `jwt` only with `HS256`.",
     },
     VerifyKey {
         key: "leeway",
         schemes: &["signature", "jwt"],
         default: "the vendor's rule; `1m` for `jwt`",
-        about: "How far the sender's clock may be from ours.",
+        description: "How far the sender's clock may be from ours.",
     },
-    VerifyKey { key: "parameter", schemes: &["url_token"], default: "`token`", about: "The query parameter." },
-    VerifyKey { key: "username", schemes: &["basic"], default: "", about: "The user name." },
+    VerifyKey { key: "parameter", schemes: &["url_token"], default: "`token`", description: "The query parameter." },
+    VerifyKey { key: "username", schemes: &["basic"], default: "", description: "The user name." },
     VerifyKey {
         key: "header",
         schemes: &["api_key", "jwt"],
         default: "`x-api-key`; `authorization` for `jwt`",
-        about: "The header that the key or the token comes in. Choose one without `_`: nginx drops others.",
+        description: "The header that the key or the token comes in. Choose one without `_`: nginx drops others.",
     },
-    VerifyKey { key: "algorithm", schemes: &["jwt"], default: "", about: "`HS256` or `RS256`." },
+    VerifyKey { key: "algorithm", schemes: &["jwt"], default: "", description: "`HS256` or `RS256`." },
     VerifyKey {
         key: "public_key",
         schemes: &["jwt"],
         default: "",
-        about: "Only with `RS256`, and then needed: the issuer's public RSA key in PEM form, or a list of two.",
+        description: "Only with `RS256`, and then needed: the issuer's public RSA key in PEM form, or a list of two.",
     },
-    VerifyKey { key: "issuer", schemes: &["jwt"], default: "any", about: "What the claim `iss` must be." },
+    VerifyKey { key: "issuer", schemes: &["jwt"], default: "any", description: "What the claim `iss` must be." },
     VerifyKey {
         key: "audience",
         schemes: &["jwt"],
         default: "none",
-        about: "What the claim `aud` must be, or name among others. Without it, tokens with an audience are refused.",
+        description: "What the claim `aud` must be, or name among others. Without it, tokens with an audience are refused.",
     },
 ];
 
@@ -286,18 +291,18 @@ impl Setting {
     }
 
     /// `INSPECTION_HUB_BODY_LIMIT`
-    pub fn variable(&self) -> String {
+    pub fn env_var(&self) -> String {
         format!("INSPECTION_HUB_{}", self.key.to_uppercase())
     }
 
     /// `INSPECTION_HUB_SOURCES__HOVER__PUBLIC_URL`
-    pub fn variable_of(&self, source: &str) -> String {
+    pub fn source_env_var(&self, source: &str) -> String {
         let source = source.to_uppercase().replace('-', "_");
         format!("INSPECTION_HUB_SOURCES__{source}__{}", self.key.to_uppercase())
     }
 
     /// Whether it can be set by a variable: what a source is cannot, only how it behaves.
-    pub fn has_variable_of_source(&self) -> bool {
+    pub fn has_source_env_var(&self) -> bool {
         self.key != "vendor"
     }
 }

@@ -1,6 +1,6 @@
 //! Deliveries of somebody who does not know the secret.
 
-use crate::vendor::verify::{CannotSign, Request, Signed, Verifier};
+use crate::vendor::verify::{RequestCredentials, SignError, Verifier, WebhookRequest};
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use rand::Rng;
@@ -10,18 +10,18 @@ use rand::rngs::StdRng;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgery {
     /// There is none.
-    Bare,
+    Unsigned,
     /// It is made up.
-    MadeUp,
+    FakeCredential,
     /// It is another body's, as far as it is a body's.
-    OfAnotherBody,
+    TamperedBody,
 }
 
 impl Forgery {
-    pub const ALL: &[Forgery] = &[Forgery::Bare, Forgery::MadeUp, Forgery::OfAnotherBody];
+    pub const ALL: &[Forgery] = &[Forgery::Unsigned, Forgery::FakeCredential, Forgery::TamperedBody];
 
     #[expect(clippy::indexing_slicing, reason = "a constant with something in it")]
-    pub fn any(rng: &mut StdRng) -> Forgery {
+    pub fn random(rng: &mut StdRng) -> Forgery {
         Forgery::ALL[rng.random_range(0..Forgery::ALL.len())]
     }
 
@@ -33,26 +33,26 @@ impl Forgery {
     pub fn forge(
         self,
         verifier: &Verifier,
-        genuine: &Request<'_>,
+        genuine: &WebhookRequest<'_>,
         body: &Bytes,
-    ) -> Result<(Signed, Bytes), CannotSign> {
-        let bare = Signed { headers: Vec::new(), query: genuine.query.map(str::to_owned) };
+    ) -> Result<(RequestCredentials, Bytes), SignError> {
+        let bare = RequestCredentials { headers: Vec::new(), query: genuine.query.map(str::to_owned) };
         let (signed, body) = match self {
-            Forgery::Bare => return Ok((bare, body.clone())),
-            Forgery::MadeUp => (made_up(verifier.sign(genuine)?), body.clone()),
-            Forgery::OfAnotherBody => (verifier.sign(genuine)?, [body, &b" "[..]].concat().into()),
+            Forgery::Unsigned => return Ok((bare, body.clone())),
+            Forgery::FakeCredential => (fake_credential(verifier.sign(genuine)?), body.clone()),
+            Forgery::TamperedBody => (verifier.sign(genuine)?, [body, &b" "[..]].concat().into()),
         };
-        if !believed(verifier, genuine, &signed, &body) {
+        if !passes(verifier, genuine, &signed, &body) {
             return Ok((signed, body));
         }
-        let signed = made_up(signed);
-        let believed = believed(verifier, genuine, &signed, &body);
+        let signed = fake_credential(signed);
+        let believed = passes(verifier, genuine, &signed, &body);
         Ok((if believed { bare } else { signed }, body))
     }
 }
 
 // Letters and digits are others; what is not text stays out.
-fn made_up(signed: Signed) -> Signed {
+fn fake_credential(signed: RequestCredentials) -> RequestCredentials {
     let other = |c: char| match c {
         '0'..='8' | 'a'..='y' | 'A'..='Y' => char::from_u32(c as u32 + 1).unwrap_or(c),
         '9' | 'z' | 'Z' => 'c',
@@ -68,7 +68,7 @@ fn made_up(signed: Signed) -> Signed {
         garbled.set_sensitive(true);
         Some((name, garbled))
     };
-    Signed {
+    RequestCredentials {
         headers: signed.headers.into_iter().filter_map(header).collect(),
         query: signed.query.map(|query| match query.split_once('=') {
             Some((name, value)) => format!("{name}={}", garbled(value)),
@@ -77,8 +77,8 @@ fn made_up(signed: Signed) -> Signed {
     }
 }
 
-fn believed(verifier: &Verifier, genuine: &Request<'_>, signed: &Signed, body: &[u8]) -> bool {
+fn passes(verifier: &Verifier, genuine: &WebhookRequest<'_>, signed: &RequestCredentials, body: &[u8]) -> bool {
     let mut headers: HeaderMap = genuine.headers.clone();
     headers.extend(signed.headers.iter().cloned());
-    verifier.check(&Request { headers: &headers, query: signed.query.as_deref(), body, ..*genuine }).is_ok()
+    verifier.verify(&WebhookRequest { headers: &headers, query: signed.query.as_deref(), body, ..*genuine }).is_ok()
 }

@@ -11,13 +11,13 @@ pub enum Garbage {
     /// Something comes after its end.
     TrailingData,
     /// A list where an object should be.
-    List,
+    ArrayBody,
     /// In an encoding that is not JSON's.
     Utf16,
     /// With a byte that is no character.
     NotUtf8,
     /// A proxy's page about its own trouble.
-    Page,
+    HtmlPage,
     /// Nested deeper than anybody means.
     TooDeep,
 }
@@ -26,31 +26,31 @@ impl Garbage {
     pub const ALL: &[Garbage] = &[
         Garbage::CutOff,
         Garbage::TrailingData,
-        Garbage::List,
+        Garbage::ArrayBody,
         Garbage::Utf16,
         Garbage::NotUtf8,
-        Garbage::Page,
+        Garbage::HtmlPage,
         Garbage::TooDeep,
     ];
 
     #[expect(clippy::indexing_slicing, reason = "a constant with something in it")]
-    pub fn any(rng: &mut StdRng) -> Garbage {
+    pub fn random(rng: &mut StdRng) -> Garbage {
         Garbage::ALL[rng.random_range(0..Garbage::ALL.len())]
     }
 
     /// Makes a body unreadable; the result is as different from others as the body was.
-    pub fn spoil(self, body: &[u8]) -> Vec<u8> {
+    pub fn corrupt(self, body: &[u8]) -> Vec<u8> {
         const LEVELS: usize = 200;
         match self {
             Garbage::CutOff => body.get(..body.len() * 2 / 3).unwrap_or_default().to_vec(),
             Garbage::TrailingData => [body, body].concat(),
-            Garbage::List => [b"[", body, b"]"].concat(),
+            Garbage::ArrayBody => [b"[", body, b"]"].concat(),
             Garbage::Utf16 => {
                 let text = String::from_utf8_lossy(body);
                 [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
             }
             Garbage::NotUtf8 => [b"{\"\xc3\":0,", body.get(1..).unwrap_or_default()].concat(),
-            Garbage::Page => [b"<html><body><h1>502 Bad Gateway</h1><!-- ", body, b" --></body></html>"].concat(),
+            Garbage::HtmlPage => [b"<html><body><h1>502 Bad Gateway</h1><!-- ", body, b" --></body></html>"].concat(),
             Garbage::TooDeep => [b"[".repeat(LEVELS).as_slice(), body, &b"]".repeat(LEVELS)].concat(),
         }
     }
@@ -59,16 +59,16 @@ impl Garbage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vendor::{self, Delivery};
+    use crate::vendor::{self, DeliveryBody};
 
     #[test]
     fn no_adapter_reads_any_of_it() {
         for body in [&br#"{"event":"a","b":[1,{"c":"d"}]}"#[..], b"--hub-boundary\r\nno JSON at all"] {
             for garbage in Garbage::ALL {
-                let spoiled = garbage.spoil(body);
+                let spoiled = garbage.corrupt(body);
                 for vendor in vendor::ALL {
-                    let delivery = Delivery { content_type: Some("application/json"), body: &spoiled };
-                    assert!((vendor.read)(&delivery).is_err(), "{}: {garbage:?}", vendor.name);
+                    let delivery = DeliveryBody { content_type: Some("application/json"), body: &spoiled };
+                    assert!((vendor.parse)(&delivery).is_err(), "{}: {garbage:?}", vendor.name);
                 }
             }
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The ledger's counts: what a person calls them, their name in GraphQL, and the verdict they count.
-pub const COLUMNS: [(&str, &str, Option<Verdict>); 11] = [
+pub const LEDGER_COLUMNS: [(&str, &str, Option<Verdict>); 11] = [
     ("received", "received", None),
     ("duplicate", "duplicates", None),
     ("applied", "applied", Some(Verdict::Applied)),
@@ -23,16 +23,16 @@ const RECEIVED: usize = 0;
 const DUPLICATE: usize = 1;
 
 /// One source's counts, in the order of the columns.
-pub type Counts = [i64; COLUMNS.len()];
+pub type LedgerCounts = [i64; LEDGER_COLUMNS.len()];
 
 /// What the hub answered to the deliveries of one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct SourceTally {
     /// Deliveries that were sent, however often each was tried.
     pub sent: u64,
     /// Those that the hub took, as it said it did.
-    pub counts: Counts,
-    pub new: u64,
+    pub counts: LedgerCounts,
+    pub accepted: u64,
     pub quarantined: u64,
     /// Forgeries that were turned away.
     pub not_authenticated: u64,
@@ -42,54 +42,55 @@ pub struct Tally {
     pub unanswered: u64,
     pub given_up: u64,
     /// What should not have been, and how often.
-    pub surprises: BTreeMap<String, u64>,
+    pub anomalies: BTreeMap<String, u64>,
 }
 
 /// The answer to a webhook that was taken.
 #[derive(Debug, Deserialize)]
-pub struct Receipt {
+pub struct WebhookReply {
     pub status: String,
     pub verdict: Option<String>,
 }
 
 /// A count that the hub's ledger tells otherwise than its answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Disagreement {
+pub struct LedgerMismatch {
     pub source: String,
     pub column: &'static str,
     pub answered: i64,
     pub ledger: i64,
 }
 
-impl Tally {
+impl SourceTally {
     /// Counts a delivery that was taken.
-    pub fn take(&mut self, receipt: &Receipt) {
+    pub fn record(&mut self, receipt: &WebhookReply) {
         self.counts[RECEIVED] += 1;
         match receipt.status.as_str() {
             "duplicate" => {
                 self.counts[DUPLICATE] += 1;
                 return;
             }
-            "accepted" => self.new += 1,
+            "accepted" => self.accepted += 1,
             "quarantined" => self.quarantined += 1,
-            other => self.surprise(format!("a status that is not known: {other}")),
+            other => self.record_anomaly(format!("a status that is not known: {other}")),
         }
         let verdict = receipt.verdict.as_deref().and_then(Verdict::parse);
-        let counted = COLUMNS.iter().zip(&mut self.counts).find(|((_, _, of), _)| of.is_some() && *of == verdict);
+        let counted =
+            LEDGER_COLUMNS.iter().zip(&mut self.counts).find(|((_, _, of), _)| of.is_some() && *of == verdict);
         match counted {
             Some((_, count)) => *count += 1,
-            None => self.surprise("an answer without a verdict that is known".to_owned()),
+            None => self.record_anomaly("an answer without a verdict that is known".to_owned()),
         }
     }
 
-    pub fn surprise(&mut self, what: String) {
-        *self.surprises.entry(what).or_default() += 1;
+    pub fn record_anomaly(&mut self, what: String) {
+        *self.anomalies.entry(what).or_default() += 1;
     }
 
     /// Adds another one of the same source.
-    pub fn add(&mut self, other: &Tally) {
+    pub fn add(&mut self, other: &SourceTally) {
         self.sent += other.sent;
-        self.new += other.new;
+        self.accepted += other.accepted;
         self.quarantined += other.quarantined;
         self.not_authenticated += other.not_authenticated;
         self.retries += other.retries;
@@ -98,20 +99,20 @@ impl Tally {
         for (mine, others) in self.counts.iter_mut().zip(other.counts) {
             *mine += others;
         }
-        for (what, count) in &other.surprises {
-            *self.surprises.entry(what.clone()).or_default() += count;
+        for (what, count) in &other.anomalies {
+            *self.anomalies.entry(what.clone()).or_default() += count;
         }
     }
 
     /// Where the ledger's growth is not what the hub answered. What was not answered may be in it or not.
-    pub fn compare(&self, source: &str, before: &Counts, after: &Counts) -> Vec<Disagreement> {
+    pub fn compare(&self, source: &str, before: &LedgerCounts, after: &LedgerCounts) -> Vec<LedgerMismatch> {
         let unanswered = i64::try_from(self.unanswered).unwrap_or(i64::MAX);
         let grown = after.iter().zip(before).map(|(after, before)| after - before);
-        COLUMNS
+        LEDGER_COLUMNS
             .iter()
             .zip(self.counts.iter().zip(grown))
             .filter(|(_, (answered, ledger))| !(0..=unanswered).contains(&(ledger - **answered)))
-            .map(|((column, _, _), (answered, ledger))| Disagreement {
+            .map(|((column, _, _), (answered, ledger))| LedgerMismatch {
                 source: source.to_owned(),
                 column,
                 answered: *answered,
@@ -122,15 +123,15 @@ impl Tally {
 }
 
 /// The question for all ledgers.
-pub fn question() -> String {
-    let columns = COLUMNS.map(|(_, name, _)| name).join(" ");
+pub fn ledger_query() -> String {
+    let columns = LEDGER_COLUMNS.map(|(_, name, _)| name).join(" ");
     format!("{{ sources {{ name ledger {{ {columns} }} }} }}")
 }
 
 /// The ledgers by source, from the answer to [`question`]; none if it is another answer.
-pub fn ledgers(answer: &Value) -> Option<BTreeMap<String, Counts>> {
+pub fn parse_ledgers(answer: &Value) -> Option<BTreeMap<String, LedgerCounts>> {
     let sources = answer.pointer("/data/sources")?.as_array()?;
-    let counts = |ledger: &Value| COLUMNS.map(|(_, name, _)| ledger.get(name).map_or(0, number));
+    let counts = |ledger: &Value| LEDGER_COLUMNS.map(|(_, name, _)| ledger.get(name).map_or(0, number));
     let row = |source: &Value| Some((source.get("name")?.as_str()?.to_owned(), counts(source.get("ledger")?)));
     sources.iter().map(row).collect()
 }
@@ -145,15 +146,15 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn receipt(status: &str, verdict: &str) -> Receipt {
-        Receipt { status: status.to_owned(), verdict: Some(verdict.to_owned()) }
+    fn receipt(status: &str, verdict: &str) -> WebhookReply {
+        WebhookReply { status: status.to_owned(), verdict: Some(verdict.to_owned()) }
     }
 
-    fn tally() -> Tally {
-        let mut tally = Tally::default();
-        tally.take(&receipt("accepted", "APPLIED"));
-        tally.take(&receipt("duplicate", "APPLIED"));
-        tally.take(&receipt("quarantined", "UNREADABLE"));
+    fn tally() -> SourceTally {
+        let mut tally = SourceTally::default();
+        tally.record(&receipt("accepted", "APPLIED"));
+        tally.record(&receipt("duplicate", "APPLIED"));
+        tally.record(&receipt("quarantined", "UNREADABLE"));
         tally
     }
 
@@ -161,20 +162,20 @@ mod tests {
     fn a_duplicate_is_counted_as_that_alone() {
         let tally = tally();
         assert_eq!(tally.counts, [3, 1, 1, 0, 0, 0, 0, 0, 0, 1, 0]);
-        assert_eq!((tally.new, tally.quarantined, tally.surprises.len()), (1, 1, 0));
+        assert_eq!((tally.accepted, tally.quarantined, tally.anomalies.len()), (1, 1, 0));
     }
 
     #[test]
     fn what_the_ledger_has_more_is_told_unless_it_may_be_what_was_not_answered() {
         let mut tally = tally();
-        let before = [10; COLUMNS.len()];
+        let before = [10; LEDGER_COLUMNS.len()];
         let mut after = before;
         after.iter_mut().zip(tally.counts).for_each(|(after, count)| *after += count);
         assert_eq!(tally.compare("x", &before, &after), []);
         after[RECEIVED] += 1;
         after[2] += 1;
         let told = tally.compare("x", &before, &after);
-        let expected = |column, answered, ledger| Disagreement { source: "x".to_owned(), column, answered, ledger };
+        let expected = |column, answered, ledger| LedgerMismatch { source: "x".to_owned(), column, answered, ledger };
         assert_eq!(told, [expected("received", 3, 4), expected("applied", 1, 2)]);
         tally.unanswered = 1;
         assert_eq!(tally.compare("x", &before, &after), []);
@@ -188,10 +189,10 @@ mod tests {
             { "name": "pave", "ledger": { "received": 3, "duplicates": "1", "applied": 2 } },
             { "name": "hover", "ledger": null },
         ] } });
-        let ledgers = ledgers(&answer).expect("ledgers");
+        let ledgers = parse_ledgers(&answer).expect("ledgers");
         assert_eq!(ledgers["pave"], [3, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert_eq!(ledgers["hover"], [0; COLUMNS.len()]);
-        assert_eq!(super::ledgers(&json!({ "errors": [] })), None);
-        assert!(question().contains("skippedAhead"));
+        assert_eq!(ledgers["hover"], [0; LEDGER_COLUMNS.len()]);
+        assert_eq!(super::parse_ledgers(&json!({ "errors": [] })), None);
+        assert!(ledger_query().contains("skippedAhead"));
     }
 }

@@ -2,43 +2,42 @@
 //! the hub from outside only: webhooks over HTTP, and the ledger from GraphQL.
 //!
 //! ```text
-//! sample -> life -> lives -> traffic -> mischief -> sender -> ledger -> report
+//! sample -> scenario -> scenarios -> traffic -> mischief -> sender -> ledger -> report
 //! ```
 //!
-//! `lives` say what happens to a thing, `traffic` puts many of them side by side, `mischief` is what goes wrong on
+//! `scenarios` say what happens to a thing, `traffic` puts many of them side by side, `mischief` is what goes wrong on
 //! the way, and `sender` brings it to the hub and counts the answers. All but the sending is decided by the seed.
 
+mod chaos;
+mod fake_people;
+mod fake_vehicles;
 mod forgery;
-mod form;
 mod garbage;
 mod ledger;
-mod life;
-mod lives;
-mod mischief;
-mod people;
+mod multipart_template;
 mod report;
 mod sample;
-mod sender;
+mod scenario;
+mod scenarios;
 #[cfg(test)]
 mod tests;
 mod traffic;
-mod vehicles;
+mod vendor_client;
 
-pub use life::MAX_SEED;
-pub use mischief::Shares;
-pub use report::Report;
-pub use sample::BadSample;
+pub use chaos::ChaosRates;
+pub use report::SimulationReport;
+pub use sample::SampleError;
+pub use scenario::MAX_SEED;
 
-use crate::progress::Progress;
-use crate::settings::Source;
+use crate::progress_reporter::ProgressReporter;
+use crate::settings::SourceSettings;
 use crate::vendor::Secret;
-use crate::vendor::verify::CannotSign;
+use crate::vendor::verify::SignError;
+use chaos::{Chaos, SimulatedRequest};
 use chrono::{DateTime, TimeDelta, Utc};
-use ledger::{Counts, Tally};
-use life::Times;
-use mischief::{Mischief, Sending};
+use ledger::{LedgerCounts, SourceTally};
 use reqwest::{Client, Url};
-use sender::Sender;
+use scenario::TimeMapping;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -46,28 +45,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use traffic::{Clock, Traffic};
+use traffic::{Traffic, TrafficClock};
+use vendor_client::VendorClient;
 
 /// Deliveries that wait for each connection.
-const QUEUE: usize = 32;
+const QUEUE_CAPACITY: usize = 32;
 /// How far behind its rate a run may fall before it takes it easy.
-const ARREARS: Duration = Duration::from_secs(1);
+const MAX_LAG: Duration = Duration::from_secs(1);
 
 /// Everything that is to be sent, in order.
-type Sendings = Box<dyn Iterator<Item = Sending> + Send>;
+type RequestIterator = Box<dyn Iterator<Item = SimulatedRequest> + Send>;
 
 /// What is to be sent where.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct SimulationPlan {
     pub hub: Url,
     /// What its ledger is asked with, if its API is not open.
     pub api_token: Option<Secret>,
     /// The sources that are sent to.
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceSettings>,
     pub amount: Amount,
     /// At most [`MAX_SEED`].
     pub seed: u32,
-    pub shares: Shares,
+    pub chaos: ChaosRates,
     /// Deliveries per second; none for as many as the hub takes.
     pub rate: Option<NonZeroU32>,
     pub connections: NonZeroUsize,
@@ -84,9 +84,9 @@ pub enum Amount {
 
 /// Why there is nothing to report.
 #[derive(Debug, thiserror::Error)]
-pub enum CannotSimulate {
+pub enum SimulationError {
     #[error("no hub answers at {url}; `inspection-hub serve` starts one ({why})")]
-    NoHub { url: Url, why: String },
+    HubUnreachable { url: Url, why: String },
     #[error("what answers at {url} does not tell its sources' ledgers as a hub does: {answer}")]
     NotAHub { url: Url, answer: String },
     #[error("the hub at {hub} has no source {name}: it runs with other settings")]
@@ -94,11 +94,11 @@ pub enum CannotSimulate {
     #[error("there is no source to send to")]
     NoSources,
     #[error("deliveries to {name} cannot be signed: {why}; leave its vendor out with --vendors")]
-    Sign { name: String, why: CannotSign },
+    Sign { name: String, why: SignError },
     #[error("the HTTP client cannot be set up: {0}")]
     Client(reqwest::Error),
     #[error(transparent)]
-    Sample(#[from] BadSample),
+    Sample(#[from] SampleError),
     #[error("a task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
@@ -107,55 +107,55 @@ pub enum CannotSimulate {
 ///
 /// # Errors
 /// If nothing can be sent at all.
-pub async fn run(plan: Plan, stop: CancellationToken) -> Result<Report, CannotSimulate> {
+pub async fn run(plan: SimulationPlan, stop: CancellationToken) -> Result<SimulationReport, SimulationError> {
     if plan.sources.is_empty() {
-        return Err(CannotSimulate::NoSources);
+        return Err(SimulationError::NoSources);
     }
-    let client = sender::client().map_err(CannotSimulate::Client)?;
-    let sender = Arc::new(Sender::new(client.clone(), &plan.hub, &plan.sources, stop.clone())?);
-    let before = ledgers(&client, &plan).await?;
+    let client = vendor_client::http_client().map_err(SimulationError::Client)?;
+    let sender = Arc::new(VendorClient::new(client.clone(), &plan.hub, &plan.sources, stop.clone())?);
+    let before = fetch_ledgers(&client, &plan).await?;
     for source in &plan.sources {
         if !before.contains_key(&source.name) {
-            return Err(CannotSimulate::NoSource { hub: plan.hub, name: source.name.clone() });
+            return Err(SimulationError::NoSource { hub: plan.hub, name: source.name.clone() });
         }
     }
-    let sendings = plan.sendings();
+    let sendings = plan.requests();
     let started = Instant::now();
-    let tallies = send(&plan, sendings, sender, &stop).await?;
+    let tallies = send_all(&plan, sendings, sender, &stop).await?;
     let took = started.elapsed();
-    let after = ledgers(&client, &plan).await.ok();
+    let after = fetch_ledgers(&client, &plan).await.ok();
     let names = plan.sources.iter().map(|source| source.name.clone());
     let tallies: Vec<_> = names.zip(tallies).collect();
-    let compare = |(source, tally): &(String, Tally), after: &BTreeMap<String, Counts>| {
-        let counts = |of: &BTreeMap<String, Counts>| of.get(source).copied().unwrap_or_default();
+    let compare = |(source, tally): &(String, SourceTally), after: &BTreeMap<String, LedgerCounts>| {
+        let counts = |of: &BTreeMap<String, LedgerCounts>| of.get(source).copied().unwrap_or_default();
         tally.compare(source, &counts(&before), &counts(after))
     };
     let disagreements = after.map(|after| tallies.iter().flat_map(|row| compare(row, &after)).collect());
-    Ok(Report { tallies, disagreements, took })
+    Ok(SimulationReport { tallies, mismatches: disagreements, elapsed: took })
 }
 
-// One task per connection. All of a life goes over the same one, so that only mischief changes its order.
-async fn send(
-    plan: &Plan,
-    sendings: Sendings,
-    sender: Arc<Sender>,
+// One task per connection. All of a scenario goes over the same one, so that only mischief changes its order.
+async fn send_all(
+    plan: &SimulationPlan,
+    sendings: RequestIterator,
+    sender: Arc<VendorClient>,
     stop: &CancellationToken,
-) -> Result<Vec<Tally>, CannotSimulate> {
-    let progress = Arc::new(Progress::new("delivered", plan.deliveries()));
+) -> Result<Vec<SourceTally>, SimulationError> {
+    let progress = Arc::new(ProgressReporter::new("delivered", plan.deliveries()));
     let mut queues = Vec::new();
     let mut workers = Vec::new();
     for _ in 0..plan.connections.get() {
-        let (queue, waiting) = mpsc::channel(QUEUE);
+        let (queue, waiting) = mpsc::channel(QUEUE_CAPACITY);
         queues.push(queue);
         let (sender, progress, stop) = (sender.clone(), progress.clone(), stop.clone());
-        workers.push(tokio::spawn(work(waiting, sender, plan.sources.len(), progress, stop)));
+        workers.push(tokio::spawn(run_worker(waiting, sender, plan.sources.len(), progress, stop)));
     }
     let all = async {
         tokio::select! {
             () = dispatch(sendings, plan.rate, queues) => {}
             () = stop.cancelled() => {}
         }
-        let mut tallies = vec![Tally::default(); plan.sources.len()];
+        let mut tallies = vec![SourceTally::default(); plan.sources.len()];
         for worker in workers {
             for (tally, part) in tallies.iter_mut().zip(worker.await??) {
                 tally.add(&part);
@@ -163,20 +163,20 @@ async fn send(
         }
         Ok(tallies)
     };
-    progress.during(all).await
+    progress.report_while(all).await
 }
 
-async fn dispatch(sendings: Sendings, rate: Option<NonZeroU32>, queues: Vec<mpsc::Sender<Sending>>) {
+async fn dispatch(sendings: RequestIterator, rate: Option<NonZeroU32>, queues: Vec<mpsc::Sender<SimulatedRequest>>) {
     let mut due = Instant::now();
     for sending in sendings {
         if let Some(rate) = rate {
             tokio::time::sleep_until(due.into()).await;
             due += Duration::from_secs(1) / rate.get();
-            if due.elapsed() > ARREARS {
+            if due.elapsed() > MAX_LAG {
                 due = Instant::now();
             }
         }
-        let place = sending.post.life % queues.len().max(1) as u64;
+        let place = sending.delivery.scenario % queues.len().max(1) as u64;
         let Some(queue) = queues.get(place as usize) else { return };
         if queue.send(sending).await.is_err() {
             return;
@@ -185,52 +185,55 @@ async fn dispatch(sendings: Sendings, rate: Option<NonZeroU32>, queues: Vec<mpsc
 }
 
 // What is in flight when it is stopped is brought to its end, what only waits is not begun.
-async fn work(
-    mut waiting: mpsc::Receiver<Sending>,
-    sender: Arc<Sender>,
+async fn run_worker(
+    mut waiting: mpsc::Receiver<SimulatedRequest>,
+    sender: Arc<VendorClient>,
     sources: usize,
-    progress: Arc<Progress>,
+    progress: Arc<ProgressReporter>,
     stop: CancellationToken,
-) -> Result<Vec<Tally>, CannotSimulate> {
-    let mut tallies = vec![Tally::default(); sources];
+) -> Result<Vec<SourceTally>, SimulationError> {
+    let mut tallies = vec![SourceTally::default(); sources];
     while let Some(sending) = waiting.recv().await {
         if stop.is_cancelled() {
             break;
         }
-        let Some(tally) = tallies.get_mut(sending.post.source) else { continue };
+        let Some(tally) = tallies.get_mut(sending.delivery.source) else { continue };
         // A hub that does not come back would keep everybody waiting.
         if !sender.deliver(&sending, tally).await? {
             stop.cancel();
         }
-        progress.steps(1);
+        progress.advance(1);
     }
     Ok(tallies)
 }
 
-async fn ledgers(client: &Client, plan: &Plan) -> Result<BTreeMap<String, Counts>, CannotSimulate> {
+async fn fetch_ledgers(
+    client: &Client,
+    plan: &SimulationPlan,
+) -> Result<BTreeMap<String, LedgerCounts>, SimulationError> {
     let hub = &plan.hub;
-    let url = sender::address(hub, &["graphql"]);
-    let no_hub = |error: reqwest::Error| CannotSimulate::NoHub { url: hub.clone(), why: root(&error) };
-    let question = serde_json::json!({ "query": ledger::question() });
+    let url = vendor_client::endpoint_url(hub, &["graphql"]);
+    let no_hub = |error: reqwest::Error| SimulationError::HubUnreachable { url: hub.clone(), why: root_cause(&error) };
+    let question = serde_json::json!({ "query": ledger::ledger_query() });
     let request = client.post(url.clone()).json(&question);
     let request = match &plan.api_token {
         Some(token) => request.bearer_auth(&token.value),
         None => request,
     };
     let answer = request.send().await.map_err(no_hub)?.text().await.map_err(no_hub)?;
-    let ledgers = serde_json::from_str(&answer).ok().as_ref().and_then(ledger::ledgers);
-    ledgers.ok_or_else(|| CannotSimulate::NotAHub { url, answer: answer.chars().take(200).collect() })
+    let ledgers = serde_json::from_str(&answer).ok().as_ref().and_then(ledger::parse_ledgers);
+    ledgers.ok_or_else(|| SimulationError::NotAHub { url, answer: answer.chars().take(200).collect() })
 }
 
 // What it came from: the errors above it only say that a request was sent.
-fn root(error: &dyn Error) -> String {
+fn root_cause(error: &dyn Error) -> String {
     match error.source() {
-        Some(source) => root(source),
+        Some(source) => root_cause(source),
         None => error.to_string(),
     }
 }
 
-impl Plan {
+impl SimulationPlan {
     fn deliveries(&self) -> Option<u64> {
         match self.amount {
             Amount::Count { deliveries, .. } => Some(deliveries),
@@ -239,27 +242,27 @@ impl Plan {
     }
 
     /// Everything that is to be sent, in order.
-    fn sendings(&self) -> Sendings {
+    fn requests(&self) -> RequestIterator {
         match self.amount {
-            Amount::Forever => Box::new(self.with_clock(Clock::Live(Utc::now), None)),
+            Amount::Forever => Box::new(self.requests_with_clock(TrafficClock::Live(Utc::now), None)),
             Amount::Count { deliveries, spread, until } => {
                 let count = usize::try_from(deliveries).unwrap_or(usize::MAX);
                 let span = Some((deliveries, spread));
                 // Where the run's last moment will be is known only once it has been gone through.
-                let rehearsal = Times { anchor: TimeDelta::zero(), at: until, scale: 1.0 };
-                let rehearsal = self.with_clock(Clock::Fixed(rehearsal), span).take(count);
-                let end = rehearsal.map(|sending| sending.post.at()).max().unwrap_or_default();
+                let rehearsal = TimeMapping { anchor: TimeDelta::zero(), at: until, scale: 1.0 };
+                let rehearsal = self.requests_with_clock(TrafficClock::Fixed(rehearsal), span).take(count);
+                let end = rehearsal.map(|sending| sending.delivery.at()).max().unwrap_or_default();
                 let scale = spread.num_milliseconds() as f64 / (end.num_milliseconds().max(1)) as f64;
-                let times = Times { anchor: end, at: until, scale };
-                Box::new(self.with_clock(Clock::Fixed(times), span).take(count))
+                let times = TimeMapping { anchor: end, at: until, scale };
+                Box::new(self.requests_with_clock(TrafficClock::Fixed(times), span).take(count))
             }
         }
     }
 
-    fn with_clock(&self, clock: Clock, span: Option<(u64, TimeDelta)>) -> Mischief {
+    fn requests_with_clock(&self, clock: TrafficClock, span: Option<(u64, TimeDelta)>) -> Chaos {
         let vendors: Vec<&str> = self.sources.iter().map(|source| source.vendor.name).collect();
         let traffic = Traffic::new(self.seed, &vendors, clock, span);
         let verifies = self.sources.iter().map(|source| !source.verifier.is_open()).collect();
-        Mischief::new(self.seed, traffic, self.shares, verifies)
+        Chaos::new(self.seed, traffic, self.chaos, verifies)
     }
 }

@@ -1,9 +1,9 @@
-//! The lives of many things side by side, in the order of time: at each moment some begin, some go on, some have come to
+//! The scenarios of many things side by side, in the order of time: at each moment some begin, some go on, some have come to
 //! their end. Without end itself; the same seed gives the same traffic.
 
-use super::life::{Life, Step, Times};
-use super::lives::{SCRIPTS, Script};
-use super::sample::{BadSample, Body};
+use super::sample::{SampleBody, SampleError};
+use super::scenario::{Scenario, ScenarioStep, TimeMapping};
+use super::scenarios::{VENDOR_SCENARIOS, VendorScenario};
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -12,19 +12,19 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-/// Of the lives, those that are left unfinished.
-const STALLED: f64 = 0.12;
-/// How many deliveries a life has, and how long it lasts; both about.
-const LENGTH: u64 = 12;
-const DURATION: TimeDelta = TimeDelta::hours(8);
-/// The lives that are under way at once when there is no span of time to fill.
-const AT_ONCE: i32 = 60;
+/// Of the scenarios, those that are left unfinished.
+const STALLED_SHARE: f64 = 0.12;
+/// How many deliveries a scenario has, and how long it lasts; both about.
+const DELIVERIES_PER_SCENARIO: u64 = 12;
+const SCENARIO_DURATION: TimeDelta = TimeDelta::hours(8);
+/// The scenarios that are under way at once when there is no span of time to fill.
+const CONCURRENT_SCENARIOS: i32 = 60;
 
 /// When the things happen that are reported.
 #[derive(Clone, Copy, Debug)]
-pub enum Clock {
+pub enum TrafficClock {
     /// The run's moments are mapped like this.
-    Fixed(Times),
+    Fixed(TimeMapping),
     /// Everything has just happened when it is sent.
     Live(fn() -> DateTime<Utc>),
 }
@@ -34,73 +34,78 @@ pub enum Clock {
 pub struct Traffic {
     seed: u32,
     rng: StdRng,
-    clock: Clock,
-    cast: Vec<Role>,
-    /// The mean time from one life's beginning to the next one's.
-    gap: TimeDelta,
-    next_begin: TimeDelta,
-    lives: u64,
-    open: BinaryHeap<Reverse<Open>>,
+    clock: TrafficClock,
+    roles: Vec<SourceScenario>,
+    /// The mean time from one scenario's beginning to the next one's.
+    mean_interval: TimeDelta,
+    next_start: TimeDelta,
+    scenarios: u64,
+    active: BinaryHeap<Reverse<ActiveScenario>>,
 }
 
-/// A source and how its vendor's lives go.
+/// A source and how its vendor's scenarios go.
 #[derive(Clone, Copy, Debug)]
-struct Role {
+struct SourceScenario {
     source: usize,
-    script: &'static Script,
+    scenario: &'static VendorScenario,
 }
 
-/// A life that goes on.
+/// A scenario that goes on.
 #[derive(Debug)]
-struct Open {
-    next: Step,
-    rest: IntoIter<Step>,
+struct ActiveScenario {
+    next: ScenarioStep,
+    rest: IntoIter<ScenarioStep>,
     number: u64,
     source: usize,
 }
 
 /// One delivery that a vendor means to make.
 #[derive(Debug)]
-pub struct Post {
-    /// The number of the life it belongs to.
-    pub life: u64,
+pub struct SimulatedDelivery {
+    /// The number of the scenario it belongs to.
+    pub scenario: u64,
     /// The source it is for, by its place in the list.
     pub source: usize,
-    step: Step,
-    times: Times,
+    step: ScenarioStep,
+    times: TimeMapping,
 }
 
 impl Traffic {
     /// The traffic of these vendors: their names in the order of the sources. A vendor that cannot be simulated says
-    /// nothing. The begin of lives is spread so that so many deliveries take about so long.
-    pub fn new(seed: u32, vendors: &[&str], clock: Clock, span: Option<(u64, TimeDelta)>) -> Traffic {
+    /// nothing. The begin of scenarios is spread so that so many deliveries take about so long.
+    pub fn new(seed: u32, vendors: &[&str], clock: TrafficClock, span: Option<(u64, TimeDelta)>) -> Traffic {
         let role = |(source, vendor): (usize, &&str)| {
-            SCRIPTS.iter().find(|script| script.vendor == *vendor).map(|script| Role { source, script })
+            VENDOR_SCENARIOS
+                .iter()
+                .find(|script| script.vendor == *vendor)
+                .map(|script| SourceScenario { source, scenario: script })
         };
-        let gap = match span {
-            Some((deliveries, span)) => span / i32::try_from(deliveries / LENGTH + 1).unwrap_or(i32::MAX),
-            None => DURATION / AT_ONCE,
+        let mean_interval = match span {
+            Some((deliveries, span)) => {
+                span / i32::try_from(deliveries / DELIVERIES_PER_SCENARIO + 1).unwrap_or(i32::MAX)
+            }
+            None => SCENARIO_DURATION / CONCURRENT_SCENARIOS,
         };
         Traffic {
             seed,
             rng: StdRng::seed_from_u64(seed.into()),
             clock,
-            cast: vendors.iter().enumerate().filter_map(role).collect(),
-            gap,
-            next_begin: TimeDelta::zero(),
-            lives: 0,
-            open: BinaryHeap::new(),
+            roles: vendors.iter().enumerate().filter_map(role).collect(),
+            mean_interval,
+            next_start: TimeDelta::zero(),
+            scenarios: 0,
+            active: BinaryHeap::new(),
         }
     }
 
-    fn begin(&mut self) {
-        self.lives += 1;
-        let begin = self.next_begin;
-        let most = (2 * self.gap.num_milliseconds()).max(1);
-        self.next_begin += TimeDelta::milliseconds(self.rng.random_range(0..=most));
-        let total: u32 = self.cast.iter().map(|role| role.script.weight).sum();
+    fn start_scenario(&mut self) {
+        self.scenarios += 1;
+        let begin = self.next_start;
+        let most = (2 * self.mean_interval.num_milliseconds()).max(1);
+        self.next_start += TimeDelta::milliseconds(self.rng.random_range(0..=most));
+        let total: u32 = self.roles.iter().map(|role| role.scenario.weight).sum();
         let mut drawn = self.rng.random_range(0..total.max(1));
-        let role = self.cast.iter().find(|role| match drawn.checked_sub(role.script.weight) {
+        let role = self.roles.iter().find(|role| match drawn.checked_sub(role.scenario.weight) {
             Some(rest) => {
                 drawn = rest;
                 false
@@ -108,44 +113,49 @@ impl Traffic {
             None => true,
         });
         let Some(role) = role else { return };
-        let mut life = Life::new(self.seed, self.lives, begin);
-        (role.script.live)(&mut life);
-        let mut steps = life.end(STALLED).into_iter();
+        let mut scenario = Scenario::new(self.seed, self.scenarios, begin);
+        (role.scenario.plan)(&mut scenario);
+        let mut steps = scenario.finish(STALLED_SHARE).into_iter();
         if let Some(next) = steps.next() {
-            self.open.push(Reverse(Open { next, rest: steps, number: self.lives, source: role.source }));
+            self.active.push(Reverse(ActiveScenario {
+                next,
+                rest: steps,
+                number: self.scenarios,
+                source: role.source,
+            }));
         }
     }
 }
 
 impl Iterator for Traffic {
-    type Item = Arc<Post>;
+    type Item = Arc<SimulatedDelivery>;
 
-    fn next(&mut self) -> Option<Arc<Post>> {
-        if self.cast.is_empty() {
+    fn next(&mut self) -> Option<Arc<SimulatedDelivery>> {
+        if self.roles.is_empty() {
             return None;
         }
-        while self.open.peek().is_none_or(|Reverse(first)| self.next_begin <= first.next.at) {
-            self.begin();
+        while self.active.peek().is_none_or(|Reverse(first)| self.next_start <= first.next.at) {
+            self.start_scenario();
         }
-        let Reverse(mut life) = self.open.pop()?;
-        let (number, source) = (life.number, life.source);
-        let step = match life.rest.next() {
+        let Reverse(mut scenario) = self.active.pop()?;
+        let (number, source) = (scenario.number, scenario.source);
+        let step = match scenario.rest.next() {
             Some(next) => {
-                let step = std::mem::replace(&mut life.next, next);
-                self.open.push(Reverse(life));
+                let step = std::mem::replace(&mut scenario.next, next);
+                self.active.push(Reverse(scenario));
                 step
             }
-            None => life.next,
+            None => scenario.next,
         };
         let times = match self.clock {
-            Clock::Fixed(times) => times,
-            Clock::Live(now) => Times { anchor: step.at, at: now(), scale: 1.0 },
+            TrafficClock::Fixed(times) => times,
+            TrafficClock::Live(now) => TimeMapping { anchor: step.at, at: now(), scale: 1.0 },
         };
-        Some(Arc::new(Post { life: number, source, step, times }))
+        Some(Arc::new(SimulatedDelivery { scenario: number, source, step, times }))
     }
 }
 
-impl Post {
+impl SimulatedDelivery {
     /// When in the run it is made.
     pub fn at(&self) -> TimeDelta {
         self.step.at
@@ -154,28 +164,28 @@ impl Post {
     /// What it says.
     ///
     /// # Errors
-    /// If a life and its samples do not fit together.
-    pub fn body(&self) -> Result<Body, BadSample> {
+    /// If a scenario and its samples do not fit together.
+    pub fn body(&self) -> Result<SampleBody, SampleError> {
         self.step.body(&self.times)
     }
 }
 
-impl Ord for Open {
+impl Ord for ActiveScenario {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.next.at, self.number).cmp(&(other.next.at, other.number))
     }
 }
 
-impl PartialOrd for Open {
+impl PartialOrd for ActiveScenario {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl PartialEq for Open {
+impl PartialEq for ActiveScenario {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl Eq for Open {}
+impl Eq for ActiveScenario {}

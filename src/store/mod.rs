@@ -1,23 +1,23 @@
 //! The database, and all SQL. One connection writes, a pool reads.
 
-mod alone;
 mod connect;
-mod copy;
+mod copy_format;
 mod forget;
+mod maintenance_lock;
 mod outage;
-mod raw;
+mod raw_log;
 pub mod read;
 mod rebuild;
-mod scratch;
+mod shadow_db;
 mod verify;
 mod write;
 
-pub use connect::{Database, Mode, Place, Pools, Readers};
-pub use forget::{Doing, Forgetting, Forgotten};
-pub use rebuild::{Rebuild, Replaced};
-pub use scratch::Scratch;
-pub use verify::{Difference, Differences, Extent, Origin, Stored};
-pub use write::{Handshakes, Incoming, Post, Receipt, Writer, Written};
+pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool};
+pub use forget::{PurgeMode, PurgeReport, Purger};
+pub use rebuild::{Rebuild, RebuildOutcome};
+pub use shadow_db::ShadowDb;
+pub use verify::{DatabaseSnapshot, Difference, DifferenceOrigin, DifferenceSummary, Differences};
+pub use write::{CommittedBatch, DeliveryReceipt, HandshakeStore, PreparedDelivery, RawDelivery, Writer};
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -36,22 +36,22 @@ pub enum StoreError {
     Corrupt(String),
     /// What was asked takes long, and was ended at the caller's wish.
     #[error("it was stopped")]
-    Stopped,
+    Cancelled,
     /// The history was replaced by another, so that the position somebody followed means nothing any more.
     #[error("the history was rebuilt")]
-    Rebuilt,
+    GenerationChanged,
     /// Somebody else wrote, when it was taken for granted that nobody does: nothing was written, and the same may succeed
     /// at once.
     #[error("another process has written")]
-    Overtaken,
+    Conflict,
     /// Somebody else is at this database with what only one may do at a time.
     #[error("a rebuild of {0} is under way, or old lives are being forgotten there: try again when that is done")]
-    Taken(String),
+    Locked(String),
     /// What follows a position is not all there any more.
-    #[error("the history is kept from after position {kept_from}")]
+    #[error("the history is kept from after position {retained_from}")]
     Expired {
         /// The oldest position that can be followed from.
-        kept_from: i64,
+        retained_from: i64,
         generation: i64,
     },
     /// The SQLite file at the path is not the one that is open: what is written would be lost.
@@ -59,16 +59,16 @@ pub enum StoreError {
         "the database {database} is not the one that is open any more: {file} was removed or replaced, or its volume \
          was unmounted. Nothing is taken in until it is back; to use another file, restart the hub"
     )]
-    Replaced { database: String, file: String },
+    FileReplaced { database: String, file: String },
     /// The address of the database is wrong; says how.
     #[error("{0}")]
-    Address(String),
+    OpenFailed(String),
 }
 
 impl StoreError {
     /// Whether nothing about what was asked could be the cause: the database cannot be reached, is full, is busy, or was
     /// told to stop.
-    pub fn is_out_of_reach(&self) -> bool {
+    pub fn is_unavailable(&self) -> bool {
         use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure};
         match self {
             StoreError::Sqlite(error) => matches!(
@@ -76,9 +76,9 @@ impl StoreError {
                 Some(CannotOpen | DatabaseBusy | DatabaseLocked | DiskFull | ReadOnly | SystemIoFailure)
             ),
             StoreError::Postgres(_) => {
-                self.is_lost_connection() || self.has_class(&["25", "40", "53", "55", "57", "58"])
+                self.is_lost_connection() || self.has_sqlstate_class(&["25", "40", "53", "55", "57", "58"])
             }
-            StoreError::Replaced { .. } => true,
+            StoreError::FileReplaced { .. } => true,
             _ => false,
         }
     }
@@ -90,13 +90,13 @@ impl StoreError {
             StoreError::Postgres(Io(_) | Protocol(_) | Tls(_) | WorkerCrashed | PoolTimedOut) => true,
             // A session that was frozen for too long in a transaction is ended, too (25P03, 25P04). One that only reads
             // (25006) leads to a server that has handed its place to another.
-            StoreError::Postgres(_) => self.has_class(&["08", "57P", "25P03", "25P04", "25006"]),
+            StoreError::Postgres(_) => self.has_sqlstate_class(&["08", "57P", "25P03", "25P04", "25006"]),
             _ => false,
         }
     }
 
     /// Whether somebody else held a lock for longer than was waited.
-    pub fn is_locked(&self) -> bool {
+    pub fn is_lock_timeout(&self) -> bool {
         use sea_orm::{DbErr, RuntimeErr};
         let StoreError::Database(
             DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
@@ -110,12 +110,12 @@ impl StoreError {
     }
 
     /// Whether the same may succeed at once: the database has ended one of two transactions that were in each other's way.
-    pub fn is_conflict(&self) -> bool {
-        self.has_class(&["40"])
+    pub fn is_transaction_rollback(&self) -> bool {
+        self.has_sqlstate_class(&["40"])
     }
 
     // By the beginnings of PostgreSQL's codes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-    fn has_class(&self, classes: &[&str]) -> bool {
+    fn has_sqlstate_class(&self, classes: &[&str]) -> bool {
         let StoreError::Postgres(sea_orm::sqlx::Error::Database(error)) = self else { return false };
         error.code().is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
     }

@@ -7,40 +7,40 @@ use std::io::ErrorKind;
 
 /// By the beginnings of PostgreSQL's codes (<https://www.postgresql.org/docs/current/errcodes-appendix.html>), the longer
 /// ones first.
-const CODES: &[(&str, &str)] = &[
+const SQLSTATES: &[(&str, &str)] = &[
     ("25006", READ_ONLY),
     ("28", "the database does not let the hub in"),
     ("3D000", "there is no such database"),
     ("42501", "the hub lacks a right in the database"),
-    ("53100", FULL),
+    ("53100", DISK_FULL),
     ("53300", "the database takes no more connections"),
     ("55P03", LOCKED),
-    ("57014", SLOW),
+    ("57014", TIMED_OUT),
     ("57P", "the database is starting or ending"),
 ];
 const READ_ONLY: &str = "the database can only be read";
-const FULL: &str = "the database's disk is full";
+const DISK_FULL: &str = "the database's disk is full";
 const LOCKED: &str = "the database is locked by somebody else";
-const SLOW: &str = "the database does not answer in time";
-const FAILS: &str = "the database fails";
+const TIMED_OUT: &str = "the database does not answer in time";
+const UNKNOWN_FAILURE: &str = "the database fails";
 
 impl StoreError {
     /// What failed, for whoever may ask whether the hub is ready.
-    pub fn outage(&self) -> &'static str {
-        match (self, self.driver()) {
-            (StoreError::Replaced { .. }, _) => "the database file was removed or replaced",
-            (StoreError::Sqlite(error), _) => error.sqlite_error_code().map_or(FAILS, of_sqlite),
-            (_, Some(error)) => of_driver(error),
-            _ => FAILS,
+    pub fn outage_message(&self) -> &'static str {
+        match (self, self.sqlx_error()) {
+            (StoreError::FileReplaced { .. }, _) => "the database file was removed or replaced",
+            (StoreError::Sqlite(error), _) => error.sqlite_error_code().map_or(UNKNOWN_FAILURE, sqlite_message),
+            (_, Some(error)) => sqlx_message(error),
+            _ => UNKNOWN_FAILURE,
         }
     }
 
     /// Whether the database can be read, and not written.
     pub fn is_read_only(&self) -> bool {
-        self.outage() == READ_ONLY
+        self.outage_message() == READ_ONLY
     }
 
-    fn driver(&self) -> Option<&sqlx::Error> {
+    fn sqlx_error(&self) -> Option<&sqlx::Error> {
         match self {
             StoreError::Postgres(error) => Some(error),
             StoreError::Database(
@@ -53,24 +53,24 @@ impl StoreError {
     }
 }
 
-fn of_sqlite(code: ErrorCode) -> &'static str {
+fn sqlite_message(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::ReadOnly => READ_ONLY,
-        ErrorCode::DiskFull => FULL,
+        ErrorCode::DiskFull => DISK_FULL,
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => LOCKED,
         ErrorCode::CannotOpen => "the database file cannot be opened",
         ErrorCode::SystemIoFailure => "the database file cannot be read or written: the disk is full or fails",
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => "the database file is damaged",
-        _ => FAILS,
+        _ => UNKNOWN_FAILURE,
     }
 }
 
-fn of_driver(error: &sqlx::Error) -> &'static str {
+fn sqlx_message(error: &sqlx::Error) -> &'static str {
     match error {
-        sqlx::Error::PoolTimedOut => SLOW,
+        sqlx::Error::PoolTimedOut => TIMED_OUT,
         sqlx::Error::Io(error) => match error.kind() {
             ErrorKind::ConnectionRefused | ErrorKind::NotFound => "the database refuses the connection",
-            ErrorKind::TimedOut => SLOW,
+            ErrorKind::TimedOut => TIMED_OUT,
             _ => "the database cannot be reached",
         },
         sqlx::Error::Tls(_) => "no encrypted connection to the database can be made",
@@ -78,10 +78,10 @@ fn of_driver(error: &sqlx::Error) -> &'static str {
             let code = error.code().unwrap_or_default();
             // SQLite's are numbers of at most four digits, of which the last byte says the kind.
             if let Some(number) = code.parse::<i32>().ok().filter(|_| code.len() < 5) {
-                return of_sqlite(rusqlite::ffi::Error::new(number).code);
+                return sqlite_message(rusqlite::ffi::Error::new(number).code);
             }
-            CODES.iter().find(|(start, _)| code.starts_with(start)).map_or(FAILS, |(_, what)| *what)
+            SQLSTATES.iter().find(|(start, _)| code.starts_with(start)).map_or(UNKNOWN_FAILURE, |(_, what)| *what)
         }
-        _ => FAILS,
+        _ => UNKNOWN_FAILURE,
     }
 }

@@ -6,15 +6,15 @@ use std::borrow::Cow;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 /// The field of a form that is taken for the body, also where there are others.
-const PAYLOAD: &str = "payload";
+const PAYLOAD_FIELD: &str = "payload";
 /// The fields that make a form the event itself, so that its `payload` is only a part of it.
-const NAMES_EVENT: [&str; 2] = ["event", "event_type"];
+const EVENT_NAME_FIELDS: [&str; 2] = ["event", "event_type"];
 
 const CHOOSE_JSON: &str = "the body is a form, not JSON: choose JSON where the webhook is registered";
 const MULTIPART: &str = "the body is a multipart form, not JSON: choose JSON where the webhook is registered";
 
 /// How compressed bytes begin. What they begin with is no UTF-8, or none that JSON could begin with.
-const COMPRESSED: &[(&[u8], &str)] = &[
+const COMPRESSION_MAGIC: &[(&[u8], &str)] = &[
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"\xce\xb2\xcf\x81", "br"),
@@ -29,7 +29,7 @@ const COMPRESSED: &[(&[u8], &str)] = &[
 ///
 /// # Errors
 /// If it is a form without such a field.
-pub fn to_json<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Unreadable> {
+pub fn extract_json<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Cow<'a, [u8]>, Unreadable> {
     // The hot path.
     if starts_as_json(body) {
         return Ok(Cow::Borrowed(body));
@@ -39,7 +39,7 @@ pub fn to_json<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Cow<'a,
     if !named && !looks_like_form(form) {
         return Ok(Cow::Borrowed(body));
     }
-    match json_of_form(form.trim()) {
+    match json_from_form(form.trim()) {
         Some(json) => Ok(json.into_bytes().into()),
         None => Err(Unreadable(CHOOSE_JSON.to_owned())),
     }
@@ -55,7 +55,7 @@ pub fn utf8(body: &[u8]) -> Result<&str, Unreadable> {
     }
     match std::str::from_utf8(body) {
         Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-        Err(error) => Err(Unreadable(match coding(body) {
+        Err(error) => Err(Unreadable(match detect_content_coding(body) {
             Some(coding) => format!("the body is compressed ({coding}), and no Content-Encoding says so"),
             None if body.starts_with(b"\xff\xfe") || body.starts_with(b"\xfe\xff") => {
                 "the body is UTF-16, and JSON must be UTF-8".to_owned()
@@ -85,16 +85,16 @@ fn looks_like_form(text: &str) -> bool {
 }
 
 // The JSON object in the field `payload`, or in the only field; where that has no value, it may be its name.
-fn json_of_form(form: &str) -> Option<String> {
+fn json_from_form(form: &str) -> Option<String> {
     // A sender that did not percent-encode the value: `+` and `%` are literal.
-    if let Some((_, json)) = form.split_once('=').filter(|(_, json)| json.starts_with('{') && is_object(json)) {
+    if let Some((_, json)) = form.split_once('=').filter(|(_, json)| json.starts_with('{') && looks_like_object(json)) {
         return Some(json.to_owned());
     }
     let mut fields = form_urlencoded::parse(form.as_bytes());
     let (first, mut count, mut payloads, mut names_event) = (fields.next()?, 1, Vec::new(), false);
     let mut look = |name: &str, value: &str| {
-        names_event |= NAMES_EVENT.contains(&name);
-        if name == PAYLOAD && payloads.len() < 2 {
+        names_event |= EVENT_NAME_FIELDS.contains(&name);
+        if name == PAYLOAD_FIELD && payloads.len() < 2 {
             payloads.push(value.to_owned());
         }
     };
@@ -104,26 +104,26 @@ fn json_of_form(form: &str) -> Option<String> {
         count += 1;
     }
     match (payloads.as_slice(), count) {
-        ([payload], _) if !names_event && is_object(payload) => Some(payload.clone()),
-        (_, 1) => [first.1, first.0].into_iter().find(|text| is_object(text)).map(Cow::into_owned),
+        ([payload], _) if !names_event && looks_like_object(payload) => Some(payload.clone()),
+        (_, 1) => [first.1, first.0].into_iter().find(|text| looks_like_object(text)).map(Cow::into_owned),
         _ => None,
     }
 }
 
 // Only the brackets are checked here; the adapter reports syntax errors.
-fn is_object(text: &str) -> bool {
+fn looks_like_object(text: &str) -> bool {
     let text = text.trim();
     text.starts_with('{') && text.ends_with('}')
 }
 
 fn is_multipart(body: &[u8]) -> bool {
-    const NEAR: usize = 512;
+    const SCANNED_BYTES: usize = 512;
     const DISPOSITION: &[u8] = b"content-disposition:";
-    let start = body.get(..NEAR).unwrap_or(body);
+    let start = body.get(..SCANNED_BYTES).unwrap_or(body);
     start.starts_with(b"--") && start.windows(DISPOSITION.len()).any(|window| window.eq_ignore_ascii_case(DISPOSITION))
 }
 
-fn coding(body: &[u8]) -> Option<&'static str> {
+fn detect_content_coding(body: &[u8]) -> Option<&'static str> {
     // zlib has no magic number, but a header of two bytes that checks itself (RFC 1950, section 2.2).
     let zlib = || match body {
         [method, flags, ..] => {
@@ -131,15 +131,15 @@ fn coding(body: &[u8]) -> Option<&'static str> {
         }
         _ => false,
     };
-    let known = COMPRESSED.iter().find(|(magic, _)| body.starts_with(magic)).map(|(_, name)| *name);
+    let known = COMPRESSION_MAGIC.iter().find(|(magic, _)| body.starts_with(magic)).map(|(_, name)| *name);
     known.or_else(|| zlib().then_some("deflate"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Reading;
-    use crate::vendor::{self, Delivery, Vendor};
+    use crate::event::ParsedDelivery;
+    use crate::vendor::{self, DeliveryBody, Vendor};
 
     const JSON: &str = r#"{"event":"a b+c","n":"10:00+02:00","x":"100%&é","k":[1,{"d":"="}]}"#;
 
@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn read(content_type: Option<&str>, body: &[u8]) -> Result<String, String> {
-        let json = to_json(content_type, body).map_err(|why| why.0)?;
+        let json = extract_json(content_type, body).map_err(|why| why.0)?;
         Ok(String::from_utf8_lossy(&json).into_owned())
     }
 
@@ -198,8 +198,8 @@ mod tests {
         }
     }
 
-    fn of(vendor: &Vendor, content_type: Option<&str>, body: &[u8]) -> Result<Reading, Unreadable> {
-        vendor.reading(&Delivery { content_type, body })
+    fn of(vendor: &Vendor, content_type: Option<&str>, body: &[u8]) -> Result<ParsedDelivery, Unreadable> {
+        vendor.parse_delivery(&DeliveryBody { content_type, body })
     }
 
     /// For every vendor: the samples as forms say what they say as JSON.

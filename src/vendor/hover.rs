@@ -7,41 +7,41 @@
 mod machines;
 mod signature;
 
-use super::fields::Fields;
-use super::{Delivery, Unreadable, Vendor, lookup, spelling};
-use crate::event::{Event, Lead, Model, Nothing, Photo, Reading, Reference, Signing, Summary};
-use crate::machine::{ItemKind, JobKind, Subject};
+use super::fields::JsonFields;
+use super::{DeliveryBody, Unreadable, Vendor, canonical_names, lookup};
+use crate::event::{Event, Lead, Model, NoEffect, ParsedDelivery, Photo, Reference, Signing, Summary};
+use crate::machine::{EntityType, ItemKind, JobKind};
 
 pub const VENDOR: Vendor = Vendor {
     name: "hover",
     title: "Hover",
     machines: machines::MACHINES,
-    references: &REFERENCE,
+    reference_paths: &REFERENCE_PATHS,
     signature: Some(signature::SIGNATURE),
-    read,
+    parse,
 };
 
-const HOVER_JOB: Subject = Subject::Job(JobKind::HoverJob);
-const DELIVERABLE_CHANGE: Subject = Subject::Job(JobKind::DeliverableChange);
-const ESTIMATE_GROUP: Subject = Subject::Job(JobKind::EstimateGroup);
-const PRODUCTION_LIST: Subject = Subject::Job(JobKind::ProductionList);
-const PROPOSAL: Subject = Subject::Job(JobKind::Proposal);
-const SIGNATURE_REQUEST: Subject = Subject::Job(JobKind::SignatureRequest);
-const ORDER: Subject = Subject::Job(JobKind::Order);
-const DISTRIBUTION_ORDER: Subject = Subject::Job(JobKind::DistributionOrder);
-const MODEL: Subject = Subject::Item(ItemKind::Model);
-const CHECKLIST: Subject = Subject::Item(ItemKind::Checklist);
+const HOVER_JOB: EntityType = EntityType::Job(JobKind::HoverJob);
+const DELIVERABLE_CHANGE: EntityType = EntityType::Job(JobKind::DeliverableChange);
+const ESTIMATE_GROUP: EntityType = EntityType::Job(JobKind::EstimateGroup);
+const PRODUCTION_LIST: EntityType = EntityType::Job(JobKind::ProductionList);
+const PROPOSAL: EntityType = EntityType::Job(JobKind::Proposal);
+const SIGNATURE_REQUEST: EntityType = EntityType::Job(JobKind::SignatureRequest);
+const ORDER: EntityType = EntityType::Job(JobKind::Order);
+const DISTRIBUTION_ORDER: EntityType = EntityType::Job(JobKind::DistributionOrder);
+const MODEL: EntityType = EntityType::Item(ItemKind::Model);
+const CHECKLIST: EntityType = EntityType::Item(ItemKind::Checklist);
 
 /// Where the customer's own key for the job is looked for; the first that states one is the reference.
-const REFERENCE: [&str; 2] = ["job_external_identifier", "job_client_identifier"];
+const REFERENCE_PATHS: [&str; 2] = ["job_external_identifier", "job_client_identifier"];
 
 /// Why an event says nothing: what it needs and does not have.
-type Lacks = &'static str;
-type Read = fn(&Fields<'_>) -> Result<Vec<Event>, Lacks>;
+type HoverParseError = &'static str;
+type HoverEventParser = fn(&JsonFields<'_>) -> Result<Vec<Event>, HoverParseError>;
 
 const VERIFICATION_CODE: &str = "webhook-verification-code";
 
-const EVENTS: &[(&str, Read)] = &[
+const EVENTS: &[(&str, HoverEventParser)] = &[
     ("job-state-changed", job),
     ("job-state-changed-v2", job),
     ("capture-request-state-changed", capture_request),
@@ -64,13 +64,13 @@ const EVENTS: &[(&str, Read)] = &[
     ("instant-design-lead-form-submitted", lead_form),
 ];
 
-fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
-    let body = Fields::of_body(delivery.body)?;
+fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
+    let body = JsonFields::parse_body(delivery.body)?;
     let Some(event) = body.text("event") else {
-        return Ok(unknown(String::new(), "it names no event"));
+        return Ok(unrecognized(String::new(), "it names no event"));
     };
     let names = EVENTS.iter().map(|(name, _)| *name).chain([VERIFICATION_CODE]);
-    let name = spelling::declared(&event, names);
+    let name = canonical_names::canonical_name(&event, names);
     if name == Some(VERIFICATION_CODE) {
         return Ok(verification_code(event, &body));
     }
@@ -80,181 +80,186 @@ fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
     };
     Ok(match events {
         Ok(events) => {
-            let occurred_at = events.iter().find(|event| event.at.stated().is_some());
-            let occurred_at = occurred_at.map(|event| event.at.clone()).unwrap_or_default();
-            Reading { event, occurred_at, events, ..Reading::default() }
+            let occurred_at = events.iter().find(|event| event.occurred_at.raw_field().is_some());
+            let occurred_at = occurred_at.map(|event| event.occurred_at.clone()).unwrap_or_default();
+            ParsedDelivery { event, occurred_at, events, ..ParsedDelivery::default() }
         }
-        Err(why) => unknown(event, why),
+        Err(why) => unrecognized(event, why),
     })
 }
 
-fn unknown(event: String, why: &str) -> Reading {
-    Reading { event, nothing: Some(Nothing::Unrecognized(why.to_owned())), ..Reading::default() }
+fn unrecognized(event: String, why: &str) -> ParsedDelivery {
+    ParsedDelivery { event, no_effect: Some(NoEffect::Unrecognized(why.to_owned())), ..ParsedDelivery::default() }
 }
 
-fn verification_code(event: String, body: &Fields<'_>) -> Reading {
+fn verification_code(event: String, body: &JsonFields<'_>) -> ParsedDelivery {
     match body.id("code") {
-        Some(code) => Reading { event, nothing: Some(Nothing::Handshake { code }), ..Reading::default() },
-        None => unknown(event, "it has no code"),
+        Some(code) => {
+            ParsedDelivery { event, no_effect: Some(NoEffect::Handshake { code }), ..ParsedDelivery::default() }
+        }
+        None => unrecognized(event, "it has no code"),
     }
 }
 
 // The job is the inspection, too: one id, two entities.
-fn job(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let job = body.number_id("job_id").ok_or("it names no job_id")?;
+fn job(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
+    let job = body.numeric_id("job_id").ok_or("it names no job_id")?;
     let state = state(body)?;
     let reference = reference(body);
     Ok(vec![
-        Event::about(Subject::Inspection, &job).is(&state).reference(reference.clone()).fact(estimate(body)),
-        Event::about(HOVER_JOB, &job).of(&job).is(state).reference(reference).details(body.rest()),
+        Event::new(EntityType::Inspection, &job).state(&state).reference(reference.clone()).fact(estimate(body)),
+        Event::new(HOVER_JOB, &job).inspection(&job).state(state).reference(reference).details(body.unread_details()),
     ])
 }
 
-fn capture_request(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.number_id("capture_request_id").ok_or("it names no capture_request_id")?;
+fn capture_request(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
+    let id = body.numeric_id("capture_request_id").ok_or("it names no capture_request_id")?;
     let state = state(body)?;
     let reference = reference(body);
     let mut events = Vec::with_capacity(2);
-    if let Some(job) = body.number_id("job_id") {
-        let word = spelling::declared(&state, machines::CAPTURE_WORDS).unwrap_or(&state);
-        let inspection = Event::about(Subject::Inspection, job).is(machines::capture_word(word));
+    if let Some(job) = body.numeric_id("job_id") {
+        let word = canonical_names::canonical_name(&state, machines::CAPTURE_REQUEST_STATES).unwrap_or(&state);
+        let inspection = Event::new(EntityType::Inspection, job).state(machines::capture_state_name(word));
         events.push(inspection.reference(reference.clone()).fact(estimate(body)));
     }
-    let session = of_job(Event::about(Subject::Session, id), body).is(state).reference(reference);
-    events.push(session.details(body.rest()));
+    let session = of_job(Event::new(EntityType::Session, id), body).state(state).reference(reference);
+    events.push(session.details(body.unread_details()));
     Ok(events)
 }
 
 // A job's state is independent of its models' states, says Hover: one model may fail and the job be completed.
-fn model(body: &Fields<'_>, state: Option<String>) -> Result<Vec<Event>, Lacks> {
-    let id = body.number_id("model_id").ok_or("it names no model_id")?;
+fn model(body: &JsonFields<'_>, state: Option<String>) -> Result<Vec<Event>, HoverParseError> {
+    let id = body.numeric_id("model_id").ok_or("it names no model_id")?;
     let state = state.ok_or("it names no state")?;
-    let model = under_job(Event::about(MODEL, &id), body).is(state).reference(reference(body));
-    Ok(vec![model.fact(Model { model_id: Some(id) }).details(body.rest())])
+    let model = under_job(Event::new(MODEL, &id), body).state(state).reference(reference(body));
+    Ok(vec![model.fact(Model { model_id: Some(id) }).details(body.unread_details())])
 }
 
-fn checklist(body: &Fields<'_>, word: &str) -> Result<Vec<Event>, Lacks> {
-    let id = body.number_id("inspection_checklist_id").ok_or("it names no inspection_checklist_id")?;
-    Ok(vec![under_job(Event::about(CHECKLIST, id), body).is(word).details(body.rest())])
+fn checklist(body: &JsonFields<'_>, word: &str) -> Result<Vec<Event>, HoverParseError> {
+    let id = body.numeric_id("inspection_checklist_id").ok_or("it names no inspection_checklist_id")?;
+    Ok(vec![under_job(Event::new(CHECKLIST, id), body).state(word).details(body.unread_details())])
 }
 
 // What Hover calls an inspection is a checklist that is filled in for a job. Nothing says whether its id is the
 // checklist's, and no page prints its states: the two stay apart, and the state is kept among the details.
-fn inspection(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.number_id("inspection_id").ok_or("it names no inspection_id")?;
-    let checklist = under_job(Event::about(CHECKLIST, format!("inspection/{id}")), body);
-    Ok(vec![checklist.reference(reference(body)).details(body.rest())])
+fn inspection(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
+    let id = body.numeric_id("inspection_id").ok_or("it names no inspection_id")?;
+    let checklist = under_job(Event::new(CHECKLIST, format!("inspection/{id}")), body);
+    Ok(vec![checklist.reference(reference(body)).details(body.unread_details())])
 }
 
-fn deliverable_change(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.number_id("deliverable_change_request_id").ok_or("it names no deliverable_change_request_id")?;
-    Ok(vec![under_job(Event::about(DELIVERABLE_CHANGE, id), body).is(state(body)?).details(body.rest())])
+fn deliverable_change(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
+    let id = body.numeric_id("deliverable_change_request_id").ok_or("it names no deliverable_change_request_id")?;
+    Ok(vec![under_job(Event::new(DELIVERABLE_CHANGE, id), body).state(state(body)?).details(body.unread_details())])
 }
 
-fn estimate_group(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.number_id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
-    Ok(vec![under_job(Event::about(ESTIMATE_GROUP, id), body).is(state(body)?).details(body.rest())])
+fn estimate_group(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
+    let id = body.numeric_id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
+    Ok(vec![under_job(Event::new(ESTIMATE_GROUP, id), body).state(state(body)?).details(body.unread_details())])
 }
 
-fn estimate_group_updated(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.number_id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
-    Ok(vec![under_job(Event::about(ESTIMATE_GROUP, id), body).at_least("complete").details(body.rest())])
+fn estimate_group_updated(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
+    let id = body.numeric_id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
+    Ok(vec![under_job(Event::new(ESTIMATE_GROUP, id), body).at_least("complete").details(body.unread_details())])
 }
 
-fn production_list(body: &Fields<'_>, word: &str) -> Result<Vec<Event>, Lacks> {
+fn production_list(body: &JsonFields<'_>, word: &str) -> Result<Vec<Event>, HoverParseError> {
     let id = body
-        .number_id("project_management_production_list_id")
+        .numeric_id("project_management_production_list_id")
         .ok_or("it names no project_management_production_list_id")?;
-    Ok(vec![under_job(Event::about(PRODUCTION_LIST, id), body).is(word).details(body.rest())])
+    Ok(vec![under_job(Event::new(PRODUCTION_LIST, id), body).state(word).details(body.unread_details())])
 }
 
-fn proposal(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+fn proposal(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
     let id = body.id(PROPOSAL_ID).ok_or("it names no project_management_proposal_document_id")?;
-    Ok(vec![under_job(Event::about(PROPOSAL, id), body).is(state(body)?).details(body.rest())])
+    Ok(vec![under_job(Event::new(PROPOSAL, id), body).state(state(body)?).details(body.unread_details())])
 }
 
-fn signature_request(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+fn signature_request(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
     let id = body
-        .number_id("project_management_signature_request_id")
+        .numeric_id("project_management_signature_request_id")
         .ok_or("it names no project_management_signature_request_id")?;
     let signed_at = body.vendor_time("signed_at");
-    let request = Event::about(SIGNATURE_REQUEST, id).is(state(body)?).at(&signed_at);
+    let request = Event::new(SIGNATURE_REQUEST, id).state(state(body)?).occurred_at(&signed_at);
     let request = request.fact(Signing { signed_at: signed_at.at() });
     let request = match body.id(PROPOSAL_ID) {
-        Some(proposal) => of_job(request, body).under(PROPOSAL, proposal),
+        Some(proposal) => of_job(request, body).parent(PROPOSAL, proposal),
         None => under_job(request, body),
     };
-    Ok(vec![request.details(body.rest())])
+    Ok(vec![request.details(body.unread_details())])
 }
 
-fn order(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
+fn order(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
     let id = body
-        .number_id("project_management_order_document_id")
+        .numeric_id("project_management_order_document_id")
         .ok_or("it names no project_management_order_document_id")?;
-    let order = Event::about(ORDER, id).is(state(body)?);
-    let order = match body.number_id("project_management_production_list_id") {
-        Some(list) => of_job(order, body).under(PRODUCTION_LIST, list),
+    let order = Event::new(ORDER, id).state(state(body)?);
+    let order = match body.numeric_id("project_management_production_list_id") {
+        Some(list) => of_job(order, body).parent(PRODUCTION_LIST, list),
         None => under_job(order, body),
     };
-    Ok(vec![order.details(body.rest())])
+    Ok(vec![order.details(body.unread_details())])
 }
 
-fn distribution_order(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.number_id("distribution_order_id").ok_or("it names no distribution_order_id")?;
-    Ok(vec![under_job(Event::about(DISTRIBUTION_ORDER, id), body).is(state(body)?).details(body.rest())])
+fn distribution_order(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
+    let id = body.numeric_id("distribution_order_id").ok_or("it names no distribution_order_id")?;
+    Ok(vec![under_job(Event::new(DISTRIBUTION_ORDER, id), body).state(state(body)?).details(body.unread_details())])
 }
 
-fn design_image(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.number_id("image_id").ok_or("it names no image_id")?;
+fn design_image(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
+    let id = body.numeric_id("image_id").ok_or("it names no image_id")?;
     let at = body.vendor_time("timestamp");
-    let photo = under_job(Event::about(Subject::Item(ItemKind::Photo), id), body).at(&at);
-    Ok(vec![photo.fact(Photo { taken_at: at.at(), ..Photo::default() }).fact(lead(body)).details(body.rest())])
+    let photo = under_job(Event::new(EntityType::Item(ItemKind::Photo), id), body).occurred_at(&at);
+    Ok(vec![
+        photo.fact(Photo { taken_at: at.at(), ..Photo::default() }).fact(lead(body)).details(body.unread_details()),
+    ])
 }
 
-fn lead_form(body: &Fields<'_>) -> Result<Vec<Event>, Lacks> {
-    let id = body.number_id("lead_id").ok_or("it names no lead_id")?;
-    let item = under_job(Event::about(Subject::Item(ItemKind::Lead), id), body).at(body.vendor_time("timestamp"));
-    Ok(vec![item.fact(lead(body)).details(body.rest())])
+fn lead_form(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
+    let id = body.numeric_id("lead_id").ok_or("it names no lead_id")?;
+    let item =
+        under_job(Event::new(EntityType::Item(ItemKind::Lead), id), body).occurred_at(body.vendor_time("timestamp"));
+    Ok(vec![item.fact(lead(body)).details(body.unread_details())])
 }
 
 const PROPOSAL_ID: &str = "project_management_proposal_document_id";
 
-fn state(body: &Fields<'_>) -> Result<String, Lacks> {
+fn state(body: &JsonFields<'_>) -> Result<String, HoverParseError> {
     body.text("state").ok_or("it names no state")
 }
 
 // Only the first place counts as read: what another states can be displaced by the first, and stays a detail.
-fn reference(body: &Fields<'_>) -> Option<Reference> {
-    let reference = lookup::reference(&REFERENCE, |field| lookup::at(body, field))?;
+fn reference(body: &JsonFields<'_>) -> Option<Reference> {
+    let reference = lookup::peek_reference(&REFERENCE_PATHS, |field| lookup::peek_path(body, field))?;
     if reference.precedence == 0 {
-        body.text(REFERENCE[0]);
+        body.text(REFERENCE_PATHS[0]);
     }
     Some(reference)
 }
 
-fn estimate(body: &Fields<'_>) -> Summary {
+fn estimate(body: &JsonFields<'_>) -> Summary {
     Summary { estimated_hours: body.number("job_estimated_hours_to_completion"), ..Summary::default() }
 }
 
-fn lead(body: &Fields<'_>) -> Lead {
+fn lead(body: &JsonFields<'_>) -> Lead {
     Lead {
-        lead_id: body.number_id("lead_id"),
+        lead_id: body.numeric_id("lead_id"),
         project_name: body.text("project_name"),
-        project_id: body.number_id("project_id"),
+        project_id: body.numeric_id("project_id"),
     }
 }
 
 // Estimate groups, proposals, signature requests and distribution orders do not say which job they belong to.
-fn of_job(event: Event, body: &Fields<'_>) -> Event {
-    match body.number_id("job_id") {
-        Some(job) => event.of(job),
-        None => event.orphan("Hover does not say here which job it belongs to"),
+fn of_job(event: Event, body: &JsonFields<'_>) -> Event {
+    match body.numeric_id("job_id") {
+        Some(job) => event.inspection(job),
+        None => event.orphan_reason("Hover does not say here which job it belongs to"),
     }
 }
 
-fn under_job(event: Event, body: &Fields<'_>) -> Event {
-    match body.number_id("job_id") {
-        Some(job) => of_job(event, body).under(HOVER_JOB, job),
+fn under_job(event: Event, body: &JsonFields<'_>) -> Event {
+    match body.numeric_id("job_id") {
+        Some(job) => of_job(event, body).parent(HOVER_JOB, job),
         None => of_job(event, body),
     }
 }
@@ -262,19 +267,19 @@ fn under_job(event: Event, body: &Fields<'_>) -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Fact, News, Ref};
+    use crate::event::{EntityRef, FactGroup, StateClaim};
     use serde_json::json;
 
-    fn reading(body: &serde_json::Value) -> Reading {
-        read(&Delivery { content_type: None, body: body.to_string().as_bytes() }).expect("an object")
+    fn reading(body: &serde_json::Value) -> ParsedDelivery {
+        parse(&DeliveryBody { content_type: None, body: body.to_string().as_bytes() }).expect("an object")
     }
 
-    fn told(body: &serde_json::Value) -> Vec<(Ref, News)> {
-        reading(body).events.into_iter().map(|event| (event.about, event.news)).collect()
+    fn told(body: &serde_json::Value) -> Vec<(EntityRef, StateClaim)> {
+        reading(body).events.into_iter().map(|event| (event.entity, event.state_claim)).collect()
     }
 
-    fn state(word: &str) -> News {
-        News::State(word.to_owned())
+    fn state(word: &str) -> StateClaim {
+        StateClaim::Exact(word.to_owned())
     }
 
     fn names(details: &[(String, Box<serde_json::value::RawValue>)]) -> Vec<&str> {
@@ -319,15 +324,15 @@ mod tests {
         }
         let body = json!({ "event": "capture_request_state_changed", "capture_request_id": 4, "job_id": 1,
             "state": "Completed" });
-        let inspection = (Ref::new(Subject::Inspection, "1"), state("capture request complete"));
-        assert_eq!(told(&body), [inspection, (Ref::new(Subject::Session, "4"), state("Completed"))]);
+        let inspection = (EntityRef::new(EntityType::Inspection, "1"), state("capture request complete"));
+        assert_eq!(told(&body), [inspection, (EntityRef::new(EntityType::Session, "4"), state("Completed"))]);
     }
 
     #[test]
     fn a_time_that_is_none_orders_nothing_and_is_kept() {
         let body = json!({ "event": "instant-design-image-created", "image_id": 7, "timestamp": "yesterday" });
         let reading = reading(&body);
-        assert!(reading.occurred_at.at().is_none() && reading.occurred_at.stated().is_some());
+        assert!(reading.occurred_at.at().is_none() && reading.occurred_at.raw_field().is_some());
         assert_eq!(names(&reading.events[0].details), ["timestamp"]);
     }
 
@@ -338,13 +343,13 @@ mod tests {
                 "event": event, "webhook_id": 230293, "job_external_identifier": "order01239181", "job_id": 19402492,
                 "state": "working", "content-available": 1, "job_estimated_hours_to_completion": 1.3902, "new": true,
             });
-            let both = [Ref::new(Subject::Inspection, "19402492"), Ref::new(HOVER_JOB, "19402492")];
+            let both = [EntityRef::new(EntityType::Inspection, "19402492"), EntityRef::new(HOVER_JOB, "19402492")];
             assert_eq!(told(&body), both.map(|about| (about, state("working"))));
             let [inspection, job] = &reading(&body).events[..] else { panic!("two events") };
             assert_eq!(inspection.reference.as_ref().map(|r| r.value.as_str()), Some("order01239181"));
             let hours = Summary { estimated_hours: Some(1.3902), ..Summary::default() };
-            assert_eq!(inspection.facts, [Fact::Summary(hours)]);
-            assert_eq!(job.inspection.as_deref(), Some("19402492"));
+            assert_eq!(inspection.facts, [FactGroup::Summary(hours)]);
+            assert_eq!(job.inspection_external_id.as_deref(), Some("19402492"));
             assert_eq!(names(&job.details), ["content-available", "new", "webhook_id"]);
         }
     }
@@ -355,13 +360,13 @@ mod tests {
             "event": "capture-request-state-changed", "capture_request_id": 4290429, "state": "complete",
             "job_client_identifier": "test-client", "job_id": 19402492,
         });
-        let inspection = (Ref::new(Subject::Inspection, "19402492"), state("capture request complete"));
-        let session = (Ref::new(Subject::Session, "4290429"), state("complete"));
+        let inspection = (EntityRef::new(EntityType::Inspection, "19402492"), state("capture request complete"));
+        let session = (EntityRef::new(EntityType::Session, "4290429"), state("complete"));
         assert_eq!(told(&body), [inspection, session.clone()]);
         assert_eq!(reading(&body).events[0].reference.as_ref().map(|r| r.value.as_str()), Some("test-client"));
         body["job_id"] = json!(null);
         assert_eq!(told(&body), [session]);
-        assert!(reading(&body).events[0].orphan.is_some());
+        assert!(reading(&body).events[0].orphan_reason.is_some());
     }
 
     #[test]
@@ -372,14 +377,14 @@ mod tests {
         });
         let reading_before = reading(&body);
         let [request] = &reading_before.events[..] else { panic!("one event") };
-        assert_eq!(request.parent, Some(Ref::new(PROPOSAL, "ea253901")));
-        assert!(request.orphan.is_some() && request.inspection.is_none());
+        assert_eq!(request.parent, Some(EntityRef::new(PROPOSAL, "ea253901")));
+        assert!(request.orphan_reason.is_some() && request.inspection_external_id.is_none());
         assert_eq!(reading_before.occurred_at.at().map(|at| at.timestamp()), Some(1_598_555_054));
         body["job_id"] = json!(19402492);
         let reading_after = reading(&body);
         let [request] = &reading_after.events[..] else { panic!("one event") };
-        assert_eq!(request.parent, Some(Ref::new(PROPOSAL, "ea253901")));
-        assert!(request.orphan.is_none() && request.inspection.as_deref() == Some("19402492"));
+        assert_eq!(request.parent, Some(EntityRef::new(PROPOSAL, "ea253901")));
+        assert!(request.orphan_reason.is_none() && request.inspection_external_id.as_deref() == Some("19402492"));
     }
 
     #[test]
@@ -387,14 +392,14 @@ mod tests {
         let body = json!({
             "event": "estimation-estimate-group-updated", "estimation_estimate_group_id": "e101", "job_id": 1234,
         });
-        assert_eq!(told(&body), [(Ref::new(ESTIMATE_GROUP, "e101"), News::AtLeast("complete"))]);
-        assert_eq!(reading(&body).events[0].parent, Some(Ref::new(HOVER_JOB, "1234")));
+        assert_eq!(told(&body), [(EntityRef::new(ESTIMATE_GROUP, "e101"), StateClaim::AtLeast("complete"))]);
+        assert_eq!(reading(&body).events[0].parent, Some(EntityRef::new(HOVER_JOB, "1234")));
     }
 
     #[test]
     fn the_verification_code_is_a_handshake() {
         let body = json!({"event": "webhook-verification-code", "webhook_id": 230293, "code": "03947FE2"});
-        assert_eq!(reading(&body).nothing, Some(Nothing::Handshake { code: "03947FE2".to_owned() }));
+        assert_eq!(reading(&body).no_effect, Some(NoEffect::Handshake { code: "03947FE2".to_owned() }));
     }
 
     #[test]
@@ -408,7 +413,7 @@ mod tests {
             json!({"event": "webhook-verification-code"}),
         ] {
             let reading = reading(&body);
-            assert!(matches!(reading.nothing, Some(Nothing::Unrecognized(_))), "{body}");
+            assert!(matches!(reading.no_effect, Some(NoEffect::Unrecognized(_))), "{body}");
             assert!(reading.events.is_empty(), "{body}");
         }
     }

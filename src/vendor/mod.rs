@@ -2,24 +2,24 @@
 //! vendor's payload types leaves its file. To add a vendor, write its file and add a line to [`ALL`].
 
 mod body;
+mod canonical_names;
 pub mod fields;
 mod hover;
 mod lookup;
-mod moment;
 mod pave;
 mod record360;
 mod reference;
 pub mod signature;
-mod spelling;
+mod timestamp;
 mod truepic;
 mod truto;
 pub mod verify;
 
-pub use reference::reference;
-pub use signature::{Denied, Message, Secret, Signature};
+pub use reference::read_reference;
+pub use signature::{Secret, SignatureError, SignatureScheme, SignedMessage};
 
-use crate::event::Reading;
-use crate::machine::{Machine, Subject};
+use crate::event::ParsedDelivery;
+use crate::machine::{EntityType, Machine};
 
 /// Every vendor we understand.
 pub const ALL: &[&Vendor] = &[&truepic::VENDOR, &pave::VENDOR, &hover::VENDOR, &truto::VENDOR, &record360::VENDOR];
@@ -35,17 +35,17 @@ pub struct Vendor {
     pub machines: &'static [Machine],
     /// The fields that state the customer's own key for an inspection, a job or an account: the first wins over those
     /// after it, whichever is newer. The adapter reads them with [`reference()`].
-    pub references: &'static [&'static str],
+    pub reference_paths: &'static [&'static str],
     /// How it signs its deliveries; none if it does not.
-    pub signature: Option<Signature>,
+    pub signature: Option<SignatureScheme>,
     /// What a delivery says, in the vendor's spelling, whose body is JSON or what else the vendor sends: see
     /// [`Vendor::reading`].
-    pub read: fn(&Delivery<'_>) -> Result<Reading, Unreadable>,
+    pub parse: fn(&DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable>,
 }
 
 /// What an adapter gets to see of a delivery.
 #[derive(Clone, Copy, Debug)]
-pub struct Delivery<'a> {
+pub struct DeliveryBody<'a> {
     /// The `Content-Type` header as sent.
     pub content_type: Option<&'a str>,
     pub body: &'a [u8],
@@ -62,15 +62,15 @@ impl Vendor {
     ///
     /// # Errors
     /// If the body cannot be read; the error says what it is.
-    pub fn reading(&self, delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
-        let body = body::to_json(delivery.content_type, delivery.body)?;
-        let reading = (self.read)(&Delivery { body: &body, ..*delivery })?;
-        Ok(spelling::with_declared_states(reading, self))
+    pub fn parse_delivery(&self, delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
+        let body = body::extract_json(delivery.content_type, delivery.body)?;
+        let reading = (self.parse)(&DeliveryBody { body: &body, ..*delivery })?;
+        Ok(canonical_names::canonicalize_states(reading, self))
     }
 
     /// The machine of a kind of entity, if that kind has states.
-    pub fn machine(&self, subject: Subject) -> Option<&'static Machine> {
-        self.machines.iter().find(|machine| machine.subject == subject)
+    pub fn machine(&self, subject: EntityType) -> Option<&'static Machine> {
+        self.machines.iter().find(|machine| machine.entity_type == subject)
     }
 }
 

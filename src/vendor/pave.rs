@@ -8,109 +8,123 @@ mod result;
 #[cfg(test)]
 mod tests;
 
-use super::fields::{Fields, Places, identity};
-use super::{Delivery, Unreadable, Vendor, spelling};
-use crate::event::{Event, Message, Note, Nothing, Photo, Reading, VendorTime};
-use crate::machine::{ItemKind, JobKind, Subject};
+use super::fields::{JsonFields, LayeredFields, content_id};
+use super::{DeliveryBody, Unreadable, Vendor, canonical_names};
+use crate::event::{Event, Message, NoEffect, Note, ParsedDelivery, Photo, VendorTime};
+use crate::machine::{EntityType, ItemKind, JobKind};
 
-pub const VENDOR: Vendor =
-    Vendor { name: "pave", title: "PAVE", machines: machines::MACHINES, references: REFERENCES, signature: None, read };
+pub const VENDOR: Vendor = Vendor {
+    name: "pave",
+    title: "PAVE",
+    machines: machines::MACHINES,
+    reference_paths: REFERENCE_PATHS,
+    signature: None,
+    parse,
+};
 
 /// Beside the session or in it.
-const REFERENCES: &[&str] = &["options.client_id", "vehicle.vin"];
+const REFERENCE_PATHS: &[&str] = &["options.client_id", "vehicle.vin"];
 
-const REPORT: Subject = Subject::Job(JobKind::ConditionReport);
-const PHOTO: Subject = Subject::Item(ItemKind::Photo);
+const REPORT: EntityType = EntityType::Job(JobKind::ConditionReport);
+const PHOTO: EntityType = EntityType::Item(ItemKind::Photo);
 
 /// The events that are understood, in whatever spelling.
 const EVENTS: [&str; 5] =
     ["SESSION:STATUS_CHANGE", "SESSION:STAGE_CHANGE", "SESSION:SMS_PROCESS", "SESSION:NOTE_INSERT", "SESSION:COMPLETE"];
 
-fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
-    let body = Fields::of_body(delivery.body)?;
+fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
+    let body = JsonFields::parse_body(delivery.body)?;
     let nested = body.object("session");
     let is_result = nested.as_ref().unwrap_or(&body).peek_text("status").as_deref() == Some("COMPLETE");
-    let places = Places::new([Some(body.clone()), nested.clone()].into_iter().flatten());
+    let places = LayeredFields::new([Some(body.clone()), nested.clone()].into_iter().flatten());
     // The session's own key and status count before what stands beside it.
-    let own = Places::new([nested.clone(), Some(body.clone())].into_iter().flatten());
+    let own = LayeredFields::new([nested.clone(), Some(body.clone())].into_iter().flatten());
     let key = own.id("session_key");
     // The result of a session without its envelope is recognized by its status.
     let result = || (is_result && key.is_some()).then(|| "SESSION:COMPLETE".to_owned());
     let Some(event) = body.text("event").or_else(result) else {
-        return Ok(unknown(String::new(), "it names no event"));
+        return Ok(unrecognized(String::new(), "it names no event"));
     };
     let Some(key) = key else {
-        return Ok(unknown(event, "it names no session_key"));
+        return Ok(unrecognized(event, "it names no session_key"));
     };
-    let name = spelling::declared(&event, EVENTS).unwrap_or_default();
+    let name = canonical_names::canonical_name(&event, EVENTS).unwrap_or_default();
     let mut at = body.vendor_time("timestamp");
     if name == "SESSION:COMPLETE" {
         for fields in own.iter() {
             at = at.or_else(|| fields.vendor_time("updated_at"));
         }
     }
-    let said = Said { session: nested.unwrap_or_else(|| body.clone()), body, places, own, key, at };
+    let delivery = PaveDelivery {
+        session: nested.unwrap_or_else(|| body.clone()),
+        body,
+        body_first: places,
+        session_first: own,
+        key,
+        at,
+    };
     let events = match name {
-        "SESSION:STATUS_CHANGE" => said.status_change(),
-        "SESSION:STAGE_CHANGE" => said.stage_change(),
-        "SESSION:SMS_PROCESS" => Ok(said.sms_process()),
-        "SESSION:NOTE_INSERT" => Ok(said.note_insert()),
-        "SESSION:COMPLETE" => Ok(result::complete(&said)),
+        "SESSION:STATUS_CHANGE" => delivery.status_change(),
+        "SESSION:STAGE_CHANGE" => delivery.stage_change(),
+        "SESSION:SMS_PROCESS" => Ok(delivery.sms_process()),
+        "SESSION:NOTE_INSERT" => Ok(delivery.note_insert()),
+        "SESSION:COMPLETE" => Ok(result::complete(&delivery)),
         _ => Err("no such event is known"),
     };
     Ok(match events {
-        Ok(events) => Reading { event, occurred_at: said.at, events, ..Reading::default() },
-        Err(why) => unknown(event, why),
+        Ok(events) => ParsedDelivery { event, occurred_at: delivery.at, events, ..ParsedDelivery::default() },
+        Err(why) => unrecognized(event, why),
     })
 }
 
-fn unknown(event: String, why: &str) -> Reading {
-    Reading { event, nothing: Some(Nothing::Unrecognized(why.to_owned())), ..Reading::default() }
+fn unrecognized(event: String, why: &str) -> ParsedDelivery {
+    ParsedDelivery { event, no_effect: Some(NoEffect::Unrecognized(why.to_owned())), ..ParsedDelivery::default() }
 }
 
 /// A body whose session is known.
-struct Said<'a> {
-    body: Fields<'a>,
+struct PaveDelivery<'a> {
+    body: JsonFields<'a>,
     /// The session; the body itself, if that is flat.
-    session: Fields<'a>,
+    session: JsonFields<'a>,
     /// Where the session's objects may be: beside it, and in it. What stands beside it wins.
-    places: Places<'a>,
+    body_first: LayeredFields<'a>,
     /// The same the other way round, for what is the session's own.
-    own: Places<'a>,
+    session_first: LayeredFields<'a>,
     key: String,
     at: VendorTime,
 }
 
-impl Said<'_> {
+impl PaveDelivery<'_> {
     fn inspection(&self) -> Event {
-        Event::about(Subject::Inspection, &self.key).at(&self.at)
+        Event::new(EntityType::Inspection, &self.key).occurred_at(&self.at)
     }
 
     fn session(&self) -> Event {
-        Event::about(Subject::Session, &self.key).of(&self.key).at(&self.at)
+        Event::new(EntityType::Session, &self.key).inspection(&self.key).occurred_at(&self.at)
     }
 
     fn report(&self) -> Event {
-        Event::about(REPORT, &self.key).of(&self.key).under(Subject::Session, &self.key).at(&self.at)
+        Event::new(REPORT, &self.key).inspection(&self.key).parent(EntityType::Session, &self.key).occurred_at(&self.at)
     }
 
-    fn item(&self, subject: Subject, id: &str) -> Event {
+    fn item(&self, subject: EntityType, id: &str) -> Event {
         let id = format!("{}/{id}", self.key);
-        Event::about(subject, id).of(&self.key).under(Subject::Session, &self.key).at(&self.at)
+        Event::new(subject, id).inspection(&self.key).parent(EntityType::Session, &self.key).occurred_at(&self.at)
     }
 
     fn status_change(&self) -> Result<Vec<Event>, &'static str> {
-        let status = self.own.text("status").ok_or("it names no status")?;
-        let mut events = vec![self.inspection().is(&status), self.session().is(&status).details(self.body.rest())];
+        let status = self.session_first.text("status").ok_or("it names no status")?;
+        let mut events =
+            vec![self.inspection().state(&status), self.session().state(&status).details(self.body.unread_details())];
         if status == "CONFIRM" {
-            events.push(self.report().is(status));
+            events.push(self.report().state(status));
         }
         Ok(events)
     }
 
     // The same photo code can be rejected and taken again: one item, whose history tells the attempts.
     fn stage_change(&self) -> Result<Vec<Event>, &'static str> {
-        let code = self.body.number_id("photo_code").ok_or("it names no photo_code")?;
+        let code = self.body.numeric_id("photo_code").ok_or("it names no photo_code")?;
         let status = self.body.text("photo_status");
         let photo = Photo {
             url: self.body.text("photo_url"),
@@ -123,22 +137,22 @@ impl Said<'_> {
         };
         let item = self.item(PHOTO, &code).fact(photo);
         let item = match status {
-            Some(status) => item.is(status),
+            Some(status) => item.state(status),
             None => item,
         };
         Ok(vec![
             self.inspection().at_least("PROCESS"),
             self.session().at_least("PROCESS"),
-            item.details(self.body.rest()),
+            item.details(self.body.unread_details()),
         ])
     }
 
     fn sms_process(&self) -> Vec<Event> {
         const STATUSES: &[(&str, &str)] = &[("success", "SENT"), ("error", "FAILED"), ("failed", "FAILED")];
         let body = &self.body;
-        let id = self.item_id("sms", &["phone", "status"]);
+        let id = self.content_item_id("sms", &["phone", "status"]);
         // The vendor's word stays among the details.
-        let status = body.peek_word("status", STATUSES);
+        let status = body.peek_enum("status", STATUSES);
         let message = Message {
             channel: Some("TEXT".into()),
             direction: Some("OUTBOUND".into()),
@@ -149,32 +163,32 @@ impl Said<'_> {
             sent_at: self.at.at(),
             ..Message::default()
         };
-        vec![self.item(Subject::Item(ItemKind::Message), &id).fact(message).details(body.rest())]
+        vec![self.item(EntityType::Item(ItemKind::Message), &id).fact(message).details(body.unread_details())]
     }
 
     fn note_insert(&self) -> Vec<Event> {
         let body = &self.body;
-        let id = self.item_id("note", &["title", "description"]);
+        let id = self.content_item_id("note", &["title", "description"]);
         let note = Note {
             title: body.text("title"),
             text: body.text("description"),
             author: body.text("user"),
             written_at: self.at.at(),
         };
-        vec![self.item(Subject::Item(ItemKind::Note), &id).fact(note).details(body.rest())]
+        vec![self.item(EntityType::Item(ItemKind::Note), &id).fact(note).details(body.unread_details())]
     }
 
     // Messages and notes have no documented id: without one, their time and content are their identity.
-    fn item_id(&self, what: &str, parts: &[&str]) -> String {
-        if let Some(id) = self.body.number_id(&format!("{what}_id")) {
+    fn content_item_id(&self, what: &str, parts: &[&str]) -> String {
+        if let Some(id) = self.body.numeric_id(&format!("{what}_id")) {
             return format!("{what}/{id}");
         }
-        let at = match (self.at.at(), self.at.stated()) {
+        let at = match (self.at.at(), self.at.raw_field()) {
             (Some(at), _) => at.to_rfc3339(),
             (None, Some(stated)) => stated.value.get().to_owned(),
             (None, None) => String::new(),
         };
         let parts: Vec<_> = parts.iter().filter_map(|name| self.body.peek_text(name)).collect();
-        identity(what, &format!("{at}/{}", parts.join("/")))
+        content_id(what, &format!("{at}/{}", parts.join("/")))
     }
 }

@@ -6,17 +6,23 @@
 
 mod items;
 
-use super::fields::{Fields, Places};
-use super::{Delivery, Unreadable, Vendor, reference, spelling};
-use crate::event::{Asset, Event, Location, Nothing, Reading, Summary, Task, Vehicle, VendorTime};
-use crate::machine::{JobKind, Machine, START, State, Status, Subject, Transition, state, step, terminal};
+use super::fields::{JsonFields, LayeredFields};
+use super::{DeliveryBody, Unreadable, Vendor, canonical_names, read_reference};
+use crate::event::{Asset, Event, Location, NoEffect, ParsedDelivery, Summary, Task, Vehicle, VendorTime};
+use crate::machine::{EntityType, JobKind, Machine, START, State, Status, Transition, state, terminal, transition};
 use items::{coordinates, items};
 
-pub const VENDOR: Vendor =
-    Vendor { name: "record360", title: "Record360", machines: MACHINES, references: REFERENCES, signature: None, read };
+pub const VENDOR: Vendor = Vendor {
+    name: "record360",
+    title: "Record360",
+    machines: MACHINES,
+    reference_paths: REFERENCE_PATHS,
+    signature: None,
+    parse,
+};
 
 /// Of a transaction, in the words of v3 an inspection, and of a task.
-const REFERENCES: &[&str] = &[
+const REFERENCE_PATHS: &[&str] = &[
     "asset.external_id",
     "asset.reference_number",
     "unit.reference_number",
@@ -26,11 +32,11 @@ const REFERENCES: &[&str] = &[
     "unit.vin",
 ];
 
-const TASK: Subject = Subject::Job(JobKind::Task);
+const TASK: EntityType = EntityType::Job(JobKind::Task);
 
 const MACHINES: &[Machine] = &[
     Machine {
-        subject: Subject::Inspection,
+        entity_type: EntityType::Inspection,
         states: &[
             state("draft", Status::InProgress, 10, "The inspection was saved before it was finished."),
             terminal("active", Status::Completed, 90, "The inspection was performed and uploaded."),
@@ -39,7 +45,7 @@ const MACHINES: &[Machine] = &[
         transitions: TRANSITIONS,
     },
     Machine {
-        subject: Subject::Session,
+        entity_type: EntityType::Session,
         states: &[
             state("draft", Status::Capturing, 10, "The inspection was saved before it was finished."),
             terminal("active", Status::Completed, 90, "The inspection was performed and uploaded."),
@@ -48,15 +54,15 @@ const MACHINES: &[Machine] = &[
         transitions: TRANSITIONS,
     },
     Machine {
-        subject: TASK,
+        entity_type: TASK,
         states: TASK_STATES,
         // The only event of a task is its completion.
         transitions: &[
-            step(START, "idle"),
-            step(START, "completed"),
-            step("idle", "in_progress"),
-            step("idle", "completed"),
-            step("in_progress", "completed"),
+            transition(START, "idle"),
+            transition(START, "completed"),
+            transition("idle", "in_progress"),
+            transition("idle", "completed"),
+            transition("in_progress", "completed"),
         ],
     },
 ];
@@ -68,66 +74,71 @@ const TASK_STATES: &[State] = &[
     terminal("completed", Status::Succeeded, 90, "The task is done."),
 ];
 
-const TRANSITIONS: &[Transition] =
-    &[step(START, "draft"), step(START, "active"), step("draft", "active"), step("active", "archived")];
+const TRANSITIONS: &[Transition] = &[
+    transition(START, "draft"),
+    transition(START, "active"),
+    transition("draft", "active"),
+    transition("active", "archived"),
+];
 
 /// The events that say more than that an object is as it is sent, in whatever spelling.
 const EVENTS: [&str; 2] = ["create", "completed"];
 
 /// What an object holds that a delivery is about, or that it has no id.
-type Read = Option<(VendorTime, Vec<Event>)>;
+type ParsedObject = Option<(VendorTime, Vec<Event>)>;
 
-fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
-    let body = Fields::of_body(delivery.body)?;
+fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
+    let body = JsonFields::parse_body(delivery.body)?;
     // Any word may come, but a number or a boolean is none.
     let word = body.peek("event").filter(|event| event.get().starts_with('"')).and_then(|_| body.text("event"));
     let Some(event) = word else {
-        return Ok(unknown(String::new(), "it names no event"));
+        return Ok(unrecognized(String::new(), "it names no event"));
     };
     let inspection = body.object("transaction").or_else(|| body.object("inspection"));
-    let name = spelling::declared(&event, EVENTS).unwrap_or_default();
-    let inspection = inspection.map(|inspection| read_inspection(&body, &inspection, name));
-    let read = inspection.or_else(|| body.object("task").map(|task| read_task(&body, &task, name)));
+    let name = canonical_names::canonical_name(&event, EVENTS).unwrap_or_default();
+    let inspection = inspection.map(|inspection| parse_inspection(&body, &inspection, name));
+    let read = inspection.or_else(|| body.object("task").map(|task| parse_task(&body, &task, name)));
     Ok(match read {
-        Some(Some((occurred_at, events))) => Reading { event, occurred_at, events, ..Reading::default() },
-        Some(None) => unknown(event, "what it holds has no id"),
-        None => unknown(event, "it holds neither a transaction, nor an inspection, nor a task"),
+        Some(Some((occurred_at, events))) => ParsedDelivery { event, occurred_at, events, ..ParsedDelivery::default() },
+        Some(None) => unrecognized(event, "what it holds has no id"),
+        None => unrecognized(event, "it holds neither a transaction, nor an inspection, nor a task"),
     })
 }
 
-fn unknown(event: String, why: &str) -> Reading {
-    Reading { event, nothing: Some(Nothing::Unrecognized(why.to_owned())), ..Reading::default() }
+fn unrecognized(event: String, why: &str) -> ParsedDelivery {
+    ParsedDelivery { event, no_effect: Some(NoEffect::Unrecognized(why.to_owned())), ..ParsedDelivery::default() }
 }
 
-fn read_inspection(body: &Fields<'_>, transaction: &Fields<'_>, event: &str) -> Read {
-    let id = transaction.number_id("id")?;
+fn parse_inspection(body: &JsonFields<'_>, transaction: &JsonFields<'_>, event: &str) -> ParsedObject {
+    let id = transaction.numeric_id("id")?;
     // Only creations are documented. Whatever else may come tells the same object at a later time.
     let at = match event {
         "create" => transaction.vendor_time("created_at").or_else(|| transaction.vendor_time("updated_at")),
         _ => transaction.vendor_time("updated_at").or_else(|| transaction.vendor_time("created_at")),
     };
-    let draft = transaction.flag("draft");
+    let draft = transaction.boolean("draft");
     let archive_status = transaction.text("archive_status");
     let state = transaction_state(event, draft, archive_status.as_deref());
     let items = items(transaction, &id, &at);
-    let task = transaction.number_id("task_id");
+    let task = transaction.numeric_id("task_id");
 
-    let inspection = in_state(Event::about(Subject::Inspection, &id).at(&at), state);
-    let inspection = with_asset(inspection, transaction).group(transaction.number_id("group_id")).fact(Summary {
+    let inspection = in_state(Event::new(EntityType::Inspection, &id).occurred_at(&at), state);
+    let inspection = with_asset(inspection, transaction).group(transaction.numeric_id("group_id")).fact(Summary {
         draft,
-        direction: transaction.flag("check_in").map(|check_in| direction(check_in).to_owned()),
-        damaged: transaction.flag("damage"),
+        direction: transaction.boolean("check_in").map(|check_in| direction(check_in).to_owned()),
+        damaged: transaction.boolean("damage"),
         damage_cost: transaction.number("damage_cost"),
         view_url: transaction.text("view_url").or_else(|| transaction.text("dashboard_url")),
         report_url: transaction.text("pdf_share_url"),
         archive_status,
-        work_order_id: transaction.number_id("work_order_id"),
+        work_order_id: transaction.numeric_id("work_order_id"),
         ..Summary::default()
     });
-    let inspection = with_location(inspection, transaction).details(transaction.rest()).details(body.rest());
-    let session = in_state(Event::about(Subject::Session, &id).of(&id).at(&at), state);
+    let inspection =
+        with_location(inspection, transaction).details(transaction.unread_details()).details(body.unread_details());
+    let session = in_state(Event::new(EntityType::Session, &id).inspection(&id).occurred_at(&at), state);
     // The only place where the two are linked.
-    let task = task.map(|task| Event::about(TASK, task).of(&id).at_least("idle").at(&at));
+    let task = task.map(|task| Event::new(TASK, task).inspection(&id).at_least("idle").occurred_at(&at));
     let mut events = vec![inspection, session];
     events.extend(task);
     events.extend(items);
@@ -149,16 +160,16 @@ fn direction(check_in: bool) -> &'static str {
     if check_in { "CHECK_IN" } else { "CHECK_OUT" }
 }
 
-fn read_task(body: &Fields<'_>, task: &Fields<'_>, event: &str) -> Read {
-    let id = task.number_id("id")?;
+fn parse_task(body: &JsonFields<'_>, task: &JsonFields<'_>, event: &str) -> ParsedObject {
+    let id = task.numeric_id("id")?;
     let at = task.vendor_time("updated_at").or_else(|| task.vendor_time("created_at"));
     let words: Vec<_> = TASK_STATES.iter().map(|state| (state.name, state.name)).collect();
     let completed = event == "completed";
     // A status that says something else than the event, or nothing that is known, stays among the details.
-    let status = task.peek_word("status", &words);
+    let status = task.peek_enum("status", &words);
     let state = if completed { Some("completed") } else { status };
     if state.is_some() && state == status {
-        task.skip("status");
+        task.mark_read("status");
     }
     let person = |name: &str| {
         let person = task.object(name)?;
@@ -167,40 +178,41 @@ fn read_task(body: &Fields<'_>, task: &Fields<'_>, event: &str) -> Read {
     let fact = Task {
         name: task.text("name"),
         due_by: task.time("due_by"),
-        high_priority: task.flag("high_priority"),
+        high_priority: task.boolean("high_priority"),
         assignee: person("assignee"),
         requester: person("requester"),
     };
-    let event = in_state(Event::about(TASK, id).at(&at), state).fact(fact);
-    let event = event.orphan("a transaction names its task, a task does not name its transaction");
-    let event = with_location(with_asset(event, task), task).details(task.rest()).details(body.rest());
+    let event = in_state(Event::new(TASK, id).occurred_at(&at), state).fact(fact);
+    let event = event.orphan_reason("a transaction names its task, a task does not name its transaction");
+    let event =
+        with_location(with_asset(event, task), task).details(task.unread_details()).details(body.unread_details());
     Some((at, vec![event]))
 }
 
 fn in_state(event: Event, state: Option<&'static str>) -> Event {
     match state {
-        Some(state) => event.is(state),
+        Some(state) => event.state(state),
         None => event,
     }
 }
 
 // What is inspected: an asset, or in the words of v3 a unit. The customer's number of it is also its key for the
 // inspection or task.
-fn with_asset(event: Event, of: &Fields<'_>) -> Event {
-    let reference = reference(&[of], REFERENCES);
-    let asset = Places::new([of.object("asset"), of.object("unit")].into_iter().flatten());
+fn with_asset(event: Event, of: &JsonFields<'_>) -> Event {
+    let reference = read_reference(&[of], REFERENCE_PATHS);
+    let asset = LayeredFields::new([of.object("asset"), of.object("unit")].into_iter().flatten());
     let external_id = asset.id("external_id").or_else(|| asset.id("reference_number"));
-    let event = event.reference(reference).fact(Asset { asset_id: asset.number_id("id"), external_id });
+    let event = event.reference(reference).fact(Asset { asset_id: asset.numeric_id("id"), external_id });
     match asset.id("vin") {
         Some(vin) => event.fact(Vehicle { vin: Some(vin), ..Vehicle::default() }),
         None => event,
     }
 }
 
-fn with_location(event: Event, of: &Fields<'_>) -> Event {
+fn with_location(event: Event, of: &JsonFields<'_>) -> Event {
     let location = of.object("location").unwrap_or_default();
     let (latitude, longitude) = coordinates(of);
-    let (location_id, name) = (location.number_id("id"), location.text("name"));
+    let (location_id, name) = (location.numeric_id("id"), location.text("name"));
     event.fact(Location { location_id, name, latitude, longitude, ..Location::default() })
 }
 

@@ -1,14 +1,14 @@
 //! The customer's own key for an entity, from the fields that a vendor's table lists.
 
-use super::fields::Fields;
+use super::fields::JsonFields;
 use crate::event::Reference;
 
 /// The first of the fields that holds an identifier, looked for in each of the objects in turn. A field that is missing,
 /// empty or no identifier is passed over. Only the first of the table counts as read: what another states can be replaced
 /// by it later, and has to stay among the details.
-pub fn reference(objects: &[&Fields<'_>], table: &[&str]) -> Option<Reference> {
+pub fn read_reference(objects: &[&JsonFields<'_>], table: &[&str]) -> Option<Reference> {
     table.iter().zip(0..).find_map(|(path, precedence)| {
-        let value = objects.iter().find_map(|fields| fields.id_at(path, precedence == 0))?;
+        let value = objects.iter().find_map(|fields| fields.id_at_path(path, precedence == 0))?;
         Some(Reference::new(value, precedence))
     })
 }
@@ -26,8 +26,8 @@ mod tests {
             (r#"{"asset": "A", "external_id": null, "number": 17}"#, Some(("17", 2))),
             (r#"{"asset": {"external_id": ["A"]}}"#, None),
         ] {
-            let fields = Fields::of_body(body.as_bytes()).expect("an object");
-            let reference = reference(&[&Fields::default(), &fields], table);
+            let fields = JsonFields::parse_body(body.as_bytes()).expect("an object");
+            let reference = read_reference(&[&JsonFields::default(), &fields], table);
             assert_eq!(reference, expected.map(|(value, at)| Reference::new(value.to_owned(), at)), "{body}");
         }
     }

@@ -19,20 +19,20 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// How a vendor signs, and how to check it.
 #[derive(Debug)]
-pub struct Signature {
+pub struct SignatureScheme {
     /// What is signed and where the signature stands, for the documentation.
-    pub about: &'static str,
+    pub description: &'static str,
     /// Whether the public URL is part of what is signed, so that it must be configured.
     pub signs_url: bool,
     /// Checks a delivery over its raw bytes.
-    pub check: fn(&Message<'_>) -> Result<(), Denied>,
+    pub verify: fn(&SignedMessage<'_>) -> Result<(), SignatureError>,
     /// The headers that the vendor would send with this message, for the simulator and the tests.
-    pub sign: fn(&Message<'_>) -> Vec<(&'static str, String)>,
+    pub sign: fn(&SignedMessage<'_>) -> Vec<(&'static str, String)>,
 }
 
 /// What a signature is made of and checked against.
 #[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
+pub struct SignedMessage<'a> {
     pub headers: &'a HeaderMap,
     /// The URLs that the vendor may have signed. The first one signs.
     pub candidates: &'a UrlCandidates,
@@ -78,11 +78,11 @@ pub struct ClockSkew {
 }
 
 /// Seconds of thirteen digits, as milliseconds have from the year 2001 to 2286.
-const THIRTEEN_DIGITS: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000;
+const MILLISECOND_TIMESTAMPS: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000;
 
 /// Why a delivery is not believed. For our log; the sender learns nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
+pub enum SignatureError {
     #[error("the header {0} is missing")]
     Missing(&'static str),
     #[error("the header {0} is there more than once")]
@@ -90,23 +90,23 @@ pub enum Denied {
     #[error("the header {0} is not of the vendor's form")]
     Malformed(&'static str),
     #[error("the signature's time is {0}")]
-    TooOld(ClockSkew),
+    OutsideTolerance(ClockSkew),
     #[error("no active secret fits")]
     Mismatch,
 }
 
-impl Message<'_> {
+impl SignedMessage<'_> {
     /// The only header with this name.
     ///
     /// # Errors
     /// If there is none, more than one, or one that is not text.
-    pub fn header(&self, name: &'static str) -> Result<&str, Denied> {
+    pub fn header(&self, name: &'static str) -> Result<&str, SignatureError> {
         let mut values = self.headers.get_all(name).iter();
-        let value = values.next().ok_or(Denied::Missing(name))?;
+        let value = values.next().ok_or(SignatureError::Missing(name))?;
         if values.next().is_some() {
-            return Err(Denied::Repeated(name));
+            return Err(SignatureError::Repeated(name));
         }
-        value.to_str().map_err(|_| Denied::Malformed(name))
+        value.to_str().map_err(|_| SignatureError::Malformed(name))
     }
 
     /// The address that the vendor most likely called, with which the simulator signs.
@@ -123,9 +123,9 @@ impl Message<'_> {
     ///
     /// # Errors
     /// If it is too far away.
-    pub fn in_time(&self, sent: i64, allowed: TimeDelta) -> Result<(), Denied> {
+    pub fn check_timestamp(&self, sent: i64, allowed: TimeDelta) -> Result<(), SignatureError> {
         let skew = ClockSkew::between(self.now.timestamp_millis(), sent, allowed.num_milliseconds());
-        if skew.is_allowed() { Ok(()) } else { Err(Denied::TooOld(skew)) }
+        if skew.is_allowed() { Ok(()) } else { Err(SignatureError::OutsideTolerance(skew)) }
     }
 
     /// The first secret's value, with which the simulator signs.
@@ -154,7 +154,7 @@ impl std::fmt::Display for ClockSkew {
         let seconds = self.behind().unsigned_abs().div_ceil(1000);
         let side = if self.behind() < 0 { "ahead of" } else { "behind" };
         write!(f, "{seconds} s {side} ours; allowed: {} s", self.allowed / 1000)?;
-        if THIRTEEN_DIGITS.contains(&(self.sent / 1000)) {
+        if MILLISECOND_TIMESTAMPS.contains(&(self.sent / 1000)) {
             f.write_str("; it has thirteen digits: milliseconds? Seconds are meant")?;
         }
         Ok(())
@@ -163,7 +163,7 @@ impl std::fmt::Display for ClockSkew {
 
 /// The parts of a header such as `t=1700000000,s=…`: the name of each, in any case, and its value, without the blanks
 /// around them. A part without `=` has no value.
-pub fn parts(header: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+pub fn header_parameters(header: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     header.split(',').map(|part| match part.split_once('=') {
         Some((name, value)) => (name.trim(), Some(value.trim())),
         None => (part.trim(), None),
@@ -172,7 +172,7 @@ pub fn parts(header: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
 
 /// The bytes of a signature of so many bytes, however it is spelled: hexadecimal digits in either case, or base64 of
 /// either alphabet, padded or not. The length tells the two apart.
-pub fn signature_bytes(text: &str, length: usize) -> Option<Vec<u8>> {
+pub fn decode_signature(text: &str, length: usize) -> Option<Vec<u8>> {
     match text.len() == 2 * length {
         true => hex::decode(text).ok().or_else(|| base64_decode(text)),
         false => base64_decode(text),
@@ -204,15 +204,15 @@ pub fn base64_encode(bytes: &[u8]) -> String {
 
 /// HMAC-SHA256 (RFC 2104) over several parts.
 pub fn hmac_sha256(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    keyed(secret, parts).finalize().into_bytes().to_vec()
+    new_hmac(secret, parts).finalize().into_bytes().to_vec()
 }
 
 /// Whether this is the HMAC-SHA256 over the parts; in constant time.
-pub fn is_hmac_sha256(secret: &[u8], parts: &[&[u8]], signature: &[u8]) -> bool {
-    keyed(secret, parts).verify_slice(signature).is_ok()
+pub fn verify_hmac_sha256(secret: &[u8], parts: &[&[u8]], signature: &[u8]) -> bool {
+    new_hmac(secret, parts).verify_slice(signature).is_ok()
 }
 
-fn keyed(secret: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
+fn new_hmac(secret: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of every length, RFC 2104 section 3")]
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key of any length");
     for part in parts {

@@ -6,110 +6,110 @@
 //! Pages: <https://vision.truepic.dev/docs/webhooks>, `…/docs/webhook-setup` and `…/v3/docs/inspection-statuses`; the
 //! timeline's entries stand in <https://github.com/TRUEPIC/vision-api-types>.
 
+mod action;
 mod machines;
-mod news;
 mod signature;
 
-use super::fields::Fields;
-use super::{Delivery, Unreadable, Vendor, spelling};
-use crate::event::{Event, Nothing, Reading};
-use crate::machine::{ItemKind, JobKind, Subject};
-use news::News;
+use super::fields::JsonFields;
+use super::{DeliveryBody, Unreadable, Vendor, canonical_names};
+use crate::event::{Event, NoEffect, ParsedDelivery};
+use crate::machine::{EntityType, ItemKind, JobKind};
+use action::TruepicAction;
 
 pub const VENDOR: Vendor = Vendor {
     name: "truepic",
     title: "Truepic Vision",
     machines: machines::MACHINES,
-    references: &REFERENCE,
+    reference_paths: &REFERENCE_PATHS,
     signature: Some(signature::SIGNATURE),
-    read,
+    parse,
 };
 
-const PDF: Subject = Subject::Job(JobKind::Pdf);
-const PHOTO: Subject = Subject::Item(ItemKind::Photo);
-const ANSWER: Subject = Subject::Item(ItemKind::Answer);
-const MESSAGE: Subject = Subject::Item(ItemKind::Message);
-const CONTACT: Subject = Subject::Item(ItemKind::Contact);
+const PDF: EntityType = EntityType::Job(JobKind::Pdf);
+const PHOTO: EntityType = EntityType::Item(ItemKind::Photo);
+const ANSWER: EntityType = EntityType::Item(ItemKind::Answer);
+const MESSAGE: EntityType = EntityType::Item(ItemKind::Message);
+const CONTACT: EntityType = EntityType::Item(ItemKind::Contact);
 
 /// Where the customer's own key for the inspection is looked for, in the body and then in its inspection; the first that
 /// states one is the reference.
-const REFERENCE: [&str; 3] = ["unique_id", "external_id", "reference"];
+const REFERENCE_PATHS: [&str; 3] = ["unique_id", "external_id", "reference"];
 
 /// Why an action says nothing: what it needs and does not have.
-type Lacks = &'static str;
-type Meaning = fn(&News<'_>) -> Result<Vec<Event>, Lacks>;
+type TruepicParseError = &'static str;
+type ActionParser = fn(&TruepicAction<'_>) -> Result<Vec<Event>, TruepicParseError>;
 
 /// The 31 actions of the vendor's page, and two that only its types name.
-const ACTIONS: &[(&str, Meaning)] = &[
-    ("ACTION_INSPECTION_CREATED", |news| Ok(news.status("Created"))),
-    ("ACTION_STATUS_STARTED", |news| Ok(news.status("Started"))),
-    ("ACTION_STATUS_IN_PROGRESS", |news| Ok(news.status("In Progress"))),
-    ("ACTION_STATUS_READY_FOR_REVIEW", |news| Ok(news.status("Ready for Review"))),
-    ("ACTION_INSPECTION_CLOSED", |news| Ok(news.status("Closed"))),
-    ("ACTION_INSPECTION_CANCELED", |news| Ok(news.status("Canceled"))),
-    ("ACTION_DEVICE_FLAGS_CHANGED", |news| Ok(news.device_flags())),
-    ("ACTION_PHOTO_VERIFICATION_PASSED", |news| news.photo("passed")),
-    ("ACTION_PHOTO_VERIFICATION_WARN", |news| news.photo("warn")),
-    ("ACTION_PHOTO_VERIFICATION_FAILED", |news| news.photo("failed")),
-    ("ACTION_PHOTO_DELETED", |news| news.photo("deleted")),
-    ("ACTION_QUESTION_ANSWERED", |news| news.answer("answered")),
-    ("ACTION_QUESTION_ANSWER_DELETED", |news| news.answer("deleted")),
-    ("ACTION_MESSAGE_WELCOME_TEXT", |news| Ok(news.welcome("TEXT"))),
-    ("ACTION_MESSAGE_WELCOME_EMAIL", |news| Ok(news.welcome("EMAIL"))),
-    ("ACTION_MESSAGE_REQUEST_TEXT", |news| Ok(news.request("TEXT"))),
-    ("ACTION_MESSAGE_REQUEST_EMAIL", |news| Ok(news.request("EMAIL"))),
-    ("ACTION_MESSAGE_REMINDER_TEXT", |news| Ok(vec![news.sent("TEXT", "reminder")])),
-    ("ACTION_MESSAGE_REMINDER_EMAIL", |news| Ok(vec![news.sent("EMAIL", "reminder")])),
-    ("ACTION_MESSAGE_AUTO_REMINDER_TEXT", |news| Ok(vec![news.sent("TEXT", "auto reminder")])),
-    ("ACTION_MESSAGE_AUTO_REMINDER_EMAIL", |news| Ok(vec![news.sent("EMAIL", "auto reminder")])),
-    ("ACTION_MESSAGE_AUTO_REPLY_TEXT", |news| Ok(vec![news.sent("TEXT", "auto reply")])),
-    ("ACTION_MESSAGE_AUTO_REPLY_EMAIL", |news| Ok(vec![news.sent("EMAIL", "auto reply")])),
-    ("ACTION_MESSAGE_AGENT_REPLY_TEXT", |news| Ok(vec![news.sent("TEXT", "agent reply")])),
-    ("ACTION_CONSUMER_REPLY", |news| Ok(vec![news.received("TEXT")])),
-    ("ACTION_MESSAGE_EMAIL_REPLY", |news| Ok(vec![news.received("EMAIL")])),
-    ("ACTION_MESSAGE_EMAIL_BOUNCED", |news| Ok(vec![news.undelivered("BOUNCED", None), news.contact("BOUNCED")])),
-    ("ACTION_MESSAGE_EMAIL_DROPPED", |news| {
-        Ok(vec![news.undelivered("DROPPED", Some("the email had previously bounced"))])
+const ACTIONS: &[(&str, ActionParser)] = &[
+    ("ACTION_INSPECTION_CREATED", |action| Ok(action.status("Created"))),
+    ("ACTION_STATUS_STARTED", |action| Ok(action.status("Started"))),
+    ("ACTION_STATUS_IN_PROGRESS", |action| Ok(action.status("In Progress"))),
+    ("ACTION_STATUS_READY_FOR_REVIEW", |action| Ok(action.status("Ready for Review"))),
+    ("ACTION_INSPECTION_CLOSED", |action| Ok(action.status("Closed"))),
+    ("ACTION_INSPECTION_CANCELED", |action| Ok(action.status("Canceled"))),
+    ("ACTION_DEVICE_FLAGS_CHANGED", |action| Ok(action.device_flags())),
+    ("ACTION_PHOTO_VERIFICATION_PASSED", |action| action.photo("passed")),
+    ("ACTION_PHOTO_VERIFICATION_WARN", |action| action.photo("warn")),
+    ("ACTION_PHOTO_VERIFICATION_FAILED", |action| action.photo("failed")),
+    ("ACTION_PHOTO_DELETED", |action| action.photo("deleted")),
+    ("ACTION_QUESTION_ANSWERED", |action| action.answer("answered")),
+    ("ACTION_QUESTION_ANSWER_DELETED", |action| action.answer("deleted")),
+    ("ACTION_MESSAGE_WELCOME_TEXT", |action| Ok(action.welcome("TEXT"))),
+    ("ACTION_MESSAGE_WELCOME_EMAIL", |action| Ok(action.welcome("EMAIL"))),
+    ("ACTION_MESSAGE_REQUEST_TEXT", |action| Ok(action.request("TEXT"))),
+    ("ACTION_MESSAGE_REQUEST_EMAIL", |action| Ok(action.request("EMAIL"))),
+    ("ACTION_MESSAGE_REMINDER_TEXT", |action| Ok(vec![action.sent("TEXT", "reminder")])),
+    ("ACTION_MESSAGE_REMINDER_EMAIL", |action| Ok(vec![action.sent("EMAIL", "reminder")])),
+    ("ACTION_MESSAGE_AUTO_REMINDER_TEXT", |action| Ok(vec![action.sent("TEXT", "auto reminder")])),
+    ("ACTION_MESSAGE_AUTO_REMINDER_EMAIL", |action| Ok(vec![action.sent("EMAIL", "auto reminder")])),
+    ("ACTION_MESSAGE_AUTO_REPLY_TEXT", |action| Ok(vec![action.sent("TEXT", "auto reply")])),
+    ("ACTION_MESSAGE_AUTO_REPLY_EMAIL", |action| Ok(vec![action.sent("EMAIL", "auto reply")])),
+    ("ACTION_MESSAGE_AGENT_REPLY_TEXT", |action| Ok(vec![action.sent("TEXT", "agent reply")])),
+    ("ACTION_CONSUMER_REPLY", |action| Ok(vec![action.received("TEXT")])),
+    ("ACTION_MESSAGE_EMAIL_REPLY", |action| Ok(vec![action.received("EMAIL")])),
+    ("ACTION_MESSAGE_EMAIL_BOUNCED", |action| Ok(vec![action.undelivered("BOUNCED", None), action.contact("BOUNCED")])),
+    ("ACTION_MESSAGE_EMAIL_DROPPED", |action| {
+        Ok(vec![action.undelivered("DROPPED", Some("the email had previously bounced"))])
     }),
-    ("ACTION_MESSAGE_EMAIL_DROPPED_VIA_UNSUBSCRIBE", |news| {
-        Ok(vec![news.undelivered("DROPPED", Some("the customer unsubscribed from emails"))])
+    ("ACTION_MESSAGE_EMAIL_DROPPED_VIA_UNSUBSCRIBE", |action| {
+        Ok(vec![action.undelivered("DROPPED", Some("the customer unsubscribed from emails"))])
     }),
-    ("ACTION_EMAIL_UNSUBSCRIBED", |news| Ok(vec![news.contact("UNSUBSCRIBED").details(news.rest())])),
-    ("ACTION_EMAIL_RESUBSCRIBED", |news| Ok(vec![news.contact("SUBSCRIBED").details(news.rest())])),
-    ("ACTION_PDF_READY", |news| Ok(vec![news.pdf("PDF ready")])),
-    ("ACTION_PDF_FAILED", |news| Ok(vec![news.pdf("PDF failed")])),
+    ("ACTION_EMAIL_UNSUBSCRIBED", |action| Ok(vec![action.contact("UNSUBSCRIBED").details(action.unread_details())])),
+    ("ACTION_EMAIL_RESUBSCRIBED", |action| Ok(vec![action.contact("SUBSCRIBED").details(action.unread_details())])),
+    ("ACTION_PDF_READY", |action| Ok(vec![action.pdf("PDF ready")])),
+    ("ACTION_PDF_FAILED", |action| Ok(vec![action.pdf("PDF failed")])),
 ];
 
-fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
-    let body = Fields::of_body(delivery.body)?;
-    let Some(event) = action(&body) else {
+fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
+    let body = JsonFields::parse_body(delivery.body)?;
+    let Some(event) = action_name(&body) else {
         // Truepic Lens, the sibling product, signs alike and can be pointed at the same URL.
         return Ok(match body.text("type") {
-            Some(lens) => unknown(lens, "a body of Truepic Lens: it has a type, but no action and no inspection"),
-            None => unknown(String::new(), "it names no action"),
+            Some(lens) => unrecognized(lens, "a body of Truepic Lens: it has a type, but no action and no inspection"),
+            None => unrecognized(String::new(), "it names no action"),
         });
     };
-    let Some(news) = News::of(body, delivery.body) else {
-        return Ok(unknown(event, "it names no inspection"));
+    let Some(action) = TruepicAction::parse(body, delivery.body) else {
+        return Ok(unrecognized(event, "it names no inspection"));
     };
-    let known = news.inspection_fields();
-    let name = spelling::declared(&event, ACTIONS.iter().map(|(name, _)| *name));
+    let known = action.inspection_fields();
+    let name = canonical_names::canonical_name(&event, ACTIONS.iter().map(|(name, _)| *name));
     let meaning = ACTIONS.iter().find(|(known, _)| Some(*known) == name);
-    Ok(match meaning.map_or(Err("no such action is known"), |(_, meaning)| meaning(&news)) {
+    Ok(match meaning.map_or(Err("no such action is known"), |(_, meaning)| meaning(&action)) {
         Ok(events) => {
-            let events = news.with_inspection_fields(events, known);
-            Reading { event, occurred_at: news.at, events, ..Reading::default() }
+            let events = action.with_inspection_fields(events, known);
+            ParsedDelivery { event, occurred_at: action.at, events, ..ParsedDelivery::default() }
         }
-        Err(why) => unknown(event, why),
+        Err(why) => unrecognized(event, why),
     })
 }
 
-fn unknown(event: String, why: &str) -> Reading {
-    Reading { event, nothing: Some(Nothing::Unrecognized(why.to_owned())), ..Reading::default() }
+fn unrecognized(event: String, why: &str) -> ParsedDelivery {
+    ParsedDelivery { event, no_effect: Some(NoEffect::Unrecognized(why.to_owned())), ..ParsedDelivery::default() }
 }
 
 // In v2 words `event` can be the inspection, which is an object and no name.
-fn action(body: &Fields<'_>) -> Option<String> {
+fn action_name(body: &JsonFields<'_>) -> Option<String> {
     body.text("action")
         .or_else(|| body.object("action_type")?.text("id_internal"))
         .or_else(|| body.text("action_type"))
@@ -119,17 +119,17 @@ fn action(body: &Fields<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Fact, News as Said, Photo, Summary};
+    use crate::event::{FactGroup, Photo, StateClaim as Said, Summary};
 
-    fn reading(body: &str) -> Reading {
-        read(&Delivery { content_type: None, body: body.as_bytes() }).expect("readable")
+    fn reading(body: &str) -> ParsedDelivery {
+        parse(&DeliveryBody { content_type: None, body: body.as_bytes() }).expect("readable")
     }
 
     fn why_not(body: &str) -> String {
         let reading = reading(body);
         assert!(reading.events.is_empty());
-        match reading.nothing {
-            Some(Nothing::Unrecognized(why)) => why,
+        match reading.no_effect {
+            Some(NoEffect::Unrecognized(why)) => why,
             other => panic!("{other:?}"),
         }
     }
@@ -137,15 +137,15 @@ mod tests {
     // Each event as `kind id news`; of jobs and items the sort.
     fn told(body: &str) -> Vec<String> {
         let tell = |event: &Event| {
-            let subject = event.about.subject;
+            let subject = event.entity.entity_type;
             let name = if subject.subkind().is_empty() { subject.kind().as_str() } else { subject.subkind() };
-            let news = match &event.news {
-                Said::State(word) => format!("is {word}"),
+            let news = match &event.state_claim {
+                Said::Exact(word) => format!("is {word}"),
                 Said::AtLeast(word) => format!("at least {word}"),
-                Said::Requested => "requested".to_owned(),
-                Said::Facts => "facts".to_owned(),
+                Said::ReopenRequested => "requested".to_owned(),
+                Said::FactsOnly => "facts".to_owned(),
             };
-            format!("{name} {} {news}", event.about.external_id)
+            format!("{name} {} {news}", event.entity.external_id)
         };
         reading(body).events.iter().map(tell).collect()
     }
@@ -160,15 +160,18 @@ mod tests {
         for (action, _) in ACTIONS {
             let body = format!(r#"{{"action":"{action}","inspection_id":7,"photo_id":8,"list_item_id":9}}"#);
             let reading = reading(&body);
-            assert!(reading.nothing.is_none() && !reading.events.is_empty(), "{action}: {:?}", reading.nothing);
+            assert!(reading.no_effect.is_none() && !reading.events.is_empty(), "{action}: {:?}", reading.no_effect);
             assert_eq!(reading.event, *action);
             for event in &reading.events {
-                let subject = event.about.subject;
-                assert!(subject == Subject::Inspection || event.inspection.as_deref() == Some("7"), "{action}");
-                let word = match &event.news {
-                    Said::State(word) => word,
+                let subject = event.entity.entity_type;
+                assert!(
+                    subject == EntityType::Inspection || event.inspection_external_id.as_deref() == Some("7"),
+                    "{action}"
+                );
+                let word = match &event.state_claim {
+                    Said::Exact(word) => word,
                     Said::AtLeast(word) => *word,
-                    Said::Requested | Said::Facts => continue,
+                    Said::ReopenRequested | Said::FactsOnly => continue,
                 };
                 assert!(
                     VENDOR.machine(subject).is_some_and(|machine| machine.state(word).is_some()),
@@ -194,7 +197,7 @@ mod tests {
             let reading = reading(body);
             assert_eq!(reading.event, "ACTION_STATUS_STARTED");
             for event in &reading.events {
-                assert_eq!(event.at.at().map(|at| at.timestamp_millis()), Some(1_709_737_960_118), "{body}");
+                assert_eq!(event.occurred_at.at().map(|at| at.timestamp_millis()), Some(1_709_737_960_118), "{body}");
                 let of_the_entry = ["action_type", "timeline_entry"];
                 let details = detail_names(event);
                 assert!(details.iter().all(|name| of_the_entry.contains(name)), "{body}: {details:?}");
@@ -220,7 +223,7 @@ mod tests {
             longitude: Some(-122.5),
             ..Photo::default()
         };
-        assert_eq!(photo.facts, [Fact::Photo(fact)]);
+        assert_eq!(photo.facts, [FactGroup::Photo(fact)]);
         let names = ["location", "device_id", "timeline_entry", "list_item_id", "city"];
         assert_eq!(detail_names(photo), names);
     }
@@ -248,7 +251,7 @@ mod tests {
                 "action_type":{{"id_internal":"{action}"}},"created_at":"2020-05-01T21:44:40.000Z"}}"#
             )
         };
-        let last = |body: &str| reading(body).events.pop().expect("an event").about.external_id;
+        let last = |body: &str| reading(body).events.pop().expect("an event").entity.external_id;
         for (action, more, expected) in [
             ("ACTION_MESSAGE_REMINDER_TEXT", r#""updated_at":"2020-05-01T21:44:40Z","#, "1880/timeline/4"),
             ("ACTION_MESSAGE_REMINDER_TEXT", r#""updated_at":"2020-05-01T21:44:41Z","#, "1880/timeline/4"),
@@ -310,7 +313,7 @@ mod tests {
                 let found = inspection.reference.as_ref().map(|found| (found.value.as_str(), found.precedence));
                 assert_eq!(found, reference, "{action} {fields}");
                 let mut names = detail_names(inspection);
-                names.retain(|name| REFERENCE.contains(name));
+                names.retain(|name| REFERENCE_PATHS.contains(name));
                 names.sort_unstable();
                 assert!(kept.iter().all(|name| names.contains(name)), "{action} {fields}: {names:?}");
             }
@@ -340,7 +343,7 @@ mod tests {
         let reading = reading(body);
         let [inspection, pdf] = reading.events.as_slice() else { panic!("two events") };
         let outcome = Summary { outcome: Some("Approved".into()), ..Summary::default() };
-        assert_eq!(inspection.facts, [Fact::Summary(outcome)]);
+        assert_eq!(inspection.facts, [FactGroup::Summary(outcome)]);
         assert_eq!(detail_names(inspection), ["custom_field_values", "outcome", "team_id"]);
         assert_eq!(detail_names(pdf), ["size"]);
     }

@@ -3,16 +3,16 @@
 //!
 //! Pages: <https://truto.one/docs/guides/webhooks/processing-webhook-events> and `…/list-webhook-events`.
 
-mod form;
+mod id_lookup;
 mod machines;
-mod names;
+mod multipart;
 mod records;
 mod signature;
 
-use super::fields::{Fields, identity, json};
-use super::{Delivery, Unreadable, Vendor, spelling};
-use crate::event::{Account, Details, Event, Nothing, Reading, Run, VendorTime};
-use crate::machine::{ItemKind, JobKind, Subject};
+use super::fields::{JsonFields, content_id, json_value};
+use super::{DeliveryBody, Unreadable, Vendor, canonical_names};
+use crate::event::{Account, Details, Event, NoEffect, ParsedDelivery, Run, VendorTime};
+use crate::machine::{EntityType, ItemKind, JobKind};
 use machines::{ACCOUNT_STATES, MACHINES};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -21,17 +21,17 @@ pub const VENDOR: Vendor = Vendor {
     name: "truto",
     title: "Truto",
     machines: MACHINES,
-    references: &names::REFERENCE,
+    reference_paths: &id_lookup::REFERENCE_PATHS,
     signature: Some(signature::SIGNATURE),
-    read,
+    parse,
 };
 
-const ACCOUNT: Subject = Subject::Item(ItemKind::Account);
-const RUN: Subject = Subject::Job(JobKind::SyncRun);
-const RECORD: Subject = Subject::Item(ItemKind::Record);
+const ACCOUNT: EntityType = EntityType::Item(ItemKind::Account);
+const RUN: EntityType = EntityType::Job(JobKind::SyncRun);
+const RECORD: EntityType = EntityType::Item(ItemKind::Record);
 
 // What Truto reports of things that the hub knows, by the first part of the event's name.
-const KNOWN: [(&str, &[&str]); 3] = [
+const KNOWN_EVENTS: [(&str, &[&str]); 3] = [
     (
         "integrated_account",
         &[
@@ -66,7 +66,7 @@ const KNOWN: [(&str, &[&str]); 3] = [
 ];
 
 // What Truto reports besides.
-const OTHERS: &[(&str, &str)] = &[
+const IGNORED_EVENTS: &[(&str, &str)] = &[
     ("test", "a test of the webhook"),
     ("link_token", "a customer's attempt to connect an account"),
     ("environment_integration", "a third party that is offered in the environment"),
@@ -77,91 +77,99 @@ const OTHERS: &[(&str, &str)] = &[
 ];
 
 // What a delivery means, or why it means nothing.
-type Meaning = Result<Vec<Event>, Nothing>;
+type TrutoEvents = Result<Vec<Event>, NoEffect>;
 
 // A delivery once its envelope is opened.
-struct Envelope<'a> {
-    body: Fields<'a>,
-    payload: Fields<'a>,
-    news_id: Option<String>,
+struct TrutoEnvelope<'a> {
+    body: JsonFields<'a>,
+    payload: JsonFields<'a>,
+    event_id: Option<String>,
     at: VendorTime,
     /// A name for the delivery itself: by its id, else by its bytes.
-    own_name: String,
+    delivery_key: String,
 }
 
-impl Envelope<'_> {
+impl TrutoEnvelope<'_> {
     // What it says besides, the payload's fields under their own names as far as the envelope has none of the name.
-    fn rest(&self) -> Details {
-        let of_payload = self.payload.rest();
-        self.body.rest().and(of_payload)
+    fn unread_details(&self) -> Details {
+        let of_payload = self.payload.unread_details();
+        self.body.unread_details().and(of_payload)
     }
 }
 
-fn read(delivery: &Delivery<'_>) -> Result<Reading, Unreadable> {
-    match delivery.content_type.filter(|content_type| form::is_form(content_type)) {
-        Some(content_type) => read_body(&form::envelope(content_type, delivery.body)?),
+fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
+    match delivery.content_type.filter(|content_type| multipart::is_form(content_type)) {
+        Some(content_type) => read_body(&multipart::envelope_json(content_type, delivery.body)?),
         None => read_body(delivery.body),
     }
 }
 
-fn read_body(bytes: &[u8]) -> Result<Reading, Unreadable> {
-    let body = Fields::of_body(bytes)?;
+fn read_body(bytes: &[u8]) -> Result<ParsedDelivery, Unreadable> {
+    let body = JsonFields::parse_body(bytes)?;
     // The pages disagree on the name's name.
     let event = body.text("event").or_else(|| body.text("event_type"));
     let payload = body.object("payload").unwrap_or_default();
-    let news_id = body.id("id");
-    let own_name = match &news_id {
-        Some(id) => format!("delivery:{}", records::segment(id)),
-        None => identity("delivery:", &String::from_utf8_lossy(bytes)),
+    let event_id = body.id("id");
+    let delivery_key = match &event_id {
+        Some(id) => format!("delivery:{}", records::escape_id_segment(id)),
+        None => content_id("delivery:", &String::from_utf8_lossy(bytes)),
     };
-    let envelope = Envelope { news_id, at: body.vendor_time("created_at"), body, payload, own_name };
+    let envelope = TrutoEnvelope { event_id, at: body.vendor_time("created_at"), body, payload, delivery_key };
     let meaning = match &event {
-        Some(event) => meaning(&envelope, event),
-        None => Err(unknown("it names no event")),
+        Some(event) => parse_event(&envelope, event),
+        None => Err(unrecognized("it names no event")),
     };
     let (events, nothing) = match meaning {
         Ok(events) => (events, None),
         Err(nothing) => (Vec::new(), Some(nothing)),
     };
     let event = event.unwrap_or_default();
-    Ok(Reading { event, news_id: envelope.news_id, occurred_at: envelope.at, events, nothing })
+    Ok(ParsedDelivery {
+        event,
+        vendor_event_id: envelope.event_id,
+        occurred_at: envelope.at,
+        events,
+        no_effect: nothing,
+    })
 }
 
-fn meaning(envelope: &Envelope<'_>, event: &str) -> Meaning {
-    match words(event) {
+fn parse_event(envelope: &TrutoEnvelope<'_>, event: &str) -> TrutoEvents {
+    match split_event_name(event) {
         ("integrated_account", action) => account(envelope, action),
-        ("sync_job_run", "record") => records::synced(envelope),
-        ("sync_job_run", "record_error") => records::failed(envelope),
+        ("sync_job_run", "record") => records::run_records(envelope),
+        ("sync_job_run", "record_error") => records::record_errors(envelope),
         ("sync_job_run", action) => run(envelope, action),
-        ("record", "created" | "updated") => records::reported(envelope, "present"),
-        ("record", "deleted") => records::reported(envelope, "deleted"),
-        ("record", "meta") => Err(Nothing::Known("what a third party's own webhook says besides records".to_owned())),
-        (what, _) => Err(match OTHERS.iter().find(|(name, _)| *name == what) {
-            Some((_, about)) => Nothing::Known((*about).to_owned()),
-            None => unknown("no such event is known"),
+        ("record", "created" | "updated") => records::third_party_records(envelope, "present"),
+        ("record", "deleted") => records::third_party_records(envelope, "deleted"),
+        ("record", "meta") => {
+            Err(NoEffect::Recognized("what a third party's own webhook says besides records".to_owned()))
+        }
+        (what, _) => Err(match IGNORED_EVENTS.iter().find(|(name, _)| *name == what) {
+            Some((_, about)) => NoEffect::Recognized((*about).to_owned()),
+            None => unrecognized("no such event is known"),
         }),
     }
 }
 
 // The two parts of an event's name, in the spelling that is known here.
-fn words(event: &str) -> (&str, &str) {
+fn split_event_name(event: &str) -> (&str, &str) {
     let (what, action) = event.split_once(':').unwrap_or((event, ""));
-    let known = KNOWN.iter().map(|(name, _)| *name).chain(OTHERS.iter().map(|(name, _)| *name));
-    let what = spelling::declared(what, known).unwrap_or(what);
-    let actions = KNOWN.iter().find(|(name, _)| *name == what).map_or(&[][..], |(_, actions)| actions);
-    (what, spelling::declared(action, actions.iter().copied()).unwrap_or(action))
+    let known = KNOWN_EVENTS.iter().map(|(name, _)| *name).chain(IGNORED_EVENTS.iter().map(|(name, _)| *name));
+    let what = canonical_names::canonical_name(what, known).unwrap_or(what);
+    let actions = KNOWN_EVENTS.iter().find(|(name, _)| *name == what).map_or(&[][..], |(_, actions)| actions);
+    (what, canonical_names::canonical_name(action, actions.iter().copied()).unwrap_or(action))
 }
 
-fn unknown(why: &str) -> Nothing {
-    Nothing::Unrecognized(why.to_owned())
+fn unrecognized(why: &str) -> NoEffect {
+    NoEffect::Unrecognized(why.to_owned())
 }
 
-fn account(envelope: &Envelope<'_>, action: &str) -> Meaning {
+fn account(envelope: &TrutoEnvelope<'_>, action: &str) -> TrutoEvents {
     let payload = &envelope.payload;
     // The payload is the account as it is now. Its deletion has an event of its own.
     let states = ACCOUNT_STATES.iter().filter(|state| !state.terminal).map(|state| state.name);
-    let status = payload.peek("status").map(json);
-    let status = status.as_ref().and_then(Value::as_str).and_then(|word| spelling::declared(word, states));
+    let status = payload.peek("status").map(json_value);
+    let status = status.as_ref().and_then(Value::as_str).and_then(|word| canonical_names::canonical_name(word, states));
     let state = match action {
         // It says no more than that the account exists: nothing is created after it was connected.
         "created" => status.filter(|status| *status != "connecting"),
@@ -170,35 +178,38 @@ fn account(envelope: &Envelope<'_>, action: &str) -> Meaning {
         "validation_error" | "post_install_error" | "deleted" => Some(action),
         // A call that was forbidden, or a form, changes no status; the payload tells which it is.
         "updated" | "forbidden_error" | "post_connect_form_submitted" => status,
-        _ => return Err(unknown("no such event is known")),
+        _ => return Err(unrecognized("no such event is known")),
     };
-    let id = payload.id("id").or_else(|| names::account(envelope)).ok_or_else(|| unknown("it names no account"))?;
+    let id = payload
+        .id("id")
+        .or_else(|| id_lookup::account_id(envelope))
+        .ok_or_else(|| unrecognized("it names no account"))?;
     payload.id("tenant_id");
-    let reference = names::reference(envelope);
+    let reference = id_lookup::reference(envelope);
     let fact = Account {
         // Facts know no precedence: only the first of the fields is one.
         tenant_id: reference.as_ref().filter(|tenant| tenant.precedence == 0).map(|tenant| tenant.value.clone()),
         integration: payload.object("integration").and_then(|integration| integration.text("name")),
         authentication: payload.text("authentication_method"),
         last_error: payload.peek("last_error").and_then(error_text),
-        sandbox: payload.flag("is_sandbox"),
+        sandbox: payload.boolean("is_sandbox"),
     };
-    let event = in_state(Event::about(ACCOUNT, id), state, "connecting").at(&envelope.at);
-    Ok(vec![event.reference(reference).fact(fact).details(envelope.rest())])
+    let event = in_state(Event::new(ACCOUNT, id), state, "connecting").occurred_at(&envelope.at);
+    Ok(vec![event.reference(reference).fact(fact).details(envelope.unread_details())])
 }
 
-fn run(envelope: &Envelope<'_>, action: &str) -> Meaning {
+fn run(envelope: &TrutoEnvelope<'_>, action: &str) -> TrutoEvents {
     let payload = &envelope.payload;
     // It stays among the details: most events name a state of their own.
-    let status = payload.peek("status").map(json);
+    let status = payload.peek("status").map(json_value);
     let state = match action {
         "created" | "rate_limited" | "completed" | "failed" | "stopped" | "deleted" => Some(action),
         "started" => Some("running"),
         "updated" => status.as_ref().and_then(Value::as_str).filter(|word| !word.trim().is_empty()),
-        _ => return Err(unknown("no such event is known")),
+        _ => return Err(unrecognized("no such event is known")),
     };
-    let id = payload.id("id").or_else(|| names::run(envelope)).ok_or_else(|| unknown("it names no run"))?;
-    let account = payload.id("integrated_account_id").or_else(|| names::account(envelope));
+    let id = payload.id("id").or_else(|| id_lookup::run_id(envelope)).ok_or_else(|| unrecognized("it names no run"))?;
+    let account = payload.id("integrated_account_id").or_else(|| id_lookup::account_id(envelope));
     payload.id("tenant_id");
     let fact = Run {
         sync_job_id: payload.id("sync_job_id"),
@@ -207,8 +218,8 @@ fn run(envelope: &Envelope<'_>, action: &str) -> Meaning {
         started_at: payload.time("started_at"),
         finished_at: payload.time("finished_at"),
     };
-    let event = in_state(Event::about(RUN, id), state, "created").at(&envelope.at).fact(fact);
-    let event = event.reference(names::reference(envelope)).details(envelope.rest());
+    let event = in_state(Event::new(RUN, id), state, "created").occurred_at(&envelope.at).fact(fact);
+    let event = event.reference(id_lookup::reference(envelope)).details(envelope.unread_details());
     Ok(vec![under(event, ACCOUNT, account)])
 }
 
@@ -216,21 +227,21 @@ fn run(envelope: &Envelope<'_>, action: &str) -> Meaning {
 // comes first, the state is the same.
 fn in_state(event: Event, state: Option<&str>, first: &'static str) -> Event {
     match state {
-        Some(state) => event.is(state),
+        Some(state) => event.state(state),
         None => event.at_least(first),
     }
 }
 
-fn under(event: Event, subject: Subject, id: Option<String>) -> Event {
+fn under(event: Event, subject: EntityType, id: Option<String>) -> Event {
     match id {
-        Some(id) => event.under(subject, id),
+        Some(id) => event.parent(subject, id),
         None => event,
     }
 }
 
 // An error comes as text or as an object with a message; of another shape it is a detail only.
 fn error_text(error: &RawValue) -> Option<String> {
-    let text = match json(error) {
+    let text = match json_value(error) {
         Value::String(text) => text,
         value => value.get("message")?.as_str()?.to_owned(),
     };
@@ -240,12 +251,12 @@ fn error_text(error: &RawValue) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Fact;
-    use crate::event::News::{self, AtLeast};
+    use crate::event::FactGroup;
+    use crate::event::StateClaim::{self, AtLeast};
 
-    pub fn reading(body: &str) -> Reading {
-        let delivery = Delivery { content_type: Some("application/json"), body: body.as_bytes() };
-        read(&delivery).expect("a reading")
+    pub fn reading(body: &str) -> ParsedDelivery {
+        let delivery = DeliveryBody { content_type: Some("application/json"), body: body.as_bytes() };
+        parse(&delivery).expect("a reading")
     }
 
     pub fn envelope(event: &str, payload: &str) -> String {
@@ -257,16 +268,16 @@ mod tests {
 
     pub fn said(event: &str, payload: &str) -> Vec<Event> {
         let reading = reading(&envelope(event, payload));
-        assert_eq!(reading.nothing, None, "{event}");
+        assert_eq!(reading.no_effect, None, "{event}");
         reading.events
     }
 
     pub fn ids(events: &[Event]) -> Vec<&str> {
-        events.iter().map(|event| event.about.external_id.as_str()).collect()
+        events.iter().map(|event| event.entity.external_id.as_str()).collect()
     }
 
-    pub fn parent(event: &Event) -> Option<(Subject, &str)> {
-        event.parent.as_ref().map(|parent| (parent.subject, parent.external_id.as_str()))
+    pub fn parent(event: &Event) -> Option<(EntityType, &str)> {
+        event.parent.as_ref().map(|parent| (parent.entity_type, parent.external_id.as_str()))
     }
 
     pub fn detail<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
@@ -275,16 +286,16 @@ mod tests {
 
     /// Each event as its id and what it says of the state.
     pub fn in_state(events: &[Event]) -> Vec<(&str, String)> {
-        let news = |event: &Event| match &event.news {
-            News::State(word) => format!("is {word}"),
+        let news = |event: &Event| match &event.state_claim {
+            StateClaim::Exact(word) => format!("is {word}"),
             AtLeast(word) => format!("at least {word}"),
             other => format!("{other:?}"),
         };
-        events.iter().map(|event| (event.about.external_id.as_str(), news(event))).collect()
+        events.iter().map(|event| (event.entity.external_id.as_str(), news(event))).collect()
     }
 
-    pub fn is(state: &str) -> News {
-        News::State(state.to_owned())
+    pub fn is(state: &str) -> StateClaim {
+        StateClaim::Exact(state.to_owned())
     }
 
     #[test]
@@ -294,9 +305,9 @@ mod tests {
             "created_at":"2024-09-10 12:00:00"}"#,
         );
         assert_eq!(reading.event, "integrated_account:active");
-        assert_eq!(reading.news_id.as_deref(), Some("n1"));
+        assert_eq!(reading.vendor_event_id.as_deref(), Some("n1"));
         assert_eq!(reading.occurred_at.at().map(|at| at.timestamp()), Some(1_725_969_600));
-        assert_eq!(reading.events[0].at.at(), reading.occurred_at.at());
+        assert_eq!(reading.events[0].occurred_at.at(), reading.occurred_at.at());
     }
 
     #[test]
@@ -324,7 +335,7 @@ mod tests {
             ("deleted", "null", is("deleted")),
         ] {
             let events = said(&format!("integrated_account:{action}"), &format!(r#"{{"id":"a1","status":{status}}}"#));
-            assert_eq!(events[0].news, expected, "{action} {status}");
+            assert_eq!(events[0].state_claim, expected, "{action} {status}");
             // As the payload stated it last, whether or not the event has a state of its own.
             assert_eq!(detail(&events[0], "status"), (status != "null").then_some(status), "{action} {status}");
         }
@@ -335,7 +346,7 @@ mod tests {
         let payload = r#"{"id":"a1","tenant_id":"t1","is_sandbox":true,"environment_id":"e1","authentication_method":"oauth2","region":"us",
             "integration":{"id":"i1","name":"hubspot"},"last_error":{"message":"Missing scope.","status":403}}"#;
         let event = &said("integrated_account:forbidden_error", payload)[0];
-        assert_eq!((event.about.subject, ids(std::slice::from_ref(event))), (ACCOUNT, vec!["a1"]));
+        assert_eq!((event.entity.entity_type, ids(std::slice::from_ref(event))), (ACCOUNT, vec!["a1"]));
         assert_eq!(event.reference.as_ref().map(|r| r.value.as_str()), Some("t1"));
         let fact = Account {
             tenant_id: Some("t1".into()),
@@ -344,10 +355,10 @@ mod tests {
             last_error: Some("Missing scope.".into()),
             sandbox: Some(true),
         };
-        assert_eq!(event.facts, [Fact::Account(fact)]);
+        assert_eq!(event.facts, [FactGroup::Account(fact)]);
         let names: Vec<_> = event.details.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["environment_id", "webhook_id", "region", "integration", "last_error"]);
-        assert_eq!((&event.inspection, event.orphan), (&None, None));
+        assert_eq!((&event.inspection_external_id, event.orphan_reason), (&None, None));
     }
 
     #[test]
@@ -364,13 +375,13 @@ mod tests {
             let payload = r#"{"id":"r1","integrated_account_id":"a1","status":"stopped","args":{"job":1},
                 "finished_at":"2023-06-16T09:30:00.000Z"}"#;
             let event = &said(&format!("sync_job_run:{action}"), payload)[0];
-            assert_eq!(event.news, expected, "{action}");
+            assert_eq!(event.state_claim, expected, "{action}");
             assert_eq!(parent(event), Some((ACCOUNT, "a1")));
             assert_eq!(detail(event, "args"), Some(r#"{"job":1}"#));
             assert_eq!(detail(event, "status"), Some(r#""stopped""#));
-            assert_eq!((&event.inspection, event.orphan, &event.reference), (&None, None, &None));
+            assert_eq!((&event.inspection_external_id, event.orphan_reason, &event.reference), (&None, None, &None));
         }
-        assert_eq!(said("sync_job_run:updated", r#"{"id":"r1"}"#)[0].news, AtLeast("created"));
+        assert_eq!(said("sync_job_run:updated", r#"{"id":"r1"}"#)[0].state_claim, AtLeast("created"));
     }
 
     #[test]
@@ -401,11 +412,11 @@ mod tests {
     fn a_time_that_is_none_is_flagged_and_kept() {
         let payload = r#"{"id":"r1","started_at":"soon","finished_at":"2023-06-16T09:30:00.000Z"}"#;
         let event = &said("sync_job_run:updated", payload)[0];
-        assert!(event.misread_time);
+        assert!(event.invalid_time);
         assert_eq!(detail(event, "started_at"), Some(r#""soon""#));
         let reading =
             reading(r#"{"id":"n1","event":"sync_job_run:started","payload":{"id":"r1"},"created_at":"soon"}"#);
-        assert!(reading.events[0].at.at().is_none() && reading.events[0].at.stated().is_some());
+        assert!(reading.events[0].occurred_at.at().is_none() && reading.events[0].occurred_at.raw_field().is_some());
         assert_eq!(detail(&reading.events[0], "created_at"), Some(r#""soon""#));
     }
 
@@ -430,14 +441,16 @@ mod tests {
              --b\r\nContent-Disposition: form-data; name=\"payload\"\r\n\r\n{payload}\r\n--b--\r\n"
         );
         let content_type = Some("multipart/form-data; boundary=\"b\"");
-        let reading = read(&Delivery { content_type, body: form.as_bytes() }).expect("a reading");
-        assert_eq!((reading.event.as_str(), reading.news_id.as_deref()), ("sync_job_run:record", Some("n1")));
+        let reading = parse(&DeliveryBody { content_type, body: form.as_bytes() }).expect("a reading");
+        assert_eq!((reading.event.as_str(), reading.vendor_event_id.as_deref()), ("sync_job_run:record", Some("n1")));
         assert_eq!(ids(&reading.events), ["r1", "r1/x/7"]);
         assert_eq!(detail(&reading.events[0], "files"), Some(r#"[{"bytes":4,"name":"a.pdf"}]"#));
         let deep = form.replace(payload, &"[".repeat(100_000));
-        assert!(read(&Delivery { content_type, body: deep.as_bytes() }).is_ok_and(|reading| reading.events.is_empty()));
+        assert!(
+            parse(&DeliveryBody { content_type, body: deep.as_bytes() }).is_ok_and(|reading| reading.events.is_empty())
+        );
         let deep = form.replace(payload, &format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)));
-        assert!(read(&Delivery { content_type, body: deep.as_bytes() }).is_err());
+        assert!(parse(&DeliveryBody { content_type, body: deep.as_bytes() }).is_err());
     }
 
     #[test]
@@ -452,17 +465,17 @@ mod tests {
             "sync_job_cron_trigger:failed",
             "batch_job:dry_run_failed",
         ] {
-            let nothing = reading(&envelope(event, r#"{"id":"x"}"#)).nothing;
-            assert!(matches!(nothing, Some(Nothing::Known(_))), "{event}: {nothing:?}");
+            let nothing = reading(&envelope(event, r#"{"id":"x"}"#)).no_effect;
+            assert!(matches!(nothing, Some(NoEffect::Recognized(_))), "{event}: {nothing:?}");
         }
         for event in ["", "sync_job_run", "sync_job_run:new", "integrated_account:new", "record:new", "new:created"] {
-            let nothing = reading(&envelope(event, r#"{"id":"x","records":[1]}"#)).nothing;
-            assert!(matches!(nothing, Some(Nothing::Unrecognized(_))), "{event}: {nothing:?}");
+            let nothing = reading(&envelope(event, r#"{"id":"x","records":[1]}"#)).no_effect;
+            assert!(matches!(nothing, Some(NoEffect::Unrecognized(_))), "{event}: {nothing:?}");
         }
         for event in ["sync_job_run:started", "integrated_account:active", "record:created", "sync_job_run:record"] {
             for payload in ["null", "[]", r#""x""#, "{}", r#"{"id":{}}"#] {
-                let nothing = reading(&envelope(event, payload)).nothing;
-                assert!(matches!(nothing, Some(Nothing::Unrecognized(_))), "{event} {payload}: {nothing:?}");
+                let nothing = reading(&envelope(event, payload)).no_effect;
+                assert!(matches!(nothing, Some(NoEffect::Unrecognized(_))), "{event} {payload}: {nothing:?}");
             }
         }
     }

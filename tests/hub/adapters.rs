@@ -1,14 +1,14 @@
 //! What the adapters make of bodies that integrators report: seen through GraphQL, in every order that may come.
 
-use crate::driver::App;
+use crate::test_hub::TestHub;
 use serde_json::{Value, json};
 
 const ITEMS: &str = "query($kind: ItemKind!) { items(first: 100, filter: { kind: [$kind] }) { nodes {
     externalId state reference details parent { ... on Item { externalId } ... on Job { externalId } }
     record { recordId data } account { tenantId } } } }";
 
-async fn items(app: &App, kind: &str) -> Vec<Value> {
-    let mut items = app.ask_with(ITEMS, json!({ "kind": kind })).await["items"]["nodes"].take();
+async fn items(app: &TestHub, kind: &str) -> Vec<Value> {
+    let mut items = app.query_with(ITEMS, json!({ "kind": kind })).await["items"]["nodes"].take();
     let items = items.as_array_mut().expect("items");
     items.sort_by_key(|item| item["externalId"].to_string());
     std::mem::take(items)
@@ -37,7 +37,7 @@ fn orders(bodies: &[Value]) -> Vec<Vec<Value>> {
 
 #[tokio::test]
 async fn records_of_two_accounts_are_two_and_hang_on_their_accounts() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for (id, account, name) in [("c1", "acc-A", "of A"), ("c2", "acc-B", "of B")] {
         let payload = json!({ "resource": "crm/contacts", "args": { "integrated_account_id": account },
             "records": [{ "id": "7", "name": name }] });
@@ -59,12 +59,12 @@ async fn records_of_two_accounts_are_two_and_hang_on_their_accounts() {
 
 #[tokio::test]
 async fn a_run_belongs_to_the_account_that_its_args_name() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let payload = json!({ "id": "r1", "sync_job_id": "j1", "status": "running",
         "args": { "integrated_account_id": "a1" }, "tenant_id": "cust-6" });
     app.post_json("truto", truto("c1", "sync_job_run:started", payload)).await;
     let query = "{ jobs { nodes { state reference run { accountId } parent { ... on Item { externalId } } } } }";
-    let job = app.ask(query).await["jobs"]["nodes"][0].clone();
+    let job = app.query(query).await["jobs"]["nodes"][0].clone();
     let expected = json!({ "state": "running", "reference": "cust-6", "run": { "accountId": "a1" },
         "parent": { "externalId": "a1" } });
     assert_eq!(job, expected);
@@ -78,7 +78,7 @@ async fn an_account_that_was_created_and_connected_at_once_is_active_in_every_or
         truto("3", "integrated_account:updated", json!({ "id": "a1", "status": "connecting" })),
     ];
     for order in orders(&bodies) {
-        let app = App::start().await;
+        let app = TestHub::start().await;
         for body in &order {
             app.post_json("truto", body.clone()).await;
         }
@@ -88,7 +88,7 @@ async fn an_account_that_was_created_and_connected_at_once_is_active_in_every_or
 
 #[tokio::test]
 async fn an_account_is_what_its_payload_says_also_where_the_event_says_nothing_of_it() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let forbidden = json!({ "id": "a1", "status": "active", "last_error": "Missing scope." });
     app.post_json("truto", truto("1", "integrated_account:forbidden_error", forbidden)).await;
     let mut active = truto("2", "integrated_account:active", json!({ "id": "a6", "status": "odd" }));
@@ -103,7 +103,7 @@ async fn an_account_is_what_its_payload_says_also_where_the_event_says_nothing_o
 
 #[tokio::test]
 async fn a_model_is_known_in_all_its_states_and_a_late_one_is_stale() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let post = async |state: &str, id: i64| {
         let body = json!({ "event": "model-state-changed", "model_id": id, "job_id": 77, "state": state });
         app.post_json("hover", body).await.body["verdict"].as_str().expect("a verdict").to_owned()
@@ -120,7 +120,7 @@ async fn a_model_is_known_in_all_its_states_and_a_late_one_is_stale() {
 
 #[tokio::test]
 async fn hovers_words_are_known_in_other_spellings() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for (job, words, state, status) in [
         (78, ["canceled"].as_slice(), "cancelled", "CANCELED"),
         (79, &["In Progress"], "in_progress", "PROCESSING"),
@@ -139,14 +139,14 @@ async fn hovers_words_are_known_in_other_spellings() {
 
 #[tokio::test]
 async fn an_entry_of_truepics_timeline_is_one_message() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let entry = |id: Value, second: &str| {
         json!({ "id": id, "inspection_id": 1880, "timeline_action_type_id": 12, "data": {}, "message": "Please",
             "action_type": { "id_internal": "ACTION_MESSAGE_REMINDER_TEXT" },
             "created_at": "2020-05-01T21:44:40.000Z", "updated_at": format!("2020-05-01T21:44:{second}.000Z") })
     };
     for body in [entry(json!(1), "40"), entry(json!(1), "41"), entry(json!(" 1"), "42")] {
-        assert_eq!(app.post_json("truepic", body).await.code, 200);
+        assert_eq!(app.post_json("truepic", body).await.status, 200);
     }
     assert_eq!(items(&app, "MESSAGE").await.len(), 1);
     app.post_json("truepic", entry(json!(2), "40")).await;

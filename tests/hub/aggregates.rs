@@ -1,16 +1,18 @@
 //! Aggregates are what the plainest way of computing them says: take all rows, and count by hand. The numbers of both
 //! databases are compared with it, so they are the same.
 
+use crate::as_of::{RecordedHistory, to_datetime};
 use crate::database::{TestDatabase, write};
-use crate::made_up::{at, hover_life, incoming_at, pave_life, record360_life, truepic_life, truto_life};
-use crate::past::{Told, moment};
+use crate::generators::{
+    at, hover_scenario, incoming_at, pave_scenario, record360_scenario, truepic_scenario, truto_scenario,
+};
 use async_graphql::Request;
 use chrono::{DateTime, Datelike, Days, FixedOffset, SecondsFormat, TimeDelta, Timelike, Utc};
 use entity::{Kind, Status, change, entity as thing};
 use inspection_hub::feed::Feed;
-use inspection_hub::graphql::{Api, Graph};
+use inspection_hub::graphql::{ApiContext, ApiSchema};
 use inspection_hub::store::read::head;
-use inspection_hub::store::{Database, Mode, Writer};
+use inspection_hub::store::{Database, OpenMode, Writer};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
@@ -65,7 +67,7 @@ const ZONES: [Zone; 7] = [
 ];
 
 /// Of whom a row is: vendor and source.
-type Whose = fn(&thing::Model) -> (Option<&str>, Option<&str>);
+type GroupKey = fn(&thing::Model) -> (Option<&str>, Option<&str>);
 
 fn all(_: &thing::Model) -> (Option<&str>, Option<&str>) {
     (None, None)
@@ -76,38 +78,38 @@ fn vendor(thing: &thing::Model) -> (Option<&str>, Option<&str>) {
 }
 
 /// A status, its cycle, and when it began.
-type Phase = (Option<Status>, i32, i64);
+type StatusInterval = (Option<Status>, i32, i64);
 /// The present status, and all that ever were.
-type Been = (Option<Status>, BTreeSet<Status>);
+type StatusesSeen = (Option<Status>, BTreeSet<Status>);
 
 fn source(thing: &thing::Model) -> (Option<&str>, Option<&str>) {
     (Some(&thing.vendor), Some(&thing.source))
 }
 
-struct Asked<'a> {
-    told: &'a Told,
+struct AggregateQuery<'a> {
+    recorded: &'a RecordedHistory,
     since: i64,
     until: i64,
     zone: Zone,
     filter: Filter,
 }
 
-impl Asked<'_> {
+impl AggregateQuery<'_> {
     fn arguments(&self) -> String {
-        let spelled = |at| moment(at).to_rfc3339_opts(SecondsFormat::Micros, true);
+        let spelled = |at| to_datetime(at).to_rfc3339_opts(SecondsFormat::Micros, true);
         format!("since: \"{}\", until: \"{}\", filter: {}", spelled(self.since), spelled(self.until), self.filter.0)
     }
 
     /// The inspections first seen in the period that fit.
     fn inspections(&self) -> impl Iterator<Item = &thing::Model> {
         let within = self.since..self.until;
-        let things = self.told.things.iter().filter(|thing| thing.kind == Kind::Inspection);
+        let things = self.recorded.entities.iter().filter(|thing| thing.kind == Kind::Inspection);
         things.filter(move |thing| within.contains(&thing.created_at) && (self.filter.1)(thing))
     }
 
     fn local(&self, at: i64) -> DateTime<FixedOffset> {
         let (_, offset) = self.zone.1.iter().rev().find(|(from, _)| from * 1_000_000 <= at).expect("a time of our era");
-        moment(at).with_timezone(&FixedOffset::east_opt(*offset).expect("a zone"))
+        to_datetime(at).with_timezone(&FixedOffset::east_opt(*offset).expect("a zone"))
     }
 
     fn counts(&self, by: &[&str]) -> Vec<Value> {
@@ -133,10 +135,10 @@ impl Asked<'_> {
     }
 
     /// What each went through: status, cycle, and when it began.
-    fn lives(&self) -> Vec<(&thing::Model, Vec<Phase>)> {
+    fn status_intervals(&self) -> Vec<(&thing::Model, Vec<StatusInterval>)> {
         let life = |thing| {
-            let mut phases: Vec<Phase> = Vec::new();
-            for (status, cycle, at) in self.told.course(thing) {
+            let mut phases: Vec<StatusInterval> = Vec::new();
+            for (status, cycle, at) in self.recorded.timeline(thing) {
                 if phases.last().is_none_or(|(was, of, _)| (*was, *of) != (status, cycle)) {
                     phases.push((status, cycle, at));
                 }
@@ -146,9 +148,9 @@ impl Asked<'_> {
         self.inspections().map(life).collect()
     }
 
-    fn times(&self, whose: Whose) -> Vec<Value> {
+    fn times(&self, whose: GroupKey) -> Vec<Value> {
         let mut lengths: BTreeMap<_, Vec<i64>> = BTreeMap::new();
-        for (thing, phases) in self.lives() {
+        for (thing, phases) in self.status_intervals() {
             for pair in phases.windows(2) {
                 if let Some(status) = pair[0].0 {
                     let (vendor, source) = whose(thing);
@@ -169,16 +171,16 @@ impl Asked<'_> {
         lengths.into_iter().map(row).collect()
     }
 
-    fn funnels(&self, whose: Whose, empty: bool) -> Vec<Value> {
+    fn funnels(&self, whose: GroupKey, empty: bool) -> Vec<Value> {
         let mut groups: BTreeMap<_, Vec<(Option<Status>, BTreeSet<Status>)>> = BTreeMap::new();
         if empty {
             groups.insert((None, None), Vec::new());
         }
-        for (thing, phases) in self.lives() {
+        for (thing, phases) in self.status_intervals() {
             let been = phases.iter().filter_map(|phase| phase.0).chain(thing.status).collect();
             groups.entry(whose(thing)).or_default().push((thing.status, been));
         }
-        let funnel = |((vendor, source), group): ((_, _), Vec<Been>)| {
+        let funnel = |((vendor, source), group): ((_, _), Vec<StatusesSeen>)| {
             let has_reached = |been: &BTreeSet<Status>, stage: usize| {
                 stage == 0 || STAGES[stage.min(STAGES.len())..].iter().any(|status| been.contains(status))
             };
@@ -218,7 +220,7 @@ impl Asked<'_> {
             let mut statuses: BTreeMap<Status, usize> = BTreeMap::new();
             let mut count = 0;
             for thing in
-                self.told.things.iter().filter(|thing| thing.kind == Kind::Inspection && (self.filter.1)(thing))
+                self.recorded.entities.iter().filter(|thing| thing.kind == Kind::Inspection && (self.filter.1)(thing))
             {
                 let ended = thing.status.is_some_and(|status| status == Status::Completed || DROPPED.contains(&status));
                 let age = now().timestamp_micros() - thing.updated_at;
@@ -231,7 +233,7 @@ impl Asked<'_> {
             }
             let statuses =
                 statuses.into_iter().map(|(status, count)| json!({ "status": status.as_str(), "count": count }));
-            json!({ "atLeast": older.map(|(text, _)| text), "lessThan": younger.map(|(text, _)| text),
+            json!({ "minAge": older.map(|(text, _)| text), "maxAge": younger.map(|(text, _)| text),
                 "count": count, "statuses": statuses.collect::<Vec<_>>() })
         };
         (0..=cuts.len()).map(bucket).collect()
@@ -239,7 +241,7 @@ impl Asked<'_> {
 
     fn hours(&self, fits: impl Fn(&change::Model) -> bool) -> Vec<Value> {
         let mut week: BTreeMap<(u32, u32), usize> = BTreeMap::new();
-        for change in &self.told.history {
+        for change in &self.recorded.history {
             if (self.since..self.until).contains(&change.received_at) && fits(change) {
                 let local = self.local(change.occurred_at.unwrap_or(change.received_at));
                 *week.entry((local.weekday().num_days_from_monday(), local.hour())).or_default() += 1;
@@ -253,7 +255,7 @@ impl Asked<'_> {
     }
 
     /// Asks all of it at once.
-    async fn agrees(&self, graph: &Graph) {
+    async fn assert_aggregates(&self, graph: &ApiSchema) {
         let arguments = self.arguments();
         let zone = format!("{arguments}, timeZone: \"{}\"", self.zone.0);
         let without = arguments.split(", filter").next().unwrap_or_default();
@@ -268,12 +270,12 @@ impl Asked<'_> {
                 statuses: inspectionCounts(groupBy: [VENDOR, STATUS], {zone}) {count}
                 times: timeInStatus({arguments}) {time}
                 timesOfSources: timeInStatus(groupBy: SOURCE, {arguments}) {time}
-                timesOfAll: timeInStatus(groupBy: ALL, {arguments}) {time}
+                timesOfAll: timeInStatus(groupBy: NONE, {arguments}) {time}
                 funnel({arguments}) {funnel}
                 funnels: funnel(groupBy: SOURCE, {arguments}) {funnel}
-                all_: funnel(groupBy: ALL, {arguments}) {funnel}
+                all_: funnel(groupBy: NONE, {arguments}) {funnel}
                 stalled: stalledInspections(ages: [\"1h\", \"P17D\", \"18d\", \"19d\"], filter: {filter}) {{
-                    atLeast lessThan count statuses {{ status count }} }}
+                    minAge maxAge count statuses {{ status count }} }}
                 hours: busiestHours(first: 168, {without}, timeZone: \"{zone_name}\") {{ weekday hour count }}
                 some: busiestHours(first: 168, {without}, timeZone: \"{zone_name}\",
                     filter: {{ kind: [ITEM], vendor: [\"pave\"] }}) {{ weekday hour count }}
@@ -287,8 +289,12 @@ impl Asked<'_> {
         let data = answer.data.into_json().expect("JSON");
         let day = 86_400;
         let cuts = [("1h", 3_600), ("P17D", 17 * day), ("18d", 18 * day), ("19d", 19 * day)];
-        let whole: Vec<_> =
-            self.told.things.iter().filter(|thing| thing.kind == Kind::Inspection && (self.filter.1)(thing)).collect();
+        let whole: Vec<_> = self
+            .recorded
+            .entities
+            .iter()
+            .filter(|thing| thing.kind == Kind::Inspection && (self.filter.1)(thing))
+            .collect();
         let in_status = |status: &Status| {
             json!({ "status": status.as_str(),
             "count": whole.iter().filter(|thing| thing.status == Some(*status)).count() })
@@ -317,7 +323,7 @@ impl Asked<'_> {
 
 /// Deliveries of some accounts of each vendor, in any order: source, vendor and body.
 fn traffic() -> impl Strategy<Value = Vec<(String, &'static str, Value)>> {
-    let account = (pave_life(), truepic_life(), hover_life(), truto_life(), record360_life());
+    let account = (pave_scenario(), truepic_scenario(), hover_scenario(), truto_scenario(), record360_scenario());
     proptest::collection::vec(account, 1..4).prop_flat_map(|accounts| {
         let mut all = Vec::new();
         for (number, (pave, truepic, hover, truto, record360)) in accounts.into_iter().enumerate() {
@@ -344,12 +350,12 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let database = TestDatabase::new().await;
-            let db = Database::open(&database.address, Mode::Migrate).await.expect("opens");
+            let db = Database::open(&database.address, OpenMode::Migrate).await.expect("opens");
             let begin: DateTime<Utc> = at(0).parse().expect("a moment");
             let mut writer = Writer::open(&db).expect("a writer");
-            let feed = Feed::new(db.readers.clone(), &head(&db.readers).await.expect("a head"));
+            let feed = Feed::new(db.read_pool.clone(), &head(&db.read_pool).await.expect("a head"));
             // One that has been counting all the time, and one that begins at the end.
-            let graph = || Graph::new(Api { readers: db.readers.clone(), feed: feed.clone(), sources: [].into(), clock: now });
+            let graph = || ApiSchema::new(ApiContext { readers: db.read_pool.clone(), feed: feed.clone(), sources: [].into(), clock: now });
             let counting = graph();
             for (place, group) in traffic.chunks(batch).enumerate() {
                 let received = |row: usize| begin + TimeDelta::minutes(minutes) * i32::try_from(place * batch + row).expect("few");
@@ -357,19 +363,19 @@ proptest! {
                     incoming_at(source, vendor, body, received(row))
                 }).collect();
                 write(&mut writer, &all);
-                counting.read_ahead().await;
+                counting.warm_up().await;
             }
-            let told = Told::read(&db).await;
-            let moments = told.moments();
+            let told = RecordedHistory::read(&db).await;
+            let moments = told.boundary_times();
             let whole = (begin - Days::new(1), now());
-            let whole = Asked { told: &told, since: whole.0.timestamp_micros(), until: whole.1.timestamp_micros(),
+            let whole = AggregateQuery { recorded: &told, since: whole.0.timestamp_micros(), until: whole.1.timestamp_micros(),
                 zone: ZONES[0], filter: FILTERS[0] };
-            whole.agrees(&counting).await;
+            whole.assert_aggregates(&counting).await;
             for (one, other, zone, filter) in asked {
                 let (one, other) = (*one.get(&moments), *other.get(&moments));
-                let asked = Asked { told: &told, since: one.min(other), until: one.max(other) + 1, zone, filter };
-                asked.agrees(&counting).await;
-                asked.agrees(&graph()).await;
+                let asked = AggregateQuery { recorded: &told, since: one.min(other), until: one.max(other) + 1, zone, filter };
+                asked.assert_aggregates(&counting).await;
+                asked.assert_aggregates(&graph()).await;
             }
         });
     }

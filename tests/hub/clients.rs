@@ -2,9 +2,9 @@
 //! with a cursor, and follows the changes over two ends of the hub, without gap or repeat.
 
 use crate::database::TestDatabase;
-use crate::driver::{client, sample_bytes, samples};
-use crate::sender::{Sender, ask, body};
-use crate::server::Server;
+use crate::hub_process::HubProcess;
+use crate::test_hub::{client, sample_bytes, samples};
+use crate::vendor_client::{VendorClient, delivery_body, run_query};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -58,8 +58,8 @@ async fn python_with_aiohttp() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_without_asyncio() {
     let (_database, server) = with_inspections().await;
-    let board = ask(&server.url, INSPECTIONS, Value::Null).await;
-    let mut example = Example::start(in_python("python/script.py"), &server.url, &[]);
+    let board = run_query(&server.url, INSPECTIONS, Value::Null).await;
+    let mut example = ClientProcess::start(in_python("python/script.py"), &server.url, &[]);
     example.lists(&board).await;
     example.ends().await;
 }
@@ -72,14 +72,14 @@ async fn rust() {
 }
 
 /// A hub with more than two pages of inspections.
-async fn with_inspections() -> (TestDatabase, Server) {
+async fn with_inspections() -> (TestDatabase, HubProcess) {
     let database = TestDatabase::new().await;
-    let server = Server::start(&database).await;
+    let server = HubProcess::start(&database).await;
     let (url, vendor) = (server.url.clone(), client());
     // The first inspection of all is the sender's, so that its name is known.
-    post(&vendor, &url, "pave", body(0)).await;
-    let sender = Sender::new(DELIVERIES);
-    sender.send(std::slice::from_ref(&url)).await;
+    post(&vendor, &url, "pave", delivery_body(0)).await;
+    let sender = VendorClient::new(DELIVERIES);
+    sender.send_unacknowledged(std::slice::from_ref(&url)).await;
     assert!(sender.is_done());
     for sample in samples("truepic") {
         post(&vendor, &url, "truepic", sample_bytes(&sample)).await;
@@ -91,34 +91,34 @@ async fn with_inspections() -> (TestDatabase, Server) {
 async fn follows_without_gap_or_repeat(command: Command, arguments: &[&str], more: &[&str]) {
     let (database, server) = with_inspections().await;
     let (port, url, vendor) = (server.port, server.url.clone(), client());
-    let board = ask(&url, INSPECTIONS, Value::Null).await;
-    let mut example = Example::start(command, &url, arguments);
+    let board = run_query(&url, INSPECTIONS, Value::Null).await;
+    let mut example = ClientProcess::start(command, &url, arguments);
     example.lists(&board).await;
     for line in more {
         example.says(line).await;
     }
 
     let mut cursor = board["head"]["cursor"].clone();
-    post(&vendor, &url, "pave", body(DELIVERIES)).await;
+    post(&vendor, &url, "pave", delivery_body(DELIVERIES)).await;
     example.follows(&url, &mut cursor, 1).await;
 
     // While it is away: a change of what it has seen, a repetition, a new one, and the lives of another vendor.
     server.kill();
-    let other = Server::start(&database).await;
+    let other = HubProcess::start(&database).await;
     for number in [1, 0, 4] {
-        post(&vendor, &other.url, "pave", body(DELIVERIES + number)).await;
+        post(&vendor, &other.url, "pave", delivery_body(DELIVERIES + number)).await;
     }
     for sample in samples("hover") {
         post(&vendor, &other.url, "hover", sample_bytes(&sample)).await;
     }
     other.kill();
-    let server = Server::at(port, &database, &[]).await;
-    post(&vendor, &url, "pave", body(DELIVERIES + 2)).await;
+    let server = HubProcess::at(port, &database, &[]).await;
+    post(&vendor, &url, "pave", delivery_body(DELIVERIES + 2)).await;
     example.follows(&url, &mut cursor, 10).await;
 
     server.stop().await;
-    let server = Server::at(port, &database, &[]).await;
-    post(&vendor, &url, "pave", body(DELIVERIES + 3)).await;
+    let server = HubProcess::at(port, &database, &[]).await;
+    post(&vendor, &url, "pave", delivery_body(DELIVERIES + 3)).await;
     example.follows(&url, &mut cursor, 1).await;
     server.kill();
 }
@@ -132,19 +132,19 @@ const CHANGES: &str = "query($after: String!) {
         pageInfo { hasNextPage } nodes { cursor position toStatus inspection { vendor externalId } } } }";
 
 /// An example that runs, until it is dropped.
-struct Example {
+struct ClientProcess {
     process: Child,
     lines: UnboundedReceiver<String>,
 }
 
-impl Example {
-    fn start(mut command: Command, url: &str, arguments: &[&str]) -> Example {
+impl ClientProcess {
+    fn start(mut command: Command, url: &str, arguments: &[&str]) -> ClientProcess {
         let command = command.arg(url).args(arguments).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the example starts");
         let (sender, lines) = unbounded_channel();
         let output = BufReader::new(process.stdout.take().expect("a standard output"));
         std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Example { process, lines }
+        ClientProcess { process, lines }
     }
 
     /// It must tell all inspections in their order, and what is wrong with a cursor.
@@ -161,20 +161,20 @@ impl Example {
     async fn ends(mut self) {
         let more = tokio::time::timeout(PATIENCE, self.lines.recv()).await.expect("its end in time");
         assert_eq!(more, None);
-        assert!(self.process.wait().expect("its end").success(), "{}", self.complaint());
+        assert!(self.process.wait().expect("its end").success(), "{}", self.failure_output());
     }
 
     /// Its next line must be this.
     async fn says(&mut self, expected: &str) {
         match tokio::time::timeout(PATIENCE, self.lines.recv()).await {
             Ok(Some(line)) => assert_eq!(line, expected),
-            said => panic!("{said:?} where {expected:?} should be: {}", self.complaint()),
+            said => panic!("{said:?} where {expected:?} should be: {}", self.failure_output()),
         }
     }
 
     /// It must tell all changes of inspections after a cursor, at least so many, in their order; moves the cursor on.
     async fn follows(&mut self, url: &str, cursor: &mut Value, least: usize) {
-        let page = ask(url, CHANGES, json!({ "after": &*cursor })).await["changes"].take();
+        let page = run_query(url, CHANGES, json!({ "after": &*cursor })).await["changes"].take();
         let changes = page["nodes"].as_array().expect("changes");
         assert!(changes.len() >= least && page["pageInfo"]["hasNextPage"] == false, "{page:#}");
         for change in changes {
@@ -185,7 +185,7 @@ impl Example {
     }
 
     // What it wrote to its standard error; ends it.
-    fn complaint(&mut self) -> String {
+    fn failure_output(&mut self) -> String {
         let _ = self.process.kill();
         let mut text = String::new();
         let _ = self.process.stderr.take().expect("a standard error").read_to_string(&mut text);
@@ -193,7 +193,7 @@ impl Example {
     }
 }
 
-impl Drop for Example {
+impl Drop for ClientProcess {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

@@ -1,34 +1,34 @@
 //! kill -9 in the middle of a burst: what was acknowledged is there once, nothing twice, and positions have no hole.
 
 use crate::database::TestDatabase;
-use crate::sender::Sender;
-use crate::server::Server;
+use crate::hub_process::HubProcess;
+use crate::vendor_client::VendorClient;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_deliveries_survive_a_kill() {
     const DELIVERIES: usize = 2_400;
     let database = TestDatabase::new().await;
-    let sender = Sender::new(DELIVERIES);
+    let sender = VendorClient::new(DELIVERIES);
     let mut kills = 0;
     while !sender.is_done() {
-        let server = Server::start(&database).await;
+        let server = HubProcess::start(&database).await;
         let sending = tokio::spawn({
             let (sender, urls) = (sender.clone(), [server.url.clone()]);
-            async move { sender.send(&urls).await }
+            async move { sender.send_unacknowledged(&urls).await }
         });
         if kills < 4 {
-            sender.more(DELIVERIES / 6).await;
+            sender.wait_for_more_acknowledged(DELIVERIES / 6).await;
             server.kill();
             kills += 1;
         }
         sending.await.expect("sent");
     }
     assert_eq!(kills, 4);
-    let server = Server::start(&database).await;
+    let server = HubProcess::start(&database).await;
     // One second, and what a debug build on a busy machine takes longer.
     assert!(server.ready_after < Duration::from_secs(5), "ready after {:?}", server.ready_after);
-    assert_eq!(sender.complaints(&server.url).await, Vec::<String>::new());
+    assert_eq!(sender.discrepancies(&server.url).await, Vec::<String>::new());
     let (code, text) = crate::verify::verify(&database);
     assert_eq!(code, Some(0), "{text}");
 }

@@ -1,6 +1,6 @@
 //! The documentation that is made from the code: the machines on the vendors' pages.
 
-use inspection_hub::graphql::{CODES, Entry};
+use inspection_hub::graphql::{ERROR_CODES, ErrorCodeEntry};
 use inspection_hub::machine::{Machine, State};
 use inspection_hub::vendor;
 use std::fmt::Write;
@@ -18,8 +18,8 @@ fn what_is_generated_on_the_vendors_pages_is_current() {
         let page = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let machines: String = vendor.machines.iter().map(section).collect();
         let mut current = with_part(&page, "machines", vendor.name, &machines);
-        if !vendor.references.is_empty() {
-            let fields = (1..).zip(vendor.references).map(|(number, field)| format!("{number}. `{field}`\n"));
+        if !vendor.reference_paths.is_empty() {
+            let fields = (1..).zip(vendor.reference_paths).map(|(number, field)| format!("{number}. `{field}`\n"));
             current = with_part(&current, "references", vendor.name, &format!("\n{}", fields.collect::<String>()));
         }
         if std::env::var_os("UPDATE_DOCS").is_some() {
@@ -57,25 +57,25 @@ fn the_codes_of_errors_are_current() {
     let page = std::fs::read_to_string(&path).expect("docs/errors.md");
     let (before, rest) = page.split_once(BEGIN).expect("where the list begins");
     let (_, after) = rest.split_once(END).expect("where the list ends");
-    let row = |entry: &Entry| format!("| `{}` | {} | {} |\n", entry.name, entry.meaning, entry.remedy);
-    let rows: String = CODES.iter().map(row).collect();
+    let row = |entry: &ErrorCodeEntry| format!("| `{}` | {} | {} |\n", entry.name, entry.meaning, entry.remedy);
+    let rows: String = ERROR_CODES.iter().map(row).collect();
     let current = format!("{before}{BEGIN}| Code | What it means | What to do |\n|---|---|---|\n{rows}{END}{after}");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, current).expect("written");
         return;
     }
     assert!(page == current, "errors.md is not current; run UPDATE_DOCS=1 cargo test --test hub docs");
-    assert!(CODES.is_sorted_by_key(|entry| entry.name), "in the order of the alphabet");
-    assert!(CODES.iter().all(|entry| entry.code.name() == entry.name));
+    assert!(ERROR_CODES.is_sorted_by_key(|entry| entry.name), "in the order of the alphabet");
+    assert!(ERROR_CODES.iter().all(|entry| entry.code.name() == entry.name));
 }
 
 // The heading is spelled as in the API: the kind, and the word of the job's or item's kind.
 fn section(machine: &Machine) -> String {
-    let kind = machine.subject.kind().as_str();
+    let kind = machine.entity_type.kind().as_str();
     let (first, rest) = kind.split_at(1);
     let mut text = format!("\n### {first}{}", rest.to_lowercase());
-    if !machine.subject.subkind().is_empty() {
-        let _ = write!(text, " `{}`", machine.subject.subkind());
+    if !machine.entity_type.subkind().is_empty() {
+        let _ = write!(text, " `{}`", machine.entity_type.subkind());
     }
     text.push_str("\n\n| State | Status | Final | Description |\n|---|---|---|---|\n");
     text.extend(machine.states.iter().map(row));
@@ -86,5 +86,5 @@ fn section(machine: &Machine) -> String {
 fn row(state: &State) -> String {
     let status = state.status.map_or("–".to_owned(), |status| format!("`{status}`"));
     let last = if state.terminal { "yes" } else { "" };
-    format!("| `{}` | {status} | {last} | {} |\n", state.name, state.about.replace('|', "\\|"))
+    format!("| `{}` | {status} | {last} | {} |\n", state.name, state.description.replace('|', "\\|"))
 }

@@ -1,6 +1,6 @@
 //! The hub in a federation: it composes with a subgraph of somebody else's, and answers what a router then asks it.
 
-use crate::driver::App;
+use crate::test_hub::TestHub;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
@@ -19,13 +19,13 @@ const FETCHES: [&str; 2] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_router_joins_claims_and_inspections() {
-    let app = App::start().await;
-    app.receive("pave/session-status-change-started.json").await;
-    app.receive("hover/job-state-changed-working.json").await;
-    let inspections = app.ask("{ inspections { nodes { id source externalId status } } }").await;
+    let app = TestHub::start().await;
+    app.post_sample("pave/session-status-change-started.json").await;
+    app.post_sample("hover/job-state-changed-working.json").await;
+    let inspections = app.query("{ inspections { nodes { id source externalId status } } }").await;
     let inspections = inspections["inspections"]["nodes"].as_array().expect("inspections").clone();
     assert_eq!(inspections.len(), 2);
-    let sdl = app.ask("{ _service { sdl } }").await["_service"]["sdl"].clone();
+    let sdl = app.query("{ _service { sdl } }").await["_service"]["sdl"].clone();
 
     // On a bare clone the planner is not there; `make test` installs it.
     if Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/node_modules").exists() {
@@ -49,7 +49,7 @@ async fn a_router_joins_claims_and_inspections() {
                 Value::Object([("__typename".to_owned(), json!("Inspection"))].into_iter().chain(known).collect())
             };
             let representations: Vec<_> = inspections.iter().map(representation).collect();
-            let data = app.ask_with(fetch, json!({ "representations": representations })).await;
+            let data = app.query_with(fetch, json!({ "representations": representations })).await;
             let statuses: Vec<_> =
                 data["_entities"].as_array().expect("entities").iter().map(|e| &e["status"]).collect();
             assert_eq!(statuses, inspections.iter().map(|known| &known["status"]).collect::<Vec<_>>(), "{fetch}");

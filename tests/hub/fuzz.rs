@@ -2,9 +2,9 @@
 //! (`tests/fuzz/hooks.py` says what it looks at). The same ones each time; with `FUZZ_SECONDS`, others, for so long.
 
 use crate::database::TestDatabase;
-use crate::driver::{client, sample_bytes, samples};
-use crate::sender::ask;
-use crate::server::Server;
+use crate::hub_process::HubProcess;
+use crate::test_hub::{client, sample_bytes, samples};
+use crate::vendor_client::run_query;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ const SLOWEST: &str = "2";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_fits_the_schema_is_answered_well() {
     let database = TestDatabase::new().await;
-    let server = Server::start(&database).await;
+    let server = HubProcess::start(&database).await;
     let vendors = client();
     for vendor in ["truepic", "pave", "hover", "truto", "record360"] {
         for sample in samples(vendor).iter().filter(|sample| sample.ends_with(".json")) {
@@ -56,7 +56,7 @@ async fn ids(url: &str) -> String {
     let query = "{ inspections { nodes { id items { nodes { id } } } } sessions { nodes { id } } jobs { nodes { id } }
         deliveries { nodes { id } } }";
     let mut found = Vec::new();
-    gather(&ask(url, query, Value::Null).await, &mut found);
+    gather(&run_query(url, query, Value::Null).await, &mut found);
     assert!(found.len() > 50, "{found:?}");
     found.join(" ")
 }

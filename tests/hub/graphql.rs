@@ -1,6 +1,6 @@
 //! GraphQL over HTTP, as a client sees it.
 
-use crate::driver::{Answer, App, answer, samples};
+use crate::test_hub::{TestHub, TestResponse, samples, send_request};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -8,22 +8,22 @@ use std::process::Command;
 const RESPONSE: &str = "application/graphql-response+json";
 
 /// Posts JSON, accepting the newer media type.
-async fn post(app: &App, body: Value) -> Answer {
-    answer(app.client.post(app.url("/graphql")).header("accept", RESPONSE).json(&body)).await
+async fn post(app: &TestHub, body: Value) -> TestResponse {
+    send_request(app.client.post(app.url("/graphql")).header("accept", RESPONSE).json(&body)).await
 }
 
-async fn get(app: &App, parameters: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+async fn get(app: &TestHub, parameters: &[(&str, &str)], headers: &[(&str, &str)]) -> TestResponse {
     let url = reqwest::Url::parse_with_params(&app.url("/graphql"), parameters).expect("a URL");
     let request = headers.iter().fold(app.client.get(url), |request, (name, value)| request.header(*name, *value));
-    answer(request).await
+    send_request(request).await
 }
 
-fn code(answer: &Answer) -> &str {
+fn code(answer: &TestResponse) -> &str {
     assert!(answer.body.get("data").is_none(), "{answer:?}");
     answer.body["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("a code: {answer:?}"))
 }
 
-fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
+fn header<'a>(answer: &'a TestResponse, name: &str) -> &'a str {
     answer.headers.get(name).map_or("", |value| value.to_str().expect("text"))
 }
 
@@ -32,7 +32,7 @@ fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
 async fn every_audit_of_graphql_over_http_is_passed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients");
     assert!(folder.join("node_modules").exists(), "the audits are not installed: `make test` does it");
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let url = app.url("/graphql");
     let run = tokio::task::spawn_blocking(move || {
         Command::new("node").arg("audits.mjs").arg(url).current_dir(folder).output()
@@ -44,23 +44,23 @@ async fn every_audit_of_graphql_over_http_is_passed() {
 
 #[tokio::test]
 async fn a_query_goes_by_get_and_anything_else_does_not() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let query = "query One { head { position } } query Two($n: Int) { inspections(first: $n) { totalCount } }";
     let asked = [("query", query), ("operationName", "Two"), ("variables", "{\"n\":1}")];
     let good = get(&app, &asked, &[]).await;
-    assert_eq!((good.code, &good.body), (200, &json!({ "data": { "inspections": { "totalCount": 0 } } })));
+    assert_eq!((good.status, &good.body), (200, &json!({ "data": { "inspections": { "totalCount": 0 } } })));
     assert_eq!((header(&good, "content-type"), header(&good, "vary")), ("application/json", "accept"));
     for document in ["mutation { a }", "subscription { changes { position } }"] {
         let refused = get(&app, &[("query", document)], &[]).await;
-        assert_eq!((refused.code, header(&refused, "allow"), code(&refused)), (405, "POST", "BAD_REQUEST"));
+        assert_eq!((refused.status, header(&refused, "allow"), code(&refused)), (405, "POST", "BAD_REQUEST"));
     }
     let missing = get(&app, &[], &[]).await;
-    assert_eq!((missing.code, code(&missing)), (400, "BAD_REQUEST"));
+    assert_eq!((missing.status, code(&missing)), (400, "BAD_REQUEST"));
 }
 
 #[tokio::test]
 async fn what_is_no_request_is_answered_in_json_with_its_status() {
-    let app = App::with("graphql_body_limit = \"64KiB\"\nbody_timeout = \"100ms\"").await;
+    let app = TestHub::with("graphql_body_limit = \"64KiB\"\nbody_timeout = \"100ms\"").await;
     let post = || app.client.post(app.url("/graphql"));
     let query = "{\"query\":\"{ __typename }\"}";
     let typed = |content_type: &str| post().header("content-type", content_type.to_owned()).body(query);
@@ -82,12 +82,12 @@ async fn what_is_no_request_is_answered_in_json_with_its_status() {
         (post().header("content-type", "application/json").body(b"{\"query\":\"\xff\"}".to_vec()), 400),
         (post().json(&json!([{ "query": "{ __typename }" }])), 400),
     ] {
-        let refused = answer(request).await;
-        assert_eq!((refused.code, code(&refused)), (status, "BAD_REQUEST"), "{refused:?}");
+        let refused = send_request(request).await;
+        assert_eq!((refused.status, code(&refused)), (status, "BAD_REQUEST"), "{refused:?}");
         assert!(header(&refused, "content-type").ends_with("json"), "{refused:?}");
         assert!(refused.body["errors"][0]["extensions"]["hint"].as_str().is_some_and(|hint| hint.len() > 10));
     }
-    let method = answer(app.client.patch(app.url("/graphql"))).await;
+    let method = send_request(app.client.patch(app.url("/graphql"))).await;
     assert_eq!(method.headers["allow"], "GET, POST, PUT, DELETE");
     for good in [
         "application/JSON; charset=UTF-8",
@@ -96,13 +96,13 @@ async fn what_is_no_request_is_answered_in_json_with_its_status() {
         "application/json; CHARSET=\"utf-8\"",
         "application/json;charset=unicode-1-1-utf-8; version=1",
     ] {
-        assert_eq!(answer(typed(good)).await.code, 200, "{good}");
+        assert_eq!(send_request(typed(good)).await.status, 200, "{good}");
     }
 }
 
 #[tokio::test]
 async fn the_older_media_type_says_what_is_wrong_in_the_body_alone() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for (body, expected) in [
         (json!({ "query": "{" }), "GRAPHQL_PARSE_FAILED"),
         (json!({ "query": "{ nothing }" }), "GRAPHQL_VALIDATION_FAILED"),
@@ -112,61 +112,61 @@ async fn the_older_media_type_says_what_is_wrong_in_the_body_alone() {
         (json!({ "query": "subscription { changes { position } }" }), "BAD_REQUEST"),
     ] {
         let newer = post(&app, body.clone()).await;
-        assert_eq!((newer.code, code(&newer), header(&newer, "content-type")), (400, expected, RESPONSE), "{body}");
-        let older = answer(app.client.post(app.url("/graphql")).json(&body)).await;
+        assert_eq!((newer.status, code(&newer), header(&newer, "content-type")), (400, expected, RESPONSE), "{body}");
+        let older = send_request(app.client.post(app.url("/graphql")).json(&body)).await;
         let status = if expected == "BAD_REQUEST" { 400 } else { 200 };
-        assert_eq!((older.code, code(&older)), (status, expected), "{body}");
+        assert_eq!((older.status, code(&older)), (status, expected), "{body}");
         assert!(!older.body.to_string().contains("Did you mean"), "{older:?}");
     }
     // A field's error leaves the rest of the answer, and is no error of the request.
     let partly = post(&app, json!({ "query": "{ head { position } inspection(id: \"x\") { id } }" })).await;
-    assert_eq!((partly.code, &partly.body["data"]["head"]["position"]), (200, &json!(0)), "{partly:?}");
+    assert_eq!((partly.status, &partly.body["data"]["head"]["position"]), (200, &json!(0)), "{partly:?}");
     assert_eq!(partly.body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
 }
 
 #[tokio::test]
 async fn suggestions_are_for_development() {
-    let app = App::with("graphql_suggestions = true").await;
+    let app = TestHub::with("graphql_suggestions = true").await;
     let misspelt = post(&app, json!({ "query": "{ inspectionz { totalCount } }" })).await;
     assert!(misspelt.body.to_string().contains("Did you mean"), "{misspelt:?}");
 }
 
 #[tokio::test]
 async fn a_batch_is_taken_where_it_is_allowed() {
-    let app = App::with("graphql_batching = true").await;
+    let app = TestHub::with("graphql_batching = true").await;
     let one = json!({ "query": "{ __typename }" });
     let two = post(&app, json!([one, { "query": "{" }])).await;
-    assert_eq!(two.code, 200);
+    assert_eq!(two.status, 200);
     assert_eq!(two.body[0], json!({ "data": { "__typename": "Query" } }));
     assert_eq!(two.body[1]["errors"][0]["extensions"]["code"], "GRAPHQL_PARSE_FAILED");
     assert!(two.body[1].get("data").is_none());
     assert_eq!(post(&app, json!(vec![one.clone(); 10])).await.body.as_array().expect("answers").len(), 10);
     for bad in [json!([]), json!(vec![one.clone(); 11]), json!([1])] {
         let refused = post(&app, bad).await;
-        assert_eq!((refused.code, code(&refused)), (400, "BAD_REQUEST"));
+        assert_eq!((refused.status, code(&refused)), (400, "BAD_REQUEST"));
     }
 }
 
 #[tokio::test]
 async fn a_budget_that_is_used_up_says_when_to_come_back() {
-    let app = App::with("graphql_budget = 100").await;
+    let app = TestHub::with("graphql_rate_limit = 100").await;
     let query = json!({ "query": "{ inspections(first: 30) { nodes { id } } }" });
     let first = post(&app, query.clone()).await;
-    assert_eq!((first.code, header(&first, "ratelimit-policy")), (200, "\"cost\";q=100;w=60"));
+    assert_eq!((first.status, header(&first, "ratelimit-policy")), (200, "\"cost\";q=100;w=60"));
     assert_eq!(header(&first, "ratelimit"), "\"cost\";r=39;t=37");
     let second = post(&app, query).await;
-    assert_eq!((second.code, code(&second)), (429, "RATE_LIMITED"));
+    assert_eq!((second.status, code(&second)), (429, "RATE_LIMITED"));
     let seconds: u64 = header(&second, "retry-after").parse().expect("seconds");
     assert!((1..=60).contains(&seconds), "{seconds}");
     assert_eq!(second.body["errors"][0]["extensions"]["retryAfter"], seconds);
     // Over a WebSocket it is the same budget.
     let mut socket = app.subscribe("{ inspections(first: 30) { nodes { id } } }", json!({})).await;
-    assert_eq!(socket.raw().await["payload"][0]["extensions"]["code"], "RATE_LIMITED");
+    assert_eq!(socket.next_message().await["payload"][0]["extensions"]["code"], "RATE_LIMITED");
 }
 
 #[tokio::test]
 async fn a_document_is_known_by_its_hash_on_every_transport() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     // printf '{ head { position } }' | sha256sum
     let hash = "f6cae3d864104c07012185b070c6891d6e4fa425db6cf3fc17d2d8d9f490171d";
     let text = "{ head { position } }";
@@ -181,10 +181,10 @@ async fn a_document_is_known_by_its_hash_on_every_transport() {
     assert_eq!(post(&app, json!({ "extensions": extensions })).await.body, taught.body);
     assert_eq!(get(&app, &[("extensions", &extensions.to_string())], &[]).await.body, taught.body);
     let mut socket = app.open_socket().await;
-    socket.say(json!({ "id": "1", "type": "subscribe", "payload": { "extensions": extensions } })).await;
-    assert_eq!(socket.raw().await["payload"], taught.body);
+    socket.send(json!({ "id": "1", "type": "subscribe", "payload": { "extensions": extensions } })).await;
+    assert_eq!(socket.next_message().await["payload"], taught.body);
     let wrong = post(&app, json!({ "query": "{ head { time } }", "extensions": extensions })).await;
-    assert_eq!((wrong.code, code(&wrong)), (400, "BAD_REQUEST"));
+    assert_eq!((wrong.status, code(&wrong)), (400, "BAD_REQUEST"));
 }
 
 #[tokio::test]
@@ -192,7 +192,7 @@ async fn a_hub_may_take_only_the_documents_that_it_trusts() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("trusted.json");
     std::fs::write(&file, "{\"Head\": \"query Head { head { position } }\"}").expect("written");
-    let app = App::with(&format!("trusted_documents = {file:?}\ntrusted_documents_only = true")).await;
+    let app = TestHub::with(&format!("trusted_documents = {file:?}\ntrusted_documents_only = true")).await;
     for body in [json!({ "documentId": "Head" }), json!({ "query": "query Head { head { position } }" })] {
         assert_eq!(post(&app, body).await.body["data"]["head"]["position"], 0);
     }
@@ -200,28 +200,28 @@ async fn a_hub_may_take_only_the_documents_that_it_trusts() {
     let unknown = post(&app, json!({ "documentId": "Tail" })).await;
     assert_eq!(code(&unknown), "PERSISTED_QUERY_NOT_FOUND");
     let other = post(&app, json!({ "query": "{ __typename }" })).await;
-    assert_eq!((other.code, code(&other)), (403, "FORBIDDEN"));
+    assert_eq!((other.status, code(&other)), (403, "FORBIDDEN"));
     let mut socket = app.subscribe("{ __typename }", json!({})).await;
-    assert_eq!(socket.raw().await["payload"][0]["extensions"]["code"], "FORBIDDEN");
+    assert_eq!(socket.next_message().await["payload"][0]["extensions"]["code"], "FORBIDDEN");
 }
 
 #[tokio::test]
 async fn an_answer_stands_as_long_as_the_history_does() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let files = samples("pave");
     let asked = [("query", "{ inspections { totalCount nodes { id status } } head { position } }")];
     let first = get(&app, &asked, &[]).await;
     let tag = header(&first, "etag").to_owned();
     assert!(tag.starts_with("W/\"") && header(&first, "cache-control") == "private, no-cache", "{first:?}");
     let again = get(&app, &asked, &[("if-none-match", &tag)]).await;
-    assert_eq!((again.code, header(&again, "etag"), &again.body), (304, tag.as_str(), &json!("")));
+    assert_eq!((again.status, header(&again, "etag"), &again.body), (304, tag.as_str(), &json!("")));
     let several = get(&app, &asked, &[("if-none-match", &format!("\"x\", {tag}"))]).await;
-    assert_eq!(several.code, 304);
+    assert_eq!(several.status, 304);
     let newer = get(&app, &asked, &[("if-none-match", &tag), ("accept", RESPONSE)]).await;
-    assert_eq!(newer.code, 200, "another media type is another answer");
-    app.receive(&files[0]).await;
+    assert_eq!(newer.status, 200, "another media type is another answer");
+    app.post_sample(&files[0]).await;
     let moved = get(&app, &asked, &[("if-none-match", &tag)]).await;
-    assert_eq!((moved.code, moved.body["data"]["inspections"]["totalCount"] == 1), (200, true), "{moved:?}");
+    assert_eq!((moved.status, moved.body["data"]["inspections"]["totalCount"] == 1), (200, true), "{moved:?}");
     assert_ne!(header(&moved, "etag"), tag);
     let failed = get(&app, &[("query", "{ inspection(id: \"x\") { id } }")], &[]).await;
     assert_eq!((header(&failed, "etag"), header(&failed, "cache-control")), ("", "no-store"));
@@ -230,16 +230,16 @@ async fn an_answer_stands_as_long_as_the_history_does() {
 /// What changes without a change in the history is compared by what was answered.
 #[tokio::test]
 async fn what_the_history_does_not_decide_is_never_said_to_stand() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let files = samples("pave");
-    app.receive(&files[0]).await;
+    app.post_sample(&files[0]).await;
     let ledger = [("query", "{ sources { name ledger { received duplicates } } }")];
     let first = get(&app, &ledger, &[]).await;
     let tag = header(&first, "etag").to_owned();
     assert!(tag.starts_with('"'), "a strong tag: {tag}");
-    assert_eq!(get(&app, &ledger, &[("if-none-match", &tag)]).await.code, 304);
-    app.receive(&files[0]).await;
-    assert_eq!(get(&app, &ledger, &[("if-none-match", &tag)]).await.code, 200, "a duplicate was counted");
+    assert_eq!(get(&app, &ledger, &[("if-none-match", &tag)]).await.status, 304);
+    app.post_sample(&files[0]).await;
+    assert_eq!(get(&app, &ledger, &[("if-none-match", &tag)]).await.status, 200, "a duplicate was counted");
     // Nothing happens, and yet it is stalled after a moment.
     let stalled = [("query", "{ inspections(filter: { stalledFor: \"1s\" }) { totalCount } }")];
     let by_variable = [
@@ -247,13 +247,13 @@ async fn what_the_history_does_not_decide_is_never_said_to_stand() {
         ("variables", "{\"f\":{\"stalledFor\":\"1s\"}}"),
     ];
     for asked in [&stalled[..], &by_variable] {
-        app.receive(&files[1]).await;
+        app.post_sample(&files[1]).await;
         let mut tag = String::new();
-        let seen = tokio::time::timeout(crate::driver::PATIENCE, async {
+        let seen = tokio::time::timeout(crate::test_hub::TIMEOUT, async {
             let mut counts = Vec::new();
             while !counts.contains(&json!(1)) {
                 let now = get(&app, asked, &[("if-none-match", &tag)]).await;
-                if now.code == 200 {
+                if now.status == 200 {
                     counts.push(now.body["data"]["inspections"]["totalCount"].clone());
                     tag = header(&now, "etag").to_owned();
                 }

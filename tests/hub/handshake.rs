@@ -1,6 +1,6 @@
 //! Hover asks to confirm the URL; the hub's own call does it, tries again when it fails, and shows how far it is.
 
-use crate::driver::{App, PATIENCE, sample_bytes};
+use crate::test_hub::{TIMEOUT, TestHub, sample_bytes};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -20,17 +20,17 @@ async fn verify(State(calls): State<Calls>, Path(code): Path<String>, headers: H
     if calls.len() == 1 { StatusCode::BAD_GATEWAY } else { StatusCode::OK }
 }
 
-async fn handshake(app: &App, until: impl Fn(&Value) -> bool) -> Value {
+async fn handshake(app: &TestHub, until: impl Fn(&Value) -> bool) -> Value {
     let started = Instant::now();
     loop {
-        let data = app.ask("{ sources { name handshake { requestedAt confirmedAt attempts lastError } } }").await;
+        let data = app.query("{ sources { name handshake { requestedAt confirmedAt attempts lastError } } }").await;
         let sources = data["sources"].as_array().expect("sources").clone();
         let handshake =
             sources.into_iter().find(|source| source["name"] == "hover").expect("hover")["handshake"].take();
         if until(&handshake) {
             return handshake;
         }
-        assert!(started.elapsed() < PATIENCE, "{handshake:#}");
+        assert!(started.elapsed() < TIMEOUT, "{handshake:#}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -44,10 +44,10 @@ async fn the_hub_confirms_hovers_code_and_tries_again() {
     tokio::spawn(async move { axum::serve(listener, router).await });
 
     let settings = format!("[sources.hover]\nopen = true\napi_token = \"token-1\"\napi_url = \"{hover}\"\n");
-    let app = App::with(&settings).await;
+    let app = TestHub::with(&settings).await;
     assert_eq!(handshake(&app, |_| true).await, Value::Null);
-    let answer = app.receive("hover/webhook-verification-code.json").await;
-    assert_eq!((answer.code, answer.body["status"].as_str()), (200, Some("accepted")));
+    let answer = app.post_sample("hover/webhook-verification-code.json").await;
+    assert_eq!((answer.status, answer.body["status"].as_str()), (200, Some("accepted")));
 
     let failed = handshake(&app, |handshake| !handshake["lastError"].is_null()).await;
     assert!(failed["lastError"].as_str().is_some_and(|why| why.contains("502")), "{failed}");
@@ -62,8 +62,8 @@ async fn the_hub_confirms_hovers_code_and_tries_again() {
 
 #[tokio::test]
 async fn without_a_token_the_request_only_shows() {
-    let app = App::start().await;
-    app.receive("hover/webhook-verification-code.json").await;
+    let app = TestHub::start().await;
+    app.post_sample("hover/webhook-verification-code.json").await;
     let shown = handshake(&app, |handshake| !handshake.is_null()).await;
     assert_eq!((&shown["confirmedAt"], &shown["attempts"]), (&Value::Null, &Value::from(0)));
 }

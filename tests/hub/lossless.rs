@@ -1,7 +1,7 @@
 //! What a vendor says is in the API's answer: each sample of each vendor with a field more in every object, through the
 //! whole hub. All spellings of all fields are tried with the adapters, in `src/vendor/tests`.
 
-use crate::driver::{App, sample_bytes, samples};
+use crate::test_hub::{TestHub, sample_bytes, samples};
 use serde_json::{Value, json};
 
 const MARK: &str = "zq-mark-";
@@ -9,14 +9,14 @@ const MARK: &str = "zq-mark-";
 #[tokio::test]
 async fn a_field_that_is_unknown_today_is_found_in_the_answer() {
     for vendor in ["truepic", "pave", "hover", "truto", "record360"] {
-        let app = App::start().await;
+        let app = TestHub::start().await;
         let mut found = 0;
         for sample in samples(vendor).into_iter().filter(|sample| sample.ends_with(".json")) {
             let mut body: Value = serde_json::from_slice(&sample_bytes(&sample)).expect("JSON");
             let mut marks = Vec::new();
             mark(&mut body, &sample, "", &mut marks);
             let answer = app.post_json(vendor, body).await;
-            assert_eq!(answer.code, 200, "{sample}");
+            assert_eq!(answer.status, 200, "{sample}");
             // What is about no entity is shown as the delivery's body.
             let Some(shown) = shown(&app, &answer.body["delivery"]).await else { continue };
             let missing: Vec<_> = marks.iter().filter(|mark| !shown.contains(&format!("\"{mark}\""))).collect();
@@ -46,11 +46,11 @@ fn mark(value: &mut Value, sample: &str, path: &str, marks: &mut Vec<String>) {
 }
 
 /// What the API has of the entities that a delivery is about, as one text; none if it is about none.
-async fn shown(app: &App, delivery: &Value) -> Option<String> {
+async fn shown(app: &TestHub, delivery: &Value) -> Option<String> {
     let query = "query($id: ID!) { node(id: $id) { ... on Delivery { changes(first: 40) { nodes {
         inspection { details } session { details } job { details run { resources } }
         item { details record { data } form { values } } } } } } }";
-    let data = app.ask_with(query, json!({ "id": delivery })).await;
+    let data = app.query_with(query, json!({ "id": delivery })).await;
     let changes = data["node"]["changes"]["nodes"].as_array().expect("changes");
     let about = ["inspection", "session", "job", "item"];
     let some = changes.iter().any(|change| about.iter().any(|kind| !change[*kind].is_null()));

@@ -1,8 +1,8 @@
 //! Every row of every machine of every vendor.
 
 use entity::{Kind, Status};
-use inspection_hub::machine::fold::{Key, Outcome, Step, Tip};
-use inspection_hub::machine::{Machine, Opens, START, Subject};
+use inspection_hub::machine::fold::{FoldState, OrderKey, Step, StepOutcome};
+use inspection_hub::machine::{EntityType, Machine, Reopens, START};
 use inspection_hub::vendor;
 
 fn machines() -> impl Iterator<Item = (&'static str, &'static Machine)> {
@@ -10,16 +10,16 @@ fn machines() -> impl Iterator<Item = (&'static str, &'static Machine)> {
 }
 
 fn timed(to: &'static str, time: i64) -> Step {
-    let key = Key { time: Some(time), cycle: 0, rank: 0, position: time };
-    Step { to, at_least: false, key, received_at: chrono::DateTime::UNIX_EPOCH }
+    let key = OrderKey { time: Some(time), cycle: 0, rank: 0, position: time };
+    Step { target_state: to, at_least: false, key, received_at: chrono::DateTime::UNIX_EPOCH }
 }
 
 // A tip that has come to a state by the shortest way.
-fn standing_at(machine: &Machine, state: &str) -> Tip {
-    let mut tip = Tip::default();
+fn fold_state_at(machine: &Machine, state: &str) -> FoldState {
+    let mut tip = FoldState::default();
     if state != START {
         let path = machine.path(START, state).expect("reachable");
-        let way = path.between.into_iter().chain(machine.state(state).map(|state| state.name));
+        let way = path.skipped_states.into_iter().chain(machine.state(state).map(|state| state.name));
         for (time, to) in way.enumerate() {
             tip.advance(machine, &mut timed(to, time as i64));
         }
@@ -32,7 +32,7 @@ fn standing_at(machine: &Machine, state: &str) -> Tip {
 fn every_vendor_has_the_machines_of_its_inspections_sessions_and_jobs() {
     for vendor in vendor::ALL {
         assert!(!vendor.machines.is_empty(), "{}", vendor.name);
-        let mut subjects: Vec<_> = vendor.machines.iter().map(|machine| format!("{:?}", machine.subject)).collect();
+        let mut subjects: Vec<_> = vendor.machines.iter().map(|machine| format!("{:?}", machine.entity_type)).collect();
         subjects.sort();
         subjects.dedup();
         assert_eq!(subjects.len(), vendor.machines.len(), "{}: one machine per kind", vendor.name);
@@ -45,13 +45,21 @@ fn names_are_unique_and_every_move_joins_known_states() {
         let mut names: Vec<_> = machine.states.iter().map(|state| state.name).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), machine.states.len(), "{vendor} {:?}", machine.subject);
+        assert_eq!(names.len(), machine.states.len(), "{vendor} {:?}", machine.entity_type);
         for transition in machine.transitions {
             let from = transition.from == START || machine.state(transition.from).is_some();
-            assert!(from && machine.state(transition.to).is_some(), "{vendor} {:?} {transition:?}", machine.subject);
+            assert!(
+                from && machine.state(transition.to).is_some(),
+                "{vendor} {:?} {transition:?}",
+                machine.entity_type
+            );
             let same = |other: &&_| std::ptr::eq::<inspection_hub::machine::Transition>(*other, transition);
             let twice = machine.transitions.iter().filter(|t| t.from == transition.from && t.to == transition.to);
-            assert!(twice.into_iter().all(|t| same(&t)), "{vendor} {:?} {transition:?} stands twice", machine.subject);
+            assert!(
+                twice.into_iter().all(|t| same(&t)),
+                "{vendor} {:?} {transition:?} stands twice",
+                machine.entity_type
+            );
         }
     }
 }
@@ -60,9 +68,9 @@ fn names_are_unique_and_every_move_joins_known_states() {
 fn every_state_is_reached_and_described() {
     for (vendor, machine) in machines() {
         for state in machine.states {
-            let what = format!("{vendor} {:?} {}", machine.subject, state.name);
+            let what = format!("{vendor} {:?} {}", machine.entity_type, state.name);
             assert!(machine.path(START, state.name).is_some(), "{what} cannot be reached");
-            assert!(!state.about.is_empty(), "{what} has no description");
+            assert!(!state.description.is_empty(), "{what} has no description");
         }
     }
 }
@@ -76,14 +84,14 @@ fn statuses_are_those_of_the_kind() {
     let job = [Queued, Running, Waiting, Succeeded, Failed, Canceled];
     for (vendor, machine) in machines() {
         for state in machine.states {
-            let fits = match (machine.subject.kind(), state.status) {
+            let fits = match (machine.entity_type.kind(), state.status) {
                 (Kind::Inspection, Some(status)) => inspection.contains(&status),
                 (Kind::Session, Some(status)) => session.contains(&status),
                 (Kind::Job, Some(status)) => job.contains(&status),
                 (Kind::Item, status) => status.is_none(),
                 _ => false,
             };
-            assert!(fits, "{vendor} {:?} {} has the status {:?}", machine.subject, state.name, state.status);
+            assert!(fits, "{vendor} {:?} {} has the status {:?}", machine.entity_type, state.name, state.status);
         }
     }
 }
@@ -92,10 +100,10 @@ fn statuses_are_those_of_the_kind() {
 fn only_reopenings_lead_on_from_a_final_state() {
     for (vendor, machine) in machines() {
         for state in machine.states.iter().filter(|state| state.terminal) {
-            for next in machine.next(state.name) {
+            for next in machine.transitions_from(state.name) {
                 let to = machine.state(next.to).expect("a state");
-                let allowed = next.opens != Opens::Nothing || (to.terminal && to.rank > state.rank);
-                assert!(allowed, "{vendor} {:?}: {} leads on to {}", machine.subject, state.name, next.to);
+                let allowed = next.reopens != Reopens::Never || (to.terminal && to.rank > state.rank);
+                assert!(allowed, "{vendor} {:?}: {} leads on to {}", machine.entity_type, state.name, next.to);
             }
         }
     }
@@ -106,23 +114,26 @@ fn every_declared_move_is_made_and_every_other_is_judged_by_the_table() {
     for (vendor, machine) in machines() {
         let froms = std::iter::once(START).chain(machine.states.iter().map(|state| state.name));
         for from in froms {
-            let tip = standing_at(machine, from);
+            let tip = fold_state_at(machine, from);
             for to in machine.states {
-                let what = format!("{vendor} {:?}: {from} -> {}", machine.subject, to.name);
+                let what = format!("{vendor} {:?}: {from} -> {}", machine.entity_type, to.name);
                 let mut after = tip.clone();
                 let outcome = after.advance(machine, &mut timed(to.name, 1_000));
                 if from == to.name {
-                    assert_eq!(outcome, Outcome::Same, "{what}");
+                    assert_eq!(outcome, StepOutcome::Same, "{what}");
                 } else if let Some(declared) = machine.transition(from, to.name) {
-                    let reopened = declared.opens != Opens::Nothing;
-                    assert_eq!(outcome, Outcome::Moved { reopened }, "{what}");
+                    let reopened = declared.reopens != Reopens::Never;
+                    assert_eq!(outcome, StepOutcome::Moved { reopened }, "{what}");
                     assert_eq!(after.cycle, tip.cycle + i32::from(reopened), "{what}");
                 } else if let Some(path) = machine.path(from, to.name) {
-                    assert!(matches!(&outcome, Outcome::Skipped { between, .. } if *between == path.between), "{what}");
+                    assert!(
+                        matches!(&outcome, StepOutcome::Skipped { skipped_states, .. } if *skipped_states == path.skipped_states),
+                        "{what}"
+                    );
                 } else {
                     // The vendor's word counts where its time is the newest, and leaving a final state opens a cycle.
                     let reopened = machine.state(from).is_some_and(|from| from.terminal);
-                    assert_eq!(outcome, Outcome::Unexpected { reopened }, "{what}");
+                    assert_eq!(outcome, StepOutcome::Unexpected { reopened }, "{what}");
                     assert_eq!(after.cycle, tip.cycle + i32::from(reopened), "{what}");
                 }
                 assert_eq!(after.state.as_deref(), Some(to.name), "{what}");
@@ -134,10 +145,10 @@ fn every_declared_move_is_made_and_every_other_is_judged_by_the_table() {
 #[test]
 fn what_is_only_reopened_is_entered_by_reopenings_or_from_such_a_state() {
     for (vendor, machine) in machines() {
-        for state in machine.states.iter().filter(|state| machine.opens_only(state.name)) {
+        for state in machine.states.iter().filter(|state| machine.entered_only_by_reopening(state.name)) {
             for into in machine.transitions.iter().filter(|t| t.to == state.name && t.from != START) {
-                let what = format!("{vendor} {:?}: {} to {}", machine.subject, into.from, state.name);
-                assert!(into.opens != Opens::Nothing || machine.opens_only(into.from), "{what}");
+                let what = format!("{vendor} {:?}: {} to {}", machine.entity_type, into.from, state.name);
+                assert!(into.reopens != Reopens::Never || machine.entered_only_by_reopening(into.from), "{what}");
             }
         }
     }
@@ -157,8 +168,8 @@ fn drawings_name_every_state_and_move() {
 #[test]
 fn items_are_items() {
     for (_, machine) in machines() {
-        if let Subject::Item(kind) = machine.subject {
-            assert_eq!(machine.subject.subkind(), kind.as_str());
+        if let EntityType::Item(kind) = machine.entity_type {
+            assert_eq!(machine.entity_type.subkind(), kind.as_str());
         }
     }
 }

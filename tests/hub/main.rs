@@ -1,38 +1,38 @@
 //! What the hub promises, seen from outside: webhooks go in over HTTP, GraphQL is the observer.
 
-mod access;
+mod abuse;
 mod adapters;
 mod aggregates;
-mod answers;
-mod attacks;
+mod as_of;
+mod auth;
 mod clients;
+mod cors;
 mod crash;
 #[path = "../support/database.rs"]
 mod database;
 mod docs;
-mod driver;
-#[cfg(feature = "faults")]
-mod faults;
+#[cfg(feature = "failpoints")]
+mod fault_injection;
 mod federation;
-mod field;
-mod forget;
 mod fuzz;
+mod generators;
 mod graphql;
 mod handshake;
-mod lives;
+mod hub_process;
 mod lossless;
 mod machines;
-mod made_up;
 mod order;
-mod origins;
-mod past;
+mod pagination;
 mod playground;
+mod purge;
 mod rebuild;
 mod replicas;
-mod sender;
-mod server;
+mod reported_payloads;
+mod scenarios;
 mod sockets;
 mod streams;
 mod subscriptions;
+mod test_hub;
+mod vendor_client;
 mod verify;
-mod walks;
+mod webhooks;

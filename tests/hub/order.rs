@@ -1,12 +1,14 @@
 //! The same state whatever the order and however often: whole lives, shuffled and repeated, against the store itself.
 
+use crate::as_of::RecordedHistory;
 use crate::database::{self, TestDatabase, write};
-use crate::made_up::{at, hover_life, incoming_at, pave_life, record360_life, truepic_life, truto_life};
-use crate::made_up::{pave_against_the_table, truepic_against_the_table, truto_against_the_table};
-use crate::past::Told;
+use crate::generators::{
+    at, hover_scenario, incoming_at, pave_scenario, record360_scenario, truepic_scenario, truto_scenario,
+};
+use crate::generators::{pave_undeclared_transitions, truepic_undeclared_transitions, truto_undeclared_transitions};
 use entity::{change, entity as thing, step};
-use inspection_hub::store::read::{Clock, as_of};
-use inspection_hub::store::{Database, Incoming, Mode, Writer};
+use inspection_hub::store::read::{TimeAxis, as_of};
+use inspection_hub::store::{Database, OpenMode, PreparedDelivery, Writer};
 use inspection_hub::vendor;
 use proptest::prelude::*;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
@@ -21,11 +23,11 @@ const MOMENTS: usize = 3;
 type Outcome = BTreeMap<String, Value>;
 
 // Each batch goes to the next of these writers, as if each were the hub of a process of its own.
-fn play(vendor_name: &'static str, deliveries: &[Value], batch: usize, to: &[usize]) -> Outcome {
+fn apply_in_batches(vendor_name: &'static str, deliveries: &[Value], batch: usize, to: &[usize]) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let database = with_tables().await;
-        let db = Database::open(&database.address, Mode::AsItIs).await.expect("a database");
+        let db = Database::open(&database.address, OpenMode::SkipMigrations).await.expect("a database");
         let mut writers = [(); 2].map(|()| Writer::open(&db).expect("a writer"));
         let vendor = vendor::by_name(vendor_name).expect("a vendor");
         for (group, to) in deliveries.chunks(batch).zip(to.iter().cycle()) {
@@ -43,12 +45,12 @@ async fn with_tables() -> TestDatabase {
     let database = TestDatabase::new().await;
     let file = database.folder.path().join("hub.db");
     if !database.address.starts_with("sqlite:") {
-        Database::open(&database.address, Mode::Migrate).await.expect("a database");
+        Database::open(&database.address, OpenMode::Migrate).await.expect("a database");
         return database;
     }
     let tables = TABLES.get_or_init(async || {
         let template = TestDatabase::file();
-        let db = Database::open(&template.address, Mode::Migrate).await.expect("a database");
+        let db = Database::open(&template.address, OpenMode::Migrate).await.expect("a database");
         // Leaves all of it in the file.
         drop(Writer::open(&db).expect("a writer"));
         std::fs::read(template.folder.path().join("hub.db")).expect("a file")
@@ -57,26 +59,26 @@ async fn with_tables() -> TestDatabase {
     database
 }
 
-fn incoming(vendor: &'static vendor::Vendor, body: &Value) -> Incoming {
+fn incoming(vendor: &'static vendor::Vendor, body: &Value) -> PreparedDelivery {
     incoming_at(vendor.name, vendor.name, body, chrono::Utc::now())
 }
 
 /// Asks for the past of all entities at many moments.
 async fn the_past_is_the_fold_of_the_history(db: &Database) {
-    let told = Told::read(db).await;
-    let moments = told.moments();
+    let told = RecordedHistory::read(db).await;
+    let moments = told.boundary_times();
     for at in moments.iter().copied().step_by(moments.len() / MOMENTS + 1) {
-        for clock in [Clock::Received, Clock::Occurred] {
-            told.agrees(db, at, clock).await;
+        for clock in [TimeAxis::Received, TimeAxis::Occurred] {
+            told.assert_as_of(db, at, clock).await;
         }
     }
 }
 
 async fn outcome(db: &Database) -> Outcome {
-    let things = thing::Entity::find().all(&db.readers).await.expect("entities");
+    let things = thing::Entity::find().all(&db.read_pool).await.expect("entities");
     let names: BTreeMap<i64, String> = things
         .iter()
-        .map(|thing| (thing.number, format!("{} {} {}", thing.kind, thing.subkind, thing.external_id)))
+        .map(|thing| (thing.row_id, format!("{} {} {}", thing.kind, thing.subkind, thing.external_id)))
         .collect();
     let mut outcome: Outcome = things
         .into_iter()
@@ -86,14 +88,14 @@ async fn outcome(db: &Database) -> Outcome {
                 "state": thing.state, "status": thing.status.map(|status| status.as_str()), "cycle": thing.cycle,
                 "facts": parse(&thing.facts), "details": parse(&thing.details),
                 "reference": thing.reference, "group": thing.group_key, "occurred": thing.occurred_at,
-                "parent": thing.parent.map(|number| &names[&number]),
-                "inspection": thing.inspection.map(|number| &names[&number]),
+                "parent": thing.parent_row_id.map(|number| &names[&number]),
+                "inspection": thing.inspection_row_id.map(|number| &names[&number]),
             });
-            (names[&thing.number].clone(), state)
+            (names[&thing.row_id].clone(), state)
         })
         .collect();
     // The course of each life by the vendor's clock: a step that changed nothing is no part of it.
-    for (entity, life) in courses(db).await {
+    for (entity, life) in timelines(db).await {
         if life.iter().all(|(_, timed, _)| *timed) {
             let mut course: Vec<Value> = life.into_iter().map(|(_, _, after)| after).collect();
             course.dedup_by(|b, a| (&a[1], &a[2]) == (&b[1], &b[2]));
@@ -104,18 +106,22 @@ async fn outcome(db: &Database) -> Outcome {
 }
 
 /// The steps of each entity in the order of the fold: their place, whether the vendor gave a time, and what came of them.
-async fn courses(db: &Database) -> BTreeMap<i64, Vec<(i64, bool, Value)>> {
-    let retold = thing::Entity::find().filter(thing::Column::Retold.eq(true)).all(&db.readers).await.expect("entities");
-    let retold: Vec<i64> = retold.into_iter().map(|thing| thing.number).collect();
+async fn timelines(db: &Database) -> BTreeMap<i64, Vec<(i64, bool, Value)>> {
+    let steps_materialized = thing::Entity::find()
+        .filter(thing::Column::StepsMaterialized.eq(true))
+        .all(&db.read_pool)
+        .await
+        .expect("entities");
+    let steps_materialized: Vec<i64> = steps_materialized.into_iter().map(|thing| thing.row_id).collect();
     let mut courses = BTreeMap::<i64, Vec<_>>::new();
-    for step in step::Entity::find().all(&db.readers).await.expect("steps") {
-        assert!(retold.contains(&step.entity), "steps of an entity whose history tells them");
+    for step in step::Entity::find().all(&db.read_pool).await.expect("steps") {
+        assert!(steps_materialized.contains(&step.entity_row_id), "steps of an entity whose history tells them");
         let after = json!([step.effective_at, step.state_after, step.cycle_after]);
-        courses.entry(step.entity).or_default().push((step.seq.into(), step.time.is_some(), after));
+        courses.entry(step.entity_row_id).or_default().push((step.seq.into(), step.occurred_at.is_some(), after));
     }
-    for change in change::Entity::find().all(&db.readers).await.expect("history") {
-        let (Some(entity), Some(_)) = (change.entity, change.named_state) else { continue };
-        if !retold.contains(&entity) {
+    for change in change::Entity::find().all(&db.read_pool).await.expect("history") {
+        let (Some(entity), Some(_)) = (change.entity_row_id, change.target_state) else { continue };
+        if !steps_materialized.contains(&entity) {
             let after = json!([change.occurred_at.unwrap_or(change.received_at), change.to_state, change.cycle]);
             courses.entry(entity).or_default().push((change.position, change.occurred_at.is_some(), after));
         }
@@ -150,9 +156,9 @@ macro_rules! any_order {
             $(
                 #[test]
                 fn $test((life, shuffled, batch, to) in schedules($life())) {
-                    let told = play($vendor, &life, 1, &[0]);
+                    let told = apply_in_batches($vendor, &life, 1, &[0]);
                     prop_assert!(!told.is_empty());
-                    prop_assert_eq!(told, play($vendor, &shuffled, batch, &to));
+                    prop_assert_eq!(told, apply_in_batches($vendor, &shuffled, batch, &to));
                 }
             )+
         }
@@ -160,20 +166,20 @@ macro_rules! any_order {
 }
 
 any_order! {
-    pave_ends_alike_in_any_order: "pave", pave_life;
-    truepic_ends_alike_in_any_order: "truepic", truepic_life;
-    hover_ends_alike_in_any_order: "hover", hover_life;
-    truto_ends_alike_in_any_order: "truto", truto_life;
-    record360_ends_alike_in_any_order: "record360", record360_life;
-    pave_against_the_table_ends_alike_in_any_order: "pave", pave_against_the_table;
-    truepic_against_the_table_ends_alike_in_any_order: "truepic", truepic_against_the_table;
-    truto_against_the_table_ends_alike_in_any_order: "truto", truto_against_the_table;
+    pave_ends_alike_in_any_order: "pave", pave_scenario;
+    truepic_ends_alike_in_any_order: "truepic", truepic_scenario;
+    hover_ends_alike_in_any_order: "hover", hover_scenario;
+    truto_ends_alike_in_any_order: "truto", truto_scenario;
+    record360_ends_alike_in_any_order: "record360", record360_scenario;
+    pave_against_the_table_ends_alike_in_any_order: "pave", pave_undeclared_transitions;
+    truepic_against_the_table_ends_alike_in_any_order: "truepic", truepic_undeclared_transitions;
+    truto_against_the_table_ends_alike_in_any_order: "truto", truto_undeclared_transitions;
 }
 
 #[tokio::test]
 async fn the_same_news_is_known_to_every_later_writer() {
     let database = TestDatabase::new().await;
-    let db = Database::open(&database.address, Mode::Migrate).await.expect("opens");
+    let db = Database::open(&database.address, OpenMode::Migrate).await.expect("opens");
     let pave = vendor::by_name("pave").expect("a vendor");
     let started =
         json!({ "event": "SESSION:STATUS_CHANGE", "status": "STARTED", "session_key": "K-1", "timestamp": at(1) });
@@ -197,7 +203,7 @@ async fn the_same_news_is_known_to_every_later_writer() {
 #[tokio::test]
 async fn a_long_history_is_told_by_its_steps() {
     let database = TestDatabase::new().await;
-    let db = Database::open(&database.address, Mode::Migrate).await.expect("opens");
+    let db = Database::open(&database.address, OpenMode::Migrate).await.expect("opens");
     let pave = vendor::by_name("pave").expect("a vendor");
     let mut writer = Writer::open(&db).expect("a writer");
     let status = |minute: usize| {
@@ -207,13 +213,13 @@ async fn a_long_history_is_told_by_its_steps() {
     for minute in 0..60 {
         write(&mut writer, &[incoming(pave, &status(minute))]);
     }
-    let steps = || async { step::Entity::find().all(&db.readers).await.expect("steps").len() };
+    let steps = || async { step::Entity::find().all(&db.read_pool).await.expect("steps").len() };
     assert_eq!(steps().await, 0, "all in order, and not many yet");
-    let before = courses(&db).await;
+    let before = timelines(&db).await;
     for minute in 60..100 {
         write(&mut writer, &[incoming(pave, &status(minute))]);
     }
-    let after = courses(&db).await;
+    let after = timelines(&db).await;
     assert_eq!(steps().await, after.values().map(Vec::len).sum::<usize>());
     for (entity, course) in after {
         assert_eq!(course.len(), 100);
@@ -225,7 +231,7 @@ async fn a_long_history_is_told_by_its_steps() {
 #[tokio::test]
 async fn what_is_told_without_a_time_happened_before_what_follows_it() {
     let database = TestDatabase::new().await;
-    let db = Database::open(&database.address, Mode::Migrate).await.expect("opens");
+    let db = Database::open(&database.address, OpenMode::Migrate).await.expect("opens");
     let pave = vendor::by_name("pave").expect("a vendor");
     let mut writer = Writer::open(&db).expect("a writer");
     let untimed = |status: &str| json!({ "event": "SESSION:STATUS_CHANGE", "status": status, "session_key": "K-1" });
@@ -240,16 +246,16 @@ async fn what_is_told_without_a_time_happened_before_what_follows_it() {
     }
     the_past_is_the_fold_of_the_history(&db).await;
     let moment = "2026-03-01T00:10:00Z".parse().expect("a moment");
-    let then = as_of(&db.readers, moment, Clock::Occurred, &[1]).await.expect("the past");
+    let then = as_of(&db.read_pool, moment, TimeAxis::Occurred, &[1]).await.expect("the past");
     assert_eq!(then.get(&1).and_then(|was| was.state.as_deref()), Some("CONFIRM"));
-    let now = as_of(&db.readers, chrono::Utc::now(), Clock::Occurred, &[1]).await.expect("the past");
+    let now = as_of(&db.read_pool, chrono::Utc::now(), TimeAxis::Occurred, &[1]).await.expect("the past");
     assert_eq!(now.get(&1).and_then(|was| was.state.as_deref()), Some("CONFIRM"));
 }
 
 #[tokio::test]
 async fn a_writer_sees_what_another_has_written_meanwhile() {
     let database = TestDatabase::new().await;
-    let db = Database::open(&database.address, Mode::Migrate).await.expect("opens");
+    let db = Database::open(&database.address, OpenMode::Migrate).await.expect("opens");
     let pave = vendor::by_name("pave").expect("a vendor");
     let mut writers = [(); 2].map(|()| Writer::open(&db).expect("a writer"));
     let mut send = |writer: usize, minute: usize| {
@@ -268,29 +274,30 @@ async fn a_writer_sees_what_another_has_written_meanwhile() {
 }
 
 // The rule that finds out what is late is broken, and the test of it must fail, with a case made as small as can be.
-#[cfg(feature = "faults")]
+#[cfg(feature = "failpoints")]
 #[test]
 fn a_broken_rule_of_order_would_be_noticed() {
-    let text = noticed("order", "order::pave_ends_alike_in_any_order");
+    let text = failure_with_rule_disabled("order", "order::pave_ends_alike_in_any_order");
     assert!(text.contains("minimal failing input"), "{text}");
 }
 
 // A writer believes that what it has at hand is as it was, whatever another has written meanwhile.
-#[cfg(feature = "faults")]
+#[cfg(feature = "failpoints")]
 #[test]
 fn a_writer_that_does_not_see_what_others_touch_would_be_noticed() {
     // A SQLite file leaves no trace to be seen.
     if std::env::var(database::URL).is_ok() {
-        let text = noticed("trace", "order::a_writer_sees_what_another_has_written_meanwhile");
+        let text =
+            failure_with_rule_disabled("invalidation_log", "order::a_writer_sees_what_another_has_written_meanwhile");
         assert!(text.contains("is known"), "{text}");
     }
 }
 
-#[cfg(feature = "faults")]
-fn noticed(broken: &str, test: &str) -> String {
+#[cfg(feature = "failpoints")]
+fn failure_with_rule_disabled(broken: &str, test: &str) -> String {
     let output = std::process::Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", test])
-        .env("FAULT_BROKEN", broken)
+        .env("FAILPOINT_DISABLED_RULE", broken)
         .output()
         .expect("it runs");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

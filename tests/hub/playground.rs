@@ -1,26 +1,26 @@
 //! The playground in a real browser: Debian's Chromium, with every request beyond the hub blocked.
 
-use crate::driver::{App, answer, samples};
+use crate::test_hub::{TestHub, samples, send_request};
 use std::path::Path;
 use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_playground_works_with_the_network_cut() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     if !is_built() {
         // A bare clone: the page says what to do. `make test` builds the assets first.
         for (accept, content_type) in
             [("text/html,*/*", "text/html; charset=utf-8"), ("*/*", "application/problem+json")]
         {
-            let page = answer(app.client.get(app.url("/graphiql")).header("accept", accept)).await;
-            assert_eq!((page.code, page.headers["content-type"].as_bytes()), (503, content_type.as_bytes()));
+            let page = send_request(app.client.get(app.url("/graphiql")).header("accept", accept)).await;
+            assert_eq!((page.status, page.headers["content-type"].as_bytes()), (503, content_type.as_bytes()));
             assert!(page.body.to_string().contains("make web"), "{page:?}");
         }
         return;
     }
     for vendor in ["pave", "truepic", "hover"] {
         for sample in samples(vendor) {
-            app.receive(&sample).await;
+            app.post_sample(&sample).await;
         }
     }
     let screenshots = app.database.folder.path().join("screenshots").display().to_string();
@@ -32,8 +32,8 @@ async fn the_playground_of_a_guarded_hub_works_for_who_has_a_token() {
     if !is_built() {
         return;
     }
-    let app = App::with("api_tokens = \"a-token-for-visitors\"").await;
-    app.receive("pave/session-status-change-started.json").await;
+    let app = TestHub::with("api_tokens = \"a-token-for-visitors\"").await;
+    app.post_sample("pave/session-status-change-started.json").await;
     visit("guarded.mjs", vec![app.url(""), "a-token-for-visitors".into()]).await;
 }
 

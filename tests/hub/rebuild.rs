@@ -1,9 +1,9 @@
 //! What is derived can be replaced by what the raw log says, while the hub runs, and after a kill at any moment.
 
 use crate::database::TestDatabase;
-use crate::driver::{App, PATIENCE, Subscription, client};
-use crate::sender::{body, ledger_adds_up};
-use crate::server::Server;
+use crate::hub_process::HubProcess;
+use crate::test_hub::{Subscription, TIMEOUT, TestHub, client};
+use crate::vendor_client::{assert_ledger_sums, delivery_body};
 use crate::verify::{used, verify};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 fn command(database: &TestDatabase) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
-    command.args(["rebuild", "--show", "5", "--log", "warn", "--scratch"]).arg(database.folder.path().join("scratch"));
+    command
+        .args(["rebuild", "--max-differences", "5", "--log", "warn", "--work-dir"])
+        .arg(database.folder.path().join("scratch"));
     command.arg("--database").arg(&database.address).current_dir(database.folder.path());
     command
 }
@@ -42,7 +44,7 @@ async fn reword(db: &DatabaseConnection, number: i64, from: &str, to: &str) {
         }
         _ => format!("CAST(replace(CAST(body AS TEXT), '{from}', '{to}') AS BLOB)"),
     };
-    edit(db, &format!("UPDATE delivery SET body = {body} WHERE number = {number}")).await;
+    edit(db, &format!("UPDATE delivery SET body = {body} WHERE row_id = {number}")).await;
 }
 
 /// Tables and indexes as they are made.
@@ -57,34 +59,34 @@ async fn schema(db: &DatabaseConnection) -> Vec<String> {
 }
 
 const DAMAGE: [&str; 10] = [
-    "UPDATE entity SET state = 'NOWHERE', position = 1 WHERE number % 3 = 0",
+    "UPDATE entity SET state = 'NOWHERE', position = 1 WHERE row_id % 3 = 0",
     "DELETE FROM change WHERE position % 4 = 0",
     "DELETE FROM step",
     "UPDATE ledger SET applied = applied + 1",
-    "UPDATE delivery SET verdict = 'STALE', first_position = 7 WHERE number % 2 = 0",
-    "DELETE FROM entity WHERE number % 5 = 0",
+    "UPDATE delivery SET verdict = 'STALE', first_position = 7 WHERE row_id % 2 = 0",
+    "DELETE FROM entity WHERE row_id % 5 = 0",
     // The first takes the number of the second, and the other way round.
-    "UPDATE entity SET number = -number WHERE number IN (1, 2)",
-    "UPDATE entity SET number = number + 3 WHERE number < 0",
-    "UPDATE log_head SET position = 1000000000000, entity = 2000000000000",
-    "UPDATE log_head SET delivery = 3000000000000",
+    "UPDATE entity SET row_id = -row_id WHERE row_id IN (1, 2)",
+    "UPDATE entity SET row_id = row_id + 3 WHERE row_id < 0",
+    "UPDATE log_head SET position = 1000000000000, last_entity_row_id = 2000000000000",
+    "UPDATE log_head SET last_delivery_row_id = 3000000000000",
 ];
 
 /// The history. Its cursors say which history it is.
-async fn without_cursors(app: &App) -> Vec<Value> {
+async fn without_cursors(app: &TestHub) -> Vec<Value> {
     // A hub that has not heard of a rebuild yet hears of it by this.
-    app.ask("{ head { position } }").await;
+    app.query("{ head { position } }").await;
     let mut changes = app.changes().await;
     changes.iter_mut().for_each(|change| _ = change.as_object_mut().expect("a change").remove("cursor"));
     changes
 }
 
 /// After what was on its way, a subscriber hears that it must begin anew.
-async fn is_told(live: &mut Subscription) {
+async fn receives_cursor_invalidated(live: &mut Subscription) {
     loop {
-        let message = live.raw().await;
+        let message = live.next_message().await;
         if message["type"] != "next" || message["payload"].get("errors").is_some() {
-            assert!(message.to_string().contains("CURSOR_FOREIGN"), "{message:#}");
+            assert!(message.to_string().contains("CURSOR_INVALIDATED"), "{message:#}");
             return;
         }
     }
@@ -99,7 +101,7 @@ async fn a_damaged_database_is_repaired_while_the_hub_runs() {
     let (state, ledger) = (without_cursors(&app).await, app.ledger("hover").await);
     let db = connect(&app.database).await;
     let made = schema(&db).await;
-    for (flags, replaced) in [(&[][..], " rows replaced"), (&["--force"], "; all rows replaced")] {
+    for (flags, replaced) in [(&[][..], " rows replaced"), (&["--full"], "; all rows replaced")] {
         for damage in DAMAGE {
             edit(&db, damage).await;
         }
@@ -116,13 +118,13 @@ async fn a_damaged_database_is_repaired_while_the_hub_runs() {
         assert!(!app.database.folder.path().join("scratch").exists(), "nothing is left behind");
     }
     // The hub goes on, in the tables that are in use now.
-    app.post("pave", body(3)).await;
+    app.post("pave", delivery_body(3)).await;
     assert_eq!(app.inspection("pave", "K0").await["state"], "CONFIRM");
     for _ in 0..2 {
-        let (code, text) = rebuild(&app.database, &["--force"]);
+        let (code, text) = rebuild(&app.database, &["--full"]);
         assert_eq!(code, Some(0), "{text}");
         assert!(text.contains("rebuilt: ") && !text.contains("another one"), "{text}");
-        assert_eq!(app.post("pave", body(3)).await.body["status"], "duplicate");
+        assert_eq!(app.post("pave", delivery_body(3)).await.body["status"], "duplicate");
     }
     assert_eq!(schema(&db).await, made);
     assert_eq!(verify(&app.database).0, Some(0));
@@ -130,15 +132,15 @@ async fn a_damaged_database_is_repaired_while_the_hub_runs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_read_otherwise_now_shows_and_is_repaired() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for number in 0..12 {
-        app.post("pave", body(number)).await;
+        app.post("pave", delivery_body(number)).await;
     }
-    let start = app.ask("{ head { cursor } }").await["head"]["cursor"].clone();
+    let start = app.query("{ head { cursor } }").await["head"]["cursor"].clone();
     let query = "subscription($after: String) { changes(after: $after) { position } }";
     let mut live = app.subscribe(query, json!({ "after": start })).await;
-    app.post("pave", body(12)).await;
-    live.next().await;
+    app.post("pave", delivery_body(12)).await;
+    live.next_data().await;
     let db = connect(&app.database).await;
     reword(&db, 8, "CONFIRM", "EXPIRED").await;
     let (code, text) = verify(&app.database);
@@ -154,22 +156,22 @@ async fn what_is_read_otherwise_now_shows_and_is_repaired() {
     assert!(text.contains("  change, pave SESSION:STATUS_CHANGE: "), "{text}");
     assert_eq!(app.inspection("pave", "K1").await["state"], "EXPIRED");
     // Who listened is told, and can begin anew.
-    is_told(&mut live).await;
-    let start = app.ask("{ head { cursor } }").await["head"]["cursor"].clone();
+    receives_cursor_invalidated(&mut live).await;
+    let start = app.query("{ head { cursor } }").await["head"]["cursor"].clone();
     let mut live = app.subscribe(query, json!({ "after": start })).await;
-    app.post("pave", body(13)).await;
-    live.next().await;
+    app.post("pave", delivery_body(13)).await;
+    live.next_data().await;
     assert_eq!(verify(&app.database).0, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_knows_the_state_reads_it_anew_where_it_is_another_one() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for number in 0..12 {
-        app.post("pave", body(number)).await;
+        app.post("pave", delivery_body(number)).await;
     }
     let counted = async || {
-        let answer = app.ask("{ statusCounts { status count } inspections(first: 50) { nodes { status } } }").await;
+        let answer = app.query("{ statusCounts { status count } inspections(first: 50) { nodes { status } } }").await;
         let nodes = answer["inspections"]["nodes"].as_array().expect("inspections").clone();
         for count in answer["statusCounts"].as_array().expect("counts") {
             let there = nodes.iter().filter(|node| node["status"] == count["status"]).count();
@@ -180,45 +182,45 @@ async fn who_knows_the_state_reads_it_anew_where_it_is_another_one() {
     edit(&connect(&app.database).await, "UPDATE entity SET status = 'FAILED'").await;
     let wrong = counted().await;
     let mut live = app.subscribe("subscription { changes { position } }", json!({})).await;
-    app.post("pave", body(12)).await;
-    live.next().await;
+    app.post("pave", delivery_body(12)).await;
+    live.next_data().await;
     let (code, text) = rebuild(&app.database, &[]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains(" rows replaced") && text.contains("are told to read the state anew"), "{text}");
-    is_told(&mut live).await;
+    receives_cursor_invalidated(&mut live).await;
     assert_ne!(counted().await["statusCounts"], wrong["statusCounts"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cursor_from_where_the_history_never_was_is_told_so() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for number in 0..8 {
-        app.post("pave", body(number)).await;
+        app.post("pave", delivery_body(number)).await;
     }
-    let end = app.ask("{ head { position cursor } }").await["head"].clone();
+    let end = app.query("{ head { position cursor } }").await["head"].clone();
     edit(&connect(&app.database).await, "UPDATE log_head SET position = position + 1000").await;
-    let beyond = app.ask("{ head { position cursor } }").await["head"].clone();
+    let beyond = app.query("{ head { position cursor } }").await["head"].clone();
     assert_ne!(beyond["position"], end["position"]);
     let (code, text) = rebuild(&app.database, &[]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("; 0 rows replaced") && text.contains("are told to read the state anew"), "{text}");
     let query = "subscription($after: String) { changes(after: $after) { position } }";
-    is_told(&mut app.subscribe(query, json!({ "after": beyond["cursor"] })).await).await;
-    let now = app.ask("{ head { position cursor } }").await["head"].clone();
+    receives_cursor_invalidated(&mut app.subscribe(query, json!({ "after": beyond["cursor"] })).await).await;
+    let now = app.query("{ head { position cursor } }").await["head"].clone();
     assert_eq!(now["position"], end["position"]);
     let mut live = app.subscribe(query, json!({ "after": now["cursor"] })).await;
-    app.post("pave", body(8)).await;
+    app.post("pave", delivery_body(8)).await;
     let next = now["position"].as_i64().expect("a position") + 1;
-    assert_eq!(live.next().await["changes"]["position"], next);
+    assert_eq!(live.next_data().await["changes"]["position"], next);
     assert_eq!(verify(&app.database).0, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delivery_that_is_a_repetition_now_stays_a_delivery() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for number in 0..8 {
-        app.post("pave", body(number)).await;
-        app.post("pave", body(number)).await;
+        app.post("pave", delivery_body(number)).await;
+        app.post("pave", delivery_body(number)).await;
     }
     let before = app.ledger("pave").await;
     let db = connect(&app.database).await;
@@ -227,14 +229,14 @@ async fn a_delivery_that_is_a_repetition_now_stays_a_delivery() {
     reword(&db, 3, ":02Z", ":01Z").await;
     let (code, text) = rebuild(&app.database, &[]);
     assert_eq!(code, Some(0), "{text}");
-    let answer = app.ask("{ deliveries(first: 10) { nodes { verdict reason duplicates } } }").await;
+    let answer = app.query("{ deliveries(first: 10) { nodes { verdict reason duplicates } } }").await;
     let third = &answer["deliveries"]["nodes"][2];
     assert_eq!(third["verdict"], "NO_CHANGE", "{answer:#}");
     assert_eq!(third["reason"], "the same news as delivery 2");
     assert_eq!(answer["deliveries"]["nodes"].as_array().map(Vec::len), Some(8));
     let after = app.ledger("pave").await;
     assert_eq!((&after["received"], &after["duplicates"]), (&before["received"], &before["duplicates"]));
-    ledger_adds_up(&after);
+    assert_ledger_sums(&after);
     let (code, text) = verify(&app.database);
     assert_eq!(code, Some(0), "{text}");
     let positions: Vec<Value> = app.changes().await.iter().map(|change| change["position"].clone()).collect();
@@ -244,7 +246,7 @@ async fn a_delivery_that_is_a_repetition_now_stays_a_delivery() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_while_a_sender_posts() {
     let database = TestDatabase::new().await;
-    let server = Server::start(&database).await;
+    let server = HubProcess::start(&database).await;
     let db = connect(&database).await;
     let stop = Arc::new(AtomicBool::new(false));
     let senders: Vec<_> = (0..4_usize)
@@ -256,7 +258,7 @@ async fn nothing_is_lost_while_a_sender_posts() {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
-                    let sent = client.post(format!("{url}/webhooks/pave")).body(body(number)).send().await;
+                    let sent = client.post(format!("{url}/webhooks/pave")).body(delivery_body(number)).send().await;
                     let response = sent.expect("an answer");
                     assert_eq!(response.status(), 200);
                     let answer: Value = response.json().await.expect("JSON");
@@ -276,14 +278,14 @@ async fn nothing_is_lost_while_a_sender_posts() {
         assert_eq!(ended.status.code(), Some(0), "{text}");
         assert!(text.contains("rebuilt: "), "{text}");
     };
-    rebuild_now(&["--force"]).await;
+    rebuild_now(&["--full"]).await;
     edit(&db, "DELETE FROM change WHERE position % 4 = 0").await;
-    rebuild_now(&["--force"]).await;
+    rebuild_now(&["--full"]).await;
     // Few rows, of things that go on changing.
     for damage in [
-        "UPDATE entity SET state = 'NOWHERE', cycle = 7 WHERE number = (SELECT max(number) FROM entity)",
-        "UPDATE entity SET state = 'NOWHERE', external_id = 'x' WHERE number < 10",
-        "UPDATE delivery SET verdict = 'STALE' WHERE number < 10",
+        "UPDATE entity SET state = 'NOWHERE', cycle = 7 WHERE row_id = (SELECT max(row_id) FROM entity)",
+        "UPDATE entity SET state = 'NOWHERE', external_id = 'x' WHERE row_id < 10",
+        "UPDATE delivery SET verdict = 'STALE' WHERE row_id < 10",
         "DELETE FROM change WHERE position < 10",
     ] {
         edit(&db, damage).await;
@@ -313,17 +315,17 @@ async fn nothing_is_lost_while_a_sender_posts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_can_be_killed_at_any_moment() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for number in 0..1_600 {
-        app.post("pave", body(number)).await;
+        app.post("pave", delivery_body(number)).await;
     }
     let db = connect(&app.database).await;
     let started = Instant::now();
-    assert_eq!(rebuild(&app.database, &["--force"]).0, Some(0));
+    assert_eq!(rebuild(&app.database, &["--full"]).0, Some(0));
     let usual = started.elapsed();
     let damage = async || {
         // Deliveries that follow are the raw log, which has no holes.
-        let left_alone = ["DELETE FROM step", "UPDATE log_head SET delivery"];
+        let left_alone = ["DELETE FROM step", "UPDATE log_head SET last_delivery_row_id"];
         for damage in DAMAGE.iter().filter(|damage| !left_alone.iter().any(|left| damage.starts_with(left))) {
             edit(&db, damage).await;
         }
@@ -332,7 +334,7 @@ async fn it_can_be_killed_at_any_moment() {
     let mut kills = 0;
     for part in 1..8 {
         let mut command = command(&app.database);
-        command.args((part % 2 == 0).then_some("--force"));
+        command.args((part % 2 == 0).then_some("--full"));
         let mut process: Child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
         tokio::time::sleep(usual * part / 8).await;
         match process.try_wait().expect("a status") {
@@ -343,13 +345,13 @@ async fn it_can_be_killed_at_any_moment() {
         process.kill().expect("killed");
         process.wait().expect("ended");
         // Whatever it was at: the hub receives.
-        app.post("pave", body(2_000 + part as usize)).await;
-        assert!(started.elapsed() < 10 * PATIENCE);
+        app.post("pave", delivery_body(2_000 + part as usize)).await;
+        assert!(started.elapsed() < 10 * TIMEOUT);
     }
     assert!(kills > 1, "it was killed {kills} times");
     let (code, text) = rebuild(&app.database, &[]);
     assert_eq!(code, Some(0), "{text}");
     let (code, text) = verify(&app.database);
     assert_eq!(code, Some(0), "{text}");
-    ledger_adds_up(&app.ledger("pave").await);
+    assert_ledger_sums(&app.ledger("pave").await);
 }

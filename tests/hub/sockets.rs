@@ -1,6 +1,6 @@
 //! `graphql-transport-ws` on the wire: the handshake, the official client, who is too slow, and the end of the server.
 
-use crate::driver::{App, PATIENCE};
+use crate::test_hub::{TIMEOUT, TestHub};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -18,13 +18,13 @@ fn status(key: &str, note: &str) -> Value {
 }
 
 /// The status line and the headers of the answer to a handshake.
-async fn handshake(app: &App, headers: &[&str]) -> String {
+async fn handshake(app: &TestHub, headers: &[&str]) -> String {
     let mut stream = TcpStream::connect(app.hub.address()).await.expect("a connection");
     let head = format!("GET /graphql HTTP/1.1\r\nhost: hub\r\n{}\r\n\r\n", headers.join("\r\n"));
     stream.write_all(head.as_bytes()).await.expect("sent");
     let mut answer = Vec::new();
     while !answer.windows(4).any(|four| four == b"\r\n\r\n") {
-        let read = tokio::time::timeout(PATIENCE, stream.read_buf(&mut answer)).await.expect("in time");
+        let read = tokio::time::timeout(TIMEOUT, stream.read_buf(&mut answer)).await.expect("in time");
         assert!(read.expect("an answer") > 0, "closed");
     }
     String::from_utf8_lossy(&answer).to_lowercase()
@@ -32,7 +32,7 @@ async fn handshake(app: &App, headers: &[&str]) -> String {
 
 #[tokio::test]
 async fn the_handshake_names_what_is_spoken() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let upgrade = [
         "connection: keep-alive, Upgrade",
         "upgrade: WebSocket",
@@ -56,7 +56,7 @@ async fn the_handshake_names_what_is_spoken() {
 /// A browser shows a refused handshake to nobody, but the code and the reason of a socket that was closed.
 #[tokio::test]
 async fn who_offers_another_protocol_is_told_which_one_is_spoken() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for (offered, named) in [
         (Some("graphql-ws"), Some("graphql-ws")),
         (Some("subscriptions-transport-ws"), Some("subscriptions-transport-ws")),
@@ -71,7 +71,7 @@ async fn who_offers_another_protocol_is_told_which_one_is_spoken() {
         let (mut socket, answer) = tokio_tungstenite::connect_async(request).await.expect("a socket");
         let protocol = answer.headers().get("sec-websocket-protocol").map(|value| value.to_str().expect("text"));
         assert_eq!(protocol, named, "{offered:?}");
-        let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("a message");
+        let message = tokio::time::timeout(TIMEOUT, socket.next()).await.expect("in time").expect("a message");
         let Ok(Message::Close(Some(frame))) = message else { panic!("{offered:?}: {message:?}") };
         assert_eq!(u16::from(frame.code), 4406, "{offered:?}");
         assert!(frame.reason.contains("graphql-transport-ws"), "{}", frame.reason);
@@ -80,13 +80,13 @@ async fn who_offers_another_protocol_is_told_which_one_is_spoken() {
 
 #[tokio::test]
 async fn a_socket_counts_as_a_connection_and_hears_of_the_end() {
-    let app = App::with("max_connections = 1").await;
+    let app = TestHub::with("max_connections = 1").await;
     let mut socket = app.socket().await;
     let further = handshake(&app, &["connection: close"]);
     assert!(tokio::time::timeout(std::time::Duration::from_millis(300), further).await.is_err(), "there is no room");
-    let App { hub, .. } = app;
+    let TestHub { hub, .. } = app;
     let stopped = tokio::spawn(hub.stop());
-    let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("a message");
+    let message = tokio::time::timeout(TIMEOUT, socket.next()).await.expect("in time").expect("a message");
     match message.expect("no error") {
         Message::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1001),
         other => panic!("{other:?}"),
@@ -97,8 +97,8 @@ async fn a_socket_counts_as_a_connection_and_hears_of_the_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_too_slow_is_cut_off_and_goes_on_from_its_cursor() {
-    let app = App::start().await;
-    let start = app.ask("{ head { cursor } }").await["head"]["cursor"].clone();
+    let app = TestHub::start().await;
+    let start = app.query("{ head { cursor } }").await["head"]["cursor"].clone();
     // Most are fast, so that nobody waits for the slow one.
     let mut fast = Vec::new();
     for _ in 0..3 {
@@ -111,7 +111,7 @@ async fn who_is_too_slow_is_cut_off_and_goes_on_from_its_cursor() {
     for mut one in fast {
         readers.spawn(async move {
             loop {
-                let body = one.next().await["changes"]["delivery"]["bodyText"].to_string();
+                let body = one.next_data().await["changes"]["delivery"]["bodyText"].to_string();
                 if body.contains("the last one") {
                     return;
                 }
@@ -131,7 +131,7 @@ async fn who_is_too_slow_is_cut_off_and_goes_on_from_its_cursor() {
 
     let mut seen = Vec::new();
     let error = loop {
-        let message = slow.raw().await;
+        let message = slow.next_message().await;
         if message["type"] == "error" {
             break message["payload"][0].clone();
         }
@@ -142,7 +142,7 @@ async fn who_is_too_slow_is_cut_off_and_goes_on_from_its_cursor() {
     assert!(seen.len() < all.len());
     let mut resumed = app.subscribe(FOLLOW, json!({ "after": error["extensions"]["cursor"] })).await;
     while seen.len() < all.len() {
-        seen.push(resumed.next().await["changes"].clone());
+        seen.push(resumed.next_data().await["changes"].clone());
     }
     let positions = |changes: &[Value]| changes.iter().map(|change| change["position"].clone()).collect::<Vec<_>>();
     assert_eq!(positions(&seen), positions(&all));
@@ -150,8 +150,8 @@ async fn who_is_too_slow_is_cut_off_and_goes_on_from_its_cursor() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_resume_while_it_is_written_and_miss_nothing() {
-    let app = App::start().await;
-    let start = app.ask("{ head { cursor } }").await["head"]["cursor"].clone();
+    let app = TestHub::start().await;
+    let start = app.query("{ head { cursor } }").await["head"]["cursor"].clone();
     let stop = tokio_util::sync::CancellationToken::new();
     let (client, url, writing) = (app.client.clone(), app.url("/webhooks/pave"), stop.clone());
     let writer = tokio::spawn(async move {
@@ -169,7 +169,7 @@ async fn many_resume_while_it_is_written_and_miss_nothing() {
         for round in 0..6 {
             let mut subscription = app.subscribe(query, json!({ "after": after })).await;
             for _ in 0..(number * 7 + round * 13) % 29 + 1 {
-                let change = subscription.next().await["changes"].clone();
+                let change = subscription.next_data().await["changes"].clone();
                 after = change["cursor"].clone();
                 seen.push(change["position"].clone());
             }
@@ -187,13 +187,13 @@ async fn many_resume_while_it_is_written_and_miss_nothing() {
 
 #[tokio::test]
 async fn mistakes_close_the_socket() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for (said, code) in
         [("{}", 4400), (r#"{"id":"1","type":"subscribe","payload":{"query":"{ head { position } }"}}"#, 4401)]
     {
         let mut socket = app.socket().await;
         socket.send(Message::text(said)).await.expect("sent");
-        match tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("a message") {
+        match tokio::time::timeout(TIMEOUT, socket.next()).await.expect("in time").expect("a message") {
             Ok(Message::Close(Some(frame))) => assert_eq!(u16::from(frame.code), code, "{said}"),
             other => panic!("{said}: {other:?}"),
         }
@@ -207,7 +207,7 @@ async fn the_official_client_understands_it() {
         // A bare clone: `make test` installs it with the playground.
         return;
     }
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let url = app.url("");
     let run = tokio::task::spawn_blocking(move || {
         Command::new("node")

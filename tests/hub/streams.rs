@@ -1,6 +1,6 @@
 //! The same subscriptions over server-sent events, alone and many in one stream, and as parts of a multipart body.
 
-use crate::driver::{App, PATIENCE, answer};
+use crate::test_hub::{TIMEOUT, TestHub, send_request};
 use futures_util::future::join_all;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl Body {
                 text.truncate(at);
                 return Some(text);
             }
-            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.expect("more").expect("a body");
+            let chunk = tokio::time::timeout(TIMEOUT, self.response.chunk()).await.expect("more").expect("a body");
             self.read.push_str(std::str::from_utf8(&chunk?).expect("UTF-8"));
         }
     }
@@ -81,24 +81,24 @@ impl Body {
     }
 }
 
-fn request(app: &App, accept: &str, query: &str, variables: Value) -> RequestBuilder {
+fn request(app: &TestHub, accept: &str, query: &str, variables: Value) -> RequestBuilder {
     let body = json!({ "query": query, "variables": variables });
     app.client.post(app.url("/graphql")).header("accept", accept).json(&body)
 }
 
-async fn bring(app: &App, key: &str, minute: u32) {
+async fn post_inspection(app: &TestHub, key: &str, minute: u32) {
     let body = json!({ "event": "SESSION:STATUS_CHANGE", "session_key": key, "status": "STARTED",
         "timestamp": format!("2026-01-01T00:{minute:02}:00Z") });
-    assert_eq!(app.post_json("pave", body).await.code, 200);
+    assert_eq!(app.post_json("pave", body).await.status, 200);
 }
 
-async fn start(app: &App) -> Value {
-    app.ask("{ head { cursor } }").await["head"]["cursor"].clone()
+async fn start(app: &TestHub) -> Value {
+    app.query("{ head { cursor } }").await["head"]["cursor"].clone()
 }
 
 #[tokio::test]
 async fn every_transport_tells_the_same() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let after = json!({ "after": start(&app).await });
     let mut events = Body::of(request(&app, EVENTS, CHANGES, after.clone())).await;
     let mut parts = Body::of(request(&app, PARTS, CHANGES, after.clone())).await;
@@ -106,7 +106,7 @@ async fn every_transport_tells_the_same() {
     assert!(events.content_type().starts_with(EVENTS));
     assert!(parts.content_type().starts_with("multipart/mixed"));
     for minute in 0..5 {
-        bring(&app, &format!("S{minute}"), minute).await;
+        post_inspection(&app, &format!("S{minute}"), minute).await;
     }
     let history = app.changes().await;
     assert!(history.len() >= 5);
@@ -116,22 +116,22 @@ async fn every_transport_tells_the_same() {
         assert_eq!((event.name.as_str(), &event.data["data"]), ("next", &expected));
         assert_eq!(event.id.as_deref(), change["cursor"].as_str());
         assert_eq!(parts.part().await.expect("a part")["payload"]["data"], expected);
-        assert_eq!(socket.next().await, expected);
+        assert_eq!(socket.next_data().await, expected);
     }
 }
 
 /// A field that failed and must not be null takes along what it is a field of: here the inspection, which may be null.
 #[tokio::test]
 async fn what_must_not_be_null_takes_its_parents_along_on_every_transport() {
-    let app = App::with("graphql_batching = true").await;
+    let app = TestHub::with("graphql_batching = true").await;
     let begin = json!({ "after": start(&app).await });
-    bring(&app, "S", 0).await;
+    post_inspection(&app, "S", 0).await;
     let change = app.changes().await.remove(0);
     let inspection = app.inspection("pave", "S").await["id"].clone();
     let fields = "{ id items(first: -1) { totalCount } }";
     let variables = json!({ "id": inspection });
     let query = format!("query($id: ID!) {{ inspection(id: $id) {fields} head {{ position }} }}");
-    let head = json!({ "position": app.ask("{ head { position } }").await["head"]["position"] });
+    let head = json!({ "position": app.query("{ head { position } }").await["head"]["position"] });
     let subscription =
         format!("subscription($after: String) {{ changes(after: $after) {{ inspection {fields} position }} }}");
 
@@ -144,11 +144,11 @@ async fn what_must_not_be_null_takes_its_parents_along_on_every_transport() {
     is(&app.graphql(&query, variables.clone()).await, &of_query);
     let parameters = [("query", query.as_str()), ("variables", &variables.to_string())];
     let url = reqwest::Url::parse_with_params(&app.url("/graphql"), parameters).expect("a URL");
-    is(&answer(app.client.get(url)).await.body, &of_query);
+    is(&send_request(app.client.get(url)).await.body, &of_query);
     let batch = json!([{ "query": query, "variables": variables }]);
-    is(&answer(app.client.post(app.url("/graphql")).json(&batch)).await.body[0], &of_query);
-    is(&app.subscribe(&query, variables.clone()).await.raw().await["payload"], &of_query);
-    is(&app.subscribe(&subscription, begin.clone()).await.raw().await["payload"], &of_change);
+    is(&send_request(app.client.post(app.url("/graphql")).json(&batch)).await.body[0], &of_query);
+    is(&app.subscribe(&query, variables.clone()).await.next_message().await["payload"], &of_query);
+    is(&app.subscribe(&subscription, begin.clone()).await.next_message().await["payload"], &of_change);
     for (query, variables, data) in [(&query, &variables, &of_query), (&subscription, &begin, &of_change)] {
         let mut events = Body::of(request(&app, EVENTS, query, variables.clone())).await;
         is(&events.event().await.expect("an event").data, data);
@@ -163,9 +163,9 @@ async fn what_must_not_be_null_takes_its_parents_along_on_every_transport() {
 
 #[tokio::test]
 async fn an_event_stream_goes_on_after_the_last_event() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for minute in 0..4 {
-        bring(&app, &format!("S{minute}"), minute).await;
+        post_inspection(&app, &format!("S{minute}"), minute).await;
     }
     let history = app.changes().await;
     let last = history[1]["cursor"].as_str().expect("a cursor");
@@ -191,15 +191,15 @@ async fn many_come_back_at_once_and_hear_every_change_once() {
     const CLIENTS: usize = 48;
     const ROUNDS: usize = 5;
     const DELIVERIES: u32 = 60;
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let begin = json!({ "after": start(&app).await });
     let half = DELIVERIES / 2;
     for number in 0..half {
-        bring(&app, &format!("S{number}"), number).await;
+        post_inspection(&app, &format!("S{number}"), number).await;
     }
     let writing = async {
         for number in half..DELIVERIES {
-            bring(&app, &format!("S{number}"), number).await;
+            post_inspection(&app, &format!("S{number}"), number).await;
         }
         app.changes().await
     };
@@ -232,7 +232,7 @@ async fn many_come_back_at_once_and_hear_every_change_once() {
 
 #[tokio::test]
 async fn queries_and_refusals_end_the_stream() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let mut events = Body::of(request(&app, EVENTS, "{ head { position } }", json!({}))).await;
     assert_eq!(events.event().await.expect("an event").data, json!({ "data": { "head": { "position": 0 } } }));
     assert_eq!(events.event().await.map(|event| event.name).as_deref(), Some("complete"));
@@ -254,7 +254,7 @@ async fn queries_and_refusals_end_the_stream() {
 
 #[tokio::test]
 async fn many_operations_share_one_stream() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let url = app.url("/graphql");
     let reserved = app.client.put(&url).send().await.expect("an answer");
     assert_eq!(reserved.status(), 201);
@@ -275,7 +275,7 @@ async fn many_operations_share_one_stream() {
     assert_eq!(start_one("a", CHANGES, after.clone()).await.expect("an answer").status(), 202);
     assert_eq!(start_one("a", CHANGES, after.clone()).await.expect("an answer").status(), 409);
     assert_eq!(start_one("", CHANGES, after.clone()).await.expect("an answer").status(), 400);
-    bring(&app, "S", 0).await;
+    post_inspection(&app, "S", 0).await;
     let expected: Vec<Value> = app.changes().await.iter().map(|change| change["position"].clone()).collect();
     for position in &expected {
         let event = stream.event().await.expect("an event");
@@ -293,7 +293,7 @@ async fn many_operations_share_one_stream() {
     // Once it is stopped, its id is free again.
     let begun = tokio::time::Instant::now();
     while start_one("a", "{ head { delivery } nonsense }", json!({})).await.expect("an answer").status() != 202 {
-        assert!(begun.elapsed() < PATIENCE);
+        assert!(begun.elapsed() < TIMEOUT);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let event = stream.event().await.expect("an event");
@@ -302,17 +302,17 @@ async fn many_operations_share_one_stream() {
     drop(response);
     let begun = tokio::time::Instant::now();
     while start_one("c", CHANGES, after.clone()).await.expect("an answer").status() != 404 {
-        assert!(begun.elapsed() < PATIENCE, "the stream is gone, and its token with it");
-        bring(&app, "T", 1).await;
+        assert!(begun.elapsed() < TIMEOUT, "the stream is gone, and its token with it");
+        post_inspection(&app, "T", 1).await;
     }
 }
 
 #[tokio::test]
 async fn a_stream_ends_with_its_hub() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let mut events = Body::of(request(&app, EVENTS, CHANGES, json!({}))).await;
     let mut parts = Body::of(request(&app, PARTS, CHANGES, json!({}))).await;
-    let App { hub, .. } = app;
+    let TestHub { hub, .. } = app;
     let (_, first, second) = tokio::join!(hub.stop(), events.event(), parts.part());
     assert_eq!((first, second), (None, None), "neither completed: the client comes back");
 }

@@ -1,6 +1,6 @@
 //! Live changes over WebSocket, and resuming without gap or repeat.
 
-use crate::driver::App;
+use crate::test_hub::TestHub;
 use serde_json::{Value, json};
 
 fn status(key: &str, status: &str, minute: u32) -> Value {
@@ -10,7 +10,7 @@ fn status(key: &str, status: &str, minute: u32) -> Value {
 
 #[tokio::test]
 async fn a_change_is_seen_as_it_happens() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let query = "subscription { inspectionChanged { position cursor verdict fromState toState toStatus
         inspection { externalId vendor status } } }";
     let mut live = app.subscribe(query, json!({})).await;
@@ -18,7 +18,7 @@ async fn a_change_is_seen_as_it_happens() {
     let seen = loop {
         app.post_json("pave", status("LIVE", "STARTED", 0)).await;
         app.post_json("pave", status(&uuid::Uuid::new_v4().to_string(), "STARTED", 0)).await;
-        if let Ok(seen) = tokio::time::timeout(std::time::Duration::from_millis(500), live.next()).await {
+        if let Ok(seen) = tokio::time::timeout(std::time::Duration::from_millis(500), live.next_data()).await {
             break seen;
         }
     };
@@ -29,7 +29,7 @@ async fn a_change_is_seen_as_it_happens() {
 
 #[tokio::test]
 async fn a_resumed_subscription_has_no_gap_and_no_repeat() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for minute in 0..30 {
         app.post_json(
             "pave",
@@ -43,7 +43,7 @@ async fn a_resumed_subscription_has_no_gap_and_no_repeat() {
     let mut resumed = app.subscribe(query, json!({ "after": start })).await;
     let mut seen = Vec::new();
     while seen.len() < history.len() - history.len() / 3 - 1 {
-        seen.push(resumed.next().await["changes"]["position"].clone());
+        seen.push(resumed.next_data().await["changes"]["position"].clone());
     }
     // From the past into the live tail, and over a restart of the server.
     for minute in 30..40 {
@@ -51,7 +51,7 @@ async fn a_resumed_subscription_has_no_gap_and_no_repeat() {
     }
     let mut cursor = Value::Null;
     for _ in 0..15 {
-        let change = resumed.next().await["changes"].clone();
+        let change = resumed.next_data().await["changes"].clone();
         cursor = change["cursor"].clone();
         seen.push(change["position"].clone());
     }
@@ -63,15 +63,15 @@ async fn a_resumed_subscription_has_no_gap_and_no_repeat() {
     let expected: Vec<_> = all.iter().skip(history.len() / 3 + 1).map(|change| change["position"].clone()).collect();
     let mut resumed = app.subscribe(query, json!({ "after": cursor })).await;
     while seen.len() < expected.len() {
-        seen.push(resumed.next().await["changes"]["position"].clone());
+        seen.push(resumed.next_data().await["changes"]["position"].clone());
     }
     assert_eq!(seen, expected);
 }
 
 #[tokio::test]
 async fn filters_are_decided_on_the_change() {
-    let app = App::start().await;
-    let start = app.ask("{ head { cursor } }").await["head"]["cursor"].clone();
+    let app = TestHub::start().await;
+    let start = app.query("{ head { cursor } }").await["head"]["cursor"].clone();
     for (key, state) in [("A", "STARTED"), ("B", "STARTED"), ("A", "PROCESS"), ("B", "PROCESS"), ("A", "EXPIRED")] {
         let minute = ["STARTED", "PROCESS", "EXPIRED"].iter().position(|known| *known == state).unwrap_or(0);
         app.post_json("pave", status(key, state, minute as u32)).await;
@@ -80,24 +80,24 @@ async fn filters_are_decided_on_the_change() {
         "subscription($after: String) { inspectionChanged(after: $after, filter: { externalId: \"A\" }) { toState } }";
     let mut only = app.subscribe(query, json!({ "after": start })).await;
     for expected in ["STARTED", "PROCESS", "EXPIRED"] {
-        assert_eq!(only.next().await["inspectionChanged"]["toState"], expected);
+        assert_eq!(only.next_data().await["inspectionChanged"]["toState"], expected);
     }
     let query = "subscription($after: String) { sessionChanged(after: $after, filter: { status: [CAPTURING] }) { fromStatus toStatus } }";
     let mut only = app.subscribe(query, json!({ "after": start })).await;
     for expected in ["CAPTURING", "CAPTURING", "EXPIRED"] {
-        assert_eq!(only.next().await["sessionChanged"]["toStatus"], expected);
+        assert_eq!(only.next_data().await["sessionChanged"]["toStatus"], expected);
     }
 }
 
 #[tokio::test]
 async fn wrong_cursors_are_refused_with_a_code() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let query = "subscription($after: String) { changes(after: $after) { position } }";
-    let elsewhere = App::start().await;
-    let foreign = elsewhere.ask("{ head { cursor } }").await["head"]["cursor"].as_str().expect("a cursor").to_owned();
-    for (wrong, code) in [("nonsense", "CURSOR_INVALID"), ("", "CURSOR_INVALID"), (&foreign, "CURSOR_FOREIGN")] {
+    let elsewhere = TestHub::start().await;
+    let foreign = elsewhere.query("{ head { cursor } }").await["head"]["cursor"].as_str().expect("a cursor").to_owned();
+    for (wrong, code) in [("nonsense", "CURSOR_INVALID"), ("", "CURSOR_INVALID"), (&foreign, "CURSOR_INVALIDATED")] {
         let mut subscription = app.subscribe(query, json!({ "after": wrong })).await;
-        let answer = subscription.raw().await.to_string();
+        let answer = subscription.next_message().await.to_string();
         assert!(answer.contains(code), "{wrong}: {answer}");
     }
 }

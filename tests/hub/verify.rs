@@ -1,7 +1,7 @@
 //! The raw log derives what is stored: row by row, while the hub runs, after disorder, and after a kill.
 
 use crate::database::TestDatabase;
-use crate::driver::{App, samples};
+use crate::test_hub::{TestHub, samples};
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
 use std::process::{Command, Output};
@@ -9,10 +9,10 @@ use std::process::{Command, Output};
 /// Runs `inspection-hub verify` on the database in a folder: its exit status and what it prints.
 pub fn verify(database: &TestDatabase) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_inspection-hub"))
-        .args(["verify", "--show", "5", "--log", "warn", "--database"])
+        .args(["verify", "--max-differences", "5", "--log", "warn", "--database"])
         .arg(&database.address)
         // It is made where it is not there.
-        .args(["--scratch", "some/folder"])
+        .args(["--work-dir", "some/folder"])
         .current_dir(database.folder.path())
         .output()
         .expect("it runs");
@@ -21,13 +21,13 @@ pub fn verify(database: &TestDatabase) -> (Option<i32>, String) {
 }
 
 /// A hub that has received every sample, the later ones of each vendor first, some twice, and garbage between.
-pub async fn used() -> App {
-    let app = App::start().await;
+pub async fn used() -> TestHub {
+    let app = TestHub::start().await;
     for vendor in ["truepic", "pave", "hover", "truto", "record360"] {
         for (number, sample) in samples(vendor).iter().rev().enumerate() {
-            app.receive(sample).await;
+            app.post_sample(sample).await;
             if number % 3 == 0 {
-                app.receive(sample).await;
+                app.post_sample(sample).await;
             }
         }
         app.post(vendor, format!("{{\"{vendor}\": ")).await;

@@ -1,12 +1,12 @@
 // The line below an answer: how it came, how long it took, how big it is, what it cost.
 import { useGraphiQL } from "@graphiql/react";
 import { useEffect, type ReactNode } from "react";
-import { useAnswers, type Answer, type Cost } from "./answers";
+import { useResponses, type Answer, type Cost } from "./responses";
 
 export function AnswerBar() {
   const tab = useGraphiQL(({ tabs, activeTabIndex }) => tabs[activeTabIndex]?.id ?? "");
-  useEffect(() => useAnswers.setState({ activeTab: tab }), [tab]);
-  const answer = useAnswers(({ ofTab }) => ofTab[tab]);
+  useEffect(() => useResponses.setState({ activeTab: tab }), [tab]);
+  const answer = useResponses(({ ofTab }) => ofTab[tab]);
   return (
     <dl className="answer-bar" aria-label="About the answer">
       {answer ? <Facts {...answer} /> : <Fact name="Answer">none yet</Fact>}

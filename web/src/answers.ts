@@ -2,13 +2,13 @@
 import type { ExecutionResult } from "graphql";
 import { create } from "zustand";
 
-export type Way = "HTTP" | "WebSocket" | "SSE";
+export type ProtocolName = "HTTP" | "WebSocket" | "SSE";
 
 /** `extensions.cost`, in the hub's unit. */
 export type Cost = { requested?: number; actual?: number; available?: number };
 
 export type Answer = {
-  way: Way;
+  way: ProtocolName;
   /** Until the answer was there, or the first event. */
   milliseconds?: number;
   /** Of the answer, or of the newest event. */
@@ -20,23 +20,23 @@ export type Answer = {
 
 type Answers = { activeTab: string; ofTab: Record<string, Answer> };
 
-export const useAnswers = create<Answers>(() => ({ activeTab: "", ofTab: {} }));
+export const useResponses = create<Answers>(() => ({ activeTab: "", ofTab: {} }));
 
 /** Measures one request, for the tab that is active as it starts. */
-export type Watch = {
+export type RequestTimer = {
   answered(result: ExecutionResult, bytes: number): void;
   /** An event came. Cheap, for a replay brings thousands a second; `draw` shows the newest. */
   followed(result: ExecutionResult): void;
   draw(): void;
 };
 
-export function startWatch(way: Way): Watch {
-  const tab = useAnswers.getState().activeTab;
+export function startRequestTimer(way: ProtocolName): RequestTimer {
+  const tab = useResponses.getState().activeTab;
   const started = performance.now();
   const elapsed = () => performance.now() - started;
   let answer: Answer = { way, events: 0 };
   let newest: ExecutionResult | undefined;
-  const show = () => useAnswers.setState(({ ofTab }) => ({ ofTab: { ...ofTab, [tab]: answer } }));
+  const show = () => useResponses.setState(({ ofTab }) => ({ ofTab: { ...ofTab, [tab]: answer } }));
   show();
   return {
     answered(result, bytes) {

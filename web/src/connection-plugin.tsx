@@ -1,7 +1,7 @@
 // The pane "Connection": the token that goes with every request, and the transport of subscriptions.
 import { Button, useGraphiQLActions, type GraphiQLPlugin } from "@graphiql/react";
 import { useState, type FormEvent } from "react";
-import { setToken, setTransport, tokenIn, TRANSPORTS, useConnection, type Transport } from "./connection";
+import { setToken, setTransport, parseToken, TRANSPORTS, useConnection, type Transport } from "./connection";
 
 export const CONNECTION_PLUGIN: GraphiQLPlugin = { title: "Connection", icon: Icon, content: Pane };
 
@@ -36,7 +36,7 @@ function TokenBox() {
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
-    const token = tokenIn(text);
+    const token = parseToken(text);
     if (token === null) setTold("This is no bearer token: it may have letters, digits and - . _ ~ + / = only.");
     else use(token, token ? "The token goes with every request from now on." : "No token is sent.");
   };

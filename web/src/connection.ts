@@ -19,7 +19,7 @@ export const useConnection = create<Connection>(() => ({
 }));
 
 /** The token in what was typed or pasted, maybe a whole header. Null if no header can carry it (RFC 6750, 2.1). */
-export function tokenIn(text: string): string | null {
+export function parseToken(text: string): string | null {
   const token = text.trim().replace(/^(authorization:\s*)?bearer\s+/i, "");
   return /^[A-Za-z0-9._~+/-]*=*$/.test(token) ? token : null;
 }

@@ -1,7 +1,7 @@
 // Which way a request goes to the hub: queries over HTTP, subscriptions over the transport that was chosen.
 import type { GraphiQLProps } from "graphiql";
 import type { ExecutionResult } from "graphql";
-import { startWatch, type Watch } from "./answers";
+import { startRequestTimer, type RequestTimer } from "./responses";
 import { useConnection, withToken } from "./connection";
 import { eventStream } from "./event-stream";
 import { post } from "./http";
@@ -43,12 +43,12 @@ export const fetcher: Fetcher = (request, options) => {
   const headers = withToken(options?.headers);
   if (operation?.operation === "subscription") {
     const overSse = useConnection.getState().transport === "sse";
-    return follow(overSse ? eventStream : webSocket, named, headers, startWatch(overSse ? "SSE" : "WebSocket"));
+    return follow(overSse ? eventStream : webSocket, named, headers, startRequestTimer(overSse ? "SSE" : "WebSocket"));
   }
-  return post(named, headers, isOwn ? undefined : startWatch("HTTP"));
+  return post(named, headers, isOwn ? undefined : startRequestTimer("HTTP"));
 };
 
-function follow(transport: Transport, request: Request, headers: Record<string, string>, watch: Watch): Observable {
+function follow(transport: Transport, request: Request, headers: Record<string, string>, watch: RequestTimer): Observable {
   return {
     subscribe(sink: Sink) {
       // GraphiQL shows one message at a time, so a fast replay is drawn once a frame.

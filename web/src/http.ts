@@ -1,11 +1,11 @@
 // Queries and mutations: one POST each. What is not GraphQL in the answer is made to look like it.
 import { GraphQLError, type ExecutionResult } from "graphql";
 import { API } from "./address";
-import type { Watch } from "./answers";
+import type { RequestTimer } from "./responses";
 import { parseExact } from "./exact";
 import type { Request } from "./fetcher";
 
-export async function post(request: Request, headers: Record<string, string>, watch?: Watch): Promise<ExecutionResult> {
+export async function post(request: Request, headers: Record<string, string>, watch?: RequestTimer): Promise<ExecutionResult> {
   try {
     const response = await fetch(API, {
       method: "POST",

@@ -9,12 +9,12 @@ import { fetcher } from "./fetcher";
 import { SCHEMA_MAP_PLUGIN } from "./schema-map-plugin";
 import { SharedTab } from "./shared-tab";
 import { SystemTheme } from "./system-theme";
-import { tabsForNewcomers } from "./tabs";
+import { initialTabs } from "./tabs";
 import { SchemaButton, ShareButton } from "./toolbar";
 import "./style.css";
 
 const plugins = [HISTORY_PLUGIN, explorerPlugin(), SCHEMA_MAP_PLUGIN, CONNECTION_PLUGIN];
-const defaultTabs = await tabsForNewcomers();
+const defaultTabs = await initialTabs();
 
 createRoot(document.getElementById("root")!).render(
   <GraphiQL fetcher={fetcher} plugins={plugins} defaultTabs={defaultTabs} defaultEditorToolsVisibility="variables">

@@ -7,7 +7,7 @@ const KEY = "share=";
 /** Characters of a link's content: far more than anybody writes, little enough that a bad link does no harm. */
 const LIMIT = 500_000;
 
-export async function linkTo({ query, variables, operationName }: Shared): Promise<string> {
+export async function shareLink({ query, variables, operationName }: Shared): Promise<string> {
   const text = JSON.stringify({
     query,
     ...(variables?.trim() && { variables }),
@@ -19,7 +19,7 @@ export async function linkTo({ query, variables, operationName }: Shared): Promi
 }
 
 /** What the fragment shares. Null if it shares nothing; fails if it is no link of ours. */
-export async function sharedIn(fragment: string): Promise<Shared | null> {
+export async function parseShareLink(fragment: string): Promise<Shared | null> {
   const content = fragment.replace(/^#/, "");
   if (!content.startsWith(KEY)) return null;
   const { query, variables, operationName } = JSON.parse(await inflate(fromBase64Url(content.slice(KEY.length))));

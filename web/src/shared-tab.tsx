@@ -3,7 +3,7 @@ import { pick, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import type { OperationDefinitionNode } from "graphql";
 import { useEffect, useState } from "react";
 import { operationOf } from "./operation";
-import { sharedIn, type Shared } from "./share";
+import { parseShareLink, type Shared } from "./share";
 
 export function SharedTab() {
   const [shared, setShared] = useState<Shared | null>(null);
@@ -14,7 +14,7 @@ export function SharedTab() {
 
   useEffect(() => {
     const take = () => {
-      sharedIn(location.hash).catch(unreadable).then((found) => {
+      parseShareLink(location.hash).catch(unreadable).then((found) => {
         if (!found) return;
         history.replaceState(history.state, "", location.pathname + location.search);
         setShared(found);

@@ -194,7 +194,7 @@ const RECENT = `{
   }
 }`;
 
-export async function tabsForNewcomers(): Promise<GraphiQLProps["defaultTabs"]> {
+export async function initialTabs(): Promise<GraphiQLProps["defaultTabs"]> {
   if (localStorage.getItem("graphiql:tabState")) return undefined;
   return [
     { query: BOARD },

@@ -4,7 +4,7 @@ import { useEffect, useState } from "react";
 import { SCHEMA } from "./address";
 import { withToken } from "./connection";
 import { operationOf } from "./operation";
-import { linkTo } from "./share";
+import { shareLink } from "./share";
 
 const SHARE = "Copy share link";
 const DOWNLOAD = "Download schema (SDL)";
@@ -17,12 +17,12 @@ const ARROW = "M12 4v11M7.5 11l4.5 4.5 4.5-4.5M5 20h14";
 
 export function ShareButton() {
   const editors = useGraphiQL(pick("queryEditor", "variableEditor", "operationName"));
-  const [told, tell] = usePassingNote();
+  const [told, tell] = useTransientNote();
   const share = async () => {
     const query = editors.queryEditor?.getValue() ?? "";
     const variables = editors.variableEditor?.getValue();
     const operationName = operationOf(query, editors.operationName)?.name?.value;
-    const link = await linkTo({ query, variables, operationName });
+    const link = await shareLink({ query, variables, operationName });
     try {
       await navigator.clipboard.writeText(link);
       tell("Share link copied");
@@ -43,7 +43,7 @@ export function ShareButton() {
 }
 
 export function SchemaButton() {
-  const [told, tell] = usePassingNote();
+  const [told, tell] = useTransientNote();
   const download = async () => {
     try {
       const response = await fetch(SCHEMA, { headers: withToken() });
@@ -73,7 +73,7 @@ function save(content: Blob, name: string) {
 }
 
 /** A text that goes away by itself. */
-function usePassingNote(): [string, (text: string) => void] {
+function useTransientNote(): [string, (text: string) => void] {
   const [note, setNote] = useState({ text: "" });
   useEffect(() => {
     if (!note.text) return;

@@ -1,22 +1,22 @@
 //! Stalled inspections by how long.
 
 use crate::graphql::duration;
-use crate::graphql::error::Fault;
+use crate::graphql::error::ApiError;
 use crate::graphql::query::StatusCount;
 use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
 use entity::Status;
 
 /// Cuts at most.
-const MOST: usize = 20;
+const MAX_CUTS: usize = 20;
 
 /// Inspections that are not at an end, without a change for about as long.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct AgeBucket {
     /// Without a change for at least so long, as it was asked; none for the youngest.
-    pub at_least: Option<String>,
+    pub min_age: Option<String>,
     /// And for less than this; none for the oldest.
-    pub less_than: Option<String>,
+    pub max_age: Option<String>,
     /// How many there are.
     pub count: i32,
     /// How many of them are in each status. Those without a status are counted in `count` alone.
@@ -24,21 +24,24 @@ pub struct AgeBucket {
 }
 
 /// Where buckets are cut, unless said otherwise.
-pub fn ages() -> Vec<String> {
+pub fn default_ages() -> Vec<String> {
     ["1h", "24h", "3d", "7d", "30d"].map(str::to_owned).into()
 }
 
 /// The moments that lie so long ago, from the newest to the oldest.
-pub fn moments(now: DateTime<Utc>, ages: &[String]) -> Result<Vec<DateTime<Utc>>, Fault> {
-    if ages.is_empty() || ages.len() > MOST {
-        return Err(Fault::input(
+pub fn cutoffs(now: DateTime<Utc>, ages: &[String]) -> Result<Vec<DateTime<Utc>>, ApiError> {
+    if ages.is_empty() || ages.len() > MAX_CUTS {
+        return Err(ApiError::bad_user_input(
             format!("{} ages were given", ages.len()),
-            format!("Give 1 to {MOST}, from the shortest up."),
+            format!("Give 1 to {MAX_CUTS}, from the shortest up."),
         ));
     }
     let moments = ages.iter().map(|age| duration::before(now, age)).collect::<Result<Vec<_>, _>>()?;
     if !moments.is_sorted_by(|one, next| one > next) {
-        return Err(Fault::input("the ages are not in order", "Give them from the shortest up, each one once."));
+        return Err(ApiError::bad_user_input(
+            "the ages are not in order",
+            "Give them from the shortest up, each one once.",
+        ));
     }
     Ok(moments)
 }
@@ -53,8 +56,8 @@ pub fn buckets(ages: &[String], counts: Vec<(Option<Status>, usize, i64)>) -> Ve
             statuses.extend(status.map(|status| (status, *number)));
         }
         AgeBucket {
-            at_least: span.checked_sub(1).and_then(|place| ages.get(place)).cloned(),
-            less_than: ages.get(span).cloned(),
+            min_age: span.checked_sub(1).and_then(|place| ages.get(place)).cloned(),
+            max_age: ages.get(span).cloned(),
             count: i32::try_from(count).unwrap_or(i32::MAX),
             statuses: StatusCount::all(statuses).into_iter().filter(StatusCount::is_some).collect(),
         }

@@ -1,15 +1,15 @@
 //! Counts of inspections by status, vendor, source and day.
 
-use crate::graphql::Api;
-use crate::graphql::error::Fault;
-use crate::graphql::words::InspectionStatus;
-use crate::store::read::{Census, EntityFilter, Offsets, Period, counts_by_day};
+use crate::graphql::ApiContext;
+use crate::graphql::enums::InspectionStatus;
+use crate::graphql::error::ApiError;
+use crate::store::read::{EntityFilter, InspectionIndex, Period, UtcOffsets, counts_by_day};
 use async_graphql::{Enum, SimpleObject};
 use chrono::{DateTime, SecondsFormat};
 use std::collections::BTreeMap;
 
 /// Rows of one answer.
-const ROWS: usize = 10_000;
+const MAX_ROWS: usize = 10_000;
 
 /// What inspections can be counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -40,13 +40,13 @@ pub struct InspectionCount {
 }
 
 /// Counts by some dimensions, in the order of day, vendor, source and status.
-pub async fn count(
-    api: &Api,
-    census: &Census,
+pub async fn count_inspections(
+    api: &ApiContext,
+    census: &InspectionIndex,
     by: &[InspectionDimension],
-    (period, offsets): (Period, &Offsets),
+    (period, offsets): (Period, &UtcOffsets),
     filter: &EntityFilter,
-) -> Result<Vec<InspectionCount>, Fault> {
+) -> Result<Vec<InspectionCount>, ApiError> {
     use InspectionDimension::{Day, Source, Status, Vendor};
     let mut counts: BTreeMap<_, i64> = BTreeMap::new();
     if by.is_empty() {
@@ -61,22 +61,22 @@ pub async fn count(
         );
         *counts.entry(key).or_default() += count;
     }
-    if counts.len() > ROWS {
-        return Err(Fault::input(
+    if counts.len() > MAX_ROWS {
+        return Err(ApiError::bad_user_input(
             format!("these would be {} rows", counts.len()),
-            format!("Ask for a shorter period, or count by less: an answer has at most {ROWS} rows."),
+            format!("Ask for a shorter period, or count by less: an answer has at most {MAX_ROWS} rows."),
         ));
     }
     let row = |((day, vendor, source, status), count): ((Option<i64>, _, _, Option<Option<_>>), i64)| {
         let status = status.flatten().and_then(InspectionStatus::of);
         let count = i32::try_from(count).unwrap_or(i32::MAX);
-        InspectionCount { status, vendor, source, day: day.and_then(spelled), count }
+        InspectionCount { status, vendor, source, day: day.and_then(iso_date), count }
     };
     Ok(counts.into_iter().map(row).collect())
 }
 
 // A day counted from 1970-01-01.
-fn spelled(day: i64) -> Option<String> {
+fn iso_date(day: i64) -> Option<String> {
     let begin = DateTime::from_timestamp(day.checked_mul(86_400)?, 0)?;
     Some(begin.to_rfc3339_opts(SecondsFormat::Secs, true).split('T').next()?.to_owned())
 }

@@ -1,8 +1,8 @@
 //! How far inspections come, and where they drop out.
 
-use super::lives::Whose;
-use crate::graphql::words::InspectionStatus;
-use crate::store::read::Life;
+use super::lifecycle::GroupingKey;
+use crate::graphql::enums::InspectionStatus;
+use crate::store::read::StatusTimeline;
 use async_graphql::SimpleObject;
 use entity::Status;
 
@@ -58,20 +58,20 @@ pub struct FunnelStage {
 
 /// How many came no further than each stage.
 #[derive(Debug, Default)]
-pub struct Tally([Ends; STAGES.len()]);
+pub struct FunnelCounter([StageOutcomes; STAGES.len()]);
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Ends {
+struct StageOutcomes {
     all: i32,
     canceled: i32,
     expired: i32,
     failed: i32,
 }
 
-impl Tally {
-    pub fn take(&mut self, life: &Life) {
-        let been = life.phases.iter().map(|phase| phase.status).chain([life.status]);
-        let furthest = been.flatten().filter_map(stage).max().unwrap_or_default();
+impl FunnelCounter {
+    pub fn add(&mut self, life: &StatusTimeline) {
+        let been = life.intervals.iter().map(|phase| phase.status).chain([life.status]);
+        let furthest = been.flatten().filter_map(stage_index).max().unwrap_or_default();
         let Some(ends) = self.0.get_mut(furthest) else { return };
         ends.all += 1;
         match life.status {
@@ -82,8 +82,8 @@ impl Tally {
         }
     }
 
-    pub fn told(self, whose: Whose) -> Funnel {
-        let Whose { vendor, source } = whose;
+    pub fn into_funnel(self, whose: GroupingKey) -> Funnel {
+        let GroupingKey { vendor, source } = whose;
         let last = STAGES.len() - 1;
         let mut reached = 0;
         let mut stages = Vec::with_capacity(STAGES.len());
@@ -91,7 +91,8 @@ impl Tally {
             let moved_on = reached;
             reached += ends.all;
             // Who was completed did not drop out, whatever came after a reopening.
-            let Ends { all, canceled, expired, failed } = if place < last { ends } else { Ends::default() };
+            let StageOutcomes { all, canceled, expired, failed } =
+                if place < last { ends } else { StageOutcomes::default() };
             let dropped_out = canceled + expired + failed;
             let open = all - dropped_out;
             stages.push(FunnelStage { status, reached, moved_on, open, dropped_out, canceled, expired, failed });
@@ -103,7 +104,7 @@ impl Tally {
     }
 }
 
-fn stage(status: Status) -> Option<usize> {
+fn stage_index(status: Status) -> Option<usize> {
     let status = InspectionStatus::of(status)?;
     STAGES.iter().position(|stage| *stage == status)
 }

@@ -1,13 +1,13 @@
 //! The busiest hours of the week.
 
-use crate::graphql::error::Fault;
+use crate::graphql::error::ApiError;
 use crate::graphql::scalar::Long;
 use async_graphql::{Enum, SimpleObject};
 
 /// Hours of a week.
-const HOURS: usize = 168;
+const HOURS_PER_WEEK: usize = 168;
 /// 1970-01-01 was a Thursday.
-const EPOCH: i64 = 3 * 24;
+const EPOCH_HOUR_OF_WEEK: i64 = 3 * 24;
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -50,16 +50,16 @@ pub struct BusyHour {
 }
 
 /// How many hours are asked for.
-pub fn first(first: i32) -> Result<usize, Fault> {
-    let hours = usize::try_from(first).ok().filter(|first| (1..=HOURS).contains(first));
-    hours.ok_or_else(|| Fault::input(format!("`first` is {first}"), "Ask for 1 to 168 hours."))
+pub fn checked_first(first: i32) -> Result<usize, ApiError> {
+    let hours = usize::try_from(first).ok().filter(|first| (1..=HOURS_PER_WEEK).contains(first));
+    hours.ok_or_else(|| ApiError::bad_user_input(format!("`first` is {first}"), "Ask for 1 to 168 hours."))
 }
 
 /// Counts by hour since 1970-01-01 as hours of the week, the busiest first, else in the order of the week.
-pub fn of_the_week(counts: Vec<(i64, i64)>) -> Vec<BusyHour> {
-    let mut week = [0i64; HOURS];
+pub fn busiest_hours_of_week(counts: Vec<(i64, i64)>) -> Vec<BusyHour> {
+    let mut week = [0i64; HOURS_PER_WEEK];
     for (hour, count) in counts {
-        let place = usize::try_from((hour + EPOCH).rem_euclid(HOURS as i64)).unwrap_or_default();
+        let place = usize::try_from((hour + EPOCH_HOUR_OF_WEEK).rem_euclid(HOURS_PER_WEEK as i64)).unwrap_or_default();
         if let Some(sum) = week.get_mut(place) {
             *sum += count;
         }
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn hours_are_counted_from_a_thursday() {
         // 2024-01-01 00:00 was a Monday: 473,352 hours later.
-        let busy = of_the_week(vec![(473_352, 2), (473_352 + 168, 3), (473_351, 7), (0, 1), (-1, 1)]);
+        let busy = busiest_hours_of_week(vec![(473_352, 2), (473_352 + 168, 3), (473_351, 7), (0, 1), (-1, 1)]);
         let told: Vec<_> = busy.iter().map(|hour| (hour.weekday, hour.hour, hour.count.0)).collect();
         assert_eq!(
             told,

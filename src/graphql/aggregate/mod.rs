@@ -2,70 +2,70 @@
 //! `docs/aggregates.md`.
 
 mod ages;
+mod cache;
 mod counts;
 mod funnel;
 mod hours;
-mod kept;
-mod lives;
+mod lifecycle;
 mod period;
-mod times;
-mod zone;
+mod time_in_status;
+mod time_zone;
 
-use super::error::Fault;
+use super::error::ApiError;
 use super::filter::{ChangeFilter, InspectionFilter};
-use super::limits::{AGGREGATE, aggregate};
-use super::query::Root;
-use crate::store::read::{Census, counts_by_age};
+use super::limits::{AGGREGATE_COST, aggregate_cost};
+use super::query::QueryRoot;
+use crate::store::read::{InspectionIndex, counts_by_age};
 use ages::AgeBucket;
 use async_graphql::{Context, Object};
+use cache::ResultCache;
 use chrono::{DateTime, Utc};
 use counts::{InspectionCount, InspectionDimension};
 use funnel::Funnel;
 use hours::BusyHour;
-use kept::Kept;
-use lives::{Grouping, Lives};
+use lifecycle::{Grouping, LifecycleStats};
 use std::sync::Arc;
-use times::TimeInStatus;
-use zone::zone;
+use time_in_status::TimeInStatus;
+use time_zone::parse_time_zone;
 
 /// What is kept between requests so that many can ask.
 #[derive(Debug, Default)]
-pub struct Aggregations {
-    pub census: Census,
-    lives: Kept<Lives>,
-    counts: Kept<Vec<InspectionCount>>,
-    ages: Kept<Vec<AgeBucket>>,
-    hours: Kept<Vec<BusyHour>>,
+pub struct AggregateCaches {
+    pub inspection_index: InspectionIndex,
+    lifecycles: ResultCache<LifecycleStats>,
+    counts: ResultCache<Vec<InspectionCount>>,
+    ages: ResultCache<Vec<AgeBucket>>,
+    hours: ResultCache<Vec<BusyHour>>,
 }
 
-impl Aggregations {
-    pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a Aggregations, Fault> {
-        ctx.data::<Aggregations>().map_err(|_| Fault::corrupt("the schema has no aggregations"))
+impl AggregateCaches {
+    pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a AggregateCaches, ApiError> {
+        ctx.data::<AggregateCaches>().map_err(|_| ApiError::internal("the schema has no aggregations"))
     }
 
     /// Without answers that are kept.
     #[cfg(test)]
-    pub fn fresh() -> Self {
-        Aggregations {
-            census: Census::default(),
-            lives: Kept::nothing(),
-            counts: Kept::nothing(),
-            ages: Kept::nothing(),
-            hours: Kept::nothing(),
+    pub fn without_caching() -> Self {
+        AggregateCaches {
+            inspection_index: InspectionIndex::default(),
+            lifecycles: ResultCache::disabled(),
+            counts: ResultCache::disabled(),
+            ages: ResultCache::disabled(),
+            hours: ResultCache::disabled(),
         }
     }
 }
 
 /// The aggregates, as fields of the query.
 #[derive(Debug)]
-pub struct Aggregates;
+pub struct AggregateFields;
 
 #[Object]
-impl Aggregates {
+impl AggregateFields {
     /// How many inspections were first seen in a period, by their present status, vendor, source, or the day on which they
     /// were first seen (`createdAt`). One row for each combination that there is, in order; without `groupBy` one row of
     /// all. Rows of `STATUS` without a status are inspections of which none was reported yet.
-    #[graphql(complexity = "aggregate(child_complexity)")]
+    #[graphql(complexity = "aggregate_cost(child_complexity)")]
     async fn inspection_counts(
         &self,
         ctx: &Context<'_>,
@@ -80,22 +80,22 @@ impl Aggregates {
         )]
         time_zone: String,
         #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
-    ) -> Result<Vec<InspectionCount>, Fault> {
-        let api = Root.begin(ctx).await?;
-        let (period, zone) = (period::period(api.now(), since, until)?, zone(&time_zone)?);
-        let all = Aggregations::of(ctx)?;
+    ) -> Result<Vec<InspectionCount>, ApiError> {
+        let api = QueryRoot.begin_read(ctx).await?;
+        let (period, zone) = (period::parse_period(api.now(), since, until)?, parse_time_zone(&time_zone)?);
+        let all = AggregateCaches::of(ctx)?;
         let key = format!("{group_by:?} {since:?} {until:?} {zone:?} {filter:?}");
-        let rows = filter.unwrap_or_default().rows(api.now())?;
+        let rows = filter.unwrap_or_default().into_store_filter(api.now())?;
         let offsets = zone.offsets(period);
-        let count = counts::count(api, &all.census, &group_by, (period, &offsets), &rows);
-        Ok(all.counts.get(key, count).await?.to_vec())
+        let count = counts::count_inspections(api, &all.inspection_index, &group_by, (period, &offsets), &rows);
+        Ok(all.counts.get_or_compute(key, count).await?.to_vec())
     }
 
     /// How long inspections that were first seen in a period stayed in each status: of all stays that have ended, half were
     /// at most as long as the median, and 95 of 100 at most as long as the 95th percentile. A stay begins and ends by the
     /// vendor's clock, or when the hub received it where the vendor gives no time. Who comes back into a status, say after
     /// a reopening, begins another stay. Rows come by vendor or source, then in the order of a life.
-    #[graphql(complexity = "aggregate(child_complexity) + AGGREGATE")]
+    #[graphql(complexity = "aggregate_cost(child_complexity) + AGGREGATE_COST")]
     async fn time_in_status(
         &self,
         ctx: &Context<'_>,
@@ -105,13 +105,13 @@ impl Aggregates {
         #[graphql(desc = "First seen before this moment: now, unless said otherwise. At most 366 days after `since`.")]
         until: Option<DateTime<Utc>>,
         #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
-    ) -> Result<Vec<TimeInStatus>, Fault> {
-        Ok(lives(ctx, since, until, filter).await?.times(group_by).to_vec())
+    ) -> Result<Vec<TimeInStatus>, ApiError> {
+        Ok(lifecycle_stats(ctx, since, until, filter).await?.times(group_by).to_vec())
     }
 
     /// How far inspections that were first seen in a period have come, stage by stage, and where those dropped out that
     /// were never completed. Who skipped a stage has reached it, and who was reopened has still been as far as ever before.
-    #[graphql(complexity = "aggregate(child_complexity) + AGGREGATE")]
+    #[graphql(complexity = "aggregate_cost(child_complexity) + AGGREGATE_COST")]
     async fn funnel(
         &self,
         ctx: &Context<'_>,
@@ -121,35 +121,35 @@ impl Aggregates {
         #[graphql(desc = "First seen before this moment: now, unless said otherwise. At most 366 days after `since`.")]
         until: Option<DateTime<Utc>>,
         #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
-    ) -> Result<Vec<Funnel>, Fault> {
-        Ok(lives(ctx, since, until, filter).await?.funnels(group_by).to_vec())
+    ) -> Result<Vec<Funnel>, ApiError> {
+        Ok(lifecycle_stats(ctx, since, until, filter).await?.funnels(group_by).to_vec())
     }
 
     /// How many inspections that are not at an end have been without a change for how long: like `stalledFor`, in buckets.
     /// The youngest come first; every bucket is there.
-    #[graphql(complexity = "aggregate(child_complexity)")]
+    #[graphql(complexity = "aggregate_cost(child_complexity)")]
     async fn stalled_inspections(
         &self,
         ctx: &Context<'_>,
         #[graphql(
             desc = "Where the buckets are cut: durations as in `stalledFor`, from the shortest up, at most 20.",
-            default_with = "ages::ages()"
+            default_with = "ages::default_ages()"
         )]
         ages: Vec<String>,
         #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
-    ) -> Result<Vec<AgeBucket>, Fault> {
-        let api = Root.begin(ctx).await?;
-        let all = Aggregations::of(ctx)?;
-        let moments = ages::moments(api.now(), &ages)?;
+    ) -> Result<Vec<AgeBucket>, ApiError> {
+        let api = QueryRoot.begin_read(ctx).await?;
+        let all = AggregateCaches::of(ctx)?;
+        let moments = ages::cutoffs(api.now(), &ages)?;
         let key = format!("{ages:?} {filter:?}");
-        let rows = filter.unwrap_or_default().rows(api.now())?;
+        let rows = filter.unwrap_or_default().into_store_filter(api.now())?;
         let count = async { Ok(ages::buckets(&ages, counts_by_age(&api.readers, &rows, &moments).await?)) };
-        Ok(all.ages.get(key, count).await?.to_vec())
+        Ok(all.ages.get_or_compute(key, count).await?.to_vec())
     }
 
     /// The hours of the week in which most happened, the busiest first: of all changes that the hub received in a period,
     /// by when they happened (the vendor's clock, or when received where the vendor gives no time).
-    #[graphql(complexity = "aggregate(child_complexity) + AGGREGATE")]
+    #[graphql(complexity = "aggregate_cost(child_complexity) + AGGREGATE_COST")]
     async fn busiest_hours(
         &self,
         ctx: &Context<'_>,
@@ -164,29 +164,29 @@ impl Aggregates {
         )]
         time_zone: String,
         #[graphql(desc = "Only changes that fit.")] filter: Option<ChangeFilter>,
-    ) -> Result<Vec<BusyHour>, Fault> {
-        let api = Root.begin(ctx).await?;
-        let (period, zone) = (period::period(api.now(), since, until)?, zone(&time_zone)?);
-        let all = Aggregations::of(ctx)?;
-        let first = hours::first(first)?;
+    ) -> Result<Vec<BusyHour>, ApiError> {
+        let api = QueryRoot.begin_read(ctx).await?;
+        let (period, zone) = (period::parse_period(api.now(), since, until)?, parse_time_zone(&time_zone)?);
+        let all = AggregateCaches::of(ctx)?;
+        let first = hours::checked_first(first)?;
         let key = format!("{since:?} {until:?} {zone:?} {filter:?}");
-        let rows = filter.unwrap_or_default().rows()?;
-        let count = async { Ok(hours::of_the_week(zone.counts_by_hour(&api.readers, &rows, period).await?)) };
-        Ok(all.hours.get(key, count).await?.iter().take(first).cloned().collect())
+        let rows = filter.unwrap_or_default().into_store_filter()?;
+        let count = async { Ok(hours::busiest_hours_of_week(zone.counts_by_hour(&api.readers, &rows, period).await?)) };
+        Ok(all.hours.get_or_compute(key, count).await?.iter().take(first).cloned().collect())
     }
 }
 
 // Times and funnels are told of the same lives: both are made at once.
-async fn lives(
+async fn lifecycle_stats(
     ctx: &Context<'_>,
     since: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
     filter: Option<InspectionFilter>,
-) -> Result<Arc<Lives>, Fault> {
-    let api = Root.begin(ctx).await?;
-    let period = period::period(api.now(), since, until)?;
-    let all = Aggregations::of(ctx)?;
+) -> Result<Arc<LifecycleStats>, ApiError> {
+    let api = QueryRoot.begin_read(ctx).await?;
+    let period = period::parse_period(api.now(), since, until)?;
+    let all = AggregateCaches::of(ctx)?;
     let key = format!("{since:?} {until:?} {filter:?}");
-    let rows = filter.unwrap_or_default().rows(api.now())?;
-    all.lives.get(key, Lives::read(&api.readers, &all.census, rows, period)).await
+    let rows = filter.unwrap_or_default().into_store_filter(api.now())?;
+    all.lifecycles.get_or_compute(key, LifecycleStats::load(&api.readers, &all.inspection_index, rows, period)).await
 }

@@ -1,27 +1,31 @@
 //! Periods as callers write them.
 
-use crate::graphql::error::Fault;
+use crate::graphql::error::ApiError;
 use crate::store::read::Period;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 /// How long a period is where the caller says nothing.
-const USUAL: TimeDelta = TimeDelta::days(30);
+const DEFAULT_LENGTH: TimeDelta = TimeDelta::days(30);
 /// How long it may be.
-const LONGEST: TimeDelta = TimeDelta::days(366);
+const MAX_LENGTH: TimeDelta = TimeDelta::days(366);
 
 /// From a moment on, before another: the last 30 days, unless said otherwise.
-pub fn period(now: DateTime<Utc>, since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> Result<Period, Fault> {
+pub fn parse_period(
+    now: DateTime<Utc>,
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+) -> Result<Period, ApiError> {
     let until = until.unwrap_or(now);
-    let since = since.or_else(|| until.checked_sub_signed(USUAL)).unwrap_or(DateTime::<Utc>::MIN_UTC);
+    let since = since.or_else(|| until.checked_sub_signed(DEFAULT_LENGTH)).unwrap_or(DateTime::<Utc>::MIN_UTC);
     let spelled = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
     if since >= until {
-        return Err(Fault::input(
+        return Err(ApiError::bad_user_input(
             format!("the period begins at {} and ends at {}", spelled(since), spelled(until)),
             "`since` must be before `until`, which is now if you do not say otherwise.",
         ));
     }
-    if until.signed_duration_since(since) > LONGEST {
-        return Err(Fault::input(
+    if until.signed_duration_since(since) > MAX_LENGTH {
+        return Err(ApiError::bad_user_input(
             format!("the period is {} days long", until.signed_duration_since(since).num_days()),
             "Ask for at most 366 days at a time.",
         ));
@@ -37,9 +41,9 @@ mod tests {
     fn a_period_is_the_last_thirty_days_and_no_longer_than_a_leap_year() {
         let now = DateTime::from_timestamp(2_000_000_000, 0).expect("a moment");
         let days = |days| Some(now - TimeDelta::days(days));
-        let usual = period(now, None, None).expect("a period");
+        let usual = parse_period(now, None, None).expect("a period");
         assert_eq!((usual.since, usual.until), (now - TimeDelta::days(30), now));
-        assert_eq!(period(now, None, days(5)).map(|period| Some(period.since)), Ok(days(35)));
+        assert_eq!(parse_period(now, None, days(5)).map(|period| Some(period.since)), Ok(days(35)));
         for (since, until, possible) in [
             (days(366), None, true),
             (days(367), None, false),
@@ -48,7 +52,7 @@ mod tests {
             (Some(DateTime::<Utc>::MIN_UTC), Some(DateTime::<Utc>::MAX_UTC), false),
             (None, Some(DateTime::<Utc>::MIN_UTC), false),
         ] {
-            assert_eq!(period(now, since, until).is_ok(), possible, "{since:?} {until:?}");
+            assert_eq!(parse_period(now, since, until).is_ok(), possible, "{since:?} {until:?}");
         }
     }
 }

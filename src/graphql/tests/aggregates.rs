@@ -4,11 +4,11 @@ use super::*;
 
 /// Two inspections of `lot` and one of `yard`: requested after 1, 2 and 3 seconds, the first started a minute later by the
 /// vendor's clock and completed an hour after that, the second canceled.
-async fn lives() -> Hub {
-    let hub = Hub::new().await;
+async fn fixture() -> ApiFixture {
+    let hub = ApiFixture::new().await;
     for number in 1..=3 {
-        hub.entity(number, Subject::Inspection, |row| {
-            row.retold = false;
+        hub.entity(number, EntityType::Inspection, |row| {
+            row.steps_materialized = false;
             row.status =
                 [Some(Status::Completed), Some(Status::Canceled), None].get(number as usize - 1).copied().flatten();
             row.source = if number == 3 { "yard".into() } else { "lot".into() };
@@ -26,7 +26,7 @@ async fn lives() -> Hub {
         hub.change(position, Kind::Inspection, about, |row| {
             row.to_status = Some(status);
             row.to_state = Some(status.to_string());
-            row.named_state = row.to_state.clone();
+            row.target_state = row.to_state.clone();
             row.occurred_at = occurred.map(|second| BEGIN + second * SECOND);
         })
         .await;
@@ -36,9 +36,9 @@ async fn lives() -> Hub {
 
 #[tokio::test]
 async fn inspections_are_counted_by_what_is_asked() {
-    let hub = lives().await;
+    let hub = fixture().await;
     let data = hub
-        .ask(
+        .query(
             "{ all: inspectionCounts { count day status }
                some: inspectionCounts(groupBy: [SOURCE, STATUS]) { source status count }
                days: inspectionCounts(groupBy: [DAY, DAY], timeZone: \"-00:01\", filter: { reference: \"none\" }) { day }
@@ -62,9 +62,9 @@ async fn inspections_are_counted_by_what_is_asked() {
 
 #[tokio::test]
 async fn times_and_funnels_are_told() {
-    let hub = lives().await;
+    let hub = fixture().await;
     let data = hub
-        .ask(
+        .query(
             "{ timeInStatus { vendor source status count medianSeconds p95Seconds }
                funnel(groupBy: SOURCE) { source inspections completed droppedOut stages { status reached open droppedOut } } }",
         )
@@ -89,24 +89,24 @@ async fn times_and_funnels_are_told() {
 
 #[tokio::test]
 async fn the_stalled_and_the_busy_are_told() {
-    let hub = lives().await;
+    let hub = fixture().await;
     let data = hub
-        .ask(
-            "{ stalledInspections(ages: [\"1h\", \"86397s\", \"2d\"]) { atLeast lessThan count statuses { status } }
-               usual: stalledInspections { atLeast }
+        .query(
+            "{ stalledInspections(ages: [\"1h\", \"86397s\", \"2d\"]) { minAge maxAge count statuses { status } }
+               usual: stalledInspections { minAge }
                busiestHours(first: 1, timeZone: \"+01:00\") { weekday hour count } }",
         )
         .await;
     assert_eq!(texts(&data["stalledInspections"], &["count"]).join(" "), "0 0 1 0");
-    assert_eq!(texts(&data["stalledInspections"], &["atLeast"]).join(" "), "null 1h 86397s 2d");
-    assert_eq!(texts(&data["stalledInspections"], &["lessThan"]).join(" "), "1h 86397s 2d null");
-    assert_eq!(texts(&data["usual"], &["atLeast"]).join(" "), "null 1h 24h 3d 7d 30d");
+    assert_eq!(texts(&data["stalledInspections"], &["minAge"]).join(" "), "null 1h 86397s 2d");
+    assert_eq!(texts(&data["stalledInspections"], &["maxAge"]).join(" "), "1h 86397s 2d null");
+    assert_eq!(texts(&data["usual"], &["minAge"]).join(" "), "null 1h 24h 3d 7d 30d");
     assert_eq!(data["busiestHours"], serde_json::json!([{ "weekday": "MONDAY", "hour": 1, "count": 4 }]));
 }
 
 #[tokio::test]
 async fn what_cannot_be_meant_is_refused() {
-    let hub = lives().await;
+    let hub = fixture().await;
     for (field, word) in [
         ("inspectionCounts(timeZone: \"Mars\") { count }", "timeZone"),
         ("busiestHours(timeZone: \"+15:00\") { count }", "timeZone"),
@@ -119,7 +119,7 @@ async fn what_cannot_be_meant_is_refused() {
         ("stalledInspections(ages: [\"1h\", \"60m\"]) { count }", "not in order"),
         ("stalledInspections(ages: [\"soon\"]) { count }", "not a duration"),
     ] {
-        let (code, message, _) = hub.fault(format!("{{ {field} }}")).await;
+        let (code, message, _) = hub.error_of(format!("{{ {field} }}")).await;
         assert_eq!(code, "BAD_USER_INPUT", "{field}");
         assert!(message.contains(word), "{field}: {message}");
     }
@@ -127,32 +127,32 @@ async fn what_cannot_be_meant_is_refused() {
 
 #[tokio::test]
 async fn counts_follow_the_history() {
-    let hub = lives().await;
-    let count = async || hub.ask("{ inspections { totalCount } }").await["inspections"]["totalCount"].clone();
+    let hub = fixture().await;
+    let count = async || hub.query("{ inspections { totalCount } }").await["inspections"]["totalCount"].clone();
     assert_eq!(count().await, 3);
-    hub.entity(4, Subject::Inspection, |_| {}).await;
+    hub.entity(4, EntityType::Inspection, |_| {}).await;
     hub.change(6, Kind::Inspection, 4, |_| {}).await;
     assert_eq!(count().await, 4);
     // Another history, with the same position.
-    let rebuilt = "DELETE FROM entity WHERE number > 2; UPDATE log_head SET generation = generation + 1";
+    let rebuilt = "DELETE FROM entity WHERE row_id > 2; UPDATE log_head SET generation = generation + 1";
     sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, rebuilt).await.expect("rebuilt");
     assert_eq!(count().await, 2);
     // An older one.
-    let set_back = "DELETE FROM entity WHERE number > 1; UPDATE log_head SET position = 1";
+    let set_back = "DELETE FROM entity WHERE row_id > 1; UPDATE log_head SET position = 1";
     sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, set_back).await.expect("set back");
     assert_eq!(count().await, 1);
 }
 
 #[tokio::test]
 async fn counting_all_reads_nothing_twice() {
-    let hub = lives().await;
-    hub.graph.read_ahead().await;
+    let hub = fixture().await;
+    hub.graph.warm_up().await;
     for query in [
         "{ inspections(first: 0) { totalCount } }",
         "{ statusCounts(filter: { vendor: [\"pave\"], source: [\"lot\"], status: [COMPLETED] }) { count } }",
         "{ inspectionCounts(groupBy: [DAY, VENDOR, SOURCE, STATUS]) { count } }",
     ] {
-        hub.statements_of(query).await;
+        hub.count_statements(query).await;
         let log = hub.statements.lock().expect("a log").join("\n");
         assert!(log.contains("log_head") && !log.contains("COUNT"), "{query}: {log}");
     }

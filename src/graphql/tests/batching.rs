@@ -47,26 +47,31 @@ const SHAPES: &[(&str, usize)] = &[
     ("{ busiestHours { count } }", 1),
 ];
 
-pub(super) async fn filled(inspections: i64) -> Hub {
-    let hub = Hub::new().await;
+pub(super) async fn filled(inspections: i64) -> ApiFixture {
+    let hub = ApiFixture::new().await;
     for inspection in 1..=inspections {
         let number = inspection * 10;
         hub.inspection(number).await;
-        hub.entity(number + 1, Subject::Session, |row| row.inspection = Some(number)).await;
-        hub.entity(number + 2, REPORT, |row| row.inspection = Some(number)).await;
+        hub.entity(number + 1, EntityType::Session, |row| row.inspection_row_id = Some(number)).await;
+        hub.entity(number + 2, REPORT, |row| row.inspection_row_id = Some(number)).await;
         for item in 3..=5 {
-            hub.entity(number + item, PHOTO, |row| (row.inspection, row.parent) = (Some(number), Some(number + 1)))
-                .await;
+            hub.entity(number + item, PHOTO, |row| {
+                (row.inspection_row_id, row.parent_row_id) = (Some(number), Some(number + 1))
+            })
+            .await;
         }
         let position = inspection * 3 - 2;
         hub.delivery(inspection, position, 3, |_| {}).await;
         for (at, (kind, about)) in
             (position..).zip([(Kind::Inspection, number), (Kind::Session, number + 1), (Kind::Item, number + 3)])
         {
-            hub.change(at, kind, about, |row| (row.inspection, row.delivery) = (Some(number), inspection)).await;
+            hub.change(at, kind, about, |row| {
+                (row.inspection_row_id, row.delivery_row_id) = (Some(number), inspection)
+            })
+            .await;
         }
     }
-    hub.graph.read_ahead().await;
+    hub.graph.warm_up().await;
     hub
 }
 
@@ -76,8 +81,8 @@ async fn a_query_takes_as_many_statements_for_one_as_for_many() {
     for (query, expected) in SHAPES {
         let query =
             query.replace("inspections {", "inspections(first: 100) {").replace("changes {", "changes(first: 100) {");
-        assert_eq!(few.statements_of(&query).await, *expected, "few: {query}");
-        assert_eq!(many.statements_of(&query).await, *expected, "many: {query}");
+        assert_eq!(few.count_statements(&query).await, *expected, "few: {query}");
+        assert_eq!(many.count_statements(&query).await, *expected, "many: {query}");
     }
 }
 
@@ -87,7 +92,7 @@ async fn threads_do_not_tear_the_questions_apart() {
     for _ in 0..20 {
         for (query, expected) in SHAPES {
             assert_eq!(
-                hub.statements_of(query).await,
+                hub.count_statements(query).await,
                 *expected,
                 "{query}: {:#?}",
                 hub.statements.lock().expect("a log")
@@ -119,9 +124,9 @@ async fn columns_are_read_only_when_asked_for() {
         ("{ deliveries { nodes { bodyText } } }", "body"),
         ("{ changes { nodes { delivery { bodyText } } } }", "body"),
     ] {
-        hub.statements_of(query).await;
+        hub.count_statements(query).await;
         let log = hub.statements.lock().expect("a log").join("\n");
-        for column in ["details", "facts", "headers", "body", "stamps", "tip"] {
+        for column in ["details", "facts", "headers", "body", "field_versions", "fold_state"] {
             let is_read = [format!("\"{column}\" AS"), format!(".\"{column}\"")].iter().any(|it| log.contains(it));
             assert_eq!(is_read, column == asked, "{column} in {query}: {log}");
         }
@@ -132,7 +137,7 @@ async fn columns_are_read_only_when_asked_for() {
         ("nextStates { state }", ", \"entity\".\"subkind\", \"entity\".\"vendor\", \"entity\".\"state\""),
         ("group createdAt", ", \"entity\".\"group_key\", \"entity\".\"created_at\""),
     ] {
-        hub.statements_of(&format!("{{ inspections {{ nodes {{ {fields} }} }} }}")).await;
+        hub.count_statements(&format!("{{ inspections {{ nodes {{ {fields} }} }} }}")).await;
         let log = hub.statements.lock().expect("a log").join("\n");
         let columns = format!("\"entity\".\"kind\", \"entity\".\"updated_at\"{asked} FROM");
         assert!(log.contains(&columns), "{fields}: {log}");
@@ -142,7 +147,7 @@ async fn columns_are_read_only_when_asked_for() {
 #[tokio::test]
 async fn the_head_is_read_before_what_it_is_asked_with() {
     let hub = filled(2).await;
-    hub.statements_of("{ inspections { nodes { id } } changes { nodes { position } } head { cursor } }").await;
+    hub.count_statements("{ inspections { nodes { id } } changes { nodes { position } } head { cursor } }").await;
     let log = hub.statements.lock().expect("a log");
     assert!(log[0].contains("log_head"), "{log:?}");
     assert_eq!(log.len(), 3);
@@ -154,7 +159,7 @@ async fn every_look_up_finds_an_index() {
     if !hub.database.is_file() {
         return;
     }
-    let id = hub.ask("{ inspections(first: 1) { nodes { id } } }").await["inspections"]["nodes"][0]["id"].clone();
+    let id = hub.query("{ inspections(first: 1) { nodes { id } } }").await["inspections"]["nodes"][0]["id"].clone();
     hub.statements.lock().expect("a log").clear();
     let query = format!(
         "{{ inspections {{ nodes {{ sessions {{ nodes {{ id items {{ nodes {{ id }} }} }} }} history {{ nodes {{ position }} totalCount }}
@@ -164,7 +169,7 @@ async fn every_look_up_finds_an_index() {
            changes(filter: {{ inspection: {id} }}) {{ nodes {{ inspection {{ id }} delivery {{ changes {{ nodes {{ position }} }} }} }} }}
            entity: changes(filter: {{ entity: {id} }}) {{ nodes {{ position }} }} }}"
     );
-    hub.ask(query).await;
+    hub.query(query).await;
     let statements = hub.statements.lock().expect("a log").clone();
     assert!(statements.len() > 12, "{statements:?}");
     for statement in statements {

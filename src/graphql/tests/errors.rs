@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::graphql::cursor::Cursor;
-use crate::store::read::Direction;
+use crate::store::read::SortDirection;
 
 #[tokio::test]
 async fn what_cannot_be_meant_is_the_callers_fault() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     hub.inspection(1).await;
     for query in [
         "{ inspections(first: -1) { totalCount } }",
@@ -20,31 +20,31 @@ async fn what_cannot_be_meant_is_the_callers_fault() {
         "{ changes(filter: { delivery: \"00000000-0000-0000-0000-000000000000\" }) { totalCount } }",
         "{ inspections(filter: { stalledFor: \"soon\" }) { totalCount } }",
     ] {
-        let (code, message, hint) = hub.fault(query).await;
+        let (code, message, hint) = hub.error_of(query).await;
         assert_eq!(code, "BAD_USER_INPUT", "{query}: {message}");
         assert!(!hint.is_empty(), "{query}");
     }
-    let (code, _, hint) = hub.fault("{ stateMachines(vendor: \"acme\") { name } }").await;
+    let (code, _, hint) = hub.error_of("{ stateMachines(vendor: \"acme\") { name } }").await;
     assert_eq!(code, "NOT_FOUND");
     assert!(hint.contains("pave"), "{hint}");
 }
 
 #[tokio::test]
 async fn a_cursor_must_be_one_of_the_list() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     hub.change(1, Kind::Inspection, 1, |_| {}).await;
-    let (created, beyond) = (Cursor::Created(1, Direction::Up).encode(), cursor_of(2));
+    let (created, beyond) = (Cursor::Created(1, SortDirection::Asc).encode(), cursor_of(2));
     let foreign = Cursor::Change { position: 1, generation: 8 }.encode();
     for (query, expected) in [
         ("{ changes(after: \"nonsense\") { totalCount } }".to_owned(), "CURSOR_INVALID"),
         (format!("{{ changes(after: \"{created}\") {{ totalCount }} }}"), "CURSOR_INVALID"),
-        (format!("{{ changes(after: \"{beyond}\") {{ totalCount }} }}"), "CURSOR_AHEAD"),
-        (format!("{{ changes(last: 1, before: \"{beyond}\") {{ totalCount }} }}"), "CURSOR_AHEAD"),
-        (format!("{{ changes(after: \"{foreign}\") {{ totalCount }} }}"), "CURSOR_FOREIGN"),
+        (format!("{{ changes(after: \"{beyond}\") {{ totalCount }} }}"), "CURSOR_OUT_OF_RANGE"),
+        (format!("{{ changes(last: 1, before: \"{beyond}\") {{ totalCount }} }}"), "CURSOR_OUT_OF_RANGE"),
+        (format!("{{ changes(after: \"{foreign}\") {{ totalCount }} }}"), "CURSOR_INVALIDATED"),
         (format!("{{ inspections(after: \"{created}\") {{ totalCount }} }}"), "CURSOR_INVALID"),
         (format!("{{ deliveries(after: \"{created}\") {{ totalCount }} }}"), "CURSOR_INVALID"),
     ] {
-        let (code, message, hint) = hub.fault(query.clone()).await;
+        let (code, message, hint) = hub.error_of(query.clone()).await;
         assert_eq!(code, expected, "{query}: {message}");
         assert!(!hint.is_empty(), "{query}");
     }
@@ -52,23 +52,23 @@ async fn a_cursor_must_be_one_of_the_list() {
 
 #[tokio::test]
 async fn the_databases_words_stay_here() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     hub.inspection(1).await;
     sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "ALTER TABLE entity RENAME TO gone")
         .await
         .expect("renamed");
     let response = hub.graph.execute(Request::new("{ statusCounts { count } }")).await;
-    let (code, message, _) = fault(&response);
+    let (code, message, _) = only_error(&response);
     assert_eq!(code, "INTERNAL");
-    assert!(message.starts_with("something went wrong on our side; reference "), "{message}");
+    assert!(message.starts_with("something went wrong on our side; error id "), "{message}");
     assert!(!format!("{response:?}").contains("no such table"), "{response:?}");
 }
 
 #[tokio::test]
 async fn unknown_ids_are_null() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let data = hub
-        .ask(
+        .query(
             "{ inspection(id: \"6d1f77a0-3c3e-5f8c-9b0e-2a5d4c1e8f37\") { id }
                node(id: \"64656c69-7665-8072-8000-000000000009\") { id }
                inspectionByExternalId(source: \"nowhere\", externalId: \"x\") { id } }",
@@ -79,7 +79,7 @@ async fn unknown_ids_are_null() {
 
 #[tokio::test]
 async fn too_much_at_once_is_refused() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let deep = format!(
         "{{ inspections {{ nodes {{ {}id{} }} }} }}",
         "sessions { nodes { inspection { ".repeat(7),
@@ -91,5 +91,5 @@ async fn too_much_at_once_is_refused() {
     let response = hub.graph.execute(Request::new(wide)).await;
     assert_eq!(response.errors.len(), 1, "{response:?}");
     let ids = vec!["\"64656c69-7665-8072-8000-000000000009\""; 101].join(",");
-    assert_eq!(hub.fault(format!("{{ nodes(ids: [{ids}]) {{ id }} }}")).await.0, "BAD_USER_INPUT");
+    assert_eq!(hub.error_of(format!("{{ nodes(ids: [{ids}]) {{ id }} }}")).await.0, "BAD_USER_INPUT");
 }

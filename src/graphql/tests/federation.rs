@@ -6,20 +6,20 @@ use serde_json::json;
 const ENTITIES: &str = "query($representations: [_Any!]!) { _entities(representations: $representations) {
     __typename ... on Inspection { id state details } ... on Session { id inspection { id } } ... on Job { id kind } } }";
 
-async fn asked(hub: &Hub, representations: Value) -> async_graphql::Response {
+async fn resolve_entities(hub: &ApiFixture, representations: Value) -> async_graphql::Response {
     let variables = Variables::from_json(json!({ "representations": representations }));
     hub.graph.execute(Request::new(ENTITIES).variables(variables)).await
 }
 
 #[tokio::test]
 async fn entities_come_in_their_order_by_either_key() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let inspection = hub.inspection(1).await;
-    let session = hub.entity(2, Subject::Session, |row| row.inspection = Some(1)).await;
+    let session = hub.entity(2, EntityType::Session, |row| row.inspection_row_id = Some(1)).await;
     let job = hub.entity(3, REPORT, |_| {}).await;
     let unknown = Uuid::nil();
     let data = hub
-        .ask_with(
+        .query_with(
             ENTITIES,
             json!({ "representations": [
                 { "__typename": "Job", "id": job },
@@ -50,17 +50,17 @@ async fn entities_come_in_their_order_by_either_key() {
 
 #[tokio::test]
 async fn the_number_of_statements_is_that_of_the_shape() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let mut all = Vec::new();
     for number in (10..500).step_by(10) {
         let inspection = hub.inspection(number).await;
-        let session = hub.entity(number + 1, Subject::Session, |row| row.inspection = Some(number)).await;
+        let session = hub.entity(number + 1, EntityType::Session, |row| row.inspection_row_id = Some(number)).await;
         all.push(json!({ "__typename": "Session", "id": session }));
         all.push(json!({ "__typename": "Inspection", "id": inspection }));
     }
     for number in [2, all.len()] {
         hub.statements.lock().expect("a log").clear();
-        let response = asked(&hub, json!(all[..number])).await;
+        let response = resolve_entities(&hub, json!(all[..number])).await;
         assert_eq!(response.errors, []);
         // The entities, and the inspections of sessions.
         let log = hub.statements.lock().expect("a log").clone();
@@ -70,7 +70,7 @@ async fn the_number_of_statements_is_that_of_the_shape() {
 
 #[tokio::test]
 async fn a_bad_representation_says_so_and_spoils_no_other() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let inspection = hub.inspection(1).await;
     for (bad, expected) in [
         (json!(7), "not an object"),
@@ -83,8 +83,8 @@ async fn a_bad_representation_says_so_and_spoils_no_other() {
         (json!({ "__typename": "Job", "source": "lot", "externalId": "KEY-1" }), "has no key"),
         (json!({ "__typename": "Inspection", "id": "7" }), "`7` is not an id"),
     ] {
-        let response = asked(&hub, json!([{ "__typename": "Inspection", "id": inspection }, bad])).await;
-        let (code, message, hint) = fault(&response);
+        let response = resolve_entities(&hub, json!([{ "__typename": "Inspection", "id": inspection }, bad])).await;
+        let (code, message, hint) = only_error(&response);
         assert_eq!(code, "BAD_USER_INPUT", "{bad}");
         assert!(message.contains(expected), "{bad}: {message}");
         assert!(!hint.is_empty(), "{bad}");
@@ -98,12 +98,12 @@ async fn a_bad_representation_says_so_and_spoils_no_other() {
 
 #[tokio::test]
 async fn a_hundred_at_a_time() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let one = json!({ "__typename": "Inspection", "id": Uuid::nil() });
-    assert_eq!(asked(&hub, json!(vec![one.clone(); 100])).await.errors, []);
-    assert_eq!(asked(&hub, json!([])).await.errors, []);
+    assert_eq!(resolve_entities(&hub, json!(vec![one.clone(); 100])).await.errors, []);
+    assert_eq!(resolve_entities(&hub, json!([])).await.errors, []);
     hub.statements.lock().expect("a log").clear();
-    let (code, message, hint) = fault(&asked(&hub, json!(vec![one; 101])).await);
+    let (code, message, hint) = only_error(&resolve_entities(&hub, json!(vec![one; 101])).await);
     assert_eq!((code.as_str(), message.as_str()), ("BAD_USER_INPUT", "101 representations are too many"));
     assert!(hint.contains("100"), "{hint}");
     assert!(hub.statements.lock().expect("a log").is_empty());
@@ -111,10 +111,10 @@ async fn a_hundred_at_a_time() {
 
 #[tokio::test]
 async fn the_service_tells_the_subgraph_and_nobody_else_sees_it() {
-    let hub = Hub::new().await;
-    let data = hub.ask("{ _service { sdl } }").await;
+    let hub = ApiFixture::new().await;
+    let data = hub.query("{ _service { sdl } }").await;
     let sdl = data["_service"]["sdl"].as_str().expect("SDL");
-    assert_eq!(sdl, crate::graphql::federated());
+    assert_eq!(sdl, crate::graphql::subgraph_sdl());
     for line in [
         "type Inspection implements Node @key(fields: \"id\") @key(fields: \"source externalId\") {",
         "type Session implements Node @key(fields: \"id\") @key(fields: \"source externalId\") {",
@@ -126,10 +126,10 @@ async fn the_service_tells_the_subgraph_and_nobody_else_sees_it() {
         assert_eq!(sdl.lines().filter(|known| *known == line).count(), 1, "{line}");
     }
     assert!(!sdl.contains("_entities") && !sdl.contains("_Any") && !sdl.contains("directive @skip"), "{sdl}");
-    let shown = hub.ask("{ __schema { types { name fields { name } } } }").await;
+    let shown = hub.query("{ __schema { types { name fields { name } } } }").await;
     let names = texts(&shown, &["__schema", "types", "name"]);
     let fields =
-        texts(&hub.ask("{ __type(name: \"Query\") { fields { name } } }").await, &["__type", "fields", "name"]);
+        texts(&hub.query("{ __type(name: \"Query\") { fields { name } } }").await, &["__type", "fields", "name"]);
     assert!(fields.iter().any(|name| name == "inspections"));
     let mut all = names.iter().chain(&fields);
     let hidden = all.find(|name| name.starts_with('_') && !name.starts_with("__"));

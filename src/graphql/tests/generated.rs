@@ -16,21 +16,21 @@ const QUERIES: u64 = 80;
 /// Fields within fields.
 const DEPTH: usize = 7;
 
-struct Maker {
+struct QueryGenerator {
     types: HashMap<Name, TypeDefinition>,
     ids: HashMap<&'static str, String>,
     dice: StdRng,
     aliases: usize,
 }
 
-impl Maker {
+impl QueryGenerator {
     fn new(ids: HashMap<&'static str, String>, seed: u64) -> Self {
         let schema = parse_schema(crate::graphql::sdl()).expect("the schema");
         let types = schema.definitions.into_iter().filter_map(|definition| match definition {
             TypeSystemDefinition::Type(one) => Some((one.node.name.node.clone(), one.node)),
             _ => None,
         });
-        Maker { types: types.collect(), ids, dice: StdRng::seed_from_u64(seed), aliases: 0 }
+        QueryGenerator { types: types.collect(), ids, dice: StdRng::seed_from_u64(seed), aliases: 0 }
     }
 
     fn query(&mut self) -> String {
@@ -135,7 +135,7 @@ fn named(ty: &Type) -> &str {
 }
 
 /// The different statements since the log was emptied, whatever numbers and however many of them stand in them.
-fn shapes(hub: &Hub) -> BTreeSet<String> {
+fn shapes(hub: &ApiFixture) -> BTreeSet<String> {
     let shape = |statement: &String| {
         let mut shape = String::new();
         for character in statement.chars() {
@@ -158,25 +158,25 @@ fn shapes(hub: &Hub) -> BTreeSet<String> {
 async fn no_query_takes_more_statements_for_more_rows() {
     let (few, many) = (filled(1).await, filled(40).await);
     let subjects = [
-        ("inspection", Subject::Inspection, 10),
-        ("session", Subject::Session, 11),
+        ("inspection", EntityType::Inspection, 10),
+        ("session", EntityType::Session, 11),
         ("job", REPORT, 12),
         ("item", PHOTO, 13),
     ];
     let ids: HashMap<_, _> = subjects
         .into_iter()
-        .map(|(name, subject, number)| (name, Ref::new(subject, format!("KEY-{number}")).id("lot").to_string()))
+        .map(|(name, subject, number)| (name, EntityRef::new(subject, format!("KEY-{number}")).id("lot").to_string()))
         .collect();
     let (mut asked, mut most) = (0, 0);
     for seed in 0..QUERIES {
-        let mut maker = Maker::new(ids.clone(), seed);
+        let mut maker = QueryGenerator::new(ids.clone(), seed);
         let query = maker.query();
         let fields = maker.aliases;
         let of_few = few.graph.execute(Request::new(&query)).await;
         if of_few.errors.iter().any(|error| error.message.contains("too complex")) {
             continue;
         }
-        let (one, forty) = (few.statements_of(&query).await, many.statements_of(&query).await);
+        let (one, forty) = (few.count_statements(&query).await, many.count_statements(&query).await);
         assert_eq!(shapes(&few), shapes(&many), "seed {seed}: {query}");
         assert!(one.max(forty) <= fields + 1, "seed {seed}: {one} and {forty} statements of {fields} fields: {query}");
         let log = many.statements.lock().expect("a log").join("\n");

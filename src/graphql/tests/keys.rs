@@ -4,9 +4,9 @@ use super::*;
 
 #[tokio::test]
 async fn either_key_names_the_same() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let inspection = hub.inspection(1).await;
-    let session = hub.entity(2, Subject::Session, |_| {}).await;
+    let session = hub.entity(2, EntityType::Session, |_| {}).await;
     let job = hub.entity(3, REPORT, |_| {}).await;
     let external = |number: i64| format!("source: \"lot\", externalId: \"KEY-{number}\"");
     for (field, id, external) in [
@@ -16,20 +16,20 @@ async fn either_key_names_the_same() {
     ] {
         for key in [format!("id: \"{id}\""), format!("externalId: {{ {external} }}")] {
             let query = format!("{{ {field}(key: {{ {key} }}) {{ id }} }}");
-            assert_eq!(hub.ask(&query).await[field]["id"], id.to_string(), "{query}");
+            assert_eq!(hub.query(&query).await[field]["id"], id.to_string(), "{query}");
         }
         let other = external.replace("lot", "yard");
         let query = format!("{{ {field}(key: {{ externalId: {{ {other} }} }}) {{ id }} }}");
-        assert_eq!(hub.ask(&query).await[field], Value::Null, "{query}");
+        assert_eq!(hub.query(&query).await[field], Value::Null, "{query}");
     }
     // The id of something else.
     let query = format!("{{ sessionBy(key: {{ id: \"{job}\" }}) {{ id }} }}");
-    assert_eq!(hub.ask(query).await["sessionBy"], Value::Null);
+    assert_eq!(hub.query(query).await["sessionBy"], Value::Null);
 }
 
 #[tokio::test]
 async fn a_key_is_exactly_one() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     for key in [
         "{}",
         "{ id: null }",
@@ -38,6 +38,6 @@ async fn a_key_is_exactly_one() {
         let response = hub.graph.execute(Request::new(format!("{{ inspectionBy(key: {key}) {{ id }} }}"))).await;
         assert_eq!(response.errors.len(), 1, "{key}: {response:?}");
     }
-    let data = hub.ask("{ __type(name: \"EntityKey\") { isOneOf inputFields { name } } }").await;
+    let data = hub.query("{ __type(name: \"EntityKey\") { isOneOf inputFields { name } } }").await;
     assert_eq!(data["__type"]["isOneOf"], true);
 }

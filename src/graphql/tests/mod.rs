@@ -1,28 +1,28 @@
 //! The API over a small database, written by hand.
 
 mod aggregates;
+mod arguments;
+mod as_of;
+mod as_of_lists;
 mod batching;
-mod board;
 mod errors;
 mod federation;
 mod generated;
-mod inputs;
 mod keys;
-mod lists;
-mod live;
-mod past;
+mod node_list;
+mod pagination;
 mod plans;
-mod rows;
 mod schema;
+mod subscriptions;
 mod types;
 mod zones;
 
-use super::{Api, Graph, SourceInfo};
+use super::{ApiContext, ApiSchema, SourceInfo};
 use crate::database::TestDatabase;
-use crate::event::Ref;
+use crate::event::EntityRef;
 use crate::feed::Feed;
-use crate::machine::Subject;
-use crate::store::{Database, Mode};
+use crate::machine::EntityType;
+use crate::store::{Database, OpenMode};
 use crate::vendor;
 use async_graphql::{Request, Variables};
 use chrono::{DateTime, Utc};
@@ -45,25 +45,25 @@ pub(crate) fn cursor_of(position: i64) -> String {
 }
 
 /// A database, and the API over it. The API's clock stands one day after the beginning.
-pub(crate) struct Hub {
-    pub(crate) graph: Graph,
+pub(crate) struct ApiFixture {
+    pub(crate) graph: ApiSchema,
     pub(crate) feed: Arc<Feed>,
     pub(crate) writer: DatabaseConnection,
     /// Every statement of the API since it was last emptied.
     pub(crate) statements: Arc<Mutex<Vec<String>>>,
     /// Those of them that ask for more than the counters, as the database got them: with parameters.
-    asked: Arc<Mutex<Vec<Statement>>>,
+    logged_statements: Arc<Mutex<Vec<Statement>>>,
     database: TestDatabase,
 }
 
-impl Hub {
+impl ApiFixture {
     pub(crate) async fn new() -> Self {
         let empty = TestDatabase::new().await;
-        let mut database = Database::open(&empty.address, Mode::Migrate).await.expect("a database");
+        let mut database = Database::open(&empty.address, OpenMode::Migrate).await.expect("a database");
         let statements = Arc::new(Mutex::new(Vec::new()));
         let asked = Arc::new(Mutex::new(Vec::new()));
         let (log, more) = (statements.clone(), asked.clone());
-        database.readers.set_metric_callback(move |info| {
+        database.read_pool.set_metric_callback(move |info| {
             log.lock().expect("a log").push(info.statement.to_string());
             if !info.statement.sql.starts_with("SELECT \"log_head\"") {
                 more.lock().expect("a log").push(info.statement.clone());
@@ -72,8 +72,8 @@ impl Hub {
         let writer = sea_orm::Database::connect(&empty.address).await.expect("a connection");
         let generation = format!("UPDATE log_head SET generation = {GENERATION}");
         sea_orm::ConnectionTrait::execute_unprepared(&writer, &generation).await.expect("counters");
-        let head = crate::store::read::head(&database.readers).await.expect("counters");
-        let feed = Feed::new(database.readers.clone(), &head);
+        let head = crate::store::read::head(&database.read_pool).await.expect("counters");
+        let feed = Feed::new(database.read_pool.clone(), &head);
         let pave = vendor::by_name("pave").expect("a vendor");
         let lot = SourceInfo {
             name: "lot".into(),
@@ -83,28 +83,35 @@ impl Hub {
             url: Some("https://hub.example/webhooks/lot".into()),
         };
         let yard = SourceInfo { name: "yard".into(), schemes: vec![], open: true, url: None, ..lot.clone() };
-        let api = Api {
-            readers: database.readers.clone(),
+        let api = ApiContext {
+            readers: database.read_pool.clone(),
             feed: feed.clone(),
             sources: [lot, yard].into(),
             clock: || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment"),
         };
-        Hub { graph: Graph::fresh(api), feed, writer, statements, asked, database: empty }
+        ApiFixture {
+            graph: ApiSchema::without_caches(api),
+            feed,
+            writer,
+            statements,
+            logged_statements: asked,
+            database: empty,
+        }
     }
 
     /// Stores an entity. Its external id is `KEY-number`, and it was created and updated `number` seconds after the beginning.
-    async fn entity(&self, number: i64, subject: Subject, edit: impl FnOnce(&mut entity::entity::Model)) -> Uuid {
+    async fn entity(&self, number: i64, subject: EntityType, edit: impl FnOnce(&mut entity::entity::Model)) -> Uuid {
         let external_id = format!("KEY-{number}");
         let mut row = entity::entity::Model {
-            number,
-            id: Ref::new(subject, external_id.clone()).id("lot"),
+            row_id: number,
+            id: EntityRef::new(subject, external_id.clone()).id("lot"),
             kind: subject.kind(),
             subkind: subject.subkind().into(),
             source: "lot".into(),
             vendor: "pave".into(),
             external_id,
-            parent: None,
-            inspection: (subject == Subject::Inspection).then_some(number),
+            parent_row_id: None,
+            inspection_row_id: (subject == EntityType::Inspection).then_some(number),
             reference: None,
             group_key: None,
             state: Some("STARTED".into()),
@@ -112,13 +119,13 @@ impl Hub {
             cycle: 0,
             facts: "{}".into(),
             details: "{}".into(),
-            stamps: "{}".into(),
-            tip: "{}".into(),
+            field_versions: "{}".into(),
+            fold_state: "{}".into(),
             created_at: BEGIN + number * SECOND,
             updated_at: BEGIN + number * SECOND,
             occurred_at: None,
             position: number,
-            retold: true,
+            steps_materialized: true,
         };
         edit(&mut row);
         let id = row.id;
@@ -128,7 +135,7 @@ impl Hub {
     }
 
     pub(crate) async fn inspection(&self, number: i64) -> Uuid {
-        self.entity(number, Subject::Inspection, |_| {}).await
+        self.entity(number, EntityType::Inspection, |_| {}).await
     }
 
     /// Stores a change, received `position` seconds after the beginning, and moves the head to it.
@@ -142,9 +149,9 @@ impl Hub {
         let mut row = entity::change::Model {
             position,
             kind,
-            entity: Some(about),
-            inspection: Some(1),
-            delivery: 1,
+            entity_row_id: Some(about),
+            inspection_row_id: Some(1),
+            delivery_row_id: 1,
             source: "lot".into(),
             vendor: "pave".into(),
             event: "SESSION:STATUS_CHANGE".into(),
@@ -157,12 +164,12 @@ impl Hub {
             cycle: 0,
             occurred_at: None,
             received_at: BEGIN + position * SECOND,
-            news: None,
-            named_state: None,
-            implied: false,
-            placed_cycle: 0,
-            placed_rank: 0,
-            step_before: None,
+            dedup_key: None,
+            target_state: None,
+            at_least: false,
+            order_cycle: 0,
+            order_rank: 0,
+            previous_step: None,
         };
         edit(&mut row);
         let row = row.into_active_model().reset_all();
@@ -185,22 +192,22 @@ impl Hub {
         edit: impl FnOnce(&mut entity::delivery::Model),
     ) -> Uuid {
         let mut row = entity::delivery::Model {
-            number,
+            row_id: number,
             source: "lot".into(),
             vendor: "pave".into(),
             received_at: BEGIN + number * SECOND,
             method: "POST".into(),
             headers: r#"{"content-type":"application/json"}"#.into(),
             body: br#"{"event":"SESSION:STATUS_CHANGE"}"#.into(),
-            news: None,
+            dedup_key: None,
             event: "SESSION:STATUS_CHANGE".into(),
             occurred_at: None,
             verdict: Verdict::Applied,
             reason: "applied".into(),
             first_position: first,
-            changes,
+            change_count: changes,
             duplicates: 0,
-            duplicate_at: None,
+            last_duplicate_at: None,
         };
         edit(&mut row);
         let row = row.into_active_model().reset_all();
@@ -210,15 +217,15 @@ impl Hub {
 
     /// The way of all requests to it, without limits that are configured.
     pub(crate) fn pipeline(&self) -> Arc<crate::request::Pipeline> {
-        crate::request::Pipeline::new(self.graph.clone(), crate::request::Rules::default())
+        crate::request::Pipeline::new(self.graph.clone(), crate::request::PipelineConfig::default())
     }
 
     /// The data of an answer without errors.
-    async fn ask(&self, query: impl Into<String>) -> Value {
-        self.ask_with(query, Value::Null).await
+    async fn query(&self, query: impl Into<String>) -> Value {
+        self.query_with(query, Value::Null).await
     }
 
-    async fn ask_with(&self, query: impl Into<String>, variables: Value) -> Value {
+    async fn query_with(&self, query: impl Into<String>, variables: Value) -> Value {
         let request = Request::new(query).variables(Variables::from_json(variables));
         let response = self.graph.execute(request).await;
         assert_eq!(response.errors, [], "no errors");
@@ -226,20 +233,20 @@ impl Hub {
     }
 
     /// The code, message and hint of the only error of an answer.
-    async fn fault(&self, query: impl Into<String>) -> (String, String, String) {
+    async fn error_of(&self, query: impl Into<String>) -> (String, String, String) {
         let response = self.graph.execute(Request::new(query)).await;
-        fault(&response)
+        only_error(&response)
     }
 
     /// How many statements a query takes.
-    async fn statements_of(&self, query: &str) -> usize {
+    async fn count_statements(&self, query: &str) -> usize {
         self.statements.lock().expect("a log").clear();
-        self.ask(query).await;
+        self.query(query).await;
         self.statements.lock().expect("a log").len()
     }
 }
 
-fn fault(response: &async_graphql::Response) -> (String, String, String) {
+fn only_error(response: &async_graphql::Response) -> (String, String, String) {
     let [error] = response.errors.as_slice() else { panic!("one error: {:?}", response.errors) };
     let extension = |name: &str| {
         let value = error.extensions.as_ref().and_then(|extensions| extensions.get(name)).cloned();
@@ -269,5 +276,5 @@ fn at(seconds: i64) -> String {
     at.to_rfc3339()
 }
 
-const REPORT: Subject = Subject::Job(JobKind::ConditionReport);
-const PHOTO: Subject = Subject::Item(ItemKind::Photo);
+const REPORT: EntityType = EntityType::Job(JobKind::ConditionReport);
+const PHOTO: EntityType = EntityType::Item(ItemKind::Photo);

@@ -2,69 +2,72 @@
 
 use super::*;
 use crate::graphql::cursor::Cursor;
-use crate::store::read::Direction;
+use crate::store::read::SortDirection;
 use sea_orm::{ConnectionTrait, Statement};
 
 /// A query, and what SQLite says of the last of its statements, without knowing the values of its parameters: all of these but
 /// what begins with `no`, and nothing is scanned without an index.
 const PLANS: &[(&str, &[&str])] = &[
-    ("{ inspections { nodes { id } } }", &["INDEX entity_by_update (kind=?)"]),
+    ("{ inspections { nodes { id } } }", &["INDEX entity_updated_at_idx (kind=?)"]),
     (
         "{ inspections(orderBy: { field: CREATED_AT, direction: ASC }) { nodes { id } } }",
-        &["INDEX entity_by_creation (kind=?)"],
+        &["INDEX entity_created_at_idx (kind=?)"],
     ),
     (
         "{ inspections(filter: { status: [STARTED] }) { nodes { id } } }",
-        &["INDEX entity_by_status (kind=? AND status=?)"],
+        &["INDEX entity_status_idx (kind=? AND status=?)"],
     ),
     (
         "{ inspections(filter: { status: [STARTED, COMPLETED] }) { nodes { id } } }",
-        &["INDEX entity_by_update (kind=?)"],
+        &["INDEX entity_updated_at_idx (kind=?)"],
     ),
     (
         "{ inspections(filter: { stalledFor: \"24h\" }) { nodes { id } } }",
-        &["INDEX entity_by_update (kind=? AND updated_at<?)"],
+        &["INDEX entity_updated_at_idx (kind=? AND updated_at<?)"],
     ),
     (
         "{ inspections(filter: { externalId: \"K\" }) { nodes { id } } }",
-        &["INDEX entity_by_external_id (external_id=?)"],
+        &["INDEX entity_external_id_idx (external_id=?)"],
     ),
-    ("{ inspections(filter: { reference: \"K\" }) { nodes { id } } }", &["INDEX entity_by_reference (reference=?)"]),
-    ("{ inspections(filter: { group: \"K\" }) { nodes { id } } }", &["INDEX entity_by_group (group_key=?)"]),
+    ("{ inspections(filter: { reference: \"K\" }) { nodes { id } } }", &["INDEX entity_reference_idx (reference=?)"]),
+    ("{ inspections(filter: { group: \"K\" }) { nodes { id } } }", &["INDEX entity_group_key_idx (group_key=?)"]),
     (
         "{ jobs(filter: { inspection: \"ID\" }) { nodes { id } } }",
-        &["INDEX entity_of_inspection (inspection=? AND kind=?)"],
+        &["INDEX entity_inspection_idx (inspection_row_id=? AND kind=?)"],
     ),
-    ("{ items { nodes { id } } }", &["INDEX item_by_update"]),
+    ("{ items { nodes { id } } }", &["INDEX entity_item_updated_at_idx"]),
     (
         "{ sessions(orderBy: { field: CREATED_AT, direction: DESC }) { nodes { id } } }",
-        &["INDEX entity_by_creation (kind=?)", "no TEMP B-TREE"],
+        &["INDEX entity_created_at_idx (kind=?)", "no TEMP B-TREE"],
     ),
     (
         "{ items(orderBy: { field: CREATED_AT, direction: ASC }) { nodes { id } } }",
-        &["INDEX item_by_creation", "no TEMP B-TREE"],
+        &["INDEX entity_item_created_at_idx", "no TEMP B-TREE"],
     ),
     (
         "{ deliveries(orderBy: { field: RECEIVED_AT, direction: DESC }) { nodes { id } } }",
         &["SCAN delivery", "no TEMP B-TREE"],
     ),
-    ("{ stalledInspections { count } }", &["COVERING INDEX entity_by_status (kind=? AND status=?)"]),
+    ("{ stalledInspections { count } }", &["COVERING INDEX entity_status_idx (kind=? AND status=?)"]),
     (
         "{ timeInStatus { count } }",
         &[
             "SEARCH entity USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
-            "INDEX change_of_entity (entity=?) LEFT-JOIN",
-            "SEARCH step USING PRIMARY KEY (entity=?) LEFT-JOIN",
+            "INDEX change_entity_idx (entity_row_id=?) LEFT-JOIN",
+            "SEARCH step USING PRIMARY KEY (entity_row_id=?) LEFT-JOIN",
         ],
     ),
     ("{ busiestHours { count } }", &["SEARCH change USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
-    ("{ inspection(id: \"ID\") { id } }", &["INDEX entity_id (id=?)"]),
-    ("{ inspection(id: \"ID\") { sessions { nodes { id } } } }", &["entity_of_inspection (inspection=? AND kind=?)"]),
-    ("{ inspection(id: \"ID\") { history { nodes { position } } } }", &["change_of_entity (entity=?)"]),
+    ("{ inspection(id: \"ID\") { id } }", &["INDEX entity_id_key (id=?)"]),
+    (
+        "{ inspection(id: \"ID\") { sessions { nodes { id } } } }",
+        &["entity_inspection_idx (inspection_row_id=? AND kind=?)"],
+    ),
+    ("{ inspection(id: \"ID\") { history { nodes { position } } } }", &["change_entity_idx (entity_row_id=?)"]),
     (
         "{ inspection(id: \"ID\") { asOf(at: \"2024-01-01T01:00:00Z\") { state } } }",
         &[
-            "change_of_entity (entity=? AND position<?)",
+            "change_entity_idx (entity_row_id=? AND position<?)",
             "SEARCH change USING INTEGER PRIMARY KEY (rowid=?)",
             "SEARCH past USING INTEGER PRIMARY KEY (rowid=?)",
         ],
@@ -72,31 +75,37 @@ const PLANS: &[(&str, &[&str])] = &[
     (
         "{ inspection(id: \"ID\") { asOf(at: \"2024-01-01T01:00:00Z\", clock: OCCURRED) { state } } }",
         &[
-            "change_of_entity (entity=?)",
+            "change_entity_idx (entity_row_id=?)",
             "SEARCH past USING INTEGER PRIMARY KEY (rowid=?)",
-            "SEARCH past USING PRIMARY KEY (entity=? AND effective_at<?)",
-            "SEARCH step USING PRIMARY KEY (entity=? AND effective_at=? AND seq=?) LEFT-JOIN",
+            "SEARCH past USING PRIMARY KEY (entity_row_id=? AND effective_at<?)",
+            "SEARCH step USING PRIMARY KEY (entity_row_id=? AND effective_at=? AND seq=?) LEFT-JOIN",
         ],
     ),
     (
         "{ inspectionsAsOf(at: \"2024-01-01T01:00:00Z\", filter: { status: [STARTED] }) { nodes { state } } }",
-        &["INDEX entity_by_creation (kind=? AND created_at<?)", "change_of_entity (entity=? AND position<?)"],
+        &[
+            "INDEX entity_created_at_idx (kind=? AND created_at<?)",
+            "change_entity_idx (entity_row_id=? AND position<?)",
+        ],
     ),
     (
         "{ inspectionsAsOf(at: \"2024-01-01T01:00:00Z\", after: \"CURSOR\") { nodes { state } } }",
-        &["INDEX entity_by_creation (kind=? AND created_at<?)", "SEARCH edge USING INTEGER PRIMARY KEY (rowid<?)"],
+        &["INDEX entity_created_at_idx (kind=? AND created_at<?)", "SEARCH edge USING INTEGER PRIMARY KEY (rowid<?)"],
     ),
     (
         "{ inspectionsAsOf(at: \"2024-01-01T01:00:00Z\", clock: OCCURRED, direction: ASC) { nodes { state } } }",
-        &["INDEX entity_by_creation (kind=?)", "SEARCH past USING PRIMARY KEY (entity=? AND effective_at<?)"],
+        &["INDEX entity_created_at_idx (kind=?)", "SEARCH past USING PRIMARY KEY (entity_row_id=? AND effective_at<?)"],
     ),
     (
         "{ inspectionsAsOf(at: \"2024-01-01T01:00:00Z\", filter: { reference: \"K\" }) { nodes { state } } }",
-        &["INDEX entity_by_reference (reference=?)"],
+        &["INDEX entity_reference_idx (reference=?)"],
     ),
     (
         "{ statusCountsAsOf(at: \"2024-01-01T01:00:00Z\") { count } }",
-        &["INDEX entity_by_creation (kind=? AND created_at<?)", "change_of_entity (entity=? AND position<?)"],
+        &[
+            "INDEX entity_created_at_idx (kind=? AND created_at<?)",
+            "change_entity_idx (entity_row_id=? AND position<?)",
+        ],
     ),
     ("{ changes { nodes { position } } }", &["SEARCH change USING INTEGER PRIMARY KEY (rowid>?)"]),
     (
@@ -105,26 +114,26 @@ const PLANS: &[(&str, &[&str])] = &[
     ),
     (
         "{ changes(filter: { inspection: \"ID\" }) { nodes { position } } }",
-        &["INDEX change_of_entity (entity=? AND position>?)"],
+        &["INDEX change_entity_idx (entity_row_id=? AND position>?)"],
     ),
     (
         "{ changes(filter: { entity: \"ID\" }) { nodes { position } } }",
-        &["INDEX change_of_entity (entity=? AND position>?)"],
+        &["INDEX change_entity_idx (entity_row_id=? AND position>?)"],
     ),
 ];
 
 #[tokio::test]
 async fn each_question_is_answered_by_its_index() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     if !hub.database.is_file() {
         return;
     }
     let id = hub.inspection(1).await.to_string();
-    let cursor = Cursor::Created(1, Direction::Down).encode();
+    let cursor = Cursor::Created(1, SortDirection::Desc).encode();
     for (query, expected) in PLANS {
-        hub.asked.lock().expect("a log").clear();
-        hub.ask(query.replace("ID", &id).replace("CURSOR", &cursor).replace("CHANGE", &cursor_of(0))).await;
-        let asked = hub.asked.lock().expect("a log").clone();
+        hub.logged_statements.lock().expect("a log").clear();
+        hub.query(query.replace("ID", &id).replace("CURSOR", &cursor).replace("CHANGE", &cursor_of(0))).await;
+        let asked = hub.logged_statements.lock().expect("a log").clone();
         let mut plans = Vec::new();
         for asked in asked {
             let explain = Statement { sql: format!("EXPLAIN QUERY PLAN {}", asked.sql), ..asked.clone() };
@@ -145,32 +154,32 @@ async fn each_question_is_answered_by_its_index() {
 /// Every order of every list, first page and next: the rows come out of an index in this order, on both databases.
 #[tokio::test]
 async fn each_order_is_that_of_an_index() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     hub.inspection(1).await;
-    for (number, subject) in [(2, Subject::Session), (3, REPORT), (4, PHOTO)] {
+    for (number, subject) in [(2, EntityType::Session), (3, REPORT), (4, PHOTO)] {
         hub.entity(number, subject, |_| {}).await;
     }
     hub.delivery(1, 1, 0, |_| {}).await;
     let entities =
         |updated: &'static str, created: &'static str| [("UPDATED_AT", updated), ("CREATED_AT", created)].to_vec();
-    let of_others = || entities("entity_by_update", "entity_by_creation");
+    let of_others = || entities("entity_updated_at_idx", "entity_created_at_idx");
     let is_file = hub.database.is_file();
     for (list, orders) in [
         ("inspections", of_others()),
         ("sessions", of_others()),
         ("jobs", of_others()),
-        ("items", entities("item_by_update", "item_by_creation")),
+        ("items", entities("entity_item_updated_at_idx", "entity_item_created_at_idx")),
         ("deliveries", vec![("RECEIVED_AT", if is_file { "PRIMARY KEY" } else { "delivery_pkey" })]),
     ] {
         for (field, index) in orders {
             for direction in ["ASC", "DESC"] {
                 let order = format!("orderBy: {{ field: {field}, direction: {direction} }}");
-                let first = hub.ask(format!("{{ {list}({order}) {{ pageInfo {{ endCursor }} }} }}")).await;
+                let first = hub.query(format!("{{ {list}({order}) {{ pageInfo {{ endCursor }} }} }}")).await;
                 let after = format!("after: {}", first[list]["pageInfo"]["endCursor"]);
                 for page in [String::new(), after] {
-                    hub.asked.lock().expect("a log").clear();
-                    hub.ask(format!("{{ {list}({order} {page}) {{ nodes {{ id }} }} }}")).await;
-                    let asked = hub.asked.lock().expect("a log").pop().expect("a statement");
+                    hub.logged_statements.lock().expect("a log").clear();
+                    hub.query(format!("{{ {list}({order} {page}) {{ nodes {{ id }} }} }}")).await;
+                    let asked = hub.logged_statements.lock().expect("a log").pop().expect("a statement");
                     let plan = plan_of(&hub, &asked).await;
                     // SQLite reads a table by its key where it says nothing of an index.
                     let is_by_key = is_file && index == "PRIMARY KEY" && plan.contains("SCAN delivery");
@@ -186,7 +195,7 @@ async fn each_order_is_that_of_an_index() {
 }
 
 /// How a statement is answered where there is much: PostgreSQL would sort the few rows of this database.
-async fn plan_of(hub: &Hub, asked: &Statement) -> String {
+async fn plan_of(hub: &ApiFixture, asked: &Statement) -> String {
     use sea_orm::TransactionTrait;
     let (explain, column) = match hub.database.is_file() {
         true => ("EXPLAIN QUERY PLAN", "detail"),

@@ -19,8 +19,8 @@ fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofT
 
 #[tokio::test]
 async fn everything_is_described() {
-    let hub = Hub::new().await;
-    let data = hub.ask(INTROSPECTION).await;
+    let hub = ApiFixture::new().await;
+    let data = hub.query(INTROSPECTION).await;
     let mut bare = Vec::new();
     let mut look = |path: String, thing: &Value| {
         if thing["description"].as_str().unwrap_or_default().trim().is_empty() {
@@ -50,10 +50,10 @@ async fn everything_is_described() {
 
 #[tokio::test]
 async fn no_helper_type_shows() {
-    let hub = Hub::new().await;
-    let data = hub.ask("{ __schema { types { name } } }").await;
+    let hub = ApiFixture::new().await;
+    let data = hub.query("{ __schema { types { name } } }").await;
     let names = texts(&data, &["__schema", "types", "name"]);
-    for helper in ["Entity", "Common", "Root"] {
+    for helper in ["EntityFields", "CommonFilter", "QueryRoot"] {
         assert!(!names.iter().any(|name| name == helper), "{helper}");
     }
     for wanted in ["Query", "Subscription", "InspectionConnection", "ChangeEdge", "Node", "DateTime", "JSON", "Long"] {
@@ -63,7 +63,7 @@ async fn no_helper_type_shows() {
 
 #[tokio::test]
 async fn every_fact_of_the_samples_has_a_field() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let mut facts = 0;
     for vendor in vendor::ALL {
         let folder = format!("{}/tests/samples/{}", env!("CARGO_MANIFEST_DIR"), vendor.name);
@@ -73,17 +73,17 @@ async fn every_fact_of_the_samples_has_a_field() {
             .filter(|file| file.path().extension().is_some_and(|extension| extension == "json"))
         {
             let body = std::fs::read(file.path()).expect("a sample");
-            let delivery = vendor::Delivery { content_type: Some("application/json"), body: &body };
-            let Ok(reading) = (vendor.read)(&delivery) else { continue };
+            let delivery = vendor::DeliveryBody { content_type: Some("application/json"), body: &body };
+            let Ok(reading) = (vendor.parse)(&delivery) else { continue };
             for event in reading.events {
-                let kind = format!("{:?}", event.about.subject.kind());
+                let kind = format!("{:?}", event.entity.entity_type.kind());
                 for fact in event.facts {
                     let (group, fields) = fact.parts();
                     if fields.is_ok_and(|fields| fields.as_object().is_some_and(serde_json::Map::is_empty)) {
                         continue;
                     }
                     facts += 1;
-                    let shown = hub.ask(format!("{{ __type(name: \"{kind}\") {{ fields {{ name }} }} }}")).await;
+                    let shown = hub.query(format!("{{ __type(name: \"{kind}\") {{ fields {{ name }} }} }}")).await;
                     let mut shown = texts(&shown, &["__type", "fields", "name"]);
                     if shown.iter().any(|field| field == "subject") {
                         shown.extend(["vehicle", "property", "asset", "location"].map(str::to_owned));
@@ -105,7 +105,7 @@ fn the_schema_file_is_current() {
 
 #[tokio::test]
 async fn the_playgrounds_queries_work() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     hub.inspection(1).await;
     hub.change(1, Kind::Inspection, 1, |_| {}).await;
     hub.delivery(1, 1, 1, |_| {}).await;
@@ -119,7 +119,7 @@ async fn the_playgrounds_queries_work() {
     assert!(queries.len() >= 5, "{queries:?}");
     for query in queries {
         let variables = serde_json::json!({ "for": "PT15M", "at": at(60) });
-        hub.ask_with(query, variables).await;
+        hub.query_with(query, variables).await;
     }
     let subscriptions: Vec<_> = texts.iter().filter(|text| text.contains("subscription ")).collect();
     assert_eq!(subscriptions.len(), 2);

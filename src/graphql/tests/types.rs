@@ -4,9 +4,9 @@ use super::*;
 
 #[tokio::test]
 async fn an_inspection_tells_all_of_it() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let id = hub
-        .entity(1, Subject::Inspection, |row| {
+        .entity(1, EntityType::Inspection, |row| {
             row.reference = Some("order 7".into());
             row.cycle = 1;
             row.facts =
@@ -18,7 +18,7 @@ async fn an_inspection_tells_all_of_it() {
         })
         .await;
     let data = hub
-        .ask(
+        .query(
             "{ inspectionByExternalId(source: \"lot\", externalId: \"KEY-1\") {
                __typename id source vendor externalId reference group status state cycle createdAt updatedAt occurredAt position
                subject { vehicle { vin year make } property { name } } summary { damageCount } details
@@ -43,25 +43,25 @@ async fn an_inspection_tells_all_of_it() {
 
 #[tokio::test]
 async fn sessions_jobs_and_items_lead_up_and_down() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     hub.inspection(1).await;
-    let session = hub.entity(2, Subject::Session, |row| row.inspection = Some(1)).await;
+    let session = hub.entity(2, EntityType::Session, |row| row.inspection_row_id = Some(1)).await;
     let job = hub
         .entity(3, REPORT, |row| {
-            (row.inspection, row.parent) = (Some(1), Some(2));
+            (row.inspection_row_id, row.parent_row_id) = (Some(1), Some(2));
             row.status = Some(Status::Succeeded);
             row.facts = r#"{"document":{"url":"https://example.test/report.pdf"}}"#.into();
         })
         .await;
     hub.entity(4, PHOTO, |row| {
-        (row.inspection, row.parent) = (Some(1), Some(2));
+        (row.inspection_row_id, row.parent_row_id) = (Some(1), Some(2));
         (row.state, row.status) = (Some("accepted".into()), None);
         row.facts = r#"{"photo":{"label":"Front left"}}"#.into();
     })
     .await;
-    hub.entity(5, Subject::Item(ItemKind::Note), |row| row.status = None).await;
+    hub.entity(5, EntityType::Item(ItemKind::Note), |row| row.status = None).await;
     let data = hub
-        .ask(format!(
+        .query(format!(
             "{{ session(id: \"{session}\") {{ status inspection {{ externalId }} parent {{ id }}
                  jobs {{ nodes {{ id kind status document {{ url }} run {{ accountId }} }} }}
                  items(kind: [PHOTO]) {{ nodes {{ kind state photo {{ label }} note {{ text }} nextStates {{ state }} }} }} }}
@@ -89,13 +89,13 @@ async fn sessions_jobs_and_items_lead_up_and_down() {
 
 #[tokio::test]
 async fn nodes_are_found_by_id_alone() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let inspection = hub.inspection(1).await;
     let job = hub.entity(2, REPORT, |row| row.details = r#"{"a":1}"#.into()).await;
     let delivery = hub.delivery(7, 1, 0, |_| {}).await;
     let unknown = Uuid::nil();
     let data = hub
-        .ask(format!(
+        .query(format!(
             "{{ nodes(ids: [\"{delivery}\", \"{unknown}\", \"{job}\", \"{inspection}\", \"{job}\"]) {{
                  __typename id ... on Job {{ details }}
                  ... on Delivery {{ method contentType headers bodyText size verdict reason }} }}
@@ -117,7 +117,7 @@ async fn nodes_are_found_by_id_alone() {
 
 #[tokio::test]
 async fn a_change_has_an_id_as_long_as_its_history_is_the_same() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let inspection = hub.inspection(1).await;
     hub.delivery(1, 1, 2, |_| {}).await;
     for position in 1..=3 {
@@ -125,14 +125,14 @@ async fn a_change_has_an_id_as_long_as_its_history_is_the_same() {
     }
     let lists = "{ changes { nodes { id position reason } } inspections { nodes { history { nodes { id } } } }
         deliveries { nodes { changes { nodes { id } } } } }";
-    let data = hub.ask(lists).await;
+    let data = hub.query(lists).await;
     let ids = texts(&data, &["changes", "nodes", "id"]);
     assert_eq!(texts(&data, &["inspections", "nodes", "history", "nodes", "id"]), ids);
     assert_eq!(texts(&data, &["deliveries", "nodes", "changes", "nodes", "id"]), ids[..2]);
     assert_eq!(ids.iter().collect::<std::collections::HashSet<_>>().len(), 3);
     let node = async |id: &str| {
         let query = format!("{{ node(id: \"{id}\") {{ __typename id ... on Change {{ position reason }} }} }}");
-        hub.ask(query).await["node"].clone()
+        hub.query(query).await["node"].clone()
     };
     for (id, change) in ids.iter().zip(data["changes"]["nodes"].as_array().expect("changes")) {
         let mut expected = change.clone();
@@ -140,7 +140,7 @@ async fn a_change_has_an_id_as_long_as_its_history_is_the_same() {
         assert_eq!(node(id).await, expected);
     }
     let some =
-        hub.ask(format!("{{ nodes(ids: [\"{}\", \"{inspection}\", \"{0}\"]) {{ __typename id }} }}", ids[1])).await;
+        hub.query(format!("{{ nodes(ids: [\"{}\", \"{inspection}\", \"{0}\"]) {{ __typename id }} }}", ids[1])).await;
     assert_eq!(texts(&some, &["nodes", "id"]), [ids[1].as_str(), &inspection.to_string(), &ids[1]]);
     // One that is not there yet, and one of another history.
     let other = crate::store::read::change_id;
@@ -155,22 +155,23 @@ async fn a_change_has_an_id_as_long_as_its_history_is_the_same() {
     let rebuilt = format!("UPDATE log_head SET generation = {}", GENERATION + 1);
     sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, &rebuilt).await.expect("rebuilt");
     assert_eq!(node(&ids[1]).await, Value::Null);
-    let now = texts(&hub.ask("{ head { position } changes { nodes { id } } }").await, &["changes", "nodes", "id"]);
+    let now = texts(&hub.query("{ head { position } changes { nodes { id } } }").await, &["changes", "nodes", "id"]);
     assert_eq!(now, [2, 3].map(|position| other(GENERATION + 1, position).to_string()));
     assert_eq!(node(&now[0]).await["reason"], "reason 2");
 }
 
 #[tokio::test]
 async fn statuses_are_counted_in_the_order_of_a_life() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     for number in 1..=3 {
         hub.inspection(number).await;
     }
-    hub.entity(4, Subject::Inspection, |row| row.status = Some(Status::Expired)).await;
-    hub.entity(5, Subject::Inspection, |row| row.status = None).await;
-    hub.entity(6, Subject::Session, |_| {}).await;
-    let data =
-        hub.ask("{ statusCounts { status count } open: statusCounts(filter: { status: [EXPIRED] }) { count } }").await;
+    hub.entity(4, EntityType::Inspection, |row| row.status = Some(Status::Expired)).await;
+    hub.entity(5, EntityType::Inspection, |row| row.status = None).await;
+    hub.entity(6, EntityType::Session, |_| {}).await;
+    let data = hub
+        .query("{ statusCounts { status count } open: statusCounts(filter: { status: [EXPIRED] }) { count } }")
+        .await;
     assert_eq!(texts(&data, &["statusCounts", "count"]).join(" "), "0 3 0 0 0 0 0 0 1 0");
     assert_eq!(data["statusCounts"][1]["status"], "STARTED");
     assert_eq!(texts(&data, &["open", "count"]).join(" "), "0 0 0 0 0 0 0 0 1 0");
@@ -178,7 +179,7 @@ async fn statuses_are_counted_in_the_order_of_a_life() {
 
 #[tokio::test]
 async fn sources_tell_how_they_fare() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let ledger = entity::ledger::Model {
         source: "lot".into(),
         received: 5_000_000_000,
@@ -208,7 +209,7 @@ async fn sources_tell_how_they_fare() {
     hub.delivery(1, 1, 0, |_| {}).await;
     hub.delivery(2, 1, 0, |row| row.verdict = Verdict::Refused).await;
     let data = hub
-        .ask(
+        .query(
             "{ sources { name vendor title verification open url lastReceivedAt lastVerdict
                ledger { received duplicates applied orphaned } handshake { requestedAt confirmedAt attempts lastError } } }",
         )
@@ -231,9 +232,9 @@ async fn sources_tell_how_they_fare() {
 
 #[tokio::test]
 async fn state_machines_are_told() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let data = hub
-        .ask(
+        .query(
             "{ stateMachines(vendor: \"pave\") { vendor name kind jobKind itemKind mermaid
                states { name status rank terminal initial description } transitions { from to reopening note } } }",
         )
@@ -248,17 +249,17 @@ async fn state_machines_are_told() {
         serde_json::json!({ "from": null, "to": "CONFIRM", "reopening": false, "note": null })
     );
     assert!(report["mermaid"].as_str().is_some_and(|text| text.starts_with("stateDiagram-v2")));
-    let all = hub.ask("{ stateMachines { name } }").await;
+    let all = hub.query("{ stateMachines { name } }").await;
     assert!(texts(&all, &["stateMachines", "name"]).len() >= 4);
 }
 
 #[tokio::test]
 async fn the_head_is_the_newest_change() {
-    let hub = Hub::new().await;
-    let empty = hub.ask("{ head { position time cursor } }").await;
+    let hub = ApiFixture::new().await;
+    let empty = hub.query("{ head { position time cursor } }").await;
     assert_eq!((&empty["head"]["position"], &empty["head"]["time"]), (&0.into(), &Value::Null));
     hub.change(1, Kind::Inspection, 1, |_| {}).await;
-    let data = hub.ask("{ head { position time cursor } changes { nodes { cursor } } }").await;
+    let data = hub.query("{ head { position time cursor } changes { nodes { cursor } } }").await;
     assert_eq!(data["head"]["time"], at(1));
     assert_eq!(data["head"]["cursor"], data["changes"]["nodes"][0]["cursor"]);
 }

@@ -3,10 +3,10 @@
 use super::*;
 use chrono::TimeDelta;
 
-type Days = &'static [(&'static str, &'static str)];
+type ExpectedDays = &'static [(&'static str, &'static str)];
 
 /// Inspections are first seen every half hour from a moment on, before another: how many on each day of the year 2024, by time zone.
-const DAYS: &[(&str, &str, Days)] = &[
+const DAYS: &[(&str, &str, ExpectedDays)] = &[
     (
         "2024-03-29T22:00:00Z",
         "2024-04-02T02:00:00Z",
@@ -85,10 +85,10 @@ fn every(minutes: i64, since: &str, until: &str) -> impl Iterator<Item = i64> {
 
 #[tokio::test]
 async fn days_are_those_of_the_place() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     let moments = DAYS.iter().flat_map(|(since, until, _)| every(30, since, until));
     for (number, at) in (1..).zip(moments) {
-        hub.entity(number, Subject::Inspection, |row| row.created_at = at).await;
+        hub.entity(number, EntityType::Inspection, |row| row.created_at = at).await;
     }
     for (since, until, zones) in DAYS {
         for (zone, expected) in *zones {
@@ -99,7 +99,7 @@ async fn days_are_those_of_the_place() {
                         "{{ inspectionCounts(groupBy: [DAY], since: \"{since}\", until: \"{until}\", timeZone: \"{zone}\",
                            filter: {filter}) {{ day count }} }}"
                     );
-                    let data = hub.ask(query).await;
+                    let data = hub.query(query).await;
                     let rows = data["inspectionCounts"].as_array().expect("rows");
                     let told = rows
                         .iter()
@@ -113,7 +113,7 @@ async fn days_are_those_of_the_place() {
 
 #[tokio::test]
 async fn hours_are_those_of_the_place() {
-    let hub = Hub::new().await;
+    let hub = ApiFixture::new().await;
     hub.inspection(1).await;
     // In the order of time, as positions go.
     let mut periods: Vec<_> = HOURS.to_vec();
@@ -129,7 +129,7 @@ async fn hours_are_those_of_the_place() {
         let query = format!(
             "{{ busiestHours(first: 168, since: \"{since}\", until: \"{until}\", timeZone: \"{zone}\") {{ weekday hour count }} }}"
         );
-        let data = hub.ask(query).await;
+        let data = hub.query(query).await;
         let mut told = [0; 24];
         for row in data["busiestHours"].as_array().expect("rows") {
             assert_eq!(row["weekday"], "SUNDAY", "{zone}");

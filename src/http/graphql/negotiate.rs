@@ -1,35 +1,35 @@
 //! Which media type an answer has (RFC 9110, section 12.5.1, and GraphQL over HTTP, section 6.1).
 
-use super::respond::Refusal;
-use crate::http::media::Media as Ranges;
-use crate::http::stream::Format;
+use super::response::RequestRejection;
+use crate::http::media_type::MediaRange as Ranges;
+use crate::http::stream::StreamFormat;
 use axum::http::{HeaderMap, StatusCode, header};
 
 /// The media types of answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Media {
+pub enum ResponseMediaType {
     /// Its status says whether the request could be executed.
-    Response,
+    GraphqlResponse,
     /// The older one: its status is 200 as long as the request is one.
     Json,
 }
 
-impl Media {
+impl ResponseMediaType {
     pub fn name(self) -> &'static str {
         match self {
-            Media::Response => "application/graphql-response+json",
-            Media::Json => "application/json",
+            ResponseMediaType::GraphqlResponse => "application/graphql-response+json",
+            ResponseMediaType::Json => "application/json",
         }
     }
 }
 
 /// How answers that follow each other are wanted, if they are wanted at all. Parts are only for subscriptions: who names
 /// them takes other answers in one piece.
-pub fn stream(headers: &HeaderMap) -> Option<Format> {
-    let mut formats = Ranges::all(headers, header::ACCEPT).filter_map(|range| {
+pub fn stream_format(headers: &HeaderMap) -> Option<StreamFormat> {
+    let mut formats = Ranges::list_from_header(headers, header::ACCEPT).filter_map(|range| {
         let format = match range.name().as_str() {
-            "text/event-stream" => Format::Events,
-            "multipart/mixed" if range.parameter("subscriptionSpec").is_some() => Format::Parts,
+            "text/event-stream" => StreamFormat::EventStream,
+            "multipart/mixed" if range.parameter("subscriptionSpec").is_some() => StreamFormat::Multipart,
             _ => return None,
         };
         (range.weight() > 0).then_some(format)
@@ -41,12 +41,12 @@ pub fn stream(headers: &HeaderMap) -> Option<Format> {
 type Weight = Option<(u16, u8)>;
 
 /// What the client wants most. Who says nothing, or takes anything, gets the older one; who names both alike, the newer.
-pub fn media(headers: &HeaderMap) -> Result<Media, Refusal> {
+pub fn response_media_type(headers: &HeaderMap) -> Result<ResponseMediaType, RequestRejection> {
     if !headers.contains_key(header::ACCEPT) {
-        return Ok(Media::Json);
+        return Ok(ResponseMediaType::Json);
     }
     let (mut response, mut json): (Weight, Weight) = (None, None);
-    for range in Ranges::all(headers, header::ACCEPT) {
+    for range in Ranges::list_from_header(headers, header::ACCEPT) {
         let (name, weight) = (range.name(), range.weight());
         // The most particular range counts, wherever it stands.
         let take = |known: &mut Weight, named: u8| {
@@ -66,15 +66,17 @@ pub fn media(headers: &HeaderMap) -> Result<Media, Refusal> {
     }
     let wanted = |weight: Weight| weight.filter(|(weight, _)| *weight > 0);
     match (wanted(response), wanted(json)) {
-        (None, None) => Err(Refusal::request(
+        (None, None) => Err(RequestRejection::with_status(
             StatusCode::NOT_ACCEPTABLE,
             "none of the media types in Accept can be given",
             "Accept application/graphql-response+json or application/json.",
         )),
-        (Some(_), None) => Ok(Media::Response),
-        (None, Some(_)) => Ok(Media::Json),
-        (Some(response), Some(json)) if response == json && response.1 < 2 => Ok(Media::Json),
-        (Some(response), Some(json)) => Ok(if response >= json { Media::Response } else { Media::Json }),
+        (Some(_), None) => Ok(ResponseMediaType::GraphqlResponse),
+        (None, Some(_)) => Ok(ResponseMediaType::Json),
+        (Some(response), Some(json)) if response == json && response.1 < 2 => Ok(ResponseMediaType::Json),
+        (Some(response), Some(json)) => {
+            Ok(if response >= json { ResponseMediaType::GraphqlResponse } else { ResponseMediaType::Json })
+        }
     }
 }
 
@@ -82,33 +84,36 @@ pub fn media(headers: &HeaderMap) -> Result<Media, Refusal> {
 mod tests {
     use super::*;
 
-    fn chosen(accept: &[&str]) -> Option<Media> {
+    fn chosen(accept: &[&str]) -> Option<ResponseMediaType> {
         let mut headers = HeaderMap::new();
         for accept in accept {
             headers.append(header::ACCEPT, accept.parse().expect("a header"));
         }
-        media(&headers).ok()
+        response_media_type(&headers).ok()
     }
 
     #[test]
     fn the_client_chooses() {
         for (accept, expected) in [
-            (&[][..], Some(Media::Json)),
-            (&["*/*"], Some(Media::Json)),
-            (&["application/*"], Some(Media::Json)),
-            (&["application/json"], Some(Media::Json)),
-            (&["application/graphql-response+json"], Some(Media::Response)),
-            (&["Application/GraphQL-Response+JSON; charset=utf-8"], Some(Media::Response)),
-            (&["application/json, application/graphql-response+json"], Some(Media::Response)),
-            (&["application/graphql-response+json, application/json;q=0.9"], Some(Media::Response)),
-            (&["application/graphql-response+json;q=0.8, application/json"], Some(Media::Json)),
-            (&["application/graphql-response+json;q=0.8", "application/json;q=0.9"], Some(Media::Json)),
-            (&["application/graphql-response+json, */*"], Some(Media::Response)),
-            (&["application/json, */*"], Some(Media::Json)),
-            (&["application/json;q=0, */*"], Some(Media::Response)),
-            (&["text/html, */*;q=0.8"], Some(Media::Json)),
-            (&["text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"], Some(Media::Json)),
-            (&["application/json;Q=0.1, application/graphql-response+json;Q=\"0.5\""], Some(Media::Response)),
+            (&[][..], Some(ResponseMediaType::Json)),
+            (&["*/*"], Some(ResponseMediaType::Json)),
+            (&["application/*"], Some(ResponseMediaType::Json)),
+            (&["application/json"], Some(ResponseMediaType::Json)),
+            (&["application/graphql-response+json"], Some(ResponseMediaType::GraphqlResponse)),
+            (&["Application/GraphQL-Response+JSON; charset=utf-8"], Some(ResponseMediaType::GraphqlResponse)),
+            (&["application/json, application/graphql-response+json"], Some(ResponseMediaType::GraphqlResponse)),
+            (&["application/graphql-response+json, application/json;q=0.9"], Some(ResponseMediaType::GraphqlResponse)),
+            (&["application/graphql-response+json;q=0.8, application/json"], Some(ResponseMediaType::Json)),
+            (&["application/graphql-response+json;q=0.8", "application/json;q=0.9"], Some(ResponseMediaType::Json)),
+            (&["application/graphql-response+json, */*"], Some(ResponseMediaType::GraphqlResponse)),
+            (&["application/json, */*"], Some(ResponseMediaType::Json)),
+            (&["application/json;q=0, */*"], Some(ResponseMediaType::GraphqlResponse)),
+            (&["text/html, */*;q=0.8"], Some(ResponseMediaType::Json)),
+            (&["text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2"], Some(ResponseMediaType::Json)),
+            (
+                &["application/json;Q=0.1, application/graphql-response+json;Q=\"0.5\""],
+                Some(ResponseMediaType::GraphqlResponse),
+            ),
             (&["text/html"], None),
             (&["application/json;q=0"], None),
             (&["application/json;q=nonsense"], None),
@@ -121,19 +126,19 @@ mod tests {
     #[test]
     fn answers_that_follow_each_other_are_asked_for_in_any_spelling() {
         for (accept, expected) in [
-            ("multipart/mixed; subscriptionSpec=1.0", Some(Format::Parts)),
-            ("multipart/mixed;subscriptionSpec=\"1.0\", application/json", Some(Format::Parts)),
-            ("multipart/mixed; subscriptionspec=\"1.0\"", Some(Format::Parts)),
-            ("Multipart/Mixed;boundary=\"-\";SUBSCRIPTIONSPEC=1.0", Some(Format::Parts)),
-            ("multipart/mixed;deferSpec=20220824;subscriptionSpec=1.0", Some(Format::Parts)),
-            ("application/json, Text/Event-Stream;q=0.5", Some(Format::Events)),
+            ("multipart/mixed; subscriptionSpec=1.0", Some(StreamFormat::Multipart)),
+            ("multipart/mixed;subscriptionSpec=\"1.0\", application/json", Some(StreamFormat::Multipart)),
+            ("multipart/mixed; subscriptionspec=\"1.0\"", Some(StreamFormat::Multipart)),
+            ("Multipart/Mixed;boundary=\"-\";SUBSCRIPTIONSPEC=1.0", Some(StreamFormat::Multipart)),
+            ("multipart/mixed;deferSpec=20220824;subscriptionSpec=1.0", Some(StreamFormat::Multipart)),
+            ("application/json, Text/Event-Stream;q=0.5", Some(StreamFormat::EventStream)),
             ("text/event-stream;Q=0", None),
             ("multipart/mixed; subscriptionSpec=1.0; q=0", None),
             ("multipart/mixed", None),
             ("multipart/mixed; boundary=subscriptionSpec", None),
         ] {
             let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().expect("a header"))]);
-            assert_eq!(stream(&headers), expected, "{accept}");
+            assert_eq!(stream_format(&headers), expected, "{accept}");
         }
     }
 }

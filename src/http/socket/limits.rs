@@ -4,45 +4,45 @@ use rand::Rng;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct SocketLimits {
     /// Bytes of a message.
-    pub message: usize,
+    pub max_message_bytes: usize,
     /// Operations at the same time.
-    pub operations: usize,
+    pub max_operations: usize,
     /// Until `connection_init`.
-    pub init: Duration,
+    pub init_timeout: Duration,
     /// From the last that was heard, or written, to a ping: with the jitter, less than the 30 seconds after which the more
     /// impatient of proxies give up.
-    pub idle: Duration,
+    pub ping_after: Duration,
     /// So that sockets opened together are not pinged together.
-    pub jitter: Duration,
+    pub ping_jitter: Duration,
     /// From a ping to anything at all.
-    pub pong: Duration,
+    pub pong_timeout: Duration,
     /// How long a socket may take no bytes while there are some for it.
-    pub stuck: Duration,
+    pub write_timeout: Duration,
     /// How long the other side may take to close, once we did.
-    pub close: Duration,
+    pub close_timeout: Duration,
 }
 
-impl Default for Limits {
+impl Default for SocketLimits {
     fn default() -> Self {
-        Limits {
-            message: 1 << 20,
-            operations: 100,
-            init: Duration::from_secs(10),
-            idle: Duration::from_secs(20),
-            jitter: Duration::from_secs(5),
-            pong: Duration::from_secs(20),
-            stuck: Duration::from_secs(30),
-            close: Duration::from_secs(2),
+        SocketLimits {
+            max_message_bytes: 1 << 20,
+            max_operations: 100,
+            init_timeout: Duration::from_secs(10),
+            ping_after: Duration::from_secs(20),
+            ping_jitter: Duration::from_secs(5),
+            pong_timeout: Duration::from_secs(20),
+            write_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(2),
         }
     }
 }
 
-impl Limits {
+impl SocketLimits {
     /// With an idle time of its own.
-    pub fn jittered(self) -> Self {
+    pub fn with_jitter(self) -> Self {
         let share = rand::rng().random_range(0.0..1.0);
-        Limits { idle: self.idle + self.jitter.mul_f64(share), ..self }
+        SocketLimits { ping_after: self.ping_after + self.ping_jitter.mul_f64(share), ..self }
     }
 }

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 /// What a client says.
 #[derive(Debug)]
-pub enum Heard {
+pub enum ClientMessage {
     /// With its payload as JSON.
-    Init(Option<Box<RawValue>>),
+    ConnectionInit(Option<Box<RawValue>>),
     /// With its payload as JSON.
     Ping(Option<Box<RawValue>>),
     Pong,
@@ -19,33 +19,33 @@ pub enum Heard {
 
 /// Why we close a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Closing {
+pub enum CloseReason {
     /// The server ends.
-    Away,
+    GoingAway,
     /// No JSON text.
-    Data,
-    NoText,
-    TooBig(usize),
+    InvalidUtf8,
+    NotText,
+    MessageTooBig(usize),
     /// WebSocket itself is not spoken well.
-    Protocol,
-    Invalid(String),
+    ProtocolError,
+    InvalidMessage(String),
     Unauthorized,
     /// Says what is expected.
     Forbidden(&'static str),
     /// Another protocol was offered, or none.
-    Subprotocol,
-    InitTimeout,
-    Duplicate(String),
-    TooManyInits,
+    SubprotocolNotAcceptable,
+    ConnectionInitTimeout,
+    SubscriberAlreadyExists(String),
+    TooManyInitRequests,
 }
 
 /// Bytes of a reason: a control frame has 125, two of them for the code (RFC 6455, section 5.5).
-const REASON: usize = 123;
+const MAX_REASON_BYTES: usize = 123;
 /// Bytes of an id: it stands in front of every answer.
-const ID: usize = 256;
+const MAX_ID_BYTES: usize = 256;
 
 #[derive(Deserialize)]
-struct Message {
+struct ProtocolMessage {
     r#type: String,
     #[serde(default)]
     id: Option<String>,
@@ -53,84 +53,85 @@ struct Message {
     payload: Option<Box<RawValue>>,
 }
 
-impl Heard {
+impl ClientMessage {
     /// Reads a message.
-    pub fn read(text: &str) -> Result<Heard, Closing> {
-        let message: Message = serde_json::from_str(text).map_err(invalid)?;
-        let Message { r#type, id, payload } = message;
+    pub fn parse(text: &str) -> Result<ClientMessage, CloseReason> {
+        let message: ProtocolMessage = serde_json::from_str(text).map_err(invalid)?;
+        let ProtocolMessage { r#type, id, payload } = message;
         match r#type.as_str() {
-            "connection_init" => object(payload).map(Heard::Init),
-            "ping" => object(payload).map(Heard::Ping),
-            "pong" => object(payload).map(|_| Heard::Pong),
+            "connection_init" => object(payload).map(ClientMessage::ConnectionInit),
+            "ping" => object(payload).map(ClientMessage::Ping),
+            "pong" => object(payload).map(|_| ClientMessage::Pong),
             "subscribe" => {
                 let payload = payload.ok_or_else(|| invalid("subscribe without a payload"))?;
                 let operation = Params::from_json(payload.get().as_bytes());
-                let operation = operation.and_then(|operation| operation.names().map(|_| ()).map(|()| operation));
-                let operation = operation.map_err(|fault| invalid(fault.server_error().message))?;
-                Ok(Heard::Subscribe(named(id)?, Box::new(operation)))
+                let operation =
+                    operation.and_then(|operation| operation.document_ref().map(|_| ()).map(|()| operation));
+                let operation = operation.map_err(|fault| invalid(fault.into_server_error().message))?;
+                Ok(ClientMessage::Subscribe(named(id)?, Box::new(operation)))
             }
-            "complete" => Ok(Heard::Complete(named(id)?)),
+            "complete" => Ok(ClientMessage::Complete(named(id)?)),
             other => Err(invalid(format!("no client says {other}"))),
         }
     }
 }
 
-fn named(id: Option<String>) -> Result<String, Closing> {
+fn named(id: Option<String>) -> Result<String, CloseReason> {
     match id {
-        Some(id) if !id.is_empty() && id.len() <= ID => Ok(id),
-        Some(_) => Err(invalid(format!("an id has 1 to {ID} bytes"))),
+        Some(id) if !id.is_empty() && id.len() <= MAX_ID_BYTES => Ok(id),
+        Some(_) => Err(invalid(format!("an id has 1 to {MAX_ID_BYTES} bytes"))),
         None => Err(invalid("the id is missing")),
     }
 }
 
-fn object(payload: Option<Box<RawValue>>) -> Result<Option<Box<RawValue>>, Closing> {
+fn object(payload: Option<Box<RawValue>>) -> Result<Option<Box<RawValue>>, CloseReason> {
     match payload {
         Some(payload) if !payload.get().starts_with('{') => Err(invalid("a payload is an object")),
         payload => Ok(payload),
     }
 }
 
-fn invalid(why: impl std::fmt::Display) -> Closing {
-    Closing::Invalid(format!("Invalid message: {why}"))
+fn invalid(why: impl std::fmt::Display) -> CloseReason {
+    CloseReason::InvalidMessage(format!("Invalid message: {why}"))
 }
 
-impl Closing {
+impl CloseReason {
     pub fn code(&self) -> u16 {
         match self {
-            Closing::Away => 1001,
-            Closing::Protocol => 1002,
-            Closing::Data => 1007,
-            Closing::TooBig(_) => 1009,
-            Closing::NoText | Closing::Invalid(_) => 4400,
-            Closing::Unauthorized => 4401,
-            Closing::Forbidden(_) => 4403,
-            Closing::Subprotocol => 4406,
-            Closing::InitTimeout => 4408,
-            Closing::Duplicate(_) => 4409,
-            Closing::TooManyInits => 4429,
+            CloseReason::GoingAway => 1001,
+            CloseReason::ProtocolError => 1002,
+            CloseReason::InvalidUtf8 => 1007,
+            CloseReason::MessageTooBig(_) => 1009,
+            CloseReason::NotText | CloseReason::InvalidMessage(_) => 4400,
+            CloseReason::Unauthorized => 4401,
+            CloseReason::Forbidden(_) => 4403,
+            CloseReason::SubprotocolNotAcceptable => 4406,
+            CloseReason::ConnectionInitTimeout => 4408,
+            CloseReason::SubscriberAlreadyExists(_) => 4409,
+            CloseReason::TooManyInitRequests => 4429,
         }
     }
 
     /// In the words of the protocol where it has some, never longer than a frame can be.
     pub fn reason(&self) -> String {
         let mut reason: Cow<'_, str> = match self {
-            Closing::Away => "The hub ends; connect again".into(),
-            Closing::Protocol => "Protocol error".into(),
-            Closing::Data => "Text that is not UTF-8".into(),
-            Closing::TooBig(limit) => format!("A message has at most {limit} bytes").into(),
-            Closing::NoText => "Invalid message: it is no text".into(),
-            Closing::Invalid(why) => why.into(),
-            Closing::Unauthorized => "Unauthorized".into(),
-            Closing::Forbidden(why) => format!("Forbidden: {why}").into(),
-            Closing::Subprotocol => {
+            CloseReason::GoingAway => "The hub ends; connect again".into(),
+            CloseReason::ProtocolError => "Protocol error".into(),
+            CloseReason::InvalidUtf8 => "Text that is not UTF-8".into(),
+            CloseReason::MessageTooBig(limit) => format!("A message has at most {limit} bytes").into(),
+            CloseReason::NotText => "Invalid message: it is no text".into(),
+            CloseReason::InvalidMessage(why) => why.into(),
+            CloseReason::Unauthorized => "Unauthorized".into(),
+            CloseReason::Forbidden(why) => format!("Forbidden: {why}").into(),
+            CloseReason::SubprotocolNotAcceptable => {
                 "Subprotocol not acceptable: this address speaks graphql-transport-ws and no other".into()
             }
-            Closing::InitTimeout => "Connection initialisation timeout".into(),
-            Closing::Duplicate(id) => format!("Subscriber for {id} already exists").into(),
-            Closing::TooManyInits => "Too many initialisation requests".into(),
+            CloseReason::ConnectionInitTimeout => "Connection initialisation timeout".into(),
+            CloseReason::SubscriberAlreadyExists(id) => format!("Subscriber for {id} already exists").into(),
+            CloseReason::TooManyInitRequests => "Too many initialisation requests".into(),
         };
-        if reason.len() > REASON {
-            let end = reason.floor_char_boundary(REASON);
+        if reason.len() > MAX_REASON_BYTES {
+            let end = reason.floor_char_boundary(MAX_REASON_BYTES);
             reason.to_mut().truncate(end);
         }
         reason.into_owned()
@@ -139,11 +140,11 @@ impl Closing {
 
 /// What stands before and after each payload of an operation.
 #[derive(Debug)]
-pub struct Envelope {
+pub struct MessageEnvelope {
     /// `{"id":"…","type":"next","payload":`
     next: Box<[u8]>,
     /// Where its type begins.
-    id: usize,
+    id_length: usize,
 }
 
 /// The end of every message.
@@ -151,11 +152,11 @@ pub const END: &[u8] = b"}";
 pub const ACK: &[u8] = br#"{"type":"connection_ack"}"#;
 pub const PONG: &[u8] = br#"{"type":"pong"}"#;
 
-impl Envelope {
-    pub fn new(id: &str) -> Envelope {
+impl MessageEnvelope {
+    pub fn new(id: &str) -> MessageEnvelope {
         let start = format!("{{\"id\":{}", serde_json::Value::from(id));
         let next = format!("{start},\"type\":\"next\",\"payload\":");
-        Envelope { id: start.len(), next: next.into_bytes().into() }
+        MessageEnvelope { id_length: start.len(), next: next.into_bytes().into() }
     }
 
     /// Before an answer.
@@ -174,7 +175,7 @@ impl Envelope {
     }
 
     fn with(&self, rest: &[u8]) -> Vec<u8> {
-        [self.next.get(..self.id).unwrap_or_default(), rest].concat()
+        [self.next.get(..self.id_length).unwrap_or_default(), rest].concat()
     }
 }
 
@@ -188,21 +189,25 @@ pub fn pong(payload: Option<&RawValue>) -> Cow<'static, [u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::FOREIGN;
+    use super::super::ORIGIN_NOT_ALLOWED;
     use super::*;
-    use crate::http::access::{NO_TOKEN, UNKNOWN_TOKEN};
+    use crate::http::auth::{MISSING_TOKEN, UNKNOWN_TOKEN};
 
     #[test]
     fn reasons_fit_into_a_frame() {
-        for closing in [Closing::Duplicate("ä".repeat(100)), Closing::Invalid("x".repeat(500)), Closing::Away] {
+        for closing in [
+            CloseReason::SubscriberAlreadyExists("ä".repeat(100)),
+            CloseReason::InvalidMessage("x".repeat(500)),
+            CloseReason::GoingAway,
+        ] {
             assert!(closing.reason().len() <= 123, "{closing:?}");
         }
         // These are not cut.
         for (closing, end) in [
-            (Closing::Forbidden(NO_TOKEN), NO_TOKEN),
-            (Closing::Forbidden(UNKNOWN_TOKEN), UNKNOWN_TOKEN),
-            (Closing::Forbidden(FOREIGN), FOREIGN),
-            (Closing::Subprotocol, "and no other"),
+            (CloseReason::Forbidden(MISSING_TOKEN), MISSING_TOKEN),
+            (CloseReason::Forbidden(UNKNOWN_TOKEN), UNKNOWN_TOKEN),
+            (CloseReason::Forbidden(ORIGIN_NOT_ALLOWED), ORIGIN_NOT_ALLOWED),
+            (CloseReason::SubprotocolNotAcceptable, "and no other"),
         ] {
             let reason = closing.reason();
             assert!(reason.len() <= 123 && reason.ends_with(end), "{reason}");
@@ -211,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_envelope_has_the_id_as_json() {
-        let envelope = Envelope::new("a\"b");
+        let envelope = MessageEnvelope::new("a\"b");
         assert_eq!(envelope.next(), br#"{"id":"a\"b","type":"next","payload":"#);
         assert_eq!(envelope.complete(), br#"{"id":"a\"b","type":"complete""#);
         assert_eq!(envelope.error(), br#"{"id":"a\"b","type":"error","payload":"#);

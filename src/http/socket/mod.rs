@@ -10,9 +10,9 @@ mod message;
 mod tests;
 mod wire;
 
-use super::serve::{Peer, Place};
-use super::{App, Problem};
-use crate::request::Client;
+use super::serve::{ConnectionSlot, Peer};
+use super::{AppState, Problem};
+use crate::request::ClientNetwork;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -20,46 +20,46 @@ use axum::http::{Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connection::Connection;
+use connection::SocketConnection;
 use hyper_util::rt::TokioIo;
-use limits::Limits;
-use message::Closing;
+use limits::SocketLimits;
+use message::CloseReason;
 use sha1::{Digest, Sha1};
 use std::sync::Arc;
 
 /// The only protocol that is spoken.
-const PROTOCOL: &str = "graphql-transport-ws";
+const SUBPROTOCOL: &str = "graphql-transport-ws";
 /// What is said to a page of another origin.
-const FOREIGN: &str = "pages of this origin may not use the API; its operator can add it to allowed_origins";
+const ORIGIN_NOT_ALLOWED: &str = "pages of this origin may not use the API; its operator can add it to allowed_origins";
 /// What makes the answer to a key (RFC 6455, section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Opens a socket for queries and subscriptions.
-pub async fn open(State(app): State<Arc<App>>, mut request: Request) -> Response {
+pub async fn open(State(app): State<Arc<AppState>>, mut request: Request) -> Response {
     let headers = request.headers();
-    let Some(key) = key(&request) else { return Problem::Method.into_response() };
-    let (protocol, refusal) = match chosen(headers) {
-        Ok(()) if app.origins.may_open(headers) => (Some(HeaderValue::from_static(PROTOCOL)), None),
-        Ok(()) => (Some(HeaderValue::from_static(PROTOCOL)), Some(Closing::Forbidden(FOREIGN))),
-        Err(other) => (other, Some(Closing::Subprotocol)),
+    let Some(key) = key(&request) else { return Problem::MethodNotAllowed.into_response() };
+    let (protocol, refusal) = match negotiate_subprotocol(headers) {
+        Ok(()) if app.allowed_origins.allows_websocket(headers) => (Some(HeaderValue::from_static(SUBPROTOCOL)), None),
+        Ok(()) => (Some(HeaderValue::from_static(SUBPROTOCOL)), Some(CloseReason::Forbidden(ORIGIN_NOT_ALLOWED))),
+        Err(other) => (other, Some(CloseReason::SubprotocolNotAcceptable)),
     };
     let accept = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize());
-    let place = request.extensions().get::<Place>().cloned();
-    let client = request.extensions().get::<Peer>().map(|peer| Client::new(peer.0));
-    let access = (!app.access.allows(headers)).then(|| app.access.clone());
+    let place = request.extensions().get::<ConnectionSlot>().cloned();
+    let client = request.extensions().get::<Peer>().map(|peer| ClientNetwork::new(peer.0));
+    let access = (!app.auth.authorizes_request(headers)).then(|| app.auth.clone());
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // Held as long as the socket is open: it counts as a connection, and the end waits for it.
         let _place = place;
         match upgrade.await {
             Ok(upgraded) => {
-                let limits = Limits { message: app.limits.graphql_body, ..Limits::default() };
-                let stop = app.stop.clone();
-                let connection = Connection::new(TokioIo::new(upgraded), app.live.clone(), limits, stop);
-                let connection = connection.with(client);
+                let limits = SocketLimits { max_message_bytes: app.limits.graphql_body, ..SocketLimits::default() };
+                let stop = app.shutdown.clone();
+                let connection = SocketConnection::new(TokioIo::new(upgraded), app.subscriptions.clone(), limits, stop);
+                let connection = connection.with_client(client);
                 match (refusal, access) {
-                    (Some(why), _) => connection.refuse(&why).await,
-                    (None, Some(access)) => connection.behind(access).run().await,
+                    (Some(why), _) => connection.reject(&why).await,
+                    (None, Some(access)) => connection.requiring_auth(access).run().await,
                     (None, None) => connection.run().await,
                 }
             }
@@ -80,10 +80,10 @@ pub async fn open(State(app): State<Arc<App>>, mut request: Request) -> Response
 /// # Errors
 /// Else the first one that is. It is named in the answer, because a browser does not take it otherwise and shows nothing; the
 /// socket is then closed with a code and a reason, which it does show.
-fn chosen(headers: &HeaderMap) -> Result<(), Option<HeaderValue>> {
+fn negotiate_subprotocol(headers: &HeaderMap) -> Result<(), Option<HeaderValue>> {
     let mut offered = words(headers, header::SEC_WEBSOCKET_PROTOCOL).filter(|word| !word.is_empty()).peekable();
     let first = offered.peek().and_then(|first| HeaderValue::from_str(first).ok());
-    if offered.any(|word| word == PROTOCOL) { Ok(()) } else { Err(first) }
+    if offered.any(|word| word == SUBPROTOCOL) { Ok(()) } else { Err(first) }
 }
 
 /// The key of a request for a WebSocket; none if it is no such request.
@@ -91,13 +91,13 @@ fn key(request: &Request) -> Option<HeaderValue> {
     let headers = request.headers();
     let asks = request.method() == Method::GET
         && request.version() == Version::HTTP_11
-        && lists(headers, header::CONNECTION, "upgrade", str::eq_ignore_ascii_case)
-        && lists(headers, header::UPGRADE, "websocket", str::eq_ignore_ascii_case)
+        && header_contains(headers, header::CONNECTION, "upgrade", str::eq_ignore_ascii_case)
+        && header_contains(headers, header::UPGRADE, "websocket", str::eq_ignore_ascii_case)
         && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
     if asks { headers.get(header::SEC_WEBSOCKET_KEY).cloned() } else { None }
 }
 
-fn lists(headers: &HeaderMap, name: HeaderName, wanted: &str, same: fn(&str, &str) -> bool) -> bool {
+fn header_contains(headers: &HeaderMap, name: HeaderName, wanted: &str, same: fn(&str, &str) -> bool) -> bool {
     words(headers, name).any(|word| same(word, wanted))
 }
 

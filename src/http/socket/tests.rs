@@ -1,8 +1,8 @@
 //! Sockets without a network: what is said, byte by byte, and when the hub loses patience.
 
 use super::*;
-use crate::graphql::tests::Hub;
-use crate::live::Live;
+use crate::graphql::tests::ApiFixture;
+use crate::live::SubscriptionManager;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -17,16 +17,16 @@ const SHORT: Duration = Duration::from_millis(60);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Server {
-    hub: Hub,
-    live: Arc<Live>,
-    limits: Limits,
+    hub: ApiFixture,
+    live: Arc<SubscriptionManager>,
+    limits: SocketLimits,
     stop: CancellationToken,
 }
 
 impl Server {
-    async fn new(limits: Limits) -> Server {
-        let hub = Hub::new().await;
-        let live = Live::new(hub.pipeline(), hub.feed.clone());
+    async fn new(limits: SocketLimits) -> Server {
+        let hub = ApiFixture::new().await;
+        let live = SubscriptionManager::new(hub.pipeline(), hub.feed.clone());
         let stop = CancellationToken::new();
         tokio::spawn(hub.feed.clone().run(stop.clone()));
         Server { hub, live, limits, stop }
@@ -35,27 +35,27 @@ impl Server {
     /// The other end of a socket, and its task.
     fn connect(&self, buffer: usize) -> (DuplexStream, JoinHandle<()>) {
         let (ours, theirs) = duplex(buffer);
-        let connection = Connection::new(ours, self.live.clone(), self.limits, self.stop.clone());
+        let connection = SocketConnection::new(ours, self.live.clone(), self.limits, self.stop.clone());
         (theirs, tokio::spawn(connection.run()))
     }
 
-    async fn client(&self) -> Client {
+    async fn client(&self) -> SocketClient {
         let (stream, _) = self.connect(64 << 10);
-        Client(WebSocketStream::from_raw_socket(stream, Role::Client, None).await)
+        SocketClient(WebSocketStream::from_raw_socket(stream, Role::Client, None).await)
     }
 
-    async fn open(&self) -> Client {
+    async fn open(&self) -> SocketClient {
         let mut client = self.client().await;
-        client.say(json!({ "type": "connection_init" })).await;
-        assert_eq!(client.hear().await, json!({ "type": "connection_ack" }));
+        client.send_json(json!({ "type": "connection_init" })).await;
+        assert_eq!(client.receive_json().await, json!({ "type": "connection_ack" }));
         client
     }
 }
 
-struct Client(WebSocketStream<DuplexStream>);
+struct SocketClient(WebSocketStream<DuplexStream>);
 
-impl Client {
-    async fn say(&mut self, message: Value) {
+impl SocketClient {
+    async fn send_json(&mut self, message: Value) {
         self.send(Message::text(message.to_string())).await;
     }
 
@@ -69,7 +69,7 @@ impl Client {
         message.map(|message| message.expect("a message"))
     }
 
-    async fn hear(&mut self) -> Value {
+    async fn receive_json(&mut self) -> Value {
         match self.message().await {
             Some(Message::Text(text)) => serde_json::from_str(&text).expect("JSON"),
             other => panic!("{other:?}"),
@@ -97,7 +97,8 @@ fn subscribe(id: &str, query: &str) -> Value {
 
 #[tokio::test]
 async fn each_mistake_has_its_code() {
-    let server = Server::new(Limits { message: 4096, init: PATIENCE, ..Limits::default() }).await;
+    let server =
+        Server::new(SocketLimits { max_message_bytes: 4096, init_timeout: PATIENCE, ..SocketLimits::default() }).await;
     let init = json!({ "type": "connection_init" });
     let changes = "subscription { changes { position } }";
     let long = "ä".repeat(120);
@@ -127,7 +128,7 @@ async fn each_mistake_has_its_code() {
     ] {
         let mut client = server.client().await;
         for message in &said {
-            client.say(message.clone()).await;
+            client.send_json(message.clone()).await;
         }
         let closed = client.closed().await;
         assert_eq!(closed.0, code, "{said:?}: {closed:?}");
@@ -136,12 +137,12 @@ async fn each_mistake_has_its_code() {
     let mut client = server.client().await;
     client.send(Message::binary(init.to_string().into_bytes())).await;
     assert_eq!(client.closed().await.0, 4400);
-    assert_eq!(server.live.followers(), 0);
+    assert_eq!(server.live.subscribers(), 0);
 }
 
 #[tokio::test]
 async fn bytes_that_are_no_websocket_are_refused() {
-    let server = Server::new(Limits { close: SHORT, ..Limits::default() }).await;
+    let server = Server::new(SocketLimits { close_timeout: SHORT, ..SocketLimits::default() }).await;
     for (bytes, code) in [
         // Not masked; a reserved bit; an unknown kind; a ping of 126 bytes; masked text that is not UTF-8.
         (&[0x81, 0x02, b'{', b'}'][..], 1002_u16),
@@ -163,26 +164,31 @@ async fn bytes_that_are_no_websocket_are_refused() {
 
 #[tokio::test]
 async fn who_says_nothing_is_not_waited_for() {
-    let server = Server::new(Limits { init: SHORT, ..Limits::default() }).await;
+    let server = Server::new(SocketLimits { init_timeout: SHORT, ..SocketLimits::default() }).await;
     let closed = server.client().await.closed().await;
     assert_eq!(closed, (4408, "Connection initialisation timeout".to_owned()));
     // Pings are none.
     let mut client = server.client().await;
-    client.say(json!({ "type": "ping" })).await;
-    assert_eq!(client.hear().await, json!({ "type": "pong" }));
+    client.send_json(json!({ "type": "ping" })).await;
+    assert_eq!(client.receive_json().await, json!({ "type": "pong" }));
     assert_eq!(client.closed().await.0, 4408);
 }
 
 #[tokio::test]
 async fn an_idle_socket_is_asked_for_a_sign_of_life() {
-    let limits = Limits { idle: SHORT, jitter: Duration::ZERO, pong: SHORT * 3, ..Limits::default() };
+    let limits = SocketLimits {
+        ping_after: SHORT,
+        ping_jitter: Duration::ZERO,
+        pong_timeout: SHORT * 3,
+        ..SocketLimits::default()
+    };
     let server = Server::new(limits).await;
     // tungstenite answers pings while it reads: this one lives on.
     let mut client = server.open().await;
     for _ in 0..6 {
         assert!(matches!(client.message().await, Some(Message::Ping(_))));
     }
-    client.say(json!({ "type": "ping", "payload": { "at": 1.0 } })).await;
+    client.send_json(json!({ "type": "ping", "payload": { "at": 1.0 } })).await;
     while let Some(message) = client.message().await {
         match message {
             Message::Text(text) => {
@@ -205,13 +211,18 @@ async fn an_idle_socket_is_asked_for_a_sign_of_life() {
 
 #[tokio::test]
 async fn a_socket_that_is_only_heard_is_asked_too() {
-    let limits = Limits { idle: SHORT, jitter: Duration::ZERO, pong: PATIENCE, ..Limits::default() };
+    let limits = SocketLimits {
+        ping_after: SHORT,
+        ping_jitter: Duration::ZERO,
+        pong_timeout: PATIENCE,
+        ..SocketLimits::default()
+    };
     let server = Server::new(limits).await;
     let mut client = server.open().await;
     // Nothing is said to it: a proxy on the way would take the hub for dead.
     let asked = async {
         loop {
-            client.say(json!({ "type": "pong" })).await;
+            client.send_json(json!({ "type": "pong" })).await;
             let message = tokio::time::timeout(SHORT / 6, client.message()).await;
             if matches!(message, Ok(Some(Message::Ping(_)))) {
                 return;
@@ -223,13 +234,13 @@ async fn a_socket_that_is_only_heard_is_asked_too() {
 
 #[test]
 fn an_idle_socket_is_asked_before_proxies_give_up() {
-    let Limits { idle, jitter, .. } = Limits::default();
+    let SocketLimits { ping_after: idle, ping_jitter: jitter, .. } = SocketLimits::default();
     assert!(idle + jitter < Duration::from_secs(30));
 }
 
 #[tokio::test]
 async fn a_socket_that_takes_nothing_is_closed() {
-    let server = Server::new(Limits { stuck: SHORT, ..Limits::default() }).await;
+    let server = Server::new(SocketLimits { write_timeout: SHORT, ..SocketLimits::default() }).await;
     let (mut stream, task) = server.connect(16);
     let ping = br#"{"type":"ping","payload":{"a":"bcdefgh"}}"#;
     for _ in 0..3 {
@@ -241,49 +252,49 @@ async fn a_socket_that_takes_nothing_is_closed() {
 
 #[tokio::test]
 async fn the_end_of_the_server_is_said() {
-    let server = Server::new(Limits::default()).await;
+    let server = Server::new(SocketLimits::default()).await;
     let mut client = server.open().await;
-    client.say(subscribe("1", "subscription { changes { position } }")).await;
+    client.send_json(subscribe("1", "subscription { changes { position } }")).await;
     server.stop.cancel();
     assert_eq!(client.closed().await.0, 1001);
 }
 
 #[tokio::test]
 async fn queries_and_subscriptions_share_a_socket() {
-    let server = Server::new(Limits { operations: 3, ..Limits::default() }).await;
+    let server = Server::new(SocketLimits { max_operations: 3, ..SocketLimits::default() }).await;
     let mut client = server.open().await;
-    client.say(subscribe("q", "{ head { position } }")).await;
+    client.send_json(subscribe("q", "{ head { position } }")).await;
     let answer = json!({ "id": "q", "type": "next", "payload": { "data": { "head": { "position": 0 } } } });
-    assert_eq!(client.hear().await, answer);
-    assert_eq!(client.hear().await, json!({ "id": "q", "type": "complete" }));
+    assert_eq!(client.receive_json().await, answer);
+    assert_eq!(client.receive_json().await, json!({ "id": "q", "type": "complete" }));
 
     for (id, query) in [("p", "{"), ("v", "{ nothing }"), ("s", "subscription { changes(after: \"x\") { position } }")]
     {
-        client.say(subscribe(id, query)).await;
-        let error = client.hear().await;
+        client.send_json(subscribe(id, query)).await;
+        let error = client.receive_json().await;
         assert_eq!((&error["id"], &error["type"]), (&json!(id), &json!("error")));
         assert!(error["payload"][0]["message"].is_string(), "{error}");
     }
 
     // The id is free again, also after `complete`, which is not echoed.
-    client.say(subscribe("s", "subscription { changes { position } }")).await;
-    client.say(json!({ "id": "s", "type": "complete" })).await;
-    client.say(json!({ "id": "unknown", "type": "complete" })).await;
+    client.send_json(subscribe("s", "subscription { changes { position } }")).await;
+    client.send_json(json!({ "id": "s", "type": "complete" })).await;
+    client.send_json(json!({ "id": "unknown", "type": "complete" })).await;
     for id in ["s", "t", "u", "v"] {
-        client.say(subscribe(id, "subscription { changes { position } }")).await;
+        client.send_json(subscribe(id, "subscription { changes { position } }")).await;
     }
-    let error = client.hear().await;
+    let error = client.receive_json().await;
     assert_eq!((&error["id"], &error["type"]), (&json!("v"), &json!("error")), "one too many");
-    assert_eq!((server.live.followers(), server.live.shared()), (3, 1));
+    assert_eq!((server.live.subscribers(), server.live.shared_executions()), (3, 1));
 
     server.hub.inspection(1).await;
     server.hub.change(1, entity::Kind::Inspection, 1, |_| {}).await;
-    server.hub.feed.news(1);
+    server.hub.feed.publish(1);
     for id in ["s", "t", "u"] {
         let next = json!({ "id": id, "type": "next", "payload": { "data": { "changes": { "position": 1 } } } });
-        assert_eq!(client.hear().await, next);
+        assert_eq!(client.receive_json().await, next);
     }
     client.send(Message::Close(None)).await;
     while client.message().await.is_some() {}
-    assert_eq!(server.live.followers(), 0);
+    assert_eq!(server.live.subscribers(), 0);
 }

@@ -1,7 +1,7 @@
 //! The bytes of a WebSocket. tungstenite reads frames and answers control frames; what we send is put together in one
 //! buffer, frame after frame, and goes out with as few writes as there can be.
 
-use super::message::Closing;
+use super::message::CloseReason;
 use std::io::{self, ErrorKind, Read, Write};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,7 +19,7 @@ const WRITE_BUFFER: usize = 4096;
 /// The first byte of a whole text frame.
 const TEXT: u8 = 0x81;
 /// Bytes before a text, at most.
-const HEAD: usize = 10;
+const MAX_FRAME_HEADER: usize = 10;
 /// A ping without anything.
 const PING: [u8; 2] = [0x89, 0];
 
@@ -37,16 +37,16 @@ pub struct Wire<S> {
 
 /// What comes from the other side.
 #[derive(Debug)]
-pub enum Came {
+pub enum Frame {
     Text(Utf8Bytes),
     /// Something that says no more than that it is there.
-    Sign,
+    Control,
     /// It closes; the answer is in the buffer.
     Close,
     /// It cannot be understood.
-    Bad(Closing),
+    Invalid(CloseReason),
     /// Nothing comes any more.
-    Gone,
+    Disconnected,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -62,13 +62,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Bytes that wait to be written.
-    pub fn waiting(&self) -> usize {
+    pub fn pending_bytes(&self) -> usize {
         self.out.len() - self.written
     }
 
     /// There will be texts of so many bytes together.
-    pub fn expect(&mut self, texts: usize, bytes: usize) {
-        self.out.reserve(bytes + texts * HEAD);
+    pub fn reserve(&mut self, texts: usize, bytes: usize) {
+        self.out.reserve(bytes + texts * MAX_FRAME_HEADER);
     }
 
     /// Sends a text that stands in several pieces.
@@ -77,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             return;
         }
         let length = pieces.iter().map(|piece| piece.len()).sum::<usize>();
-        self.out.reserve(length + HEAD);
+        self.out.reserve(length + MAX_FRAME_HEADER);
         self.out.push(TEXT);
         match (u8::try_from(length), u16::try_from(length)) {
             (Ok(short @ 0..=125), _) => self.out.push(short),
@@ -103,35 +103,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Says that no more is sent, and why.
-    pub fn close(&mut self, why: &Closing) {
+    pub fn close(&mut self, why: &CloseReason) {
         let frame = CloseFrame { code: CloseCode::from(why.code()), reason: why.reason().into() };
         // It goes into the buffer, where nothing can go wrong.
         let _ = self.protocol.close(&mut Buffer(&mut self.out), Some(frame));
     }
 
     /// The next thing that comes.
-    pub fn poll_come(&mut self, context: &mut Context<'_>) -> Poll<Came> {
+    pub fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Frame> {
         let mut bridge = Bridge { stream: &mut self.stream, out: &mut self.out, context };
         if self.broken {
             return bridge.drain();
         }
         let came = match self.protocol.read(&mut bridge) {
-            Ok(Message::Text(text)) => Came::Text(text),
-            Ok(Message::Binary(_)) => Came::Bad(Closing::NoText),
-            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Came::Sign,
+            Ok(Message::Text(text)) => Frame::Text(text),
+            Ok(Message::Binary(_)) => Frame::Invalid(CloseReason::NotText),
+            Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Frame::Control,
             Ok(Message::Close(_)) => {
                 // The answer to it waits within; an error says that all is said now.
                 let _ = self.protocol.flush(&mut Buffer(&mut self.out));
-                Came::Close
+                Frame::Close
             }
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
-            Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => Came::Bad(Closing::TooBig(self.limit)),
-            Err(Error::Utf8(_)) => Came::Bad(Closing::Data),
-            Err(Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => Came::Gone,
-            Err(Error::Protocol(_)) => Came::Bad(Closing::Protocol),
-            Err(_) => Came::Gone,
+            Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
+                Frame::Invalid(CloseReason::MessageTooBig(self.limit))
+            }
+            Err(Error::Utf8(_)) => Frame::Invalid(CloseReason::InvalidUtf8),
+            Err(Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => {
+                Frame::Disconnected
+            }
+            Err(Error::Protocol(_)) => Frame::Invalid(CloseReason::ProtocolError),
+            Err(_) => Frame::Disconnected,
         };
-        self.broken = matches!(&came, Came::Bad(why) if *why != Closing::NoText);
+        self.broken = matches!(&came, Frame::Invalid(why) if *why != CloseReason::NotText);
         Poll::Ready(came)
     }
 
@@ -170,13 +174,13 @@ struct Bridge<'a, 'b, S> {
 
 impl<S: AsyncRead + Unpin> Bridge<'_, '_, S> {
     // What comes is read and forgotten: a stream that ends with bytes unread loses those that are on their way.
-    fn drain(&mut self) -> Poll<Came> {
+    fn drain(&mut self) -> Poll<Frame> {
         let mut bytes = [0; 1024];
         loop {
             match self.read(&mut bytes) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
-                _ => return Poll::Ready(Came::Gone),
+                _ => return Poll::Ready(Frame::Disconnected),
             }
         }
     }

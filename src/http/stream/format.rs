@@ -6,44 +6,44 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 /// How answers follow each other in one body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum StreamFormat {
     /// Server-sent events, each operation with a stream of its own
     /// (<https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>, "distinct connections mode"). Each event's
     /// `id` is the cursor of the change it is about.
-    Events,
+    EventStream,
     /// Parts of a multipart body
     /// (<https://www.apollographql.com/docs/graphos/routing/operations/subscriptions/multipart-protocol>).
-    Parts,
+    Multipart,
 }
 
 /// Nothing but a sign of life.
 pub const COMMENT: &[u8] = b":\n\n";
 /// Comes before a part. It is sent right after the one before, since a reader takes a part as whole only then.
 const DELIMITER: &[u8] = b"\r\n--graphql";
-const PART: &[u8] = b"\r\nContent-Type: application/json\r\n\r\n";
+const PART_HEADER: &[u8] = b"\r\nContent-Type: application/json\r\n\r\n";
 
-impl Format {
+impl StreamFormat {
     pub fn content_type(self) -> &'static str {
         match self {
-            Format::Events => "text/event-stream; charset=utf-8",
-            Format::Parts => "multipart/mixed; boundary=\"graphql\"; subscriptionSpec=1.0",
+            StreamFormat::EventStream => "text/event-stream; charset=utf-8",
+            StreamFormat::Multipart => "multipart/mixed; boundary=\"graphql\"; subscriptionSpec=1.0",
         }
     }
 
-    pub fn begin(self) -> Bytes {
+    pub fn preamble(self) -> Bytes {
         Bytes::from_static(match self {
-            Format::Events => COMMENT,
-            Format::Parts => DELIMITER,
+            StreamFormat::EventStream => COMMENT,
+            StreamFormat::Multipart => DELIMITER,
         })
     }
 
     /// Answers, which are JSON in one line each.
-    pub fn told(self, payloads: &Payloads, generation: i64) -> Bytes {
-        let (texts, bytes) = payloads.size();
+    pub fn next(self, payloads: &Payloads, generation: i64) -> Bytes {
+        let (texts, bytes) = payloads.count_and_bytes();
         let mut frames = BytesMut::with_capacity(bytes + texts * 96);
         for entry in payloads.entries() {
             match self {
-                Format::Events => {
+                StreamFormat::EventStream => {
                     frames.put_slice(b"event: next\n");
                     if entry.position > 0 {
                         let cursor = Cursor::Change { position: entry.position, generation }.encode();
@@ -53,32 +53,36 @@ impl Format {
                     }
                     put(&mut frames, &[b"data: ", &entry.payload, b"\n\n"]);
                 }
-                Format::Parts => put(&mut frames, &[PART, b"{\"payload\":", &entry.payload, b"}", DELIMITER]),
+                StreamFormat::Multipart => {
+                    put(&mut frames, &[PART_HEADER, b"{\"payload\":", &entry.payload, b"}", DELIMITER])
+                }
             }
         }
         frames.freeze()
     }
 
     /// It ends with these errors: a JSON array.
-    pub fn failed(self, errors: &[u8]) -> Bytes {
+    pub fn error(self, errors: &[u8]) -> Bytes {
         match self {
-            Format::Events => joined(&[b"event: next\ndata: {\"errors\":", errors, b"}\n\n", COMPLETE]),
-            Format::Parts => joined(&[PART, b"{\"payload\":null,\"errors\":", errors, b"}", DELIMITER, b"--\r\n"]),
+            StreamFormat::EventStream => joined(&[b"event: next\ndata: {\"errors\":", errors, b"}\n\n", COMPLETE]),
+            StreamFormat::Multipart => {
+                joined(&[PART_HEADER, b"{\"payload\":null,\"errors\":", errors, b"}", DELIMITER, b"--\r\n"])
+            }
         }
     }
 
     /// It has ended by itself.
     pub fn complete(self) -> Bytes {
         Bytes::from_static(match self {
-            Format::Events => COMPLETE,
-            Format::Parts => b"--\r\n",
+            StreamFormat::EventStream => COMPLETE,
+            StreamFormat::Multipart => b"--\r\n",
         })
     }
 
-    pub fn beat(self) -> Bytes {
+    pub fn keep_alive(self) -> Bytes {
         match self {
-            Format::Events => Bytes::from_static(COMMENT),
-            Format::Parts => joined(&[PART, b"{}", DELIMITER]),
+            StreamFormat::EventStream => Bytes::from_static(COMMENT),
+            StreamFormat::Multipart => joined(&[PART_HEADER, b"{}", DELIMITER]),
         }
     }
 }

@@ -2,8 +2,8 @@
 //! new key of a scheme or a new form of value needs a sample here.
 
 use super::*;
-use crate::settings::forms::Form;
-use crate::settings::table::{SCHEMES, SETTINGS, SOURCE, VERIFY};
+use crate::settings::parse::ValueKind;
+use crate::settings::table::{SCHEMES, SETTINGS, SOURCE_SETTINGS, VERIFY_KEYS};
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----
 MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAofgWCuLjybRlzo0tZWJj
@@ -16,31 +16,31 @@ oQIDAQAB
 -----END PUBLIC KEY-----";
 
 /// One place where a value can be given, and how a world looks that has it there.
-struct Place {
+struct InputPlace {
     name: String,
     sample: &'static str,
     /// Whether it takes `env:NAME` and `file:PATH`.
     is_secret: bool,
-    world: Box<dyn Fn(&str) -> World>,
+    world: Box<dyn Fn(&str) -> SettingsInput>,
 }
 
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap().replace('\u{7f}', "\\u007f")
 }
 
-fn sample_of(form: Form, key: &str) -> &'static str {
+fn sample_of(form: ValueKind, key: &str) -> &'static str {
     match form {
-        Form::Address => "127.0.0.1:1",
-        Form::Count => "7",
-        Form::Database => "sqlite://data/other.db",
-        Form::Duration => "2h",
-        Form::Filter => "debug",
-        Form::LogFormat => "json",
-        Form::Secret => "s3cret",
-        Form::Size => "5MiB",
-        Form::Switch => "true",
-        Form::Url => "https://hub.example/in",
-        Form::Text => match key {
+        ValueKind::Address => "127.0.0.1:1",
+        ValueKind::Count => "7",
+        ValueKind::Database => "sqlite://data/other.db",
+        ValueKind::Duration => "2h",
+        ValueKind::Filter => "debug",
+        ValueKind::LogFormat => "json",
+        ValueKind::Secret => "s3cret",
+        ValueKind::Size => "5MiB",
+        ValueKind::Boolean => "true",
+        ValueKind::Url => "https://hub.example/in",
+        ValueKind::Text => match key {
             "allowed_origins" => "https://app.example",
             "nats" => "nats://127.0.0.1:4222",
             "trusted_documents" => "documents.json",
@@ -50,25 +50,25 @@ fn sample_of(form: Form, key: &str) -> &'static str {
     }
 }
 
-fn settings() -> Vec<Place> {
+fn settings() -> Vec<InputPlace> {
     let places = SETTINGS.iter().flat_map(|row| {
-        let place = |how: &str, world: Box<dyn Fn(&str) -> World>| Place {
+        let place = |how: &str, world: Box<dyn Fn(&str) -> SettingsInput>| InputPlace {
             name: format!("{how} {}", row.key),
-            sample: sample_of(row.form, row.key),
-            is_secret: row.form == Form::Secret,
+            sample: sample_of(row.kind, row.key),
+            is_secret: row.kind == ValueKind::Secret,
             world,
         };
         [
             place("file", Box::new(|value| file(&format!("{} = {}", row.key, quoted(value))))),
-            place("variable", Box::new(|value| World::default().variable(&row.variable(), value))),
-            place("flag", Box::new(|value| World::default().flag(row.key, value))),
+            place("variable", Box::new(|value| SettingsInput::default().variable(&row.env_var(), value))),
+            place("flag", Box::new(|value| SettingsInput::default().flag(row.key, value))),
         ]
     });
     places.collect()
 }
 
-fn of_sources() -> Vec<Place> {
-    let places = SOURCE.iter().flat_map(|row| {
+fn of_sources() -> Vec<InputPlace> {
+    let places = SOURCE_SETTINGS.iter().flat_map(|row| {
         let text = move |value: Option<&str>| {
             let mut text = String::from("[sources.hover]\n");
             // An address of the API is only for whoever has a token, and a source is open or is not.
@@ -80,16 +80,16 @@ fn of_sources() -> Vec<Place> {
             value.iter().for_each(|value| text += &format!("{} = {}\n", row.key, quoted(value)));
             text
         };
-        let place = |how: &str, world: Box<dyn Fn(&str) -> World>| Place {
+        let place = |how: &str, world: Box<dyn Fn(&str) -> SettingsInput>| InputPlace {
             name: format!("{how} sources.hover.{}", row.key),
-            sample: sample_of(row.form, row.key),
-            is_secret: row.form == Form::Secret,
+            sample: sample_of(row.kind, row.key),
+            is_secret: row.kind == ValueKind::Secret,
             world,
         };
         let in_file = place("file", Box::new(move |value| file(&text(Some(value)))));
         let variable =
-            place("variable", Box::new(move |value| file(&text(None)).variable(&row.variable_of("hover"), value)));
-        [Some(in_file), row.has_variable_of_source().then_some(variable)].into_iter().flatten()
+            place("variable", Box::new(move |value| file(&text(None)).variable(&row.source_env_var("hover"), value)));
+        [Some(in_file), row.has_source_env_var().then_some(variable)].into_iter().flatten()
     });
     places.collect()
 }
@@ -111,11 +111,11 @@ fn sample_of_key(scheme: &str, key: &str) -> &'static str {
 }
 
 /// A source with one scheme, of which these keys have other values, written in TOML.
-fn with_scheme(scheme: &str, changed: &[(&str, String)]) -> World {
+fn with_scheme(scheme: &str, changed: &[(&str, String)]) -> SettingsInput {
     // With a public key there is another algorithm, and there are no secrets.
     let of_key = changed.iter().any(|(key, _)| *key == "public_key");
     let mut text = String::from("[sources.it]\nvendor = 'hover'\n[[sources.it.verify]]\n");
-    for row in VERIFY.iter().filter(|row| row.schemes.contains(&scheme)) {
+    for row in VERIFY_KEYS.iter().filter(|row| row.schemes.contains(&scheme)) {
         let value = match (row.key, changed.iter().find(|(key, _)| *key == row.key)) {
             (_, Some((_, value))) => value.clone(),
             ("public_key", None) => continue,
@@ -128,13 +128,13 @@ fn with_scheme(scheme: &str, changed: &[(&str, String)]) -> World {
     file(&text)
 }
 
-fn of_schemes() -> Vec<Place> {
+fn of_schemes() -> Vec<InputPlace> {
     let mut places = Vec::new();
     for scheme in SCHEMES {
-        for row in VERIFY.iter().filter(|row| row.schemes.contains(scheme)) {
+        for row in VERIFY_KEYS.iter().filter(|row| row.schemes.contains(scheme)) {
             let mut place = |how: &str, sample, is_secret, toml: fn(&str) -> String| {
                 let world = move |value: &str| with_scheme(scheme, &[(row.key, toml(value))]);
-                places.push(Place {
+                places.push(InputPlace {
                     name: format!("{scheme} {how} {}", row.key),
                     sample,
                     is_secret,
@@ -176,22 +176,22 @@ fn is_fine_in_lines(value: &str) -> bool {
     value.contains("-----") && value.trim_matches([' ', '\t', '\n', '\r']) == KEY
 }
 
-fn refused(place: &Place, value: &str, world: World) {
+fn refused(place: &InputPlace, value: &str, world: SettingsInput) {
     let what = format!("{}: {value:?}", place.name);
     if is_fine_in_lines(value) {
         return assert!(world.load().is_ok(), "{what}: {:?}", world.load());
     }
     let problems = world.load().map(|_| ()).expect_err(&what).0;
     let [problem] = problems.as_slice() else { panic!("{what}: {problems:?}") };
-    assert!(problem.origin != Origin::Default, "{what}: {problem}");
+    assert!(problem.origin != ValueOrigin::Default, "{what}: {problem}");
     // A word that is none of a list has its own sentence.
-    let named = ["begins with", "ends with", "holds"].iter().any(|word| problem.text.contains(word));
-    assert!(named || problem.text.starts_with("is no "), "{what}: {problem}");
+    let named = ["begins with", "ends with", "holds"].iter().any(|word| problem.message.contains(word));
+    assert!(named || problem.message.starts_with("is no "), "{what}: {problem}");
     let told = problem.to_string();
     assert!(!place.is_secret || !told.contains(place.sample), "{what}: {told}");
 }
 
-fn places() -> Vec<Place> {
+fn places() -> Vec<InputPlace> {
     [settings(), of_sources(), of_schemes()].into_iter().flatten().collect()
 }
 
@@ -232,9 +232,9 @@ fn a_file_ends_with_a_newline_and_no_more() {
             }
         }
     }
-    let two = World::default().flag("api_tokens", "file:it").other_file("it", "abc\n\n").problems();
+    let two = SettingsInput::default().flag("api_tokens", "file:it").other_file("it", "abc\n\n").problems();
     assert_eq!(two, ["--api-tokens: the file it, without the newline at its end, ends with a newline; remove it"]);
-    let variable = World::default().flag("api_tokens", "env:IT").variable("IT", "abc\n").problems();
+    let variable = SettingsInput::default().flag("api_tokens", "env:IT").variable("IT", "abc\n").problems();
     assert_eq!(variable, ["--api-tokens: the variable IT ends with a newline; remove it"]);
 }
 
@@ -265,12 +265,16 @@ fn quotes_around_the_whole_are_worth_a_warning() {
 #[test]
 fn several_tokens_of_the_api_may_have_blanks_beside_the_comma_alone() {
     for text in ["a,b", "a, b", "a ,b"] {
-        assert_eq!(World::default().flag("api_tokens", text).settings().api_tokens.len(), 2, "{text}");
+        assert_eq!(SettingsInput::default().flag("api_tokens", text).settings().api_tokens.len(), 2, "{text}");
     }
     for text in [" a,b", "a,b ", "a,b\n", "a\n,b"] {
-        assert_eq!(World::default().flag("api_tokens", text).problems().len(), 1, "{text:?}");
+        assert_eq!(SettingsInput::default().flag("api_tokens", text).problems().len(), 1, "{text:?}");
     }
-    assert_eq!(World::default().flag("api_tokens", "'a,b'").warnings().len(), 2, "it is in quotes; sources are open");
+    assert_eq!(
+        SettingsInput::default().flag("api_tokens", "'a,b'").warnings().len(),
+        2,
+        "it is in quotes; sources are open"
+    );
 }
 
 #[test]

@@ -221,7 +221,7 @@ fn an_origin_is_written_as_browsers_write_it() {
             "holds `*` beside others; write `*` alone for any origin, or leave it out".to_owned(),
         ),
     ] {
-        let problems = World::default().flag("allowed_origins", text).problems();
+        let problems = SettingsInput::default().flag("allowed_origins", text).problems();
         assert_eq!(problems, [format!("--allowed-origins: {problem}")], "{text}");
     }
 }

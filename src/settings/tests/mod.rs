@@ -9,38 +9,38 @@ use std::path::Path;
 
 /// A world of one settings file, some other files, variables and flags.
 #[derive(Default)]
-struct World {
+struct SettingsInput {
     text: Option<String>,
     files: Vec<(&'static str, String)>,
     variables: Vec<(String, String)>,
-    flags: Flags,
+    flags: SettingFlags,
 }
 
-fn file(text: &str) -> World {
-    World { text: Some(text.to_owned()), ..World::default() }
+fn file(text: &str) -> SettingsInput {
+    SettingsInput { text: Some(text.to_owned()), ..SettingsInput::default() }
 }
 
-impl World {
-    fn variable(mut self, name: &str, value: &str) -> World {
+impl SettingsInput {
+    fn variable(mut self, name: &str, value: &str) -> SettingsInput {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    fn flag(mut self, key: &str, value: &str) -> World {
+    fn flag(mut self, key: &str, value: &str) -> SettingsInput {
         self.flags = self.flags.with(key, value);
         self
     }
 
-    fn other_file(mut self, path: &'static str, text: &str) -> World {
+    fn other_file(mut self, path: &'static str, text: &str) -> SettingsInput {
         self.files.push((path, text.to_owned()));
         self
     }
 
-    fn load(&self) -> Result<(Settings, Vec<Warning>), Problems> {
+    fn load(&self) -> Result<(Settings, Vec<SettingsWarning>), SettingErrors> {
         let variables = self.variables.iter().cloned();
         let read = |path: &Path| {
             let other = self.files.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| text.clone());
-            let text = if path == Path::new(table::FILE) { self.text.clone() } else { other };
+            let text = if path == Path::new(table::DEFAULT_CONFIG_FILE) { self.text.clone() } else { other };
             text.ok_or_else(|| io::ErrorKind::NotFound.into())
         };
         Settings::load(&self.flags, variables, &read)
@@ -62,7 +62,7 @@ impl World {
 
 #[test]
 fn nothing_has_to_be_set() {
-    let settings = World::default().settings();
+    let settings = SettingsInput::default().settings();
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.database, "sqlite://data/hub.db");
     assert_eq!(settings.body_limit, 5 << 20);
@@ -92,27 +92,29 @@ fn a_flag_goes_before_a_variable_before_the_file() {
 
 #[test]
 fn the_tokens_of_the_api_stand_apart_by_a_comma() {
-    assert_eq!(World::default().settings().api_tokens, []);
-    let world = World::default().flag("api_tokens", "env:NEW, file:old").variable("NEW", "n").other_file("old", "o\n");
+    assert_eq!(SettingsInput::default().settings().api_tokens, []);
+    let world =
+        SettingsInput::default().flag("api_tokens", "env:NEW, file:old").variable("NEW", "n").other_file("old", "o\n");
     let tokens: Vec<_> = world.settings().api_tokens.into_iter().map(|token| token.value).collect();
     assert_eq!(tokens, ["n", "o"]);
 }
 
 #[test]
 fn origins_stand_apart_by_a_comma() {
-    assert_eq!(World::default().settings().allowed_origins, [""; 0]);
+    assert_eq!(SettingsInput::default().settings().allowed_origins, [""; 0]);
     let named = "https://app.example,http://localhost:3000 , http://[::1]:8080, capacitor://localhost";
-    let world = World::default().variable("INSPECTION_HUB_ALLOWED_ORIGINS", named);
+    let world = SettingsInput::default().variable("INSPECTION_HUB_ALLOWED_ORIGINS", named);
     assert_eq!(
         world.settings().allowed_origins,
         ["https://app.example", "http://localhost:3000", "http://[::1]:8080", "capacitor://localhost"]
     );
-    assert_eq!(World::default().flag("allowed_origins", "*").settings().allowed_origins, ["*"]);
+    assert_eq!(SettingsInput::default().flag("allowed_origins", "*").settings().allowed_origins, ["*"]);
 }
 
 #[test]
 fn the_file_may_be_elsewhere() {
-    let world = World::default().other_file("etc/hub.toml", "log = 'debug'").other_file("b.toml", "log = 'trace'");
+    let world =
+        SettingsInput::default().other_file("etc/hub.toml", "log = 'debug'").other_file("b.toml", "log = 'trace'");
     assert_eq!(world.settings().log, "info");
     let world = world.variable("INSPECTION_HUB_CONFIG", "etc/hub.toml");
     assert_eq!(world.settings().log, "debug");

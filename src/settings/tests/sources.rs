@@ -1,5 +1,5 @@
 use super::*;
-use crate::vendor::verify::Request;
+use crate::vendor::verify::WebhookRequest;
 use axum::http::HeaderMap;
 use chrono::Utc;
 
@@ -13,8 +13,9 @@ scheme = 'bearer'
 fn believes(settings: &Settings, authorization: &str) -> bool {
     let headers: HeaderMap =
         [(axum::http::header::AUTHORIZATION, authorization.parse().unwrap())].into_iter().collect();
-    let request = Request { headers: &headers, path: "/webhooks/pave", query: None, body: b"{}", now: Utc::now() };
-    settings.sources[0].verifier.check(&request).is_ok()
+    let request =
+        WebhookRequest { headers: &headers, path: "/webhooks/pave", query: None, body: b"{}", now: Utc::now() };
+    settings.sources[0].verifier.verify(&request).is_ok()
 }
 
 #[test]
@@ -30,7 +31,7 @@ fn secrets_come_from_variables_files_and_the_text_itself() {
 
 #[test]
 fn files_of_secrets_are_beside_the_settings() {
-    let world = World::default()
+    let world = SettingsInput::default()
         .flag("config", "/etc/hub/hub.toml")
         .other_file("/etc/hub/hub.toml", "[[sources.pave.verify]]\nscheme = 'bearer'\nsecrets = 'file:token'")
         .other_file("/etc/hub/token", "new");
@@ -41,7 +42,7 @@ fn files_of_secrets_are_beside_the_settings() {
 fn a_variable_with_a_secret_may_be_named_like_ours() {
     let world = file(&format!("{BEARER}secrets = 'env:INSPECTION_HUB_PAVE'")).variable("INSPECTION_HUB_PAVE", "s");
     assert!(believes(&world.settings(), "Bearer s"));
-    assert!(World::default().variable("INSPECTION_HUB_PAVE", "s").load().is_err());
+    assert!(SettingsInput::default().variable("INSPECTION_HUB_PAVE", "s").load().is_err());
 }
 
 #[test]
@@ -59,34 +60,34 @@ fn a_source_takes_variables() {
     let handshake = source.handshake.unwrap();
     assert_eq!((handshake.api_url.as_str(), handshake.api_token.value.as_str()), ("http://127.0.0.1:9", "secret"));
     // Sources that are there without a file take them too.
-    let world = World::default().variable("INSPECTION_HUB_SOURCES__HOVER__API_TOKEN", "secret");
+    let world = SettingsInput::default().variable("INSPECTION_HUB_SOURCES__HOVER__API_TOKEN", "secret");
     let hover = world.settings().sources.into_iter().find(|source| source.name == "hover").unwrap();
     assert_eq!(hover.handshake.unwrap().api_url, "https://hover.to");
 }
 
 #[test]
 fn only_hover_is_called() {
-    let world = World::default().variable("INSPECTION_HUB_SOURCES__PAVE__API_TOKEN", "s");
+    let world = SettingsInput::default().variable("INSPECTION_HUB_SOURCES__PAVE__API_TOKEN", "s");
     assert!(world.problems()[0].contains("PAVE does not ask for a confirmation"));
-    let world = World::default().variable("INSPECTION_HUB_SOURCES__HOVER__API_URL", "https://hover.to");
+    let world = SettingsInput::default().variable("INSPECTION_HUB_SOURCES__HOVER__API_URL", "https://hover.to");
     assert!(world.problems()[0].contains("does nothing without api_token"));
 }
 
 #[test]
 fn open_sources_are_for_loopback() {
     assert_eq!(
-        World::default().warnings(),
+        SettingsInput::default().warnings(),
         ["whoever reaches 127.0.0.1:8080 can post to the open sources truepic, pave, hover, truto, record360; \
           add [[sources.<name>.verify]]"]
     );
     for loopback in ["[::1]:80", "127.9.9.9:80", "[::ffff:127.0.0.1]:80"] {
-        assert_eq!(World::default().flag("listen", loopback).warnings().len(), 1);
+        assert_eq!(SettingsInput::default().flag("listen", loopback).warnings().len(), 1);
     }
     for public in ["0.0.0.0:80", "[::]:80", "192.168.0.1:80"] {
-        let problems = World::default().flag("listen", public).problems();
+        let problems = SettingsInput::default().flag("listen", public).problems();
         assert_eq!(problems.len(), 1);
         assert!(problems[0].starts_with(&format!("--listen: {public} is not loopback")), "{problems:?}");
-        let world = World::default().flag("listen", public).flag("allow_open_sources", "true");
+        let world = SettingsInput::default().flag("listen", public).flag("allow_open_sources", "true");
         assert_eq!(world.warnings().len(), 1);
     }
     let in_file = file("listen = '0.0.0.0:80'\n[sources.pave]\nopen = true");

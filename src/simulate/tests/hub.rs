@@ -2,9 +2,9 @@
 
 use crate::database::TestDatabase;
 use crate::server::{Hub, install_tls};
-use crate::settings::{Flags, Settings};
-use crate::simulate::ledger::COLUMNS;
-use crate::simulate::{Amount, CannotSimulate, Plan, Report, Shares, run};
+use crate::settings::{SettingFlags, Settings};
+use crate::simulate::ledger::LEDGER_COLUMNS;
+use crate::simulate::{Amount, ChaosRates, SimulationError, SimulationPlan, SimulationReport, run};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -44,24 +44,26 @@ const VERIFIED: &str = r#"
 
 fn settings(text: &str) -> Settings {
     let read = |_: &std::path::Path| Ok(text.to_owned());
-    Settings::load(&Flags::default().with("config", "hub.toml"), [], &read).unwrap_or_else(|why| panic!("{why}")).0
+    Settings::load(&SettingFlags::default().with("config", "hub.toml"), [], &read)
+        .unwrap_or_else(|why| panic!("{why}"))
+        .0
 }
 
-fn plan(address: SocketAddr, settings: Settings, deliveries: u64) -> Plan {
+fn plan(address: SocketAddr, settings: Settings, deliveries: u64) -> SimulationPlan {
     install_tls();
-    Plan {
+    SimulationPlan {
         hub: format!("http://{address}").parse().expect("a URL"),
         api_token: settings.api_tokens.into_iter().next(),
         sources: settings.sources,
         amount: Amount::Count { deliveries, spread: TimeDelta::hours(24), until: Utc::now() },
         seed: 1,
-        shares: Shares { duplicates: 0.05, reorder: 0.05, bad_signatures: 0.05, garbage: 0.05 },
+        chaos: ChaosRates { duplicates: 0.05, reorder: 0.05, bad_signatures: 0.05, garbage: 0.05 },
         rate: None,
         connections: NonZeroUsize::new(8).expect("some"),
     }
 }
 
-fn sum(report: &Report, count: impl Fn(&crate::simulate::ledger::Tally) -> u64) -> u64 {
+fn sum(report: &SimulationReport, count: impl Fn(&crate::simulate::ledger::SourceTally) -> u64) -> u64 {
     report.tallies.iter().map(|(_, tally)| count(tally)).sum()
 }
 
@@ -73,7 +75,7 @@ async fn a_hub_takes_what_is_signed_refuses_what_is_forged_and_its_ledger_agrees
     let hub = Hub::start(settings.clone()).await.expect("a hub");
     let report = run(plan(hub.address(), settings, 600), CancellationToken::new()).await.expect("a report");
     hub.stop().await;
-    assert!(report.is_good(), "{report}");
+    assert!(report.is_success(), "{report}");
     assert_eq!(report.tallies.len(), 7);
     assert_eq!(sum(&report, |tally| tally.sent), 600);
     for (share, count) in [
@@ -87,22 +89,23 @@ async fn a_hub_takes_what_is_signed_refuses_what_is_forged_and_its_ledger_agrees
 
 /// Asks to send everything once more, and may lie about what it took.
 #[derive(Debug, Default)]
-struct Worse {
+struct FlakyHub {
     seen: Mutex<HashSet<Bytes>>,
     taken: Mutex<i64>,
     answer: Mutex<Option<StatusCode>>,
     hides: i64,
 }
 
-async fn graphql(State(hub): State<Arc<Worse>>) -> String {
+async fn graphql(State(hub): State<Arc<FlakyHub>>) -> String {
     let taken = *hub.taken.lock().expect("a count");
-    let mut ledger: Map<String, Value> = COLUMNS.iter().map(|(_, name, _)| ((*name).to_owned(), 0.into())).collect();
+    let mut ledger: Map<String, Value> =
+        LEDGER_COLUMNS.iter().map(|(_, name, _)| ((*name).to_owned(), 0.into())).collect();
     ledger.insert("received".to_owned(), (taken - hub.hides.min(taken)).into());
     ledger.insert("applied".to_owned(), taken.into());
     json!({ "data": { "sources": [{ "name": "pave", "ledger": ledger }] } }).to_string()
 }
 
-async fn webhook(State(hub): State<Arc<Worse>>, body: Bytes) -> Response {
+async fn webhook(State(hub): State<Arc<FlakyHub>>, body: Bytes) -> Response {
     if let Some(status) = *hub.answer.lock().expect("a status") {
         return status.into_response();
     }
@@ -115,7 +118,7 @@ async fn webhook(State(hub): State<Arc<Worse>>, body: Bytes) -> Response {
     json!({ "status": "accepted", "verdict": "APPLIED" }).to_string().into_response()
 }
 
-async fn worse(hub: Worse) -> (Arc<Worse>, Plan) {
+async fn flaky_hub(hub: FlakyHub) -> (Arc<FlakyHub>, SimulationPlan) {
     let hub = Arc::new(hub);
     let app = Router::new().route("/graphql", post(graphql)).route("/webhooks/pave", post(webhook));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -123,22 +126,22 @@ async fn worse(hub: Worse) -> (Arc<Worse>, Plan) {
     let app = app.with_state(hub.clone());
     tokio::spawn(async move { axum::serve(listener, app).await });
     let plan = plan(address, settings("[sources.pave]\nopen = true"), 40);
-    (hub, Plan { shares: Shares::default(), ..plan })
+    (hub, SimulationPlan { chaos: ChaosRates::default(), ..plan })
 }
 
 #[tokio::test]
 async fn what_is_to_be_sent_later_is_sent_later() {
-    let (_, plan) = worse(Worse::default()).await;
+    let (_, plan) = flaky_hub(FlakyHub::default()).await;
     let report = run(plan, CancellationToken::new()).await.expect("a report");
-    assert!(report.is_good(), "{report}");
-    assert_eq!((sum(&report, |tally| tally.retries), sum(&report, |tally| tally.new)), (40, 40));
+    assert!(report.is_success(), "{report}");
+    assert_eq!((sum(&report, |tally| tally.retries), sum(&report, |tally| tally.accepted)), (40, 40));
 }
 
 #[tokio::test]
 async fn a_ledger_that_hides_something_is_found_out() {
-    let (_, plan) = worse(Worse { hides: 2, ..Worse::default() }).await;
+    let (_, plan) = flaky_hub(FlakyHub { hides: 2, ..FlakyHub::default() }).await;
     let report = run(plan, CancellationToken::new()).await.expect("a report");
-    assert!(!report.is_good());
+    assert!(!report.is_success());
     let text = report.to_string();
     assert!(text.contains("pave, received: 40 were answered so, the ledger has 38 more"), "{text}");
     assert!(!text.contains("somebody else"), "{text}");
@@ -146,17 +149,18 @@ async fn a_ledger_that_hides_something_is_found_out() {
 
 #[tokio::test]
 async fn other_answers_are_told() {
-    let (_, plan) = worse(Worse { answer: Mutex::new(Some(StatusCode::NOT_FOUND)), ..Worse::default() }).await;
+    let (_, plan) =
+        flaky_hub(FlakyHub { answer: Mutex::new(Some(StatusCode::NOT_FOUND)), ..FlakyHub::default() }).await;
     let report = run(plan, CancellationToken::new()).await.expect("a report");
-    assert!(!report.is_good() && report.to_string().contains("pave: 40 x HTTP 404 Not Found"), "{report}");
+    assert!(!report.is_success() && report.to_string().contains("pave: 40 x HTTP 404 Not Found"), "{report}");
 }
 
 #[tokio::test]
 async fn stopping_ends_the_waiting_and_still_reports() {
     let (_, plan) =
-        worse(Worse { answer: Mutex::new(Some(StatusCode::SERVICE_UNAVAILABLE)), ..Worse::default() }).await;
+        flaky_hub(FlakyHub { answer: Mutex::new(Some(StatusCode::SERVICE_UNAVAILABLE)), ..FlakyHub::default() }).await;
     let stop = CancellationToken::new();
-    let running = tokio::spawn(run(Plan { amount: Amount::Forever, ..plan }, stop.clone()));
+    let running = tokio::spawn(run(SimulationPlan { amount: Amount::Forever, ..plan }, stop.clone()));
     stop.cancel();
     let report = tokio::time::timeout(Duration::from_secs(10), running).await.expect("an end");
     let report = report.expect("no panic").expect("a report");
@@ -165,18 +169,19 @@ async fn stopping_ends_the_waiting_and_still_reports() {
 
 #[tokio::test]
 async fn a_rate_is_kept() {
-    let (_, plan) = worse(Worse::default()).await;
-    let report = run(Plan { rate: NonZeroU32::new(80), ..plan }, CancellationToken::new()).await.expect("a report");
-    assert!(report.took >= Duration::from_millis(480), "{report}");
+    let (_, plan) = flaky_hub(FlakyHub::default()).await;
+    let report =
+        run(SimulationPlan { rate: NonZeroU32::new(80), ..plan }, CancellationToken::new()).await.expect("a report");
+    assert!(report.elapsed >= Duration::from_millis(480), "{report}");
 }
 
 #[tokio::test]
 async fn without_a_hub_there_is_a_reason() {
-    let (_, plan) = worse(Worse::default()).await;
-    let closed = Plan { hub: "http://127.0.0.1:1".parse().expect("a URL"), ..plan.clone() };
+    let (_, plan) = flaky_hub(FlakyHub::default()).await;
+    let closed = SimulationPlan { hub: "http://127.0.0.1:1".parse().expect("a URL"), ..plan.clone() };
     let why = run(closed, CancellationToken::new()).await.expect_err("no hub").to_string();
     assert!(why.starts_with("no hub answers at http://127.0.0.1:1/") && why.contains("refused"), "{why}");
-    let other = Plan { sources: settings("[sources.hover]\nopen = true").sources, ..plan };
+    let other = SimulationPlan { sources: settings("[sources.hover]\nopen = true").sources, ..plan };
     let why = run(other, CancellationToken::new()).await.expect_err("another hub");
-    assert!(matches!(why, CannotSimulate::NoSource { name, .. } if name == "hover"));
+    assert!(matches!(why, SimulationError::NoSource { name, .. } if name == "hover"));
 }

@@ -3,14 +3,14 @@
 mod hub;
 
 use crate::database::{TestDatabase, write};
-use crate::event::Nothing;
-use crate::simulate::life::Times;
-use crate::simulate::mischief::{Manner, Mischief, Shares};
-use crate::simulate::sample::Body;
-use crate::simulate::traffic::{Clock, Traffic};
-use crate::store::{Database, Incoming, Mode, Post, Scratch, Stored, Writer};
-use crate::vendor::verify::{Request, Verifier};
-use crate::vendor::{self, Delivery, Vendor};
+use crate::event::NoEffect;
+use crate::simulate::chaos::{Chaos, ChaosRates, SendMode};
+use crate::simulate::sample::SampleBody;
+use crate::simulate::scenario::TimeMapping;
+use crate::simulate::traffic::{Traffic, TrafficClock};
+use crate::store::{Database, DatabaseSnapshot, OpenMode, PreparedDelivery, RawDelivery, ShadowDb, Writer};
+use crate::vendor::verify::{Verifier, WebhookRequest};
+use crate::vendor::{self, DeliveryBody, Vendor};
 use axum::http::HeaderMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::Verdict;
@@ -19,23 +19,23 @@ use tokio_util::sync::CancellationToken;
 
 const ALL: [&str; 5] = ["truepic", "pave", "hover", "truto", "record360"];
 
-fn clock() -> Clock {
+fn clock() -> TrafficClock {
     let at = DateTime::from_timestamp(1_750_000_000, 0).expect("a moment");
-    Clock::Fixed(Times { anchor: TimeDelta::zero(), at, scale: 1.0 })
+    TrafficClock::Fixed(TimeMapping { anchor: TimeDelta::zero(), at, scale: 1.0 })
 }
 
 fn traffic(seed: u32, vendors: &[&str]) -> Traffic {
     Traffic::new(seed, vendors, clock(), Some((2000, TimeDelta::hours(24))))
 }
 
-fn mischief(seed: u32, shares: Shares) -> Mischief {
-    Mischief::new(seed, traffic(seed, &ALL), shares, vec![true; ALL.len()])
+fn chaos(seed: u32, shares: ChaosRates) -> Chaos {
+    Chaos::new(seed, traffic(seed, &ALL), shares, vec![true; ALL.len()])
 }
 
 fn bodies(seed: u32) -> Vec<Vec<u8>> {
-    let shares = Shares { duplicates: 0.05, reorder: 0.05, ..Shares::default() };
-    let body = |sending: crate::simulate::Sending| sending.post.body().expect("a body").bytes.to_vec();
-    mischief(seed, shares).take(2000).map(body).collect()
+    let shares = ChaosRates { duplicates: 0.05, reorder: 0.05, ..ChaosRates::default() };
+    let body = |sending: crate::simulate::SimulatedRequest| sending.delivery.body().expect("a body").bytes.to_vec();
+    chaos(seed, shares).take(2000).map(body).collect()
 }
 
 #[test]
@@ -52,10 +52,10 @@ fn every_adapter_reads_all_of_its_vendors_lives() {
         let mut seen = HashMap::new();
         for post in traffic(1, &[vendor.name]).take(3000) {
             let body = post.body().unwrap_or_else(|bad| panic!("{bad}"));
-            let delivery = Delivery { content_type: Some(body.content_type), body: &body.bytes };
-            let reading = (vendor.read)(&delivery).unwrap_or_else(|why| panic!("{}: {why}", vendor.name));
+            let delivery = DeliveryBody { content_type: Some(body.content_type), body: &body.bytes };
+            let reading = (vendor.parse)(&delivery).unwrap_or_else(|why| panic!("{}: {why}", vendor.name));
             let text = String::from_utf8_lossy(&body.bytes);
-            assert!(!matches!(reading.nothing, Some(Nothing::Unrecognized(_))), "{:?}: {text}", reading.nothing);
+            assert!(!matches!(reading.no_effect, Some(NoEffect::Unrecognized(_))), "{:?}: {text}", reading.no_effect);
             *seen.entry(reading.event).or_insert(0) += 1;
         }
         assert!(seen.len() > 1, "{}: {seen:?}", vendor.name);
@@ -65,26 +65,26 @@ fn every_adapter_reads_all_of_its_vendors_lives() {
 #[test]
 fn every_vendor_sends_its_part_and_a_life_is_as_long_as_assumed() {
     let mut counts = [0; ALL.len()];
-    let mut lives = HashSet::new();
+    let mut scenarios = HashSet::new();
     for post in traffic(1, &ALL).take(10_000) {
         counts[post.source] += 1;
-        lives.insert(post.life);
+        scenarios.insert(post.scenario);
     }
     assert!(counts.iter().all(|count| *count > 700), "{counts:?}");
-    assert!((8..16).contains(&(10_000 / lives.len())), "{} lives", lives.len());
+    assert!((8..16).contains(&(10_000 / scenarios.len())), "{} scenarios", scenarios.len());
 }
 
 #[test]
 fn the_shares_are_about_right() {
-    let shares = Shares { duplicates: 0.05, reorder: 0.1, bad_signatures: 0.02, garbage: 0.03 };
+    let shares = ChaosRates { duplicates: 0.05, reorder: 0.1, bad_signatures: 0.02, garbage: 0.03 };
     let mut counts: HashMap<_, i32> = HashMap::new();
-    for sending in mischief(1, shares).take(20_000) {
-        let manner = match sending.manner {
-            Manner::Genuine => "genuine",
-            Manner::Late => "late",
-            Manner::Again => "again",
-            Manner::Forged(_) => "forged",
-            Manner::Garbage(_) => "garbage",
+    for sending in chaos(1, shares).take(20_000) {
+        let manner = match sending.mode {
+            SendMode::Genuine => "genuine",
+            SendMode::Reordered => "late",
+            SendMode::Duplicate => "again",
+            SendMode::Forged(_) => "forged",
+            SendMode::Garbage(_) => "garbage",
         };
         *counts.entry(manner).or_default() += 1;
     }
@@ -96,35 +96,36 @@ fn the_shares_are_about_right() {
 #[test]
 fn late_is_what_comes_after_news_of_its_own_life_and_nothing_is_lost() {
     let plain: Vec<_> = traffic(3, &ALL).take(5000).collect();
-    let shares = Shares { reorder: 0.1, ..Shares::default() };
-    let mixed: Vec<_> = mischief(3, shares).take(5500).map(|sending| sending.post).collect();
-    let overtaken = |pair: &[std::sync::Arc<crate::simulate::traffic::Post>]| pair[0].at() > pair[1].at();
+    let shares = ChaosRates { reorder: 0.1, ..ChaosRates::default() };
+    let mixed: Vec<_> = chaos(3, shares).take(5500).map(|sending| sending.delivery).collect();
+    let overtaken = |pair: &[std::sync::Arc<crate::simulate::traffic::SimulatedDelivery>]| pair[0].at() > pair[1].at();
     assert!(!plain.windows(2).any(overtaken));
-    let mut lives: HashMap<u64, Vec<TimeDelta>> = HashMap::new();
-    mixed.iter().for_each(|post| lives.entry(post.life).or_default().push(post.at()));
-    let disordered = lives.values().filter(|times| !times.is_sorted()).count();
-    assert!(disordered > lives.len() / 10, "{disordered} of {} lives", lives.len());
+    let mut scenarios: HashMap<u64, Vec<TimeDelta>> = HashMap::new();
+    mixed.iter().for_each(|post| scenarios.entry(post.scenario).or_default().push(post.at()));
+    let disordered = scenarios.values().filter(|times| !times.is_sorted()).count();
+    assert!(disordered > scenarios.len() / 10, "{disordered} of {} scenarios", scenarios.len());
     for post in plain {
-        assert!(mixed.iter().any(|other| (other.life, other.at()) == (post.life, post.at())));
+        assert!(mixed.iter().any(|other| (other.scenario, other.at()) == (post.scenario, post.at())));
     }
 }
 
 #[test]
 fn forgeries_are_for_sources_that_verify() {
-    let shares = Shares { bad_signatures: 0.5, ..Shares::default() };
+    let shares = ChaosRates { bad_signatures: 0.5, ..ChaosRates::default() };
     let verifies = vec![false, true, false, false, false];
-    let forged: Vec<_> = Mischief::new(1, traffic(1, &ALL), shares, verifies)
+    let forged: Vec<_> = Chaos::new(1, traffic(1, &ALL), shares, verifies)
         .take(2000)
-        .filter(|sending| matches!(sending.manner, Manner::Forged(_)))
+        .filter(|sending| matches!(sending.mode, SendMode::Forged(_)))
         .collect();
-    assert!(forged.len() > 100 && forged.iter().all(|sending| sending.post.source == 1));
+    assert!(forged.len() > 100 && forged.iter().all(|sending| sending.delivery.source == 1));
 }
 
-fn incoming(vendor: &'static Vendor, body: Body) -> Incoming {
+fn incoming(vendor: &'static Vendor, body: SampleBody) -> PreparedDelivery {
     let headers = HeaderMap::new();
-    let request = Request { headers: &headers, path: "/", query: None, body: &body.bytes, now: DateTime::UNIX_EPOCH };
-    let verified = Verifier::open().check(&request).expect("an open source");
-    let post = Post {
+    let request =
+        WebhookRequest { headers: &headers, path: "/", query: None, body: &body.bytes, now: DateTime::UNIX_EPOCH };
+    let verified = Verifier::open().verify(&request).expect("an open source");
+    let post = RawDelivery {
         source: vendor.name.into(),
         vendor,
         received_at: Utc::now(),
@@ -133,40 +134,40 @@ fn incoming(vendor: &'static Vendor, body: Body) -> Incoming {
         headers: serde_json::json!({ "content-type": body.content_type }).to_string(),
         body: body.bytes.clone(),
     };
-    Incoming::read(&verified, post)
+    PreparedDelivery::prepare(&verified, post)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_derived_anew_is_found_to_be_the_same_without_reading_its_values() {
     let database = TestDatabase::new().await;
-    let db = Database::open(&database.address, Mode::Migrate).await.expect("a database");
+    let db = Database::open(&database.address, OpenMode::Migrate).await.expect("a database");
     let mut writer = Writer::open(&db).expect("a writer");
     let vendors: Vec<_> = ALL.iter().filter_map(|name| vendor::by_name(name)).collect();
-    let shares = Shares { reorder: 0.2, duplicates: 0.1, ..Shares::default() };
-    let batch: Vec<_> = Mischief::new(3, traffic(3, &ALL), shares, vec![false; ALL.len()])
+    let shares = ChaosRates { reorder: 0.2, duplicates: 0.1, ..ChaosRates::default() };
+    let batch: Vec<_> = Chaos::new(3, traffic(3, &ALL), shares, vec![false; ALL.len()])
         .take(500)
-        .map(|sending| incoming(vendors[sending.post.source], sending.post.body().expect("a body")))
+        .map(|sending| incoming(vendors[sending.delivery.source], sending.delivery.body().expect("a body")))
         .collect();
     write(&mut writer, &batch);
-    let stored = Stored::now(&db).await.expect("a moment");
-    let mut scratch = Scratch::open(&database.folder.path().join("scratch"), "a test").await.expect("a folder");
-    stored.derive(&mut scratch, &CancellationToken::new(), |_| {}).await.expect("derived");
-    let derived = Stored::now(&scratch.db).await.expect("a moment");
-    let found = stored.compare(&derived).await.expect("compared");
-    assert_eq!((found.all, found.rows > 1500), (0, true), "{found:?}");
+    let stored = DatabaseSnapshot::open(&db).await.expect("a moment");
+    let mut scratch = ShadowDb::open(&database.folder.path().join("scratch"), "a test").await.expect("a folder");
+    stored.replay_into(&mut scratch, &CancellationToken::new(), |_| {}).await.expect("derived");
+    let derived = DatabaseSnapshot::open(&scratch.db).await.expect("a moment");
+    let found = stored.diff(&derived).await.expect("compared");
+    assert_eq!((found.total, found.rows_compared > 1500), (0, true), "{found:?}");
     // The ledger and the counters.
-    assert!(found.read <= 6, "{} rows were read", found.read);
-    let edit = "UPDATE entity SET state = 'NOWHERE' WHERE number IN (3, 5)";
+    assert!(found.rows_compared_by_value <= 6, "{} rows were read", found.rows_compared_by_value);
+    let edit = "UPDATE entity SET state = 'NOWHERE' WHERE row_id IN (3, 5)";
     let writer = sea_orm::Database::connect(&database.address).await.expect("a connection");
     sea_orm::ConnectionTrait::execute_unprepared(&writer, edit).await.expect("an edit");
-    let found = Stored::now(&db).await.expect("a moment").compare(&derived).await.expect("compared");
-    assert_eq!((found.all, found.few()), (2, Some(2)), "{found:?}");
+    let found = DatabaseSnapshot::open(&db).await.expect("a moment").diff(&derived).await.expect("compared");
+    assert_eq!((found.total, found.patchable_rows()), (2, Some(2)), "{found:?}");
 }
 
 #[tokio::test]
 async fn what_comes_in_order_is_never_refused_nor_stale() {
     let database = TestDatabase::new().await;
-    let db = Database::open(&database.address, Mode::Migrate).await.expect("a database");
+    let db = Database::open(&database.address, OpenMode::Migrate).await.expect("a database");
     let mut writer = Writer::open(&db).expect("a writer");
     let vendors: Vec<_> = ALL.iter().filter_map(|name| vendor::by_name(name)).collect();
     let posts: Vec<_> = traffic(5, &ALL).take(1500).collect();

@@ -1,18 +1,18 @@
 //! What the address of a database means. An address that cannot be read may hold a password in any of its parts, so
 //! errors name the part and the rule, and quote nothing.
 
-use super::Place;
+use super::DatabaseAddress;
 use crate::store::StoreError;
 use form_urlencoded::Serializer;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
 
 /// What the process is called in PostgreSQL's list of connections.
-const NAME: &str = "inspection-hub";
+const APPLICATION_NAME: &str = "inspection-hub";
 /// How a file is told from a server where nothing says `sqlite://`.
-const FILE_ENDINGS: &[&str] = &[".db", ".db3", ".sqlite", ".sqlite3"];
+const SQLITE_EXTENSIONS: &[&str] = &[".db", ".db3", ".sqlite", ".sqlite3"];
 /// The parameters that are passed on; `options[name]` is one, too.
-const PARAMETERS: &[&str] = &[
+const SUPPORTED_PARAMETERS: &[&str] = &[
     "application_name",
     "dbname",
     "host",
@@ -29,7 +29,7 @@ const PARAMETERS: &[&str] = &[
 const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 /// Parameters of other clients, and what to do instead. Only these names are ever quoted: of an unencoded password that
 /// has an `&` in it, the rest would look like a name.
-const OTHERS: &[(&[&str], &str)] = &[
+const UNSUPPORTED_PARAMETERS: &[(&[&str], &str)] = &[
     (&["passwd", "pwd", "pass"], "the parameter is called password"),
     (&["username", "usr"], "the parameter is called user"),
     (&["database", "db"], "the parameter is called dbname"),
@@ -38,8 +38,11 @@ const OTHERS: &[(&[&str], &str)] = &[
         &["target_session_attrs", "load_balance_hosts"],
         "the hub writes: name the one host that takes writes, and leave it out",
     ),
-    (&["connect_timeout", "pool_timeout"], "leave it out, and set database_wait"),
-    (&["statement_timeout", "lock_timeout"], "leave it out, and set database_timeout and database_wait"),
+    (&["connect_timeout", "pool_timeout"], "leave it out, and set database_acquire_timeout"),
+    (
+        &["statement_timeout", "lock_timeout"],
+        "leave it out, and set database_statement_timeout and database_acquire_timeout",
+    ),
     (
         &["keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"],
         "leave it out: the hub gives up connections that do not answer by itself",
@@ -64,31 +67,33 @@ const OTHERS: &[(&[&str], &str)] = &[
     ),
 ];
 
-const ENCODE: &str =
+const PERCENT_ENCODE_ERROR: &str =
     "the database's address cannot be understood: percent-encode the password's `@ # ? / %` (as %40 %23 %3F %2F %25)";
 
 /// What `sqlite://PATH`, the path of a file, or `postgres://…` means.
 ///
 /// # Errors
 /// If it is none of these, or says something that would not be done.
-pub fn place(address: &str) -> Result<Place, StoreError> {
-    let refused = |why: String| StoreError::Address(why);
+pub fn parse(address: &str) -> Result<DatabaseAddress, StoreError> {
+    let refused = |why: String| StoreError::OpenFailed(why);
     match address.split_once("://") {
-        Some(("sqlite", path)) => file(path).map_err(refused),
-        Some(("postgres" | "postgresql", rest)) => server(rest).map(Box::new).map(Place::Server).map_err(refused),
-        None if is_path(address) => file(address).map_err(refused),
+        Some(("sqlite", path)) => parse_sqlite_path(path).map_err(refused),
+        Some(("postgres" | "postgresql", rest)) => {
+            parse_postgres_url(rest).map(Box::new).map(DatabaseAddress::Postgres).map_err(refused)
+        }
+        None if looks_like_path(address) => parse_sqlite_path(address).map_err(refused),
         _ => Err(refused("is not a database that we know".to_owned())),
     }
 }
 
-fn is_path(text: &str) -> bool {
+fn looks_like_path(text: &str) -> bool {
     let first = text.split('/').next().unwrap_or_default();
     let path = text.split('?').next().unwrap_or_default();
-    let named = text.starts_with(['/', '.', '~']) || FILE_ENDINGS.iter().any(|ending| path.ends_with(ending));
+    let named = text.starts_with(['/', '.', '~']) || SQLITE_EXTENSIONS.iter().any(|ending| path.ends_with(ending));
     named && !first.contains(':')
 }
 
-fn file(text: &str) -> Result<Place, String> {
+fn parse_sqlite_path(text: &str) -> Result<DatabaseAddress, String> {
     let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
     // Other programs write `mode=rwc` for what is always done here.
     if query.is_some_and(|query| query != "mode=rwc") {
@@ -105,20 +110,22 @@ fn file(text: &str) -> Result<Place, String> {
     if path == "~" || path.starts_with("~/") {
         return Err("~ is not replaced in the path of a SQLite file: write the whole path".to_owned());
     }
-    Ok(Place::File(path.to_owned()))
+    Ok(DatabaseAddress::Sqlite(path.to_owned()))
 }
 
 /// The parts of a PostgreSQL address, by the names of libpq's parameters.
-struct Parts(Vec<(String, String)>);
+struct ConnectionParameters(Vec<(String, String)>);
 
-impl Parts {
+impl ConnectionParameters {
     fn add(&mut self, name: &str, encoded: &str) -> Result<(), String> {
-        let value = decoded(encoded)?;
+        let value = percent_decode(encoded)?;
         match name {
-            "host" if value.contains(',') => return Err(several_hosts()),
-            "host" if !is_host(&value) => return Err(format!("{ENCODE}, or name a host")),
+            "host" if value.contains(',') => return Err(multiple_hosts_error()),
+            "host" if !is_host(&value) => return Err(format!("{PERCENT_ENCODE_ERROR}, or name a host")),
             "port" if !value.parse::<u16>().is_ok_and(|port| port > 0) => {
-                return Err(format!("{ENCODE}; what stands in the place of a port is no number from 1 to 65535"));
+                return Err(format!(
+                    "{PERCENT_ENCODE_ERROR}; what stands in the place of a port is no number from 1 to 65535"
+                ));
             }
             "hostaddr" if value.parse::<std::net::IpAddr>().is_err() => {
                 return Err("hostaddr in the database's address must be an IP address".to_owned());
@@ -133,18 +140,18 @@ impl Parts {
     }
 }
 
-fn server(rest: &str) -> Result<PgConnectOptions, String> {
+fn parse_postgres_url(rest: &str) -> Result<PgConnectOptions, String> {
     let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = base.split_once('/').unwrap_or((base, ""));
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
     // Where one of these stands, the parts are not what they seem.
     if rest.contains('#') || user.contains('@') || database.contains(['@', '/']) || query.contains(['@', '?']) {
-        return Err(ENCODE.to_owned());
+        return Err(PERCENT_ENCODE_ERROR.to_owned());
     }
-    let mut parts = Parts(Vec::new());
+    let mut parts = ConnectionParameters(Vec::new());
     let (user, password) = user.split_once(':').map_or((user, None), |(user, password)| (user, Some(password)));
     if host.contains(',') {
-        return Err(several_hosts());
+        return Err(multiple_hosts_error());
     }
     // The colons of an IPv6 address stand in brackets.
     let (host, port) = match host.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
@@ -159,10 +166,11 @@ fn server(rest: &str) -> Result<PgConnectOptions, String> {
     }
     for (place, pair) in (1..).zip(query.split('&')).filter(|(_, pair)| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decoded(name)?;
-        let is_known = PARAMETERS.contains(&name.as_str()) || (name.starts_with("options[") && name.ends_with(']'));
+        let name = percent_decode(name)?;
+        let is_known =
+            SUPPORTED_PARAMETERS.contains(&name.as_str()) || (name.starts_with("options[") && name.ends_with(']'));
         if !is_known {
-            return Err(unknown(place, &name));
+            return Err(unknown_parameter_error(place, &name));
         }
         parts.add(&name, value)?;
     }
@@ -171,12 +179,12 @@ fn server(rest: &str) -> Result<PgConnectOptions, String> {
     let options = PgConnectOptions::from_str(&format!("postgres:///?{query}"))
         .map_err(|_| "the database's address cannot be understood".to_owned())?;
     let named = options.get_application_name().is_some();
-    let options = if named { options } else { options.application_name(NAME) };
+    let options = if named { options } else { options.application_name(APPLICATION_NAME) };
     // A pooler would refuse what is said so early; results come in binary form, where it means nothing.
     Ok(options.extra_float_digits(None))
 }
 
-fn several_hosts() -> String {
+fn multiple_hosts_error() -> String {
     "the database's address names several hosts: name one, such as a name or a proxy that always leads to the server \
      that takes writes"
         .to_owned()
@@ -191,9 +199,9 @@ fn is_host(text: &str) -> bool {
     }
 }
 
-fn unknown(place: usize, name: &str) -> String {
-    let known = PARAMETERS.join(", ");
-    match OTHERS.iter().find(|(names, _)| names.contains(&name)) {
+fn unknown_parameter_error(place: usize, name: &str) -> String {
+    let known = SUPPORTED_PARAMETERS.join(", ");
+    match UNSUPPORTED_PARAMETERS.iter().find(|(names, _)| names.contains(&name)) {
         Some((_, instead)) => format!("the database's address has the parameter {name}: {instead}"),
         None => format!(
             "parameter {place} after the ? of the database's address is none that we know; write one of {known}, and \
@@ -203,7 +211,7 @@ fn unknown(place: usize, name: &str) -> String {
 }
 
 // As libpq reads it: a plus sign is a plus sign.
-fn decoded(text: &str) -> Result<String, String> {
+fn percent_decode(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -212,29 +220,29 @@ fn decoded(text: &str) -> Result<String, String> {
             bytes.push(*first);
             continue;
         }
-        let byte = after.get(..2).and_then(|digits| hex::decode(digits).ok()).ok_or(ENCODE)?;
+        let byte = after.get(..2).and_then(|digits| hex::decode(digits).ok()).ok_or(PERCENT_ENCODE_ERROR)?;
         bytes.extend(byte);
         rest = after.get(2..).unwrap_or_default();
     }
-    let text = String::from_utf8(bytes).map_err(|_| ENCODE)?;
-    if text.contains('\0') { Err(ENCODE.to_owned()) } else { Ok(text) }
+    let text = String::from_utf8(bytes).map_err(|_| PERCENT_ENCODE_ERROR)?;
+    if text.contains('\0') { Err(PERCENT_ENCODE_ERROR.to_owned()) } else { Ok(text) }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::postgres::shown;
+    use super::super::postgres::redacted_url;
     use super::*;
     use proptest::prelude::*;
 
     fn options(address: &str) -> PgConnectOptions {
-        match place(address) {
-            Ok(Place::Server(options)) => *options,
+        match parse(address) {
+            Ok(DatabaseAddress::Postgres(options)) => *options,
             other => panic!("{address}: {other:?}"),
         }
     }
 
     fn refused(address: &str) -> String {
-        place(address).expect_err(address).to_string()
+        parse(address).expect_err(address).to_string()
     }
 
     #[test]
@@ -256,7 +264,7 @@ mod tests {
             ("postgres://hub@[::1]:5433/hub", "postgres://hub@[::1]:5433/hub"),
             ("postgres://hub:a+b:c=d@db:/hub", "postgres://hub@db:5432/hub"),
         ] {
-            assert_eq!(shown(&options(address)), expected, "{address}");
+            assert_eq!(redacted_url(&options(address)), expected, "{address}");
         }
         let debug = format!("{:?}", options("postgres://hub:p%40%23+@db/hub?sslmode=verify-full"));
         assert!(debug.contains("VerifyFull"), "{debug}");
@@ -285,7 +293,7 @@ mod tests {
             ("postgres://hub@db/x?pass=SEKRET", "called password"),
             ("postgres://hub@db/x?sslpassword=SEKRET", "a password of its own"),
             ("postgres://hub@db/x?target_session_attrs=read-write", "name the one host that takes writes"),
-            ("postgres://hub@db/x?connect_timeout=10", "set database_wait"),
+            ("postgres://hub@db/x?connect_timeout=10", "set database_acquire_timeout"),
             ("postgres://hub@db/x?channel_binding=require", "cannot be honoured"),
             ("postgres://hub@db/x?password=a&SEKRET", "parameter 2 after the ?"),
             ("postgres://hub@db/x?password=a&SEKRET=b", "parameter 2 after the ?"),
@@ -325,7 +333,7 @@ mod tests {
             ("hub.db", "hub.db"),
             ("data/hub.sqlite3", "data/hub.sqlite3"),
         ] {
-            assert!(matches!(place(address), Ok(Place::File(path)) if path == expected), "{address}");
+            assert!(matches!(parse(address), Ok(DatabaseAddress::Sqlite(path)) if path == expected), "{address}");
         }
     }
 
@@ -336,8 +344,8 @@ mod tests {
         fn no_password_is_ever_shown(password in "[a-z0-9@#?/%:&=+, \\[\\]]{0,12}") {
             let password = format!("qZ{password}Zq");
             for address in [format!("postgres://hub:{password}@db/hub"), format!("postgres://hub@db/hub?password={password}")] {
-                let said = match place(&address) {
-                    Ok(place) => place.shown(),
+                let said = match parse(&address) {
+                    Ok(place) => place.redacted(),
                     Err(error) => error.to_string(),
                 };
                 prop_assert!(!said.contains("qZ") && !said.contains("Zq"), "{address}: {said}");

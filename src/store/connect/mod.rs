@@ -1,15 +1,15 @@
 //! Opening the database: which one an address means, its connections, and the tables brought up to date.
 
 mod address;
-mod files;
+mod file_identity;
 mod postgres;
-mod readers;
+mod read_pool;
 mod sqlite;
 
-pub use files::OpenFiles;
-pub use postgres::{connected, limits};
-pub use readers::Readers;
-pub use sqlite::reading;
+pub use file_identity::FileIdentity;
+pub use postgres::{open_connection, timeout_settings};
+pub use read_pool::ReadPool;
+pub use sqlite::read_only_connection;
 
 use super::StoreError;
 use chrono::{DateTime, Utc};
@@ -23,67 +23,71 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// After so long without an answer, it is looked for the reason.
-const SUSPICIOUS: Duration = Duration::from_millis(500);
+const DIAGNOSE_AFTER: Duration = Duration::from_millis(500);
 
 /// An open database.
 #[derive(Clone, Debug)]
 pub struct Database {
     /// For migrations, and for what is written beside deliveries.
-    pub(super) writer: DatabaseConnection,
+    pub(super) write_pool: DatabaseConnection,
     /// What the writer opens once more for itself.
-    pub(super) place: Place,
-    pub(super) pools: Pools,
+    pub(super) address: DatabaseAddress,
+    pub(super) pool_settings: PoolSettings,
     /// Connections that only read.
-    pub readers: Readers,
+    pub read_pool: ReadPool,
 }
 
 /// Where a database is.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum DatabaseAddress {
     /// A SQLite file.
-    File(String),
+    Sqlite(String),
     /// A PostgreSQL database: host, credentials, TLS.
-    Server(Box<PgConnectOptions>),
+    Postgres(Box<PgConnectOptions>),
 }
 
 /// How many connections there are, and how long is waited for what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pools {
+pub struct PoolSettings {
     /// Connections that read at the same time.
-    pub readers: u32,
+    pub pool_size: u32,
     /// For a connection, and for what somebody else has locked.
-    pub wait: Duration,
+    pub acquire_timeout: Duration,
     /// For a statement to end. SQLite's take as long as they take.
-    pub statement: Duration,
+    pub statement_timeout: Duration,
 }
 
-impl Default for Pools {
+impl Default for PoolSettings {
     fn default() -> Self {
-        Pools { readers: 4, wait: Duration::from_secs(5), statement: Duration::from_secs(10) }
+        PoolSettings {
+            pool_size: 4,
+            acquire_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(10),
+        }
     }
 }
 
 /// Whether the tables are brought up to date on opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum OpenMode {
     Migrate,
-    AsItIs,
+    SkipMigrations,
 }
 
-impl Place {
+impl DatabaseAddress {
     /// What `sqlite://PATH`, the path of a file, or `postgres://…` means.
     ///
     /// # Errors
     /// If the address is of another form. It is not quoted: it may hold a password.
-    pub fn of(address: &str) -> Result<Place, StoreError> {
-        address::place(address)
+    pub fn parse(address: &str) -> Result<DatabaseAddress, StoreError> {
+        address::parse(address)
     }
 
     /// The address without a password, to be shown.
-    pub fn shown(&self) -> String {
+    pub fn redacted(&self) -> String {
         match self {
-            Place::File(path) => format!("sqlite://{path}"),
-            Place::Server(options) => postgres::shown(options),
+            DatabaseAddress::Sqlite(path) => format!("sqlite://{path}"),
+            DatabaseAddress::Postgres(options) => postgres::redacted_url(options),
         }
     }
 }
@@ -93,8 +97,8 @@ impl Database {
     ///
     /// # Errors
     /// As [`Database::open_with`].
-    pub fn open(address: &str, mode: Mode) -> BoxFuture<'_, Result<Self, StoreError>> {
-        Database::open_with(address, mode, Pools::default())
+    pub fn open(address: &str, mode: OpenMode) -> BoxFuture<'_, Result<Self, StoreError>> {
+        Database::open_with(address, mode, PoolSettings::default())
     }
 
     /// Opens `sqlite://PATH`, creating the file and its folder if need be, or `postgres://USER@HOST/DATABASE`.
@@ -103,32 +107,33 @@ impl Database {
     ///
     /// # Errors
     /// If the address is of another form, or the database cannot be opened, or does not keep a lock.
-    pub fn open_with(address: &str, mode: Mode, pools: Pools) -> BoxFuture<'_, Result<Self, StoreError>> {
-        Database::opened(address, mode, pools).boxed()
+    pub fn open_with(address: &str, mode: OpenMode, pools: PoolSettings) -> BoxFuture<'_, Result<Self, StoreError>> {
+        Database::open_unboxed(address, mode, pools).boxed()
     }
 
-    async fn opened(address: &str, mode: Mode, pools: Pools) -> Result<Self, StoreError> {
-        let place = Place::of(address)?;
+    async fn open_unboxed(address: &str, mode: OpenMode, pools: PoolSettings) -> Result<Self, StoreError> {
+        let place = DatabaseAddress::parse(address)?;
         match &place {
-            Place::File(path) => {
+            DatabaseAddress::Sqlite(path) => {
                 let (writer, readers) = sqlite::open(path, mode, pools).await?;
-                Ok(Database { writer, place, pools, readers })
+                Ok(Database { write_pool: writer, address: place, pool_settings: pools, read_pool: readers })
             }
-            Place::Server(options) => {
+            DatabaseAddress::Postgres(options) => {
                 let (writer, readers) = postgres::open(options, mode, pools).await?;
-                Ok(Database { writer, place, pools, readers })
+                Ok(Database { write_pool: writer, address: place, pool_settings: pools, read_pool: readers })
             }
         }
     }
 
     /// The address without a password, to be shown.
-    pub fn shown(&self) -> String {
-        self.place.shown()
+    pub fn redacted_address(&self) -> String {
+        self.address.redacted()
     }
 
     /// The connections of a PostgreSQL database, for what only it has.
-    pub fn postgres(&self) -> Option<PgPool> {
-        matches!(self.place, Place::Server(_)).then(|| self.writer.get_postgres_connection_pool().clone())
+    pub fn postgres_pool(&self) -> Option<PgPool> {
+        matches!(self.address, DatabaseAddress::Postgres(_))
+            .then(|| self.write_pool.get_postgres_connection_pool().clone())
     }
 
     /// One more connection for what takes long: without PostgreSQL's limits on how long a statement and a transaction take,
@@ -136,10 +141,10 @@ impl Database {
     ///
     /// # Errors
     /// If there is none.
-    pub(super) async fn long(&self) -> Result<DatabaseConnection, StoreError> {
-        match &self.place {
-            Place::File(path) => sqlite::long(path, self.pools).await,
-            Place::Server(options) => postgres::long(options, self.pools).await,
+    pub(super) async fn maintenance_connection(&self) -> Result<DatabaseConnection, StoreError> {
+        match &self.address {
+            DatabaseAddress::Sqlite(path) => sqlite::maintenance_connection(path, self.pool_settings).await,
+            DatabaseAddress::Postgres(options) => postgres::maintenance_connection(options, self.pool_settings).await,
         }
     }
 
@@ -148,11 +153,11 @@ impl Database {
     /// # Errors
     /// If it does not answer.
     pub async fn is_ready(&self) -> Result<bool, StoreError> {
-        let Place::Server(options) = &self.place else { return self.is_migrated().await };
+        let DatabaseAddress::Postgres(options) = &self.address else { return self.is_migrated().await };
         // A pool tries again and again where a connection is refused, and cannot say why there is none.
         let why_not = async {
-            tokio::time::sleep(SUSPICIOUS).await;
-            match postgres::reachable(options).await {
+            tokio::time::sleep(DIAGNOSE_AFTER).await;
+            match postgres::check_reachable(options).await {
                 Ok(()) => std::future::pending().await,
                 Err(error) => error,
             }
@@ -168,11 +173,11 @@ impl Database {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub async fn begin_new_history(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn begin_new_generation(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         use entity::log_head::{Column, Entity};
         // As at the beginning: a moment is a number that no other history of this database has.
         let generation = Entity::update_many().col_expr(Column::Generation, now.timestamp_micros().into());
-        self.in_time(generation.exec(&self.writer)).await?;
+        self.with_timeout(generation.exec(&self.write_pool)).await?;
         Ok(())
     }
 
@@ -181,13 +186,13 @@ impl Database {
     ///
     /// # Errors
     /// If it fails, or takes too long.
-    pub(super) async fn in_time<T>(&self, doing: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
-        Ok(readers::in_time(self.readers.patience(), doing).await?)
+    pub(super) async fn with_timeout<T>(&self, doing: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+        Ok(read_pool::with_timeout(self.read_pool.timeout(), doing).await?)
     }
 
     async fn is_migrated(&self) -> Result<bool, StoreError> {
         let applied = Query::select().column("version").from("seaql_migrations").take();
-        let applied = self.readers.query_all(&applied).await?;
+        let applied = self.read_pool.query_all(&applied).await?;
         let applied: BTreeSet<String> =
             applied.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?;
         Ok(Migrator::migrations().iter().all(|step| applied.contains(step.name())))

@@ -1,7 +1,7 @@
 //! A PostgreSQL database: its connections, and whether its locks are locks.
 
-use super::readers::Readers;
-use super::{Mode, Pools};
+use super::read_pool::ReadPool;
+use super::{OpenMode, PoolSettings};
 use crate::store::StoreError;
 use futures_util::future::BoxFuture;
 use migration::{Migrator, MigratorTrait};
@@ -14,22 +14,22 @@ use std::time::{Duration, Instant};
 const MIGRATION_LOCK: &str = "7597136547995153513";
 /// A transaction in which nothing happens for so long is ended by PostgreSQL: its process is frozen, or cut off, and must
 /// not keep the others from writing.
-const FROZEN: Duration = Duration::from_secs(10);
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections for what is written beside deliveries: notifications, the listener to them, and answers to vendors.
-const WRITERS: u32 = 3;
+const WRITE_POOL_SIZE: u32 = 3;
 /// `lock_not_available` (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
-const LOCKED: &str = "55P03";
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// How long a pool waits for a sign of life of a connection, before it makes another.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that was used so short a time ago is not asked again.
-const FRESH: Duration = Duration::from_millis(100);
+const SKIP_PING_WITHIN: Duration = Duration::from_millis(100);
 /// Between two tries to take the lock for migrations, and when it is said that it is waited for, first and again.
-const TRY_LOCK: Duration = Duration::from_millis(100);
-const SAY_LOCKED: Duration = Duration::from_secs(1);
-const SAY_LOCKED_AGAIN: Duration = Duration::from_secs(30);
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(100);
+const LOCK_WARN_AFTER: Duration = Duration::from_secs(1);
+const LOCK_WARN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The address without a password.
-pub fn shown(options: &PgConnectOptions) -> String {
+pub fn redacted_url(options: &PgConnectOptions) -> String {
     let host = match options.get_socket() {
         Some(socket) => socket.display().to_string(),
         None => format!("{}:{}", options.get_host(), options.get_port()),
@@ -44,13 +44,13 @@ pub fn shown(options: &PgConnectOptions) -> String {
 ///
 /// # Errors
 /// If it cannot be reached.
-pub async fn connected(options: &PgConnectOptions, limits: &str) -> sqlx::Result<PgConnection> {
+pub async fn open_connection(options: &PgConnectOptions, limits: &str) -> sqlx::Result<PgConnection> {
     let mut connection = PgConnection::connect_with(options).await?;
-    set(&mut connection, limits).await?;
+    apply_session_settings(&mut connection, limits).await?;
     Ok(connection)
 }
 
-async fn set(connection: &mut PgConnection, limits: &str) -> sqlx::Result<()> {
+async fn apply_session_settings(connection: &mut PgConnection, limits: &str) -> sqlx::Result<()> {
     connection.execute(AssertSqlSafe(limits)).await?;
     // So that a statement ends soon after the process that asked has gone. Older servers, and other systems than Linux,
     // do not have it, and then it runs into its limit.
@@ -59,49 +59,49 @@ async fn set(connection: &mut PgConnection, limits: &str) -> sqlx::Result<()> {
 }
 
 /// The statements that set the limits.
-pub fn limits(pools: Pools) -> String {
+pub fn timeout_settings(pools: PoolSettings) -> String {
     format!(
         "SET statement_timeout = {}; SET lock_timeout = {}; SET idle_in_transaction_session_timeout = {}",
-        pools.statement.as_millis(),
-        pools.wait.as_millis(),
-        FROZEN.as_millis()
+        pools.statement_timeout.as_millis(),
+        pools.acquire_timeout.as_millis(),
+        IDLE_IN_TRANSACTION_TIMEOUT.as_millis()
     )
 }
 
 /// A pool whose connections answer: one that was lost, without a word, is given up after a second, whether it is taken or
 /// given back. The driver itself would wait for ever, and the pool would run dry.
-fn pool(most: u32, pools: Pools, limits: String, use_of: Use) -> PgPoolOptions {
-    let patience = SIGN_OF_LIFE.min(pools.wait);
+fn pool_options(most: u32, pools: PoolSettings, limits: String, use_of: PoolRole) -> PgPoolOptions {
+    let patience = PING_TIMEOUT.min(pools.acquire_timeout);
     PgPoolOptions::new()
         .max_connections(most)
-        .acquire_timeout(pools.wait)
+        .acquire_timeout(pools.acquire_timeout)
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let limits = limits.clone();
-            Box::pin(async move { set(connection, &limits).await })
+            Box::pin(async move { apply_session_settings(connection, &limits).await })
         })
         .before_acquire(move |connection, meta| {
-            let fresh = use_of == Use::Reading && meta.idle_for < FRESH;
-            if fresh { Box::pin(async { Ok(true) }) } else { lives(connection, patience, use_of) }
+            let fresh = use_of == PoolRole::Read && meta.idle_for < SKIP_PING_WITHIN;
+            if fresh { Box::pin(async { Ok(true) }) } else { is_alive(connection, patience, use_of) }
         })
-        .after_release(move |connection, _| lives(connection, patience, Use::Reading))
+        .after_release(move |connection, _| is_alive(connection, patience, PoolRole::Read))
 }
 
 /// What a pool is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
-    Reading,
+enum PoolRole {
+    Read,
     /// A connection that has become one that only reads is given up, too: another one may lead to the server that writes.
-    Writing,
+    Write,
 }
 
-fn lives(connection: &mut PgConnection, patience: Duration, use_of: Use) -> BoxFuture<'_, sqlx::Result<bool>> {
+fn is_alive(connection: &mut PgConnection, patience: Duration, use_of: PoolRole) -> BoxFuture<'_, sqlx::Result<bool>> {
     const WRITES: &str = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'";
     Box::pin(async move {
         let asked = async {
             match use_of {
-                Use::Reading => connection.ping().await.map(|()| true),
-                Use::Writing => connection.fetch_one(WRITES).await?.try_get(0),
+                PoolRole::Read => connection.ping().await.map(|()| true),
+                PoolRole::Write => connection.fetch_one(WRITES).await?.try_get(0),
             }
         };
         tokio::time::timeout(patience, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
@@ -114,30 +114,33 @@ fn lives(connection: &mut PgConnection, patience: Duration, use_of: Use) -> BoxF
 /// If it cannot be reached, or its locks do not exclude.
 pub async fn open(
     options: &PgConnectOptions,
-    mode: Mode,
-    pools: Pools,
-) -> Result<(DatabaseConnection, Readers), StoreError> {
-    if mode == Mode::Migrate {
+    mode: OpenMode,
+    pools: PoolSettings,
+) -> Result<(DatabaseConnection, ReadPool), StoreError> {
+    if mode == OpenMode::Migrate {
         let connecting =
             async { Ok((PgConnection::connect_with(options).await?, PgConnection::connect_with(options).await?)) };
-        let (mut one, mut other) = match tokio::time::timeout(pools.wait, connecting).await {
-            Ok(connections) => connections.map_err(|error| cannot_open(options, &error))?,
-            Err(_) => return Err(cannot_open(options, &sqlx::Error::PoolTimedOut)),
+        let (mut one, mut other) = match tokio::time::timeout(pools.acquire_timeout, connecting).await {
+            Ok(connections) => connections.map_err(|error| open_error(options, &error))?,
+            Err(_) => return Err(open_error(options, &sqlx::Error::PoolTimedOut)),
         };
-        is_no_shared_session(&mut one, &mut other).await?;
+        check_session_pooling(&mut one, &mut other).await?;
         migrate(options, &mut one, &mut other).await?;
-        row_locks_exclude(&mut one, &mut other, pools).await?;
-        is_durable(&mut one).await?;
+        check_row_locks(&mut one, &mut other, pools).await?;
+        warn_if_fsync_off(&mut one).await?;
     }
-    let limits = limits(pools);
+    let limits = timeout_settings(pools);
     let reading = format!("{limits}; SET default_transaction_read_only = on");
-    let writer = pool(WRITERS, pools, limits, Use::Writing).min_connections(1).connect_with(options.clone()).await;
-    let writer = writer.map_err(|error| cannot_open(options, &error))?;
-    let readers = pool(pools.readers, pools, reading, Use::Reading).min_connections(1);
-    let readers = readers.connect_with(options.clone()).await.map_err(|error| cannot_open(options, &error))?;
+    let writer = pool_options(WRITE_POOL_SIZE, pools, limits, PoolRole::Write)
+        .min_connections(1)
+        .connect_with(options.clone())
+        .await;
+    let writer = writer.map_err(|error| open_error(options, &error))?;
+    let readers = pool_options(pools.pool_size, pools, reading, PoolRole::Read).min_connections(1);
+    let readers = readers.connect_with(options.clone()).await.map_err(|error| open_error(options, &error))?;
     Ok((
         SqlxPostgresConnector::from_sqlx_postgres_pool(writer),
-        Readers::of_server(SqlxPostgresConnector::from_sqlx_postgres_pool(readers), pools),
+        ReadPool::for_postgres(SqlxPostgresConnector::from_sqlx_postgres_pool(readers), pools),
     ))
 }
 
@@ -145,15 +148,18 @@ pub async fn open(
 ///
 /// # Errors
 /// If the database cannot be reached.
-pub async fn long(options: &PgConnectOptions, pools: Pools) -> Result<DatabaseConnection, StoreError> {
+pub async fn maintenance_connection(
+    options: &PgConnectOptions,
+    pools: PoolSettings,
+) -> Result<DatabaseConnection, StoreError> {
     let limits = format!(
         "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = {}",
-        pools.wait.as_millis()
+        pools.acquire_timeout.as_millis()
     );
     // The same connection to the end: it may hold locks.
     let pool = PgPoolOptions::new()
         .max_connections(1)
-        .acquire_timeout(pools.wait)
+        .acquire_timeout(pools.acquire_timeout)
         .idle_timeout(None)
         .max_lifetime(None)
         .after_connect(move |connection, _| {
@@ -162,7 +168,7 @@ pub async fn long(options: &PgConnectOptions, pools: Pools) -> Result<DatabaseCo
         })
         .connect_with(options.clone())
         .await;
-    let pool = pool.map_err(|error| cannot_open(options, &error))?;
+    let pool = pool.map_err(|error| open_error(options, &error))?;
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
@@ -170,18 +176,18 @@ pub async fn long(options: &PgConnectOptions, pools: Pools) -> Result<DatabaseCo
 ///
 /// # Errors
 /// Why not.
-pub async fn reachable(options: &PgConnectOptions) -> Result<(), StoreError> {
+pub async fn check_reachable(options: &PgConnectOptions) -> Result<(), StoreError> {
     let connection = PgConnection::connect_with(options).await?;
     let _ = connection.close().await;
     Ok(())
 }
 
-fn cannot_open(options: &PgConnectOptions, error: &sqlx::Error) -> StoreError {
+fn open_error(options: &PgConnectOptions, error: &sqlx::Error) -> StoreError {
     let why = match error {
         sqlx::Error::PoolTimedOut => "it does not answer in time".to_owned(),
         other => other.to_string(),
     };
-    StoreError::Address(format!("the database {} cannot be opened: {why}", shown(options)))
+    StoreError::OpenFailed(format!("the database {} cannot be opened: {why}", redacted_url(options)))
 }
 
 // The migrator itself takes no lock: two processes that start together would make the same tables.
@@ -190,7 +196,7 @@ async fn migrate(
     one: &mut PgConnection,
     other: &mut PgConnection,
 ) -> Result<(), StoreError> {
-    wait_for_lock(one).await?;
+    acquire_migration_lock(one).await?;
     let second = AssertSqlSafe(format!("SELECT pg_try_advisory_lock({MIGRATION_LOCK})"));
     if other.fetch_one(second).await?.try_get(0)? {
         tracing::warn!(
@@ -210,26 +216,26 @@ async fn migrate(
 }
 
 // Tried again and again rather than waited for in the database: a process that is ended meanwhile leaves nobody in line.
-async fn wait_for_lock(connection: &mut PgConnection) -> Result<(), StoreError> {
+async fn acquire_migration_lock(connection: &mut PgConnection) -> Result<(), StoreError> {
     let (since, mut said_at) = (Instant::now(), None::<Instant>);
     loop {
         let lock = AssertSqlSafe(format!("SELECT pg_try_advisory_lock({MIGRATION_LOCK})"));
         if connection.fetch_one(lock).await?.try_get(0)? {
             return Ok(());
         }
-        let due = said_at.map_or(since.elapsed() >= SAY_LOCKED, |at| at.elapsed() >= SAY_LOCKED_AGAIN);
+        let due = said_at.map_or(since.elapsed() >= LOCK_WARN_AFTER, |at| at.elapsed() >= LOCK_WARN_INTERVAL);
         if due {
             said_at = Some(Instant::now());
             let seconds = since.elapsed().as_secs();
             tracing::warn!(seconds, "waiting for another process to bring the tables up to date");
         }
-        tokio::time::sleep(TRY_LOCK).await;
+        tokio::time::sleep(LOCK_RETRY_INTERVAL).await;
     }
 }
 
 // Both are open. If they are one session for PostgreSQL, or lose what they have set, a pooler hands out sessions by the
 // transaction, or by the statement.
-async fn is_no_shared_session(one: &mut PgConnection, other: &mut PgConnection) -> Result<(), StoreError> {
+async fn check_session_pooling(one: &mut PgConnection, other: &mut PgConnection) -> Result<(), StoreError> {
     const SESSION: &str = "SELECT pg_backend_pid(), current_setting('inspection_hub.session', true)";
     for round in 0..3 {
         let mut pids = Vec::new();
@@ -241,7 +247,7 @@ async fn is_no_shared_session(one: &mut PgConnection, other: &mut PgConnection) 
             let row = connection.fetch_one(SESSION).await?;
             let (pid, session): (i32, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
             if session != Some(format!("{name}{round}")) || pids.contains(&pid) {
-                return Err(shares_transactions());
+                return Err(transaction_pooling_error());
             }
             pids.push(pid);
         }
@@ -249,8 +255,8 @@ async fn is_no_shared_session(one: &mut PgConnection, other: &mut PgConnection) 
     Ok(())
 }
 
-fn shares_transactions() -> StoreError {
-    StoreError::Address(
+fn transaction_pooling_error() -> StoreError {
+    StoreError::OpenFailed(
         "this is a pooler that shares sessions between connections (pool_mode transaction or statement), on which \
          locks, notifications and prepared statements do not hold. Use a pool in the mode `session`, or PostgreSQL \
          itself."
@@ -259,8 +265,12 @@ fn shares_transactions() -> StoreError {
 }
 
 // Positions are contiguous because only one transaction at a time can hold the counters.
-async fn row_locks_exclude(one: &mut PgConnection, other: &mut PgConnection, pools: Pools) -> Result<(), StoreError> {
-    one.execute(AssertSqlSafe(format!("SET lock_timeout = {}", pools.wait.as_millis()))).await?;
+async fn check_row_locks(
+    one: &mut PgConnection,
+    other: &mut PgConnection,
+    pools: PoolSettings,
+) -> Result<(), StoreError> {
+    one.execute(AssertSqlSafe(format!("SET lock_timeout = {}", pools.acquire_timeout.as_millis()))).await?;
     one.execute("BEGIN").await?;
     one.execute("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
     other.execute("BEGIN").await?;
@@ -268,9 +278,9 @@ async fn row_locks_exclude(one: &mut PgConnection, other: &mut PgConnection, poo
     other.execute("ROLLBACK").await?;
     one.execute("ROLLBACK").await?;
     match second {
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCKED) => Ok(()),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => Ok(()),
         Err(error) => Err(error.into()),
-        Ok(_) => Err(StoreError::Address(
+        Ok(_) => Err(StoreError::OpenFailed(
             "this database does not keep row locks: two connections could lock the same row, so that the positions of \
              two writers would collide. Use PostgreSQL itself, without a pooler that shares transactions."
                 .into(),
@@ -278,7 +288,7 @@ async fn row_locks_exclude(one: &mut PgConnection, other: &mut PgConnection, poo
     }
 }
 
-async fn is_durable(connection: &mut PgConnection) -> Result<(), StoreError> {
+async fn warn_if_fsync_off(connection: &mut PgConnection) -> Result<(), StoreError> {
     let fsync: String = connection.fetch_one("SHOW fsync").await?.try_get(0)?;
     if fsync == "off" {
         tracing::warn!("PostgreSQL runs with fsync = off: what is acknowledged may be lost when its machine fails");

@@ -1,7 +1,7 @@
 //! A SQLite file: one connection that writes, some that read.
 
-use super::readers::Readers;
-use super::{Mode, Pools};
+use super::read_pool::ReadPool;
+use super::{OpenMode, PoolSettings};
 use crate::store::StoreError;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx;
@@ -16,19 +16,23 @@ use std::path::Path;
 ///
 /// # Errors
 /// If the file cannot be opened.
-pub async fn open(path: &str, mode: Mode, pools: Pools) -> Result<(DatabaseConnection, Readers), StoreError> {
+pub async fn open(
+    path: &str,
+    mode: OpenMode,
+    pools: PoolSettings,
+) -> Result<(DatabaseConnection, ReadPool), StoreError> {
     if Path::new(path).is_dir() {
-        return Err(StoreError::Address(format!("{path} is a folder: name a file in it")));
+        return Err(StoreError::OpenFailed(format!("{path} is a folder: name a file in it")));
     }
     let folder = Path::new(path).parent().filter(|f| !f.as_os_str().is_empty());
-    if let Some(folder) = folder.filter(|_| mode == Mode::Migrate) {
+    if let Some(folder) = folder.filter(|_| mode == OpenMode::Migrate) {
         std::fs::create_dir_all(folder).map_err(|error| {
-            StoreError::Address(format!("the folder {} cannot be created: {error}", folder.display()))
+            StoreError::OpenFailed(format!("the folder {} cannot be created: {error}", folder.display()))
         })?;
     }
-    let options = options(path, pools).create_if_missing(mode == Mode::Migrate);
+    let options = connect_options(path, pools).create_if_missing(mode == OpenMode::Migrate);
     let writer = connect(path, options.clone()).await?;
-    if mode == Mode::Migrate {
+    if mode == OpenMode::Migrate {
         Migrator::up(&writer, None).await?;
         // SQLite opens a file that cannot be written without a word, to be read, and says so at the first write.
         let written = writer.execute_unprepared("UPDATE log_head SET id = id WHERE id = -1").await;
@@ -36,25 +40,25 @@ pub async fn open(path: &str, mode: Mode, pools: Pools) -> Result<(DatabaseConne
             && error.is_read_only()
         {
             let why = "it cannot be written: see who owns the file and its folder, and whether the volume is read-only";
-            return Err(StoreError::Address(format!("the database {path} cannot be opened: {why}")));
+            return Err(StoreError::OpenFailed(format!("the database {path} cannot be opened: {why}")));
         }
     }
     let readers = SqlitePoolOptions::new()
         .min_connections(1)
-        .max_connections(pools.readers)
-        .acquire_timeout(pools.wait)
+        .max_connections(pools.pool_size)
+        .acquire_timeout(pools.acquire_timeout)
         .connect_with(options.read_only(true).create_if_missing(false))
         .await
-        .map_err(|error| cannot_open(path, &error))?;
-    Ok((writer, Readers::of_file(SqlxSqliteConnector::from_sqlx_sqlite_pool(readers))))
+        .map_err(|error| open_error(path, &error))?;
+    Ok((writer, ReadPool::for_sqlite(SqlxSqliteConnector::from_sqlx_sqlite_pool(readers))))
 }
 
 /// One more connection, for what takes long. It does not wait for the lock by itself.
 ///
 /// # Errors
 /// If the file cannot be opened.
-pub async fn long(path: &str, pools: Pools) -> Result<DatabaseConnection, StoreError> {
-    let connection = connect(path, options(path, pools)).await?;
+pub async fn maintenance_connection(path: &str, pools: PoolSettings) -> Result<DatabaseConnection, StoreError> {
+    let connection = connect(path, connect_options(path, pools)).await?;
     connection.execute_unprepared("PRAGMA busy_timeout = 0").await?;
     Ok(connection)
 }
@@ -63,19 +67,19 @@ pub async fn long(path: &str, pools: Pools) -> Result<DatabaseConnection, StoreE
 ///
 /// # Errors
 /// If the file cannot be opened.
-pub async fn reading(path: &str, pools: Pools) -> Result<DatabaseConnection, StoreError> {
-    connect(path, options(path, pools).read_only(true)).await
+pub async fn read_only_connection(path: &str, pools: PoolSettings) -> Result<DatabaseConnection, StoreError> {
+    connect(path, connect_options(path, pools).read_only(true)).await
 }
 
 async fn connect(path: &str, options: SqliteConnectOptions) -> Result<DatabaseConnection, StoreError> {
-    let connection = only_one().connect_with(options).await.map_err(|error| cannot_open(path, &error))?;
+    let connection = single_connection_pool().connect_with(options).await.map_err(|error| open_error(path, &error))?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(connection))
 }
 
-fn options(path: &str, pools: Pools) -> SqliteConnectOptions {
+fn connect_options(path: &str, pools: PoolSettings) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
-        .busy_timeout(pools.wait)
+        .busy_timeout(pools.acquire_timeout)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(false)
@@ -83,10 +87,10 @@ fn options(path: &str, pools: Pools) -> SqliteConnectOptions {
 }
 
 // The same to the end.
-fn only_one() -> SqlitePoolOptions {
+fn single_connection_pool() -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None)
 }
 
-fn cannot_open(path: &str, error: &sqlx::Error) -> StoreError {
-    StoreError::Address(format!("the database {path} cannot be opened: {error}"))
+fn open_error(path: &str, error: &sqlx::Error) -> StoreError {
+    StoreError::OpenFailed(format!("the database {path} cannot be opened: {error}"))
 }

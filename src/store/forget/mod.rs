@@ -5,76 +5,76 @@
 //! `life.rs` finds out what belongs together and whether it can go, `gaps.rs` where the raw log goes on behind it, and
 //! `removal.rs` removes it: a few lives in each transaction, so that nobody who writes waits for long.
 
-mod gaps;
-mod life;
-mod removal;
+mod deletion;
+mod log_gaps;
+mod purge_unit;
 
-use super::alone::Alone;
-use super::raw;
+use super::maintenance_lock::MaintenanceLock;
+use super::raw_log;
 use super::{Database, StoreError};
 use chrono::{DateTime, Utc};
+use deletion::PurgeConnection;
 use entity::entity::{Column, Entity};
 use entity::{Kind, delivery};
-use life::{Brought, Found, Life};
-use removal::Removal;
+use purge_unit::{DeliveryPositions, Eligibility, PurgeUnit};
 use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashSet;
 use tokio_util::sync::CancellationToken;
 
 /// Rows that are removed in one transaction, about. A life is removed as a whole.
-const ROWS: usize = 2_000;
+const ROWS_PER_TRANSACTION: usize = 2_000;
 /// Rows of the largest life that is removed: more would keep those who write waiting for too long.
-const MOST: usize = 50_000;
+const MAX_UNIT_ROWS: usize = 50_000;
 /// Lives, or deliveries about nothing, that are looked at together.
-const PAGE: u64 = 200;
+const PAGE_SIZE: u64 = 200;
 /// Keys in one statement.
-const KEYS: usize = 500;
+const KEYS_PER_STATEMENT: usize = 500;
 
 /// Whether anything is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
-    Remove,
-    OnlyCount,
+pub enum PurgeMode {
+    Delete,
+    DryRun,
 }
 
 /// What was removed, or would be, and how many old lives are kept and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Forgotten {
-    pub lives: u64,
+pub struct PurgeReport {
+    pub units: u64,
     pub entities: u64,
     pub changes: u64,
     pub deliveries: u64,
     /// Old, but not at an end.
-    pub open: u64,
+    pub kept_open: u64,
     /// Something that belongs to it, or came with it, is newer.
-    pub in_use: u64,
+    pub kept_recent: u64,
     /// Too large to be removed at once.
-    pub large: u64,
+    pub kept_too_large: u64,
 }
 
 /// The right to remove, held by one at a time for each database.
 #[derive(Debug)]
-pub struct Forgetting {
+pub struct Purger {
     db: Database,
-    removal: Removal,
+    connection: PurgeConnection,
     stop: CancellationToken,
 }
 
-impl Forgetting {
+impl Purger {
     /// Begins.
     ///
     /// # Errors
     /// [`StoreError::Taken`] if somebody else does, or rebuilds; or if the tables are not up to date.
-    pub async fn open(db: Database, stop: CancellationToken) -> Result<Forgetting, StoreError> {
+    pub async fn open(db: Database, stop: CancellationToken) -> Result<Purger, StoreError> {
         if !db.is_ready().await? {
             let why = "its tables are not up to date: run `inspection-hub migrate` first";
-            return Err(StoreError::Address(format!("{}: {why}", db.shown())));
+            return Err(StoreError::OpenFailed(format!("{}: {why}", db.redacted_address())));
         }
-        let alone = Alone::with(&db).await?;
+        let alone = MaintenanceLock::acquire(&db).await?;
         // It holds the right: if it is lost, so is the transaction on it.
         let connection = alone.connection.clone();
-        Ok(Forgetting { removal: Removal { connection, _alone: alone }, db, stop })
+        Ok(Purger { connection: PurgeConnection { connection, _lock: alone }, db, stop })
     }
 
     /// How many lives and deliveries there are to look at, about.
@@ -83,9 +83,9 @@ impl Forgetting {
     /// If the database does not answer.
     pub async fn candidates(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
         let before = before.timestamp_micros();
-        let mut all = self.about_nothing(before, None).count(&self.db.readers).await?;
-        for kind in KINDS {
-            all += roots(kind, before).count(&self.db.readers).await?;
+        let mut all = self.deliveries_without_entity(before, None).count(&self.db.read_pool).await?;
+        for kind in ROOT_KINDS {
+            all += root_entities(kind, before).count(&self.db.read_pool).await?;
         }
         Ok(all)
     }
@@ -98,44 +98,52 @@ impl Forgetting {
     pub async fn run(
         &self,
         before: DateTime<Utc>,
-        doing: Doing,
-        forgotten: &mut Forgotten,
+        doing: PurgeMode,
+        forgotten: &mut PurgeReport,
         done: impl Fn(u64),
     ) -> Result<(), StoreError> {
-        let mut pass =
-            Pass { of: self, before: before.timestamp_micros(), doing, forgotten, done, met: HashSet::new() };
-        for kind in KINDS {
-            pass.lives(kind).await?;
+        let mut pass = PurgePass {
+            purger: self,
+            cutoff: before.timestamp_micros(),
+            mode: doing,
+            report: forgotten,
+            on_progress: done,
+            counted_roots: HashSet::new(),
+        };
+        for kind in ROOT_KINDS {
+            pass.purge_units(kind).await?;
         }
-        pass.about_nothing().await?;
+        pass.purge_deliveries_without_entity().await?;
         match doing {
-            Doing::Remove => self.removal.unbury().await,
-            Doing::OnlyCount => Ok(()),
+            PurgeMode::Delete => self.connection.delete_obsolete_tombstones().await,
+            PurgeMode::DryRun => Ok(()),
         }
     }
 
     // By the index of what makes their news the same: others have none on the delivery.
-    fn about_nothing(&self, before: i64, after: Option<i64>) -> sea_orm::Select<delivery::Entity> {
-        use delivery::Column::{DuplicateAt, News, ReceivedAt};
+    fn deliveries_without_entity(&self, before: i64, after: Option<i64>) -> sea_orm::Select<delivery::Entity> {
+        use delivery::Column::{DedupKey, LastDuplicateAt, ReceivedAt};
         delivery::Entity::find()
-            .filter(News.is_not_null())
-            .filter(News.gt(after.unwrap_or(i64::MIN)))
+            .filter(DedupKey.is_not_null())
+            .filter(DedupKey.gt(after.unwrap_or(i64::MIN)))
             .filter(ReceivedAt.lt(before))
-            .filter(DuplicateAt.is_null().or(DuplicateAt.lt(before)))
-            .order_by_asc(News)
+            .filter(LastDuplicateAt.is_null().or(LastDuplicateAt.lt(before)))
+            .order_by_asc(DedupKey)
     }
 }
 
 /// What others hang on comes first, so that each is found with it.
-const KINDS: [Kind; 4] = [Kind::Inspection, Kind::Item, Kind::Session, Kind::Job];
+const ROOT_KINDS: [Kind; 4] = [Kind::Inspection, Kind::Item, Kind::Session, Kind::Job];
 
 // What a life hangs on, of those of which no news was heard since.
-fn roots(kind: Kind, before: i64) -> sea_orm::Select<Entity> {
-    let alone = Column::Inspection.is_null();
+fn root_entities(kind: Kind, before: i64) -> sea_orm::Select<Entity> {
+    let alone = Column::InspectionRowId.is_null();
     let is_root: SimpleExpr = match kind {
-        Kind::Inspection => Expr::col(Column::Inspection).eq(Expr::col(Column::Number)),
-        Kind::Job => alone.and(Column::Parent.is_null().or(Column::Vendor.is_in(life::without_inspections()))),
-        _ => alone.and(Column::Parent.is_null()),
+        Kind::Inspection => Expr::col(Column::InspectionRowId).eq(Expr::col(Column::RowId)),
+        Kind::Job => {
+            alone.and(Column::ParentRowId.is_null().or(Column::Vendor.is_in(purge_unit::vendors_without_inspections())))
+        }
+        _ => alone.and(Column::ParentRowId.is_null()),
     };
     let index = match kind {
         Kind::Item => "\"entity\".\"kind\" = 'ITEM'",
@@ -146,101 +154,107 @@ fn roots(kind: Kind, before: i64) -> sea_orm::Select<Entity> {
 }
 
 /// One time through all that is old.
-struct Pass<'a, F> {
-    of: &'a Forgetting,
-    before: i64,
-    doing: Doing,
-    forgotten: &'a mut Forgotten,
-    done: F,
+struct PurgePass<'a, F> {
+    purger: &'a Purger,
+    cutoff: i64,
+    mode: PurgeMode,
+    report: &'a mut PurgeReport,
+    on_progress: F,
     /// Roots that were counted with another one of the same life.
-    met: HashSet<i64>,
+    counted_roots: HashSet<i64>,
 }
 
-impl<F: Fn(u64)> Pass<'_, F> {
-    async fn lives(&mut self, kind: Kind) -> Result<(), StoreError> {
-        let db = &self.of.db.readers;
+impl<F: Fn(u64)> PurgePass<'_, F> {
+    async fn purge_units(&mut self, kind: Kind) -> Result<(), StoreError> {
+        let db = &self.purger.db.read_pool;
         let (mut updated, mut number) = (i64::MIN, i64::MIN);
         loop {
-            let place = Expr::tuple([Expr::col(Column::UpdatedAt), Expr::col(Column::Number)]);
-            let page = roots(kind, self.before)
+            let place = Expr::tuple([Expr::col(Column::UpdatedAt), Expr::col(Column::RowId)]);
+            let page = root_entities(kind, self.cutoff)
                 .select_only()
-                .columns([Column::UpdatedAt, Column::Number])
+                .columns([Column::UpdatedAt, Column::RowId])
                 .filter(place.gt(Expr::tuple([updated.into(), number.into()])))
                 .order_by_asc(Column::UpdatedAt)
-                .order_by_asc(Column::Number)
-                .limit(PAGE);
+                .order_by_asc(Column::RowId)
+                .limit(PAGE_SIZE);
             let page: Vec<(i64, i64)> = page.into_tuple().all(db).await?;
             let Some(last) = page.last() else { return Ok(()) };
             (updated, number) = *last;
             let looked_at = page.len() as u64;
-            let mut batch = Life::default();
+            let mut batch = PurgeUnit::default();
             let mut lives = 0;
             let position = super::read::head(db).await?.position;
             for (_, root) in page {
-                self.stopped()?;
-                if self.met.contains(&root) || batch.entities.contains_key(&root) {
+                self.check_cancelled()?;
+                if self.counted_roots.contains(&root) || batch.entities.contains_key(&root) {
                     continue;
                 }
-                match life::of(db, root, self.before).await? {
-                    Found::AtRest(life) => {
-                        self.met.extend(life.roots.iter().filter(|other| **other != root));
-                        batch.join(life);
+                match purge_unit::gather_unit(db, root, self.cutoff).await? {
+                    Eligibility::Eligible(life) => {
+                        self.counted_roots.extend(life.roots.iter().filter(|other| **other != root));
+                        batch.merge(life);
                         lives += 1;
                     }
-                    Found::Open => self.forgotten.open += 1,
-                    Found::InUse => self.forgotten.in_use += 1,
-                    Found::Large => self.forgotten.large += 1,
-                    Found::Gone => {}
+                    Eligibility::Open => self.report.kept_open += 1,
+                    Eligibility::TooRecent => self.report.kept_recent += 1,
+                    Eligibility::TooLarge => self.report.kept_too_large += 1,
+                    Eligibility::Missing => {}
                 }
-                if batch.rows() >= ROWS {
-                    self.end(std::mem::take(&mut batch), std::mem::take(&mut lives), position).await?;
+                if batch.rows() >= ROWS_PER_TRANSACTION {
+                    self.flush(std::mem::take(&mut batch), std::mem::take(&mut lives), position).await?;
                 }
             }
-            self.end(batch, lives, position).await?;
-            (self.done)(looked_at);
+            self.flush(batch, lives, position).await?;
+            (self.on_progress)(looked_at);
         }
     }
 
-    async fn about_nothing(&mut self) -> Result<(), StoreError> {
-        use delivery::Column::{Changes, FirstPosition, News, Number};
-        let db = &self.of.db.readers;
-        let newest = raw::newest(db).await?;
+    async fn purge_deliveries_without_entity(&mut self) -> Result<(), StoreError> {
+        use delivery::Column::{ChangeCount, DedupKey, FirstPosition, RowId};
+        let db = &self.purger.db.read_pool;
+        let newest = raw_log::newest_delivery(db).await?;
         let mut last = None;
         loop {
-            self.stopped()?;
-            let page = self.of.about_nothing(self.before, last).select_only().columns([News, Number, FirstPosition]);
-            let page: Vec<(i64, i64, i64, i32)> = page.column(Changes).limit(PAGE).into_tuple().all(db).await?;
+            self.check_cancelled()?;
+            let page = self.purger.deliveries_without_entity(self.cutoff, last).select_only().columns([
+                DedupKey,
+                RowId,
+                FirstPosition,
+            ]);
+            let page: Vec<(i64, i64, i64, i32)> =
+                page.column(ChangeCount).limit(PAGE_SIZE).into_tuple().all(db).await?;
             let Some((news, ..)) = page.last() else { return Ok(()) };
             last = Some(*news);
             let looked_at = page.len() as u64;
-            let brought = |(_, number, first, changes): (i64, i64, i64, i32)| (number, Brought { first, changes });
+            let brought =
+                |(_, number, first, changes): (i64, i64, i64, i32)| (number, DeliveryPositions { first, changes });
             let deliveries = page.into_iter().map(brought).filter(|(number, _)| *number != newest).collect();
             let position = super::read::head(db).await?.position;
-            self.end(Life { deliveries, ..Life::default() }, 0, position).await?;
-            (self.done)(looked_at);
+            self.flush(PurgeUnit { deliveries, ..PurgeUnit::default() }, 0, position).await?;
+            (self.on_progress)(looked_at);
         }
     }
 
     // Removes what was gathered, if nothing happened to it since the history ended with this position.
-    async fn end(&mut self, batch: Life, lives: u64, position: i64) -> Result<(), StoreError> {
+    async fn flush(&mut self, batch: PurgeUnit, lives: u64, position: i64) -> Result<(), StoreError> {
         if batch.deliveries.is_empty() {
             return Ok(());
         }
-        if self.doing == Doing::Remove {
-            let gaps = gaps::behind(&self.of.db.readers, &batch.deliveries).await?;
-            if !self.of.removal.remove(&batch, &gaps, self.before, position).await? {
-                self.forgotten.in_use += lives;
+        if self.mode == PurgeMode::Delete {
+            let gaps = log_gaps::new_log_gaps(&self.purger.db.read_pool, &batch.deliveries).await?;
+            if !self.purger.connection.delete_unit(&batch, &gaps, self.cutoff, position).await? {
+                self.report.kept_recent += lives;
                 return Ok(());
             }
         }
-        self.forgotten.lives += lives;
-        self.forgotten.entities += batch.entities.len() as u64;
-        self.forgotten.deliveries += batch.deliveries.len() as u64;
-        self.forgotten.changes += batch.changes() as u64;
+        self.report.units += lives;
+        self.report.entities += batch.entities.len() as u64;
+        self.report.deliveries += batch.deliveries.len() as u64;
+        self.report.changes += batch.changes() as u64;
         Ok(())
     }
 
-    fn stopped(&self) -> Result<(), StoreError> {
-        if self.of.stop.is_cancelled() { Err(StoreError::Stopped) } else { Ok(()) }
+    fn check_cancelled(&self) -> Result<(), StoreError> {
+        if self.purger.stop.is_cancelled() { Err(StoreError::Cancelled) } else { Ok(()) }
     }
 }

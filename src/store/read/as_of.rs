@@ -1,8 +1,8 @@
 //! Entities as they were at a moment, by what was known then or by when it happened.
 
-use super::page::padded;
-use super::past::Past;
-use crate::store::{Readers, StoreError};
+use super::as_of_join::AsOfJoin;
+use super::pagination::padded_keys;
+use crate::store::{ReadPool, StoreError};
 use chrono::{DateTime, Utc};
 use entity::{Status, entity as thing};
 use sea_orm::sea_query::{Expr, Query};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 /// By which clock a moment is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Clock {
+pub enum TimeAxis {
     /// What the hub knew then.
     Received,
     /// What had happened by then, whenever the hub heard of it.
@@ -22,7 +22,7 @@ pub enum Clock {
 
 /// An entity as it was.
 #[derive(Clone, Debug, FromQueryResult)]
-pub struct Snapshot {
+pub struct SnapshotRow {
     pub entity: i64,
     pub state: Option<String>,
     pub status: Option<Status>,
@@ -39,12 +39,12 @@ pub struct Snapshot {
 /// # Errors
 /// If the database does not answer.
 pub async fn as_of(
-    db: &Readers,
+    db: &ReadPool,
     at: DateTime<Utc>,
-    clock: Clock,
+    clock: TimeAxis,
     entities: &[i64],
-) -> Result<HashMap<i64, Arc<Snapshot>>, StoreError> {
-    let rows = Snapshot::of(db, at, clock, thing::Column::Number.is_in(padded(entities))).await?;
+) -> Result<HashMap<i64, Arc<SnapshotRow>>, StoreError> {
+    let rows = SnapshotRow::load(db, at, clock, thing::Column::RowId.is_in(padded_keys(entities))).await?;
     Ok(rows.into_iter().map(|row| (row.entity, Arc::new(row))).collect())
 }
 
@@ -52,22 +52,22 @@ pub async fn as_of(
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn as_of_id(
-    db: &Readers,
+pub async fn as_of_by_id(
+    db: &ReadPool,
     at: DateTime<Utc>,
-    clock: Clock,
+    clock: TimeAxis,
     id: Uuid,
-) -> Result<Option<Arc<Snapshot>>, StoreError> {
-    Ok(Snapshot::of(db, at, clock, thing::Column::Id.eq(id)).await?.pop().map(Arc::new))
+) -> Result<Option<Arc<SnapshotRow>>, StoreError> {
+    Ok(SnapshotRow::load(db, at, clock, thing::Column::Id.eq(id)).await?.pop().map(Arc::new))
 }
 
-impl Snapshot {
-    async fn of(db: &Readers, at: DateTime<Utc>, clock: Clock, which: Expr) -> Result<Vec<Self>, StoreError> {
-        let past = Past { at: at.timestamp_micros(), clock };
+impl SnapshotRow {
+    async fn load(db: &ReadPool, at: DateTime<Utc>, clock: TimeAxis, which: Expr) -> Result<Vec<Self>, StoreError> {
+        let past = AsOfJoin { at: at.timestamp_micros(), axis: clock };
         let mut rows = Query::select();
         rows.from(thing::Entity).and_where(which);
         past.join(&mut rows);
         past.select(&mut rows, "");
-        Ok(Snapshot::find_by_statement(StatementBuilder::build(&rows, &db.get_database_backend())).all(db).await?)
+        Ok(SnapshotRow::find_by_statement(StatementBuilder::build(&rows, &db.get_database_backend())).all(db).await?)
     }
 }

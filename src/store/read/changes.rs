@@ -1,7 +1,7 @@
 //! History in order of position, as the feed and the API read it.
 
-use super::page::padded;
-use crate::store::{Readers, StoreError};
+use super::pagination::padded_keys;
+use crate::store::{ReadPool, StoreError};
 use entity::{Kind, change, log_head};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
@@ -9,18 +9,18 @@ use std::collections::HashMap;
 
 /// A change, and which entity it is about.
 #[derive(Clone, Debug)]
-pub struct Changed {
+pub struct ChangeWithEntity {
     pub change: change::Model,
     /// None when the delivery was about no entity.
-    pub about: Option<Identity>,
+    pub entity: Option<Identity>,
     /// The public id of its inspection.
-    pub inspection: Option<Uuid>,
+    pub inspection_id: Option<Uuid>,
 }
 
 /// What names an entity, without what is known of it.
 #[derive(Clone, Debug, FromQueryResult)]
 pub struct Identity {
-    pub number: i64,
+    pub row_id: i64,
     pub id: Uuid,
     pub kind: Kind,
     pub subkind: String,
@@ -42,16 +42,16 @@ pub async fn head<C: ConnectionTrait>(db: &C) -> Result<log_head::Model, StoreEr
 ///
 /// # Errors
 /// [`StoreError::Expired`] if something of it was removed.
-pub fn kept_after(head: &log_head::Model, position: i64) -> Result<(), StoreError> {
-    let log_head::Model { kept_from, generation, .. } = *head;
-    if position >= kept_from { Ok(()) } else { Err(StoreError::Expired { kept_from, generation }) }
+pub fn ensure_retained_after(head: &log_head::Model, position: i64) -> Result<(), StoreError> {
+    let log_head::Model { retained_from, generation, .. } = *head;
+    if position >= retained_from { Ok(()) } else { Err(StoreError::Expired { retained_from, generation }) }
 }
 
 /// The changes after a position, oldest first, at most `limit`.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn changes_after(db: &Readers, after: i64, limit: u64) -> Result<Vec<Changed>, StoreError> {
+pub async fn changes_after(db: &ReadPool, after: i64, limit: u64) -> Result<Vec<ChangeWithEntity>, StoreError> {
     let changes = change::Entity::find()
         .filter(change::Column::Position.gt(after))
         .order_by_asc(change::Column::Position)
@@ -65,14 +65,17 @@ pub async fn changes_after(db: &Readers, after: i64, limit: u64) -> Result<Vec<C
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn with_identities(db: &Readers, changes: Vec<change::Model>) -> Result<Vec<Changed>, StoreError> {
-    let numbers = changes.iter().flat_map(|change| [change.entity, change.inspection]).flatten();
+pub async fn with_identities(db: &ReadPool, changes: Vec<change::Model>) -> Result<Vec<ChangeWithEntity>, StoreError> {
+    let numbers = changes.iter().flat_map(|change| [change.entity_row_id, change.inspection_row_id]).flatten();
     let identities = identities(db, numbers.collect()).await?;
     Ok(changes
         .into_iter()
-        .map(|change| Changed {
-            about: change.entity.and_then(|number| identities.get(&number).cloned()),
-            inspection: change.inspection.and_then(|number| identities.get(&number)).map(|identity| identity.id),
+        .map(|change| ChangeWithEntity {
+            entity: change.entity_row_id.and_then(|number| identities.get(&number).cloned()),
+            inspection_id: change
+                .inspection_row_id
+                .and_then(|number| identities.get(&number))
+                .map(|identity| identity.id),
             change,
         })
         .collect())
@@ -82,7 +85,7 @@ pub async fn with_identities(db: &Readers, changes: Vec<change::Model>) -> Resul
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn identities(db: &Readers, mut numbers: Vec<i64>) -> Result<HashMap<i64, Identity>, StoreError> {
+pub async fn identities(db: &ReadPool, mut numbers: Vec<i64>) -> Result<HashMap<i64, Identity>, StoreError> {
     use entity::entity::{Column, Entity};
     numbers.sort_unstable();
     numbers.dedup();
@@ -92,7 +95,7 @@ pub async fn identities(db: &Readers, mut numbers: Vec<i64>) -> Result<HashMap<i
     let rows = Entity::find()
         .select_only()
         .columns([
-            Column::Number,
+            Column::RowId,
             Column::Id,
             Column::Kind,
             Column::Subkind,
@@ -100,9 +103,9 @@ pub async fn identities(db: &Readers, mut numbers: Vec<i64>) -> Result<HashMap<i
             Column::Reference,
             Column::GroupKey,
         ])
-        .filter(Column::Number.is_in(padded(&numbers)))
+        .filter(Column::RowId.is_in(padded_keys(&numbers)))
         .into_model::<Identity>()
         .all(db)
         .await?;
-    Ok(rows.into_iter().map(|identity| (identity.number, identity)).collect())
+    Ok(rows.into_iter().map(|identity| (identity.row_id, identity)).collect())
 }

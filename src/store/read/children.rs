@@ -1,9 +1,9 @@
 //! What hangs on entities: of many parents at once, each with its own first rows.
 
-use super::columns::{EntityRow, Wants, read, select};
 use super::filter::EntityFilter;
-use super::page::{Page, Part, first_of_each, padded};
-use crate::store::{Readers, StoreError};
+use super::pagination::{PageRequest, Slice, padded_keys, top_n_per_group};
+use super::projection::{EntityProjection, EntityRow, fetch_rows, select_columns};
+use crate::store::{ReadPool, StoreError};
 use entity::entity::{Column, Entity};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use std::collections::HashMap;
@@ -11,34 +11,34 @@ use std::sync::Arc;
 
 /// Which children, and how many of each parent. They are in the order of first sight.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Children {
-    pub of: Of,
+pub struct ChildrenQuery {
+    pub relation: ChildRelation,
     pub filter: EntityFilter,
-    pub wants: Wants,
-    pub page: Page<i64>,
+    pub projection: EntityProjection,
+    pub page: PageRequest<i64>,
 }
 
 /// In which sense they are somebody's children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Of {
+pub enum ChildRelation {
     /// They belong to an inspection.
     Inspection,
     /// They hang directly on it.
     Parent,
 }
 
-impl Of {
-    fn wants(self) -> Wants {
+impl ChildRelation {
+    fn projection(self) -> EntityProjection {
         match self {
-            Of::Inspection => Wants::INSPECTION,
-            Of::Parent => Wants::PARENT,
+            ChildRelation::Inspection => EntityProjection::INSPECTION,
+            ChildRelation::Parent => EntityProjection::PARENT,
         }
     }
 
     fn column(self) -> Column {
         match self {
-            Of::Inspection => Column::Inspection,
-            Of::Parent => Column::Parent,
+            ChildRelation::Inspection => Column::InspectionRowId,
+            ChildRelation::Parent => Column::ParentRowId,
         }
     }
 }
@@ -48,33 +48,33 @@ impl Of {
 /// # Errors
 /// If the database does not answer.
 pub async fn children(
-    db: &Readers,
-    asked: &Children,
+    db: &ReadPool,
+    query: &ChildrenQuery,
     parents: &[i64],
-) -> Result<HashMap<i64, Part<Arc<EntityRow>>>, StoreError> {
-    let (column, page) = (asked.of.column(), &asked.page);
+) -> Result<HashMap<i64, Slice<Arc<EntityRow>>>, StoreError> {
+    let (column, page) = (query.relation.column(), &query.page);
     let range = Condition::all()
-        .add_option(page.after.map(|number| Column::Number.gt(number)))
-        .add_option(page.before.map(|number| Column::Number.lt(number)));
+        .add_option(page.after.map(|number| Column::RowId.gt(number)))
+        .add_option(page.before.map(|number| Column::RowId.lt(number)));
     let all = Entity::find()
         .select_only()
-        .filter(column.is_in(padded(parents)))
-        .filter(asked.filter.condition())
+        .filter(column.is_in(padded_keys(parents)))
+        .filter(query.filter.condition())
         .filter(range);
-    let keys = first_of_each(all.into_query(), Column::Number, column, page.order(), page.reads());
-    let wants = asked.wants | asked.of.wants();
-    let rows = select(wants).filter(Column::Number.in_subquery(keys)).order_by(Column::Number, page.order());
+    let keys = top_n_per_group(all.into_query(), Column::RowId, column, page.order(), page.fetch_limit());
+    let projection = query.projection | query.relation.projection();
+    let rows = select_columns(projection).filter(Column::RowId.in_subquery(keys)).order_by(Column::RowId, page.order());
     let mut of_each: HashMap<i64, Vec<Arc<EntityRow>>> = HashMap::new();
-    for row in read(db, rows, wants).await? {
-        let parent = match asked.of {
-            Of::Inspection => row.inspection,
-            Of::Parent => row.parent,
+    for row in fetch_rows(db, rows, projection).await? {
+        let parent = match query.relation {
+            ChildRelation::Inspection => row.inspection_row_id,
+            ChildRelation::Parent => row.parent_row_id,
         };
         if let Some(parent) = parent {
             of_each.entry(parent).or_default().push(Arc::new(row));
         }
     }
-    Ok(of_each.into_iter().map(|(parent, rows)| (parent, page.cut(rows))).collect())
+    Ok(of_each.into_iter().map(|(parent, rows)| (parent, page.to_slice(rows))).collect())
 }
 
 /// How many children each parent has, by the parents' numbers. Parents without any are left out.
@@ -82,8 +82,8 @@ pub async fn children(
 /// # Errors
 /// If the database does not answer.
 pub async fn count_children(
-    db: &Readers,
-    of: Of,
+    db: &ReadPool,
+    of: ChildRelation,
     filter: &EntityFilter,
     parents: &[i64],
 ) -> Result<HashMap<i64, i64>, StoreError> {
@@ -91,8 +91,8 @@ pub async fn count_children(
     let rows = Entity::find()
         .select_only()
         .column(column)
-        .column_as(Column::Number.count(), "count")
-        .filter(column.is_in(padded(parents)))
+        .column_as(Column::RowId.count(), "count")
+        .filter(column.is_in(padded_keys(parents)))
         .filter(filter.condition())
         .group_by(column);
     let counts: Vec<(i64, i64)> = rows.into_tuple().all(db).await?;

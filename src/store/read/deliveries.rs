@@ -1,9 +1,9 @@
 //! Deliveries as they came, and what each of them changed.
 
-use super::filter::DeliveryFilter;
-use super::history::range;
-use super::page::{Direction, Page, Part, Range, first_of_each, padded};
-use crate::store::{Readers, StoreError};
+use super::filter::DeliveryRowFilter;
+use super::history::position_range;
+use super::pagination::{KeyRange, PageRequest, Slice, SortDirection, padded_keys, top_n_per_group};
+use crate::store::{ReadPool, StoreError};
 use entity::delivery::{Column, Entity};
 use entity::{Verdict, change};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// A delivery's row.
 #[derive(Clone, Debug, FromQueryResult)]
 pub struct DeliveryRow {
-    pub number: i64,
+    pub row_id: i64,
     pub source: String,
     pub vendor: String,
     pub received_at: i64,
@@ -33,14 +33,14 @@ pub struct DeliveryRow {
     pub verdict: Verdict,
     pub reason: String,
     pub first_position: i64,
-    pub changes: i32,
+    pub change_count: i32,
     pub duplicates: i64,
-    pub duplicate_at: Option<i64>,
+    pub last_duplicate_at: Option<i64>,
 }
 
 /// Which of the large columns are asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct DeliveryWants {
+pub struct DeliveryProjection {
     pub headers: bool,
     pub body: bool,
 }
@@ -50,27 +50,30 @@ pub struct DeliveryWants {
 /// # Errors
 /// If the database does not answer.
 pub async fn deliveries(
-    db: &Readers,
-    wants: DeliveryWants,
-    filter: &DeliveryFilter,
-    direction: Direction,
-    page: &Page<i64>,
-) -> Result<Part<Arc<DeliveryRow>>, StoreError> {
-    let Range { order, above, below } = page.range(direction);
+    db: &ReadPool,
+    projection: DeliveryProjection,
+    filter: &DeliveryRowFilter,
+    direction: SortDirection,
+    page: &PageRequest<i64>,
+) -> Result<Slice<Arc<DeliveryRow>>, StoreError> {
+    let KeyRange { order, above, below } = page.key_range(direction);
     let range = Condition::all()
-        .add_option(above.map(|number| Column::Number.gt(number)))
-        .add_option(below.map(|number| Column::Number.lt(number)));
-    let rows =
-        select(wants).filter(filter.condition()).filter(range).order_by(Column::Number, order).limit(page.reads());
+        .add_option(above.map(|number| Column::RowId.gt(number)))
+        .add_option(below.map(|number| Column::RowId.lt(number)));
+    let rows = select_columns(projection)
+        .filter(filter.condition())
+        .filter(range)
+        .order_by(Column::RowId, order)
+        .limit(page.fetch_limit());
     let rows = rows.into_model::<DeliveryRow>().all(db).await?;
-    Ok(page.cut(rows.into_iter().map(Arc::new).collect()))
+    Ok(page.to_slice(rows.into_iter().map(Arc::new).collect()))
 }
 
 /// How many deliveries a filter lets through.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn count_deliveries(db: &Readers, filter: &DeliveryFilter) -> Result<u64, StoreError> {
+pub async fn count_deliveries(db: &ReadPool, filter: &DeliveryRowFilter) -> Result<u64, StoreError> {
     Ok(Entity::find().filter(filter.condition()).count(db).await?)
 }
 
@@ -78,14 +81,14 @@ pub async fn count_deliveries(db: &Readers, filter: &DeliveryFilter) -> Result<u
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn deliveries_by_number(
-    db: &Readers,
-    wants: DeliveryWants,
+pub async fn deliveries_by_row_id(
+    db: &ReadPool,
+    projection: DeliveryProjection,
     numbers: &[i64],
 ) -> Result<HashMap<i64, Arc<DeliveryRow>>, StoreError> {
-    let rows = select(wants).filter(Column::Number.is_in(padded(numbers)));
+    let rows = select_columns(projection).filter(Column::RowId.is_in(padded_keys(numbers)));
     let rows = rows.into_model::<DeliveryRow>().all(db).await?;
-    Ok(rows.into_iter().map(|row| (row.number, Arc::new(row))).collect())
+    Ok(rows.into_iter().map(|row| (row.row_id, Arc::new(row))).collect())
 }
 
 /// A page of what each delivery changed, by the deliveries' numbers.
@@ -93,31 +96,34 @@ pub async fn deliveries_by_number(
 /// # Errors
 /// If the database does not answer.
 pub async fn changes_of_deliveries(
-    db: &Readers,
-    page: &Page<i64>,
+    db: &ReadPool,
+    page: &PageRequest<i64>,
     deliveries: &[i64],
-) -> Result<HashMap<i64, Part<Arc<change::Model>>>, StoreError> {
+) -> Result<HashMap<i64, Slice<Arc<change::Model>>>, StoreError> {
     let position = || Expr::col((change::Entity, change::Column::Position));
     let first = Expr::col((Entity, Column::FirstPosition));
-    let within = position().gte(first.clone()).and(position().lt(first.add(Expr::col((Entity, Column::Changes)))));
-    let mut all =
-        Entity::find().select_only().filter(Column::Number.is_in(padded(deliveries))).filter(range(page)).into_query();
+    let within = position().gte(first.clone()).and(position().lt(first.add(Expr::col((Entity, Column::ChangeCount)))));
+    let mut all = Entity::find()
+        .select_only()
+        .filter(Column::RowId.is_in(padded_keys(deliveries)))
+        .filter(position_range(page))
+        .into_query();
     all.join(JoinType::InnerJoin, change::Entity, within);
-    let (key, group) = ((change::Entity, change::Column::Position), (Entity, Column::Number));
-    let keys = first_of_each(all, key, group, page.order(), page.reads());
+    let (key, group) = ((change::Entity, change::Column::Position), (Entity, Column::RowId));
+    let keys = top_n_per_group(all, key, group, page.order(), page.fetch_limit());
     let rows = change::Entity::find()
         .filter(change::Column::Position.in_subquery(keys))
         .order_by(change::Column::Position, page.order());
     let mut of_each: HashMap<i64, Vec<Arc<change::Model>>> = HashMap::new();
     for row in rows.all(db).await? {
-        of_each.entry(row.delivery).or_default().push(Arc::new(row));
+        of_each.entry(row.delivery_row_id).or_default().push(Arc::new(row));
     }
-    Ok(of_each.into_iter().map(|(delivery, rows)| (delivery, page.cut(rows))).collect())
+    Ok(of_each.into_iter().map(|(delivery, rows)| (delivery, page.to_slice(rows))).collect())
 }
 
-fn select(wants: DeliveryWants) -> Select<Entity> {
+fn select_columns(projection: DeliveryProjection) -> Select<Entity> {
     let rows = Entity::find().select_only().columns([
-        Column::Number,
+        Column::RowId,
         Column::Source,
         Column::Vendor,
         Column::ReceivedAt,
@@ -127,13 +133,13 @@ fn select(wants: DeliveryWants) -> Select<Entity> {
         Column::Verdict,
         Column::Reason,
         Column::FirstPosition,
-        Column::Changes,
+        Column::ChangeCount,
         Column::Duplicates,
-        Column::DuplicateAt,
+        Column::LastDuplicateAt,
     ]);
     let large = |wanted: bool, column: Column| if wanted { Expr::col(column) } else { Expr::null() };
-    rows.expr_as(large(wants.headers, Column::Headers), "headers")
-        .expr_as(large(wants.body, Column::Body), "body")
+    rows.expr_as(large(projection.headers, Column::Headers), "headers")
+        .expr_as(large(projection.body, Column::Body), "body")
         // LENGTH counts a blob's bytes on SQLite and PostgreSQL alike; its type differs.
         .expr_as(Expr::cust("CAST(LENGTH(body) AS BIGINT)"), "size")
 }

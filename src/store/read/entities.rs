@@ -1,9 +1,9 @@
 //! Inspections, sessions, jobs and items as they stand now.
 
-use super::columns::{EntityRow, Wants, read, select};
 use super::filter::EntityFilter;
-use super::page::{Direction, Page, Part, Range, padded};
-use crate::store::{Readers, StoreError};
+use super::pagination::{KeyRange, PageRequest, Slice, SortDirection, padded_keys};
+use super::projection::{EntityProjection, EntityRow, fetch_rows, select_columns};
+use crate::store::{ReadPool, StoreError};
 use entity::Status;
 use entity::entity::{Column, Entity};
 use sea_orm::entity::prelude::Uuid;
@@ -13,22 +13,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The name of the table in which a key of the order of first sight is looked up.
-const EDGE: &str = "edge";
+const BOUNDARY_ALIAS: &str = "edge";
 
 /// What entities can be ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum EntityOrder {
     /// By the newest news that changed them, then by their number.
-    Updated(Direction),
+    Updated(SortDirection),
     /// By their number: the order of first sight. The time of first sight goes up with it.
-    Created(Direction),
+    Created(SortDirection),
 }
 
 /// Where an entity stands in an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct EntitySortKey {
     pub updated_at: i64,
-    pub number: i64,
+    pub row_id: i64,
 }
 
 /// A page of the entities that a filter lets through.
@@ -36,49 +36,49 @@ pub struct Key {
 /// # Errors
 /// If the database does not answer.
 pub async fn entities(
-    db: &Readers,
-    wants: Wants,
+    db: &ReadPool,
+    projection: EntityProjection,
     filter: &EntityFilter,
-    order: Order,
-    page: &Page<Key>,
-) -> Result<Part<Arc<EntityRow>>, StoreError> {
-    let (Order::Updated(direction) | Order::Created(direction)) = order;
-    let Range { order: ordered, above, below } = page.range(direction);
-    let key = |key: Key| match order {
-        Order::Updated(_) => Expr::tuple([Expr::value(key.updated_at), Expr::value(key.number)]),
-        Order::Created(_) => seen(key.number),
+    order: EntityOrder,
+    page: &PageRequest<EntitySortKey>,
+) -> Result<Slice<Arc<EntityRow>>, StoreError> {
+    let (EntityOrder::Updated(direction) | EntityOrder::Created(direction)) = order;
+    let KeyRange { order: ordered, above, below } = page.key_range(direction);
+    let key = |key: EntitySortKey| match order {
+        EntityOrder::Updated(_) => Expr::tuple([Expr::value(key.updated_at), Expr::value(key.row_id)]),
+        EntityOrder::Created(_) => creation_key_of(key.row_id),
     };
-    let mut rows = select(wants).filter(filter.condition());
-    let place = match order {
-        Order::Updated(_) => {
+    let mut rows = select_columns(projection).filter(filter.condition());
+    let sort_key = match order {
+        EntityOrder::Updated(_) => {
             rows = rows.order_by(Column::UpdatedAt, ordered.clone());
-            Expr::tuple([Expr::col(Column::UpdatedAt), Expr::col(Column::Number)])
+            Expr::tuple([Expr::col(Column::UpdatedAt), Expr::col(Column::RowId)])
         }
-        Order::Created(_) => {
+        EntityOrder::Created(_) => {
             rows = rows.order_by(Column::CreatedAt, ordered.clone());
-            place_of_first_sight()
+            creation_key()
         }
     };
     let range = Condition::all()
-        .add_option(above.map(|bound| place.clone().gt(key(bound))))
-        .add_option(below.map(|bound| place.clone().lt(key(bound))));
-    let rows = rows.filter(range).order_by(Column::Number, ordered).limit(page.reads());
-    let rows = read(db, rows, wants).await?;
-    Ok(page.cut(rows.into_iter().map(Arc::new).collect()))
+        .add_option(above.map(|bound| sort_key.clone().gt(key(bound))))
+        .add_option(below.map(|bound| sort_key.clone().lt(key(bound))));
+    let rows = rows.filter(range).order_by(Column::RowId, ordered).limit(page.fetch_limit());
+    let rows = fetch_rows(db, rows, projection).await?;
+    Ok(page.to_slice(rows.into_iter().map(Arc::new).collect()))
 }
 
 /// An entity's place in the order of first sight: in the words of the index that has them so.
-pub(super) fn place_of_first_sight() -> Expr {
-    Expr::tuple([Column::CreatedAt, Column::Number].map(|column| Expr::col((Entity, column))))
+pub(super) fn creation_key() -> Expr {
+    Expr::tuple([Column::CreatedAt, Column::RowId].map(|column| Expr::col((Entity, column))))
 }
 
 /// The place of the entity with this number; if it was removed, behind the one that came before it.
-pub(super) fn seen(number: i64) -> Expr {
+pub(super) fn creation_key_of(number: i64) -> Expr {
     let edge = Query::select()
-        .expr(Expr::col((EDGE, Column::CreatedAt)))
-        .from_as(Entity, EDGE)
-        .and_where(Expr::col((EDGE, Column::Number)).lte(number))
-        .order_by((EDGE, Column::Number), sea_query::Order::Desc)
+        .expr(Expr::col((BOUNDARY_ALIAS, Column::CreatedAt)))
+        .from_as(Entity, BOUNDARY_ALIAS)
+        .and_where(Expr::col((BOUNDARY_ALIAS, Column::RowId)).lte(number))
+        .order_by((BOUNDARY_ALIAS, Column::RowId), sea_query::Order::Desc)
         .limit(1)
         .take();
     let created_at = Func::coalesce([Expr::from(edge), Expr::value(0_i64)]);
@@ -89,7 +89,7 @@ pub(super) fn seen(number: i64) -> Expr {
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn count_entities(db: &Readers, filter: &EntityFilter) -> Result<u64, StoreError> {
+pub async fn count_entities(db: &ReadPool, filter: &EntityFilter) -> Result<u64, StoreError> {
     Ok(Entity::find().filter(filter.condition()).count(db).await?)
 }
 
@@ -97,11 +97,11 @@ pub async fn count_entities(db: &Readers, filter: &EntityFilter) -> Result<u64, 
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn status_counts(db: &Readers, filter: &EntityFilter) -> Result<Vec<(Status, i64)>, StoreError> {
+pub async fn status_counts(db: &ReadPool, filter: &EntityFilter) -> Result<Vec<(Status, i64)>, StoreError> {
     let rows = Entity::find()
         .select_only()
         .column(Column::Status)
-        .column_as(Column::Number.count(), "count")
+        .column_as(Column::RowId.count(), "count")
         .filter(filter.condition())
         .filter(Column::Status.is_not_null())
         .group_by(Column::Status);
@@ -112,14 +112,14 @@ pub async fn status_counts(db: &Readers, filter: &EntityFilter) -> Result<Vec<(S
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn entities_by_number(
-    db: &Readers,
-    wants: Wants,
+pub async fn entities_by_row_id(
+    db: &ReadPool,
+    projection: EntityProjection,
     numbers: &[i64],
 ) -> Result<HashMap<i64, Arc<EntityRow>>, StoreError> {
-    let rows = select(wants).filter(Column::Number.is_in(padded(numbers)));
-    let rows = read(db, rows, wants).await?;
-    Ok(rows.into_iter().map(|row| (row.number, Arc::new(row))).collect())
+    let rows = select_columns(projection).filter(Column::RowId.is_in(padded_keys(numbers)));
+    let rows = fetch_rows(db, rows, projection).await?;
+    Ok(rows.into_iter().map(|row| (row.row_id, Arc::new(row))).collect())
 }
 
 /// Entities by their public ids.
@@ -127,11 +127,11 @@ pub async fn entities_by_number(
 /// # Errors
 /// If the database does not answer.
 pub async fn entities_by_id(
-    db: &Readers,
-    wants: Wants,
+    db: &ReadPool,
+    projection: EntityProjection,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Arc<EntityRow>>, StoreError> {
-    let rows = select(wants).filter(Column::Id.is_in(ids.iter().copied()));
-    let rows = read(db, rows, wants).await?;
+    let rows = select_columns(projection).filter(Column::Id.is_in(ids.iter().copied()));
+    let rows = fetch_rows(db, rows, projection).await?;
     Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
 }

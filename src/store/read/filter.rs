@@ -1,6 +1,6 @@
 //! Which rows are asked for. A field that is none does not filter; an empty list lets nothing through.
 
-use super::delivery_number;
+use super::delivery_row_id;
 use chrono::{DateTime, Utc};
 use entity::{Kind, Status, Verdict, change, delivery, entity as thing};
 use sea_orm::entity::prelude::Uuid;
@@ -8,7 +8,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Value};
 
 /// The statuses after which nothing more is expected.
-pub const FINAL: &[Status] = &[Status::Completed, Status::Canceled, Status::Expired, Status::Failed, Status::Succeeded];
+pub const FINAL_STATUSES: &[Status] =
+    &[Status::Completed, Status::Canceled, Status::Expired, Status::Failed, Status::Succeeded];
 
 /// Which inspections, sessions, jobs or items.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,7 +34,7 @@ pub struct EntityFilter {
 
 /// Which changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ChangeFilter {
+pub struct ChangeRowFilter {
     pub vendor: Option<Vec<String>>,
     pub source: Option<Vec<String>>,
     pub kind: Option<Vec<Kind>>,
@@ -50,7 +51,7 @@ pub struct ChangeFilter {
 
 /// Which deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeliveryFilter {
+pub struct DeliveryRowFilter {
     pub vendor: Option<Vec<String>>,
     pub source: Option<Vec<String>>,
     pub verdict: Option<Vec<Verdict>>,
@@ -65,7 +66,7 @@ impl EntityFilter {
     pub(super) fn condition(&self) -> Condition {
         use thing::Column;
         let quiet = self.stalled_since.map(|since| {
-            let open = Column::Status.is_null().or(Column::Status.is_not_in(FINAL.iter().copied()));
+            let open = Column::Status.is_null().or(Column::Status.is_not_in(FINAL_STATUSES.iter().copied()));
             Column::UpdatedAt.lte(since.timestamp_micros()).and(open)
         });
         Condition::all()
@@ -75,45 +76,45 @@ impl EntityFilter {
                 Kind::Item => Expr::cust("\"entity\".\"kind\" = 'ITEM'"),
                 _ => Expr::cust("\"entity\".\"kind\" <> 'ITEM'"),
             }))
-            .add_option(one_of(Column::Subkind, self.subkind.as_deref()))
-            .add_option(one_of(Column::Vendor, self.vendor.as_deref()))
-            .add_option(one_of(Column::Source, self.source.as_deref()))
+            .add_option(any_of(Column::Subkind, self.subkind.as_deref()))
+            .add_option(any_of(Column::Vendor, self.vendor.as_deref()))
+            .add_option(any_of(Column::Source, self.source.as_deref()))
             .add_option(self.status.as_ref().map(|status| Column::Status.is_in(status.iter().copied())))
-            .add_option(one_of(Column::State, self.state.as_deref()))
+            .add_option(any_of(Column::State, self.state.as_deref()))
             .add_option(self.reference.as_ref().map(|reference| Column::Reference.eq(reference)))
             .add_option(self.external_id.as_ref().map(|id| Column::ExternalId.eq(id)))
             .add_option(self.group.as_ref().map(|group| Column::GroupKey.eq(group)))
-            .add_option(self.inspection.map(|id| Column::Inspection.in_subquery(number_of(id))))
+            .add_option(self.inspection.map(|id| Column::InspectionRowId.in_subquery(row_id_of(id))))
             .add_option(self.updated_after.map(|at| Column::UpdatedAt.gt(at.timestamp_micros())))
             .add_option(self.updated_before.map(|at| Column::UpdatedAt.lt(at.timestamp_micros())))
             .add_option(quiet)
     }
 }
 
-impl ChangeFilter {
+impl ChangeRowFilter {
     pub(super) fn condition(&self) -> Condition {
         use change::Column;
         Condition::all()
-            .add_option(one_of(Column::Vendor, self.vendor.as_deref()))
-            .add_option(one_of(Column::Source, self.source.as_deref()))
+            .add_option(any_of(Column::Vendor, self.vendor.as_deref()))
+            .add_option(any_of(Column::Source, self.source.as_deref()))
             .add_option(self.kind.as_ref().map(|kind| Column::Kind.is_in(kind.iter().copied())))
             .add_option(self.verdict.as_ref().map(|verdict| Column::Verdict.is_in(verdict.iter().copied())))
-            .add_option(one_of(Column::Event, self.event.as_deref()))
-            .add_option(self.inspection.map(within))
-            .add_option(self.entity.map(|id| Column::Entity.in_subquery(number_of(id))))
-            .add_option(self.delivery.map(brought_by))
+            .add_option(any_of(Column::Event, self.event.as_deref()))
+            .add_option(self.inspection.map(in_inspection))
+            .add_option(self.entity.map(|id| Column::EntityRowId.in_subquery(row_id_of(id))))
+            .add_option(self.delivery.map(from_delivery))
             .add_option(self.to_status.as_ref().map(|status| Column::ToStatus.is_in(status.iter().copied())))
     }
 }
 
-impl DeliveryFilter {
+impl DeliveryRowFilter {
     pub(super) fn condition(&self) -> Condition {
         use delivery::Column;
         Condition::all()
-            .add_option(one_of(Column::Vendor, self.vendor.as_deref()))
-            .add_option(one_of(Column::Source, self.source.as_deref()))
+            .add_option(any_of(Column::Vendor, self.vendor.as_deref()))
+            .add_option(any_of(Column::Source, self.source.as_deref()))
             .add_option(self.verdict.as_ref().map(|verdict| Column::Verdict.is_in(verdict.iter().copied())))
-            .add_option(one_of(Column::Event, self.event.as_deref()))
+            .add_option(any_of(Column::Event, self.event.as_deref()))
             .add_option(self.received_after.map(|at| Column::ReceivedAt.gt(at.timestamp_micros())))
             .add_option(self.received_before.map(|at| Column::ReceivedAt.lt(at.timestamp_micros())))
             .add_option(self.duplicated.map(|duplicated| match duplicated {
@@ -123,34 +124,34 @@ impl DeliveryFilter {
     }
 }
 
-fn one_of<T: Clone + Into<Value>>(column: impl ColumnTrait, words: Option<&[T]>) -> Option<Expr> {
+fn any_of<T: Clone + Into<Value>>(column: impl ColumnTrait, words: Option<&[T]>) -> Option<Expr> {
     words.map(|words| column.is_in(words.iter().cloned()))
 }
 
 // The history of what belongs to an inspection by now. What did not yet belong to it then is left out by the second part.
-fn within(inspection: Uuid) -> Expr {
+fn in_inspection(inspection: Uuid) -> Expr {
     let members = thing::Entity::find()
         .select_only()
-        .column(thing::Column::Number)
-        .filter(thing::Column::Inspection.in_subquery(number_of(inspection)));
-    let of_members = change::Column::Entity.in_subquery(members.into_query());
-    of_members.and(change::Column::Inspection.in_subquery(number_of(inspection)))
+        .column(thing::Column::RowId)
+        .filter(thing::Column::InspectionRowId.in_subquery(row_id_of(inspection)));
+    let of_members = change::Column::EntityRowId.in_subquery(members.into_query());
+    of_members.and(change::Column::InspectionRowId.in_subquery(row_id_of(inspection)))
 }
 
-fn number_of(id: Uuid) -> SelectStatement {
-    thing::Entity::find().select_only().column(thing::Column::Number).filter(thing::Column::Id.eq(id)).into_query()
+fn row_id_of(id: Uuid) -> SelectStatement {
+    thing::Entity::find().select_only().column(thing::Column::RowId).filter(thing::Column::Id.eq(id)).into_query()
 }
 
 // A delivery's changes stand together, so their positions find them without an index of their own.
-fn brought_by(id: Uuid) -> Expr {
+fn from_delivery(id: Uuid) -> Expr {
     use delivery::Column;
-    let Some(number) = delivery_number(id) else { return Expr::value(false) };
+    let Some(number) = delivery_row_id(id) else { return Expr::value(false) };
     let position = |edge: Expr| {
-        let row = delivery::Entity::find().select_only().expr_as(edge, "edge").filter(Column::Number.eq(number));
+        let row = delivery::Entity::find().select_only().expr_as(edge, "edge").filter(Column::RowId.eq(number));
         Expr::from(row.into_query())
     };
     let first = Expr::col(Column::FirstPosition);
-    let end = first.clone().add(Expr::col(Column::Changes));
+    let end = first.clone().add(Expr::col(Column::ChangeCount));
     let at = Expr::col(change::Column::Position);
     at.clone().gte(position(first)).and(at.lt(position(end)))
 }

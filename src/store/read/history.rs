@@ -1,8 +1,8 @@
 //! The history: all of it through a filter, or that of entities.
 
-use super::filter::ChangeFilter;
-use super::page::{Page, Part, first_of_each, padded};
-use crate::store::{Readers, StoreError};
+use super::filter::ChangeRowFilter;
+use super::pagination::{PageRequest, Slice, padded_keys, top_n_per_group};
+use crate::store::{ReadPool, StoreError};
 use entity::change::{Column, Entity, Model};
 use entity::log_head;
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -15,23 +15,27 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn changes(db: &Readers, filter: &ChangeFilter, page: &Page<i64>) -> Result<Part<Arc<Model>>, StoreError> {
+pub async fn changes(
+    db: &ReadPool,
+    filter: &ChangeRowFilter,
+    page: &PageRequest<i64>,
+) -> Result<Slice<Arc<Model>>, StoreError> {
     let rows = Entity::find()
         .filter(filter.condition())
         // One lower bound: of two, SQLite might begin at the one that is further off.
-        .filter(Condition::all().add_option(page.after.is_none().then(kept)))
-        .filter(range(page))
+        .filter(Condition::all().add_option(page.after.is_none().then(is_retained)))
+        .filter(position_range(page))
         .order_by(Column::Position, page.order())
-        .limit(page.reads());
-    Ok(page.cut(rows.all(db).await?.into_iter().map(Arc::new).collect()))
+        .limit(page.fetch_limit());
+    Ok(page.to_slice(rows.all(db).await?.into_iter().map(Arc::new).collect()))
 }
 
 /// How many changes a filter lets through.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn count_changes(db: &Readers, filter: &ChangeFilter) -> Result<u64, StoreError> {
-    Ok(Entity::find().filter(filter.condition()).filter(kept()).count(db).await?)
+pub async fn count_changes(db: &ReadPool, filter: &ChangeRowFilter) -> Result<u64, StoreError> {
+    Ok(Entity::find().filter(filter.condition()).filter(is_retained()).count(db).await?)
 }
 
 /// A page of the history of each entity, by the entities' numbers.
@@ -39,33 +43,37 @@ pub async fn count_changes(db: &Readers, filter: &ChangeFilter) -> Result<u64, S
 /// # Errors
 /// If the database does not answer.
 pub async fn histories(
-    db: &Readers,
-    page: &Page<i64>,
+    db: &ReadPool,
+    page: &PageRequest<i64>,
     entities: &[i64],
-) -> Result<HashMap<i64, Part<Arc<Model>>>, StoreError> {
-    let all = Entity::find().select_only().filter(Column::Entity.is_in(padded(entities))).filter(range(page));
-    let keys = first_of_each(all.into_query(), Column::Position, Column::Entity, page.order(), page.reads());
+) -> Result<HashMap<i64, Slice<Arc<Model>>>, StoreError> {
+    let all = Entity::find()
+        .select_only()
+        .filter(Column::EntityRowId.is_in(padded_keys(entities)))
+        .filter(position_range(page));
+    let keys =
+        top_n_per_group(all.into_query(), Column::Position, Column::EntityRowId, page.order(), page.fetch_limit());
     let rows = Entity::find().filter(Column::Position.in_subquery(keys)).order_by(Column::Position, page.order());
     let mut of_each: HashMap<i64, Vec<Arc<Model>>> = HashMap::new();
     for row in rows.all(db).await? {
-        if let Some(entity) = row.entity {
+        if let Some(entity) = row.entity_row_id {
             of_each.entry(entity).or_default().push(Arc::new(row));
         }
     }
-    Ok(of_each.into_iter().map(|(entity, rows)| (entity, page.cut(rows))).collect())
+    Ok(of_each.into_iter().map(|(entity, rows)| (entity, page.to_slice(rows))).collect())
 }
 
 /// How long the history of each entity is, by the entities' numbers.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn count_histories(db: &Readers, entities: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
+pub async fn count_histories(db: &ReadPool, entities: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
     let rows = Entity::find()
         .select_only()
-        .column(Column::Entity)
+        .column(Column::EntityRowId)
         .column_as(Column::Position.count(), "count")
-        .filter(Column::Entity.is_in(padded(entities)))
-        .group_by(Column::Entity);
+        .filter(Column::EntityRowId.is_in(padded_keys(entities)))
+        .group_by(Column::EntityRowId);
     let counts: Vec<(i64, i64)> = rows.into_tuple().all(db).await?;
     Ok(counts.into_iter().collect())
 }
@@ -74,18 +82,18 @@ pub async fn count_histories(db: &Readers, entities: &[i64]) -> Result<HashMap<i
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn changes_by_position(db: &Readers, positions: &[i64]) -> Result<HashMap<i64, Arc<Model>>, StoreError> {
-    let rows = Entity::find().filter(Column::Position.is_in(padded(positions))).all(db).await?;
+pub async fn changes_by_position(db: &ReadPool, positions: &[i64]) -> Result<HashMap<i64, Arc<Model>>, StoreError> {
+    let rows = Entity::find().filter(Column::Position.is_in(padded_keys(positions))).all(db).await?;
     Ok(rows.into_iter().map(|row| (row.position, Arc::new(row))).collect())
 }
 
 // What is older are parts of the history: of lives that are kept.
-fn kept() -> Expr {
-    let kept_from = log_head::Entity::find_by_id(1).select_only().column(log_head::Column::KeptFrom);
-    Expr::col((Entity, Column::Position)).gt(Expr::from(kept_from.into_query()))
+fn is_retained() -> Expr {
+    let retained_from = log_head::Entity::find_by_id(1).select_only().column(log_head::Column::RetainedFrom);
+    Expr::col((Entity, Column::Position)).gt(Expr::from(retained_from.into_query()))
 }
 
-pub(super) fn range(page: &Page<i64>) -> Condition {
+pub(super) fn position_range(page: &PageRequest<i64>) -> Condition {
     Condition::all()
         .add_option(page.after.map(|position| Column::Position.gt(position)))
         .add_option(page.before.map(|position| Column::Position.lt(position)))

@@ -1,6 +1,6 @@
 //! How each source fares.
 
-use crate::store::{Readers, StoreError};
+use crate::store::{ReadPool, StoreError};
 use entity::{Verdict, delivery, handshake, ledger};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn ledgers(db: &Readers) -> Result<HashMap<String, ledger::Model>, StoreError> {
+pub async fn ledgers(db: &ReadPool) -> Result<HashMap<String, ledger::Model>, StoreError> {
     let rows = ledger::Entity::find().all(db).await?;
     Ok(rows.into_iter().map(|row| (row.source.clone(), row)).collect())
 }
@@ -19,7 +19,7 @@ pub async fn ledgers(db: &Readers) -> Result<HashMap<String, ledger::Model>, Sto
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn handshakes(db: &Readers) -> Result<HashMap<String, handshake::Model>, StoreError> {
+pub async fn handshakes(db: &ReadPool) -> Result<HashMap<String, handshake::Model>, StoreError> {
     let rows = handshake::Entity::find().order_by_asc(handshake::Column::RequestedAt).all(db).await?;
     Ok(rows.into_iter().map(|row| (row.source.clone(), row)).collect())
 }
@@ -28,20 +28,20 @@ pub async fn handshakes(db: &Readers) -> Result<HashMap<String, handshake::Model
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn last_verdicts(db: &Readers) -> Result<HashMap<String, Verdict>, StoreError> {
+pub async fn last_verdicts(db: &ReadPool) -> Result<HashMap<String, Verdict>, StoreError> {
     use delivery::Column;
     let past = Alias::new("past");
     let newest = Query::select()
-        .expr(Expr::col((past.clone(), Column::Number)))
+        .expr(Expr::col((past.clone(), Column::RowId)))
         .from_as(delivery::Entity, past.clone())
         .and_where(Expr::col((past.clone(), Column::Source)).equals((ledger::Entity, ledger::Column::Source)))
-        .order_by((past, Column::Number), Order::Desc)
+        .order_by((past, Column::RowId), Order::Desc)
         .limit(1)
         .take();
     let numbers = Query::select().expr(Expr::from(newest)).from(ledger::Entity).take();
     let rows = delivery::Entity::find()
         .select_only()
         .columns([Column::Source, Column::Verdict])
-        .filter(Column::Number.in_subquery(numbers));
+        .filter(Column::RowId.in_subquery(numbers));
     Ok(rows.into_tuple().all(db).await?.into_iter().collect())
 }

@@ -1,10 +1,10 @@
 //! Fresh tables of PostgreSQL: in a schema of their own, where tables and indexes already have the names that they keep.
 
-use super::fresh::TABLES;
-use super::pace::Pace;
+use super::shadow_tables::SHADOWED_TABLES;
+use super::throttle::LoadThrottle;
 use crate::store::StoreError;
-use crate::store::copy::{Part, print};
-use crate::store::verify::tables::Table;
+use crate::store::copy_format::{CopyChunk, send_copy_text};
+use crate::store::verify::derived_tables::DerivedTable;
 use entity::{change, entity as entities, step};
 use sea_orm::sqlx::postgres::PgPoolCopyExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, IdenStatic, Iterable, Statement};
@@ -12,26 +12,27 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// The schema.
-pub const SCHEMA: &str = "hub_rebuild";
+pub const SHADOW_SCHEMA: &str = "hub_rebuild";
 /// Parts that are read ahead of the server.
-const AHEAD: usize = 2;
+const CHUNKS_AHEAD: usize = 2;
 /// For the session that loads: nobody waits for its rows, and indexes are made by one process, not by all there are.
-const SESSION: &str =
+const SESSION_SETTINGS: &str =
     "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0";
 /// How long readers are waited for, in milliseconds. Others wait behind us meanwhile, so it is tried again rather.
-const PATIENCE: u32 = 1000;
+const READER_LOCK_TIMEOUT_MS: u32 = 1000;
 /// The same for writers. Much less than `deadlock_timeout`, which is a second.
-const MOMENT: u32 = 50;
+const WRITER_LOCK_TIMEOUT_MS: u32 = 50;
 
 /// Makes them, without indexes: those are made quicker when all rows are there.
 ///
 /// # Errors
 /// If the database refuses; it takes the right to make a schema.
-pub async fn make(db: &DatabaseConnection) -> Result<(), StoreError> {
-    db.execute_unprepared(SESSION).await?;
-    db.execute_unprepared(&format!("CREATE SCHEMA {SCHEMA}")).await?;
-    for (table, _) in TABLES {
-        db.execute_unprepared(&format!("CREATE TABLE {SCHEMA}.{table} (LIKE {table} INCLUDING DEFAULTS)")).await?;
+pub async fn create(db: &DatabaseConnection) -> Result<(), StoreError> {
+    db.execute_unprepared(SESSION_SETTINGS).await?;
+    db.execute_unprepared(&format!("CREATE SCHEMA {SHADOW_SCHEMA}")).await?;
+    for (table, _) in SHADOWED_TABLES {
+        db.execute_unprepared(&format!("CREATE TABLE {SHADOW_SCHEMA}.{table} (LIKE {table} INCLUDING DEFAULTS)"))
+            .await?;
     }
     Ok(())
 }
@@ -41,44 +42,44 @@ pub async fn make(db: &DatabaseConnection) -> Result<(), StoreError> {
 /// # Errors
 /// If a database fails.
 pub async fn load(db: &DatabaseConnection, derived: &str, done: &impl Fn(u64)) -> Result<(), StoreError> {
-    let mut pace = Pace::new();
-    copy::<change::Entity>(db, derived, &mut pace, done).await?;
-    copy::<entities::Entity>(db, derived, &mut pace, done).await?;
-    copy::<step::Entity>(db, derived, &mut pace, done).await
+    let mut pace = LoadThrottle::new();
+    copy_table::<change::Entity>(db, derived, &mut pace, done).await?;
+    copy_table::<entities::Entity>(db, derived, &mut pace, done).await?;
+    copy_table::<step::Entity>(db, derived, &mut pace, done).await
 }
 
 // A thread reads and prints while the server takes. Each part is a transaction: a long one would hold back what a database
 // does to keep itself small.
-async fn copy<T: Table>(
+async fn copy_table<T: DerivedTable>(
     db: &DatabaseConnection,
     derived: &str,
-    pace: &mut Pace,
+    pace: &mut LoadThrottle,
     done: &impl Fn(u64),
 ) -> Result<(), StoreError> {
     let (table, derived) = (T::NAME, derived.to_owned());
     let columns = T::Column::iter().map(|column| column.as_str()).collect::<Vec<_>>().join(", ");
     let query = format!("SELECT {columns} FROM {table}");
-    let copy = format!("COPY {SCHEMA}.{table} ({columns}) FROM STDIN");
-    let (send, mut parts) = mpsc::channel(AHEAD);
-    let printing = tokio::task::spawn_blocking(move || print(&derived, &query, &send));
+    let copy = format!("COPY {SHADOW_SCHEMA}.{table} ({columns}) FROM STDIN");
+    let (send, mut parts) = mpsc::channel(CHUNKS_AHEAD);
+    let printing = tokio::task::spawn_blocking(move || send_copy_text(&derived, &query, &send));
     let pool = db.get_postgres_connection_pool();
-    while let Some(Part { text, rows }) = parts.recv().await {
+    while let Some(CopyChunk { text, rows }) = parts.recv().await {
         let begun = Instant::now();
         let mut taking = pool.copy_in_raw(&copy).await?;
         taking.send(text).await?;
         taking.finish().await?;
         done(rows);
-        pace.rest(db, Duration::ZERO, begun.elapsed()).await?;
+        pace.pause(db, Duration::ZERO, begun.elapsed()).await?;
     }
-    printing.await.map_err(|error| StoreError::Address(format!("reading the second database ended: {error}")))?
+    printing.await.map_err(|error| StoreError::OpenFailed(format!("reading the second database ended: {error}")))?
 }
 
 /// Makes the indexes that the tables in use have.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn index(db: &DatabaseConnection) -> Result<(), StoreError> {
-    for (table, _) in TABLES {
+pub async fn create_indexes(db: &DatabaseConnection) -> Result<(), StoreError> {
+    for (table, _) in SHADOWED_TABLES {
         let all = format!(
             "SELECT pg_get_indexdef(indexrelid) AS def, relname::text AS name, indisprimary AS is_key, \
              indrelid::regclass::text AS of, current_schema()::text AS schema \
@@ -87,17 +88,18 @@ pub async fn index(db: &DatabaseConnection) -> Result<(), StoreError> {
         for row in db.query_all_raw(Statement::from_string(DbBackend::Postgres, all)).await? {
             let (text, name): (String, String) = (row.try_get("", "def")?, row.try_get("", "name")?);
             let schema: String = row.try_get("", "schema")?;
-            let (old, new) = (format!(" ON {schema}.{table} "), format!(" ON {SCHEMA}.{table} "));
+            let (old, new) = (format!(" ON {schema}.{table} "), format!(" ON {SHADOW_SCHEMA}.{table} "));
             if !text.contains(&old) {
                 return Err(StoreError::Corrupt(format!("the index {name} is made otherwise than expected: {text}")));
             }
             db.execute_unprepared(&text.replacen(&old, &new, 1)).await?;
             if row.try_get("", "is_key")? {
-                let text = format!("ALTER TABLE {SCHEMA}.{table} ADD CONSTRAINT {name} PRIMARY KEY USING INDEX {name}");
+                let text =
+                    format!("ALTER TABLE {SHADOW_SCHEMA}.{table} ADD CONSTRAINT {name} PRIMARY KEY USING INDEX {name}");
                 db.execute_unprepared(&text).await?;
             }
         }
-        db.execute_unprepared(&format!("ANALYZE {SCHEMA}.{table}")).await?;
+        db.execute_unprepared(&format!("ANALYZE {SHADOW_SCHEMA}.{table}")).await?;
     }
     Ok(())
 }
@@ -107,7 +109,7 @@ pub async fn index(db: &DatabaseConnection) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// If somebody writes for too long.
-pub async fn hold<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
+pub async fn lock_writers<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
     txn.execute_unprepared("SET LOCAL synchronous_commit TO DEFAULT").await?;
     txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
     Ok(())
@@ -120,10 +122,10 @@ pub async fn hold<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// If somebody writes just now.
-pub async fn lock<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
-    txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {MOMENT}")).await?;
+pub async fn lock_tables<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
+    txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {WRITER_LOCK_TIMEOUT_MS}")).await?;
     txn.execute_unprepared("LOCK TABLE change, entity, step IN EXCLUSIVE MODE").await?;
-    hold(txn).await
+    lock_writers(txn).await
 }
 
 /// Puts them in place of those in use, which go. Who reads those is waited for, a little.
@@ -135,11 +137,11 @@ pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
     let schema = txn.query_one_raw(schema).await?;
     let schema: String =
         schema.ok_or_else(|| StoreError::Corrupt("there is no schema".into()))?.try_get("", "schema")?;
-    txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {PATIENCE}")).await?;
+    txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {READER_LOCK_TIMEOUT_MS}")).await?;
     txn.execute_unprepared("LOCK TABLE change, entity, step IN ACCESS EXCLUSIVE MODE").await?;
-    for (table, _) in TABLES {
+    for (table, _) in SHADOWED_TABLES {
         txn.execute_unprepared(&format!("DROP TABLE {table}")).await?;
-        txn.execute_unprepared(&format!("ALTER TABLE {SCHEMA}.{table} SET SCHEMA {schema}")).await?;
+        txn.execute_unprepared(&format!("ALTER TABLE {SHADOW_SCHEMA}.{table} SET SCHEMA {schema}")).await?;
     }
     Ok(())
 }
@@ -148,7 +150,7 @@ pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn clear(db: &DatabaseConnection) -> Result<(), StoreError> {
-    db.execute_unprepared(&format!("DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")).await?;
+pub async fn drop_leftovers(db: &DatabaseConnection) -> Result<(), StoreError> {
+    db.execute_unprepared(&format!("DROP SCHEMA IF EXISTS {SHADOW_SCHEMA} CASCADE")).await?;
     Ok(())
 }

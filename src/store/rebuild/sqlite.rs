@@ -1,36 +1,36 @@
 //! Fresh tables of SQLite: in the same file, under other names. Readers go on in the old tables until their transaction
 //! ends; prepared statements are made anew by SQLite itself, since the schema's number has changed.
 
-use super::fresh::{Fresh, TABLES};
-use super::pace::Pace;
+use super::shadow_tables::{SHADOWED_TABLES, ShadowTables};
+use super::throttle::LoadThrottle;
 use crate::store::StoreError;
-use crate::store::verify::attached::{DERIVED, attach, detach};
-use crate::store::verify::tables::Table;
+use crate::store::verify::derived_tables::DerivedTable;
+use crate::store::verify::sqlite_diff::{ATTACHED_SCHEMA, attach, detach};
 use entity::{change, entity as entities, step};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, IdenStatic, Iterable, Statement};
 use std::time::Instant;
 
 /// What the names of fresh and of replaced tables and indexes end with.
-pub const FRESH: &str = "_new";
-const REPLACED: &str = "_old";
+pub const NEW_SUFFIX: &str = "_new";
+const OLD_SUFFIX: &str = "_old";
 
 /// Makes them as those in use are made, with their indexes: making an index of a full table would take the writer's lock
 /// for long.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn make(db: &DatabaseConnection, all: &Fresh) -> Result<(), StoreError> {
-    for (table, _) in TABLES {
+pub async fn create(db: &DatabaseConnection, all: &ShadowTables) -> Result<(), StoreError> {
+    for (table, _) in SHADOWED_TABLES {
         // The table itself comes first.
         let made = format!(
             "SELECT name, sql FROM sqlite_schema WHERE tbl_name = '{table}' AND sql IS NOT NULL ORDER BY type DESC"
         );
         for row in db.query_all_raw(Statement::from_string(DbBackend::Sqlite, made)).await? {
             let (name, text): (String, String) = (row.try_get("", "name")?, row.try_get("", "sql")?);
-            let fresh = |name: &str| format!("\"{name}{FRESH}\"");
+            let fresh = |name: &str| format!("\"{name}{NEW_SUFFIX}\"");
             let text = text.replacen(&format!("\"{name}\""), &fresh(&name), 1);
             let of = format!(" ON \"{table}\"");
-            all.run(db, &text.replacen(&of, &format!(" ON {}", fresh(table)), 1)).await?;
+            all.execute_ddl(db, &text.replacen(&of, &format!(" ON {}", fresh(table)), 1)).await?;
         }
     }
     Ok(())
@@ -43,23 +43,23 @@ pub async fn make(db: &DatabaseConnection, all: &Fresh) -> Result<(), StoreError
 /// If a database fails.
 pub async fn load(
     db: &DatabaseConnection,
-    fresh: &Fresh,
+    fresh: &ShadowTables,
     derived: &str,
     done: &impl Fn(u64),
 ) -> Result<(), StoreError> {
     attach(db, derived).await?;
-    let mut pace = Pace::new();
-    copy::<change::Entity>(db, fresh, change::Column::Position, &mut pace, done).await?;
-    copy::<entities::Entity>(db, fresh, entities::Column::Number, &mut pace, done).await?;
-    copy::<step::Entity>(db, fresh, step::Column::Entity, &mut pace, done).await?;
+    let mut pace = LoadThrottle::new();
+    copy_table::<change::Entity>(db, fresh, change::Column::Position, &mut pace, done).await?;
+    copy_table::<entities::Entity>(db, fresh, entities::Column::RowId, &mut pace, done).await?;
+    copy_table::<step::Entity>(db, fresh, step::Column::EntityRowId, &mut pace, done).await?;
     detach(db).await
 }
 
-async fn copy<T: Table>(
+async fn copy_table<T: DerivedTable>(
     db: &DatabaseConnection,
-    fresh: &Fresh,
+    fresh: &ShadowTables,
     number: T::Column,
-    pace: &mut Pace,
+    pace: &mut LoadThrottle,
     done: &impl Fn(u64),
 ) -> Result<(), StoreError> {
     let (table, number) = (T::NAME, number.as_str());
@@ -67,23 +67,23 @@ async fn copy<T: Table>(
     let statement = |text: String, numbers: &[i64]| {
         Statement::from_sql_and_values(DbBackend::Sqlite, text, numbers.iter().map(|number| (*number).into()))
     };
-    let next = format!("SELECT min({number}) AS next FROM {DERIVED}.{table} WHERE {number} > ?");
+    let next = format!("SELECT min({number}) AS next FROM {ATTACHED_SCHEMA}.{table} WHERE {number} > ?");
     let part = format!(
-        "INSERT INTO {} ({columns}) SELECT {columns} FROM {DERIVED}.{table} WHERE {number} BETWEEN ? AND ?",
-        fresh.name(table)
+        "INSERT INTO {} ({columns}) SELECT {columns} FROM {ATTACHED_SCHEMA}.{table} WHERE {number} BETWEEN ? AND ?",
+        fresh.sql_name(table)
     );
     let mut last = i64::MIN;
     loop {
         let first = db.query_one_raw(statement(next.clone(), &[last])).await?;
         let first: Option<i64> = first.map(|row| row.try_get("", "next")).transpose()?.flatten();
         let Some(first) = first else { return Ok(()) };
-        last = first + pace.rows() - 1;
+        last = first + pace.chunk_rows() - 1;
         let tried = Instant::now();
         let (txn, begun) = (fresh.begin(db).await?, Instant::now());
         let loaded = txn.execute_raw(statement(part.clone(), &[first, last])).await?;
         txn.commit().await?;
         done(loaded.rows_affected());
-        pace.rest(db, begun - tried, begun.elapsed()).await?;
+        pace.pause(db, begun - tried, begun.elapsed()).await?;
     }
 }
 
@@ -93,20 +93,20 @@ async fn copy<T: Table>(
 /// # Errors
 /// If the database refuses.
 pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
-    for (table, _) in TABLES {
-        txn.execute_unprepared(&format!("ALTER TABLE \"{table}\" RENAME TO \"{table}{REPLACED}\"")).await?;
-        txn.execute_unprepared(&format!("ALTER TABLE \"{table}{FRESH}\" RENAME TO \"{table}\"")).await?;
+    for (table, _) in SHADOWED_TABLES {
+        txn.execute_unprepared(&format!("ALTER TABLE \"{table}\" RENAME TO \"{table}{OLD_SUFFIX}\"")).await?;
+        txn.execute_unprepared(&format!("ALTER TABLE \"{table}{NEW_SUFFIX}\" RENAME TO \"{table}\"")).await?;
     }
     txn.execute_unprepared("PRAGMA writable_schema = ON").await?;
-    for (table, _) in TABLES {
+    for (table, _) in SHADOWED_TABLES {
         let rename = |of: String, to: String| {
             format!(
                 "UPDATE sqlite_schema SET sql = replace(sql, '\"' || name || '\"', '\"' || {to} || '\"'), name = {to} \
                  WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = '{of}'"
             )
         };
-        txn.execute_unprepared(&rename(format!("{table}{REPLACED}"), format!("name || '{REPLACED}'"))).await?;
-        let without = format!("substr(name, 1, length(name) - {})", FRESH.len());
+        txn.execute_unprepared(&rename(format!("{table}{OLD_SUFFIX}"), format!("name || '{OLD_SUFFIX}'"))).await?;
+        let without = format!("substr(name, 1, length(name) - {})", NEW_SUFFIX.len());
         txn.execute_unprepared(&rename(table.to_owned(), without)).await?;
     }
     txn.execute_unprepared("PRAGMA writable_schema = RESET").await?;
@@ -117,10 +117,10 @@ pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn clear(db: &DatabaseConnection, fresh: &Fresh) -> Result<(), StoreError> {
-    let mut pace = Pace::new();
-    for suffix in [FRESH, REPLACED] {
-        for (table, key) in TABLES {
+pub async fn drop_leftovers(db: &DatabaseConnection, fresh: &ShadowTables) -> Result<(), StoreError> {
+    let mut pace = LoadThrottle::new();
+    for suffix in [NEW_SUFFIX, OLD_SUFFIX] {
+        for (table, key) in SHADOWED_TABLES {
             let name = format!("{table}{suffix}");
             let made =
                 format!("SELECT name FROM sqlite_schema WHERE tbl_name = '{name}' AND sql IS NOT NULL ORDER BY type");
@@ -128,20 +128,20 @@ pub async fn clear(db: &DatabaseConnection, fresh: &Fresh) -> Result<(), StoreEr
             let names: Vec<String> = made.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?;
             let Some((_, indexes)) = names.split_last() else { continue };
             for index in indexes {
-                fresh.run(db, &format!("DROP INDEX \"{index}\"")).await?;
+                fresh.execute_ddl(db, &format!("DROP INDEX \"{index}\"")).await?;
             }
-            empty(db, fresh, (&name, key), &mut pace).await?;
-            fresh.run(db, &format!("DROP TABLE \"{name}\"")).await?;
+            delete_in_chunks(db, fresh, (&name, key), &mut pace).await?;
+            fresh.execute_ddl(db, &format!("DROP TABLE \"{name}\"")).await?;
         }
     }
-    fresh.run(db, &format!("DROP TABLE IF EXISTS \"delivery{FRESH}\"")).await
+    fresh.execute_ddl(db, &format!("DROP TABLE IF EXISTS \"delivery{NEW_SUFFIX}\"")).await
 }
 
-async fn empty(
+async fn delete_in_chunks(
     db: &DatabaseConnection,
-    fresh: &Fresh,
+    fresh: &ShadowTables,
     (table, key): (&str, &str),
-    pace: &mut Pace,
+    pace: &mut LoadThrottle,
 ) -> Result<(), StoreError> {
     loop {
         let least = format!("SELECT min({key}) AS least FROM \"{table}\"");
@@ -150,9 +150,9 @@ async fn empty(
         let Some(least) = least else { return Ok(()) };
         let tried = Instant::now();
         let (txn, begun) = (fresh.begin(db).await?, Instant::now());
-        let part = format!("DELETE FROM \"{table}\" WHERE {key} < {}", least + pace.rows());
+        let part = format!("DELETE FROM \"{table}\" WHERE {key} < {}", least + pace.chunk_rows());
         txn.execute_unprepared(&part).await?;
         txn.commit().await?;
-        pace.rest(db, begun - tried, begun.elapsed()).await?;
+        pace.pause(db, begun - tried, begun.elapsed()).await?;
     }
 }

@@ -1,6 +1,6 @@
 //! What differs, value by value, and which events that comes from.
 
-use super::tables::{Numbered, Table};
+use super::derived_tables::{DerivedTable, IntegerKeyed};
 use crate::store::StoreError;
 use entity::change::{Column, Entity};
 use sea_orm::{
@@ -9,33 +9,33 @@ use sea_orm::{
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Differences that are kept; the others are counted.
-const KEPT: usize = 10_000;
+const MAX_LISTED: usize = 10_000;
 /// Positions that are looked up at once.
-const LOOKED_UP: usize = 500;
+const POSITIONS_PER_STATEMENT: usize = 500;
 /// Columns of JSON.
-const JSON: [&str; 4] = ["facts", "details", "stamps", "tip"];
+const JSON_COLUMNS: [&str; 4] = ["facts", "details", "field_versions", "fold_state"];
 
 /// What a comparison found.
 #[derive(Debug, Default)]
 pub struct Differences {
     /// The first of them.
-    pub kept: Vec<Difference>,
+    pub listed: Vec<Difference>,
     /// How many there are.
-    pub all: u64,
+    pub total: u64,
     /// How many rows were compared.
-    pub rows: u64,
+    pub rows_compared: u64,
     /// How many of them were compared value by value, because nothing quicker said that they are the same.
-    pub read: u64,
+    pub rows_compared_by_value: u64,
     /// How many there are in each table.
-    pub tables: BTreeMap<&'static str, u64>,
+    pub by_table: BTreeMap<&'static str, u64>,
     /// The rows that differ, by what they come from.
-    pub origins: BTreeMap<Origin, Extent>,
-    pub(in crate::store) differing: Differing,
+    pub by_origin: BTreeMap<DifferenceOrigin, DifferenceSummary>,
+    pub(in crate::store) differing_keys: DifferingKeys,
 }
 
 /// The numbers of the rows that differ, table by table.
 #[derive(Clone, Debug, Default)]
-pub struct Differing(BTreeMap<&'static str, BTreeSet<i64>>);
+pub struct DifferingKeys(BTreeMap<&'static str, BTreeSet<i64>>);
 
 /// A value that is stored otherwise than it is derived now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub struct Difference {
 
 /// What a row comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Origin {
+pub struct DifferenceOrigin {
     pub table: &'static str,
     /// Empty for rows that are of no vendor.
     pub vendor: String,
@@ -63,7 +63,7 @@ pub struct Origin {
 
 /// How far the differences of one origin go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
+pub struct DifferenceSummary {
     pub rows: u64,
     /// The columns that differ.
     pub columns: BTreeSet<&'static str>,
@@ -74,21 +74,25 @@ pub struct Extent {
 
 /// Which event brought a row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Brought {
-    By(String),
+pub enum RowCause {
+    Event(String),
     /// The one of this position.
-    At(i64),
-    ByNone,
+    Change(i64),
+    NoEvent,
 }
 
 /// Rows of a table by vendor and by the position of the change that brought them, until it is known which event that was.
 #[derive(Debug, Default)]
-pub struct ByPosition(Vec<(String, i64, Extent)>);
+pub struct UnresolvedCauses(Vec<(String, i64, DifferenceSummary)>);
 
 impl Differences {
     /// Two rows with the same key.
-    pub(super) fn row<T: Table>(&mut self, stored: &T::Model, derived: &T::Model, later: &mut ByPosition)
-    where
+    pub(super) fn add_changed_row<T: DerivedTable>(
+        &mut self,
+        stored: &T::Model,
+        derived: &T::Model,
+        later: &mut UnresolvedCauses,
+    ) where
         T::Model: ModelTrait<Entity = T>,
     {
         let mut columns = BTreeSet::new();
@@ -98,52 +102,70 @@ impl Differences {
                 continue;
             }
             let name = column.as_str();
-            let (ours, theirs) = (fields(name, &ours), fields(name, &theirs));
+            let (ours, theirs) = (flatten_fields(name, &ours), flatten_fields(name, &theirs));
             let all: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
             for field in all.into_iter().filter(|field| ours.get(*field) != theirs.get(*field)) {
                 columns.insert(name);
                 let (ours, theirs) = (ours.get(field).cloned(), theirs.get(field).cloned());
-                let (row, field) = (T::name(stored), field.clone());
+                let (row, field) = (T::describe(stored), field.clone());
                 self.add(Difference { table: T::NAME, row, field, stored: ours, derived: theirs });
             }
         }
         // JSON may be printed otherwise and say the same.
         if !columns.is_empty() {
-            self.came_from::<T>(derived, Extent { rows: 1, columns, ..Extent::default() }, later);
+            self.record_cause::<T>(
+                derived,
+                DifferenceSummary { rows: 1, columns, ..DifferenceSummary::default() },
+                later,
+            );
         }
     }
 
     /// A row that is only stored, or only derived.
-    pub(super) fn alone<T: Table>(&mut self, row: &T::Model, which: Alone, later: &mut ByPosition) {
+    pub(super) fn add_missing_row<T: DerivedTable>(
+        &mut self,
+        row: &T::Model,
+        which: OnlyIn,
+        later: &mut UnresolvedCauses,
+    ) {
         let (stored, derived) = match which {
-            Alone::Stored => (Some(String::new()), None),
-            Alone::Derived => (None, Some(String::new())),
+            OnlyIn::Stored => (Some(String::new()), None),
+            OnlyIn::Derived => (None, Some(String::new())),
         };
         let (only_stored, only_derived) = (u64::from(stored.is_some()), u64::from(derived.is_some()));
-        self.add(Difference { table: T::NAME, row: T::name(row), field: String::new(), stored, derived });
-        self.came_from::<T>(row, Extent { rows: 1, only_stored, only_derived, ..Extent::default() }, later);
+        self.add(Difference { table: T::NAME, row: T::describe(row), field: String::new(), stored, derived });
+        self.record_cause::<T>(
+            row,
+            DifferenceSummary { rows: 1, only_stored, only_derived, ..DifferenceSummary::default() },
+            later,
+        );
     }
 
     fn add(&mut self, difference: Difference) {
-        self.all += 1;
-        *self.tables.entry(difference.table).or_default() += 1;
-        if self.kept.len() < KEPT {
-            self.kept.push(difference);
+        self.total += 1;
+        *self.by_table.entry(difference.table).or_default() += 1;
+        if self.listed.len() < MAX_LISTED {
+            self.listed.push(difference);
         }
     }
 
-    fn came_from<T: Table>(&mut self, row: &T::Model, extent: Extent, later: &mut ByPosition) {
-        self.differing.note::<T>(row);
-        let (vendor, brought) = T::origin(row);
+    fn record_cause<T: DerivedTable>(
+        &mut self,
+        row: &T::Model,
+        extent: DifferenceSummary,
+        later: &mut UnresolvedCauses,
+    ) {
+        self.differing_keys.insert::<T>(row);
+        let (vendor, brought) = T::cause(row);
         match brought {
-            Brought::By(event) => self.count(T::NAME, vendor, event, extent),
-            Brought::At(position) => later.0.push((vendor, position, extent)),
-            Brought::ByNone => self.count(T::NAME, vendor, String::new(), extent),
+            RowCause::Event(event) => self.count_rows(T::NAME, vendor, event, extent),
+            RowCause::Change(position) => later.0.push((vendor, position, extent)),
+            RowCause::NoEvent => self.count_rows(T::NAME, vendor, String::new(), extent),
         }
     }
 
-    fn count(&mut self, table: &'static str, vendor: String, event: String, more: Extent) {
-        let extent = self.origins.entry(Origin { table, vendor, event }).or_default();
+    fn count_rows(&mut self, table: &'static str, vendor: String, event: String, more: DifferenceSummary) {
+        let extent = self.by_origin.entry(DifferenceOrigin { table, vendor, event }).or_default();
         extent.rows += more.rows;
         extent.columns.extend(more.columns);
         extent.only_stored += more.only_stored;
@@ -151,15 +173,15 @@ impl Differences {
     }
 
     /// Looks up which events brought rows, in the history that was derived anew.
-    pub(super) async fn find_events<C: ConnectionTrait>(
+    pub(super) async fn resolve_causes<C: ConnectionTrait>(
         &mut self,
         table: &'static str,
-        rows: ByPosition,
+        rows: UnresolvedCauses,
         derived: &C,
     ) -> Result<(), StoreError> {
         let mut rows = rows.0;
         rows.sort_unstable_by_key(|(_, position, _)| *position);
-        for rows in rows.chunks(LOOKED_UP) {
+        for rows in rows.chunks(POSITIONS_PER_STATEMENT) {
             let events = Entity::find()
                 .select_only()
                 .columns([Column::Position])
@@ -171,27 +193,27 @@ impl Differences {
             for (vendor, position, extent) in rows {
                 let (known, event) = events.get(position).cloned().unwrap_or_default();
                 let vendor = if vendor.is_empty() { known } else { vendor.clone() };
-                self.count(table, vendor, event, extent.clone());
+                self.count_rows(table, vendor, event, extent.clone());
             }
         }
         Ok(())
     }
 }
 
-impl Differing {
-    fn note<T: Table>(&mut self, row: &T::Model) {
-        if let Some(number) = T::number(row) {
+impl DifferingKeys {
+    fn insert<T: DerivedTable>(&mut self, row: &T::Model) {
+        if let Some(number) = T::leading_key(row) {
             self.0.entry(T::NAME).or_default().insert(number);
         }
     }
 
     /// Those of a table.
-    pub fn of<T: Numbered>(&self) -> Vec<i64> {
+    pub fn keys<T: IntegerKeyed>(&self) -> Vec<i64> {
         self.0.get(T::NAME).map(|numbers| numbers.iter().copied().collect()).unwrap_or_default()
     }
 
     /// Whether there are any in a table.
-    pub fn has<T: Table>(&self) -> bool {
+    pub fn contains_table<T: DerivedTable>(&self) -> bool {
         self.0.contains_key(T::NAME)
     }
 
@@ -201,7 +223,7 @@ impl Differing {
     }
 
     /// Those of another comparison as well.
-    pub fn extend(&mut self, other: Differing) {
+    pub fn extend(&mut self, other: DifferingKeys) {
         for (table, numbers) in other.0 {
             self.0.entry(table).or_default().extend(numbers);
         }
@@ -210,12 +232,12 @@ impl Differing {
 
 /// Where a row is that the other side does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alone {
+pub enum OnlyIn {
     Stored,
     Derived,
 }
 
-fn shown(value: &Value) -> String {
+fn display_value(value: &Value) -> String {
     match value {
         Value::String(Some(text)) => text.clone(),
         Value::BigInt(Some(number)) => number.to_string(),
@@ -228,23 +250,23 @@ fn shown(value: &Value) -> String {
 }
 
 // A column of JSON field by field, as deep as objects go; any other as it is.
-fn fields(column: &str, value: &Value) -> BTreeMap<String, String> {
-    fn spread(name: String, value: serde_json::Value, out: &mut BTreeMap<String, String>) {
+fn flatten_fields(column: &str, value: &Value) -> BTreeMap<String, String> {
+    fn flatten(name: String, value: serde_json::Value, out: &mut BTreeMap<String, String>) {
         match value {
             serde_json::Value::Object(object) => {
-                object.into_iter().for_each(|(field, value)| spread(format!("{name}.{field}"), value, out));
+                object.into_iter().for_each(|(field, value)| flatten(format!("{name}.{field}"), value, out));
             }
             other => _ = out.insert(name, other.to_string()),
         }
     }
     let mut out = BTreeMap::new();
     let json = match value {
-        Value::String(Some(text)) if JSON.contains(&column) => serde_json::from_str(text).ok(),
+        Value::String(Some(text)) if JSON_COLUMNS.contains(&column) => serde_json::from_str(text).ok(),
         _ => None,
     };
     match json {
-        Some(json) => spread(column.to_owned(), json, &mut out),
-        None => _ = out.insert(column.to_owned(), shown(value)),
+        Some(json) => flatten(column.to_owned(), json, &mut out),
+        None => _ = out.insert(column.to_owned(), display_value(value)),
     }
     out
 }

@@ -1,57 +1,59 @@
 //! Whether the tables are what the raw log says: every delivery is read and applied anew, into a database of its own, and the
 //! outcome is compared row by row. The hub may go on meanwhile: all is read as it was at one moment.
 
-pub(super) mod attached;
+pub(super) mod derived_tables;
 mod difference;
-mod printed;
-pub(super) mod tables;
+mod postgres_diff;
+pub(super) mod sqlite_diff;
 
-pub use difference::{Difference, Differences, Extent, Origin};
+pub use difference::{Difference, DifferenceOrigin, DifferenceSummary, Differences};
 
-use super::connect::{self, Place};
+use super::connect::{self, DatabaseAddress};
 use super::read::head;
-use super::{Database, Scratch, StoreError, raw};
-pub(super) use difference::Differing;
-use difference::{Alone, ByPosition};
+use super::{Database, ShadowDb, StoreError, raw_log};
+use derived_tables::{DerivedTable, IntegerKeyed};
+pub(super) use difference::DifferingKeys;
+use difference::{OnlyIn, UnresolvedCauses};
 use entity::{change, delivery, entity as entities, ledger, log_head, step};
-use printed::Beside;
+use postgres_diff::SnapshotConnection;
 use sea_orm::{
     AccessMode, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, ModelTrait,
     QueryFilter, QuerySelect, TransactionTrait,
 };
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
-use tables::{Numbered, Table};
 use tokio_util::sync::CancellationToken;
 
 /// Rows that differ and are read at once.
-const DIFFERING: usize = 500;
+const ROWS_PER_STATEMENT: usize = 500;
 
 /// A database as it was at one moment.
 #[derive(Debug)]
-pub struct Stored {
-    pub(super) at: DatabaseTransaction,
+pub struct DatabaseSnapshot {
+    pub(super) txn: DatabaseTransaction,
     /// Where it is, unless a transaction is all that is known of it.
     db: Option<Database>,
     /// The number of the newest delivery.
-    newest: i64,
+    newest_delivery: i64,
     /// How many deliveries there are.
     pub deliveries: i64,
     /// The newest position.
     pub position: i64,
 }
 
-impl Stored {
+impl DatabaseSnapshot {
     /// Reads a database as it is now, until this is dropped.
     ///
     /// # Errors
     /// If it cannot be read, or was never migrated.
-    pub async fn now(db: &Database) -> Result<Stored, StoreError> {
-        let at = match &db.place {
+    pub async fn open(db: &Database) -> Result<DatabaseSnapshot, StoreError> {
+        let at = match &db.address {
             // Another file is attached to the connection, which goes with it.
-            Place::File(path) => connect::reading(path, db.pools).await?.begin().await?,
-            Place::Server(_) => {
-                let long = db.long().await?;
+            DatabaseAddress::Sqlite(path) => {
+                connect::read_only_connection(path, db.pool_settings).await?.begin().await?
+            }
+            DatabaseAddress::Postgres(_) => {
+                let long = db.maintenance_connection().await?;
                 let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
                 let at = long.begin_with_config(Some(isolation), Some(access)).await?;
                 // Before the first look: a table that is replaced later would be empty for it.
@@ -60,45 +62,51 @@ impl Stored {
                 at
             }
         };
-        Ok(Stored { db: Some(db.clone()), ..Stored::within(at).await? })
+        Ok(DatabaseSnapshot { db: Some(db.clone()), ..DatabaseSnapshot::from_transaction(at).await? })
     }
 
     /// What a transaction sees, which may write, too.
     ///
     /// # Errors
     /// If it cannot be read, or was never migrated.
-    pub(super) async fn within(at: DatabaseTransaction) -> Result<Stored, StoreError> {
+    pub(super) async fn from_transaction(at: DatabaseTransaction) -> Result<DatabaseSnapshot, StoreError> {
         let position = head(&at).await?.position;
-        let newest = raw::newest(&at).await?;
-        Ok(Stored { deliveries: newest - raw::removed(&at).await?, newest, position, at, db: None })
+        let newest = raw_log::newest_delivery(&at).await?;
+        Ok(DatabaseSnapshot {
+            deliveries: newest - raw_log::purged_delivery_count(&at).await?,
+            newest_delivery: newest,
+            position,
+            txn: at,
+            db: None,
+        })
     }
 
     /// Applies all its deliveries anew.
     ///
     /// # Errors
     /// As [`Scratch::derive`].
-    pub async fn derive(
+    pub async fn replay_into(
         &self,
-        into: &mut Scratch,
+        into: &mut ShadowDb,
         stop: &CancellationToken,
         done: impl Fn(u64) + Send + 'static,
     ) -> Result<(), StoreError> {
-        into.derive(&self.at, self.newest, stop, done).await
+        into.replay(&self.txn, self.newest_delivery, stop, done).await
     }
 
     /// Compares what is stored with what was derived anew.
     ///
     /// # Errors
     /// If a database fails.
-    pub async fn compare(&self, derived: &Stored) -> Result<Differences, StoreError> {
+    pub async fn diff(&self, derived: &DatabaseSnapshot) -> Result<Differences, StoreError> {
         let mut all = Differences::default();
-        let mut compared = Compared::to(self, derived).await?;
-        all.look_through::<delivery::Entity>(self, derived, &mut compared).await?;
-        all.look_through::<change::Entity>(self, derived, &mut compared).await?;
-        all.look_through::<entities::Entity>(self, derived, &mut compared).await?;
-        all.look_through::<step::Entity>(self, derived, &mut compared).await?;
-        all.look_at_all::<ledger::Entity>(self, derived).await?;
-        all.look_at_all::<log_head::Entity>(self, derived).await?;
+        let mut compared = DiffMethod::choose(self, derived).await?;
+        all.diff_table::<delivery::Entity>(self, derived, &mut compared).await?;
+        all.diff_table::<change::Entity>(self, derived, &mut compared).await?;
+        all.diff_table::<entities::Entity>(self, derived, &mut compared).await?;
+        all.diff_table::<step::Entity>(self, derived, &mut compared).await?;
+        all.diff_all_rows::<ledger::Entity>(self, derived).await?;
+        all.diff_all_rows::<log_head::Entity>(self, derived).await?;
         Ok(all)
     }
 
@@ -106,138 +114,147 @@ impl Stored {
     ///
     /// # Errors
     /// If a database fails.
-    pub(super) async fn compare_since(
+    pub(super) async fn diff_since(
         &self,
-        derived: &Stored,
+        derived: &DatabaseSnapshot,
         before: &log_head::Model,
         touched: &BTreeSet<i64>,
     ) -> Result<Differences, StoreError> {
-        let both = [&self.at, &derived.at];
-        let deliveries = numbers_after::<delivery::Entity>(both, before.delivery).await?;
-        let positions = numbers_after::<change::Entity>(both, before.position).await?;
+        let both = [&self.txn, &derived.txn];
+        let deliveries = keys_after::<delivery::Entity>(both, before.last_delivery_row_id).await?;
+        let positions = keys_after::<change::Entity>(both, before.position).await?;
         let mut entities: BTreeSet<i64> =
-            numbers_after::<entities::Entity>(both, before.entity).await?.into_iter().collect();
+            keys_after::<entities::Entity>(both, before.last_entity_row_id).await?.into_iter().collect();
         entities.extend(touched);
         // Who reads deliveries otherwise may have changed others.
-        entities.extend(changed_at(&self.at, &positions).await?);
+        entities.extend(entities_changed_at(&self.txn, &positions).await?);
         let entities: Vec<i64> = entities.into_iter().collect();
         let mut all = Differences::default();
-        all.look_at::<delivery::Entity>(self, derived, &deliveries).await?;
-        all.look_at::<change::Entity>(self, derived, &positions).await?;
-        all.look_at::<entities::Entity>(self, derived, &entities).await?;
-        all.look_at::<step::Entity>(self, derived, &entities).await?;
+        all.diff_keys::<delivery::Entity>(self, derived, &deliveries).await?;
+        all.diff_keys::<change::Entity>(self, derived, &positions).await?;
+        all.diff_keys::<entities::Entity>(self, derived, &entities).await?;
+        all.diff_keys::<step::Entity>(self, derived, &entities).await?;
         Ok(all)
     }
 }
 
 // The numbers after another one, of the rows that are there: what the counters say may be what differs.
-async fn numbers_after<T: Numbered>(both: [&DatabaseTransaction; 2], after: i64) -> Result<Vec<i64>, StoreError> {
+async fn keys_after<T: IntegerKeyed>(both: [&DatabaseTransaction; 2], after: i64) -> Result<Vec<i64>, StoreError> {
     let mut numbers = BTreeSet::new();
     for at in both {
-        let rows = T::find().select_only().column(T::NUMBER).filter(T::NUMBER.gt(after));
+        let rows = T::find().select_only().column(T::LEADING_KEY).filter(T::LEADING_KEY.gt(after));
         numbers.extend(rows.into_tuple::<i64>().all(at).await?);
     }
     Ok(numbers.into_iter().collect())
 }
 
 // The entities that the history is about at some positions.
-async fn changed_at<C: ConnectionTrait>(at: &C, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
-    use change::Column::{Entity, Position};
+async fn entities_changed_at<C: ConnectionTrait>(at: &C, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
+    use change::Column::{EntityRowId, Position};
     let mut all = Vec::new();
-    for positions in positions.chunks(DIFFERING) {
-        let entities = change::Entity::find().select_only().column(Entity);
-        let entities = entities.filter(Position.is_in(positions.iter().copied())).filter(Entity.is_not_null());
+    for positions in positions.chunks(ROWS_PER_STATEMENT) {
+        let entities = change::Entity::find().select_only().column(EntityRowId);
+        let entities = entities.filter(Position.is_in(positions.iter().copied())).filter(EntityRowId.is_not_null());
         all.extend(entities.into_tuple::<i64>().all(at).await?);
     }
     Ok(all)
 }
 
 /// How it is found out which rows may differ, without reading all of both as models.
-enum Compared {
+enum DiffMethod {
     /// SQLite compares two of its files.
     Attached,
     /// Both print their rows: a connection to the one, and where the other is.
-    Printed(Beside, String),
+    CopyText(SnapshotConnection, String),
     /// Not at all.
-    Read,
+    RowByRow,
 }
 
-impl Compared {
-    async fn to(stored: &Stored, derived: &Stored) -> Result<Compared, StoreError> {
-        let (Some(ours), Some(Place::File(file))) = (&stored.db, derived.db.as_ref().map(|db| &db.place)) else {
-            return Ok(Compared::Read);
+impl DiffMethod {
+    async fn choose(stored: &DatabaseSnapshot, derived: &DatabaseSnapshot) -> Result<DiffMethod, StoreError> {
+        let (Some(ours), Some(DatabaseAddress::Sqlite(file))) = (&stored.db, derived.db.as_ref().map(|db| &db.address))
+        else {
+            return Ok(DiffMethod::RowByRow);
         };
-        match &ours.place {
-            Place::File(_) => {
-                attached::attach(&stored.at, file).await?;
-                Ok(Compared::Attached)
+        match &ours.address {
+            DatabaseAddress::Sqlite(_) => {
+                sqlite_diff::attach(&stored.txn, file).await?;
+                Ok(DiffMethod::Attached)
             }
-            Place::Server(_) => Ok(Compared::Printed(Beside::open(ours, &stored.at).await?, file.clone())),
+            DatabaseAddress::Postgres(_) => {
+                Ok(DiffMethod::CopyText(SnapshotConnection::open(ours, &stored.txn).await?, file.clone()))
+            }
         }
     }
 }
 
 impl Differences {
     // The whole table.
-    async fn look_through<T: Numbered>(
+    async fn diff_table<T: IntegerKeyed>(
         &mut self,
-        stored: &Stored,
-        derived: &Stored,
-        compared: &mut Compared,
+        stored: &DatabaseSnapshot,
+        derived: &DatabaseSnapshot,
+        compared: &mut DiffMethod,
     ) -> Result<(), StoreError>
     where
         T::Model: ModelTrait<Entity = T> + PartialEq,
     {
         let (numbers, count) = match compared {
-            Compared::Attached => {
-                (attached::differing::<T>(&stored.at).await?, attached::count::<T>(&stored.at).await?)
-            }
-            Compared::Printed(beside, file) => beside.differing::<T>(file).await?,
-            Compared::Read => return self.look_at_all::<T>(stored, derived).await,
+            DiffMethod::Attached => (
+                sqlite_diff::differing_keys::<T>(&stored.txn).await?,
+                sqlite_diff::count_derived_rows::<T>(&stored.txn).await?,
+            ),
+            DiffMethod::CopyText(beside, file) => beside.differing_keys::<T>(file).await?,
+            DiffMethod::RowByRow => return self.diff_all_rows::<T>(stored, derived).await,
         };
-        let Seen { only_stored, .. } = self.look_at::<T>(stored, derived, &numbers).await?;
-        self.rows += only_stored + count;
+        let DiffCounts { only_stored, .. } = self.diff_keys::<T>(stored, derived, &numbers).await?;
+        self.rows_compared += only_stored + count;
         Ok(())
     }
 
     // The whole table, row by row.
-    async fn look_at_all<T: Table>(&mut self, stored: &Stored, derived: &Stored) -> Result<(), StoreError>
+    async fn diff_all_rows<T: DerivedTable>(
+        &mut self,
+        stored: &DatabaseSnapshot,
+        derived: &DatabaseSnapshot,
+    ) -> Result<(), StoreError>
     where
         T::Model: ModelTrait<Entity = T> + PartialEq,
     {
-        let Seen { rows, .. } = self.look::<T>(stored, derived, || Which::After(None)).await?;
-        self.rows += rows;
+        let DiffCounts { rows, .. } = self.diff_rows::<T>(stored, derived, || RowSelection::After(None)).await?;
+        self.rows_compared += rows;
         Ok(())
     }
 
     // The rows with these numbers.
-    async fn look_at<T: Numbered>(
+    async fn diff_keys<T: IntegerKeyed>(
         &mut self,
-        stored: &Stored,
-        derived: &Stored,
+        stored: &DatabaseSnapshot,
+        derived: &DatabaseSnapshot,
         numbers: &[i64],
-    ) -> Result<Seen, StoreError>
+    ) -> Result<DiffCounts, StoreError>
     where
         T::Model: ModelTrait<Entity = T> + PartialEq,
     {
-        let which = || Which::Of(T::NUMBER, numbers.chunks(DIFFERING).map(<[i64]>::to_vec).collect());
-        self.look::<T>(stored, derived, which).await
+        let which =
+            || RowSelection::Keys(T::LEADING_KEY, numbers.chunks(ROWS_PER_STATEMENT).map(<[i64]>::to_vec).collect());
+        self.diff_rows::<T>(stored, derived, which).await
     }
 
     // Rows of both in the order of the key, side by side.
-    async fn look<T: Table>(
+    async fn diff_rows<T: DerivedTable>(
         &mut self,
-        stored: &Stored,
-        derived: &Stored,
-        which: impl Fn() -> Which<T>,
-    ) -> Result<Seen, StoreError>
+        stored: &DatabaseSnapshot,
+        derived: &DatabaseSnapshot,
+        which: impl Fn() -> RowSelection<T>,
+    ) -> Result<DiffCounts, StoreError>
     where
         T::Model: ModelTrait<Entity = T> + PartialEq,
     {
-        let (mut ours, mut theirs) = (Walk::<T>::over(stored, which()), Walk::<T>::over(derived, which()));
+        let (mut ours, mut theirs) = (RowCursor::<T>::new(stored, which()), RowCursor::<T>::new(derived, which()));
         let (mut one, mut other) = tokio::try_join!(ours.next(), theirs.next())?;
-        let mut later = ByPosition::default();
-        let mut seen = Seen::default();
+        let mut later = UnresolvedCauses::default();
+        let mut seen = DiffCounts::default();
         loop {
             let order = match (&one, &other) {
                 (None, None) => break,
@@ -249,9 +266,9 @@ impl Differences {
             seen.only_stored += u64::from(order.is_lt());
             match (order, &one, &other) {
                 (Ordering::Equal, Some(one), Some(other)) if one == other => {}
-                (Ordering::Equal, Some(one), Some(other)) => self.row::<T>(one, other, &mut later),
-                (Ordering::Less, Some(one), _) => self.alone::<T>(one, Alone::Stored, &mut later),
-                (_, _, Some(other)) => self.alone::<T>(other, Alone::Derived, &mut later),
+                (Ordering::Equal, Some(one), Some(other)) => self.add_changed_row::<T>(one, other, &mut later),
+                (Ordering::Less, Some(one), _) => self.add_missing_row::<T>(one, OnlyIn::Stored, &mut later),
+                (_, _, Some(other)) => self.add_missing_row::<T>(other, OnlyIn::Derived, &mut later),
                 _ => {}
             }
             match order {
@@ -260,60 +277,60 @@ impl Differences {
                 Ordering::Greater => other = theirs.next().await?,
             }
         }
-        self.read += seen.rows;
-        self.find_events(T::NAME, later, &derived.at).await?;
+        self.rows_compared_by_value += seen.rows;
+        self.resolve_causes(T::NAME, later, &derived.txn).await?;
         Ok(seen)
     }
 }
 
 /// How many rows were looked at, and how many of them are only stored.
 #[derive(Default)]
-struct Seen {
+struct DiffCounts {
     rows: u64,
     only_stored: u64,
 }
 
 /// Which rows of a table are read next.
-enum Which<T: Table> {
+enum RowSelection<T: DerivedTable> {
     /// Those after a key.
     After(Option<T::Key>),
     /// Those with these numbers in this column.
-    Of(T::Column, VecDeque<Vec<i64>>),
+    Keys(T::Column, VecDeque<Vec<i64>>),
 }
 
 /// The rows of a table in the order of its key, page by page.
-struct Walk<'a, T: Table> {
-    at: &'a DatabaseTransaction,
+struct RowCursor<'a, T: DerivedTable> {
+    txn: &'a DatabaseTransaction,
     page: std::vec::IntoIter<T::Model>,
-    which: Which<T>,
-    end: bool,
+    which: RowSelection<T>,
+    finished: bool,
 }
 
-impl<'a, T: Table> Walk<'a, T> {
-    fn over(stored: &'a Stored, which: Which<T>) -> Self {
-        Walk { at: &stored.at, page: Vec::new().into_iter(), which, end: false }
+impl<'a, T: DerivedTable> RowCursor<'a, T> {
+    fn new(stored: &'a DatabaseSnapshot, which: RowSelection<T>) -> Self {
+        RowCursor { txn: &stored.txn, page: Vec::new().into_iter(), which, finished: false }
     }
 
     async fn next(&mut self) -> Result<Option<<T as EntityTrait>::Model>, StoreError> {
-        while self.page.len() == 0 && !self.end {
+        while self.page.len() == 0 && !self.finished {
             let mut page = match &mut self.which {
-                Which::After(last) => T::page(last.as_ref()).all(self.at).await?,
-                Which::Of(number, left) => match left.pop_front() {
-                    Some(numbers) => T::rows().filter(number.is_in(numbers)).all(self.at).await?,
+                RowSelection::After(last) => T::page(last.as_ref()).all(self.txn).await?,
+                RowSelection::Keys(number, left) => match left.pop_front() {
+                    Some(numbers) => T::select_compared().filter(number.is_in(numbers)).all(self.txn).await?,
                     None => Vec::new(),
                 },
             };
             page.sort_by_cached_key(T::key);
             match &mut self.which {
-                Which::After(last) => {
-                    self.end = page.is_empty();
+                RowSelection::After(last) => {
+                    self.finished = page.is_empty();
                     *last = page.last().map(T::key);
                 }
                 // All of these may be on the other side only.
-                Which::Of(_, left) => self.end = page.is_empty() && left.is_empty(),
+                RowSelection::Keys(_, left) => self.finished = page.is_empty() && left.is_empty(),
             }
             self.page = page.into_iter();
         }
-        Ok(self.page.next().map(T::plain))
+        Ok(self.page.next().map(T::normalize))
     }
 }

@@ -7,7 +7,7 @@
 //! the log.
 
 use crate::store::StoreError;
-use crate::store::connect::OpenFiles;
+use crate::store::connect::FileIdentity;
 use rusqlite::{Connection, OpenFlags};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,26 +16,26 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Pages written since the last time from which it is worth while: 4 MiB.
-const WORTH_WHILE: u64 = 1024;
+const CHECKPOINT_AFTER_PAGES: u64 = 1024;
 /// Pages that a batch of one writes, and how many each further delivery adds, as measured (`docs/benchmarks.md`).
-const FIRST: u64 = 14;
-const FURTHER: u64 = 4;
+const PAGES_PER_BATCH: u64 = 14;
+const PAGES_PER_DELIVERY: u64 = 4;
 /// Pages that the writer can bring over without anybody noticing.
-const LITTLE: i64 = 128;
+const WRITER_CHECKPOINT_PAGES: i64 = 128;
 /// The log is not begun anew before it is as long as this, in pages: 16 MiB.
-const LONG: i64 = 4096;
+const WAL_RESTART_PAGES: i64 = 4096;
 /// What the file of the log is cut to when it is begun anew, in bytes: a reader that stayed for long may have let it grow.
-pub const LOG_LIMIT: i64 = LONG * 4096;
+pub const WAL_SIZE_LIMIT: i64 = WAL_RESTART_PAGES * 4096;
 /// How long the log may wait when nobody writes, and when somebody writes little.
-const IDLE: Duration = Duration::from_secs(1);
-const LATEST: Duration = Duration::from_secs(5);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_CHECKPOINT_DELAY: Duration = Duration::from_secs(5);
 
 /// The thread, and what the writer and it tell each other.
 #[derive(Debug)]
 pub struct Checkpointer {
     /// How many pages were written, about.
-    pages: Option<SyncSender<u64>>,
-    finish: Arc<AtomicBool>,
+    written_pages: Option<SyncSender<u64>>,
+    writer_checkpoint_due: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -44,7 +44,7 @@ impl Checkpointer {
     ///
     /// # Errors
     /// If it cannot be opened, or no thread can be started.
-    pub fn start(path: &str, synchronous: &str, files: OpenFiles) -> Result<Self, StoreError> {
+    pub fn start(path: &str, synchronous: &str, files: FileIdentity) -> Result<Self, StoreError> {
         let connection = connect(path, synchronous)?;
         let (pages, told) = mpsc::sync_channel(64);
         let finish = Arc::new(AtomicBool::new(false));
@@ -52,26 +52,26 @@ impl Checkpointer {
             let finish = finish.clone();
             move || run(&connection, &told, &finish, &files)
         });
-        let thread = thread.map_err(|error| StoreError::Address(format!("no thread for checkpoints: {error}")))?;
-        Ok(Checkpointer { pages: Some(pages), finish, thread: Some(thread) })
+        let thread = thread.map_err(|error| StoreError::OpenFailed(format!("no thread for checkpoints: {error}")))?;
+        Ok(Checkpointer { written_pages: Some(pages), writer_checkpoint_due: finish, thread: Some(thread) })
     }
 
     /// Tells that so many deliveries were committed.
-    pub fn wrote(&self, deliveries: usize) {
-        if let Some(pages) = &self.pages {
+    pub fn record_written(&self, deliveries: usize) {
+        if let Some(pages) = &self.written_pages {
             // If the thread is busy, it learns of later ones.
-            let _ = pages.try_send(FIRST + FURTHER * deliveries as u64);
+            let _ = pages.try_send(PAGES_PER_BATCH + PAGES_PER_DELIVERY * deliveries as u64);
         }
     }
 
     /// Whether the writer is asked to bring over the little that is left.
-    pub fn asks_to_finish(&self) -> bool {
-        self.finish.swap(false, Ordering::Relaxed)
+    pub fn take_writer_checkpoint_due(&self) -> bool {
+        self.writer_checkpoint_due.swap(false, Ordering::Relaxed)
     }
 
     /// Ends the thread, once it has done what it is at.
     pub fn stop(&mut self) {
-        self.pages = None;
+        self.written_pages = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -84,15 +84,15 @@ fn connect(path: &str, synchronous: &str) -> rusqlite::Result<Connection> {
     // A truncating checkpoint takes the write lock first, and would keep the writer out for as long as it waits for readers.
     connection.busy_timeout(Duration::ZERO)?;
     connection.pragma_update(None, "synchronous", synchronous)?;
-    connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+    connection.pragma_update(None, "journal_size_limit", WAL_SIZE_LIMIT)?;
     Ok(connection)
 }
 
-fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool, files: &OpenFiles) {
+fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool, files: &FileIdentity) {
     let (mut pages, mut since) = (0, Instant::now());
     let (mut is_empty, mut is_lost) = (false, false);
     loop {
-        let idle = match told.recv_timeout(IDLE) {
+        let idle = match told.recv_timeout(IDLE_TIMEOUT) {
             Ok(more) => {
                 pages += more;
                 is_empty = false;
@@ -114,34 +114,34 @@ fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool, files
         if is_lost {
             continue;
         }
-        if pages >= WORTH_WHILE || (pages > 0 && (idle || since.elapsed() >= LATEST)) {
+        if pages >= CHECKPOINT_AFTER_PAGES || (pages > 0 && (idle || since.elapsed() >= MAX_CHECKPOINT_DELAY)) {
             (pages, since) = (0, Instant::now());
-            match catch_up(connection) {
-                Ok(log) if log > LONG => finish.store(true, Ordering::Relaxed),
+            match checkpoint_until_caught_up(connection) {
+                Ok(log) if log > WAL_RESTART_PAGES => finish.store(true, Ordering::Relaxed),
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "a checkpoint failed; the next one does its work"),
             }
         }
         if idle && !is_empty {
-            is_empty = empty(connection).unwrap_or_default();
+            is_empty = truncate_wal(connection).unwrap_or_default();
         }
     }
 }
 
 /// Checkpoints and truncates the log. Answers false at once if a reader or a writer holds it.
-fn empty(connection: &Connection) -> rusqlite::Result<bool> {
-    let (_, left) = passive(connection)?;
+fn truncate_wal(connection: &Connection) -> rusqlite::Result<bool> {
+    let (_, left) = passive_checkpoint(connection)?;
     Ok(left == 0
         && connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))?)
 }
 
 /// Brings over again and again what came meanwhile, until little is left. Answers how many pages the log has, or 0
 /// where it could not catch up: a reader that keeps a transaction open holds the rest back until it ends.
-fn catch_up(connection: &Connection) -> rusqlite::Result<i64> {
+fn checkpoint_until_caught_up(connection: &Connection) -> rusqlite::Result<i64> {
     let mut before = i64::MAX;
     loop {
-        let (log, left) = passive(connection)?;
-        if left <= LITTLE {
+        let (log, left) = passive_checkpoint(connection)?;
+        if left <= WRITER_CHECKPOINT_PAGES {
             return Ok(log);
         }
         if left >= before {
@@ -152,7 +152,7 @@ fn catch_up(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 /// Brings over what no reader needs any more in the log. How many pages the log has, and how many of them are left.
-pub fn passive(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
+pub fn passive_checkpoint(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         let (log, done): (i64, i64) = (row.get(1)?, row.get(2)?);
         Ok((log, log - done))
@@ -172,12 +172,12 @@ mod tests {
         writer.pragma_update(None, "wal_autocheckpoint", 0).expect("none");
         writer.execute_batch("CREATE TABLE page (filling BLOB)").expect("a table");
         reader.execute_batch("BEGIN; SELECT count(*) FROM page").expect("a transaction that stays");
-        for _ in 0..2 * LITTLE {
+        for _ in 0..2 * WRITER_CHECKPOINT_PAGES {
             writer.execute_batch("INSERT INTO page VALUES (zeroblob(4000))").expect("a row");
         }
-        assert_eq!(catch_up(&open()), Ok(0));
+        assert_eq!(checkpoint_until_caught_up(&open()), Ok(0));
         reader.execute_batch("COMMIT").expect("it ends");
-        assert!(catch_up(&open()).is_ok_and(|log| log > 2 * LITTLE));
+        assert!(checkpoint_until_caught_up(&open()).is_ok_and(|log| log > 2 * WRITER_CHECKPOINT_PAGES));
     }
 
     #[test]
@@ -194,9 +194,9 @@ mod tests {
         let reader = Connection::open(&path).expect("a reader");
         reader.execute_batch("BEGIN; SELECT count(*) FROM page").expect("a transaction that stays");
         writer.execute_batch("INSERT INTO page VALUES (zeroblob(4000))").expect("a row");
-        assert!(!empty(&connection).unwrap_or_default());
+        assert!(!truncate_wal(&connection).unwrap_or_default());
         reader.execute_batch("COMMIT").expect("it ends");
-        assert!(empty(&connection).expect("emptied"));
+        assert!(truncate_wal(&connection).expect("emptied"));
     }
 
     #[test]
@@ -208,10 +208,10 @@ mod tests {
         writer.pragma_update(None, "journal_mode", "WAL").expect("a log");
         writer.pragma_update(None, "wal_autocheckpoint", 0).expect("none");
         writer.execute_batch("CREATE TABLE page (filling BLOB)").expect("a table");
-        let mut checkpointer = Checkpointer::start(&path, "FULL", OpenFiles::at(&path)).expect("a thread");
+        let mut checkpointer = Checkpointer::start(&path, "FULL", FileIdentity::record(&path)).expect("a thread");
         reader.execute_batch("BEGIN; SELECT count(*) FROM page").expect("a transaction that stays");
         writer.execute_batch("INSERT INTO page VALUES (zeroblob(1000000))").expect("a row");
-        checkpointer.wrote(1);
+        checkpointer.record_written(1);
         assert!(log() > 1_000_000);
         reader.execute_batch("COMMIT").expect("it ends");
         let begun = Instant::now();

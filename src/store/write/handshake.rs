@@ -7,48 +7,48 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter
 
 /// The requests and how far their answers have come.
 #[derive(Clone, Debug)]
-pub struct Handshakes(Database);
+pub struct HandshakeStore(Database);
 
-impl Handshakes {
+impl HandshakeStore {
     /// The requests in this database.
     pub fn new(db: Database) -> Self {
-        Handshakes(db)
+        HandshakeStore(db)
     }
 
     /// The requests that have not been confirmed, oldest first.
     ///
     /// # Errors
     /// If the database does not answer.
-    pub async fn open(&self) -> Result<Vec<Model>, StoreError> {
+    pub async fn pending(&self) -> Result<Vec<Model>, StoreError> {
         let open = Entity::find().filter(Column::ConfirmedAt.is_null()).order_by_asc(Column::RequestedAt);
-        Ok(open.all(&self.0.readers).await?)
+        Ok(open.all(&self.0.read_pool).await?)
     }
 
     /// The vendor has accepted the confirmation.
     ///
     /// # Errors
     /// If the database refuses.
-    pub async fn confirmed(&self, request: &Model, at: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn mark_confirmed(&self, request: &Model, at: DateTime<Utc>) -> Result<(), StoreError> {
         let outcome = ActiveModel {
             confirmed_at: Set(Some(at.timestamp_micros())),
             last_error: Set(None),
             ..ActiveModel::default()
         };
         // Whenever it was asked for: the code is used up.
-        self.attempted(request, outcome, None).await
+        self.record_attempt(request, outcome, None).await
     }
 
     /// An attempt has failed; `why` is for an operator.
     ///
     /// # Errors
     /// If the database refuses.
-    pub async fn failed(&self, request: &Model, why: String) -> Result<(), StoreError> {
+    pub async fn record_failure(&self, request: &Model, why: String) -> Result<(), StoreError> {
         let outcome = ActiveModel { last_error: Set(Some(why)), ..ActiveModel::default() };
         // One that was asked for again since is another request.
-        self.attempted(request, outcome, Some(request.requested_at)).await
+        self.record_attempt(request, outcome, Some(request.requested_at)).await
     }
 
-    async fn attempted(
+    async fn record_attempt(
         &self,
         request: &Model,
         outcome: ActiveModel,
@@ -61,8 +61,8 @@ impl Handshakes {
             .filter(Column::Source.eq(request.source.as_str()))
             .filter(Column::Code.eq(request.code.as_str()))
             .filter(sea_orm::Condition::all().add_option(requested_at))
-            .exec(&self.0.writer);
-        self.0.in_time(update).await?;
+            .exec(&self.0.write_pool);
+        self.0.with_timeout(update).await?;
         Ok(())
     }
 }

@@ -3,15 +3,15 @@
 //! Not sea-orm: its connection answers from another thread, and with some twenty statements per batch the hand-overs
 //! between the threads count (`docs/benchmarks.md`).
 
-use super::checkpoint::{Checkpointer, LOG_LIMIT, passive};
-use super::rows::{StepRow, entity_of, print, step_of};
-use super::session::{Begun, First, Rows, Session};
-use crate::event::{Entity, Placed, Slot};
-use crate::faults;
+use super::checkpoint::{Checkpointer, WAL_SIZE_LIMIT, passive_checkpoint};
+use super::connection::{BatchRows, BegunTransaction, OriginalDelivery, WriteConnection};
+use super::row_mapping::{StepRow, entity_from_row, fold_state_json, step_from_row};
+use crate::event::{CachedEntity, FoldedEntity, MaterializedStep};
+use crate::failpoints;
 use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
-use crate::store::connect::OpenFiles;
+use crate::store::connect::FileIdentity;
 use entity::{Kind, Status, change, delivery, ledger, log_head};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 use std::collections::HashMap;
@@ -19,37 +19,37 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Statements kept prepared: all that stand in this file.
-const STATEMENTS: usize = 32;
+const STATEMENT_CACHE_CAPACITY: usize = 32;
 
 /// The wait between two tries to take the lock; longer, a tenth of what was waited already.
-const AGAIN: Duration = Duration::from_micros(100);
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_micros(100);
 
 /// The page cache, in KiB as SQLite writes it: how much it is while room is looked for, so that what is written reaches
 /// the disk before the transaction is taken back.
-const SMALL_CACHE: i64 = -64;
+const PROBE_CACHE_SIZE: i64 = -64;
 
 /// The connection, and the thread that looks after the log.
 #[derive(Debug)]
-pub struct Sqlite {
+pub struct SqliteWriteConnection {
     checkpointer: Checkpointer,
     connection: Connection,
-    files: OpenFiles,
+    files: FileIdentity,
     /// Its page cache, in KiB as SQLite writes it.
-    cache: i64,
+    cache_size: i64,
     /// How long the lock is waited for.
-    wait: Duration,
+    busy_timeout: Duration,
 }
 
 /// What a commit means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// It is on the disk: somebody is told so.
-    Acknowledged,
+    SyncFull,
     /// It outlives the process, and nothing waits for the disk: after the machine has failed it must be made anew.
-    Renewable,
+    SyncOff,
 }
 
-impl Sqlite {
+impl SqliteWriteConnection {
     /// Opens a database that exists, with how long a statement waits for another connection's lock.
     ///
     /// # Errors
@@ -62,34 +62,35 @@ impl Sqlite {
         let (synchronous, cache) = match durability {
             // In KiB. Filled only as far as it is needed. SQLite walks all of it at the end of many a commit, so that a
             // larger one gains nothing.
-            Durability::Acknowledged => ("FULL", -16_384_i64),
-            Durability::Renewable => ("OFF", -65_536),
+            Durability::SyncFull => ("FULL", -16_384_i64),
+            Durability::SyncOff => ("OFF", -65_536),
         };
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "temp_store", "memory")?;
         connection.pragma_update(None, "cache_size", cache)?;
         // Somebody else does that.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        connection.pragma_update(None, "journal_size_limit", WAL_SIZE_LIMIT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE_CAPACITY);
         // From the first look into the tables on, there is a log.
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         connection.busy_timeout(Duration::ZERO)?;
-        let files = OpenFiles::at(path);
+        let files = FileIdentity::record(path);
         let checkpointer = Checkpointer::start(path, synchronous, files.clone())?;
-        Ok(Sqlite { checkpointer, connection, files, cache, wait })
+        Ok(SqliteWriteConnection { checkpointer, connection, files, cache_size: cache, busy_timeout: wait })
     }
 
     /// Takes the lock: nobody else writes until the transaction ends. Who has it (a rebuild, forgetting) has it for a moment
     /// only. SQLite itself would wait longer and longer, as if that were no use.
-    fn lock(&self) -> Result<(), StoreError> {
+    fn begin_immediate(&self) -> Result<(), StoreError> {
         let begun = Instant::now();
         loop {
             match self.connection.execute_batch("BEGIN IMMEDIATE") {
                 Err(error)
-                    if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < self.wait =>
+                    if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                        && begun.elapsed() < self.busy_timeout =>
                 {
-                    std::thread::sleep((begun.elapsed() / 10).max(AGAIN));
+                    std::thread::sleep((begun.elapsed() / 10).max(LOCK_RETRY_INTERVAL));
                 }
                 locked => return Ok(locked?),
             }
@@ -97,8 +98,8 @@ impl Sqlite {
     }
 
     /// Brings the little that is left of the write-ahead log into the main file, so that the log begins anew.
-    fn finish_log(&self) {
-        if let Err(error) = passive(&self.connection) {
+    fn finish_checkpoint(&self) {
+        if let Err(error) = passive_checkpoint(&self.connection) {
             tracing::debug!(%error, "the rest of the log could not be brought into the database");
         }
     }
@@ -108,69 +109,69 @@ impl Sqlite {
     }
 
     /// The entity with this id, if it is stored.
-    fn entity(&self, id: Uuid) -> Result<Option<Entity>, StoreError> {
+    fn load_entity(&self, id: Uuid) -> Result<Option<FoldedEntity>, StoreError> {
         let mut statement = self.prepared(
-            "SELECT number, id, kind, subkind, source, vendor, external_id, parent, inspection, reference, group_key, \
-             state, status, cycle, facts, details, stamps, tip, created_at, updated_at, occurred_at, position, retold \
+            "SELECT row_id, id, kind, subkind, source, vendor, external_id, parent_row_id, inspection_row_id, reference, group_key, \
+             state, status, cycle, facts, details, field_versions, fold_state, created_at, updated_at, occurred_at, position, steps_materialized \
              FROM entity WHERE id = ?",
         )?;
         let mut rows = statement.query([id.as_bytes().as_slice()])?;
-        rows.next()?.map(|row| entity_of(entity_row(row)?)).transpose()
+        rows.next()?.map(|row| entity_from_row(entity_row(row)?)).transpose()
     }
 
     /// Adds deliveries, with their bodies.
-    fn add_deliveries(&self, rows: &[delivery::Model]) -> Result<(), StoreError> {
+    fn insert_deliveries(&self, rows: &[delivery::Model]) -> Result<(), StoreError> {
         let mut statement = self.prepared(
-            "INSERT INTO delivery (number, source, vendor, received_at, method, headers, body, news, event, \
-             occurred_at, verdict, reason, first_position, changes, duplicates, duplicate_at) \
+            "INSERT INTO delivery (row_id, source, vendor, received_at, method, headers, body, dedup_key, event, \
+             occurred_at, verdict, reason, first_position, change_count, duplicates, last_duplicate_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         for row in rows {
             statement.execute(params![
-                row.number,
+                row.row_id,
                 row.source,
                 row.vendor,
                 row.received_at,
                 row.method,
                 row.headers,
                 row.body,
-                row.news,
+                row.dedup_key,
                 row.event,
                 row.occurred_at,
                 row.verdict.as_str(),
                 row.reason,
                 row.first_position,
-                row.changes,
+                row.change_count,
                 row.duplicates,
-                row.duplicate_at,
+                row.last_duplicate_at,
             ])?;
         }
         Ok(())
     }
 
     /// Counts repetitions of a delivery.
-    fn repeat(&self, number: i64, count: i64, at: i64) -> Result<(), StoreError> {
+    fn add_duplicates(&self, number: i64, count: i64, at: i64) -> Result<(), StoreError> {
         let mut statement =
-            self.prepared("UPDATE delivery SET duplicates = duplicates + ?, duplicate_at = ? WHERE number = ?")?;
+            self.prepared("UPDATE delivery SET duplicates = duplicates + ?, last_duplicate_at = ? WHERE row_id = ?")?;
         statement.execute([count, at, number])?;
         Ok(())
     }
 
     /// Adds history.
-    fn add_changes(&self, rows: &[change::Model]) -> Result<(), StoreError> {
+    fn insert_changes(&self, rows: &[change::Model]) -> Result<(), StoreError> {
         let mut statement = self.prepared(
-            "INSERT INTO change (position, kind, entity, inspection, delivery, source, vendor, event, verdict, reason, \
-             from_state, to_state, from_status, to_status, cycle, occurred_at, received_at, news, named_state, implied, \
-             placed_cycle, placed_rank, step_before) \
+            "INSERT INTO change (position, kind, entity_row_id, inspection_row_id, delivery_row_id, source, vendor, event, verdict, reason, \
+             from_state, to_state, from_status, to_status, cycle, occurred_at, received_at, dedup_key, target_state, at_least, \
+             order_cycle, order_rank, previous_step) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         for row in rows {
             statement.execute(params![
                 row.position,
                 row.kind.as_str(),
-                row.entity,
-                row.inspection,
-                row.delivery,
+                row.entity_row_id,
+                row.inspection_row_id,
+                row.delivery_row_id,
                 row.source,
                 row.vendor,
                 row.event,
@@ -183,71 +184,71 @@ impl Sqlite {
                 row.cycle,
                 row.occurred_at,
                 row.received_at,
-                row.news,
-                row.named_state,
-                row.implied,
-                row.placed_cycle,
-                row.placed_rank,
-                row.step_before,
+                row.dedup_key,
+                row.target_state,
+                row.at_least,
+                row.order_cycle,
+                row.order_rank,
+                row.previous_step,
             ])?;
         }
         Ok(())
     }
 
     /// Writes an entity as it is now: adds it, or overwrites what has changed. What is not named costs no index anything.
-    fn put_entity(&self, slot: &Slot) -> Result<(), StoreError> {
+    fn upsert_entity(&self, slot: &CachedEntity) -> Result<(), StoreError> {
         let entity = &slot.entity;
         let moved = params![
-            entity.number,
-            entity.tip.state,
+            entity.row_id,
+            entity.fold_state.state,
             entity.status.map(Status::as_str),
-            entity.tip.cycle,
-            print(&entity.tip)?,
-            entity.retold,
+            entity.fold_state.cycle,
+            fold_state_json(&entity.fold_state)?,
+            entity.steps_materialized,
             entity.updated_at.timestamp_micros(),
             entity.occurred_at.map(|at| at.timestamp_micros()),
             entity.position,
         ];
         if !(slot.facts_changed || slot.links_changed) {
             let mut statement = self.prepared(
-                "UPDATE entity SET state = ?2, status = ?3, cycle = ?4, tip = ?5, retold = ?6, updated_at = ?7, \
-                 occurred_at = ?8, position = ?9 WHERE number = ?1",
+                "UPDATE entity SET state = ?2, status = ?3, cycle = ?4, fold_state = ?5, steps_materialized = ?6, updated_at = ?7, \
+                 occurred_at = ?8, position = ?9 WHERE row_id = ?1",
             )?;
             statement.execute(moved)?;
             return Ok(());
         }
-        let columns = entity.known.columns();
-        let known = params![columns.facts, columns.details, columns.stamps];
-        if slot.stored && !slot.links_changed {
+        let columns = entity.fields.to_columns();
+        let known = params![columns.facts, columns.details, columns.field_versions];
+        if slot.is_stored && !slot.links_changed {
             let mut statement = self.prepared(
-                "UPDATE entity SET state = ?2, status = ?3, cycle = ?4, tip = ?5, retold = ?6, updated_at = ?7, \
-                 occurred_at = ?8, position = ?9, facts = ?10, details = ?11, stamps = ?12 WHERE number = ?1",
+                "UPDATE entity SET state = ?2, status = ?3, cycle = ?4, fold_state = ?5, steps_materialized = ?6, updated_at = ?7, \
+                 occurred_at = ?8, position = ?9, facts = ?10, details = ?11, field_versions = ?12 WHERE row_id = ?1",
             )?;
             statement.execute([moved, known].concat().as_slice())?;
             return Ok(());
         }
-        let links = params![entity.parent, entity.inspection, entity.reference, entity.group];
-        if slot.stored {
+        let links = params![entity.parent_row_id, entity.inspection_row_id, entity.reference, entity.group];
+        if slot.is_stored {
             let mut statement = self.prepared(
-                "UPDATE entity SET state = ?2, status = ?3, cycle = ?4, tip = ?5, retold = ?6, updated_at = ?7, \
-                 occurred_at = ?8, position = ?9, facts = ?10, details = ?11, stamps = ?12, parent = ?13, \
-                 inspection = ?14, reference = ?15, group_key = ?16 WHERE number = ?1",
+                "UPDATE entity SET state = ?2, status = ?3, cycle = ?4, fold_state = ?5, steps_materialized = ?6, updated_at = ?7, \
+                 occurred_at = ?8, position = ?9, facts = ?10, details = ?11, field_versions = ?12, parent_row_id = ?13, \
+                 inspection_row_id = ?14, reference = ?15, group_key = ?16 WHERE row_id = ?1",
             )?;
             statement.execute([moved, known, links].concat().as_slice())?;
             return Ok(());
         }
         let identity = params![
             entity.id.as_bytes().as_slice(),
-            entity.subject.kind().as_str(),
-            entity.subject.subkind(),
+            entity.entity_type.kind().as_str(),
+            entity.entity_type.subkind(),
             entity.source,
             entity.vendor,
             entity.external_id,
             entity.created_at.timestamp_micros(),
         ];
         let mut statement = self.prepared(
-            "INSERT INTO entity (number, state, status, cycle, tip, retold, updated_at, occurred_at, position, facts, \
-             details, stamps, parent, inspection, reference, group_key, id, kind, subkind, source, vendor, \
+            "INSERT INTO entity (row_id, state, status, cycle, fold_state, steps_materialized, updated_at, occurred_at, position, facts, \
+             details, field_versions, parent_row_id, inspection_row_id, reference, group_key, id, kind, subkind, source, vendor, \
              external_id, created_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
@@ -256,19 +257,19 @@ impl Sqlite {
     }
 
     /// Takes away all steps of an entity, which are then written anew.
-    fn forget_steps(&self, entity: i64) -> Result<(), StoreError> {
-        self.prepared("DELETE FROM step WHERE entity = ?")?.execute([entity])?;
+    fn delete_steps(&self, entity: i64) -> Result<(), StoreError> {
+        self.prepared("DELETE FROM step WHERE entity_row_id = ?")?.execute([entity])?;
         Ok(())
     }
 
     /// Adds steps of an entity.
-    fn add_steps(&self, entity: i64, steps: &[Placed]) -> Result<(), StoreError> {
+    fn insert_steps(&self, entity: i64, steps: &[MaterializedStep]) -> Result<(), StoreError> {
         let mut statement = self.prepared(
-            "INSERT INTO step (entity, seq, position, to_state, at_least, time, cycle, rank, received_at, \
+            "INSERT INTO step (entity_row_id, seq, position, target_state, at_least, occurred_at, order_cycle, order_rank, received_at, \
              effective_at, state_after, status_after, cycle_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
         for placed in steps {
-            let Step { to, at_least, key, received_at } = &placed.step;
+            let Step { target_state: to, at_least, key, received_at } = &placed.step;
             statement.execute(params![
                 entity,
                 placed.seq,
@@ -289,7 +290,7 @@ impl Sqlite {
     }
 
     /// Adds to the counts of a source.
-    fn count(&self, row: &ledger::Model) -> Result<(), StoreError> {
+    fn upsert_ledger(&self, row: &ledger::Model) -> Result<(), StoreError> {
         let mut statement = self.prepared(
             "INSERT INTO ledger (source, received, duplicates, applied, skipped_ahead, unexpected, stale, refused, \
              no_change, unrecognized, unreadable, orphaned, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
@@ -320,7 +321,7 @@ impl Sqlite {
     }
 
     /// Notes that a vendor asked to confirm a URL. A code that is asked for again is answered again.
-    fn request_handshake(&self, source: &str, code: &str, requested_at: i64) -> Result<(), StoreError> {
+    fn upsert_handshake(&self, source: &str, code: &str, requested_at: i64) -> Result<(), StoreError> {
         let mut statement = self.prepared(
             "INSERT INTO handshake (source, code, requested_at, attempts) VALUES (?, ?, ?, 0) \
              ON CONFLICT (source, code) DO UPDATE SET requested_at = excluded.requested_at, confirmed_at = NULL, \
@@ -331,7 +332,7 @@ impl Sqlite {
     }
 
     /// Writes so many bytes into the transaction, most of which reach the log on the disk at once, since the cache is small.
-    fn fill(&self, bytes: usize) -> Result<(), StoreError> {
+    fn write_probe_bytes(&self, bytes: usize) -> Result<(), StoreError> {
         // Its own table, which is gone with the transaction, whatever the others become.
         self.connection.execute_batch("CREATE TABLE inspection_hub_probe (filling BLOB)")?;
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -340,65 +341,71 @@ impl Sqlite {
     }
 
     /// Writes the counters.
-    fn advance(&self, head: &log_head::Model) -> Result<(), StoreError> {
+    fn update_log_head(&self, head: &log_head::Model) -> Result<(), StoreError> {
         let mut statement = self.prepared(
-            "UPDATE log_head SET position = ?, delivery = ?, entity = ?, received_at = ?, updated_at = ? WHERE id = 1",
+            "UPDATE log_head SET position = ?, last_delivery_row_id = ?, last_entity_row_id = ?, received_at = ?, updated_at = ? WHERE id = 1",
         )?;
-        statement.execute([head.position, head.delivery, head.entity, head.received_at, head.updated_at])?;
+        statement.execute([
+            head.position,
+            head.last_delivery_row_id,
+            head.last_entity_row_id,
+            head.received_at,
+            head.updated_at,
+        ])?;
         Ok(())
     }
 }
 
-impl Session for Sqlite {
-    fn begin(&mut self, known: Option<&log_head::Model>) -> Result<Begun, StoreError> {
+impl WriteConnection for SqliteWriteConnection {
+    fn begin(&mut self, known: Option<&log_head::Model>) -> Result<BegunTransaction, StoreError> {
         self.files.check()?;
-        self.lock()?;
+        self.begin_immediate()?;
         let mut statement = self.prepared(
-            "SELECT id, position, delivery, entity, received_at, updated_at, generation, kept_from FROM log_head \
+            "SELECT id, position, last_delivery_row_id, last_entity_row_id, received_at, updated_at, generation, retained_from FROM log_head \
              WHERE id = 1",
         )?;
         let head = statement.query_row([], |row| {
             Ok(log_head::Model {
                 id: row.get(0)?,
                 position: row.get(1)?,
-                delivery: row.get(2)?,
-                entity: row.get(3)?,
+                last_delivery_row_id: row.get(2)?,
+                last_entity_row_id: row.get(3)?,
                 received_at: row.get(4)?,
                 updated_at: row.get(5)?,
                 generation: row.get(6)?,
-                kept_from: row.get(7)?,
+                retained_from: row.get(7)?,
             })
         })?;
-        Ok(Begun::new(head, known))
+        Ok(BegunTransaction::from_counters(head, known))
     }
 
-    fn write(&mut self, rows: &Rows<'_>) -> Result<(), StoreError> {
+    fn write_rows(&mut self, rows: &BatchRows<'_>) -> Result<(), StoreError> {
         for slot in &rows.entities {
-            self.put_entity(slot)?;
-            if slot.written.anew {
-                self.forget_steps(slot.entity.number)?;
+            self.upsert_entity(slot)?;
+            if slot.pending_steps.replace_all {
+                self.delete_steps(slot.entity.row_id)?;
             }
-            if slot.entity.retold {
-                self.add_steps(slot.entity.number, &slot.written.steps)?;
+            if slot.entity.steps_materialized {
+                self.insert_steps(slot.entity.row_id, &slot.pending_steps.steps)?;
             }
         }
-        faults::at("entities");
-        self.add_deliveries(rows.deliveries)?;
-        faults::at("deliveries");
-        self.add_changes(rows.changes)?;
-        faults::at("changes");
+        failpoints::pause_at("entities");
+        self.insert_deliveries(rows.deliveries)?;
+        failpoints::pause_at("deliveries");
+        self.insert_changes(rows.changes)?;
+        failpoints::pause_at("changes");
         for ledger in &rows.ledger {
-            self.count(ledger)?;
+            self.upsert_ledger(ledger)?;
         }
-        faults::at("ledger");
-        for (number, (count, at)) in rows.repeated {
-            self.repeat(*number, *count, *at)?;
+        failpoints::pause_at("ledger");
+        for (number, (count, at)) in rows.duplicate_counts {
+            self.add_duplicates(*number, *count, *at)?;
         }
-        faults::at("repetitions");
+        failpoints::pause_at("duplicates");
         for (source, code, requested_at) in rows.handshakes {
-            self.request_handshake(source, code, *requested_at)?;
+            self.upsert_handshake(source, code, *requested_at)?;
         }
-        self.advance(rows.head)
+        self.update_log_head(rows.head)
     }
 
     fn commit(&mut self) -> Result<(), StoreError> {
@@ -407,7 +414,7 @@ impl Session for Sqlite {
         self.files.check()
     }
 
-    fn roll_back(&mut self) {
+    fn rollback(&mut self) {
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
@@ -415,31 +422,32 @@ impl Session for Sqlite {
         }
     }
 
-    fn wrote(&mut self, deliveries: usize) {
-        self.checkpointer.wrote(deliveries);
-        if self.checkpointer.asks_to_finish() {
-            self.finish_log();
+    fn run_maintenance(&mut self, deliveries: usize) {
+        self.checkpointer.record_written(deliveries);
+        if self.checkpointer.take_writer_checkpoint_due() {
+            self.finish_checkpoint();
         }
     }
 
-    fn entities(&mut self, ids: &[Uuid]) -> Result<Vec<Entity>, StoreError> {
-        ids.iter().filter_map(|id| self.entity(*id).transpose()).collect()
+    fn load_entities(&mut self, ids: &[Uuid]) -> Result<Vec<FoldedEntity>, StoreError> {
+        ids.iter().filter_map(|id| self.load_entity(*id).transpose()).collect()
     }
 
     fn unlinked_children(&mut self, parent: i64) -> Result<Vec<Uuid>, StoreError> {
-        let mut statement = self.prepared("SELECT id FROM entity WHERE parent = ? AND inspection IS NULL")?;
+        let mut statement =
+            self.prepared("SELECT id FROM entity WHERE parent_row_id = ? AND inspection_row_id IS NULL")?;
         let ids = statement.query_map([parent], |row| row.get::<_, [u8; 16]>(0))?;
         Ok(ids.map(|id| id.map(Uuid::from_bytes)).collect::<Result<_, _>>()?)
     }
 
-    fn steps(&mut self, machine: &Machine, entity: &Entity) -> Result<Vec<Step>, StoreError> {
-        let mut statement = self.prepared(if entity.retold {
-            "SELECT position, to_state, at_least, time, cycle, rank, received_at FROM step WHERE entity = ?"
+    fn load_steps(&mut self, machine: &Machine, entity: &FoldedEntity) -> Result<Vec<Step>, StoreError> {
+        let mut statement = self.prepared(if entity.steps_materialized {
+            "SELECT position, target_state, at_least, occurred_at, order_cycle, order_rank, received_at FROM step WHERE entity_row_id = ?"
         } else {
-            "SELECT position, named_state, implied, occurred_at, placed_cycle, placed_rank, received_at FROM change \
-             WHERE entity = ? AND named_state IS NOT NULL"
+            "SELECT position, target_state, at_least, occurred_at, order_cycle, order_rank, received_at FROM change \
+             WHERE entity_row_id = ? AND target_state IS NOT NULL"
         })?;
-        let mut rows = statement.query([entity.number])?;
+        let mut rows = statement.query([entity.row_id])?;
         let mut steps = Vec::new();
         while let Some(row) = rows.next()? {
             let row = StepRow {
@@ -451,13 +459,14 @@ impl Session for Sqlite {
                 rank: row.get(5)?,
                 received_at: row.get(6)?,
             };
-            steps.push(step_of(row, machine)?);
+            steps.push(step_from_row(row, machine)?);
         }
         Ok(steps)
     }
 
-    fn news_of(&mut self, entities: &[i64]) -> Result<HashMap<i64, HashMap<i64, i64>>, StoreError> {
-        let mut statement = self.prepared("SELECT news, position FROM change WHERE entity = ? AND news IS NOT NULL")?;
+    fn load_seen_keys(&mut self, entities: &[i64]) -> Result<HashMap<i64, HashMap<i64, i64>>, StoreError> {
+        let mut statement =
+            self.prepared("SELECT dedup_key, position FROM change WHERE entity_row_id = ? AND dedup_key IS NOT NULL")?;
         let mut all = HashMap::with_capacity(entities.len());
         for entity in entities {
             let news = statement.query_map([entity], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -466,17 +475,17 @@ impl Session for Sqlite {
         Ok(all)
     }
 
-    fn firsts(&mut self, positions: &[i64]) -> Result<HashMap<i64, First>, StoreError> {
+    fn originals_by_position(&mut self, positions: &[i64]) -> Result<HashMap<i64, OriginalDelivery>, StoreError> {
         let mut statement = self.prepared(
-            "SELECT number, delivery.verdict, delivery.reason FROM change JOIN delivery ON number = delivery \
+            "SELECT delivery.row_id, delivery.verdict, delivery.reason FROM change JOIN delivery ON delivery.row_id = change.delivery_row_id \
              WHERE position = ?",
         )?;
-        positions.iter().map(|position| Ok((*position, statement.query_row([position], first)??))).collect()
+        positions.iter().map(|position| Ok((*position, statement.query_row([position], original_from_row)??))).collect()
     }
 
-    fn about_nothing(&mut self, news: &[i64]) -> Result<HashMap<i64, First>, StoreError> {
-        let mut statement = self.prepared("SELECT number, verdict, reason FROM delivery WHERE news = ?")?;
-        let found = news.iter().filter_map(|news| match statement.query_row([news], first).optional() {
+    fn originals_by_key(&mut self, news: &[i64]) -> Result<HashMap<i64, OriginalDelivery>, StoreError> {
+        let mut statement = self.prepared("SELECT row_id, verdict, reason FROM delivery WHERE dedup_key = ?")?;
+        let found = news.iter().filter_map(|news| match statement.query_row([news], original_from_row).optional() {
             Ok(found) => found.map(|first| Ok((*news, first?))),
             Err(error) => Some(Err(error.into())),
         });
@@ -485,24 +494,24 @@ impl Session for Sqlite {
 
     fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
         let head = self.begin(None)?.head;
-        self.advance(&head)?;
+        self.update_log_head(&head)?;
         if bytes == 0 {
             return self.commit();
         }
-        self.connection.pragma_update(None, "cache_size", SMALL_CACHE)?;
-        let filled = self.fill(bytes);
-        self.roll_back();
-        self.connection.pragma_update(None, "cache_size", self.cache)?;
+        self.connection.pragma_update(None, "cache_size", PROBE_CACHE_SIZE)?;
+        let filled = self.write_probe_bytes(bytes);
+        self.rollback();
+        self.connection.pragma_update(None, "cache_size", self.cache_size)?;
         filled
     }
 }
 
-fn first(row: &Row<'_>) -> rusqlite::Result<Result<First, StoreError>> {
+fn original_from_row(row: &Row<'_>) -> rusqlite::Result<Result<OriginalDelivery, StoreError>> {
     let (number, verdict, reason): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-    Ok(First::of(number, &verdict, reason))
+    Ok(OriginalDelivery::from_columns(number, &verdict, reason))
 }
 
-impl Drop for Sqlite {
+impl Drop for SqliteWriteConnection {
     // Leaves one file behind, without a log beside it. If that fails, the next start does it.
     fn drop(&mut self) {
         self.checkpointer.stop();
@@ -525,15 +534,15 @@ fn entity_row(row: &Row<'_>) -> Result<entity::entity::Model, StoreError> {
     let (kind, status): (String, Option<String>) = (row.get(2)?, row.get(12)?);
     let unknown = |what: &str| StoreError::Corrupt(format!("an entity of the kind or status {what}"));
     Ok(entity::entity::Model {
-        number: row.get(0)?,
+        row_id: row.get(0)?,
         id: Uuid::from_bytes(row.get(1)?),
         kind: Kind::parse(&kind).ok_or_else(|| unknown(&kind))?,
         subkind: row.get(3)?,
         source: row.get(4)?,
         vendor: row.get(5)?,
         external_id: row.get(6)?,
-        parent: row.get(7)?,
-        inspection: row.get(8)?,
+        parent_row_id: row.get(7)?,
+        inspection_row_id: row.get(8)?,
         reference: row.get(9)?,
         group_key: row.get(10)?,
         state: row.get(11)?,
@@ -541,12 +550,12 @@ fn entity_row(row: &Row<'_>) -> Result<entity::entity::Model, StoreError> {
         cycle: row.get(13)?,
         facts: row.get(14)?,
         details: row.get(15)?,
-        stamps: row.get(16)?,
-        tip: row.get(17)?,
+        field_versions: row.get(16)?,
+        fold_state: row.get(17)?,
         created_at: row.get(18)?,
         updated_at: row.get(19)?,
         occurred_at: row.get(20)?,
         position: row.get(21)?,
-        retold: row.get(22)?,
+        steps_materialized: row.get(22)?,
     })
 }

@@ -1,6 +1,6 @@
 //! JSON texts as fields and values: borrowed where possible, and lossy where a text is no Unicode.
 
-use super::{Field, Fields};
+use super::{JsonFields, TrackedField};
 use crate::event::storable;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -9,16 +9,16 @@ use std::borrow::Cow;
 
 /// Any JSON as a value that can always be printed again: text that is no Unicode gets U+FFFD, numbers that a double or
 /// a 64-bit integer cannot hold become their text.
-pub fn json(raw: &RawValue) -> serde_json::Value {
+pub fn json_value(raw: &RawValue) -> serde_json::Value {
     use serde_json::Value;
     let text = raw.get();
     match text.as_bytes().first() {
         Some(b'{') => match members(raw) {
-            Some(members) => members.into_iter().map(|(name, value)| (name.into_owned(), json(value))).collect(),
+            Some(members) => members.into_iter().map(|(name, value)| (name.into_owned(), json_value(value))).collect(),
             None => Value::String(text.to_owned()),
         },
         Some(b'[') => match serde_json::from_str::<Vec<&RawValue>>(text) {
-            Ok(values) => values.into_iter().map(json).collect(),
+            Ok(values) => values.into_iter().map(json_value).collect(),
             Err(_) => Value::String(text.to_owned()),
         },
         Some(b'"') => Value::String(string(raw).unwrap_or_default()),
@@ -50,7 +50,7 @@ pub fn string(value: &RawValue) -> Option<String> {
     match serde_json::from_str::<Cow<'_, str>>(raw) {
         Ok(text) => Some(storable(text.into_owned())),
         Err(_) => {
-            let bytes = serde_json::from_str::<Lossy>(raw).ok()?;
+            let bytes = serde_json::from_str::<LossyString>(raw).ok()?;
             Some(storable(bytes.0))
         }
     }
@@ -66,7 +66,7 @@ pub fn members(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
 
 /// The entries of a list, also of one that PHP printed with gaps: an object whose names are all whole numbers. None for
 /// what is no list.
-pub fn entries(value: &RawValue) -> Option<Vec<&RawValue>> {
+pub fn list_entries(value: &RawValue) -> Option<Vec<&RawValue>> {
     match value.get().as_bytes().first()? {
         b'[' => serde_json::from_str(value.get()).ok(),
         b'{' => {
@@ -78,37 +78,37 @@ pub fn entries(value: &RawValue) -> Option<Vec<&RawValue>> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for JsonFields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Members::deserialize(deserializer).map(|members| Fields::new(members.0, String::new()))
+        Members::deserialize(deserializer).map(|members| JsonFields::new(members.0, String::new()))
     }
 }
 
-impl<'a> Field<'a> {
+impl<'a> TrackedField<'a> {
     pub(super) fn new(name: Cow<'a, str>, value: &'a RawValue) -> Self {
-        Field { name, value, state: Default::default(), misread: Default::default() }
+        TrackedField { name, value, state: Default::default(), misread: Default::default() }
     }
 }
 
 // serde_json hands out strings with lone surrogates as bytes (WTF-8).
-struct Lossy(String);
+struct LossyString(String);
 
-impl<'de> Deserialize<'de> for Lossy {
+impl<'de> Deserialize<'de> for LossyString {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Lossy;
+        struct LossyStringVisitor;
+        impl Visitor<'_> for LossyStringVisitor {
+            type Value = LossyString;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a string")
             }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Lossy, E> {
-                Ok(Lossy(String::from_utf8_lossy(bytes).into_owned()))
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<LossyString, E> {
+                Ok(LossyString(String::from_utf8_lossy(bytes).into_owned()))
             }
-            fn visit_str<E>(self, text: &str) -> Result<Lossy, E> {
-                Ok(Lossy(text.to_owned()))
+            fn visit_str<E>(self, text: &str) -> Result<LossyString, E> {
+                Ok(LossyString(text.to_owned()))
             }
         }
-        deserializer.deserialize_bytes(Bytes)
+        deserializer.deserialize_bytes(LossyStringVisitor)
     }
 }
 
@@ -116,48 +116,48 @@ struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
             type Value = Members<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut members = Vec::with_capacity(12);
-                while let Some((name, value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                while let Some((name, value)) = map.next_entry::<FieldName<'de>, &'de RawValue>()? {
                     members.push((name.0, value));
                 }
                 Ok(Members(members))
             }
         }
-        deserializer.deserialize_map(Object)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
 // A field's name, borrowed unless it has escapes; names that are no Unicode are read lossily too.
-struct Name<'a>(Cow<'a, str>);
+struct FieldName<'a>(Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for Name<'de> {
+impl<'de> Deserialize<'de> for FieldName<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
+        struct FieldNameVisitor;
+        impl<'de> Visitor<'de> for FieldNameVisitor {
+            type Value = FieldName<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a name")
             }
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Name<'de>, E> {
-                Ok(Name(String::from_utf8_lossy(bytes)))
+            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<FieldName<'de>, E> {
+                Ok(FieldName(String::from_utf8_lossy(bytes)))
             }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<FieldName<'de>, E> {
+                Ok(FieldName(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
             }
         }
-        deserializer.deserialize_bytes(Text)
+        deserializer.deserialize_bytes(FieldNameVisitor)
     }
 }
 
 /// The deepest nesting of a JSON text, without reading it as JSON: brackets outside of strings.
-pub fn depth(text: &str) -> usize {
+pub fn nesting_depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut quoted, mut escaped) = (0usize, 0usize, false, false);
     for byte in text.bytes() {
         match byte {

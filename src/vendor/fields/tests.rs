@@ -1,9 +1,9 @@
 use super::*;
 use crate::event::Event;
-use crate::machine::Subject;
+use crate::machine::EntityType;
 
-fn fields(text: &str) -> Fields<'_> {
-    Fields::of_body(text.as_bytes()).expect("an object")
+fn fields(text: &str) -> JsonFields<'_> {
+    JsonFields::parse_body(text.as_bytes()).expect("an object")
 }
 
 #[test]
@@ -13,8 +13,8 @@ fn ids_keep_every_digit() {
     assert_eq!(ids, [Some("98765432109876543210".into()), Some("x".into()), None, None, None]);
 }
 
-fn left(fields: &Fields<'_>) -> Vec<(String, String)> {
-    let event = Event::about(Subject::Inspection, "1").details(fields.rest());
+fn left(fields: &JsonFields<'_>) -> Vec<(String, String)> {
+    let event = Event::new(EntityType::Inspection, "1").details(fields.unread_details());
     event.details.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect()
 }
 
@@ -57,7 +57,7 @@ fn what_php_prints_with_gaps_is_a_list() {
     let numbers = |name: &str| body.objects(name).iter().map(|o| o.integer("n")).collect::<Vec<_>>();
     assert_eq!(numbers("a"), [Some(1), Some(2)]);
     assert_eq!(numbers("b"), [Some(3)]);
-    assert_eq!(body.list("c").first().and_then(Entry::text).as_deref(), Some("x"));
+    assert_eq!(body.list("c").first().and_then(ListEntry::text).as_deref(), Some("x"));
     assert!(body.list("d").is_empty() && body.values("d").is_empty());
     assert_eq!(numbers("e"), [Some(4)]);
     assert_eq!(left(&body), pairs(&[("e", r#"{"1":1}"#)]));
@@ -71,7 +71,7 @@ fn one_number_is_one_id_however_it_is_spelled() {
         r#"{"a": 4, "b": "04", "c": " 4 ", "d": 4.0, "e": "4.00", "f": "0004", "g": "00", "h": "4a", "i": "-04"}"#,
     );
     let ids: Vec<_> =
-        ["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(|name| body.number_id(name)).into_iter().flatten().collect();
+        ["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(|name| body.numeric_id(name)).into_iter().flatten().collect();
     assert_eq!(ids, ["4", "4", "4", "4", "4", "4", "0", "4a", "-04"]);
 }
 
@@ -82,7 +82,7 @@ fn flags_and_numbers_are_read_from_texts_and_the_rest_stays() {
             "j": 12345678901234567890, "k": "1e3", "l": "NaN", "m": "34121.0", "n": "34121.5"}"#,
     );
     assert_eq!(
-        ["a", "b", "c", "d", "e", "f"].map(|name| body.flag(name)),
+        ["a", "b", "c", "d", "e", "f"].map(|name| body.boolean(name)),
         [Some(true), Some(false), Some(false), Some(true), Some(false), None]
     );
     assert_eq!(
@@ -99,16 +99,16 @@ fn a_time_that_is_none_is_left_and_says_so() {
     let body =
         fields(r#"{"at": "soon", "taken_at": {"x": 1}, "blank": " ", "none": null, "good": "2024-05-01T10:00Z"}"#);
     let at = body.vendor_time("at");
-    assert_eq!((at.at(), at.stated().map(|stated| stated.field.as_str())), (None, Some("at")));
-    assert!(["blank", "none", "absent"].iter().all(|name| body.vendor_time(name).stated().is_none()));
+    assert_eq!((at.at(), at.raw_field().map(|stated| stated.field.as_str())), (None, Some("at")));
+    assert!(["blank", "none", "absent"].iter().all(|name| body.vendor_time(name).raw_field().is_none()));
     assert!(["blank", "none", "absent"].iter().all(|name| body.time(name).is_none()));
     assert!(body.time("good").is_some());
-    let rest = body.rest();
-    assert!(!rest.misread_time, "the ordering time says it by itself");
+    let rest = body.unread_details();
+    assert!(!rest.invalid_time, "the ordering time says it by itself");
     let body = fields(r#"{"photo": {"taken_at": "soon"}}"#);
     assert_eq!(body.object("photo").and_then(|photo| photo.time("taken_at")), None);
-    let event = Event::about(Subject::Inspection, "1").details(body.rest());
-    assert!(event.misread_time);
+    let event = Event::new(EntityType::Inspection, "1").details(body.unread_details());
+    assert!(event.invalid_time);
     assert_eq!(event.details.len(), 1);
 }
 
@@ -131,7 +131,7 @@ fn any_json_can_be_printed_again() {
 
 #[test]
 fn bodies_that_are_no_object_say_how() {
-    let why = |body: &[u8]| Fields::of_body(body).expect_err("unreadable").0;
+    let why = |body: &[u8]| JsonFields::parse_body(body).expect_err("unreadable").0;
     assert_eq!(why(b"{\"a\": \xff}"), "the body is not UTF-8 from byte 6 on");
     assert_eq!(why(b"[1]"), "the body is JSON, but not an object");
     assert_eq!(why(b"{\"a\": 1"), "the body is not JSON: line 1, column 7");

@@ -6,13 +6,13 @@ use super::{
     PROPOSAL, SIGNATURE_REQUEST,
 };
 use crate::machine::{
-    Machine, START, State, Status, Subject, Transition, item_state, reopening, state, step, terminal,
+    EntityType, Machine, START, State, Status, Transition, item_state, reopening, state, terminal, transition,
 };
 
 pub const MACHINES: &[Machine] = &[
-    Machine { subject: Subject::Inspection, states: INSPECTION_STATES, transitions: &INSPECTION_MOVES },
+    Machine { entity_type: EntityType::Inspection, states: INSPECTION_STATES, transitions: &INSPECTION_TRANSITIONS },
     Machine {
-        subject: Subject::Session,
+        entity_type: EntityType::Session,
         states: &[
             state("new", Status::Requested, 10, "The request was made; the capturing user has no account yet."),
             state("connected", Status::Started, 20, "The request belongs to a user who has signed up."),
@@ -20,18 +20,18 @@ pub const MACHINES: &[Machine] = &[
             terminal("deleted", Status::Canceled, 91, "The request was deleted before the job was captured."),
         ],
         transitions: &[
-            step(START, "new"),
+            transition(START, "new"),
             // A user who has an account already is connected at once.
-            step(START, "connected"),
-            step("new", "connected"),
-            step("connected", "complete"),
-            step("new", "deleted"),
-            step("connected", "deleted"),
+            transition(START, "connected"),
+            transition("new", "connected"),
+            transition("connected", "complete"),
+            transition("new", "deleted"),
+            transition("connected", "deleted"),
         ],
     },
-    Machine { subject: HOVER_JOB, states: JOB_STATES, transitions: JOB_MOVES },
+    Machine { entity_type: HOVER_JOB, states: JOB_STATES, transitions: JOB_TRANSITIONS },
     Machine {
-        subject: DELIVERABLE_CHANGE,
+        entity_type: DELIVERABLE_CHANGE,
         states: &[
             state("first_attempt", Status::Running, 10, "The first attempt to upgrade the deliverable is under way."),
             state("waiting_for_job_to_finish", Status::Waiting, 20, "The job has to finish before the upgrade."),
@@ -40,22 +40,22 @@ pub const MACHINES: &[Machine] = &[
             terminal("failed", Status::Failed, 91, "The job could not be upgraded."),
         ],
         transitions: &[
-            step(START, "first_attempt"),
-            step("first_attempt", "complete"),
-            step("first_attempt", "failed"),
-            step("first_attempt", "waiting_for_job_to_finish"),
-            step("waiting_for_job_to_finish", "second_attempt"),
-            step("second_attempt", "complete"),
-            step("second_attempt", "failed"),
+            transition(START, "first_attempt"),
+            transition("first_attempt", "complete"),
+            transition("first_attempt", "failed"),
+            transition("first_attempt", "waiting_for_job_to_finish"),
+            transition("waiting_for_job_to_finish", "second_attempt"),
+            transition("second_attempt", "complete"),
+            transition("second_attempt", "failed"),
         ],
     },
     Machine {
-        subject: ESTIMATE_GROUP,
+        entity_type: ESTIMATE_GROUP,
         states: &[terminal("complete", Status::Succeeded, 90, "The estimate was created.")],
-        transitions: &[step(START, "complete")],
+        transitions: &[transition(START, "complete")],
     },
     Machine {
-        subject: PRODUCTION_LIST,
+        entity_type: PRODUCTION_LIST,
         // The events have no state: the words are the ends of their names. Updates and syncs come in any order.
         states: &[
             state("created", Status::Queued, 10, "The material list was created."),
@@ -63,38 +63,38 @@ pub const MACHINES: &[Machine] = &[
             state("manual-sync", Status::Queued, 20, "A user asked to send the material list to a third party."),
         ],
         transitions: &[
-            step(START, "created"),
-            step("created", "updated"),
-            step("created", "manual-sync"),
-            step("updated", "manual-sync"),
-            step("manual-sync", "updated"),
+            transition(START, "created"),
+            transition("created", "updated"),
+            transition("created", "manual-sync"),
+            transition("updated", "manual-sync"),
+            transition("manual-sync", "updated"),
         ],
     },
     Machine {
-        subject: PROPOSAL,
+        entity_type: PROPOSAL,
         states: &[terminal("complete", Status::Succeeded, 90, "The proposal document was created.")],
-        transitions: &[step(START, "complete")],
+        transitions: &[transition(START, "complete")],
     },
     Machine {
-        subject: SIGNATURE_REQUEST,
+        entity_type: SIGNATURE_REQUEST,
         states: &[
             state("signed", Status::Succeeded, 80, "The proposal was signed."),
             terminal("complete", Status::Succeeded, 90, "The signature request is done."),
         ],
-        transitions: &[step(START, "signed"), step(START, "complete"), step("signed", "complete")],
+        transitions: &[transition(START, "signed"), transition(START, "complete"), transition("signed", "complete")],
     },
     Machine {
-        subject: ORDER,
+        entity_type: ORDER,
         states: &[terminal("complete", Status::Succeeded, 90, "The material or labor order was created.")],
-        transitions: &[step(START, "complete")],
+        transitions: &[transition(START, "complete")],
     },
     Machine {
-        subject: DISTRIBUTION_ORDER,
+        entity_type: DISTRIBUTION_ORDER,
         states: &[terminal("submitted", Status::Succeeded, 90, "The order is in the provider's system.")],
-        transitions: &[step(START, "submitted")],
+        transitions: &[transition(START, "submitted")],
     },
     Machine {
-        subject: MODEL,
+        entity_type: MODEL,
         // When a job is reopened its models are built again, so either end can follow the other. What leads there again
         // cannot be told from a late delivery, and is stale; the end of the second pass is taken.
         states: &[
@@ -105,42 +105,42 @@ pub const MACHINES: &[Machine] = &[
             item_state("failed", 40, "The model could not be made."),
         ],
         transitions: &[
-            step(START, "created"),
-            step("created", "uploading"),
-            step("uploading", "processing"),
-            step("processing", "complete"),
-            step("processing", "failed"),
-            step("uploading", "failed"),
+            transition(START, "created"),
+            transition("created", "uploading"),
+            transition("uploading", "processing"),
+            transition("processing", "complete"),
+            transition("processing", "failed"),
+            transition("uploading", "failed"),
             // Hover's pages know the ends only; integrators' types have the states between.
-            step("created", "complete"),
-            step("created", "failed"),
-            step("complete", "failed"),
-            step("failed", "complete"),
+            transition("created", "complete"),
+            transition("created", "failed"),
+            transition("complete", "failed"),
+            transition("failed", "complete"),
         ],
     },
     Machine {
-        subject: CHECKLIST,
+        entity_type: CHECKLIST,
         // The events have no state: the words are the ends of their names.
         states: &[
             item_state("created", 10, "The checklist was created."),
             item_state("updated", 20, "The checklist was changed."),
         ],
-        transitions: &[step(START, "created"), step("created", "updated")],
+        transitions: &[transition(START, "created"), transition("created", "updated")],
     },
 ];
 
 /// The words of a capture request.
-pub const CAPTURE_WORDS: [&str; 4] = ["new", "connected", "complete", "deleted"];
+pub const CAPTURE_REQUEST_STATES: [&str; 4] = ["new", "connected", "complete", "deleted"];
 
 /// A capture request's word as a state of the inspection: the job says `complete` too and means something else.
-pub fn capture_word(state: &str) -> String {
+pub fn capture_state_name(state: &str) -> String {
     format!("capture request {state}")
 }
 
-const NEW: &str = "capture request new";
-const CONNECTED: &str = "capture request connected";
-const DELETED: &str = "capture request deleted";
-const CAPTURED: &str = "capture request complete";
+const CAPTURE_NEW: &str = "capture request new";
+const CAPTURE_CONNECTED: &str = "capture request connected";
+const CAPTURE_DELETED: &str = "capture request deleted";
+const CAPTURE_COMPLETE: &str = "capture request complete";
 
 const JOB_STATES: &[State] = &[
     state("draft", Status::Queued, 10, "The job was created and not captured yet. Hover sends no event for it."),
@@ -175,12 +175,12 @@ const JOB_STATES: &[State] = &[
 
 const INSPECTION_STATES: &[State] = &[
     state("draft", Status::Requested, 10, "The job was created and not captured yet. Hover sends no event for it."),
-    state(NEW, Status::Requested, 15, "The capture request was made; the capturing user has no account yet."),
+    state(CAPTURE_NEW, Status::Requested, 15, "The capture request was made; the capturing user has no account yet."),
     state("uploading", Status::Requested, 20, "Waiting for pictures of the home to be taken and submitted."),
-    state(CONNECTED, Status::Started, 22, "The capture request belongs to a user who has signed up."),
+    state(CAPTURE_CONNECTED, Status::Started, 22, "The capture request belongs to a user who has signed up."),
     // Not final: Hover may get pictures without the request. `uploading` still waits for pictures, so it ranks lower.
-    state(DELETED, Status::Canceled, 24, "The capture request was deleted before the job was captured."),
-    state(CAPTURED, Status::Submitted, 26, "The job has been captured."),
+    state(CAPTURE_DELETED, Status::Canceled, 24, "The capture request was deleted before the job was captured."),
+    state(CAPTURE_COMPLETE, Status::Submitted, 26, "The job has been captured."),
     state("processing_upload", Status::Submitted, 30, "The uploaded data was received; it and its user are checked."),
     state("waitlisted", Status::Submitted, 34, "The account is on Hover's waitlist; it waits until it is taken off."),
     state("waiting_approval", Status::Submitted, 36, "The organization's administrator has to approve the job."),
@@ -199,54 +199,54 @@ const INSPECTION_STATES: &[State] = &[
     state("requesting_improvements", Status::Processing, 3, "The job is sent back for improvements."),
 ];
 
-const JOB_MOVES: &[Transition] = &[
-    step(START, "draft"),
-    step(START, "uploading"),
-    step(START, "processing_upload"),
-    step("draft", "uploading"),
-    step("uploading", "processing_upload"),
-    step("processing_upload", "submitting"),
-    step("submitting", "working"),
-    step("working", "retrieving"),
-    step("retrieving", "processing"),
-    step("processing", "paying"),
-    step("paying", "complete"),
+const JOB_TRANSITIONS: &[Transition] = &[
+    transition(START, "draft"),
+    transition(START, "uploading"),
+    transition(START, "processing_upload"),
+    transition("draft", "uploading"),
+    transition("uploading", "processing_upload"),
+    transition("processing_upload", "submitting"),
+    transition("submitting", "working"),
+    transition("working", "retrieving"),
+    transition("retrieving", "processing"),
+    transition("processing", "paying"),
+    transition("paying", "complete"),
     // The newer event is only known to say draft, processing and then an end (from public receivers' code).
-    step("draft", "processing"),
-    step("processing", "completed"),
+    transition("draft", "processing"),
+    transition("processing", "completed"),
     // A word of Hover's API that some receivers know. Nothing passes through it on a way between other states.
-    step("draft", "in_progress"),
-    step("in_progress", "processing"),
-    step("in_progress", "failed"),
-    step("in_progress", "cancelled"),
+    transition("draft", "in_progress"),
+    transition("in_progress", "processing"),
+    transition("in_progress", "failed"),
+    transition("in_progress", "cancelled"),
     // Both events may report the same end. The newer word stays, whichever comes last.
-    step("complete", "completed"),
+    transition("complete", "completed"),
     // The pages do not say when a job is held up: by the ranks before the pipeline, for approval also before payment.
     // A way from waiting_approval straight to the end would be a shortcut past everything between, so there is none.
-    step("processing_upload", "waitlisted"),
-    step("processing_upload", "waiting_approval"),
-    step("waitlisted", "waiting_approval"),
-    step("waitlisted", "submitting"),
-    step("waiting_approval", "submitting"),
-    step("retrieving", "waiting_approval"),
-    step("processing", "waiting_approval"),
-    step("paying", "waiting_approval"),
-    step("processing_upload", "failed"),
-    step("submitting", "failed"),
-    step("working", "failed"),
-    step("retrieving", "failed"),
-    step("processing", "failed"),
-    step("paying", "failed"),
-    step("draft", "cancelled"),
-    step("uploading", "cancelled"),
-    step("processing_upload", "cancelled"),
-    step("waitlisted", "cancelled"),
-    step("waiting_approval", "cancelled"),
-    step("submitting", "cancelled"),
-    step("working", "cancelled"),
-    step("retrieving", "cancelled"),
-    step("processing", "cancelled"),
-    step("paying", "cancelled"),
+    transition("processing_upload", "waitlisted"),
+    transition("processing_upload", "waiting_approval"),
+    transition("waitlisted", "waiting_approval"),
+    transition("waitlisted", "submitting"),
+    transition("waiting_approval", "submitting"),
+    transition("retrieving", "waiting_approval"),
+    transition("processing", "waiting_approval"),
+    transition("paying", "waiting_approval"),
+    transition("processing_upload", "failed"),
+    transition("submitting", "failed"),
+    transition("working", "failed"),
+    transition("retrieving", "failed"),
+    transition("processing", "failed"),
+    transition("paying", "failed"),
+    transition("draft", "cancelled"),
+    transition("uploading", "cancelled"),
+    transition("processing_upload", "cancelled"),
+    transition("waitlisted", "cancelled"),
+    transition("waiting_approval", "cancelled"),
+    transition("submitting", "cancelled"),
+    transition("working", "cancelled"),
+    transition("retrieving", "cancelled"),
+    transition("processing", "cancelled"),
+    transition("paying", "cancelled"),
     // Inferred from the states' descriptions: what leads back, and how it goes on from there.
     reopening("complete", "requesting_corrections"),
     reopening("completed", "requesting_corrections"),
@@ -256,52 +256,56 @@ const JOB_MOVES: &[Transition] = &[
     reopening("complete", "requesting_improvements"),
     reopening("completed", "requesting_improvements"),
     reopening("failed", "requesting_improvements"),
-    step("processing_upload_for_improvements", "requesting_improvements"),
-    step("requesting_corrections", "submitting"),
-    step("requesting_corrections", "working"),
-    step("requesting_improvements", "submitting"),
-    step("requesting_improvements", "working"),
-    step("requesting_corrections", "failed"),
-    step("processing_upload_for_improvements", "failed"),
-    step("requesting_improvements", "failed"),
-    step("requesting_corrections", "cancelled"),
-    step("processing_upload_for_improvements", "cancelled"),
-    step("requesting_improvements", "cancelled"),
+    transition("processing_upload_for_improvements", "requesting_improvements"),
+    transition("requesting_corrections", "submitting"),
+    transition("requesting_corrections", "working"),
+    transition("requesting_improvements", "submitting"),
+    transition("requesting_improvements", "working"),
+    transition("requesting_corrections", "failed"),
+    transition("processing_upload_for_improvements", "failed"),
+    transition("requesting_improvements", "failed"),
+    transition("requesting_corrections", "cancelled"),
+    transition("processing_upload_for_improvements", "cancelled"),
+    transition("requesting_improvements", "cancelled"),
 ];
 
-const CAPTURE_MOVES: &[Transition] = &[
-    step(START, NEW),
-    step(START, CONNECTED),
-    step(START, DELETED),
-    step("draft", NEW),
-    step("draft", CONNECTED),
-    step(NEW, "uploading"),
-    step(NEW, CONNECTED),
-    step("uploading", CONNECTED),
-    step(CONNECTED, CAPTURED),
+const CAPTURE_TRANSITIONS: &[Transition] = &[
+    transition(START, CAPTURE_NEW),
+    transition(START, CAPTURE_CONNECTED),
+    transition(START, CAPTURE_DELETED),
+    transition("draft", CAPTURE_NEW),
+    transition("draft", CAPTURE_CONNECTED),
+    transition(CAPTURE_NEW, "uploading"),
+    transition(CAPTURE_NEW, CAPTURE_CONNECTED),
+    transition("uploading", CAPTURE_CONNECTED),
+    transition(CAPTURE_CONNECTED, CAPTURE_COMPLETE),
     // The job's own news may come before the request's.
-    step(CONNECTED, "processing_upload"),
-    step(CAPTURED, "processing_upload"),
-    step(CAPTURED, "processing"),
-    step(CAPTURED, "in_progress"),
-    step(NEW, "cancelled"),
-    step(CONNECTED, "cancelled"),
-    step(CAPTURED, "cancelled"),
-    step(NEW, DELETED),
-    step("uploading", DELETED),
-    step(CONNECTED, DELETED),
-    step(DELETED, CAPTURED),
-    step(DELETED, "processing_upload"),
-    step(DELETED, "cancelled"),
+    transition(CAPTURE_CONNECTED, "processing_upload"),
+    transition(CAPTURE_COMPLETE, "processing_upload"),
+    transition(CAPTURE_COMPLETE, "processing"),
+    transition(CAPTURE_COMPLETE, "in_progress"),
+    transition(CAPTURE_NEW, "cancelled"),
+    transition(CAPTURE_CONNECTED, "cancelled"),
+    transition(CAPTURE_COMPLETE, "cancelled"),
+    transition(CAPTURE_NEW, CAPTURE_DELETED),
+    transition("uploading", CAPTURE_DELETED),
+    transition(CAPTURE_CONNECTED, CAPTURE_DELETED),
+    transition(CAPTURE_DELETED, CAPTURE_COMPLETE),
+    transition(CAPTURE_DELETED, "processing_upload"),
+    transition(CAPTURE_DELETED, "cancelled"),
 ];
 
 /// An inspection moves with its job, and before that with its capture request.
-const INSPECTION_MOVES: [Transition; JOB_MOVES.len() + CAPTURE_MOVES.len()] = {
-    let mut moves = [const { step(START, START) }; JOB_MOVES.len() + CAPTURE_MOVES.len()];
+const INSPECTION_TRANSITIONS: [Transition; JOB_TRANSITIONS.len() + CAPTURE_TRANSITIONS.len()] = {
+    let mut moves = [const { transition(START, START) }; JOB_TRANSITIONS.len() + CAPTURE_TRANSITIONS.len()];
     let mut at = 0;
     while at < moves.len() {
-        let row = if at < JOB_MOVES.len() { &JOB_MOVES[at] } else { &CAPTURE_MOVES[at - JOB_MOVES.len()] };
-        moves[at] = Transition { from: row.from, to: row.to, opens: row.opens };
+        let row = if at < JOB_TRANSITIONS.len() {
+            &JOB_TRANSITIONS[at]
+        } else {
+            &CAPTURE_TRANSITIONS[at - JOB_TRANSITIONS.len()]
+        };
+        moves[at] = Transition { from: row.from, to: row.to, reopens: row.reopens };
         at += 1;
     }
     moves
@@ -310,24 +314,25 @@ const INSPECTION_MOVES: [Transition; JOB_MOVES.len() + CAPTURE_MOVES.len()] = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::fold::{Step, Tip};
+    use crate::machine::fold::{FoldState, Step};
 
     // Walks the words in order of arrival, as the store does: in-order news moves on, late news folds again.
-    fn walk(subject: Subject, words: &[&str]) -> (String, i32) {
-        let machine = MACHINES.iter().find(|machine| machine.subject == subject).expect("a machine");
-        let (mut tip, mut past) = (Tip::default(), Vec::new());
+    fn walk(subject: EntityType, words: &[&str]) -> (String, i32) {
+        let machine = MACHINES.iter().find(|machine| machine.entity_type == subject).expect("a machine");
+        let (mut tip, mut past) = (FoldState::default(), Vec::new());
         for (word, position) in words.iter().zip(1..) {
             let to = machine.state(word).expect("a state");
-            let key = tip.place(machine, to, false, None, position);
-            let mut step = Step { to: to.name, at_least: false, key, received_at: chrono::DateTime::UNIX_EPOCH };
+            let key = tip.order_key(machine, to, false, None, position);
+            let mut step =
+                Step { target_state: to.name, at_least: false, key, received_at: chrono::DateTime::UNIX_EPOCH };
             past.push(step.clone());
-            if tip.is_next(&key) {
+            if tip.is_in_order(&key) {
                 tip.advance(machine, &mut step);
             } else {
-                tip = Tip::fold(machine, &mut past).0;
+                tip = FoldState::fold(machine, &mut past).0;
             }
         }
-        (tip.from().to_owned(), tip.cycle)
+        (tip.state_or_start().to_owned(), tip.cycle)
     }
 
     fn job(words: &[&str]) -> (String, i32) {
@@ -335,7 +340,7 @@ mod tests {
     }
 
     fn inspection(words: &[&str]) -> (String, i32) {
-        walk(Subject::Inspection, words)
+        walk(EntityType::Inspection, words)
     }
 
     const LIFE: [&str; 10] = [
@@ -385,10 +390,12 @@ mod tests {
         assert_eq!(job(&["processing", "in_progress"]), ("processing".to_owned(), 0));
         assert_eq!(inspection(&["in_progress", "draft"]), ("in_progress".to_owned(), 0));
         // No way between the older words leads over it.
-        for machine in MACHINES.iter().filter(|machine| [Subject::Inspection, HOVER_JOB].contains(&machine.subject)) {
+        for machine in
+            MACHINES.iter().filter(|machine| [EntityType::Inspection, HOVER_JOB].contains(&machine.entity_type))
+        {
             for (from, to) in [(START, "complete"), ("uploading", "complete"), ("draft", "working")] {
                 let path = machine.path(from, to).expect("a way");
-                assert!(!path.between.contains(&"in_progress"), "{from} to {to}: {:?}", path.between);
+                assert!(!path.skipped_states.contains(&"in_progress"), "{from} to {to}: {:?}", path.skipped_states);
             }
         }
     }
@@ -435,14 +442,23 @@ mod tests {
 
     #[test]
     fn a_capture_request_moves_the_inspection_only_until_the_job_is_on_its_way() {
-        assert_eq!(inspection(&[NEW, "draft", "uploading", CONNECTED, CAPTURED]), (CAPTURED.to_owned(), 0));
         assert_eq!(
-            inspection(&["draft", CONNECTED, "processing_upload", CAPTURED]),
+            inspection(&[CAPTURE_NEW, "draft", "uploading", CAPTURE_CONNECTED, CAPTURE_COMPLETE]),
+            (CAPTURE_COMPLETE.to_owned(), 0)
+        );
+        assert_eq!(
+            inspection(&["draft", CAPTURE_CONNECTED, "processing_upload", CAPTURE_COMPLETE]),
             ("processing_upload".to_owned(), 0)
         );
-        assert_eq!(inspection(&[NEW, "uploading", DELETED, "uploading"]), (DELETED.to_owned(), 0));
-        assert_eq!(inspection(&[NEW, DELETED, "processing_upload"]), ("processing_upload".to_owned(), 0));
-        assert_eq!(inspection(&["working", DELETED]), ("working".to_owned(), 0));
-        assert_eq!(inspection(&[DELETED, CAPTURED]), inspection(&[CAPTURED, DELETED]));
+        assert_eq!(
+            inspection(&[CAPTURE_NEW, "uploading", CAPTURE_DELETED, "uploading"]),
+            (CAPTURE_DELETED.to_owned(), 0)
+        );
+        assert_eq!(
+            inspection(&[CAPTURE_NEW, CAPTURE_DELETED, "processing_upload"]),
+            ("processing_upload".to_owned(), 0)
+        );
+        assert_eq!(inspection(&["working", CAPTURE_DELETED]), ("working".to_owned(), 0));
+        assert_eq!(inspection(&[CAPTURE_DELETED, CAPTURE_COMPLETE]), inspection(&[CAPTURE_COMPLETE, CAPTURE_DELETED]));
     }
 }

@@ -8,51 +8,52 @@
 //! Pages: <https://developers.hover.to/docs/webhook-signature-verification>; the headers from public receivers' code.
 
 use crate::vendor::signature::{
-    base64_decode, base64_encode, hmac_sha256, is_hmac_sha256, parts, signature_bytes, within_limit,
+    base64_decode, base64_encode, decode_signature, header_parameters, hmac_sha256, verify_hmac_sha256, within_limit,
 };
-use crate::vendor::{Denied, Message, Secret, Signature};
+use crate::vendor::{Secret, SignatureError, SignatureScheme, SignedMessage};
 use chrono::DateTime;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use sha1::Sha1;
 
-pub const SIGNATURE: Signature = Signature {
-    about: "HMAC-SHA256 in `Hover-Signature-256`, or HMAC-SHA1 in `Hover-Signature`, over `Content-Type`, the body's \
+pub const SIGNATURE: SignatureScheme = SignatureScheme {
+    description: "HMAC-SHA256 in `Hover-Signature-256`, or HMAC-SHA1 in `Hover-Signature`, over `Content-Type`, the body's \
             MD5, the path and `Date`, joined by commas; keyed with the webhook's `hmac_secret` as it stands",
     signs_url: false,
-    check,
+    verify,
     sign,
 };
 
-const SHA256: &str = "hover-signature-256";
-const SHA1: &str = "hover-signature";
+const SHA256_HEADER: &str = "hover-signature-256";
+const SHA1_HEADER: &str = "hover-signature";
 
 /// One of Hover's two signatures.
-struct Algorithm {
+struct HoverAlgorithm {
     header: &'static str,
     /// What stands before `=` in the header.
     name: &'static str,
     /// Bytes of a signature.
     length: usize,
-    fits: fn(secret: &[u8], text: &str, signature: &[u8]) -> bool,
+    verify: fn(secret: &[u8], text: &str, signature: &[u8]) -> bool,
 }
 
-const HMAC_SHA256: Algorithm = Algorithm {
-    header: SHA256,
+const HMAC_SHA256: HoverAlgorithm = HoverAlgorithm {
+    header: SHA256_HEADER,
     name: "sha256",
     length: 32,
-    fits: |secret, text, signature| is_hmac_sha256(secret, &[text.as_bytes()], signature),
+    verify: |secret, text, signature| verify_hmac_sha256(secret, &[text.as_bytes()], signature),
 };
-const HMAC_SHA1: Algorithm = Algorithm { header: SHA1, name: "sha1", length: 20, fits: is_hmac_sha1 };
+const HMAC_SHA1: HoverAlgorithm =
+    HoverAlgorithm { header: SHA1_HEADER, name: "sha1", length: 20, verify: verify_hmac_sha1 };
 
-impl Algorithm {
+impl HoverAlgorithm {
     // Webhook id and bytes of each signature, and nothing else; there are several while Hover rotates its secrets. One
     // that cannot be decoded fits nothing.
     fn signatures<'a>(&self, header: &'a str) -> Option<Vec<(&'a str, Vec<u8>)>> {
         let mut signatures = Vec::new();
-        for (name, value) in parts(header) {
+        for (name, value) in header_parameters(header) {
             let (webhook, signature) = value.filter(|_| name.eq_ignore_ascii_case(self.name))?.split_once(':')?;
-            signatures.extend(signature_bytes(signature.trim(), self.length).map(|bytes| (webhook.trim(), bytes)));
+            signatures.extend(decode_signature(signature.trim(), self.length).map(|bytes| (webhook.trim(), bytes)));
         }
         within_limit(&signatures).then_some(signatures)
     }
@@ -62,34 +63,35 @@ const CONTENT_TYPE: &str = "content-type";
 const CONTENT_MD5: &str = "content-md5";
 const DATE: &str = "date";
 
-fn check(message: &Message<'_>) -> Result<(), Denied> {
+fn verify(message: &SignedMessage<'_>) -> Result<(), SignatureError> {
     // A wrong newer signature is never made good by an older one.
-    let legacy = message.headers.contains_key(SHA1) && !message.headers.contains_key(SHA256);
+    let legacy = message.headers.contains_key(SHA1_HEADER) && !message.headers.contains_key(SHA256_HEADER);
     let algorithm = if legacy { &HMAC_SHA1 } else { &HMAC_SHA256 };
     let name = algorithm.header;
-    let signatures = algorithm.signatures(message.header(name)?).ok_or(Denied::Malformed(name))?;
-    let content_type = optional(message, CONTENT_TYPE)?.unwrap_or_default();
+    let signatures = algorithm.signatures(message.header(name)?).ok_or(SignatureError::Malformed(name))?;
+    let content_type = optional_header(message, CONTENT_TYPE)?.unwrap_or_default();
     let md5 = md5_of_body(message)?;
     let date = message.header(DATE)?;
 
-    let texts: Vec<String> = paths(message).iter().map(|path| canonical(content_type, &md5, path, date)).collect();
+    let texts: Vec<String> =
+        candidate_paths(message).iter().map(|path| canonical_string(content_type, &md5, path, date)).collect();
     let fits = |secret: &Secret, (webhook, signature): &(&str, Vec<u8>)| {
         secret.id.as_deref().is_none_or(|id| id == *webhook)
-            && texts.iter().any(|text| (algorithm.fits)(secret.value.as_bytes(), text, signature))
+            && texts.iter().any(|text| (algorithm.verify)(secret.value.as_bytes(), text, signature))
     };
     let any = |secret: &Secret| signatures.iter().any(|signature| fits(secret, signature));
     if !message.secrets.iter().any(any) {
-        return Err(Denied::Mismatch);
+        return Err(SignatureError::Mismatch);
     }
     // Only on request: it is not known whether Hover signs a retry, which may come weeks later, with a new date.
     if let Some(leeway) = message.leeway {
-        let sent = DateTime::parse_from_rfc2822(date).map_err(|_| Denied::Malformed(DATE))?;
-        message.in_time(sent.timestamp_millis(), leeway)?;
+        let sent = DateTime::parse_from_rfc2822(date).map_err(|_| SignatureError::Malformed(DATE))?;
+        message.check_timestamp(sent.timestamp_millis(), leeway)?;
     }
     Ok(())
 }
 
-fn sign(message: &Message<'_>) -> Vec<(&'static str, String)> {
+fn sign(message: &SignedMessage<'_>) -> Vec<(&'static str, String)> {
     let mut headers = Vec::new();
     let content_type = message.header(CONTENT_TYPE).unwrap_or_else(|_| {
         headers.push((CONTENT_TYPE, "application/json".to_owned()));
@@ -97,42 +99,42 @@ fn sign(message: &Message<'_>) -> Vec<(&'static str, String)> {
     });
     let md5 = base64_encode(&Md5::digest(message.body));
     let date = message.now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let canonical = canonical(content_type, &md5, message.signing_path(), &date);
+    let canonical = canonical_string(content_type, &md5, message.signing_path(), &date);
     let webhook = message.secrets.first().and_then(|secret| secret.id.as_deref()).unwrap_or("1");
     let secret = message.signing_secret();
     let newer = base64_encode(&hmac_sha256(secret, &[canonical.as_bytes()]));
-    headers.push((SHA256, format!("sha256={webhook}:{newer}")));
+    headers.push((SHA256_HEADER, format!("sha256={webhook}:{newer}")));
     if let Some(mac) = hmac_sha1(secret, &canonical) {
-        headers.push((SHA1, format!("sha1={webhook}:{}", base64_encode(&mac.finalize().into_bytes()))));
+        headers.push((SHA1_HEADER, format!("sha1={webhook}:{}", base64_encode(&mac.finalize().into_bytes()))));
     }
     headers.push((CONTENT_MD5, md5));
     headers.push((DATE, date));
     headers
 }
 
-fn canonical(content_type: &str, md5: &str, path: &str, date: &str) -> String {
+fn canonical_string(content_type: &str, md5: &str, path: &str, date: &str) -> String {
     [content_type, md5, path, date].join(",")
 }
 
-fn optional<'a>(message: &'a Message<'_>, name: &'static str) -> Result<Option<&'a str>, Denied> {
+fn optional_header<'a>(message: &'a SignedMessage<'_>, name: &'static str) -> Result<Option<&'a str>, SignatureError> {
     match message.header(name) {
-        Err(Denied::Missing(_)) => Ok(None),
+        Err(SignatureError::Missing(_)) => Ok(None),
         header => header.map(Some),
     }
 }
 
-fn md5_of_body(message: &Message<'_>) -> Result<String, Denied> {
+fn md5_of_body(message: &SignedMessage<'_>) -> Result<String, SignatureError> {
     let md5 = Md5::digest(message.body);
-    if let Some(header) = optional(message, CONTENT_MD5)?
+    if let Some(header) = optional_header(message, CONTENT_MD5)?
         && base64_decode(header.trim()).as_deref() != Some(md5.as_slice())
     {
-        return Err(Denied::Malformed(CONTENT_MD5));
+        return Err(SignatureError::Malformed(CONTENT_MD5));
     }
     Ok(base64_encode(&md5))
 }
 
 // It is not known whether Hover signs the query too: the gem does, the public receivers do not expect it.
-fn paths(message: &Message<'_>) -> Vec<String> {
+fn candidate_paths(message: &SignedMessage<'_>) -> Vec<String> {
     let with_query = |path: &String| message.query.map(|query| format!("{path}?{query}"));
     message.candidates.paths.iter().flat_map(|path| [Some(path.clone()), with_query(path)]).flatten().collect()
 }
@@ -143,7 +145,7 @@ fn hmac_sha1(secret: &[u8], text: &str) -> Option<Hmac<Sha1>> {
     Some(mac)
 }
 
-fn is_hmac_sha1(secret: &[u8], text: &str, signature: &[u8]) -> bool {
+fn verify_hmac_sha1(secret: &[u8], text: &str, signature: &[u8]) -> bool {
     hmac_sha1(secret, text).is_some_and(|mac| mac.verify_slice(signature).is_ok())
 }
 
@@ -179,8 +181,8 @@ mod tests {
         UrlCandidates { paths: vec![path.to_owned()], ..UrlCandidates::default() }
     }
 
-    fn message<'a>(headers: &'a HeaderMap, candidates: &'a UrlCandidates) -> Message<'a> {
-        Message {
+    fn message<'a>(headers: &'a HeaderMap, candidates: &'a UrlCandidates) -> SignedMessage<'a> {
+        SignedMessage {
             headers,
             candidates,
             query: None,
@@ -192,30 +194,36 @@ mod tests {
     }
 
     // Checks a request with these headers, after `change` has changed it.
-    fn checked(pairs: &[(&'static str, &str)], change: impl FnOnce(&mut Message<'_>)) -> Result<(), Denied> {
+    fn checked(
+        pairs: &[(&'static str, &str)],
+        change: impl FnOnce(&mut SignedMessage<'_>),
+    ) -> Result<(), SignatureError> {
         checked_at("/webhooks/hover", pairs, change)
     }
 
     fn checked_at(
         path: &str,
         pairs: &[(&'static str, &str)],
-        change: impl FnOnce(&mut Message<'_>),
-    ) -> Result<(), Denied> {
+        change: impl FnOnce(&mut SignedMessage<'_>),
+    ) -> Result<(), SignatureError> {
         let (headers, candidates) = (headers(pairs), candidates(path));
         let secrets = [secret(None, "secret")];
-        let mut message = Message { secrets: &secrets, ..message(&headers, &candidates) };
+        let mut message = SignedMessage { secrets: &secrets, ..message(&headers, &candidates) };
         change(&mut message);
-        check(&message)
+        verify(&message)
     }
 
     #[test]
     fn both_signatures_are_believed() {
-        assert_eq!(checked(&[(SHA256, NEWER)], |_| ()), Ok(()));
-        assert_eq!(checked(&[(SHA256, NEWER), (CONTENT_MD5, MD5)], |_| ()), Ok(()));
-        assert_eq!(checked(&[(SHA1, OLDER)], |_| ()), Ok(()));
-        assert_eq!(checked(&[(SHA256, OLDER)], |_| ()), Err(Denied::Malformed(SHA256)));
-        assert_eq!(checked(&[], |_| ()), Err(Denied::Missing(SHA256)));
-        assert_eq!(checked(&[(SHA256, NEWER), (SHA256, NEWER)], |_| ()), Err(Denied::Repeated(SHA256)));
+        assert_eq!(checked(&[(SHA256_HEADER, NEWER)], |_| ()), Ok(()));
+        assert_eq!(checked(&[(SHA256_HEADER, NEWER), (CONTENT_MD5, MD5)], |_| ()), Ok(()));
+        assert_eq!(checked(&[(SHA1_HEADER, OLDER)], |_| ()), Ok(()));
+        assert_eq!(checked(&[(SHA256_HEADER, OLDER)], |_| ()), Err(SignatureError::Malformed(SHA256_HEADER)));
+        assert_eq!(checked(&[], |_| ()), Err(SignatureError::Missing(SHA256_HEADER)));
+        assert_eq!(
+            checked(&[(SHA256_HEADER, NEWER), (SHA256_HEADER, NEWER)], |_| ()),
+            Err(SignatureError::Repeated(SHA256_HEADER))
+        );
     }
 
     #[test]
@@ -223,55 +231,63 @@ mod tests {
         let none = HeaderMap::new();
         let secrets = [secret(Some("230293"), "secret")];
         let candidates = candidates("/webhooks/hover");
-        let signed = sign(&Message { secrets: &secrets, ..message(&none, &candidates) });
-        let expected =
-            [(CONTENT_TYPE, "application/json"), (SHA256, NEWER), (SHA1, OLDER), (CONTENT_MD5, MD5), (DATE, DAY)];
+        let signed = sign(&SignedMessage { secrets: &secrets, ..message(&none, &candidates) });
+        let expected = [
+            (CONTENT_TYPE, "application/json"),
+            (SHA256_HEADER, NEWER),
+            (SHA1_HEADER, OLDER),
+            (CONTENT_MD5, MD5),
+            (DATE, DAY),
+        ];
         assert_eq!(signed, expected.map(|(name, value)| (name, value.to_owned())));
     }
 
     #[test]
     fn a_wrong_newer_signature_is_not_made_good_by_an_older_one() {
         let wrong = "sha256=230293:AAAA";
-        assert_eq!(checked(&[(SHA256, wrong), (SHA1, OLDER)], |_| ()), Err(Denied::Mismatch));
+        assert_eq!(checked(&[(SHA256_HEADER, wrong), (SHA1_HEADER, OLDER)], |_| ()), Err(SignatureError::Mismatch));
     }
 
     #[test]
     fn the_body_must_be_the_one_that_was_signed() {
-        assert_eq!(checked(&[(SHA256, NEWER)], |message| message.body = b"{}"), Err(Denied::Mismatch));
-        let other = [(SHA256, NEWER), (CONTENT_MD5, MD5)];
-        assert_eq!(checked(&other, |message| message.body = b"{}"), Err(Denied::Malformed(CONTENT_MD5)));
-        assert_eq!(checked(&[(SHA256, NEWER_WITHOUT_MD5)], |_| ()), Err(Denied::Mismatch));
+        assert_eq!(checked(&[(SHA256_HEADER, NEWER)], |message| message.body = b"{}"), Err(SignatureError::Mismatch));
+        let other = [(SHA256_HEADER, NEWER), (CONTENT_MD5, MD5)];
+        assert_eq!(checked(&other, |message| message.body = b"{}"), Err(SignatureError::Malformed(CONTENT_MD5)));
+        assert_eq!(checked(&[(SHA256_HEADER, NEWER_WITHOUT_MD5)], |_| ()), Err(SignatureError::Mismatch));
         assert_eq!(
-            checked(&[(SHA256, NEWER_WITHOUT_MD5), (CONTENT_MD5, "")], |_| ()),
-            Err(Denied::Malformed(CONTENT_MD5))
+            checked(&[(SHA256_HEADER, NEWER_WITHOUT_MD5), (CONTENT_MD5, "")], |_| ()),
+            Err(SignatureError::Malformed(CONTENT_MD5))
         );
     }
 
     #[test]
     fn the_query_may_be_signed_or_not() {
-        let query = |message: &mut Message<'_>| message.query = Some("token=7");
-        assert_eq!(checked(&[(SHA256, NEWER)], query), Ok(()));
-        assert_eq!(checked(&[(SHA256, NEWER_WITH_QUERY)], query), Ok(()));
-        assert_eq!(checked(&[(SHA256, NEWER_WITH_QUERY)], |_| ()), Err(Denied::Mismatch));
-        assert_eq!(checked_at("/elsewhere", &[(SHA256, NEWER)], |_| ()), Err(Denied::Mismatch));
+        let query = |message: &mut SignedMessage<'_>| message.query = Some("token=7");
+        assert_eq!(checked(&[(SHA256_HEADER, NEWER)], query), Ok(()));
+        assert_eq!(checked(&[(SHA256_HEADER, NEWER_WITH_QUERY)], query), Ok(()));
+        assert_eq!(checked(&[(SHA256_HEADER, NEWER_WITH_QUERY)], |_| ()), Err(SignatureError::Mismatch));
+        assert_eq!(checked_at("/elsewhere", &[(SHA256_HEADER, NEWER)], |_| ()), Err(SignatureError::Mismatch));
     }
 
     #[test]
     fn the_webhook_id_chooses_the_secret() {
         let with = |secrets: &[Secret]| {
-            let (headers, candidates) = (headers(&[(SHA256, NEWER)]), candidates("/webhooks/hover"));
-            check(&Message { secrets, ..message(&headers, &candidates) })
+            let (headers, candidates) = (headers(&[(SHA256_HEADER, NEWER)]), candidates("/webhooks/hover"));
+            verify(&SignedMessage { secrets, ..message(&headers, &candidates) })
         };
         assert_eq!(with(&[secret(Some("7"), "other"), secret(Some("230293"), "secret")]), Ok(()));
-        assert_eq!(with(&[secret(Some("7"), "secret"), secret(Some("230293"), "other")]), Err(Denied::Mismatch));
+        assert_eq!(
+            with(&[secret(Some("7"), "secret"), secret(Some("230293"), "other")]),
+            Err(SignatureError::Mismatch)
+        );
         assert_eq!(with(&[secret(None, "other"), secret(None, "secret")]), Ok(()));
-        assert_eq!(with(&[]), Err(Denied::Mismatch));
+        assert_eq!(with(&[]), Err(SignatureError::Mismatch));
     }
 
     #[test]
     fn the_date_counts_only_where_a_leeway_is_set() {
         let late = |leeway| {
-            checked(&[(SHA256, NEWER)], |message| {
+            checked(&[(SHA256_HEADER, NEWER)], |message| {
                 message.now += TimeDelta::minutes(16);
                 message.leeway = leeway;
             })
@@ -280,7 +296,7 @@ mod tests {
         assert_eq!(late(Some(TimeDelta::minutes(17))), Ok(()));
         let sent = DateTime::parse_from_rfc2822(DAY).expect("a date").timestamp_millis();
         let skew = ClockSkew::between(sent + 16 * 60_000, sent, 15 * 60_000);
-        assert_eq!(late(Some(TimeDelta::minutes(15))), Err(Denied::TooOld(skew)));
+        assert_eq!(late(Some(TimeDelta::minutes(15))), Err(SignatureError::OutsideTolerance(skew)));
         assert_eq!(skew.to_string(), "960 s behind ours; allowed: 900 s");
     }
 }

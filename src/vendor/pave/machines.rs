@@ -3,11 +3,11 @@
 //! Page: <https://docs.paveapi.com/integrations/developer-docs/user-session-lifecycle>.
 
 use super::{PHOTO, REPORT};
-use crate::machine::{Machine, START, State, Status, Subject, Transition, item_state, state, step, terminal};
+use crate::machine::{EntityType, Machine, START, State, Status, Transition, item_state, state, terminal, transition};
 
 pub const MACHINES: &[Machine] = &[
     Machine {
-        subject: Subject::Inspection,
+        entity_type: EntityType::Inspection,
         states: &[
             state("IDLE", Status::Requested, 10, "The session was created; the link has not been opened."),
             state("STARTED", Status::Started, 20, "The inspection was opened; no picture has been taken."),
@@ -21,7 +21,7 @@ pub const MACHINES: &[Machine] = &[
         transitions: TRANSITIONS,
     },
     Machine {
-        subject: Subject::Session,
+        entity_type: EntityType::Session,
         states: &[
             state("IDLE", Status::Requested, 10, "The session was created; the link has not been opened."),
             state("STARTED", Status::Started, 20, "The user opened the session and has taken no picture yet."),
@@ -35,40 +35,40 @@ pub const MACHINES: &[Machine] = &[
         transitions: TRANSITIONS,
     },
     Machine {
-        subject: REPORT,
+        entity_type: REPORT,
         states: &[
             state("CONFIRM", Status::Running, 50, "The condition report is being generated."),
             terminal("COMPLETE", Status::Succeeded, 90, "The condition report is there."),
         ],
-        transitions: &[step(START, "CONFIRM"), step("CONFIRM", "COMPLETE")],
+        transitions: &[transition(START, "CONFIRM"), transition("CONFIRM", "COMPLETE")],
     },
     Machine {
-        subject: PHOTO,
+        entity_type: PHOTO,
         states: PHOTO_STATES,
         transitions: &[
-            step(START, "accepted"),
-            step(START, "rejected"),
-            step("rejected", "accepted"),
-            step("accepted", "rejected"),
+            transition(START, "accepted"),
+            transition(START, "rejected"),
+            transition("rejected", "accepted"),
+            transition("accepted", "rejected"),
         ],
     },
 ];
 
 const TRANSITIONS: &[Transition] = &[
-    step(START, "IDLE"),
-    step(START, "STARTED"),
-    step("IDLE", "STARTED"),
-    step("STARTED", "PROCESS"),
-    step("PROCESS", "QC_PASSED"),
-    step("QC_PASSED", "CONFIRM"),
-    step("CONFIRM", "COMPLETE"),
-    step("IDLE", "EXPIRED"),
-    step("STARTED", "EXPIRED"),
-    step("PROCESS", "EXPIRED"),
-    step("STARTED", "INVALID"),
-    step("PROCESS", "INVALID"),
-    step("QC_PASSED", "INVALID"),
-    step("CONFIRM", "INVALID"),
+    transition(START, "IDLE"),
+    transition(START, "STARTED"),
+    transition("IDLE", "STARTED"),
+    transition("STARTED", "PROCESS"),
+    transition("PROCESS", "QC_PASSED"),
+    transition("QC_PASSED", "CONFIRM"),
+    transition("CONFIRM", "COMPLETE"),
+    transition("IDLE", "EXPIRED"),
+    transition("STARTED", "EXPIRED"),
+    transition("PROCESS", "EXPIRED"),
+    transition("STARTED", "INVALID"),
+    transition("PROCESS", "INVALID"),
+    transition("QC_PASSED", "INVALID"),
+    transition("CONFIRM", "INVALID"),
 ];
 
 const PHOTO_STATES: &[State] = &[

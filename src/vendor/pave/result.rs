@@ -1,33 +1,33 @@
 //! The result of a session: what was inspected, where, the pictures, the damages. Its objects stand beside the session or
 //! in it, and the vehicle often in both.
 
-use super::{PHOTO, REFERENCES, Said};
+use super::{PHOTO, PaveDelivery, REFERENCE_PATHS};
 use crate::event::{Damage, Document, Event, Location, Photo, Summary, Vehicle};
-use crate::machine::{ItemKind, Subject};
-use crate::vendor::fields::{Entry, Fields, Places, address, identity};
-use crate::vendor::reference;
+use crate::machine::{EntityType, ItemKind};
+use crate::vendor::fields::{JsonFields, LayeredFields, ListEntry, content_id, url_without_query};
+use crate::vendor::read_reference;
 use std::collections::HashSet;
 use uuid::Uuid;
 
-const DAMAGE: Subject = Subject::Item(ItemKind::Damage);
+const DAMAGE: EntityType = EntityType::Item(ItemKind::Damage);
 
-pub fn complete(said: &Said<'_>) -> Vec<Event> {
-    let Said { places, own, .. } = said;
+pub fn complete(delivery: &PaveDelivery<'_>) -> Vec<Event> {
+    let PaveDelivery { body_first: places, session_first: own, .. } = delivery;
     let status = own.text("status").unwrap_or_else(|| "COMPLETE".into());
     let result = places.object("inspection");
-    let damages: Vec<Event> = entries(&result, "detected_damages", damage_id)
+    let damages: Vec<Event> = list_entries_with_id(&result, "detected_damages", damage_id)
         .into_iter()
-        .map(|(id, entry)| damage(said, &id, &entry))
+        .map(|(id, entry)| damage(delivery, &id, &entry))
         .collect();
-    let photos = entries(places, "photos", |entry, _| photo_id(entry));
-    let photos: Vec<Event> = photos.into_iter().map(|(id, entry)| photo(said, &id, &entry)).collect();
+    let photos = list_entries_with_id(places, "photos", |entry, _| photo_id(entry));
+    let photos: Vec<Event> = photos.into_iter().map(|(id, entry)| photo(delivery, &id, &entry)).collect();
 
     let overview = result.object("damages_overview");
     // An empty list says that there is no damage; no list, or one of what is no damage, says nothing.
     let none = result.iter().any(|result| result.is_empty_list("detected_damages"));
     let count = if none || !damages.is_empty() { i32::try_from(damages.len()).ok() } else { None };
     let report_url = places.text("condition_report");
-    let found: Vec<&Fields<'_>> = places.iter().collect();
+    let found: Vec<&JsonFields<'_>> = places.iter().collect();
     let total = overview.integer("totalDamages");
     let summary = Summary {
         started_at: own.time("inspect_started_at"),
@@ -41,27 +41,27 @@ pub fn complete(said: &Said<'_>) -> Vec<Event> {
         landing_url: places.text("landing_page"),
         ..Summary::default()
     };
-    let mut inspection = said
+    let mut inspection = delivery
         .inspection()
-        .is(&status)
-        .reference(reference(&found, REFERENCES))
+        .state(&status)
+        .reference(read_reference(&found, REFERENCE_PATHS))
         .fact(vehicle(&places.object("vehicle")))
         .fact(location(&places.object("location")))
         .fact(summary);
     for result in result.iter() {
-        inspection.add_details(result.rest());
+        inspection.add_details(result.unread_details());
     }
-    let mut session = said.session().is(&status);
+    let mut session = delivery.session().state(&status);
     for options in places.object("options").iter() {
-        session.add_details(options.rest());
+        session.add_details(options.unread_details());
     }
-    session.add_details(said.session.rest());
+    session.add_details(delivery.session.unread_details());
     // Of a flat body nothing is left here.
-    inspection.add_details(said.body.rest());
+    inspection.add_details(delivery.body.unread_details());
 
     let mut events = vec![inspection, session];
     if status == "COMPLETE" || report_url.is_some() {
-        events.push(said.report().is("COMPLETE").fact(Document { url: report_url, error: None }));
+        events.push(delivery.report().state("COMPLETE").fact(Document { url: report_url, error: None }));
     }
     events.extend(photos);
     events.extend(damages);
@@ -70,11 +70,11 @@ pub fn complete(said: &Said<'_>) -> Vec<Event> {
 
 /// The entries of a list in all its places, each with its id. Where several have one id, the first place wins and in it the
 /// last entry, which is the newest; the others stay in their list, among the details.
-fn entries<'a>(
-    places: &Places<'a>,
+fn list_entries_with_id<'a>(
+    places: &LayeredFields<'a>,
     list: &str,
-    id: impl Fn(&Entry<'a>, usize) -> Option<String>,
-) -> Vec<(String, Entry<'a>)> {
+    id: impl Fn(&ListEntry<'a>, usize) -> Option<String>,
+) -> Vec<(String, ListEntry<'a>)> {
     let (mut seen, mut found) = (HashSet::new(), Vec::new());
     for fields in places.iter() {
         let mut of_place = Vec::new();
@@ -91,57 +91,58 @@ fn entries<'a>(
 }
 
 // A picture without a code is known by its address, and without one by what it says. An empty entry is no picture.
-fn photo_id(entry: &Entry<'_>) -> Option<String> {
+fn photo_id(entry: &ListEntry<'_>) -> Option<String> {
     let Some(photo) = entry.object() else {
-        return entry.peek_text().map(|url| identity("photo", address(&url)));
+        return entry.peek_text().map(|url| content_id("photo", url_without_query(&url)));
     };
-    if photo.is_spent() {
+    if photo.is_fully_read() {
         return None;
     }
     let url = || photo.peek_text("url").or_else(|| photo.peek_text("cdn_url"));
-    let code = photo.peek_number_id("photo_code");
-    code.or_else(|| Some(identity("photo", address(&url()?)))).or_else(|| Some(identity("photo", entry.peek().get())))
+    let code = photo.peek_numeric_id("photo_code");
+    code.or_else(|| Some(content_id("photo", url_without_query(&url()?))))
+        .or_else(|| Some(content_id("photo", entry.peek().get())))
 }
 
-fn photo(said: &Said<'_>, id: &str, entry: &Entry<'_>) -> Event {
+fn photo(delivery: &PaveDelivery<'_>, id: &str, entry: &ListEntry<'_>) -> Event {
     let Some(photo) = entry.object() else {
-        return said.item(PHOTO, id).fact(Photo { url: entry.text(), ..Photo::default() });
+        return delivery.item(PHOTO, id).fact(Photo { url: entry.text(), ..Photo::default() });
     };
-    let verdict = photo.flag("approved").map(|approved| if approved { "accepted" } else { "rejected" });
+    let verdict = photo.boolean("approved").map(|approved| if approved { "accepted" } else { "rejected" });
     let fact = Photo {
         url: photo.text("url").or_else(|| photo.text("cdn_url")),
         label: photo.text("photo_label"),
-        code: photo.number_id("photo_code"),
+        code: photo.numeric_id("photo_code"),
         verdict: verdict.map(str::to_owned),
         message: photo.text("approved_message").or_else(|| photo.text("reason")),
         taken_at: photo.time("created_at"),
         ..Photo::default()
     };
-    let item = said.item(PHOTO, id).fact(fact);
+    let item = delivery.item(PHOTO, id).fact(fact);
     let item = match verdict {
-        Some(verdict) => item.is(verdict),
+        Some(verdict) => item.state(verdict),
         None => item,
     };
-    item.details(photo.rest())
+    item.details(photo.unread_details())
 }
 
 // A damage without an id is known by its place in the list, and one that is a text by that text.
-fn damage_id(entry: &Entry<'_>, number: usize) -> Option<String> {
+fn damage_id(entry: &ListEntry<'_>, number: usize) -> Option<String> {
     let Some(damage) = entry.object() else {
-        return entry.peek_text().map(|text| identity("damage", text.trim()));
+        return entry.peek_text().map(|text| content_id("damage", text.trim()));
     };
-    if damage.is_spent() {
+    if damage.is_fully_read() {
         return None;
     }
-    let id = damage.peek_number_id("uuid").or_else(|| damage.peek_number_id("id"));
+    let id = damage.peek_numeric_id("uuid").or_else(|| damage.peek_numeric_id("id"));
     // A UUID is the same in any case.
     let id = id.map(|id| Uuid::try_parse(&id).map_or(id, |uuid| uuid.to_string()));
     Some(id.unwrap_or_else(|| number.to_string()))
 }
 
-fn damage(said: &Said<'_>, id: &str, entry: &Entry<'_>) -> Event {
+fn damage(delivery: &PaveDelivery<'_>, id: &str, entry: &ListEntry<'_>) -> Event {
     let Some(damage) = entry.object() else {
-        return said.item(DAMAGE, id).fact(Damage { name: entry.text(), ..Damage::default() });
+        return delivery.item(DAMAGE, id).fact(Damage { name: entry.text(), ..Damage::default() });
     };
     // It is the item's id.
     if damage.id("uuid").is_none() {
@@ -157,14 +158,14 @@ fn damage(said: &Said<'_>, id: &str, entry: &Entry<'_>) -> Event {
         grade: damage.number("grade_score"),
         cost: damage.number("total"),
         labor_hours: damage.number("labor_hrs"),
-        photo_code: photo.number_id("code").or_else(|| damage.number_id("photo_code")),
+        photo_code: photo.numeric_id("code").or_else(|| damage.numeric_id("photo_code")),
         photo_url: photo.text("url"),
         cropped_url: damage.text("cropped_url"),
     };
-    said.item(DAMAGE, id).fact(fact).details(damage.rest())
+    delivery.item(DAMAGE, id).fact(fact).details(damage.unread_details())
 }
 
-fn vehicle(vehicle: &Places<'_>) -> Vehicle {
+fn vehicle(vehicle: &LayeredFields<'_>) -> Vehicle {
     Vehicle {
         vin: vehicle.id("vin"),
         plate: vehicle.text("vrm"),
@@ -184,7 +185,7 @@ fn vehicle(vehicle: &Places<'_>) -> Vehicle {
     }
 }
 
-fn location(location: &Places<'_>) -> Location {
+fn location(location: &LayeredFields<'_>) -> Location {
     Location {
         address: location.text("address"),
         city: location.text("city"),

@@ -1,9 +1,9 @@
 use super::*;
-use crate::event::{Damage, Fact, News, Reference, Summary, Vehicle};
+use crate::event::{Damage, FactGroup, Reference, StateClaim, Summary, Vehicle};
 use crate::machine::START;
 
-fn reading(body: &str) -> Reading {
-    read(&Delivery { content_type: Some("application/json"), body: body.as_bytes() }).expect("a reading")
+fn reading(body: &str) -> ParsedDelivery {
+    parse(&DeliveryBody { content_type: Some("application/json"), body: body.as_bytes() }).expect("a reading")
 }
 
 fn result(more: &str) -> Vec<Event> {
@@ -12,28 +12,32 @@ fn result(more: &str) -> Vec<Event> {
 }
 
 fn ids(events: &[Event]) -> Vec<&str> {
-    let items = events.iter().filter(|event| matches!(event.about.subject, Subject::Item(_)));
-    items.map(|event| event.about.external_id.as_str()).collect()
+    let items = events.iter().filter(|event| matches!(event.entity.entity_type, EntityType::Item(_)));
+    items.map(|event| event.entity.external_id.as_str()).collect()
 }
 
-fn facts(events: &[Event]) -> impl Iterator<Item = &Fact> {
+fn facts(events: &[Event]) -> impl Iterator<Item = &FactGroup> {
     events.iter().flat_map(|event| &event.facts)
 }
 
 fn summary(events: &[Event]) -> &Summary {
-    facts(events).find_map(|fact| if let Fact::Summary(fact) = fact { Some(fact) } else { None }).expect("a summary")
+    facts(events)
+        .find_map(|fact| if let FactGroup::Summary(fact) = fact { Some(fact) } else { None })
+        .expect("a summary")
 }
 
 fn vehicle(events: &[Event]) -> &Vehicle {
-    facts(events).find_map(|fact| if let Fact::Vehicle(fact) = fact { Some(fact) } else { None }).expect("a vehicle")
+    facts(events)
+        .find_map(|fact| if let FactGroup::Vehicle(fact) = fact { Some(fact) } else { None })
+        .expect("a vehicle")
 }
 
 fn photos(events: &[Event]) -> Vec<&Photo> {
-    facts(events).filter_map(|fact| if let Fact::Photo(fact) = fact { Some(fact) } else { None }).collect()
+    facts(events).filter_map(|fact| if let FactGroup::Photo(fact) = fact { Some(fact) } else { None }).collect()
 }
 
 fn damages(events: &[Event]) -> Vec<&Damage> {
-    facts(events).filter_map(|fact| if let Fact::Damage(fact) = fact { Some(fact) } else { None }).collect()
+    facts(events).filter_map(|fact| if let FactGroup::Damage(fact) = fact { Some(fact) } else { None }).collect()
 }
 
 fn details(event: &Event) -> Vec<(&str, &str)> {
@@ -47,13 +51,13 @@ fn what_php_prints_as_a_time_orders_the_event() {
             format!(r#"{{"event":"SESSION:STATUS_CHANGE","session_key":"K","status":"STARTED","timestamp":"{at}"}}"#);
         let reading = reading(&body);
         assert_eq!(reading.occurred_at.at().map(|at| at.timestamp()), Some(1_714_557_600), "{at}");
-        assert!(reading.events.iter().all(|event| event.at.at() == reading.occurred_at.at()));
+        assert!(reading.events.iter().all(|event| event.occurred_at.at() == reading.occurred_at.at()));
     }
 }
 
 #[test]
 fn a_result_is_ordered_by_its_timestamp_or_by_the_sessions_update() {
-    let at = |events: &[Event]| events[0].at.at().map(|at| at.timestamp());
+    let at = |events: &[Event]| events[0].occurred_at.at().map(|at| at.timestamp());
     assert_eq!(at(&result("")), Some(1_714_557_600));
     assert_eq!(at(&result(r#","timestamp":"later""#)), Some(1_714_557_600));
     let timed = result(r#","timestamp":"2024-05-01T11:00:00Z""#);
@@ -151,7 +155,11 @@ fn flags_and_numbers_are_read_from_texts_and_other_text_stays() {
         (r#""false""#, "rejected"),
     ] {
         let events = result(&format!(r#","photos":[{{"photo_code":4,"approved":{approved}}}]"#));
-        assert_eq!(events.last().map(|event| event.news.clone()), Some(News::State(expected.into())), "{approved}");
+        assert_eq!(
+            events.last().map(|event| event.state_claim.clone()),
+            Some(StateClaim::Exact(expected.into())),
+            "{approved}"
+        );
     }
     let events = result(r#","vehicle":{"vin":"V1","odom_reading":"12,345","year":"2020"}"#);
     assert_eq!((vehicle(&events).odometer, vehicle(&events).year), (None, Some(2020)));
@@ -161,9 +169,9 @@ fn flags_and_numbers_are_read_from_texts_and_other_text_stays() {
 #[test]
 fn a_time_that_is_none_is_said_of_what_it_belongs_to() {
     let events = result(r#","photos":[{"photo_code":4,"created_at":"soon"}]"#);
-    let of_photo = events.iter().filter(|event| event.misread_time).collect::<Vec<_>>();
+    let of_photo = events.iter().filter(|event| event.invalid_time).collect::<Vec<_>>();
     assert_eq!(of_photo.len(), 1);
-    assert_eq!((of_photo[0].about.subject, details(of_photo[0])), (PHOTO, vec![("created_at", r#""soon""#)]));
+    assert_eq!((of_photo[0].entity.entity_type, details(of_photo[0])), (PHOTO, vec![("created_at", r#""soon""#)]));
 }
 
 #[test]
@@ -172,7 +180,7 @@ fn a_flat_result_needs_no_event_and_a_nested_one_may_name_the_session_beside() {
     assert_eq!((flat.event.as_str(), flat.events.len()), ("SESSION:COMPLETE", 3));
     assert_eq!(details(&flat.events[1]), [("theme", r#""LITE""#)]);
     let beside = reading(r#"{"event":"SESSION:COMPLETE","session_key":"K","session":{"status":"COMPLETE"}}"#);
-    assert_eq!(beside.events[0].about.external_id, "K");
+    assert_eq!(beside.events[0].entity.external_id, "K");
 }
 
 #[test]
@@ -180,7 +188,7 @@ fn a_report_is_there_only_where_the_session_is_complete_or_names_one() {
     let reports = |status: &str, more: &str| {
         let body =
             format!(r#"{{"event":"SESSION:COMPLETE","session":{{"session_key":"K","status":"{status}"}}{more}}}"#);
-        reading(&body).events.iter().filter(|event| event.about.subject == REPORT).count()
+        reading(&body).events.iter().filter(|event| event.entity.entity_type == REPORT).count()
     };
     assert_eq!(reports("COMPLETE", ""), 1);
     assert_eq!(reports("INVALID", ""), 0);
@@ -194,7 +202,7 @@ fn a_message_says_what_became_of_it_and_no_more() {
             r#"{{"event":"SESSION:SMS_PROCESS","session_key":"K","status":"{status}","message":"m","phone":"5"}}"#
         );
         let events = reading(&body).events;
-        let Some(Fact::Message(message)) = events[0].facts.first().cloned() else { panic!("a message") };
+        let Some(FactGroup::Message(message)) = events[0].facts.first().cloned() else { panic!("a message") };
         (message.status, message.error, details(&events[0]).len())
     };
     assert_eq!(message("success"), (Some("SENT".into()), None, 2));
@@ -206,7 +214,7 @@ fn a_message_says_what_became_of_it_and_no_more() {
 fn every_state_can_be_reached() {
     for machine in VENDOR.machines {
         for state in machine.states {
-            assert!(machine.path(START, state.name).is_some(), "{:?} {}", machine.subject, state.name);
+            assert!(machine.path(START, state.name).is_some(), "{:?} {}", machine.entity_type, state.name);
         }
     }
 }
@@ -217,7 +225,7 @@ fn events_are_known_in_other_spellings_and_times_as_php_prints_an_object() {
         let time = r#"{"date":"2024-05-01 12:00:00.000000","timezone_type":1,"timezone":"+02:00"}"#;
         let body = format!(r#"{{"event":"{event}","session_key":"K","status":"STARTED","timestamp":{time}}}"#);
         let reading = reading(&body);
-        assert_eq!(reading.events[0].news, News::State("STARTED".into()), "{event}");
+        assert_eq!(reading.events[0].state_claim, StateClaim::Exact("STARTED".into()), "{event}");
         assert_eq!(reading.occurred_at.at().map(|at| at.timestamp()), Some(1_714_557_600), "{event}");
     }
 }

@@ -1,30 +1,30 @@
 //! What hangs on a transaction: photos, videos, signatures, identity documents, forms and files.
 
-use crate::event::{Event, Fact, File, Form, Photo, VendorTime, Video};
-use crate::machine::{ItemKind, Subject};
-use crate::vendor::fields::{Entry, Fields, address, identity};
+use crate::event::{Event, FactGroup, File, Form, Photo, VendorTime, Video};
+use crate::machine::{EntityType, ItemKind};
+use crate::vendor::fields::{JsonFields, ListEntry, content_id, url_without_query};
 use serde_json::value::RawValue;
 use std::collections::HashSet;
 
 // The lists of a transaction, and how an entry is read that is an object, or an address alone. Identity documents and
 // files are items of one kind, but have ids of their own each.
-const LISTS: &[(&str, ItemKind, &str, ReadItem, Option<ReadAddress>)] = &[
-    ("photos", ItemKind::Photo, "", read_photo, Some(photo_at)),
-    ("videos", ItemKind::Video, "", read_video, Some(video_at)),
-    ("signatures", ItemKind::Signature, "", read_file, Some(file_at)),
-    ("ident_docs", ItemKind::File, "/ident_docs", read_file, Some(file_at)),
-    ("forms", ItemKind::Form, "", read_form, None),
-    ("files", ItemKind::File, "", read_file, Some(file_at)),
+const ITEM_LISTS: &[(&str, ItemKind, &str, ItemParser, Option<UrlItemParser>)] = &[
+    ("photos", ItemKind::Photo, "", parse_photo, Some(photo_from_url)),
+    ("videos", ItemKind::Video, "", parse_video, Some(video_from_url)),
+    ("signatures", ItemKind::Signature, "", parse_file, Some(file_from_url)),
+    ("ident_docs", ItemKind::File, "/ident_docs", parse_file, Some(file_from_url)),
+    ("forms", ItemKind::Form, "", parse_form, None),
+    ("files", ItemKind::File, "", parse_file, Some(file_from_url)),
 ];
 
-type ReadItem = fn(&Fields<'_>) -> Fact;
-type ReadAddress = fn(String) -> Fact;
+type ItemParser = fn(&JsonFields<'_>) -> FactGroup;
+type UrlItemParser = fn(String) -> FactGroup;
 
 /// The entries of a transaction's lists, as items of its session. Where several in a list have one id, the last counts, and
 /// the others stay in their list.
-pub fn items(transaction: &Fields<'_>, id: &str, at: &VendorTime) -> Vec<Event> {
+pub fn items(transaction: &JsonFields<'_>, id: &str, at: &VendorTime) -> Vec<Event> {
     let mut events = Vec::new();
-    for (list, kind, within, read, read_address) in LISTS {
+    for (list, kind, within, read, read_address) in ITEM_LISTS {
         let owner = format!("{id}{within}");
         let (mut seen, mut of_list) = (HashSet::new(), Vec::new());
         for entry in transaction.list(list).into_iter().rev() {
@@ -32,11 +32,14 @@ pub fn items(transaction: &Fields<'_>, id: &str, at: &VendorTime) -> Vec<Event> 
             if !seen.insert(item.clone()) {
                 continue;
             }
-            let event = Event::about(Subject::Item(*kind), item).of(id).under(Subject::Session, id).at(at);
+            let event = Event::new(EntityType::Item(*kind), item)
+                .inspection(id)
+                .parent(EntityType::Session, id)
+                .occurred_at(at);
             of_list.push(match (entry.object(), read_address) {
                 (Some(fields), _) => {
                     fields.id("id");
-                    event.fact(read(&fields)).details(fields.rest())
+                    event.fact(read(&fields)).details(fields.unread_details())
                 }
                 (None, Some(read)) => event.fact(read(entry.text().unwrap_or_default())),
                 (None, None) => continue,
@@ -48,24 +51,24 @@ pub fn items(transaction: &Fields<'_>, id: &str, at: &VendorTime) -> Vec<Event> 
 }
 
 // An entry without an id is known by its address, and without one by what it says. An empty entry is nothing.
-fn item_id(owner: &str, entry: &Entry<'_>, may_be_address: bool) -> Option<String> {
+fn item_id(owner: &str, entry: &ListEntry<'_>, may_be_address: bool) -> Option<String> {
     let Some(fields) = entry.object() else {
-        return entry.peek_text().filter(|_| may_be_address).map(|url| identity(owner, address(&url)));
+        return entry.peek_text().filter(|_| may_be_address).map(|url| content_id(owner, url_without_query(&url)));
     };
-    if fields.is_spent() {
+    if fields.is_fully_read() {
         return None;
     }
     let url = || fields.peek_text("url").or_else(|| fields.peek_text("front_image"));
-    Some(match (fields.peek_number_id("id"), url()) {
+    Some(match (fields.peek_numeric_id("id"), url()) {
         (Some(id), _) => format!("{owner}/{id}"),
-        (None, Some(url)) => identity(owner, address(&url)),
-        (None, None) => identity(owner, entry.peek().get()),
+        (None, Some(url)) => content_id(owner, url_without_query(&url)),
+        (None, None) => content_id(owner, entry.peek().get()),
     })
 }
 
-fn read_photo(photo: &Fields<'_>) -> Fact {
+fn parse_photo(photo: &JsonFields<'_>) -> FactGroup {
     let (latitude, longitude) = coordinates(photo);
-    Fact::Photo(Photo {
+    FactGroup::Photo(Photo {
         url: photo.text("url"),
         label: photo.text("notation"),
         code: photo.id("instruction_id"),
@@ -77,50 +80,50 @@ fn read_photo(photo: &Fields<'_>) -> Fact {
     })
 }
 
-fn photo_at(url: String) -> Fact {
-    Fact::Photo(Photo { url: Some(url), ..Photo::default() })
+fn photo_from_url(url: String) -> FactGroup {
+    FactGroup::Photo(Photo { url: Some(url), ..Photo::default() })
 }
 
-fn read_video(video: &Fields<'_>) -> Fact {
-    Fact::Video(Video {
+fn parse_video(video: &JsonFields<'_>) -> FactGroup {
+    FactGroup::Video(Video {
         url: video.text("url"),
         thumbnail_url: video.text("thumbnail_url"),
         taken_at: video.time("created_at"),
     })
 }
 
-fn video_at(url: String) -> Fact {
-    Fact::Video(Video { url: Some(url), ..Video::default() })
+fn video_from_url(url: String) -> FactGroup {
+    FactGroup::Video(Video { url: Some(url), ..Video::default() })
 }
 
 // An identity document has no `url`, but an image of its front.
-fn read_file(file: &Fields<'_>) -> Fact {
-    Fact::File(File {
+fn parse_file(file: &JsonFields<'_>) -> FactGroup {
+    FactGroup::File(File {
         url: file.text("url").or_else(|| file.text("front_image")),
         name: file.text("name"),
         created_at: file.time("created_at"),
     })
 }
 
-fn file_at(url: String) -> Fact {
-    Fact::File(File { url: Some(url), ..File::default() })
+fn file_from_url(url: String) -> FactGroup {
+    FactGroup::File(File { url: Some(url), ..File::default() })
 }
 
-fn read_form(form: &Fields<'_>) -> Fact {
-    Fact::Form(Form {
-        template_id: form.object("form_template").and_then(|template| template.number_id("id")),
+fn parse_form(form: &JsonFields<'_>) -> FactGroup {
+    FactGroup::Form(Form {
+        template_id: form.object("form_template").and_then(|template| template.numeric_id("id")),
         values: form.json("values").map(Into::into),
         filled_at: form.time("created_at"),
     })
 }
 
 /// `geo_coord` is [longitude, latitude]; answers latitude and longitude. What is not exactly that stays unread.
-pub fn coordinates(of: &Fields<'_>) -> (Option<f64>, Option<f64>) {
+pub fn coordinates(of: &JsonFields<'_>) -> (Option<f64>, Option<f64>) {
     let degrees = |value: &&RawValue| value.get().trim_matches('"').trim().parse::<f64>().ok();
     match of.peek_values("geo_coord").iter().map(degrees).collect::<Option<Vec<_>>>().as_deref() {
         Some([longitude, latitude, more @ ..]) if longitude.abs() <= 180.0 && latitude.abs() <= 90.0 => {
             if more.is_empty() {
-                of.skip("geo_coord");
+                of.mark_read("geo_coord");
             }
             (Some(*latitude), Some(*longitude))
         }
@@ -132,7 +135,7 @@ pub fn coordinates(of: &Fields<'_>) -> (Option<f64>, Option<f64>) {
 mod tests {
     use super::super::tests::{details, ids, transaction};
     use super::*;
-    use crate::vendor::fields::moment;
+    use crate::vendor::fields::parse_timestamp;
 
     #[test]
     fn everything_in_the_lists_is_an_item_of_the_session() {
@@ -151,35 +154,35 @@ mod tests {
             (ItemKind::Form, "40849/1"),
             (ItemKind::File, "40849/1"),
         ];
-        assert_eq!(ids(items), kinds.map(|(kind, id)| (Subject::Item(kind), id)));
+        assert_eq!(ids(items), kinds.map(|(kind, id)| (EntityType::Item(kind), id)));
         for item in items {
-            assert_eq!(item.parent.as_ref().map(|parent| parent.subject), Some(Subject::Session));
-            assert_eq!(item.inspection.as_deref(), Some("40849"));
+            assert_eq!(item.parent.as_ref().map(|parent| parent.entity_type), Some(EntityType::Session));
+            assert_eq!(item.inspection_external_id.as_deref(), Some("40849"));
         }
         let photo = Photo {
             url: Some("https://p".into()),
             label: Some("scratch".into()),
             code: Some("left".into()),
-            taken_at: moment("2024-01-19T17:44:55Z"),
+            taken_at: parse_timestamp("2024-01-19T17:44:55Z"),
             bytes: Some(638_570.0),
             latitude: Some(37.7),
             longitude: Some(-122.4),
             ..Photo::default()
         };
-        assert_eq!((&items[0].facts[..], details(&items[0])), (&[Fact::Photo(photo)][..], vec!["new"]));
+        assert_eq!((&items[0].facts[..], details(&items[0])), (&[FactGroup::Photo(photo)][..], vec!["new"]));
         let form = Form {
             template_id: Some("706".into()),
             values: Some(serde_json::json!({"A": false}).into()),
             filled_at: None,
         };
-        assert_eq!((&items[4].facts[..], details(&items[4])), (&[Fact::Form(form)][..], vec!["transaction_id"]));
+        assert_eq!((&items[4].facts[..], details(&items[4])), (&[FactGroup::Form(form)][..], vec!["transaction_id"]));
         let nameless = transaction("create", r#","photos":{"url":"https://p"}"#);
-        assert_eq!(ids(&nameless)[2].1, identity("40849", "https://p"));
+        assert_eq!(ids(&nameless)[2].1, content_id("40849", "https://p"));
         let signed = transaction("create", r#","photos":["https://p?X-Signature=1&X-Expires=2"]"#);
         assert_eq!(ids(&signed)[2].1, ids(&nameless)[2].1);
         let fields = r#","photos":{"0":{"id":"07","notation":"old"},"3":{"id":7.0,"notation":"new"}},"forms":["x"]"#;
         let twice = transaction("create", fields);
-        assert_eq!(ids(&twice).get(2..), Some(&[(Subject::Item(ItemKind::Photo), "40849/7")][..]));
+        assert_eq!(ids(&twice).get(2..), Some(&[(EntityType::Item(ItemKind::Photo), "40849/7")][..]));
         assert_eq!(details(&twice[0]), ["photos", "forms"]);
     }
 }

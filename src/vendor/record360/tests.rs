@@ -1,10 +1,10 @@
 use super::*;
-use crate::event::{Fact, News, Reference};
-use crate::vendor::fields::moment;
+use crate::event::{FactGroup, Reference, StateClaim};
+use crate::vendor::fields::parse_timestamp;
 
-fn reading(body: &str) -> Reading {
-    let delivery = Delivery { content_type: Some("application/json"), body: body.as_bytes() };
-    read(&delivery).expect("a reading")
+fn reading(body: &str) -> ParsedDelivery {
+    let delivery = DeliveryBody { content_type: Some("application/json"), body: body.as_bytes() };
+    parse(&delivery).expect("a reading")
 }
 
 pub fn transaction(event: &str, fields: &str) -> Vec<Event> {
@@ -17,27 +17,27 @@ fn task(event: &str, fields: &str) -> Vec<Event> {
     reading(&format!(r#"{{"event":"{event}","task":{{{fields}}}}}"#)).events
 }
 
-pub fn ids(events: &[Event]) -> Vec<(Subject, &str)> {
-    events.iter().map(|event| (event.about.subject, event.about.external_id.as_str())).collect()
+pub fn ids(events: &[Event]) -> Vec<(EntityType, &str)> {
+    events.iter().map(|event| (event.entity.entity_type, event.entity.external_id.as_str())).collect()
 }
 
 pub fn details(event: &Event) -> Vec<&str> {
     event.details.iter().map(|(name, _)| name.as_str()).collect()
 }
 
-fn is(state: &str) -> News {
-    News::State(state.to_owned())
+fn is(state: &str) -> StateClaim {
+    StateClaim::Exact(state.to_owned())
 }
 
 #[test]
 fn a_transaction_is_an_inspection_and_its_session() {
     let events = transaction("create", r#","draft":false,"archive_status":"active""#);
-    assert_eq!(ids(&events), [(Subject::Inspection, "40849"), (Subject::Session, "40849")]);
+    assert_eq!(ids(&events), [(EntityType::Inspection, "40849"), (EntityType::Session, "40849")]);
     for event in &events {
-        assert_eq!(event.news, is("active"));
-        assert_eq!(event.at.at().map(|at| at.timestamp_millis()), Some(1_705_399_213_716));
+        assert_eq!(event.state_claim, is("active"));
+        assert_eq!(event.occurred_at.at().map(|at| at.timestamp_millis()), Some(1_705_399_213_716));
     }
-    assert_eq!(events[1].inspection.as_deref(), Some("40849"));
+    assert_eq!(events[1].inspection_external_id.as_deref(), Some("40849"));
 }
 
 #[test]
@@ -48,14 +48,14 @@ fn a_transactions_state_is_that_of_the_object() {
         ("create", r#","draft":0"#, is("active")),
         ("create", r#","archive_status":"new""#, is("active")),
         ("update", r#","archive_status":"archived""#, is("archived")),
-        ("update", r#","archive_status":"new""#, News::Facts),
+        ("update", r#","archive_status":"new""#, StateClaim::FactsOnly),
     ] {
-        assert_eq!(transaction(event, fields)[0].news, expected, "{event} {fields}");
+        assert_eq!(transaction(event, fields)[0].state_claim, expected, "{event} {fields}");
     }
     let updated = transaction("update", r#","updated_at":"2024-01-17T00:00:00.000Z""#);
-    assert_eq!(updated[0].at.at().map(|at| at.timestamp()), Some(1_705_449_600));
+    assert_eq!(updated[0].occurred_at.at().map(|at| at.timestamp()), Some(1_705_449_600));
     let created = transaction("create", r#","updated_at":"2024-01-17T00:00:00.000Z""#);
-    assert_eq!(created[0].at.at().map(|at| at.timestamp()), Some(1_705_399_213));
+    assert_eq!(created[0].occurred_at.at().map(|at| at.timestamp()), Some(1_705_399_213));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn the_inspection_has_the_facts() {
         work_order_id: Some("33".into()),
         ..Summary::default()
     };
-    assert_eq!(inspection.facts, [Fact::Asset(asset), Fact::Summary(summary), Fact::Location(location)]);
+    assert_eq!(inspection.facts, [FactGroup::Asset(asset), FactGroup::Summary(summary), FactGroup::Location(location)]);
     assert_eq!(details(inspection), ["location", "user"]);
 }
 
@@ -93,7 +93,7 @@ fn media_were_only_added_where_check_in_is_null() {
     for (check_in, expected) in [("true", Some("CHECK_IN")), ("false", Some("CHECK_OUT")), ("null", None)] {
         let events = transaction("create", &format!(r#","check_in":{check_in}"#));
         let summary = events[0].facts.iter().find_map(|fact| match fact {
-            Fact::Summary(summary) => Some(summary.direction.as_deref()),
+            FactGroup::Summary(summary) => Some(summary.direction.as_deref()),
             _ => None,
         });
         assert_eq!(summary, Some(expected));
@@ -112,8 +112,8 @@ fn odd_coordinates_stay_among_the_details() {
 fn a_transaction_links_the_task_it_names() {
     let events = transaction("create", r#","task_id":42,"photos":[{"id":"1"}]"#);
     assert_eq!(ids(&events)[2], (TASK, "42"));
-    assert_eq!(events[2].news, News::AtLeast("idle"));
-    assert_eq!((events[2].inspection.as_deref(), events[2].orphan), (Some("40849"), None));
+    assert_eq!(events[2].state_claim, StateClaim::AtLeast("idle"));
+    assert_eq!((events[2].inspection_external_id.as_deref(), events[2].orphan_reason), (Some("40849"), None));
 }
 
 #[test]
@@ -121,26 +121,26 @@ fn a_completed_task_is_completed_whatever_its_status_says() {
     let fields = r#","name":"Inspect","status":"idle","high_priority":false,"due_by":"2024-01-21T21:25:04.000Z",
             "asset":{"id":"1","external_id":"V1"},"assignee":{"id":"8","name":"A"},"requester":{"email":"b@c"}"#;
     let event = &task("completed", fields)[0];
-    assert_eq!((event.about.subject, event.news.clone()), (TASK, is("completed")));
-    assert_eq!(event.at.at().map(|at| at.timestamp_millis()), Some(1_705_749_606_412));
-    assert!(event.orphan.is_some());
+    assert_eq!((event.entity.entity_type, event.state_claim.clone()), (TASK, is("completed")));
+    assert_eq!(event.occurred_at.at().map(|at| at.timestamp_millis()), Some(1_705_749_606_412));
+    assert!(event.orphan_reason.is_some());
     assert_eq!(event.reference.as_ref().map(|r| r.value.as_str()), Some("V1"));
     let fact = Task {
         name: Some("Inspect".into()),
-        due_by: moment("2024-01-21T21:25:04Z"),
+        due_by: parse_timestamp("2024-01-21T21:25:04Z"),
         high_priority: Some(false),
         assignee: Some("A".into()),
         requester: Some("b@c".into()),
     };
-    assert!(event.facts.contains(&Fact::Task(fact)), "{:?}", event.facts);
-    assert_eq!(task("completed", r#","status":"done""#)[0].news, is("completed"));
+    assert!(event.facts.contains(&FactGroup::Task(fact)), "{:?}", event.facts);
+    assert_eq!(task("completed", r#","status":"done""#)[0].state_claim, is("completed"));
 }
 
 #[test]
 fn other_news_of_a_task_says_its_status() {
-    assert_eq!(task("updated", r#","status":"in_progress""#)[0].news, is("in_progress"));
+    assert_eq!(task("updated", r#","status":"in_progress""#)[0].state_claim, is("in_progress"));
     let new = &task("updated", r#","status":"new""#)[0];
-    assert_eq!((&new.news, details(new)), (&News::Facts, vec!["status"]));
+    assert_eq!((&new.state_claim, details(new)), (&StateClaim::FactsOnly, vec!["status"]));
 }
 
 #[test]
@@ -150,14 +150,14 @@ fn the_words_of_v3_mean_the_same() {
             "dashboard_url":"https://d","pdf_share_url":"https://p","results":[{"data":[{"label":"Driver","value":"A"}]}],
             "created_at":"2024-05-01T10:00:00.000Z"}}"#,
     );
-    assert_eq!(ids(&reading.events), [(Subject::Inspection, "9"), (Subject::Session, "9")]);
-    assert!(reading.events.iter().all(|event| event.news == is("active")));
+    assert_eq!(ids(&reading.events), [(EntityType::Inspection, "9"), (EntityType::Session, "9")]);
+    assert!(reading.events.iter().all(|event| event.state_claim == is("active")));
     let inspection = &reading.events[0];
     assert_eq!(inspection.reference, Some(Reference::new("TR-100".into(), 2)));
     let asset = Asset { asset_id: Some("u1".into()), external_id: Some("TR-100".into()) };
-    assert_eq!(inspection.facts.first(), Some(&Fact::Asset(asset)));
+    assert_eq!(inspection.facts.first(), Some(&FactGroup::Asset(asset)));
     assert_eq!(details(inspection), ["unit", "results"]);
-    let Some(Fact::Summary(summary)) = inspection.facts.get(1) else { panic!("a summary") };
+    let Some(FactGroup::Summary(summary)) = inspection.facts.get(1) else { panic!("a summary") };
     assert_eq!((summary.view_url.as_deref(), summary.report_url.as_deref()), (Some("https://d"), Some("https://p")));
     let by_vin = &transaction("create", r#","unit":{"id":"u1","vin":"VIN-1"}"#)[0];
     assert_eq!(by_vin.reference, Some(Reference::new("VIN-1".into(), 6)));
@@ -173,7 +173,7 @@ fn the_first_field_of_the_table_is_the_reference_and_the_others_stay_visible() {
         let one = &transaction("update", &format!(r#","external_id":"X-1","asset":{asset}"#))[0];
         assert_eq!(one.reference, Some(Reference::new("X-1".into(), 4)), "{asset}");
         // Facts know no precedence: what is not the asset's own number must not displace it there.
-        let of_asset = |fact: &Fact| matches!(fact, Fact::Asset(asset) if asset.external_id.is_some());
+        let of_asset = |fact: &FactGroup| matches!(fact, FactGroup::Asset(asset) if asset.external_id.is_some());
         assert!(!one.facts.iter().any(of_asset), "{asset}");
     }
 }
@@ -181,10 +181,10 @@ fn the_first_field_of_the_table_is_the_reference_and_the_others_stay_visible() {
 #[test]
 fn events_are_known_in_other_spellings() {
     for event in ["Create", "CREATE"] {
-        assert_eq!(transaction(event, "")[0].news, News::State("active".into()), "{event}");
+        assert_eq!(transaction(event, "")[0].state_claim, StateClaim::Exact("active".into()), "{event}");
     }
     for event in ["Completed", "complete"] {
-        assert_eq!(task(event, r#","status":"idle""#)[0].news, News::State("completed".into()), "{event}");
+        assert_eq!(task(event, r#","status":"idle""#)[0].state_claim, StateClaim::Exact("completed".into()), "{event}");
     }
 }
 
@@ -202,7 +202,7 @@ fn ids_spelled_two_ways_are_one() {
 fn flags_are_read_from_texts_and_odd_ones_stay() {
     let fields = r#","damage":"1","check_in":"false","draft":"perhaps","damage_cost":"12,5""#;
     let inspection = &transaction("create", fields)[0];
-    let Some(Fact::Summary(summary)) = inspection.facts.get(1) else { panic!("a summary") };
+    let Some(FactGroup::Summary(summary)) = inspection.facts.get(1) else { panic!("a summary") };
     let flags = (summary.damaged, summary.direction.as_deref(), summary.draft);
     assert_eq!(flags, (Some(true), Some("CHECK_OUT"), None));
     assert_eq!(details(inspection), ["draft", "damage_cost"]);
@@ -220,7 +220,7 @@ fn what_has_no_name_no_object_or_no_id_is_unrecognized() {
         r#"{"event":"create","inspection":["1"]}"#,
     ] {
         let reading = reading(body);
-        assert!(matches!(reading.nothing, Some(Nothing::Unrecognized(_))), "{body}");
+        assert!(matches!(reading.no_effect, Some(NoEffect::Unrecognized(_))), "{body}");
         assert!(reading.events.is_empty(), "{body}");
     }
 }
@@ -229,7 +229,7 @@ fn what_has_no_name_no_object_or_no_id_is_unrecognized() {
 fn every_state_can_be_reached() {
     for machine in MACHINES {
         for state in machine.states {
-            assert!(machine.path(START, state.name).is_some(), "{:?} {}", machine.subject, state.name);
+            assert!(machine.path(START, state.name).is_some(), "{:?} {}", machine.entity_type, state.name);
         }
     }
 }

@@ -4,7 +4,7 @@
 pub const HIDDEN: &[(&str, &str, &str)] = &[];
 
 /// A value of a fact that no field of the body holds: vendor, group, field, values.
-pub const OWN_WORDS: &[(&str, &str, &str, &[&str])] = &[
+pub const HUB_VALUES: &[(&str, &str, &str, &[&str])] = &[
     ("pave", "message", "channel", &["TEXT"]),
     ("pave", "message", "direction", &["OUTBOUND"]),
     ("pave", "message", "status", &["SENT", "FAILED"]),

@@ -1,15 +1,15 @@
 //! Every leaf of a body is found in what its adapter says, in a typed field or among the details, and no fact is said that
 //! the body does not state. What an adapter does not recognize is visible as the delivery's body, and does not count here.
 
-use super::found::{Shown, is_flag, leaves, text_of};
-use super::hidden::{HIDDEN, OWN_WORDS};
-use super::mutations::{mutations, shortened, turned};
-use crate::event::{Event, Fact, Reading, Summary};
-use crate::vendor::{ALL, Delivery, Unreadable, Vendor, by_name};
+use super::hidden::{HIDDEN, HUB_VALUES};
+use super::mutations::{mutations, with_flipped_flags, with_short_lists};
+use super::shown_values::{ShownValues, is_flag, leaves, text_of};
+use crate::event::{Event, FactGroup, ParsedDelivery, Summary};
+use crate::vendor::{ALL, DeliveryBody, Unreadable, Vendor, by_name};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-type Read<'a> = &'a dyn Fn(&[u8]) -> Result<Reading, Unreadable>;
+type ParseFn<'a> = &'a dyn Fn(&[u8]) -> Result<ParsedDelivery, Unreadable>;
 
 fn samples(vendor: &Vendor) -> Vec<(String, Value)> {
     let folder = format!("{}/tests/samples/{}", env!("CARGO_MANIFEST_DIR"), vendor.name);
@@ -18,21 +18,21 @@ fn samples(vendor: &Vendor) -> Vec<(String, Value)> {
     let mut samples: Vec<_> = json
         .map(|path| {
             let body = serde_json::from_slice(&std::fs::read(&path).expect("a sample")).expect("JSON");
-            (path.file_name().expect("a name").to_string_lossy().into_owned(), shortened(body))
+            (path.file_name().expect("a name").to_string_lossy().into_owned(), with_short_lists(body))
         })
         .collect();
     samples.sort_by(|(one, _), (other, _)| one.cmp(other));
     samples
 }
 
-fn read(vendor: &'static Vendor) -> impl Fn(&[u8]) -> Result<Reading, Unreadable> {
-    |body| (vendor.read)(&Delivery { content_type: Some("application/json"), body })
+fn parse_with(vendor: &'static Vendor) -> impl Fn(&[u8]) -> Result<ParsedDelivery, Unreadable> {
+    |body| (vendor.parse)(&DeliveryBody { content_type: Some("application/json"), body })
 }
 
 /// What is wrong with the reading of a body; none if it is not recognized.
-fn faults(vendor: &Vendor, body: &Value, read: Read<'_>) -> Option<Vec<String>> {
+fn violations(vendor: &Vendor, body: &Value, read: ParseFn<'_>) -> Option<Vec<String>> {
     let reading = read(body.to_string().as_bytes()).ok()?;
-    if reading.nothing.is_some() {
+    if reading.no_effect.is_some() {
         return None;
     }
     let mut faults = lost(vendor, body, &reading);
@@ -47,8 +47,8 @@ fn is_hidden(vendor: &Vendor, path: &str) -> bool {
     HIDDEN.iter().any(|(of, hidden, _)| *of == vendor.name && holds(hidden))
 }
 
-fn lost(vendor: &Vendor, body: &Value, reading: &Reading) -> Vec<String> {
-    let shown = Shown::of(reading);
+fn lost(vendor: &Vendor, body: &Value, reading: &ParsedDelivery) -> Vec<String> {
+    let shown = ShownValues::of(reading);
     let mut lost = Vec::new();
     leaves(body, "", &mut |path, leaf| {
         if !is_hidden(vendor, path) && !shown.has(leaf) {
@@ -58,8 +58,8 @@ fn lost(vendor: &Vendor, body: &Value, reading: &Reading) -> Vec<String> {
     lost
 }
 
-fn invented(vendor: &Vendor, body: &Value, reading: &Reading) -> Vec<String> {
-    let mut stated = Shown::default();
+fn invented(vendor: &Vendor, body: &Value, reading: &ParsedDelivery) -> Vec<String> {
+    let mut stated = ShownValues::default();
     let mut flags = Vec::new();
     let mut damages = Vec::new();
     stated.json(body);
@@ -86,7 +86,7 @@ fn invented(vendor: &Vendor, body: &Value, reading: &Reading) -> Vec<String> {
             };
             // An error that is an object is told as its text.
             let printed = value.as_str().is_some_and(|text| text.starts_with(['{', '[']));
-            if !known && !printed && !listed && !OWN_WORDS.iter().any(word) {
+            if !known && !printed && !listed && !HUB_VALUES.iter().any(word) {
                 invented.push(format!("{group}.{field} {value} is invented"));
             }
         }
@@ -120,11 +120,11 @@ fn damage_lists(value: &Value, lengths: &mut Vec<u64>) {
 
 /// The faults of all samples of a vendor and of all their mutations, each with the body it was found in; none for a body
 /// that is not recognized.
-fn all_faults<'a>(vendor: &'static Vendor, read: Read<'a>) -> impl Iterator<Item = Vec<(String, String)>> + 'a {
+fn all_violations<'a>(vendor: &'static Vendor, read: ParseFn<'a>) -> impl Iterator<Item = Vec<(String, String)>> + 'a {
     samples(vendor).into_iter().flat_map(move |(sample, body)| {
         let bodies = [("as it is".to_owned(), body.clone())].into_iter().chain(mutations(&body));
         bodies.filter_map(move |(what, body)| {
-            let faults = faults(vendor, &body, read)?;
+            let faults = violations(vendor, &body, read)?;
             Some(faults.into_iter().map(|fault| (fault, format!("{sample} {what}"))).collect())
         })
     })
@@ -133,7 +133,7 @@ fn all_faults<'a>(vendor: &'static Vendor, read: Read<'a>) -> impl Iterator<Item
 fn nothing_vanishes(vendor: &str) {
     let vendor = by_name(vendor).expect("a vendor");
     let (mut bodies, mut found) = (0, BTreeMap::new());
-    for faults in all_faults(vendor, &read(vendor)) {
+    for faults in all_violations(vendor, &parse_with(vendor)) {
         bodies += 1;
         found.extend(faults);
     }
@@ -169,18 +169,22 @@ fn nothing_of_record360_vanishes_or_is_invented() {
 
 #[test]
 fn every_flag_is_heard() {
-    let said = |reading: Reading| -> Vec<String> {
-        reading.events.iter().map(|event| format!("{:?} {:?} {:?}", event.news, event.facts, event.details)).collect()
+    let said = |reading: ParsedDelivery| -> Vec<String> {
+        reading
+            .events
+            .iter()
+            .map(|event| format!("{:?} {:?} {:?}", event.state_claim, event.facts, event.details))
+            .collect()
     };
     for vendor in ALL {
-        let read = read(vendor);
+        let read = parse_with(vendor);
         for (sample, body) in samples(vendor) {
             let Ok(before) = read(body.to_string().as_bytes()) else { continue };
-            if before.nothing.is_some() {
+            if before.no_effect.is_some() {
                 continue;
             }
             let before = said(before);
-            for (pointer, turned) in turned(&body) {
+            for (pointer, turned) in with_flipped_flags(&body) {
                 let path = pointer.trim_start_matches('/').replace('/', ".");
                 if is_hidden(vendor, &path) {
                     continue;
@@ -198,17 +202,19 @@ fn a_reader_that_loses_or_invents_is_found_out() {
     let harms: [Harm; 3] = [
         |event| event.details.clear(),
         |event| event.facts.clear(),
-        |event| event.facts.push(Fact::Summary(Summary { outcome: Some("fine".to_owned()), ..Summary::default() })),
+        |event| {
+            event.facts.push(FactGroup::Summary(Summary { outcome: Some("fine".to_owned()), ..Summary::default() }))
+        },
     ];
     for vendor in ALL {
         for harm in harms {
-            let honest = read(vendor);
+            let honest = parse_with(vendor);
             let harmful = |body: &[u8]| {
                 let mut reading = honest(body)?;
                 reading.events.iter_mut().for_each(harm);
                 Ok(reading)
             };
-            assert!(all_faults(vendor, &harmful).any(|faults| !faults.is_empty()), "{}", vendor.name);
+            assert!(all_violations(vendor, &harmful).any(|faults| !faults.is_empty()), "{}", vendor.name);
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 const MAX_LIST: usize = 2;
 
 /// The body with lists that are short enough.
-pub fn shortened(mut body: Value) -> Value {
+pub fn with_short_lists(mut body: Value) -> Value {
     shorten(&mut body);
     body
 }
@@ -120,7 +120,7 @@ fn marked(text: &str) -> impl Fn(&Value) -> Value {
 }
 
 /// The body with each flag turned, one at a time.
-pub fn turned(body: &Value) -> Vec<(String, Value)> {
+pub fn with_flipped_flags(body: &Value) -> Vec<(String, Value)> {
     let mut places = Vec::new();
     pointers(body, String::new(), &mut places);
     let turn = |pointer: String| {

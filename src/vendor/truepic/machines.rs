@@ -3,12 +3,12 @@
 
 use super::{ANSWER, PDF, PHOTO};
 use crate::machine::{
-    Machine, START, Status, Subject, Transition, item_state, reopening_on_request, state, step, terminal,
+    EntityType, Machine, START, Status, Transition, item_state, reopening_on_request, state, terminal, transition,
 };
 
 pub const MACHINES: &[Machine] = &[
     Machine {
-        subject: Subject::Inspection,
+        entity_type: EntityType::Inspection,
         states: &[
             state("Created", Status::Requested, 10, "The inspection was created and sent to the customer."),
             state("Scheduled", Status::Requested, 5, "The inspection will be sent to the customer later."),
@@ -31,7 +31,7 @@ pub const MACHINES: &[Machine] = &[
         transitions: TRANSITIONS,
     },
     Machine {
-        subject: Subject::Session,
+        entity_type: EntityType::Session,
         states: &[
             state("Created", Status::Requested, 10, "The customer has been asked to inspect."),
             state("Scheduled", Status::Requested, 5, "The customer will be asked to inspect later."),
@@ -49,20 +49,20 @@ pub const MACHINES: &[Machine] = &[
         transitions: TRANSITIONS,
     },
     Machine {
-        subject: PDF,
+        entity_type: PDF,
         states: &[
             state("PDF ready", Status::Succeeded, 10, "The PDF report is ready for download."),
             state("PDF failed", Status::Failed, 10, "The PDF report failed to generate; another attempt may succeed."),
         ],
         transitions: &[
-            step(START, "PDF ready"),
-            step(START, "PDF failed"),
-            step("PDF failed", "PDF ready"),
-            step("PDF ready", "PDF failed"),
+            transition(START, "PDF ready"),
+            transition(START, "PDF failed"),
+            transition("PDF failed", "PDF ready"),
+            transition("PDF ready", "PDF failed"),
         ],
     },
     Machine {
-        subject: PHOTO,
+        entity_type: PHOTO,
         states: &[
             item_state("passed", 10, "The image passed all tests."),
             item_state("warn", 10, "The image had at least one test with a warning."),
@@ -71,51 +71,51 @@ pub const MACHINES: &[Machine] = &[
         ],
         // A verdict can change as long as tests finish.
         transitions: &[
-            step(START, "passed"),
-            step(START, "warn"),
-            step(START, "failed"),
-            step(START, "deleted"),
-            step("passed", "warn"),
-            step("passed", "failed"),
-            step("passed", "deleted"),
-            step("warn", "passed"),
-            step("warn", "failed"),
-            step("warn", "deleted"),
-            step("failed", "passed"),
-            step("failed", "warn"),
-            step("failed", "deleted"),
+            transition(START, "passed"),
+            transition(START, "warn"),
+            transition(START, "failed"),
+            transition(START, "deleted"),
+            transition("passed", "warn"),
+            transition("passed", "failed"),
+            transition("passed", "deleted"),
+            transition("warn", "passed"),
+            transition("warn", "failed"),
+            transition("warn", "deleted"),
+            transition("failed", "passed"),
+            transition("failed", "warn"),
+            transition("failed", "deleted"),
         ],
     },
     Machine {
-        subject: ANSWER,
+        entity_type: ANSWER,
         states: &[
             item_state("answered", 10, "The customer answered the question."),
             item_state("deleted", 10, "The customer deleted the answer."),
         ],
         transitions: &[
-            step(START, "answered"),
-            step(START, "deleted"),
-            step("answered", "deleted"),
-            step("deleted", "answered"),
+            transition(START, "answered"),
+            transition(START, "deleted"),
+            transition("answered", "deleted"),
+            transition("deleted", "answered"),
         ],
     },
 ];
 
 // No action tells of `Scheduled`. An inspection in progress can be closed, but no longer canceled.
 const TRANSITIONS: &[Transition] = &[
-    step(START, "Created"),
-    step(START, "Scheduled"),
-    step(START, "Started"),
-    step("Scheduled", "Created"),
-    step("Scheduled", "Canceled"),
-    step("Created", "Started"),
-    step("Created", "Canceled"),
-    step("Started", "In Progress"),
-    step("Started", "Canceled"),
-    step("In Progress", "Ready for Review"),
-    step("In Progress", "Closed"),
+    transition(START, "Created"),
+    transition(START, "Scheduled"),
+    transition(START, "Started"),
+    transition("Scheduled", "Created"),
+    transition("Scheduled", "Canceled"),
+    transition("Created", "Started"),
+    transition("Created", "Canceled"),
+    transition("Started", "In Progress"),
+    transition("Started", "Canceled"),
+    transition("In Progress", "Ready for Review"),
+    transition("In Progress", "Closed"),
     reopening_on_request("Ready for Review", "In Progress"),
-    step("Ready for Review", "Closed"),
+    transition("Ready for Review", "Closed"),
 ];
 
 #[cfg(test)]
@@ -127,7 +127,7 @@ mod tests {
     fn every_state_can_be_reached() {
         for machine in MACHINES {
             for state in machine.states {
-                assert!(machine.path(START, state.name).is_some(), "{:?}: {}", machine.subject, state.name);
+                assert!(machine.path(START, state.name).is_some(), "{:?}: {}", machine.entity_type, state.name);
             }
         }
     }
@@ -137,7 +137,7 @@ mod tests {
         let [inspection, session, ..] = MACHINES else { panic!("two machines") };
         for machine in [inspection, session] {
             let back = machine.path("Ready for Review", "In Progress");
-            assert_eq!(back, Some(Path { between: vec![], reopens: true }));
+            assert_eq!(back, Some(Path { skipped_states: vec![], reopens: true }));
             assert_eq!(machine.path("In Progress", "Canceled"), None);
             assert_eq!(machine.path("Closed", "In Progress"), None);
             assert_eq!(machine.states.first().map(|state| state.name), Some("Created"));

@@ -4,14 +4,15 @@
 //! Page: <https://vision.truepic.dev/docs/webhook-setup>; Truepic's own: <https://github.com/TRUEPIC/webhook-verifier-nodejs>.
 
 use crate::vendor::signature::{
-    Denied, Message, Signature, base64_encode, hmac_sha256, is_hmac_sha256, parts, signature_bytes, within_limit,
+    SignatureError, SignatureScheme, SignedMessage, base64_encode, decode_signature, header_parameters, hmac_sha256,
+    verify_hmac_sha256, within_limit,
 };
 use chrono::TimeDelta;
 
-pub const SIGNATURE: Signature = Signature {
-    about: "`truepic-signature: t=…,s=…`: base64 HMAC-SHA256 of the registered URL, `t` and the body, joined by commas",
+pub const SIGNATURE: SignatureScheme = SignatureScheme {
+    description: "`truepic-signature: t=…,s=…`: base64 HMAC-SHA256 of the registered URL, `t` and the body, joined by commas",
     signs_url: true,
-    check,
+    verify,
     sign,
 };
 
@@ -21,40 +22,40 @@ const LENGTH: usize = 32;
 /// What Truepic's own verifier allows.
 const LEEWAY: TimeDelta = TimeDelta::minutes(5);
 
-fn check(message: &Message<'_>) -> Result<(), Denied> {
-    let (time, signatures) = parse(message.header(HEADER)?).ok_or(Denied::Malformed(HEADER))?;
-    let sent = time.parse::<i64>().map_err(|_| Denied::Malformed(HEADER))?.saturating_mul(1000);
-    message.in_time(sent, message.leeway.unwrap_or(LEEWAY))?;
+fn verify(message: &SignedMessage<'_>) -> Result<(), SignatureError> {
+    let (time, signatures) = parse_header(message.header(HEADER)?).ok_or(SignatureError::Malformed(HEADER))?;
+    let sent = time.parse::<i64>().map_err(|_| SignatureError::Malformed(HEADER))?.saturating_mul(1000);
+    message.check_timestamp(sent, message.leeway.unwrap_or(LEEWAY))?;
     let fits = |url: &String| {
-        let parts = signed(message, url, time);
-        let fits = |secret: &[u8]| signatures.iter().any(|signature| is_hmac_sha256(secret, &parts, signature));
+        let parts = signed_parts(message, url, time);
+        let fits = |secret: &[u8]| signatures.iter().any(|signature| verify_hmac_sha256(secret, &parts, signature));
         message.secrets.iter().any(|secret| fits(secret.value.as_bytes()))
     };
-    if message.candidates.urls.iter().any(fits) { Ok(()) } else { Err(Denied::Mismatch) }
+    if message.candidates.urls.iter().any(fits) { Ok(()) } else { Err(SignatureError::Mismatch) }
 }
 
-fn sign(message: &Message<'_>) -> Vec<(&'static str, String)> {
+fn sign(message: &SignedMessage<'_>) -> Vec<(&'static str, String)> {
     let time = message.now.timestamp().to_string();
-    let signed = signed(message, message.signing_url(), &time);
+    let signed = signed_parts(message, message.signing_url(), &time);
     let signature = base64_encode(&hmac_sha256(message.signing_secret(), &signed));
     vec![(HEADER, format!("t={time},s={signature}"))]
 }
 
-fn signed<'a>(message: &Message<'a>, url: &'a str, time: &'a str) -> [&'a [u8]; 5] {
+fn signed_parts<'a>(message: &SignedMessage<'a>, url: &'a str, time: &'a str) -> [&'a [u8]; 5] {
     [url.as_bytes(), b",", time.as_bytes(), b",", message.body]
 }
 
 // The time, then at least one signature, and nothing else: Truepic's own verifier takes the first part for the time and
 // the second for the signature. A second time would leave open which of the two was signed.
-fn parse(header: &str) -> Option<(&str, Vec<Vec<u8>>)> {
-    let mut parts = parts(header);
+fn parse_header(header: &str) -> Option<(&str, Vec<Vec<u8>>)> {
+    let mut parts = header_parameters(header);
     let time = parts.next().filter(|(name, _)| name.eq_ignore_ascii_case("t"))?.1?;
     let whole = !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
     let mut signatures = Vec::new();
     for (name, value) in parts {
         let value = value.filter(|value| name.eq_ignore_ascii_case("s") && !value.is_empty())?;
         // One that cannot be decoded fits nothing.
-        signatures.extend(signature_bytes(value, LENGTH));
+        signatures.extend(decode_signature(value, LENGTH));
     }
     (whole && within_limit(&signatures)).then_some((time, signatures))
 }
@@ -88,13 +89,17 @@ mod tests {
         UrlCandidates { urls: vec![url.to_owned()], ..UrlCandidates::default() }
     }
 
-    fn checked(values: &[&str], change: impl FnOnce(&mut Message<'_>)) -> Result<(), Denied> {
+    fn checked(values: &[&str], change: impl FnOnce(&mut SignedMessage<'_>)) -> Result<(), SignatureError> {
         checked_at(URL, values, change)
     }
 
-    fn checked_at(url: &str, values: &[&str], change: impl FnOnce(&mut Message<'_>)) -> Result<(), Denied> {
+    fn checked_at(
+        url: &str,
+        values: &[&str],
+        change: impl FnOnce(&mut SignedMessage<'_>),
+    ) -> Result<(), SignatureError> {
         let (headers, secrets, candidates) = (headers(values), secrets(&["secret"]), candidates(url));
-        let mut message = Message {
+        let mut message = SignedMessage {
             headers: &headers,
             candidates: &candidates,
             query: None,
@@ -104,7 +109,7 @@ mod tests {
             now: at(1_700_000_000),
         };
         change(&mut message);
-        check(&message)
+        verify(&message)
     }
 
     #[test]
@@ -119,7 +124,7 @@ mod tests {
         let neither = secrets(&["new", "newer"]);
         let (two, none) = (headers(&[SIGNED]), headers(&[SIGNED]));
         let candidates = candidates(URL);
-        let message = |headers, secrets| Message {
+        let message = |headers, secrets| SignedMessage {
             headers,
             candidates: &candidates,
             query: None,
@@ -128,16 +133,16 @@ mod tests {
             leeway: None,
             now: at(1_700_000_000),
         };
-        assert_eq!(check(&message(&two, &both)), Ok(()));
-        assert_eq!(check(&message(&none, &neither)), Err(Denied::Mismatch));
-        assert_eq!(check(&message(&none, &[])), Err(Denied::Mismatch));
+        assert_eq!(verify(&message(&two, &both)), Ok(()));
+        assert_eq!(verify(&message(&none, &neither)), Err(SignatureError::Mismatch));
+        assert_eq!(verify(&message(&none, &[])), Err(SignatureError::Mismatch));
     }
 
     #[test]
     fn what_we_sign_fits() {
         let (none, secrets) = (HeaderMap::new(), secrets(&["first", "second"]));
         let candidates = candidates("https://hub.example/webhooks/t?x=1");
-        let message = Message {
+        let message = SignedMessage {
             headers: &none,
             candidates: &candidates,
             query: None,
@@ -151,23 +156,25 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.parse().expect("a name"), HeaderValue::from_str(value).expect("text")))
             .collect();
-        assert_eq!(check(&Message { headers: &signed, ..message }), Ok(()));
+        assert_eq!(verify(&SignedMessage { headers: &signed, ..message }), Ok(()));
     }
 
     #[test]
     fn any_change_of_what_is_signed_is_denied() {
         let elsewhere = "http://example.test/webhooks/truepic";
-        assert_eq!(checked_at(elsewhere, &[SIGNED], |_| {}), Err(Denied::Mismatch));
-        assert_eq!(checked(&[SIGNED], |m| m.body = b"{}"), Err(Denied::Mismatch));
-        assert_eq!(checked(&[&SIGNED.replace("t=17", "t=017")], |_| {}), Err(Denied::Mismatch));
-        assert_eq!(checked(&[&SIGNED.replace("00000,", "00001,")], |_| {}), Err(Denied::Mismatch));
-        assert_eq!(checked(&[&SIGNED.replace("s=g4", "s=h4")], |_| {}), Err(Denied::Mismatch));
-        assert_eq!(checked(&["t=1700000000,s=g4FR"], |_| {}), Err(Denied::Mismatch));
+        assert_eq!(checked_at(elsewhere, &[SIGNED], |_| {}), Err(SignatureError::Mismatch));
+        assert_eq!(checked(&[SIGNED], |m| m.body = b"{}"), Err(SignatureError::Mismatch));
+        assert_eq!(checked(&[&SIGNED.replace("t=17", "t=017")], |_| {}), Err(SignatureError::Mismatch));
+        assert_eq!(checked(&[&SIGNED.replace("00000,", "00001,")], |_| {}), Err(SignatureError::Mismatch));
+        assert_eq!(checked(&[&SIGNED.replace("s=g4", "s=h4")], |_| {}), Err(SignatureError::Mismatch));
+        assert_eq!(checked(&["t=1700000000,s=g4FR"], |_| {}), Err(SignatureError::Mismatch));
     }
 
     #[test]
     fn the_time_may_be_five_minutes_away_unless_set_otherwise() {
-        let away = |now: i64| Err(Denied::TooOld(ClockSkew::between(now * 1000, 1_700_000_000_000, 300_000)));
+        let away = |now: i64| {
+            Err(SignatureError::OutsideTolerance(ClockSkew::between(now * 1000, 1_700_000_000_000, 300_000)))
+        };
         for (now, verdict) in [
             (1_700_000_300, Ok(())),
             (1_699_999_700, Ok(())),
@@ -189,7 +196,7 @@ mod tests {
 
     #[test]
     fn other_forms_of_the_header_are_denied() {
-        let malformed = Err(Denied::Malformed(HEADER));
+        let malformed = Err(SignatureError::Malformed(HEADER));
         for header in [
             "",
             "bad",
@@ -208,7 +215,7 @@ mod tests {
         ] {
             assert_eq!(checked(&[header], |_| {}), malformed, "{header:?}");
         }
-        assert_eq!(checked(&[], |_| {}), Err(Denied::Missing(HEADER)));
-        assert_eq!(checked(&[SIGNED, SIGNED], |_| {}), Err(Denied::Repeated(HEADER)));
+        assert_eq!(checked(&[], |_| {}), Err(SignatureError::Missing(HEADER)));
+        assert_eq!(checked(&[SIGNED, SIGNED], |_| {}), Err(SignatureError::Repeated(HEADER)));
     }
 }

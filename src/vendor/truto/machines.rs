@@ -1,12 +1,12 @@
 //! The states of Truto's accounts, runs and records, and the moves between them.
 
 use super::{ACCOUNT, RECORD, RUN};
-use crate::machine::{Machine, START, State, Status, Transition, item_state, state, step, terminal};
+use crate::machine::{Machine, START, State, Status, Transition, item_state, state, terminal, transition};
 
 pub const MACHINES: &[Machine] = &[
-    Machine { subject: ACCOUNT, states: ACCOUNT_STATES, transitions: ACCOUNT_TRANSITIONS },
+    Machine { entity_type: ACCOUNT, states: ACCOUNT_STATES, transitions: ACCOUNT_TRANSITIONS },
     Machine {
-        subject: RUN,
+        entity_type: RUN,
         states: &[
             state("created", Status::Queued, 10, "The run was created."),
             state("running", Status::Running, 20, "The run has started and brings records."),
@@ -17,35 +17,35 @@ pub const MACHINES: &[Machine] = &[
             terminal("deleted", Status::Canceled, 95, "The run was deleted."),
         ],
         transitions: &[
-            step(START, "created"),
-            step("created", "running"),
-            step("running", "rate_limited"),
-            step("rate_limited", "running"),
-            step("running", "completed"),
-            step("running", "failed"),
-            step("running", "stopped"),
-            step("rate_limited", "completed"),
-            step("rate_limited", "failed"),
-            step("rate_limited", "stopped"),
-            step("created", "deleted"),
-            step("running", "deleted"),
-            step("rate_limited", "deleted"),
-            step("completed", "deleted"),
-            step("failed", "deleted"),
-            step("stopped", "deleted"),
+            transition(START, "created"),
+            transition("created", "running"),
+            transition("running", "rate_limited"),
+            transition("rate_limited", "running"),
+            transition("running", "completed"),
+            transition("running", "failed"),
+            transition("running", "stopped"),
+            transition("rate_limited", "completed"),
+            transition("rate_limited", "failed"),
+            transition("rate_limited", "stopped"),
+            transition("created", "deleted"),
+            transition("running", "deleted"),
+            transition("rate_limited", "deleted"),
+            transition("completed", "deleted"),
+            transition("failed", "deleted"),
+            transition("stopped", "deleted"),
         ],
     },
     Machine {
-        subject: RECORD,
+        entity_type: RECORD,
         states: &[
             item_state("present", 10, "The third party has the record."),
             item_state("deleted", 10, "The third party has deleted the record."),
         ],
         transitions: &[
-            step(START, "present"),
-            step(START, "deleted"),
-            step("present", "deleted"),
-            step("deleted", "present"),
+            transition(START, "present"),
+            transition(START, "deleted"),
+            transition("present", "deleted"),
+            transition("deleted", "present"),
         ],
     },
 ];
@@ -62,28 +62,28 @@ pub const ACCOUNT_STATES: &[State] = &[
 
 // Connecting again is told by `updated` and then `active`, so every state leads back to connecting.
 const ACCOUNT_TRANSITIONS: &[Transition] = &[
-    step(START, "connecting"),
-    step(START, "active"),
-    step("connecting", "active"),
-    step("connecting", "validation_error"),
-    step("connecting", "post_install_error"),
-    step("active", "needs_reauth"),
-    step("active", "connecting"),
-    step("active", "validation_error"),
-    step("active", "post_install_error"),
-    step("needs_reauth", "active"),
-    step("needs_reauth", "connecting"),
-    step("needs_reauth", "validation_error"),
-    step("needs_reauth", "post_install_error"),
-    step("validation_error", "active"),
-    step("validation_error", "connecting"),
-    step("post_install_error", "active"),
-    step("post_install_error", "connecting"),
-    step("connecting", "deleted"),
-    step("active", "deleted"),
-    step("needs_reauth", "deleted"),
-    step("validation_error", "deleted"),
-    step("post_install_error", "deleted"),
+    transition(START, "connecting"),
+    transition(START, "active"),
+    transition("connecting", "active"),
+    transition("connecting", "validation_error"),
+    transition("connecting", "post_install_error"),
+    transition("active", "needs_reauth"),
+    transition("active", "connecting"),
+    transition("active", "validation_error"),
+    transition("active", "post_install_error"),
+    transition("needs_reauth", "active"),
+    transition("needs_reauth", "connecting"),
+    transition("needs_reauth", "validation_error"),
+    transition("needs_reauth", "post_install_error"),
+    transition("validation_error", "active"),
+    transition("validation_error", "connecting"),
+    transition("post_install_error", "active"),
+    transition("post_install_error", "connecting"),
+    transition("connecting", "deleted"),
+    transition("active", "deleted"),
+    transition("needs_reauth", "deleted"),
+    transition("validation_error", "deleted"),
+    transition("post_install_error", "deleted"),
 ];
 
 #[cfg(test)]
@@ -94,7 +94,7 @@ mod tests {
     fn every_state_can_be_reached() {
         for machine in MACHINES {
             for state in machine.states {
-                assert!(machine.path(START, state.name).is_some(), "{:?} {}", machine.subject, state.name);
+                assert!(machine.path(START, state.name).is_some(), "{:?} {}", machine.entity_type, state.name);
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Records that sync runs bring, records that third parties report of themselves, and errors in place of records.
 
-use super::{ACCOUNT, Envelope, Meaning, RUN, error_text, names, under, unknown};
+use super::{ACCOUNT, RUN, TrutoEnvelope, TrutoEvents, error_text, id_lookup, under, unrecognized};
 use crate::event::{Details, Event, Record, VendorTime};
-use crate::machine::{ItemKind, Subject};
-use crate::vendor::fields::{Fields, identity, json};
+use crate::machine::{EntityType, ItemKind};
+use crate::vendor::fields::{JsonFields, content_id, json_value};
 use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
 
@@ -12,34 +12,34 @@ const RECORDS: [&str; 3] = ["records", "record", "data"];
 const ERRORS: [&str; 2] = ["errors", "error"];
 
 /// Records that a run brought. They imply that it runs, but nothing of how it will end.
-pub fn synced(envelope: &Envelope<'_>) -> Meaning {
-    let mut page = Page::of_run(envelope, &RECORDS);
+pub fn run_records(envelope: &TrutoEnvelope<'_>) -> TrutoEvents {
+    let mut page = RecordPage::of_run(envelope, &RECORDS);
     // A page without records is news of the run alone.
     let resource = page.resource.take_if(|_| page.list.is_empty()).and_then(|resource| to_raw_value(&resource).ok());
     let resource: Vec<_> = resource.map(|resource| ("resource".to_owned(), resource)).into_iter().collect();
-    let run = page.run().map(|run| run.details(resource).details(std::mem::take(&mut page.rest)));
+    let run = page.run().map(|run| run.details(resource).details(std::mem::take(&mut page.unread_details)));
     let events: Vec<_> = run.into_iter().chain(page.records("present")).collect();
     match events.is_empty() {
-        true => Err(unknown("it names neither a run nor a record")),
+        true => Err(unrecognized("it names neither a run nor a record")),
         false => Ok(events),
     }
 }
 
 /// Records that a third party reported of itself: a run, should the payload mention one, did not bring them.
-pub fn reported(envelope: &Envelope<'_>, state: &str) -> Meaning {
-    let mut page = Page::of_account(envelope, &RECORDS);
+pub fn third_party_records(envelope: &TrutoEnvelope<'_>, state: &str) -> TrutoEvents {
+    let mut page = RecordPage::of_account(envelope, &RECORDS);
     let events = page.records(state);
     match events.is_empty() {
-        true => Err(unknown("it names no record")),
+        true => Err(unrecognized("it names no record")),
         false => Ok(events),
     }
 }
 
 /// Errors in place of records; with `error_handling: batch` several in one list. Truto tells a run's end apart.
-pub fn failed(envelope: &Envelope<'_>) -> Meaning {
-    let mut page = Page::of_run(envelope, &ERRORS);
+pub fn record_errors(envelope: &TrutoEnvelope<'_>) -> TrutoEvents {
+    let mut page = RecordPage::of_run(envelope, &ERRORS);
     if page.run.is_none() && page.list.is_empty() {
-        return Err(unknown("it names neither a run nor an error"));
+        return Err(unrecognized("it names neither a run nor an error"));
     }
     let errors: Vec<_> = match page.list.as_slice() {
         [] => vec![None],
@@ -50,13 +50,13 @@ pub fn failed(envelope: &Envelope<'_>) -> Meaning {
         let fact = Record { resource: page.resource.clone(), error: error.and_then(error_text), ..Record::default() };
         let whole: Vec<_> = error.map(|error| ("error".to_owned(), error.to_owned())).into_iter().collect();
         let event = page.item(ItemKind::RecordError, page.error_id(error, number)).fact(fact);
-        events.push(event.details(whole).details(std::mem::take(&mut page.rest)));
+        events.push(event.details(whole).details(std::mem::take(&mut page.unread_details)));
     }
     Ok(events)
 }
 
 /// A part of an external id between two slashes.
-pub fn segment(id: &str) -> Cow<'_, str> {
+pub fn escape_id_segment(id: &str) -> Cow<'_, str> {
     match id.contains(['/', '%']) {
         true => Cow::Owned(id.replace('%', "%25").replace('/', "%2F")),
         false => Cow::Borrowed(id),
@@ -64,74 +64,74 @@ pub fn segment(id: &str) -> Cow<'_, str> {
 }
 
 // A payload's list, and what it says of where that comes from.
-struct Page<'a> {
+struct RecordPage<'a> {
     at: VendorTime,
     run: Option<String>,
     account: Option<String>,
     /// The delivery, by which records are told apart where neither run nor account is named.
-    delivery: String,
-    news_id: Option<String>,
+    delivery_key: String,
+    event_id: Option<String>,
     resource: Option<String>,
     list: Vec<&'a RawValue>,
     // Told once, with the first entity that takes it: a copy with each record could fill the memory.
-    rest: Details,
+    unread_details: Details,
 }
 
-impl<'a> Page<'a> {
-    fn of_run(envelope: &Envelope<'a>, lists: &[&str]) -> Self {
-        let run = envelope.payload.id("sync_job_run_id").or_else(|| names::run(envelope));
-        Page { run, ..Page::of_account(envelope, lists) }
+impl<'a> RecordPage<'a> {
+    fn of_run(envelope: &TrutoEnvelope<'a>, lists: &[&str]) -> Self {
+        let run = envelope.payload.id("sync_job_run_id").or_else(|| id_lookup::run_id(envelope));
+        RecordPage { run, ..RecordPage::of_account(envelope, lists) }
     }
 
-    fn of_account(envelope: &Envelope<'a>, lists: &[&str]) -> Self {
-        let Envelope { payload, at, .. } = envelope;
+    fn of_account(envelope: &TrutoEnvelope<'a>, lists: &[&str]) -> Self {
+        let TrutoEnvelope { payload, at, .. } = envelope;
         let list = lists.iter().map(|name| payload.values(name)).find(|list| !list.is_empty()).unwrap_or_default();
-        Page {
+        RecordPage {
             at: at.clone(),
             run: None,
-            account: payload.id("integrated_account_id").or_else(|| names::account(envelope)),
-            delivery: envelope.own_name.clone(),
-            news_id: envelope.news_id.clone(),
+            account: payload.id("integrated_account_id").or_else(|| id_lookup::account_id(envelope)),
+            delivery_key: envelope.delivery_key.clone(),
+            event_id: envelope.event_id.clone(),
             resource: payload.id("resource"),
             list: list.into_iter().filter(|entry| entry.get() != "null").collect(),
-            rest: envelope.rest(),
+            unread_details: envelope.unread_details(),
         }
     }
 
     // By which records with the same id are told apart. Records of two customers must never be taken for one, so where
     // nobody is named they are the delivery's own.
-    fn owner(&self) -> Cow<'_, str> {
+    fn id_prefix(&self) -> Cow<'_, str> {
         match self.run.as_ref().or(self.account.as_ref()) {
-            Some(id) => segment(id),
-            None => Cow::Borrowed(&self.delivery),
+            Some(id) => escape_id_segment(id),
+            None => Cow::Borrowed(&self.delivery_key),
         }
     }
 
     fn run(&self) -> Option<Event> {
-        let run = Event::about(RUN, self.run.as_ref()?).at_least("running").at(&self.at);
+        let run = Event::new(RUN, self.run.as_ref()?).at_least("running").occurred_at(&self.at);
         Some(under(run, ACCOUNT, self.account.clone()))
     }
 
     fn records(&mut self, state: &str) -> Vec<Event> {
         let owner = match &self.resource {
-            Some(resource) => format!("{}/{resource}", self.owner()),
-            None => self.owner().into_owned(),
+            Some(resource) => format!("{}/{resource}", self.id_prefix()),
+            None => self.id_prefix().into_owned(),
         };
         let mut events = Vec::with_capacity(self.list.len());
         for raw in std::mem::take(&mut self.list) {
             let (record_id, more) = record_id(raw);
             let id = match &record_id {
-                Some(id) => format!("{owner}/{}", segment(id)),
-                None => identity(&owner, raw.get()),
+                Some(id) => format!("{owner}/{}", escape_id_segment(id)),
+                None => content_id(&owner, raw.get()),
             };
             // A deletion often has nothing but the id: what was last known of the record stays.
             let deleted = state == "deleted";
-            let data = (!deleted).then(|| json(raw).into());
+            let data = (!deleted).then(|| json_value(raw).into());
             let fact = Record { resource: self.resource.clone(), record_id, data, error: None };
             let deletion: Vec<_> =
                 (deleted && more).then(|| ("deletion".to_owned(), raw.to_owned())).into_iter().collect();
-            let event = self.item(ItemKind::Record, id).is(state).fact(fact);
-            events.push(event.details(deletion).details(std::mem::take(&mut self.rest)));
+            let event = self.item(ItemKind::Record, id).state(state).fact(fact);
+            events.push(event.details(deletion).details(std::mem::take(&mut self.unread_details)));
         }
         events
     }
@@ -139,17 +139,19 @@ impl<'a> Page<'a> {
     // An error that has an id is the same in whatever delivery it comes.
     fn error_id(&self, error: Option<&RawValue>, number: usize) -> String {
         let own_id = error.filter(|error| error.get().starts_with('{')).and_then(|error| record_id(error).0);
-        match (own_id, &self.news_id) {
-            (Some(id), _) => format!("{}/error/{}", self.owner(), segment(&id)),
-            (None, Some(news)) => format!("{}/{}/{number}", self.owner(), segment(news)),
-            (None, None) => identity(&self.owner(), &format!("{:?}/{}", self.at.at(), error.map_or("", RawValue::get))),
+        match (own_id, &self.event_id) {
+            (Some(id), _) => format!("{}/error/{}", self.id_prefix(), escape_id_segment(&id)),
+            (None, Some(news)) => format!("{}/{}/{number}", self.id_prefix(), escape_id_segment(news)),
+            (None, None) => {
+                content_id(&self.id_prefix(), &format!("{:?}/{}", self.at.at(), error.map_or("", RawValue::get)))
+            }
         }
     }
 
     fn item(&self, kind: ItemKind, id: String) -> Event {
-        let event = Event::about(Subject::Item(kind), id).at(&self.at);
+        let event = Event::new(EntityType::Item(kind), id).occurred_at(&self.at);
         match &self.run {
-            Some(run) => event.under(RUN, run),
+            Some(run) => event.parent(RUN, run),
             None => under(event, ACCOUNT, self.account.clone()),
         }
     }
@@ -161,16 +163,16 @@ fn record_id(record: &RawValue) -> (Option<String>, bool) {
         object if object.starts_with('{') => Cow::Borrowed(object),
         bare => Cow::Owned(format!(r#"{{"id":{bare}}}"#)),
     };
-    let Ok(fields) = Fields::of_body(object.as_bytes()) else { return (None, true) };
+    let Ok(fields) = JsonFields::parse_body(object.as_bytes()) else { return (None, true) };
     let id = fields.id("id");
-    (id, !fields.is_spent())
+    (id, !fields.is_fully_read())
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::{detail, envelope, ids, is, parent, reading, said};
     use super::*;
-    use crate::event::{Fact, News};
+    use crate::event::{FactGroup, StateClaim};
 
     #[test]
     fn records_imply_that_their_run_runs_wherever_its_id_stands() {
@@ -183,13 +185,17 @@ mod tests {
             let records = r#"[{"id":7,"name":"x"},{"name":"y"},null,"z"]"#;
             let payload = format!(r#"{{"resource":"crm/contacts","records":{records},"retryAfter":1,{run}}}"#);
             let events = said("sync_job_run:record", &payload);
-            let nameless = identity("r1/crm/contacts", r#"{"name":"y"}"#);
+            let nameless = content_id("r1/crm/contacts", r#"{"name":"y"}"#);
             assert_eq!(ids(&events), ["r1", "r1/crm/contacts/7", &nameless, "r1/crm/contacts/z"], "{run}");
-            assert_eq!((&events[0].news, events[0].about.subject), (&News::AtLeast("running"), RUN));
+            assert_eq!((&events[0].state_claim, events[0].entity.entity_type), (&StateClaim::AtLeast("running"), RUN));
             assert_eq!(detail(&events[0], "retryAfter"), Some("1"));
-            assert!(events[1..].iter().all(|event| parent(event) == Some((RUN, "r1")) && event.news == is("present")));
+            assert!(
+                events[1..]
+                    .iter()
+                    .all(|event| parent(event) == Some((RUN, "r1")) && event.state_claim == is("present"))
+            );
             assert!(events[1..].iter().all(|event| event.details.is_empty()), "told once");
-            let Some(Fact::Record(record)) = events[1].facts.first() else { panic!("a record") };
+            let Some(FactGroup::Record(record)) = events[1].facts.first() else { panic!("a record") };
             assert_eq!(record.record_id.as_deref(), Some("7"));
             assert_eq!(record.data.as_ref().map(|data| data.0.clone()), Some(serde_json::json!({"id":7,"name":"x"})));
         }
@@ -200,8 +206,8 @@ mod tests {
         let events = said("sync_job_run:record", r#"{"records":{"id":"7"},"meta":{"page":1}}"#);
         assert_eq!((ids(&events), parent(&events[0])), (vec!["delivery:n1/7"], None));
         assert_eq!(detail(&events[0], "meta"), Some(r#"{"page":1}"#));
-        let nothing = reading(&envelope("sync_job_run:record", r#"{"resource":"x","records":[]}"#)).nothing;
-        assert_eq!(nothing, Some(unknown("it names neither a run nor a record")));
+        let nothing = reading(&envelope("sync_job_run:record", r#"{"resource":"x","records":[]}"#)).no_effect;
+        assert_eq!(nothing, Some(unrecognized("it names neither a run nor a record")));
     }
 
     #[test]
@@ -209,11 +215,11 @@ mod tests {
         let payload = r#"{"sync_job_run_id":"r1","resource":"x","errors":[{"message":"A","status":404},"B"]}"#;
         let events = said("sync_job_run:record_error", payload);
         assert_eq!(ids(&events), ["r1", "r1/n1/0", "r1/n1/1"]);
-        assert_eq!(events[0].news, News::AtLeast("running"));
+        assert_eq!(events[0].state_claim, StateClaim::AtLeast("running"));
         let errors: Vec<_> = events[1..].iter().flat_map(|event| &event.facts).collect();
         let error = |text: &str| {
             let (resource, error) = (Some("x".into()), Some(text.into()));
-            Fact::Record(Record { resource, error, ..Record::default() })
+            FactGroup::Record(Record { resource, error, ..Record::default() })
         };
         assert_eq!(errors, [&error("A"), &error("B")]);
         assert!(events[0].details.is_empty(), "what failed is told with the error");
@@ -226,9 +232,9 @@ mod tests {
         let payload = r#"{"integrated_account_id":"a1","sync_job_run_id":"r1","resource":"x","records":[{"id":"7"}]}"#;
         for (action, state) in [("created", "present"), ("updated", "present"), ("deleted", "deleted")] {
             let events = said(&format!("record:{action}"), payload);
-            assert_eq!((ids(&events), &events[0].news), (vec!["a1/x/7"], &is(state)));
+            assert_eq!((ids(&events), &events[0].state_claim), (vec!["a1/x/7"], &is(state)));
             assert_eq!(parent(&events[0]), Some((ACCOUNT, "a1")));
-            let Some(Fact::Record(record)) = events[0].facts.first() else { panic!("a record") };
+            let Some(FactGroup::Record(record)) = events[0].facts.first() else { panic!("a record") };
             assert_eq!(record.data.is_some(), action != "deleted");
         }
     }
@@ -238,7 +244,7 @@ mod tests {
         let page = |id: &str, named: &str| {
             let payload = format!(r#"{{"resource":"crm/contacts","records":[{{"id":"7"}}]{named}}}"#);
             let body = envelope("sync_job_run:record", &payload).replace("n1", id);
-            reading(&body).events.into_iter().map(|event| event.about.external_id).next_back().expect("a record")
+            reading(&body).events.into_iter().map(|event| event.entity.external_id).next_back().expect("a record")
         };
         let args = |account: &str| format!(r#","args":{{"integrated_account_id":"{account}"}}"#);
         let run = |run: &str| format!(r#","sync_job_run_id":"{run}","args":{{"integrated_account_id":"a1"}}"#);
@@ -264,7 +270,7 @@ mod tests {
         let id = |resource: &str, record: &str| {
             let payload =
                 format!(r#"{{"integrated_account_id":"a","resource":"{resource}","records":[{{"id":"{record}"}}]}}"#);
-            said("record:created", &payload)[0].about.external_id.clone()
+            said("record:created", &payload)[0].entity.external_id.clone()
         };
         assert_eq!(id("crm/contacts", "7"), "a/crm/contacts/7");
         assert_eq!(id("crm", "contacts/7"), "a/crm/contacts%2F7");
@@ -275,7 +281,7 @@ mod tests {
     fn an_error_with_an_id_is_one_error_whatever_brings_it() {
         let errors = |delivery: &str, error: &str| {
             let body = envelope("sync_job_run:record_error", &format!(r#"{{"sync_job_run_id":"r1","error":{error}}}"#));
-            reading(&body.replace("n1", delivery)).events.remove(1).about.external_id
+            reading(&body.replace("n1", delivery)).events.remove(1).entity.external_id
         };
         assert_eq!(errors("n1", r#"{"id":"e-5"}"#), "r1/error/e-5");
         assert_eq!(errors("n1", r#"{"id":5,"message":"A"}"#), errors("n2", r#"{"id":" 5 ","message":"B"}"#));

@@ -2,13 +2,14 @@
 //! base64; both are understood.
 
 use crate::vendor::signature::{
-    Denied, Message, Signature, hmac_sha256, is_hmac_sha256, parts, signature_bytes, within_limit,
+    SignatureError, SignatureScheme, SignedMessage, decode_signature, header_parameters, hmac_sha256,
+    verify_hmac_sha256, within_limit,
 };
 
-pub const SIGNATURE: Signature = Signature {
-    about: "`X-Truto-Signature: format=sha256,v=…`, HMAC-SHA256 of the raw body in hexadecimal or base64",
+pub const SIGNATURE: SignatureScheme = SignatureScheme {
+    description: "`X-Truto-Signature: format=sha256,v=…`, HMAC-SHA256 of the raw body in hexadecimal or base64",
     signs_url: false,
-    check,
+    verify,
     sign,
 };
 
@@ -16,27 +17,28 @@ const HEADER: &str = "x-truto-signature";
 /// Bytes of an HMAC-SHA256.
 const LENGTH: usize = 32;
 
-fn check(message: &Message<'_>) -> Result<(), Denied> {
-    let signatures = read(message.header(HEADER)?).ok_or(Denied::Malformed(HEADER))?;
-    let fits = |secret: &[u8]| signatures.iter().any(|signature| is_hmac_sha256(secret, &[message.body], signature));
+fn verify(message: &SignedMessage<'_>) -> Result<(), SignatureError> {
+    let signatures = parse_header(message.header(HEADER)?).ok_or(SignatureError::Malformed(HEADER))?;
+    let fits =
+        |secret: &[u8]| signatures.iter().any(|signature| verify_hmac_sha256(secret, &[message.body], signature));
     match message.secrets.iter().any(|secret| fits(secret.value.as_bytes())) {
         true => Ok(()),
-        false => Err(Denied::Mismatch),
+        false => Err(SignatureError::Mismatch),
     }
 }
 
-fn sign(message: &Message<'_>) -> Vec<(&'static str, String)> {
+fn sign(message: &SignedMessage<'_>) -> Vec<(&'static str, String)> {
     let signature = hex::encode(hmac_sha256(message.signing_secret(), &[message.body]));
     vec![(HEADER, format!("format=sha256,v={signature}"))]
 }
 
 // The bytes of each signature; there are several while Truto rotates its keys. `format` may be absent; a part that we do
 // not know says nothing of them, and one that cannot be decoded fits nothing.
-fn read(header: &str) -> Option<Vec<Vec<u8>>> {
+fn parse_header(header: &str) -> Option<Vec<Vec<u8>>> {
     let mut signatures = Vec::new();
-    for (name, value) in parts(header) {
+    for (name, value) in header_parameters(header) {
         match value {
-            Some(value) if name.eq_ignore_ascii_case("v") => signatures.extend(signature_bytes(value, LENGTH)),
+            Some(value) if name.eq_ignore_ascii_case("v") => signatures.extend(decode_signature(value, LENGTH)),
             Some(format) if name.eq_ignore_ascii_case("format") && !format.eq_ignore_ascii_case("sha256") => {
                 return None;
             }
@@ -60,17 +62,17 @@ mod tests {
     const HEX: &str = "9ffc3df41f00f39d9384cd961c6bf1722a0522acc435e2efbdace07c5afb5ce5";
     const BASE64: &str = "n/w99B8A852ThM2WHGvxcioFIqzENeLvvazgfFr7XOU=";
 
-    fn checked(headers: &[&str], secrets: &[&str], body: &[u8]) -> Result<(), Denied> {
+    fn checked(headers: &[&str], secrets: &[&str], body: &[u8]) -> Result<(), SignatureError> {
         let mut map = HeaderMap::new();
         for header in headers {
             map.append(HEADER, HeaderValue::from_str(header).expect("a header"));
         }
         let secrets: Vec<_> = secrets.iter().map(|value| Secret { id: None, value: (*value).to_owned() }).collect();
-        check(&message(&map, &secrets, body))
+        verify(&message(&map, &secrets, body))
     }
 
-    fn message<'a>(headers: &'a HeaderMap, secrets: &'a [Secret], body: &'a [u8]) -> Message<'a> {
-        Message {
+    fn message<'a>(headers: &'a HeaderMap, secrets: &'a [Secret], body: &'a [u8]) -> SignedMessage<'a> {
+        SignedMessage {
             headers,
             candidates: &CANDIDATES,
             query: None,
@@ -101,17 +103,20 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_denied() {
         let good = format!("format=sha256,v={HEX}");
-        assert_eq!(checked(&[&good], &["other"], BODY), Err(Denied::Mismatch));
-        assert_eq!(checked(&[&good], &[], BODY), Err(Denied::Mismatch));
-        assert_eq!(checked(&[&good], &["secret"], b"{}"), Err(Denied::Mismatch));
-        assert_eq!(checked(&[&format!("v={}", HEX.replace('9', "8"))], &["secret"], BODY), Err(Denied::Mismatch));
-        assert_eq!(checked(&["v="], &["secret"], BODY), Err(Denied::Mismatch));
-        assert_eq!(checked(&[], &["secret"], BODY), Err(Denied::Missing(HEADER)));
-        assert_eq!(checked(&[&good, &good], &["secret"], BODY), Err(Denied::Repeated(HEADER)));
+        assert_eq!(checked(&[&good], &["other"], BODY), Err(SignatureError::Mismatch));
+        assert_eq!(checked(&[&good], &[], BODY), Err(SignatureError::Mismatch));
+        assert_eq!(checked(&[&good], &["secret"], b"{}"), Err(SignatureError::Mismatch));
+        assert_eq!(
+            checked(&[&format!("v={}", HEX.replace('9', "8"))], &["secret"], BODY),
+            Err(SignatureError::Mismatch)
+        );
+        assert_eq!(checked(&["v="], &["secret"], BODY), Err(SignatureError::Mismatch));
+        assert_eq!(checked(&[], &["secret"], BODY), Err(SignatureError::Missing(HEADER)));
+        assert_eq!(checked(&[&good, &good], &["secret"], BODY), Err(SignatureError::Repeated(HEADER)));
         for header in
             [&format!("format=sha1,v={HEX}"), HEX, "v=?", "", &format!("v={HEX},").repeat(9), &"v=g".repeat(64)]
         {
-            assert_eq!(checked(&[header], &["secret"], BODY), Err(Denied::Malformed(HEADER)), "{header}");
+            assert_eq!(checked(&[header], &["secret"], BODY), Err(SignatureError::Malformed(HEADER)), "{header}");
         }
     }
 

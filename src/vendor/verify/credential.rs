@@ -1,6 +1,6 @@
 //! Credentials in requests: where they stand, and how they are compared.
 
-use super::{Place, Reason};
+use super::{CredentialLocation, VerificationFailure};
 use crate::vendor::signature::base64_decode;
 use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use reqwest::Url;
@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
 /// Parts of header names that betray a credential.
-const SECRET_WORDS: &[&str] =
+const SENSITIVE_HEADER_WORDS: &[&str] =
     &["auth", "cookie", "token", "secret", "password", "passwd", "credential", "apikey", "jwt"];
 
 /// Whether what was given is one of the expected secrets. Digests are compared, all of them and in constant time, so
 /// that the time taken tells neither how much fits, nor which secret, nor how long it is. Nothing is never a secret.
-pub fn fits<S: AsRef<[u8]>>(given: &[u8], expected: impl Iterator<Item = S>) -> bool {
+pub fn matches_any_secret<S: AsRef<[u8]>>(given: &[u8], expected: impl Iterator<Item = S>) -> bool {
     let given_digest = Sha256::digest(given);
     let found = expected.fold(Choice::from(0), |found, secret| {
         found | Sha256::digest(secret.as_ref()).as_slice().ct_eq(given_digest.as_slice())
@@ -22,65 +22,67 @@ pub fn fits<S: AsRef<[u8]>>(given: &[u8], expected: impl Iterator<Item = S>) -> 
 }
 
 /// The only header with this name.
-pub fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Reason> {
-    let place = || Place::Header(name.clone());
+pub fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, VerificationFailure> {
+    let place = || CredentialLocation::Header(name.clone());
     let mut values = headers.get_all(name).iter();
-    let value = values.next().ok_or_else(|| Reason::Missing(place()))?;
+    let value = values.next().ok_or_else(|| VerificationFailure::Missing(place()))?;
     if values.next().is_some() {
-        return Err(Reason::Repeated(place()));
+        return Err(VerificationFailure::Repeated(place()));
     }
-    value.to_str().map_err(|_| Reason::Malformed(place()))
+    value.to_str().map_err(|_| VerificationFailure::Malformed(place()))
 }
 
 /// The only query parameter with this name, decoded.
-pub fn parameter(query: Option<&str>, name: &str) -> Result<String, Reason> {
-    let place = || Place::Parameter(name.to_owned());
-    let url = with_query(query);
+pub fn single_query_parameter(query: Option<&str>, name: &str) -> Result<String, VerificationFailure> {
+    let place = || CredentialLocation::Parameter(name.to_owned());
+    let url = url_with_query(query);
     let mut values = url.iter().flat_map(Url::query_pairs).filter(|(key, _)| key == name);
-    let (_, value) = values.next().ok_or_else(|| Reason::Missing(place()))?;
+    let (_, value) = values.next().ok_or_else(|| VerificationFailure::Missing(place()))?;
     if values.next().is_some() {
-        return Err(Reason::Repeated(place()));
+        return Err(VerificationFailure::Repeated(place()));
     }
     Ok(value.into_owned())
 }
 
 /// This query and one more parameter.
-pub fn add_parameter(query: Option<&str>, name: &str, value: &str) -> Option<String> {
-    let mut url = with_query(query)?;
+pub fn append_query_parameter(query: Option<&str>, name: &str, value: &str) -> Option<String> {
+    let mut url = url_with_query(query)?;
     url.query_pairs_mut().append_pair(name, value);
     url.query().map(str::to_owned)
 }
 
 /// Some URL with this query: the parser only does whole URLs.
-fn with_query(query: Option<&str>) -> Option<Url> {
+fn url_with_query(query: Option<&str>) -> Option<Url> {
     let mut url = Url::parse("http://localhost/").ok()?;
     url.set_query(query);
     Some(url)
 }
 
 /// `user:password` of HTTP Basic.
-pub fn basic(headers: &HeaderMap) -> Result<Vec<u8>, Reason> {
-    authorization(headers, "Basic")
-        .and_then(|encoded| base64_decode(encoded).ok_or(Reason::Malformed(Place::Header(AUTHORIZATION))))
+pub fn basic_credentials(headers: &HeaderMap) -> Result<Vec<u8>, VerificationFailure> {
+    authorization_value(headers, "Basic").and_then(|encoded| {
+        base64_decode(encoded).ok_or(VerificationFailure::Malformed(CredentialLocation::Header(AUTHORIZATION)))
+    })
 }
 
 /// The token of `Authorization: Bearer`.
-pub fn bearer(headers: &HeaderMap) -> Result<&str, Reason> {
-    authorization(headers, "Bearer")
+pub fn bearer_token(headers: &HeaderMap) -> Result<&str, VerificationFailure> {
+    authorization_value(headers, "Bearer")
 }
 
-fn authorization<'a>(headers: &'a HeaderMap, scheme: &str) -> Result<&'a str, Reason> {
-    without_scheme(header(headers, &AUTHORIZATION)?, scheme).ok_or(Reason::Malformed(Place::Header(AUTHORIZATION)))
+fn authorization_value<'a>(headers: &'a HeaderMap, scheme: &str) -> Result<&'a str, VerificationFailure> {
+    strip_auth_scheme(single_header(headers, &AUTHORIZATION)?, scheme)
+        .ok_or(VerificationFailure::Malformed(CredentialLocation::Header(AUTHORIZATION)))
 }
 
 /// What follows the name of the authentication scheme, which is in any case (RFC 9110, section 11.1).
-pub fn without_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
+pub fn strip_auth_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
     let (name, rest) = value.split_once(' ')?;
     name.eq_ignore_ascii_case(scheme).then(|| rest.trim_start_matches(' '))
 }
 
 /// Whether a header of this name (in lower case) may carry a credential, whoever sends it.
-pub fn sounds_secret(name: &str) -> bool {
+pub fn is_sensitive_header_name(name: &str) -> bool {
     let key = name.ends_with("-key") && !name.contains("idempotency");
-    key || SECRET_WORDS.iter().any(|word| name.contains(word))
+    key || SENSITIVE_HEADER_WORDS.iter().any(|word| name.contains(word))
 }

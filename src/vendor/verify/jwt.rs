@@ -1,8 +1,8 @@
 //! JSON Web Tokens (RFC 7519). The library checks the signature; times and names are checked here, because it would
 //! read the clock by itself.
 
-use super::credential::{header, without_scheme};
-use super::{CannotSign, Place, Reason, Request};
+use super::credential::{single_header, strip_auth_scheme};
+use super::{CredentialLocation, SignError, VerificationFailure, WebhookRequest};
 use crate::vendor::signature::{ClockSkew, Secret};
 use axum::http::HeaderName;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, TokenData, Valid
 use serde::Deserialize;
 
 /// How long a token that we make ourselves is valid.
-const MINTED_FOR: TimeDelta = TimeDelta::minutes(5);
+const MINTED_TOKEN_LIFETIME: TimeDelta = TimeDelta::minutes(5);
 
 /// What a token must say, and who may have signed it.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct RsaKey(DecodingKey);
 
 /// Why a text is not a public RSA key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadKey {
+pub enum RsaKeyError {
     #[error("is a private key; give the public one")]
     Private,
     #[error("is not a public RSA key in PEM form (-----BEGIN PUBLIC KEY-----)")]
@@ -67,28 +67,28 @@ impl RsaKey {
     ///
     /// # Errors
     /// If it is something else, such as a private key or a certificate.
-    pub fn from_pem(pem: &str) -> Result<RsaKey, BadKey> {
+    pub fn from_pem(pem: &str) -> Result<RsaKey, RsaKeyError> {
         if pem.contains("PRIVATE KEY-----") {
-            return Err(BadKey::Private);
+            return Err(RsaKeyError::Private);
         }
         // The library takes the first bit string of anything, so a certificate would make a key that never fits.
         if !pem.contains("-----BEGIN PUBLIC KEY-----") && !pem.contains("-----BEGIN RSA PUBLIC KEY-----") {
-            return Err(BadKey::NotPublicRsa);
+            return Err(RsaKeyError::NotPublicRsa);
         }
-        DecodingKey::from_rsa_pem(pem.as_bytes()).map(RsaKey).map_err(|_| BadKey::NotPublicRsa)
+        DecodingKey::from_rsa_pem(pem.as_bytes()).map(RsaKey).map_err(|_| RsaKeyError::NotPublicRsa)
     }
 }
 
 impl Jwt {
-    pub(super) fn check(&self, request: &Request<'_>) -> Result<(), Reason> {
-        let value = header(request.headers, &self.header)?;
-        let token = without_scheme(value, "Bearer").unwrap_or(value);
-        let claims = self.signed_claims(token)?;
+    pub(super) fn verify(&self, request: &WebhookRequest<'_>) -> Result<(), VerificationFailure> {
+        let value = single_header(request.headers, &self.header)?;
+        let token = strip_auth_scheme(value, "Bearer").unwrap_or(value);
+        let claims = self.decode_claims(token)?;
         self.check_claims(&claims, request.now)
     }
 
     /// The claims, once any of the keys fits.
-    fn signed_claims(&self, token: &str) -> Result<Claims, Reason> {
+    fn decode_claims(&self, token: &str) -> Result<Claims, VerificationFailure> {
         let (algorithm, keys): (_, Vec<DecodingKey>) = match &self.keys {
             JwtKeys::Hs256(secrets) => (
                 Algorithm::HS256,
@@ -101,8 +101,8 @@ impl Jwt {
         validation.validate_exp = false;
         validation.validate_aud = false;
 
-        let malformed = || Reason::Malformed(Place::Header(self.header.clone()));
-        let mut denied = Reason::Mismatch;
+        let malformed = || VerificationFailure::Malformed(CredentialLocation::Header(self.header.clone()));
+        let mut denied = VerificationFailure::Mismatch;
         for key in &keys {
             match jsonwebtoken::decode(token, key, &validation) {
                 // An extension that must be understood, and we understand none (RFC 7515, section 4.1.11).
@@ -110,7 +110,7 @@ impl Jwt {
                 Ok(TokenData { claims, .. }) => return Ok(claims),
                 Err(error) => match error.kind() {
                     ErrorKind::InvalidSignature => {}
-                    ErrorKind::InvalidAlgorithm => denied = Reason::Algorithm,
+                    ErrorKind::InvalidAlgorithm => denied = VerificationFailure::WrongAlgorithm,
                     _ => denied = malformed(),
                 },
             }
@@ -118,22 +118,22 @@ impl Jwt {
         Err(denied)
     }
 
-    fn check_claims(&self, claims: &Claims, now: DateTime<Utc>) -> Result<(), Reason> {
+    fn check_claims(&self, claims: &Claims, now: DateTime<Utc>) -> Result<(), VerificationFailure> {
         let (now, leeway) = (now.timestamp(), self.leeway.num_seconds());
         let skew = |time: i64| {
             let milliseconds = |seconds: i64| seconds.saturating_mul(1000);
             ClockSkew::between(milliseconds(now), milliseconds(time), milliseconds(leeway))
         };
-        let expires = claims.exp.as_ref().map(seconds).ok_or(Reason::NoExpiry)?;
+        let expires = claims.exp.as_ref().map(seconds).ok_or(VerificationFailure::MissingExpiry)?;
         if now >= expires.saturating_add(leeway) {
-            return Err(Reason::Expired(skew(expires)));
+            return Err(VerificationFailure::Expired(skew(expires)));
         }
         let begins = claims.nbf.as_ref().map(seconds);
         if let Some(begins) = begins.filter(|begins| *begins > now.saturating_add(leeway)) {
-            return Err(Reason::NotYetValid(skew(begins)));
+            return Err(VerificationFailure::NotYetValid(skew(begins)));
         }
         if self.issuer.is_some() && claims.iss != self.issuer {
-            return Err(Reason::Issuer);
+            return Err(VerificationFailure::WrongIssuer);
         }
         let for_us = match (&claims.aud, &self.audience) {
             (None, None) => true,
@@ -141,17 +141,17 @@ impl Jwt {
             (Some(Audience::Many(many)), Some(us)) => many.contains(us),
             (None, Some(_)) | (Some(_), None) => false,
         };
-        if for_us { Ok(()) } else { Err(Reason::Audience) }
+        if for_us { Ok(()) } else { Err(VerificationFailure::WrongAudience) }
     }
 
     /// A token that passes [`Jwt::check`].
-    pub(super) fn mint(&self, now: DateTime<Utc>) -> Result<String, CannotSign> {
-        let JwtKeys::Hs256(secrets) = &self.keys else { return Err(CannotSign::PrivateKey) };
-        let secret = secrets.first().ok_or(CannotSign::NoSecret)?;
+    pub(super) fn mint(&self, now: DateTime<Utc>) -> Result<String, SignError> {
+        let JwtKeys::Hs256(secrets) = &self.keys else { return Err(SignError::PrivateKey) };
+        let secret = secrets.first().ok_or(SignError::NoSecret)?;
         let mut claims = serde_json::json!({
             "iat": now.timestamp(),
             "nbf": now.timestamp(),
-            "exp": (now + MINTED_FOR).timestamp(),
+            "exp": (now + MINTED_TOKEN_LIFETIME).timestamp(),
         });
         if let Some(issuer) = &self.issuer {
             claims["iss"] = issuer.as_str().into();
@@ -160,7 +160,7 @@ impl Jwt {
             claims["aud"] = audience.as_str().into();
         }
         let key = EncodingKey::from_secret(secret.value.as_bytes());
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|_| CannotSign::NoSecret)
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|_| SignError::NoSecret)
     }
 }
 

@@ -8,18 +8,18 @@ mod sign;
 mod tests;
 mod url_candidates;
 
-pub use credential::{bearer, fits, without_scheme};
-pub use jwt::{BadKey, Jwt, JwtKeys, RsaKey};
-pub use sign::{CannotSign, Signed};
+pub use credential::{bearer_token, matches_any_secret, strip_auth_scheme};
+pub use jwt::{Jwt, JwtKeys, RsaKey, RsaKeyError};
+pub use sign::{RequestCredentials, SignError};
 pub use url_candidates::{normalize_path, url_candidates};
 
-use super::signature::{ClockSkew, Denied, Message, Secret, Signature, UrlCandidates};
+use super::signature::{ClockSkew, Secret, SignatureError, SignatureScheme, SignedMessage, UrlCandidates};
 use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// What came over HTTP, as far as it can prove where it is from. It cannot be printed, for it holds credentials.
 #[derive(Clone, Copy)]
-pub struct Request<'a> {
+pub struct WebhookRequest<'a> {
     pub headers: &'a HeaderMap,
     /// The path, percent-encoded as it came.
     pub path: &'a str,
@@ -34,7 +34,7 @@ pub struct Request<'a> {
 pub enum Scheme {
     /// The vendor's own signature over the message.
     Signature {
-        signature: &'static Signature,
+        signature: &'static SignatureScheme,
         /// The URL as it is registered with the vendor, without a query; empty where it was not configured.
         public_url: String,
         secrets: Vec<Secret>,
@@ -55,7 +55,7 @@ pub enum Scheme {
 
 /// Where a request carries its credential.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Place {
+pub enum CredentialLocation {
     #[error("the header {0}")]
     Header(HeaderName),
     #[error("the query parameter {0}")]
@@ -78,7 +78,7 @@ pub struct Verified<'a> {
 
 impl<'a> Verified<'a> {
     /// A delivery that was verified before it was stored.
-    pub(crate) fn before(body: &'a [u8]) -> Verified<'a> {
+    pub(crate) fn from_storage(body: &'a [u8]) -> Verified<'a> {
         Verified { body }
     }
 }
@@ -86,36 +86,36 @@ impl<'a> Verified<'a> {
 /// Why a delivery is not believed: which scheme did not pass, and how. For our log; the sender learns nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{scheme}: {reason}")]
-pub struct Unverified {
+pub struct VerificationError {
     pub scheme: &'static str,
-    pub reason: Reason,
+    pub reason: VerificationFailure,
 }
 
 /// How a check did not pass; never quotes what was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum VerificationFailure {
     #[error(transparent)]
-    Signature(#[from] Denied),
+    Signature(#[from] SignatureError),
     #[error("{0} is missing")]
-    Missing(Place),
+    Missing(CredentialLocation),
     #[error("{0} is there more than once")]
-    Repeated(Place),
+    Repeated(CredentialLocation),
     #[error("{0} is not of the scheme's form")]
-    Malformed(Place),
+    Malformed(CredentialLocation),
     #[error("no active secret fits")]
     Mismatch,
     #[error("the token is of another algorithm")]
-    Algorithm,
+    WrongAlgorithm,
     #[error("the token does not say when it expires")]
-    NoExpiry,
+    MissingExpiry,
     #[error("the token has expired: its time is {0}")]
     Expired(ClockSkew),
     #[error("the token is not valid yet: its time is {0}")]
     NotYetValid(ClockSkew),
     #[error("the token is from another issuer")]
-    Issuer,
+    WrongIssuer,
     #[error("the token is for another audience")]
-    Audience,
+    WrongAudience,
 }
 
 impl Verifier {
@@ -142,9 +142,9 @@ impl Verifier {
     ///
     /// # Errors
     /// The first scheme that does not pass.
-    pub fn check<'a>(&self, request: &Request<'a>) -> Result<Verified<'a>, Unverified> {
+    pub fn verify<'a>(&self, request: &WebhookRequest<'a>) -> Result<Verified<'a>, VerificationError> {
         for scheme in &self.schemes {
-            scheme.check(request).map_err(|reason| Unverified { scheme: scheme.name(), reason })?;
+            scheme.verify(request).map_err(|reason| VerificationError { scheme: scheme.name(), reason })?;
         }
         Ok(Verified { body: request.body })
     }
@@ -152,8 +152,8 @@ impl Verifier {
     /// Whether the header carries a credential, or looks as if it did, so that it must not be stored or logged.
     /// Signatures are not credentials: they are worth nothing for another message, and prove later where this one is from.
     pub fn is_credential(&self, header: &HeaderName) -> bool {
-        let own = self.schemes.iter().any(|scheme| scheme.place() == Place::Header(header.clone()));
-        own || credential::sounds_secret(header.as_str())
+        let own = self.schemes.iter().any(|scheme| scheme.location() == CredentialLocation::Header(header.clone()));
+        own || credential::is_sensitive_header_name(header.as_str())
     }
 
     /// The query parameters that carry credentials, so that they must not be stored or logged.
@@ -192,56 +192,56 @@ impl Scheme {
     }
 
     /// Where the credential stands; two schemes of one source cannot share a place.
-    pub fn place(&self) -> Place {
+    pub fn location(&self) -> CredentialLocation {
         match self {
-            Scheme::Signature { .. } => Place::Signature,
-            Scheme::UrlToken { parameter, .. } => Place::Parameter(parameter.clone()),
-            Scheme::Basic { .. } | Scheme::Bearer { .. } => Place::Header(AUTHORIZATION),
-            Scheme::ApiKey { header, .. } => Place::Header(header.clone()),
-            Scheme::Jwt(jwt) => Place::Header(jwt.header.clone()),
+            Scheme::Signature { .. } => CredentialLocation::Signature,
+            Scheme::UrlToken { parameter, .. } => CredentialLocation::Parameter(parameter.clone()),
+            Scheme::Basic { .. } | Scheme::Bearer { .. } => CredentialLocation::Header(AUTHORIZATION),
+            Scheme::ApiKey { header, .. } => CredentialLocation::Header(header.clone()),
+            Scheme::Jwt(jwt) => CredentialLocation::Header(jwt.header.clone()),
         }
     }
 
-    fn check(&self, request: &Request<'_>) -> Result<(), Reason> {
+    fn verify(&self, request: &WebhookRequest<'_>) -> Result<(), VerificationFailure> {
         let fits = match self {
             Scheme::Signature { signature, public_url, secrets, leeway } => {
                 let candidates = url_candidates(public_url, request);
-                (signature.check)(&message(request, &candidates, secrets, *leeway))?;
+                (signature.verify)(&signed_message(request, &candidates, secrets, *leeway))?;
                 true
             }
             Scheme::UrlToken { parameter, tokens } => {
-                let given = credential::parameter(request.query, parameter)?;
-                credential::fits(given.as_bytes(), tokens.iter().map(|token| token.value.as_bytes()))
+                let given = credential::single_query_parameter(request.query, parameter)?;
+                credential::matches_any_secret(given.as_bytes(), tokens.iter().map(|token| token.value.as_bytes()))
             }
             Scheme::Basic { username, passwords } => {
-                let given = credential::basic(request.headers)?;
+                let given = credential::basic_credentials(request.headers)?;
                 let expected = passwords.iter().map(|password| format!("{username}:{}", password.value));
-                credential::fits(&given, expected)
+                credential::matches_any_secret(&given, expected)
             }
             Scheme::Bearer { tokens } => {
-                let given = credential::bearer(request.headers)?;
-                credential::fits(given.as_bytes(), tokens.iter().map(|token| token.value.as_bytes()))
+                let given = credential::bearer_token(request.headers)?;
+                credential::matches_any_secret(given.as_bytes(), tokens.iter().map(|token| token.value.as_bytes()))
             }
             Scheme::ApiKey { header, keys } => {
-                let given = credential::header(request.headers, header)?;
-                credential::fits(given.as_bytes(), keys.iter().map(|key| key.value.as_bytes()))
+                let given = credential::single_header(request.headers, header)?;
+                credential::matches_any_secret(given.as_bytes(), keys.iter().map(|key| key.value.as_bytes()))
             }
             Scheme::Jwt(jwt) => {
-                jwt.check(request)?;
+                jwt.verify(request)?;
                 true
             }
         };
-        if fits { Ok(()) } else { Err(Reason::Mismatch) }
+        if fits { Ok(()) } else { Err(VerificationFailure::Mismatch) }
     }
 }
 
 /// The message that a signature is made over.
-fn message<'a>(
-    request: &Request<'a>,
+fn signed_message<'a>(
+    request: &WebhookRequest<'a>,
     candidates: &'a UrlCandidates,
     secrets: &'a [Secret],
     leeway: Option<TimeDelta>,
-) -> Message<'a> {
-    let Request { headers, query, body, now, .. } = *request;
-    Message { headers, candidates, query, body, secrets, leeway, now }
+) -> SignedMessage<'a> {
+    let WebhookRequest { headers, query, body, now, .. } = *request;
+    SignedMessage { headers, candidates, query, body, secrets, leeway, now }
 }

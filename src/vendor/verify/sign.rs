@@ -1,13 +1,13 @@
 //! The other side of [`Verifier::check`](super::Verifier::check): what a vendor with the same settings would send. For
 //! the simulator and the tests.
 
-use super::{Place, Request, Scheme, Verifier, credential, message, url_candidates};
+use super::{CredentialLocation, Scheme, Verifier, WebhookRequest, credential, signed_message, url_candidates};
 use crate::vendor::signature::{Secret, base64_encode};
 use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 /// What to add to a request so that it passes. It cannot be printed, for it holds credentials.
 #[derive(Clone, Default)]
-pub struct Signed {
+pub struct RequestCredentials {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The whole query: that of the request, and what the schemes add.
     pub query: Option<String>,
@@ -15,13 +15,13 @@ pub struct Signed {
 
 /// Why we cannot make what the vendor would send.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CannotSign {
+pub enum SignError {
     #[error("a JWT of RS256 needs the private key, which only the vendor has")]
     PrivateKey,
     #[error("there is no secret to sign with")]
     NoSecret,
     #[error("the secret cannot stand in {0}")]
-    NotText(Place),
+    InvalidHeaderValue(CredentialLocation),
 }
 
 impl Verifier {
@@ -29,20 +29,21 @@ impl Verifier {
     ///
     /// # Errors
     /// If a scheme needs what only the vendor has.
-    pub fn sign(&self, request: &Request<'_>) -> Result<Signed, CannotSign> {
-        let mut signed = Signed { headers: Vec::new(), query: request.query.map(str::to_owned) };
+    pub fn sign(&self, request: &WebhookRequest<'_>) -> Result<RequestCredentials, SignError> {
+        let mut signed = RequestCredentials { headers: Vec::new(), query: request.query.map(str::to_owned) };
         // The query comes first: a signature may cover it.
         for scheme in &self.schemes {
             if let Scheme::UrlToken { parameter, tokens } = scheme {
-                signed.query = credential::add_parameter(signed.query.as_deref(), parameter, first(tokens)?);
+                signed.query =
+                    credential::append_query_parameter(signed.query.as_deref(), parameter, first_secret(tokens)?);
             }
         }
         let query = signed.query.clone();
-        let request = Request { query: query.as_deref(), ..*request };
+        let request = WebhookRequest { query: query.as_deref(), ..*request };
         for scheme in &self.schemes {
             for (name, value) in scheme.headers(&request)? {
-                let mut value =
-                    HeaderValue::from_str(&value).map_err(|_| CannotSign::NotText(Place::Header(name.clone())))?;
+                let mut value = HeaderValue::from_str(&value)
+                    .map_err(|_| SignError::InvalidHeaderValue(CredentialLocation::Header(name.clone())))?;
                 value.set_sensitive(true);
                 signed.headers.push((name, value));
             }
@@ -52,11 +53,11 @@ impl Verifier {
 }
 
 impl Scheme {
-    fn headers(&self, request: &Request<'_>) -> Result<Vec<(HeaderName, String)>, CannotSign> {
+    fn headers(&self, request: &WebhookRequest<'_>) -> Result<Vec<(HeaderName, String)>, SignError> {
         Ok(match self {
             Scheme::Signature { signature, public_url, secrets, leeway } => {
                 let candidates = url_candidates(public_url, request);
-                let headers = (signature.sign)(&message(request, &candidates, secrets, *leeway));
+                let headers = (signature.sign)(&signed_message(request, &candidates, secrets, *leeway));
                 headers
                     .into_iter()
                     .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, value)))
@@ -64,16 +65,16 @@ impl Scheme {
             }
             Scheme::UrlToken { .. } => Vec::new(),
             Scheme::Basic { username, passwords } => {
-                let pair = format!("{username}:{}", first(passwords)?);
+                let pair = format!("{username}:{}", first_secret(passwords)?);
                 vec![(AUTHORIZATION, format!("Basic {}", base64_encode(pair.as_bytes())))]
             }
-            Scheme::Bearer { tokens } => vec![(AUTHORIZATION, format!("Bearer {}", first(tokens)?))],
-            Scheme::ApiKey { header, keys } => vec![(header.clone(), first(keys)?.to_owned())],
+            Scheme::Bearer { tokens } => vec![(AUTHORIZATION, format!("Bearer {}", first_secret(tokens)?))],
+            Scheme::ApiKey { header, keys } => vec![(header.clone(), first_secret(keys)?.to_owned())],
             Scheme::Jwt(jwt) => vec![(jwt.header.clone(), format!("Bearer {}", jwt.mint(request.now)?))],
         })
     }
 }
 
-fn first(secrets: &[Secret]) -> Result<&str, CannotSign> {
-    secrets.first().map(|secret| secret.value.as_str()).ok_or(CannotSign::NoSecret)
+fn first_secret(secrets: &[Secret]) -> Result<&str, SignError> {
+    secrets.first().map(|secret| secret.value.as_str()).ok_or(SignError::NoSecret)
 }

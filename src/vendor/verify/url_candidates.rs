@@ -2,7 +2,7 @@
 //! may have been added or removed when the URL was registered, or by a proxy. The hub takes all of these spellings for the
 //! same source, so a signature may cover any of them.
 
-use super::Request;
+use super::WebhookRequest;
 use crate::vendor::signature::UrlCandidates;
 use std::borrow::Cow;
 
@@ -18,8 +18,8 @@ pub fn normalize_path(path: &str) -> Cow<'_, str> {
 
 /// The candidates for one request, the most likely first. The path of the public URL goes first, because a proxy may have
 /// changed the path of the request. The latter counts only if both are equal when normalized.
-pub fn url_candidates(public_url: &str, request: &Request<'_>) -> UrlCandidates {
-    let (origin, public_path) = split(public_url);
+pub fn url_candidates(public_url: &str, request: &WebhookRequest<'_>) -> UrlCandidates {
+    let (origin, public_path) = split_origin(public_url);
     let same = |path: &str| normalize_path(path) == normalize_path(request.path);
     let as_it_came = public_path.is_none_or(same).then_some(request.path);
     let mut paths: Vec<String> = Vec::new();
@@ -43,7 +43,7 @@ pub fn url_candidates(public_url: &str, request: &Request<'_>) -> UrlCandidates 
 }
 
 /// `https://hub.example` and `/webhooks/hover`, if there is a path.
-fn split(url: &str) -> (&str, Option<&str>) {
+fn split_origin(url: &str) -> (&str, Option<&str>) {
     let host = url.find("://").map(|scheme| scheme + 3);
     let slash = host.and_then(|host| Some(host + url.get(host..)?.find('/')?));
     match slash.and_then(|slash| url.split_at_checked(slash)) {
@@ -68,7 +68,10 @@ mod tests {
 
     fn called_at(public_url: &str, path: &str, query: Option<&str>) -> UrlCandidates {
         let headers = HeaderMap::new();
-        url_candidates(public_url, &Request { headers: &headers, path, query, body: b"", now: DateTime::UNIX_EPOCH })
+        url_candidates(
+            public_url,
+            &WebhookRequest { headers: &headers, path, query, body: b"", now: DateTime::UNIX_EPOCH },
+        )
     }
 
     #[test]

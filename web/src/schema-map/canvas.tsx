@@ -12,7 +12,7 @@ import {
 } from "@xyflow/react";
 import { useEffect, useMemo } from "react";
 import type { Graph, TypeNode } from "./graph";
-import { HEIGHT, viewOf, WIDTH, type Line, type View } from "./view";
+import { HEIGHT, layoutGraph, WIDTH, type Line, type View } from "./view";
 
 type Drawn = Node<{ type: TypeNode }, "type">;
 
@@ -23,7 +23,7 @@ type Props = { graph: Graph; chosen: string | null; large: boolean; choose: (nam
 
 export function Canvas({ graph, chosen, large, choose }: Props) {
   const { fitView } = useReactFlow();
-  const view = useMemo(() => viewOf(graph, chosen), [graph, chosen]);
+  const view = useMemo(() => layoutGraph(graph, chosen), [graph, chosen]);
   const nodes = useMemo(() => nodesOf(graph, view, chosen), [graph, view, chosen]);
   const edges = useMemo(() => view.lines.map((line) => edgeOf(line, chosen !== null)), [view, chosen]);
 

@@ -33,7 +33,7 @@ export type TypeEdge = { source: string; target: string; fields: string[] };
 export type Graph = { types: Map<string, TypeNode>; edges: TypeEdge[] };
 
 /** Scalars are leaves and not drawn. Connections and their edges are drawn as what they page through. */
-export function graphOf(schema: GraphQLSchema, withInputs: boolean): Graph {
+export function buildGraph(schema: GraphQLSchema, withInputs: boolean): Graph {
   const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
   const drawn = Object.values(schema.getTypeMap()).filter((type) => {
     if (isIntrospectionType(type) || isPaging(type)) return false;
@@ -42,7 +42,7 @@ export function graphOf(schema: GraphQLSchema, withInputs: boolean): Graph {
   });
   const names = new Set(drawn.map(({ name }) => name));
   const targetOf = (type: GraphQLNamedType) => {
-    const { name } = pagedThrough(type);
+    const { name } = connectionNodeType(type);
     return names.has(name) ? name : undefined;
   };
   const types = new Map<string, TypeNode>();
@@ -110,11 +110,11 @@ function argumentsOf(type: GraphQLNamedType, field: string) {
 /** Connections as Relay's specification has them, their edges, and PageInfo. */
 function isPaging(type: GraphQLNamedType): boolean {
   if (!isObjectType(type)) return false;
-  if (type.name === "PageInfo" || pagedThrough(type) !== type) return true;
+  if (type.name === "PageInfo" || connectionNodeType(type) !== type) return true;
   return type.name.endsWith("Edge") && "node" in type.getFields();
 }
 
-function pagedThrough(type: GraphQLNamedType): GraphQLNamedType {
+function connectionNodeType(type: GraphQLNamedType): GraphQLNamedType {
   if (!isObjectType(type) || !type.name.endsWith("Connection")) return type;
   const edges = type.getFields().edges;
   const edge = edges && getNamedType(edges.type);

@@ -5,7 +5,7 @@ import "@xyflow/react/dist/base.css";
 import { useEffect, useMemo, useState } from "react";
 import { Canvas } from "./canvas";
 import { Details } from "./details";
-import { graphOf } from "./graph";
+import { buildGraph } from "./graph";
 import { Search } from "./search";
 import "./schema-map.css";
 
@@ -15,7 +15,7 @@ export default function SchemaMap() {
   const [large, setLarge] = useState(false);
   // Null for all types.
   const [chosen, choose] = useState<string | null>(schema?.getQueryType()?.name ?? "Query");
-  const graph = useMemo(() => (schema ? graphOf(schema, withInputs) : null), [schema, withInputs]);
+  const graph = useMemo(() => (schema ? buildGraph(schema, withInputs) : null), [schema, withInputs]);
 
   useEffect(() => {
     if (!large) return;

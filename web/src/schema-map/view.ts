@@ -11,7 +11,7 @@ export type Line = { left: string; right: string; forth: string[]; back?: string
 
 export type View = { places: Map<string, { x: number; y: number }>; lines: Line[] };
 
-export function viewOf(graph: Graph, chosen: string | null): View {
+export function layoutGraph(graph: Graph, chosen: string | null): View {
   const lines = linesOf(graph).filter(({ left, right }) => chosen === null || left === chosen || right === chosen);
   const near = [chosen ?? "", ...lines.flatMap(({ left, right }) => [left, right])];
   const drawn = chosen === null ? [...graph.types.keys()] : [...new Set(near)];

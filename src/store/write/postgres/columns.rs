@@ -1,10 +1,10 @@
 //! The tables' columns and their types, in the order in which they are bound.
 
 /// Columns and their types.
-pub type Columns = [(&'static str, &'static str)];
+pub type ColumnTypes = [(&'static str, &'static str)];
 
-pub const ADDED: &Columns = &[
-    ("number", "bigint"),
+pub const ENTITY_INSERT: &ColumnTypes = &[
+    ("row_id", "bigint"),
     ("id", "uuid"),
     ("kind", "text"),
     ("subkind", "text"),
@@ -12,68 +12,68 @@ pub const ADDED: &Columns = &[
     ("vendor", "text"),
     ("external_id", "text"),
     ("created_at", "bigint"),
-    ("parent", "bigint"),
-    ("inspection", "bigint"),
+    ("parent_row_id", "bigint"),
+    ("inspection_row_id", "bigint"),
     ("reference", "text"),
     ("group_key", "text"),
     ("state", "text"),
     ("status", "text"),
     ("cycle", "int"),
-    ("tip", "text"),
-    ("retold", "bool"),
+    ("fold_state", "text"),
+    ("steps_materialized", "bool"),
     ("updated_at", "bigint"),
     ("occurred_at", "bigint"),
     ("position", "bigint"),
     ("facts", "text"),
     ("details", "text"),
-    ("stamps", "text"),
+    ("field_versions", "text"),
 ];
 
 /// The first names the row. The last three are null where nothing of them has changed.
-pub const MOVED: &Columns = &[
-    ("number", "bigint"),
-    ("parent", "bigint"),
-    ("inspection", "bigint"),
+pub const ENTITY_UPDATE: &ColumnTypes = &[
+    ("row_id", "bigint"),
+    ("parent_row_id", "bigint"),
+    ("inspection_row_id", "bigint"),
     ("reference", "text"),
     ("group_key", "text"),
     ("state", "text"),
     ("status", "text"),
     ("cycle", "int"),
-    ("tip", "text"),
-    ("retold", "bool"),
+    ("fold_state", "text"),
+    ("steps_materialized", "bool"),
     ("updated_at", "bigint"),
     ("occurred_at", "bigint"),
     ("position", "bigint"),
     ("facts", "text"),
     ("details", "text"),
-    ("stamps", "text"),
+    ("field_versions", "text"),
 ];
 
-pub const DELIVERIES: &Columns = &[
-    ("number", "bigint"),
+pub const DELIVERIES: &ColumnTypes = &[
+    ("row_id", "bigint"),
     ("source", "text"),
     ("vendor", "text"),
     ("received_at", "bigint"),
     ("method", "text"),
     ("headers", "text"),
     ("body", "bytea"),
-    ("news", "bigint"),
+    ("dedup_key", "bigint"),
     ("event", "text"),
     ("occurred_at", "bigint"),
     ("verdict", "text"),
     ("reason", "text"),
     ("first_position", "bigint"),
-    ("changes", "int"),
+    ("change_count", "int"),
     ("duplicates", "bigint"),
-    ("duplicate_at", "bigint"),
+    ("last_duplicate_at", "bigint"),
 ];
 
-pub const CHANGES: &Columns = &[
+pub const CHANGES: &ColumnTypes = &[
     ("position", "bigint"),
     ("kind", "text"),
-    ("entity", "bigint"),
-    ("inspection", "bigint"),
-    ("delivery", "bigint"),
+    ("entity_row_id", "bigint"),
+    ("inspection_row_id", "bigint"),
+    ("delivery_row_id", "bigint"),
     ("source", "text"),
     ("vendor", "text"),
     ("event", "text"),
@@ -86,23 +86,23 @@ pub const CHANGES: &Columns = &[
     ("cycle", "int"),
     ("occurred_at", "bigint"),
     ("received_at", "bigint"),
-    ("news", "bigint"),
-    ("named_state", "text"),
-    ("implied", "bool"),
-    ("placed_cycle", "int"),
-    ("placed_rank", "int"),
-    ("step_before", "bigint"),
+    ("dedup_key", "bigint"),
+    ("target_state", "text"),
+    ("at_least", "bool"),
+    ("order_cycle", "int"),
+    ("order_rank", "int"),
+    ("previous_step", "bigint"),
 ];
 
-pub const STEPS: &Columns = &[
-    ("entity", "bigint"),
+pub const STEPS: &ColumnTypes = &[
+    ("entity_row_id", "bigint"),
     ("seq", "int"),
     ("position", "bigint"),
-    ("to_state", "text"),
+    ("target_state", "text"),
     ("at_least", "bool"),
-    ("time", "bigint"),
-    ("cycle", "int"),
-    ("rank", "int"),
+    ("occurred_at", "bigint"),
+    ("order_cycle", "int"),
+    ("order_rank", "int"),
     ("received_at", "bigint"),
     ("effective_at", "bigint"),
     ("state_after", "text"),
@@ -110,7 +110,7 @@ pub const STEPS: &Columns = &[
     ("cycle_after", "int"),
 ];
 
-pub const LEDGER: &Columns = &[
+pub const LEDGER: &ColumnTypes = &[
     ("source", "text"),
     ("received", "bigint"),
     ("duplicates", "bigint"),
@@ -126,4 +126,4 @@ pub const LEDGER: &Columns = &[
     ("received_at", "bigint"),
 ];
 
-pub const REPEATED: &Columns = &[("number", "bigint"), ("count", "bigint"), ("at", "bigint")];
+pub const DUPLICATES: &ColumnTypes = &[("row_id", "bigint"), ("count", "bigint"), ("at", "bigint")];

@@ -1,6 +1,6 @@
 //! Tokens from RFC 7515 and from jwt.io, and tokens that are put together here without the library.
 
-use super::super::{BadKey, CannotSign, Jwt, JwtKeys, Place, Reason, RsaKey};
+use super::super::{CredentialLocation, Jwt, JwtKeys, RsaKey, RsaKeyError, SignError, VerificationFailure};
 use super::{headers, now, request, two};
 use crate::vendor::signature::hmac_sha256;
 use axum::http::HeaderName;
@@ -75,16 +75,16 @@ fn but(key: &str, value: Value) -> String {
     hs256(&claims)
 }
 
-fn judge(jwt: &Jwt, value: &str) -> Result<(), Reason> {
-    jwt.check(&request(&headers(&[("authorization", value)]), None))
+fn judge(jwt: &Jwt, value: &str) -> Result<(), VerificationFailure> {
+    jwt.verify(&request(&headers(&[("authorization", value)]), None))
 }
 
-fn judged(value: &str) -> Result<(), Reason> {
+fn judged(value: &str) -> Result<(), VerificationFailure> {
     judge(&expecting("authorization"), value)
 }
 
-fn malformed() -> Reason {
-    Reason::Malformed(Place::Header(HeaderName::from_static("authorization")))
+fn malformed() -> VerificationFailure {
+    VerificationFailure::Malformed(CredentialLocation::Header(HeaderName::from_static("authorization")))
 }
 
 #[test]
@@ -92,7 +92,10 @@ fn a_good_token_passes_with_and_without_bearer() {
     assert_eq!(judged(&hs256(&good())), Ok(()));
     assert_eq!(judged(&format!("bearer {}", hs256(&good()))), Ok(()));
     assert_eq!(judged(&token(&json!({"alg": "HS256"}), &good().to_string(), "new")), Ok(()), "the other secret");
-    assert_eq!(judged(&token(&json!({"alg": "HS256"}), &good().to_string(), "other")), Err(Reason::Mismatch));
+    assert_eq!(
+        judged(&token(&json!({"alg": "HS256"}), &good().to_string(), "other")),
+        Err(VerificationFailure::Mismatch)
+    );
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn times_have_their_leeway() {
     assert!(why(&but("exp", json!(-1e300))).starts_with("the token has expired"));
     assert_eq!(judged(&but("exp", json!(1e300))), Ok(()));
     assert_eq!(judged(&but("exp", json!(i64::MAX))), Ok(()));
-    assert_eq!(judged(&but("exp", Value::Null)), Err(Reason::NoExpiry));
+    assert_eq!(judged(&but("exp", Value::Null)), Err(VerificationFailure::MissingExpiry));
     assert_eq!(judged(&but("exp", json!("tomorrow"))), Err(malformed()));
     assert_eq!(judged(&but("nbf", at(60))), Ok(()));
     assert_eq!(why(&but("nbf", at(61))), "the token is not valid yet: its time is 61 s ahead of ours; allowed: 60 s");
@@ -115,15 +118,15 @@ fn times_have_their_leeway() {
 
 #[test]
 fn issuer_and_audience_must_be_ours() {
-    assert_eq!(judged(&but("iss", json!("evap"))), Err(Reason::Issuer));
-    assert_eq!(judged(&but("iss", Value::Null)), Err(Reason::Issuer));
-    assert_eq!(judged(&but("aud", json!("other"))), Err(Reason::Audience));
-    assert_eq!(judged(&but("aud", json!(["other"]))), Err(Reason::Audience));
+    assert_eq!(judged(&but("iss", json!("evap"))), Err(VerificationFailure::WrongIssuer));
+    assert_eq!(judged(&but("iss", Value::Null)), Err(VerificationFailure::WrongIssuer));
+    assert_eq!(judged(&but("aud", json!("other"))), Err(VerificationFailure::WrongAudience));
+    assert_eq!(judged(&but("aud", json!(["other"]))), Err(VerificationFailure::WrongAudience));
     assert_eq!(judged(&but("aud", json!(["other", "hub"]))), Ok(()));
-    assert_eq!(judged(&but("aud", Value::Null)), Err(Reason::Audience));
+    assert_eq!(judged(&but("aud", Value::Null)), Err(VerificationFailure::WrongAudience));
     let for_anybody = Jwt { audience: None, issuer: None, ..expecting("authorization") };
     assert_eq!(judge(&for_anybody, &but("aud", Value::Null)), Ok(()));
-    assert_eq!(judge(&for_anybody, &but("aud", json!("other"))), Err(Reason::Audience));
+    assert_eq!(judge(&for_anybody, &but("aud", json!("other"))), Err(VerificationFailure::WrongAudience));
 }
 
 #[test]
@@ -131,10 +134,13 @@ fn the_token_does_not_choose_the_algorithm() {
     let claims = json!({"iss": "joe", "exp": now().timestamp() + 10}).to_string();
     // The public key as the secret of an HMAC.
     let confused = token(&json!({"alg": "HS256"}), &claims, RFC_KEY);
-    assert_eq!(judge(&rfc(), &confused), Err(Reason::Algorithm));
-    assert_eq!(judge(&rfc(), &token(&json!({"alg": "RS256"}), &claims, RFC_KEY)), Err(Reason::Mismatch));
-    assert_eq!(judged(RFC_TOKEN), Err(Reason::Algorithm));
-    assert_eq!(judged(&token(&json!({"alg": "HS512"}), &good().to_string(), "new")), Err(Reason::Algorithm));
+    assert_eq!(judge(&rfc(), &confused), Err(VerificationFailure::WrongAlgorithm));
+    assert_eq!(judge(&rfc(), &token(&json!({"alg": "RS256"}), &claims, RFC_KEY)), Err(VerificationFailure::Mismatch));
+    assert_eq!(judged(RFC_TOKEN), Err(VerificationFailure::WrongAlgorithm));
+    assert_eq!(
+        judged(&token(&json!({"alg": "HS512"}), &good().to_string(), "new")),
+        Err(VerificationFailure::WrongAlgorithm)
+    );
     for none in ["none", "None", "nOnE"] {
         let signed = token(&json!({"alg": none}), &good().to_string(), "new");
         assert_eq!(judged(&signed), Err(malformed()));
@@ -158,27 +164,27 @@ fn what_cannot_be_understood_is_refused() {
 fn tokens_of_others_are_read() {
     let then = DateTime::from_timestamp(1_300_819_000, 0).unwrap();
     let headers = headers(&[("authorization", RFC_TOKEN)]);
-    let back_then = super::Request { now: then, ..request(&headers, None) };
-    assert_eq!(rfc().check(&back_then), Ok(()));
-    assert!(matches!(judge(&rfc(), RFC_TOKEN), Err(Reason::Expired(_))));
+    let back_then = super::WebhookRequest { now: then, ..request(&headers, None) };
+    assert_eq!(rfc().verify(&back_then), Ok(()));
+    assert!(matches!(judge(&rfc(), RFC_TOKEN), Err(VerificationFailure::Expired(_))));
     let jwt_io = Jwt {
         keys: JwtKeys::Hs256(vec![super::secret("your-256-bit-secret")]),
         issuer: None,
         audience: None,
         ..expecting("authorization")
     };
-    assert_eq!(judge(&jwt_io, JWT_IO), Err(Reason::NoExpiry));
-    assert_eq!(judge(&jwt_io, &JWT_IO.replace("SflK", "SflL")), Err(Reason::Mismatch));
+    assert_eq!(judge(&jwt_io, JWT_IO), Err(VerificationFailure::MissingExpiry));
+    assert_eq!(judge(&jwt_io, &JWT_IO.replace("SflK", "SflL")), Err(VerificationFailure::Mismatch));
 }
 
 #[test]
 fn only_public_rsa_keys_are_keys() {
-    assert_eq!(RsaKey::from_pem("-----BEGIN PRIVATE KEY-----\n").unwrap_err(), BadKey::Private);
-    assert_eq!(RsaKey::from_pem("a secret").unwrap_err(), BadKey::NotPublicRsa);
-    assert_eq!(RsaKey::from_pem(&RFC_KEY.replace("MIIB", "AAAA")).unwrap_err(), BadKey::NotPublicRsa);
+    assert_eq!(RsaKey::from_pem("-----BEGIN PRIVATE KEY-----\n").unwrap_err(), RsaKeyError::Private);
+    assert_eq!(RsaKey::from_pem("a secret").unwrap_err(), RsaKeyError::NotPublicRsa);
+    assert_eq!(RsaKey::from_pem(&RFC_KEY.replace("MIIB", "AAAA")).unwrap_err(), RsaKeyError::NotPublicRsa);
 }
 
 #[test]
 fn rs256_cannot_be_signed_without_the_private_key() {
-    assert_eq!(rfc().mint(now()), Err(CannotSign::PrivateKey));
+    assert_eq!(rfc().mint(now()), Err(SignError::PrivateKey));
 }

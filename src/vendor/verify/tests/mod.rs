@@ -2,19 +2,19 @@ mod jwt;
 mod spelling;
 
 use super::*;
-use crate::vendor::signature::{base64_encode, hmac_sha256, is_hmac_sha256};
+use crate::vendor::signature::{base64_encode, hmac_sha256, verify_hmac_sha256};
 use axum::http::HeaderValue;
 
 /// A made-up vendor's scheme that covers everything a vendor may sign.
-const SIGNATURE: Signature = Signature {
-    about: "The public URL, path, query and body, in base64.",
+const SIGNATURE: SignatureScheme = SignatureScheme {
+    description: "The public URL, path, query and body, in base64.",
     signs_url: true,
-    check: |message| {
+    verify: |message| {
         let given = crate::vendor::signature::base64_decode(message.header("x-made-up-signature")?)
-            .ok_or(Denied::Malformed("x-made-up-signature"))?;
+            .ok_or(SignatureError::Malformed("x-made-up-signature"))?;
         let mut secrets = message.secrets.iter();
-        let fits = secrets.any(|secret| is_hmac_sha256(secret.value.as_bytes(), &[&signed(message)], &given));
-        if fits { Ok(()) } else { Err(Denied::Mismatch) }
+        let fits = secrets.any(|secret| verify_hmac_sha256(secret.value.as_bytes(), &[&signed(message)], &given));
+        if fits { Ok(()) } else { Err(SignatureError::Mismatch) }
     },
     sign: |message| {
         let signature = hmac_sha256(message.signing_secret(), &[&signed(message)]);
@@ -22,7 +22,7 @@ const SIGNATURE: Signature = Signature {
     },
 };
 
-fn signed(message: &Message<'_>) -> Vec<u8> {
+fn signed(message: &SignedMessage<'_>) -> Vec<u8> {
     let query = message.query.unwrap_or_default();
     let (url, path) = (message.signing_url(), message.signing_path());
     [url.as_bytes(), path.as_bytes(), query.as_bytes(), message.body].join(&b'\n')
@@ -42,8 +42,8 @@ pub fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 0).unwrap()
 }
 
-pub fn request<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Request<'a> {
-    Request { headers, path: "/webhooks/pave", query, body: BODY, now: now() }
+pub fn request<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> WebhookRequest<'a> {
+    WebhookRequest { headers, path: "/webhooks/pave", query, body: BODY, now: now() }
 }
 
 pub fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -51,9 +51,9 @@ pub fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 /// How the only scheme judges these headers and this query.
-fn judge(scheme: &Scheme, pairs: &[(&'static str, &str)], query: Option<&str>) -> Result<(), Reason> {
+fn judge(scheme: &Scheme, pairs: &[(&'static str, &str)], query: Option<&str>) -> Result<(), VerificationFailure> {
     let headers = appended(pairs);
-    let verified = Verifier::new(scheme.clone(), []).check(&request(&headers, query));
+    let verified = Verifier::new(scheme.clone(), []).verify(&request(&headers, query));
     verified.map(|_| ()).map_err(|unverified| unverified.reason)
 }
 
@@ -88,8 +88,8 @@ fn what_is_signed_passes_and_nothing_else_does() {
         let none = HeaderMap::new();
         let signed = verifier.sign(&request(&none, Some("a=b"))).unwrap();
         let headers: HeaderMap = signed.headers.into_iter().collect();
-        assert!(verifier.check(&request(&headers, signed.query.as_deref())).is_ok(), "{name}");
-        assert_eq!(verifier.check(&request(&none, Some("a=b"))).unwrap_err().scheme, name);
+        assert!(verifier.verify(&request(&headers, signed.query.as_deref())).is_ok(), "{name}");
+        assert_eq!(verifier.verify(&request(&none, Some("a=b"))).unwrap_err().scheme, name);
     }
 }
 
@@ -107,57 +107,63 @@ fn a_secret_of_another_vendor_does_not_fit() {
         let signed = Verifier::new(other, []).sign(&request(&HeaderMap::new(), None)).unwrap();
         let headers: HeaderMap = signed.headers.into_iter().collect();
         let unverified =
-            Verifier::new(scheme, []).check(&request(&headers, signed.query.as_deref())).unwrap_err().reason;
-        assert!(matches!(unverified, Reason::Mismatch | Reason::Signature(Denied::Mismatch)), "{unverified}");
+            Verifier::new(scheme, []).verify(&request(&headers, signed.query.as_deref())).unwrap_err().reason;
+        assert!(
+            matches!(
+                unverified,
+                VerificationFailure::Mismatch | VerificationFailure::Signature(SignatureError::Mismatch)
+            ),
+            "{unverified}"
+        );
     }
 }
 
 #[test]
 fn url_token() {
     let scheme = Scheme::UrlToken { parameter: "token".into(), tokens: vec![secret("n&w"), secret("old")] };
-    let place = || Place::Parameter("token".into());
+    let place = || CredentialLocation::Parameter("token".into());
     assert_eq!(judge(&scheme, &[], Some("token=n%26w")), Ok(()));
     assert_eq!(judge(&scheme, &[], Some("a=1&token=old")), Ok(()));
-    assert_eq!(judge(&scheme, &[], Some("token=older")), Err(Reason::Mismatch));
-    assert_eq!(judge(&scheme, &[], Some("token=")), Err(Reason::Mismatch));
-    assert_eq!(judge(&scheme, &[], None), Err(Reason::Missing(place())));
-    assert_eq!(judge(&scheme, &[], Some("TOKEN=old")), Err(Reason::Missing(place())));
-    assert_eq!(judge(&scheme, &[], Some("token=old&token=old")), Err(Reason::Repeated(place())));
+    assert_eq!(judge(&scheme, &[], Some("token=older")), Err(VerificationFailure::Mismatch));
+    assert_eq!(judge(&scheme, &[], Some("token=")), Err(VerificationFailure::Mismatch));
+    assert_eq!(judge(&scheme, &[], None), Err(VerificationFailure::Missing(place())));
+    assert_eq!(judge(&scheme, &[], Some("TOKEN=old")), Err(VerificationFailure::Missing(place())));
+    assert_eq!(judge(&scheme, &[], Some("token=old&token=old")), Err(VerificationFailure::Repeated(place())));
 }
 
 #[test]
 fn basic() {
     let scheme = Scheme::Basic { username: "pave".into(), passwords: two() };
-    let place = || Place::Header(AUTHORIZATION);
+    let place = || CredentialLocation::Header(AUTHORIZATION);
     let header = |pair: &str| format!("Basic {}", base64_encode(pair.as_bytes()));
     let judge = |value: &str| judge(&scheme, &[("authorization", value)], None);
     assert_eq!(judge(&header("pave:new")), Ok(()));
     assert_eq!(judge(&header("pave:old")), Ok(()));
     assert_eq!(judge("bASIC cGF2ZTpuZXc="), Ok(()), "a vector of coreutils' base64");
-    assert_eq!(judge(&header("pave:newer")), Err(Reason::Mismatch));
-    assert_eq!(judge(&header("evap:new")), Err(Reason::Mismatch));
-    assert_eq!(judge(&header("new")), Err(Reason::Mismatch));
-    assert_eq!(judge("Bearer new"), Err(Reason::Malformed(place())));
-    assert_eq!(judge("Basic ?"), Err(Reason::Malformed(place())));
+    assert_eq!(judge(&header("pave:newer")), Err(VerificationFailure::Mismatch));
+    assert_eq!(judge(&header("evap:new")), Err(VerificationFailure::Mismatch));
+    assert_eq!(judge(&header("new")), Err(VerificationFailure::Mismatch));
+    assert_eq!(judge("Bearer new"), Err(VerificationFailure::Malformed(place())));
+    assert_eq!(judge("Basic ?"), Err(VerificationFailure::Malformed(place())));
 }
 
 #[test]
 fn bearer_and_api_key() {
     let bearer = Scheme::Bearer { tokens: two() };
     assert_eq!(judge(&bearer, &[("authorization", "bearer old")], None), Ok(()));
-    assert_eq!(judge(&bearer, &[("authorization", "Bearer ol")], None), Err(Reason::Mismatch));
-    let place = || Place::Header(AUTHORIZATION);
-    assert_eq!(judge(&bearer, &[("authorization", "old")], None), Err(Reason::Malformed(place())));
-    assert_eq!(judge(&bearer, &[("authorization", "Basic b2xk")], None), Err(Reason::Malformed(place())));
+    assert_eq!(judge(&bearer, &[("authorization", "Bearer ol")], None), Err(VerificationFailure::Mismatch));
+    let place = || CredentialLocation::Header(AUTHORIZATION);
+    assert_eq!(judge(&bearer, &[("authorization", "old")], None), Err(VerificationFailure::Malformed(place())));
+    assert_eq!(judge(&bearer, &[("authorization", "Basic b2xk")], None), Err(VerificationFailure::Malformed(place())));
 
     let key = Scheme::ApiKey { header: HeaderName::from_static("x-hub-key"), keys: two() };
     assert_eq!(judge(&key, &[("x-hub-key", "new")], None), Ok(()));
-    assert_eq!(judge(&key, &[("x-hub-key", "")], None), Err(Reason::Mismatch));
+    assert_eq!(judge(&key, &[("x-hub-key", "")], None), Err(VerificationFailure::Mismatch));
 }
 
 #[test]
 fn repeated_credentials_are_refused_even_if_they_fit() {
-    let repeated = Err(Reason::Repeated(Place::Header(AUTHORIZATION)));
+    let repeated = Err(VerificationFailure::Repeated(CredentialLocation::Header(AUTHORIZATION)));
     let bearer = [("authorization", "Bearer new"), ("authorization", "Bearer new")];
     assert_eq!(judge(&Scheme::Bearer { tokens: two() }, &bearer, None), repeated);
     let basic = [("authorization", "Basic cGF2ZTpuZXc="), ("authorization", "Basic cGF2ZTpuZXc=")];
@@ -165,14 +171,17 @@ fn repeated_credentials_are_refused_even_if_they_fit() {
     let key = HeaderName::from_static("x-hub-key");
     let scheme = Scheme::ApiKey { header: key.clone(), keys: two() };
     let twice = [("x-hub-key", "new"), ("x-hub-key", "new")];
-    assert_eq!(judge(&scheme, &twice, None), Err(Reason::Repeated(Place::Header(key))));
+    assert_eq!(judge(&scheme, &twice, None), Err(VerificationFailure::Repeated(CredentialLocation::Header(key))));
 }
 
 #[test]
 fn an_empty_secret_fits_nothing() {
     let scheme = Scheme::ApiKey { header: HeaderName::from_static("x-hub-key"), keys: vec![secret("")] };
-    assert_eq!(judge(&scheme, &[("x-hub-key", "")], None), Err(Reason::Mismatch));
-    assert_eq!(judge(&Scheme::Bearer { tokens: vec![] }, &[("authorization", "Bearer ")], None), Err(Reason::Mismatch));
+    assert_eq!(judge(&scheme, &[("x-hub-key", "")], None), Err(VerificationFailure::Mismatch));
+    assert_eq!(
+        judge(&Scheme::Bearer { tokens: vec![] }, &[("authorization", "Bearer ")], None),
+        Err(VerificationFailure::Mismatch)
+    );
 }
 
 #[test]
@@ -186,11 +195,11 @@ fn all_schemes_must_pass() {
     let signed = verifier.sign(&request(&none, None)).unwrap();
     let headers: HeaderMap = signed.headers.into_iter().collect();
     assert_eq!(signed.query.as_deref(), Some("token=new"));
-    assert!(verifier.check(&request(&headers, Some("token=new"))).is_ok());
+    assert!(verifier.verify(&request(&headers, Some("token=new"))).is_ok());
     // The token is right and the signature covers another query; the signature is missing; the token is.
-    assert_eq!(verifier.check(&request(&headers, Some("token=old"))).unwrap_err().scheme, "signature");
-    assert_eq!(verifier.check(&request(&none, Some("token=new"))).unwrap_err().scheme, "signature");
-    let unverified = verifier.check(&request(&headers, None)).unwrap_err();
+    assert_eq!(verifier.verify(&request(&headers, Some("token=old"))).unwrap_err().scheme, "signature");
+    assert_eq!(verifier.verify(&request(&none, Some("token=new"))).unwrap_err().scheme, "signature");
+    let unverified = verifier.verify(&request(&headers, None)).unwrap_err();
     assert_eq!(unverified.to_string(), "signature: no active secret fits");
 }
 
@@ -199,10 +208,10 @@ fn the_public_url_stands_for_what_a_proxy_rewrote() {
     let verifier = Verifier::new(signature("https://hub.example/in/pave"), []);
     let signed = verifier.sign(&request(&HeaderMap::new(), None)).unwrap();
     let headers: HeaderMap = signed.headers.into_iter().collect();
-    let elsewhere = Request { path: "/somewhere/else", ..request(&headers, None) };
-    assert!(verifier.check(&elsewhere).is_ok());
+    let elsewhere = WebhookRequest { path: "/somewhere/else", ..request(&headers, None) };
+    assert!(verifier.verify(&elsewhere).is_ok());
     let unconfigured = Verifier::new(signature(""), []);
-    assert!(unconfigured.check(&elsewhere).is_err());
+    assert!(unconfigured.verify(&elsewhere).is_err());
 }
 
 #[test]
@@ -221,9 +230,9 @@ fn what_the_vendors_would_sign_passes_behind_a_proxy() {
         let signed = verifier.sign(&request(&none, Some("token=t"))).unwrap();
         let headers: HeaderMap = signed.headers.into_iter().collect();
         let arrived = request(&headers, Some("token=t"));
-        assert_eq!(verifier.check(&arrived).map(|_| ()), Ok(()), "{name}");
-        assert!(verifier.check(&Request { body: b"{}", ..arrived }).is_err(), "{name}: another body");
-        assert!(Verifier::new(scheme("theirs"), []).check(&arrived).is_err(), "{name}: another secret");
+        assert_eq!(verifier.verify(&arrived).map(|_| ()), Ok(()), "{name}");
+        assert!(verifier.verify(&WebhookRequest { body: b"{}", ..arrived }).is_err(), "{name}: another body");
+        assert!(Verifier::new(scheme("theirs"), []).verify(&arrived).is_err(), "{name}: another secret");
     }
 }
 
@@ -232,7 +241,7 @@ fn an_open_source_believes_everybody_and_says_so() {
     let verifier = Verifier::open();
     assert!(verifier.is_open());
     assert!(verifier.schemes().is_empty());
-    assert_eq!(verifier.check(&request(&HeaderMap::new(), None)).unwrap().body(), BODY);
+    assert_eq!(verifier.verify(&request(&HeaderMap::new(), None)).unwrap().body(), BODY);
 }
 
 #[test]

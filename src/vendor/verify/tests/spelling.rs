@@ -2,7 +2,7 @@
 
 use super::{headers, now};
 use crate::vendor::signature::{Secret, base64_decode, base64_encode};
-use crate::vendor::verify::{Reason, Request, Scheme, Verifier};
+use crate::vendor::verify::{Scheme, VerificationFailure, Verifier, WebhookRequest};
 use crate::vendor::{self, Vendor};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
@@ -21,8 +21,8 @@ const SIGN_THE_ADDRESS: [&str; 2] = ["truepic", "hover"];
 const PATH: &str = "/webhooks/it";
 const URL: &str = "https://hub.example/webhooks/it";
 
-fn request<'a>(headers: &'a HeaderMap, path: &'a str, body: &'a [u8]) -> Request<'a> {
-    Request { headers, path, query: None, body, now: now() }
+fn request<'a>(headers: &'a HeaderMap, path: &'a str, body: &'a [u8]) -> WebhookRequest<'a> {
+    WebhookRequest { headers, path, query: None, body, now: now() }
 }
 
 /// What the vendor would send with this body, once for each header that it may sign in: the headers, and which it is.
@@ -56,8 +56,8 @@ fn spellings(mac: &[u8]) -> Vec<String> {
     vec![hex::encode(mac), hex::encode_upper(mac), bare(&base64), bare(&url), base64, url]
 }
 
-fn judge(vendor: &'static Vendor, headers: &HeaderMap, body: &[u8]) -> Result<(), Reason> {
-    let verified = verifier(vendor, URL, &["new", "secret"]).check(&request(headers, PATH, body)).map(|_| ());
+fn judge(vendor: &'static Vendor, headers: &HeaderMap, body: &[u8]) -> Result<(), VerificationFailure> {
+    let verified = verifier(vendor, URL, &["new", "secret"]).verify(&request(headers, PATH, body)).map(|_| ());
     verified.map_err(|unverified| unverified.reason)
 }
 
@@ -112,7 +112,7 @@ fn the_address_is_believed_with_its_slashes_as_the_vendor_called_it() {
         for called in ["/webhooks/it", "/webhooks/it/", "//webhooks/it", "/webhooks//it", "//webhooks//it/"] {
             for (headers, name) in signed(vendor, called, b"{}") {
                 let passes = |public_url: &str, path: &str| {
-                    verifier(vendor, public_url, &["secret"]).check(&request(&headers, path, b"{}")).is_ok()
+                    verifier(vendor, public_url, &["secret"]).verify(&request(&headers, path, b"{}")).is_ok()
                 };
                 assert!(passes(URL, called), "{}, {name}: {called}", vendor.name);
                 assert!(passes(&format!("{URL}/"), called), "{}, {name}: {called}", vendor.name);
@@ -127,7 +127,7 @@ fn the_address_is_believed_with_its_slashes_as_the_vendor_called_it() {
         for (headers, name) in signed(vendor, "/in/it/", b"{}") {
             for path in ["/webhooks/it", "/in/it", "/in/it/"] {
                 let verifier = verifier(vendor, "https://hub.example/in/it", &["secret"]);
-                assert!(verifier.check(&request(&headers, path, b"{}")).is_ok(), "{}, {name}: {path}", vendor.name);
+                assert!(verifier.verify(&request(&headers, path, b"{}")).is_ok(), "{}, {name}: {path}", vendor.name);
             }
         }
     }

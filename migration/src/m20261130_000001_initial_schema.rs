@@ -1,0 +1,322 @@
+//! All tables and indexes. The `entity` crate describes the columns.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, big_integer_null, blob, integer, text, text_null, uuid};
+use sea_orm_migration::sea_orm::DbBackend;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let backend = manager.get_database_backend();
+        manager.create_table(log_head(backend)).await?;
+        let first = Query::insert()
+            .into_table("log_head")
+            .columns([
+                "id",
+                "position",
+                "last_delivery_row_id",
+                "last_entity_row_id",
+                "received_at",
+                "updated_at",
+                "generation",
+                "retained_from",
+            ])
+            .values_panic([
+                1.into(),
+                0.into(),
+                0.into(),
+                0.into(),
+                0.into(),
+                0.into(),
+                new_generation().into(),
+                0.into(),
+            ])
+            .to_owned();
+        manager.execute(first).await?;
+        manager.create_table(delivery(backend)).await?;
+        manager.create_table(change(backend)).await?;
+        manager.create_table(entity(backend)).await?;
+        manager.create_table(step(backend)).await?;
+        manager.create_table(ledger("ledger").col(big_integer_null("received_at")).take()).await?;
+        manager.create_table(handshake()).await?;
+        manager.create_table(ledger("purged_ledger")).await?;
+        manager.create_table(log_gap(backend)).await?;
+        manager.create_table(tombstone()).await?;
+        // A SQLite file has one writer, which needs no invalidation.
+        if backend == DbBackend::Postgres {
+            manager.create_table(invalidation_log()).await?;
+        }
+
+        manager.create_index(not_null_index("delivery", "delivery_dedup_key_idx", "dedup_key")).await?;
+        manager.create_index(index("change", "change_entity_idx", &["entity_row_id", "position", "dedup_key"])).await?;
+        manager.create_index(index("entity", "entity_id_key", &["id"]).unique().take()).await?;
+        manager.create_index(not_null_index("entity", "entity_reference_idx", "reference")).await?;
+        manager.create_index(not_null_index("entity", "entity_group_key_idx", "group_key")).await?;
+        manager.create_index(index("entity", "entity_inspection_idx", &["inspection_row_id", "kind"])).await?;
+        manager.create_index(not_null_index("entity", "entity_parent_idx", "parent_row_id")).await?;
+        // Half of all entities are items, which are listed in fewer ways: what they do not need is not kept for them.
+        let by_external_id = index("entity", "entity_external_id_idx", &["external_id"]);
+        manager.create_index(partial_index(by_external_id, "kind <> 'ITEM'")).await?;
+        let by_status = index("entity", "entity_status_idx", &["kind", "status", "updated_at", "row_id"]);
+        manager.create_index(partial_index(by_status, "kind <> 'ITEM'")).await?;
+        let by_update = index("entity", "entity_updated_at_idx", &["kind", "updated_at", "row_id"]);
+        manager.create_index(partial_index(by_update, "kind <> 'ITEM'")).await?;
+        let by_creation = index("entity", "entity_created_at_idx", &["kind", "created_at", "row_id"]);
+        manager.create_index(partial_index(by_creation, "kind <> 'ITEM'")).await?;
+        let items_by_update = index("entity", "entity_item_updated_at_idx", &["updated_at", "row_id"]);
+        manager.create_index(partial_index(items_by_update, "kind = 'ITEM'")).await?;
+        // Grows at its end alone.
+        let items_by_creation = index("entity", "entity_item_created_at_idx", &["created_at", "row_id"]);
+        manager.create_index(partial_index(items_by_creation, "kind = 'ITEM'")).await?;
+        if backend == DbBackend::Sqlite {
+            seed_planner_statistics(manager).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What SQLite's planner may expect of each index, as `ANALYZE` would find it in a database that is in use: rows, and
+/// rows for each value of the first column, of the first two, and so on (<https://sqlite.org/fileformat2.html#stat1tab>).
+/// Without it, it takes a kind for as rare as an order number. PostgreSQL looks for itself.
+const PLANNER_STATISTICS: &[(&str, &str, &str)] = &[
+    ("entity", "entity_id_key", "1000000 1"),
+    ("entity", "entity_external_id_idx", "400000 2"),
+    ("entity", "entity_reference_idx", "200000 2"),
+    ("entity", "entity_group_key_idx", "50000 3"),
+    ("entity", "entity_inspection_idx", "1000000 12 4"),
+    ("entity", "entity_parent_idx", "600000 5"),
+    ("entity", "entity_status_idx", "400000 130000 12000 1 1"),
+    ("entity", "entity_updated_at_idx", "400000 130000 1 1"),
+    ("entity", "entity_created_at_idx", "400000 130000 1 1"),
+    ("entity", "entity_item_updated_at_idx", "600000 1 1"),
+    ("entity", "entity_item_created_at_idx", "600000 1 1"),
+    ("change", "change_entity_idx", "2000000 3 1 1"),
+    ("delivery", "delivery_dedup_key_idx", "50000 1"),
+];
+
+async fn seed_planner_statistics(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    // Makes the table of statistics, which is empty as long as the others are.
+    manager.get_connection().execute_unprepared("ANALYZE").await?;
+    let mut insert = Query::insert();
+    insert.into_table("sqlite_stat1").columns(["tbl", "idx", "stat"]);
+    for (table, index, expected) in PLANNER_STATISTICS {
+        insert.values_panic([(*table).into(), (*index).into(), (*expected).into()]);
+    }
+    manager.execute(insert).await
+}
+
+fn log_head(backend: DbBackend) -> TableCreateStatement {
+    Table::create()
+        .table("log_head")
+        .col(primary_key(backend, "id"))
+        .col(big_integer("position"))
+        .col(big_integer("last_delivery_row_id"))
+        .col(big_integer("last_entity_row_id"))
+        .col(big_integer("received_at"))
+        .col(big_integer("updated_at"))
+        .col(big_integer("generation"))
+        .col(big_integer("retained_from"))
+        .to_owned()
+}
+
+fn delivery(backend: DbBackend) -> TableCreateStatement {
+    Table::create()
+        .table("delivery")
+        .col(primary_key(backend, "row_id"))
+        .col(text("source"))
+        .col(text("vendor"))
+        .col(big_integer("received_at"))
+        .col(text("method"))
+        .col(text("headers"))
+        .col(blob("body"))
+        .col(big_integer_null("dedup_key"))
+        .col(text("event"))
+        .col(big_integer_null("occurred_at"))
+        .col(text("verdict"))
+        .col(text("reason"))
+        .col(big_integer("first_position"))
+        .col(integer("change_count"))
+        .col(big_integer("duplicates"))
+        .col(big_integer_null("last_duplicate_at"))
+        .to_owned()
+}
+
+fn change(backend: DbBackend) -> TableCreateStatement {
+    Table::create()
+        .table("change")
+        .col(primary_key(backend, "position"))
+        .col(text("kind"))
+        .col(big_integer_null("entity_row_id"))
+        .col(big_integer_null("inspection_row_id"))
+        .col(big_integer("delivery_row_id"))
+        .col(text("source"))
+        .col(text("vendor"))
+        .col(text("event"))
+        .col(text("verdict"))
+        .col(text("reason"))
+        .col(text_null("from_state"))
+        .col(text_null("to_state"))
+        .col(text_null("from_status"))
+        .col(text_null("to_status"))
+        .col(integer("cycle"))
+        .col(big_integer_null("occurred_at"))
+        .col(big_integer("received_at"))
+        .col(big_integer_null("dedup_key"))
+        .col(text_null("target_state"))
+        .col(ColumnDef::new("at_least").boolean().not_null())
+        .col(integer("order_cycle"))
+        .col(integer("order_rank"))
+        .col(big_integer_null("previous_step"))
+        .to_owned()
+}
+
+fn entity(backend: DbBackend) -> TableCreateStatement {
+    Table::create()
+        .table("entity")
+        .col(primary_key(backend, "row_id"))
+        .col(uuid("id"))
+        .col(text("kind"))
+        .col(text("subkind"))
+        .col(text("source"))
+        .col(text("vendor"))
+        .col(text("external_id"))
+        .col(big_integer_null("parent_row_id"))
+        .col(big_integer_null("inspection_row_id"))
+        .col(text_null("reference"))
+        .col(text_null("group_key"))
+        .col(text_null("state"))
+        .col(text_null("status"))
+        .col(integer("cycle"))
+        .col(text("facts"))
+        .col(text("details"))
+        .col(text("field_versions"))
+        .col(text("fold_state"))
+        .col(ColumnDef::new("steps_materialized").boolean().not_null())
+        .col(big_integer("created_at"))
+        .col(big_integer("updated_at"))
+        .col(big_integer_null("occurred_at"))
+        .col(big_integer("position"))
+        .to_owned()
+}
+
+// Clustered by entity and time, so that "as of" is one look-up and a refold reads one range.
+fn step(backend: DbBackend) -> TableCreateStatement {
+    let mut table = Table::create();
+    if backend == DbBackend::Sqlite {
+        table.extra("WITHOUT ROWID");
+    }
+    table
+        .table("step")
+        .col(big_integer("entity_row_id"))
+        .col(integer("seq"))
+        .col(big_integer("position"))
+        .col(text("target_state"))
+        .col(ColumnDef::new("at_least").boolean().not_null())
+        .col(big_integer_null("occurred_at"))
+        .col(integer("order_cycle"))
+        .col(integer("order_rank"))
+        .col(big_integer("received_at"))
+        .col(big_integer("effective_at"))
+        .col(text_null("state_after"))
+        .col(text_null("status_after"))
+        .col(integer("cycle_after"))
+        .primary_key(Index::create().col("entity_row_id").col("effective_at").col("seq"))
+        .to_owned()
+}
+
+/// The counters of a source: what was received, and with which verdict. `purged_ledger` counts the purged deliveries.
+fn ledger(table: &'static str) -> TableCreateStatement {
+    let mut ledger = Table::create();
+    ledger.table(table).col(text("source").primary_key());
+    for count in [
+        "received",
+        "duplicates",
+        "applied",
+        "skipped_ahead",
+        "unexpected",
+        "stale",
+        "refused",
+        "no_change",
+        "unrecognized",
+        "unreadable",
+        "orphaned",
+    ] {
+        ledger.col(big_integer(count));
+    }
+    ledger
+}
+
+fn handshake() -> TableCreateStatement {
+    Table::create()
+        .table("handshake")
+        .col(text("source"))
+        .col(text("code"))
+        .col(big_integer("requested_at"))
+        .col(big_integer_null("confirmed_at"))
+        .col(integer("attempts"))
+        .col(text_null("last_error"))
+        .primary_key(Index::create().col("source").col("code"))
+        .to_owned()
+}
+
+fn log_gap(backend: DbBackend) -> TableCreateStatement {
+    Table::create()
+        .table("log_gap")
+        .col(primary_key(backend, "next_delivery_row_id"))
+        .col(big_integer("last_position"))
+        .col(big_integer("last_entity_row_id"))
+        .take()
+}
+
+fn tombstone() -> TableCreateStatement {
+    Table::create().table("tombstone").col(uuid("id").primary_key()).col(big_integer("last_delivery_row_id")).take()
+}
+
+/// The entities of the newest batches, by which another writer drops exactly these from its cache. A ring buffer: few
+/// rows, each with `log_head.updated_at` before and after its batch.
+fn invalidation_log() -> TableCreateStatement {
+    Table::create()
+        .table("invalidation_log")
+        .col(integer("slot").primary_key())
+        .col(big_integer("head_before"))
+        .col(big_integer("head_after"))
+        .col(ColumnDef::new("entity_ids").array(ColumnType::Uuid).not_null())
+        .take()
+}
+
+/// The generation of a new history: the time in microseconds, so that cursors of another database are recognized.
+fn new_generation() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    <i64 as TryFrom<u128>>::try_from(now).unwrap_or_default()
+}
+
+// SQLite stores a table by its key only if the type is spelled `integer`, which holds 64 bits there.
+fn primary_key(backend: DbBackend, name: &'static str) -> ColumnDef {
+    match backend {
+        DbBackend::Sqlite => integer(name).primary_key().to_owned(),
+        _ => big_integer(name).primary_key().to_owned(),
+    }
+}
+
+fn index(table: &'static str, name: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(name).table(table);
+    for column in columns {
+        index.col(*column);
+    }
+    index.to_owned()
+}
+
+// Most rows have none: only those that do are in the index.
+fn not_null_index(table: &'static str, name: &'static str, column: &'static str) -> IndexCreateStatement {
+    index(table, name, &[column]).cond_where(Expr::col(column).is_not_null()).to_owned()
+}
+
+// A query must say the same in the same words to be answered by it.
+fn partial_index(mut index: IndexCreateStatement, which: &'static str) -> IndexCreateStatement {
+    index.cond_where(Expr::cust(which)).to_owned()
+}

@@ -1,0 +1,341 @@
+//! What is known of an entity: each field with the order key of the news that it comes from, so that the newest wins in
+//! whatever order they come.
+
+use super::{FactGroup, Reference};
+use crate::machine::fold::{OrderKey, OrderedBy};
+use serde::Deserialize;
+use serde::de::Error as _;
+use serde_json::value::{RawValue, to_raw_value};
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+
+/// The group of what has no typed field.
+const DETAILS: &str = "details";
+/// Stands for all fields that no key is kept for by name.
+const COMMON_VERSION: &str = "";
+
+/// One field of what a vendor says.
+#[derive(Clone, Debug)]
+pub struct FieldValue {
+    /// Its group and name, with a dot between.
+    path: String,
+    value: Box<RawValue>,
+}
+
+/// All fields of an entity, by group and name.
+#[derive(Clone, Debug, Default)]
+pub struct VersionedFields {
+    fields: BTreeMap<String, VersionedField>,
+    /// The keys of what has a column of its own.
+    reference: Option<(u8, OrderKey)>,
+    group: Option<OrderKey>,
+}
+
+#[derive(Clone, Debug)]
+struct VersionedField {
+    value: Box<RawValue>,
+    version: OrderKey,
+}
+
+/// What came of something said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MergeOutcome {
+    /// It differs from what was known.
+    Changed,
+    /// It was known; it is newer all the same.
+    Unchanged,
+    /// Something newer is known, by this part of the order keys.
+    Outdated(OrderedBy),
+    /// It comes from a field that counts less than the one known, whichever is newer.
+    LowerPrecedence,
+}
+
+/// How it is stored: three objects of JSON.
+#[derive(Debug)]
+pub struct FieldColumns {
+    /// Group -> field -> value.
+    pub facts: String,
+    /// Field -> value.
+    pub details: String,
+    /// Group and field -> order key; the most frequent key stands once, under the empty name. The reference's name ends with
+    /// its precedence, unless that is 0.
+    pub field_versions: String,
+}
+
+const REFERENCE: &str = "reference";
+const GROUP: &str = "group";
+
+impl FieldValue {
+    /// The fields of a group.
+    pub fn from_fact(fact: &FactGroup) -> Vec<FieldValue> {
+        let (group, Ok(serde_json::Value::Object(fields))) = fact.parts() else { return Vec::new() };
+        let said =
+            |(field, value)| Some(FieldValue { path: format!("{group}.{field}"), value: to_raw_value(&value).ok()? });
+        fields.into_iter().filter_map(said).collect()
+    }
+
+    /// What has no typed field.
+    pub fn from_detail(name: &str, value: Box<RawValue>) -> FieldValue {
+        FieldValue { path: format!("{DETAILS}.{name}"), value }
+    }
+}
+
+impl VersionedFields {
+    /// Takes in what news with this key says.
+    pub fn merge(&mut self, said: &FieldValue, key: OrderKey) -> MergeOutcome {
+        let Some(field) = self.fields.get_mut(&said.path) else {
+            self.fields.insert(said.path.clone(), VersionedField { value: said.value.clone(), version: key });
+            return MergeOutcome::Changed;
+        };
+        if let (Ordering::Greater, by) = field.version.compare(&key) {
+            return MergeOutcome::Outdated(by);
+        }
+        field.version = key;
+        if field.value.get() == said.value.get() {
+            return MergeOutcome::Unchanged;
+        }
+        field.value.clone_from(&said.value);
+        MergeOutcome::Changed
+    }
+
+    /// The same for the reference: the field with the smallest precedence wins, among those of one field the newest.
+    pub fn merge_reference(&mut self, known: &mut Option<String>, said: &Reference, key: OrderKey) -> MergeOutcome {
+        if let Some((precedence, newest)) = self.reference {
+            match precedence.cmp(&said.precedence) {
+                Ordering::Less => return MergeOutcome::LowerPrecedence,
+                Ordering::Greater => {}
+                Ordering::Equal => {
+                    if let (Ordering::Greater, by) = newest.compare(&key) {
+                        return MergeOutcome::Outdated(by);
+                    }
+                }
+            }
+        }
+        self.reference = Some((said.precedence, key));
+        replace(known, &said.value)
+    }
+
+    /// The same for the group.
+    pub fn merge_group(&mut self, known: &mut Option<String>, said: &str, key: OrderKey) -> MergeOutcome {
+        if let Some((Ordering::Greater, by)) = self.group.map(|newest| newest.compare(&key)) {
+            return MergeOutcome::Outdated(by);
+        }
+        self.group = Some(key);
+        replace(known, said)
+    }
+
+    /// As it is stored.
+    pub fn to_columns(&self) -> FieldColumns {
+        let (mut facts, mut details, mut field_versions) =
+            (JsonObjectWriter::new(), JsonObjectWriter::new(), JsonObjectWriter::new());
+        let common = self.most_frequent_version();
+        if let Some(key) = common {
+            field_versions.put(COMMON_VERSION, &key);
+        }
+        if let Some(key) = &self.group {
+            field_versions.put(GROUP, key);
+        }
+        if let Some((precedence, key)) = &self.reference {
+            field_versions.put(&reference_name(*precedence), key);
+        }
+        let mut group: Option<(&str, JsonObjectWriter)> = None;
+        for (place, field) in &self.fields {
+            let (of, name) = place.split_once('.').unwrap_or_default();
+            if common != Some(field.version) {
+                field_versions.put(place, &field.version);
+            }
+            if of == DETAILS {
+                details.put(name, &field.value);
+                continue;
+            }
+            if let Some((last, fields)) = group.take_if(|(last, _)| *last != of) {
+                facts.put_raw(last, &fields.finish());
+            }
+            group.get_or_insert_with(|| (of, JsonObjectWriter::new())).1.put(name, &field.value);
+        }
+        if let Some((last, fields)) = group {
+            facts.put_raw(last, &fields.finish());
+        }
+        FieldColumns { facts: facts.finish(), details: details.finish(), field_versions: field_versions.finish() }
+    }
+
+    /// As it was stored.
+    ///
+    /// # Errors
+    /// If the columns are not what [`Known::columns`] gives.
+    pub fn from_columns(facts: &str, details: &str, field_versions: &str) -> serde_json::Result<VersionedFields> {
+        type Fields<'a> = HashMap<String, &'a RawValue>;
+        let mut field_versions: HashMap<String, OrderKey> = serde_json::from_str(field_versions)?;
+        let groups: HashMap<String, Fields> = serde_json::from_str(facts)?;
+        let details = (DETAILS.to_owned(), Fields::deserialize(&mut serde_json::Deserializer::from_str(details))?);
+        let group = field_versions.remove(GROUP);
+        let reference = field_versions.keys().find_map(|name| Some((name.clone(), reference_precedence(name)?)));
+        let reference = reference.and_then(|(name, precedence)| Some((precedence, field_versions.remove(&name)?)));
+        let mut fields = BTreeMap::new();
+        for (group, of) in groups.into_iter().chain([details]) {
+            for (name, value) in of {
+                let place = format!("{group}.{name}");
+                let key = field_versions.get(&place).or_else(|| field_versions.get(COMMON_VERSION)).copied();
+                let key = key.ok_or_else(|| serde_json::Error::custom(format!("no order key for {place}")))?;
+                fields.insert(place, VersionedField { value: value.to_owned(), version: key });
+            }
+        }
+        Ok(VersionedFields { fields, reference, group })
+    }
+
+    // Mostly all fields come from few news, so that a list of a few keys finds it.
+    fn most_frequent_version(&self) -> Option<OrderKey> {
+        let mut counts: Vec<(OrderKey, usize)> = Vec::new();
+        for field in self.fields.values() {
+            match counts.iter_mut().find(|(key, _)| *key == field.version) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((field.version, 1)),
+            }
+        }
+        // The first of equals, so that the same knowledge is always stored alike.
+        counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(key, _)| key)
+    }
+}
+
+fn replace(known: &mut Option<String>, said: &str) -> MergeOutcome {
+    if known.as_deref() == Some(said) {
+        return MergeOutcome::Unchanged;
+    }
+    *known = Some(said.to_owned());
+    MergeOutcome::Changed
+}
+
+fn reference_name(precedence: u8) -> Cow<'static, str> {
+    match precedence {
+        0 => REFERENCE.into(),
+        precedence => format!("{REFERENCE}{precedence}").into(),
+    }
+}
+
+// Names of fields have a dot, so none looks like it.
+fn reference_precedence(name: &str) -> Option<u8> {
+    match name.strip_prefix(REFERENCE)? {
+        "" => Some(0),
+        precedence => precedence.parse().ok(),
+    }
+}
+
+/// A JSON object in the making.
+struct JsonObjectWriter(Vec<u8>);
+
+impl JsonObjectWriter {
+    fn new() -> Self {
+        JsonObjectWriter(vec![b'{'])
+    }
+
+    fn put(&mut self, name: &str, value: &impl serde::Serialize) {
+        self.name(name);
+        // Writing into memory does not fail, and no value here has keys that are not text.
+        let _ = serde_json::to_writer(&mut self.0, value);
+    }
+
+    fn put_raw(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.0.extend_from_slice(value.as_bytes());
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        let _ = serde_json::to_writer(&mut self.0, name);
+        self.0.push(b':');
+    }
+
+    fn finish(mut self) -> String {
+        self.0.push(b'}');
+        String::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Photo;
+
+    fn at(position: i64) -> OrderKey {
+        OrderKey { position, ..OrderKey::default() }
+    }
+
+    fn photo(label: &str, code: &str) -> Vec<FieldValue> {
+        FieldValue::from_fact(&Photo { label: Some(label.into()), code: Some(code.into()), ..Photo::default() }.into())
+    }
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).expect("JSON")
+    }
+
+    #[test]
+    fn the_newest_wins_and_the_order_does_not_matter() {
+        let mut one = VersionedFields::default();
+        let mut other = VersionedFields::default();
+        let older = photo("Front", "1");
+        let newer = photo("Rear", "1");
+        assert!(older.iter().all(|said| one.merge(said, at(1)) == MergeOutcome::Changed));
+        assert_eq!(
+            newer.iter().map(|said| one.merge(said, at(2))).collect::<Vec<_>>(),
+            [MergeOutcome::Unchanged, MergeOutcome::Changed]
+        );
+        newer.iter().for_each(|said| assert_eq!(other.merge(said, at(2)), MergeOutcome::Changed));
+        older.iter().for_each(|said| assert_eq!(other.merge(said, at(1)), MergeOutcome::Outdated(OrderedBy::Arrival)));
+        assert_eq!(one.to_columns().facts, other.to_columns().facts);
+        assert_eq!(one.to_columns().facts, r#"{"photo":{"code":"1","label":"Rear"}}"#);
+    }
+
+    #[test]
+    fn a_key_that_many_fields_share_is_stored_once() {
+        let mut known = VersionedFields::default();
+        photo("Front", "1").iter().for_each(|said| _ = known.merge(said, at(1)));
+        known.merge(&FieldValue::from_detail("a \"b.c", raw("1.50")), at(2));
+        let mut reference = None;
+        assert_eq!(
+            known.merge_reference(&mut reference, &Reference::new("VIN".into(), 3), at(1)),
+            MergeOutcome::Changed
+        );
+        let columns = known.to_columns();
+        assert_eq!(columns.details, r#"{"a \"b.c":1.50}"#);
+        let field_versions = r#"{"":[null,0,0,1],"reference3":[null,0,0,1],"details.a \"b.c":[null,0,0,2]}"#;
+        assert_eq!(columns.field_versions, field_versions);
+        let again = VersionedFields::from_columns(&columns.facts, &columns.details, &columns.field_versions)
+            .expect("its own columns")
+            .to_columns();
+        assert_eq!(
+            (again.facts, again.details, again.field_versions),
+            (columns.facts, columns.details, columns.field_versions)
+        );
+    }
+
+    #[test]
+    fn a_lesser_field_never_displaces_the_reference() {
+        let all = [("own", 0, 1), ("own, newer", 0, 2), ("lesser", 1, 3), ("least", 7, 4)];
+        for shift in 0..all.len() {
+            for backwards in [false, true] {
+                let mut order = all;
+                order.rotate_left(shift);
+                if backwards {
+                    order.reverse();
+                }
+                let (mut known, mut reference) = (VersionedFields::default(), None);
+                for (value, precedence, position) in order {
+                    known.merge_reference(&mut reference, &Reference::new(value.into(), precedence), at(position));
+                    let columns = known.to_columns();
+                    known = VersionedFields::from_columns(&columns.facts, &columns.details, &columns.field_versions)
+                        .expect("its own columns");
+                }
+                assert_eq!(reference.as_deref(), Some("own, newer"), "{order:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_without_a_key_is_an_error() {
+        assert!(VersionedFields::from_columns(r#"{"photo":{"code":"1"}}"#, "{}", "{}").is_err());
+        assert!(VersionedFields::from_columns("{}", "{}", "{}").is_ok());
+    }
+}

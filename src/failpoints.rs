@@ -1,0 +1,56 @@
+//! What tests can break on purpose: places at which the writer stops for good, to be killed just there, and rules that do
+//! not hold. A build without the feature `failpoints` has none of this.
+
+/// Stops this thread for ever if the variable `FAILPOINT` names this place, and how often it has to be reached: `committed:3`.
+/// Says so on standard output first.
+#[cfg(feature = "failpoints")]
+pub fn pause_at(place: &str) {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static CHOSEN: OnceLock<Option<(String, u64)>> = OnceLock::new();
+    static REACHED: AtomicU64 = AtomicU64::new(0);
+    let chosen = CHOSEN.get_or_init(|| {
+        let text = std::env::var("FAILPOINT").ok()?;
+        let (place, times) = text.split_once(':')?;
+        Some((place.to_owned(), times.parse().ok()?))
+    });
+    let Some((_, times)) = chosen.as_ref().filter(|(chosen, _)| chosen == place) else { return };
+    if REACHED.fetch_add(1, Ordering::Relaxed) + 1 == *times {
+        println!("stopped at {place}");
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+/// Whether the variable `FAILPOINT_DISABLED_RULE` names this rule: then it does not hold, and tests must notice.
+#[cfg(feature = "failpoints")]
+pub fn rule_disabled(rule: &str) -> bool {
+    use std::sync::OnceLock;
+    static CHOSEN: OnceLock<Option<String>> = OnceLock::new();
+    CHOSEN.get_or_init(|| std::env::var("FAILPOINT_DISABLED_RULE").ok()).as_deref() == Some(rule)
+}
+
+/// Every second time this is true, if the variable `FAILPOINT_DISABLED_RULE` is `hints`: then a hint is lost.
+#[cfg(feature = "failpoints")]
+pub fn drop_hint() -> bool {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static LOST: AtomicBool = AtomicBool::new(false);
+    rule_disabled("hints") && LOST.fetch_not(Ordering::Relaxed)
+}
+
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub fn pause_at(_point: &str) {}
+
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub fn rule_disabled(_rule: &str) -> bool {
+    false
+}
+
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub fn drop_hint() -> bool {
+    false
+}

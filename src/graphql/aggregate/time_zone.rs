@@ -1,0 +1,226 @@
+//! Time zones as callers write them: `UTC`, a fixed distance from it, or a place by its name in the IANA time zone database
+//! (<https://www.iana.org/time-zones>), whose clocks are put forward and back.
+
+use crate::graphql::error::ApiError;
+use crate::graphql::node::truncated;
+use crate::store::read::{ChangeRowFilter, Period, UtcOffsets, counts_by_hour, counts_by_quarter};
+use crate::store::{ReadPool, StoreError};
+use chrono::{DateTime, Offset};
+use chrono_tz::{TZ_VARIANTS, Tz};
+
+/// Seconds. There is no place further from Greenwich than UTC+14:00.
+const MAX_OFFSET: i32 = 14 * 3_600;
+/// Seconds. No place has ever changed its distance twice within so short a time.
+const PROBE_STEP: i64 = 6 * 3_600;
+const HOUR: i64 = 3_600;
+const QUARTER: i64 = HOUR / 4;
+const MICROS: i64 = 1_000_000;
+/// Names that an error suggests at most.
+const MAX_SUGGESTIONS: usize = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zone {
+    /// So many seconds ahead of UTC, always.
+    Fixed(i32),
+    Iana(Tz),
+}
+
+/// The time zone that a text means: `UTC`, `Z`, `+02:00`, `-05:30`, `Europe/Berlin`. Names have no case.
+pub fn parse_time_zone(text: &str) -> Result<Zone, ApiError> {
+    if let Some(offset) = parse_offset(text) {
+        return Ok(Zone::Fixed(offset));
+    }
+    let named = TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text));
+    named.map(|zone| Zone::Iana(*zone)).ok_or_else(|| unknown_time_zone(text))
+}
+
+fn parse_offset(zone: &str) -> Option<i32> {
+    if zone.eq_ignore_ascii_case("UTC") || zone.eq_ignore_ascii_case("Z") {
+        return Some(0);
+    }
+    let sign = match zone.chars().next()? {
+        '+' => 1,
+        '-' => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
+    let number = |digits: &str| -> Option<i32> {
+        let both = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        both.then(|| digits.parse().ok()).flatten()
+    };
+    let minutes = number(minutes).filter(|minutes| *minutes < 60)?;
+    let offset = sign * (number(hours)? * 3_600 + minutes * 60);
+    Some(offset).filter(|offset| offset.abs() <= MAX_OFFSET)
+}
+
+fn unknown_time_zone(text: &str) -> ApiError {
+    const FORMS: &str = "Write `UTC`, a name of the IANA time zone database like `Europe/Berlin`, or a fixed distance from UTC \
+                         like `+02:00` or `-05:30`.";
+    let place = |name: &str| name.rsplit('/').next().unwrap_or_default().replace(' ', "_").to_ascii_lowercase();
+    let wanted = place(text.trim());
+    let alike = TZ_VARIANTS.iter().map(|zone| zone.name()).filter(|name| place(name) == wanted);
+    let alike: Vec<_> = alike.take(MAX_SUGGESTIONS).map(|name| format!("`{name}`")).collect();
+    let hint = match alike.is_empty() {
+        true => FORMS.to_owned(),
+        false => format!("Did you mean {}? {FORMS}", alike.join(" or ")),
+    };
+    ApiError::bad_user_input(format!("`timeZone` is not a time zone that is known here: `{}`", truncated(text)), hint)
+}
+
+impl Zone {
+    /// The distances from UTC that it has in a period.
+    pub fn offsets(self, period: Period) -> UtcOffsets {
+        let (mut at, end) = (period.since.timestamp(), period.until.timestamp() + 1);
+        let first = self.offset(at);
+        let (mut offset, mut then) = (first, Vec::new());
+        while at < end && matches!(self, Zone::Iana(_)) {
+            let next = end.min(at + PROBE_STEP);
+            if self.offset(next) == offset {
+                at = next;
+                continue;
+            }
+            let (mut last, mut changed) = (at, next);
+            while changed - last > 1 {
+                let middle = last + (changed - last) / 2;
+                let place = if self.offset(middle) == offset { &mut last } else { &mut changed };
+                *place = middle;
+            }
+            (at, offset) = (changed, self.offset(changed));
+            then.push((changed * MICROS, offset));
+        }
+        UtcOffsets::with_transitions(first, then)
+    }
+
+    /// How many changes that were received in a period, and that a filter lets through, happened in each local hour, counted
+    /// from Thursday, 1970-01-01 00:00. The hour that is there twice when clocks are put back is one.
+    pub async fn counts_by_hour(
+        self,
+        db: &ReadPool,
+        filter: &ChangeRowFilter,
+        period: Period,
+    ) -> Result<Vec<(i64, i64)>, StoreError> {
+        if let Zone::Fixed(offset) = self {
+            return counts_by_hour(db, filter, period, offset).await;
+        }
+        let hour = |quarter: i64| {
+            let second = quarter.saturating_mul(QUARTER);
+            second.saturating_add(self.offset(second).into()).div_euclid(HOUR)
+        };
+        let counts = counts_by_quarter(db, filter, period).await?;
+        Ok(counts.into_iter().map(|(quarter, count)| (hour(quarter), count)).collect())
+    }
+
+    // At a second since the Unix epoch. Where the calendar ends, there are no places.
+    fn offset(self, second: i64) -> i32 {
+        match self {
+            Zone::Fixed(offset) => offset,
+            Zone::Iana(zone) => DateTime::from_timestamp(second, 0)
+                .map_or(0, |at| at.with_timezone(&zone).offset().fix().local_minus_utc()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::Utc;
+
+    fn period(since: &str, until: &str) -> Period {
+        let moment = |text: &str| text.parse::<DateTime<Utc>>().expect("a moment");
+        Period { since: moment(since), until: moment(until) }
+    }
+
+    #[test]
+    fn distances_and_names_are_read() {
+        for (text, seconds) in [
+            ("UTC", Some(0)),
+            ("utc", Some(0)),
+            ("Z", Some(0)),
+            ("+00:00", Some(0)),
+            ("+02:00", Some(7_200)),
+            ("-05:30", Some(-19_800)),
+            ("+14:00", Some(50_400)),
+            ("+14:01", None),
+            ("+02:60", None),
+            ("+2:00", None),
+            ("02:00", None),
+            ("+0200", None),
+            ("+-2:00", None),
+            ("", None),
+            ("ü1:00", None),
+            ("Europe/Nowhere", None),
+            ("Berlin", None),
+            ("Europe/Berlin ", None),
+        ] {
+            assert_eq!(parse_time_zone(text).ok(), seconds.map(Zone::Fixed), "{text}");
+        }
+        for (text, named) in [
+            ("Europe/Berlin", Tz::Europe__Berlin),
+            ("europe/berlin", Tz::Europe__Berlin),
+            ("AMERICA/ARGENTINA/BUENOS_AIRES", Tz::America__Argentina__Buenos_Aires),
+            ("Etc/GMT+5", Tz::Etc__GMTPlus5),
+            ("EST5EDT", Tz::EST5EDT),
+        ] {
+            assert_eq!(parse_time_zone(text), Ok(Zone::Iana(named)), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_zone_is_told_with_what_is_known() {
+        for (text, wanted) in [
+            ("Berlin", "Did you mean `Europe/Berlin`?"),
+            ("new york", "Did you mean `America/New_York`?"),
+            ("Europe/Nowhere", "Write `UTC`, a name of the IANA time zone database like `Europe/Berlin`"),
+        ] {
+            let Err(ApiError::BadUserInput { message, hint }) = parse_time_zone(text) else {
+                panic!("{text} is known")
+            };
+            assert!(message.contains(text) && hint.starts_with(wanted), "{message}: {hint}");
+        }
+    }
+
+    // From Python's zoneinfo: when clocks are changed, in seconds since the Unix epoch, and to what distance.
+    #[test]
+    fn clocks_are_changed_when_they_are() {
+        for (name, since, until, expected) in [
+            (
+                "Europe/Berlin",
+                "2024-01-01T00:00:00Z",
+                "2025-01-01T00:00:00Z",
+                (3_600, vec![(1_711_846_800, 7_200), (1_729_990_800, 3_600)]),
+            ),
+            (
+                "America/New_York",
+                "2024-06-01T00:00:00Z",
+                "2025-06-01T00:00:00Z",
+                (-14_400, vec![(1_730_613_600, -18_000), (1_741_503_600, -14_400)]),
+            ),
+            (
+                "Australia/Lord_Howe",
+                "2024-01-01T00:00:00Z",
+                "2025-01-01T00:00:00Z",
+                (39_600, vec![(1_712_415_600, 37_800), (1_728_142_200, 39_600)]),
+            ),
+            (
+                "Africa/Casablanca",
+                "2024-01-01T00:00:00Z",
+                "2025-01-01T00:00:00Z",
+                (3_600, vec![(1_710_036_000, 0), (1_713_060_000, 3_600)]),
+            ),
+            ("Asia/Kathmandu", "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z", (20_700, vec![])),
+            ("Pacific/Apia", "2011-12-01T00:00:00Z", "2012-01-31T00:00:00Z", (-36_000, vec![(1_325_239_200, 50_400)])),
+            ("+05:30", "2024-01-01T00:00:00Z", "2025-01-01T00:00:00Z", (19_800, vec![])),
+        ] {
+            let (first, then) = expected;
+            let then = then.into_iter().map(|(second, offset)| (second * MICROS, offset)).collect();
+            let offsets = parse_time_zone(name).expect(name).offsets(period(since, until));
+            assert_eq!(offsets, UtcOffsets::with_transitions(first, then), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_names_the_release() {
+        let page = include_str!("../../../docs/aggregates.md");
+        assert!(page.contains(chrono_tz::IANA_TZDB_VERSION), "{}", chrono_tz::IANA_TZDB_VERSION);
+    }
+}

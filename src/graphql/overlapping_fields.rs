@@ -1,0 +1,83 @@
+//! Whether fields of the same name in an answer can be one field there (GraphQL, October 2021, section 5.3.2): a client must
+//! know its type, whichever of several objects it is of. async-graphql compares only fields of the same object.
+
+use super::collect_fields::{FieldGroup, TypeConflict};
+use super::error::ApiError;
+use async_graphql::parser::types::ExecutableDocument;
+
+/// Whether they can, in all operations of a document. It must be known to be small when all fragments are put in.
+///
+/// # Errors
+/// Where they cannot.
+pub fn check_overlapping_fields(document: &ExecutableDocument) -> Result<(), ApiError> {
+    document
+        .operations
+        .iter()
+        .try_for_each(|(_, operation)| check_field_group(&FieldGroup::typed(&operation.node), document))
+}
+
+fn check_field_group<'a>(shape: &FieldGroup<'a>, document: &'a ExecutableDocument) -> Result<(), ApiError> {
+    if !shape.has_fields() {
+        return Ok(());
+    }
+    for (name, field) in shape.subfields(document) {
+        if let (Some(ty), Some(TypeConflict { ty: other, at })) = (field.ty, field.conflict) {
+            let message = format!("\"{name}\" would be both {ty} and {other}; give one of them another name");
+            return Err(ApiError::ValidationFailed { message, at: Some(at) });
+        }
+        check_field_group(field, document)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_graphql::parser::parse_query;
+
+    fn refused(fields: &str) -> Option<String> {
+        let query = format!(
+            "{{ node(id: \"x\") {{ {fields} }} }} fragment F on Job {{ ...G }} fragment G on Job {{ s: status }}"
+        );
+        let why = check_overlapping_fields(&parse_query(query).expect("a query")).err()?;
+        Some(why.into_server_error().message)
+    }
+
+    #[test]
+    fn what_has_the_same_name_has_the_same_type() {
+        for fields in [
+            "id ... on Inspection { id status } ... on Job { id jobStatus: status }",
+            "... on Inspection { externalId } ... on Job { externalId }",
+            "... on Inspection { items { totalCount } } ... on Session { items { nodes { id } } }",
+            "... on Item { up: inspection { status } } ... on Job { up: inspection { state } }",
+            "... on Inspection { a: items { a: nodes { id } } } ... on Job { a: items { a: edges { cursor } } }",
+            "... on Session { parent: inspection { state } } ... on Job { parent { id } }",
+            "... on Inspection { nonsense } ... on Job { nonsense { a } }",
+        ] {
+            assert_eq!(refused(fields), None, "{fields}");
+        }
+        for (fields, why) in [
+            (
+                "... on Inspection { status } ... on Job { status }",
+                "\"status\" would be both InspectionStatus and JobStatus",
+            ),
+            ("... on Inspection { s: state } ...F", "\"s\" would be both String and JobStatus"),
+            (
+                "... on Inspection { a: externalId } ... on Job { a: reference }",
+                "\"a\" would be both String! and String",
+            ),
+            ("... on Inspection { a: __typename } ... on Job { a: id }", "\"a\" would be both String! and ID!"),
+            (
+                "... on Inspection { a: items { a: nodes { id } } } ... on Job { a: items { a: pageInfo { endCursor } } }",
+                "\"a\" would be both [Item!]! and PageInfo!",
+            ),
+            (
+                "... on Item { up: inspection { status } } ... on Job { up: parent { ... on Session { status } } }",
+                "\"status\" would be both InspectionStatus and SessionStatus",
+            ),
+        ] {
+            let told = refused(fields);
+            assert!(told.as_deref().is_some_and(|told| told.starts_with(why)), "{fields}: {told:?}");
+        }
+    }
+}

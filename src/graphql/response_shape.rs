@@ -1,0 +1,192 @@
+//! Makes of what async-graphql answers what GraphQL says.
+//!
+//! Order (October 2021, section 7.2.2): fields stand as they were asked for. async-graphql leaves them as they were
+//! resolved, in another order each time.
+//!
+//! Null (section 6.4.4): a field that failed is null, and where the schema does not allow that, what it is a field of is
+//! null instead, and so on. async-graphql leaves the field out.
+
+use super::collect_fields::FieldGroup;
+use async_graphql::parser::types::{BaseType, ExecutableDocument, Type};
+use async_graphql::{Name, PathSegment, Response, ServerError, Value, indexmap::IndexMap};
+
+/// Mends the answer to the operation of the document that was executed.
+pub fn shape_response(answer: &mut Response, document: &ExecutableDocument, operation: Option<&str>) {
+    let executed = document.operations.iter().find(|(name, _)| match operation {
+        Some(operation) => name.is_some_and(|name| name == operation),
+        None => true,
+    });
+    let Some((_, operation)) = executed else { return };
+    for ServerError { path, .. } in &answer.errors {
+        set_null_at(&mut answer.data, path);
+    }
+    // Where nothing failed, nobody has to know the types.
+    let shape = if answer.errors.is_empty() {
+        FieldGroup::untyped(&operation.node)
+    } else {
+        FieldGroup::typed(&operation.node)
+    };
+    order_and_propagate_nulls(&shape, &mut answer.data, None, document);
+}
+
+/// Puts null where something failed. An object whose fields all failed was left out itself.
+fn set_null_at(value: &mut Value, path: &[PathSegment]) {
+    match (path, value) {
+        ([], value) => *value = Value::Null,
+        ([PathSegment::Index(index), rest @ ..], Value::List(values)) => {
+            if let Some(value) = values.get_mut(*index) {
+                set_null_at(value, rest);
+            }
+        }
+        ([PathSegment::Field(name), rest @ ..], value) => {
+            if *value == Value::Null {
+                *value = Value::Object(IndexMap::new());
+            }
+            if let Value::Object(object) = value {
+                set_null_at(object.entry(Name::new(name)).or_default(), rest);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Puts a value of this type in order, and null where it lacks what must be there.
+fn order_and_propagate_nulls<'a>(
+    shape: &FieldGroup<'a>,
+    value: &mut Value,
+    ty: Option<&Type>,
+    document: &'a ExecutableDocument,
+) {
+    match value {
+        Value::List(values) => {
+            let item = ty.and_then(|ty| match &ty.base {
+                BaseType::List(item) => Some(&**item),
+                BaseType::Named(_) => None,
+            });
+            values.iter_mut().for_each(|value| order_and_propagate_nulls(shape, value, item, document));
+            if values.iter().any(|value| violates_non_null(value, item)) {
+                *value = Value::Null;
+            }
+        }
+        // A scalar that is an object has its own order.
+        Value::Object(object) if shape.has_fields() => {
+            let fields = shape.subfields(document);
+            let place = |name: &Name| fields.get_index_of(name);
+            if !object.keys().is_sorted_by_key(place) {
+                object.sort_by(|one, _, other, _| place(one).cmp(&place(other)));
+            }
+            let mut is_whole = true;
+            for (name, value) in object {
+                if let Some(shape) = fields.get(name) {
+                    order_and_propagate_nulls(shape, value, shape.ty, document);
+                    is_whole &= !violates_non_null(value, shape.ty);
+                }
+            }
+            if !is_whole {
+                *value = Value::Null;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether it is null and must not be.
+fn violates_non_null(value: &Value, ty: Option<&Type>) -> bool {
+    ty.is_some_and(|ty| !ty.nullable) && *value == Value::Null
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_graphql::parser::parse_query;
+
+    fn arranged(query: &str, operation: Option<&str>, data: &str) -> String {
+        let mut answer = Response::new(serde_json::from_str::<Value>(data).expect("JSON"));
+        shape_response(&mut answer, &parse_query(query).expect("a query"), operation);
+        serde_json::to_string(&answer.data).expect("JSON")
+    }
+
+    /// What is left of the data when fields fail, each named by its path: `inspections.nodes.0.id`.
+    fn failed(query: &str, data: &str, paths: &[&str]) -> String {
+        let segment = |text: &str| match text.parse() {
+            Ok(index) => PathSegment::Index(index),
+            Err(_) => PathSegment::Field(text.to_owned()),
+        };
+        let error =
+            |path: &&str| ServerError::new("failed", None).with_path(path.split('.').map(segment).collect::<Vec<_>>());
+        let mut answer = Response::new(serde_json::from_str::<Value>(data).expect("JSON"));
+        answer.errors = paths.iter().map(error).collect();
+        shape_response(&mut answer, &parse_query(query).expect("a query"), None);
+        serde_json::to_string(&answer.data).expect("JSON")
+    }
+
+    #[test]
+    fn fields_stand_as_they_were_asked_for() {
+        let query =
+            "{ b: x { d c } ...F a ... on Q { e } } fragment F on Q { z b: x { f } ...G } fragment G on Q { y }";
+        let data = r#"{"a":1,"e":2,"y":3,"z":4,"b":[{"c":1,"d":2,"f":3},null,{"f":1,"d":2}]}"#;
+        let expected = r#"{"b":[{"d":2,"c":1,"f":3},null,{"d":2,"f":1}],"z":4,"y":3,"a":1,"e":2}"#;
+        assert_eq!(arranged(query, None, data), expected);
+    }
+
+    #[test]
+    fn the_operation_that_was_executed_counts() {
+        let query = "query A { a b } query B { b a }";
+        assert_eq!(arranged(query, Some("B"), r#"{"a":1,"b":2}"#), r#"{"b":2,"a":1}"#);
+        assert_eq!(arranged(query, Some("C"), r#"{"b":1,"a":2}"#), r#"{"b":1,"a":2}"#);
+    }
+
+    #[test]
+    fn what_is_json_by_itself_is_left_alone() {
+        assert_eq!(arranged("{ b a }", None, r#"{"a":{"z":1,"y":2},"b":3}"#), r#"{"b":3,"a":{"z":1,"y":2}}"#);
+    }
+
+    #[test]
+    fn what_failed_is_null_where_that_is_allowed() {
+        let query = "{ head { position } inspection(id: \"1\") { id status } node(id: \"2\") { id } }";
+        // The field itself; all fields of an object; an object whose other fields are there.
+        for (data, path, expected) in [
+            (
+                r#"{"node":{"id":"2"},"head":{"position":1}}"#,
+                "inspection",
+                r#"{"head":{"position":1},"inspection":null,"node":{"id":"2"}}"#,
+            ),
+            ("null", "inspection", r#"{"inspection":null}"#),
+            (
+                r#"{"inspection":{"id":"1"},"head":{"position":1},"node":null}"#,
+                "inspection.status",
+                r#"{"head":{"position":1},"inspection":{"id":"1","status":null},"node":null}"#,
+            ),
+        ] {
+            assert_eq!(failed(query, data, &[path]), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_must_not_be_null_takes_its_parents_along() {
+        let rows = "{ inspections { nodes { id } } }";
+        let nodes = "{ nodes(ids: []) { ... on Inspection { ...F } id } sources { name } } fragment F on Inspection { e: externalId }";
+        let both = r#"{"nodes":[{"id":"1"},{"id":"2","e":"K2"},null],"sources":[{"name":"pave"}]}"#;
+        for (query, data, paths, expected) in [
+            (rows, r#"{"inspections":{"nodes":[{"id":"1"},null]}}"#, &["inspections.nodes.1.id"][..], "null"),
+            (nodes, both, &["nodes.0.e"], r#"{"nodes":[null,{"e":"K2","id":"2"},null],"sources":[{"name":"pave"}]}"#),
+            (nodes, both, &["nodes.0.e", "nodes.1.id"], r#"{"nodes":[null,null,null],"sources":[{"name":"pave"}]}"#),
+            (nodes, both, &["nodes.0.e", "sources.0.name"], "null"),
+            (
+                "{ head { position } a: inspection(id: \"1\") { id status } }",
+                r#"{"head":{"position":1}}"#,
+                &["a.status", "a.id"],
+                r#"{"head":{"position":1},"a":null}"#,
+            ),
+            (
+                "subscription { changes { position inspection { id } } }",
+                r#"{"changes":{"position":1,"inspection":null}}"#,
+                &["changes.inspection.id"],
+                r#"{"changes":{"position":1,"inspection":null}}"#,
+            ),
+            ("subscription { changes { position } }", r#"{"changes":{}}"#, &["changes.position"], "null"),
+        ] {
+            assert_eq!(failed(query, data, paths), expected, "{query} {paths:?}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Queries that ask for the same at the same time share one execution and the bytes of its answer.
+//!
+//! An answer is never older than its question, and nothing is kept: whoever asks while the same is being executed does not
+//! take that answer, which may have read already, but shares the next execution with all who ask until that begins.
+
+use super::serialized_response::SerializedResponse;
+use crate::request::CoalesceKey;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Executions of the same query at a time: the second begins before the first ends, so that whoever comes too late for one
+/// need not wait for all of it.
+const MAX_CONCURRENT: usize = 2;
+
+/// The executions that are under way, or wait for their turn.
+#[derive(Clone, Debug, Default)]
+pub struct Coalescer(Arc<Mutex<Flights>>);
+
+#[derive(Debug, Default)]
+struct Flights {
+    /// The newest of each query.
+    by_key: HashMap<CoalesceKey, Flight>,
+    /// How many there were so far.
+    started: u64,
+}
+
+/// An execution.
+#[derive(Debug)]
+struct Flight {
+    id: u64,
+    /// Whether it has begun: then it is too late to join.
+    has_started: bool,
+    permits: Arc<Semaphore>,
+    response: WeakShared<BoxFuture<'static, SerializedResponse>>,
+}
+
+impl Coalescer {
+    /// What the query is answered. `execute` is called if nobody else's execution will do. It begins when somebody waits for
+    /// it, in a task of its own, and is given up when nobody does any more. Must be awaited within tokio.
+    pub fn coalesce<F>(
+        &self,
+        same: CoalesceKey,
+        execute: impl FnOnce() -> F,
+    ) -> Shared<BoxFuture<'static, SerializedResponse>>
+    where
+        F: Future<Output = SerializedResponse> + Send + 'static,
+    {
+        let mut flights = self.lock();
+        let last = flights.by_key.get(&same);
+        if let Some(reply) = last.filter(|flight| !flight.has_started).and_then(|flight| flight.response.upgrade()) {
+            return reply;
+        }
+        let turns = last.map_or_else(|| Arc::new(Semaphore::new(MAX_CONCURRENT)), |flight| flight.permits.clone());
+        flights.started += 1;
+        let number = flights.started;
+        let (turn, execution) = (turns.clone().acquire_owned(), execute());
+        let seat = FlightGuard { coalescer: self.clone(), key: same.clone(), flight_id: number };
+        let execution = async move {
+            let _turn = turn.await;
+            seat.mark_started();
+            execution.await
+        };
+        // Not spawned here: a runtime that ends would drop it at once, and with it the seat, which wants the lock.
+        let reply = async { AbortOnDropHandle::new(tokio::spawn(execution)).await };
+        let reply = reply
+            .map(|reply| reply.unwrap_or_else(|failed| SerializedResponse::internal_error(&failed)))
+            .boxed()
+            .shared();
+        if let Some(weak) = reply.downgrade() {
+            flights.by_key.insert(same, Flight { id: number, has_started: false, permits: turns, response: weak });
+        }
+        reply
+    }
+
+    // A panic elsewhere leaves nothing half done here.
+    fn lock(&self) -> MutexGuard<'_, Flights> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of one execution, given up when it ends.
+struct FlightGuard {
+    coalescer: Coalescer,
+    key: CoalesceKey,
+    flight_id: u64,
+}
+
+impl FlightGuard {
+    fn mark_started(&self) {
+        let mut flights = self.coalescer.lock();
+        if let Some(flight) = flights.by_key.get_mut(&self.key).filter(|flight| flight.id == self.flight_id) {
+            flight.has_started = true;
+        }
+    }
+}
+
+impl Drop for FlightGuard {
+    fn drop(&mut self) {
+        let mut flights = self.coalescer.lock();
+        if flights.by_key.get(&self.key).is_some_and(|flight| flight.id == self.flight_id) {
+            flights.by_key.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::serialized_response::ResponseOutcome;
+    use super::*;
+    use crate::graphql::tests::ApiFixture;
+    use crate::request::Params;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::sync::Notify;
+    use tokio::task::yield_now;
+
+    /// Executions that end when they are told to, each with its number.
+    #[derive(Clone, Default)]
+    struct ControlledExecutions {
+        begun: Arc<AtomicUsize>,
+        end: Arc<Notify>,
+    }
+
+    impl ControlledExecutions {
+        fn execute(&self) -> impl Future<Output = SerializedResponse> + Send + 'static {
+            let ControlledExecutions { begun, end } = self.clone();
+            async move {
+                let number = begun.fetch_add(1, Ordering::SeqCst) + 1;
+                end.notified().await;
+                SerializedResponse { json: number.to_string().into(), outcome: ResponseOutcome::Success }
+            }
+        }
+
+        fn begun(&self) -> usize {
+            self.begun.load(Ordering::SeqCst)
+        }
+    }
+
+    async fn coalesce_key(query: &str) -> CoalesceKey {
+        let pipeline = ApiFixture::new().await.pipeline();
+        pipeline.prepare(Params::from_document(query), None).expect("fine").coalesce_key().expect("worth sharing")
+    }
+
+    async fn settle() {
+        for _ in 0..20 {
+            yield_now().await;
+        }
+    }
+
+    const LIST: &str = "{ inspections { nodes { id status } } }";
+
+    #[tokio::test]
+    async fn who_asks_meanwhile_shares_what_begins_later() {
+        let (together, work) = (Coalescer::default(), ControlledExecutions::default());
+        let same = coalesce_key(LIST).await;
+        let ask = || AbortOnDropHandle::new(tokio::spawn(together.coalesce(same.clone(), || work.execute())));
+        let first = ask();
+        settle().await;
+        let second = ask();
+        settle().await;
+        assert_eq!(work.begun(), MAX_CONCURRENT);
+        // Both have begun, and may have read already.
+        let later: Vec<_> = (0..10).map(|_| ask()).collect();
+        settle().await;
+        assert_eq!(work.begun(), MAX_CONCURRENT);
+        for number in 1..=3 {
+            work.end.notify_one();
+            settle().await;
+            assert_eq!(work.begun(), 3.min(MAX_CONCURRENT + number));
+        }
+        for (reply, number) in
+            [(first, b"1"), (second, b"2")].into_iter().chain(later.into_iter().map(|one| (one, b"3")))
+        {
+            assert_eq!(&*reply.await.expect("an answer").json, number);
+        }
+        assert!(together.lock().by_key.is_empty());
+    }
+
+    #[tokio::test]
+    async fn another_query_is_another_execution() {
+        let (together, work) = (Coalescer::default(), ControlledExecutions::default());
+        let queries = [
+            LIST,
+            "query($n: Int = 20) { inspections(first: $n) { nodes { id status } } }",
+            "{ inspections { nodes { id state } } }",
+        ];
+        let mut all = Vec::new();
+        for query in queries {
+            all.push(coalesce_key(query).await);
+        }
+        let twice = all.iter().chain(&all);
+        let ask = |same: &CoalesceKey| {
+            AbortOnDropHandle::new(tokio::spawn(together.coalesce(same.clone(), || work.execute())))
+        };
+        let replies: Vec<_> = twice.map(ask).collect();
+        settle().await;
+        assert_eq!(work.begun(), queries.len());
+        drop(replies);
+        settle().await;
+        assert!(together.lock().by_key.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_given_up() {
+        let (together, work) = (Coalescer::default(), ControlledExecutions::default());
+        let same = coalesce_key(LIST).await;
+        let ask = || AbortOnDropHandle::new(tokio::spawn(together.coalesce(same.clone(), || work.execute())));
+        let (one, other) = (ask(), ask());
+        settle().await;
+        assert_eq!(work.begun(), 1);
+        drop(one);
+        settle().await;
+        assert_eq!(Arc::strong_count(&work.begun), 2, "one still waits");
+        drop(other);
+        settle().await;
+        assert_eq!(Arc::strong_count(&work.begun), 1, "nobody does");
+        assert!(together.lock().by_key.is_empty());
+        let next = ask();
+        work.end.notify_one();
+        assert_eq!(&*next.await.expect("an answer").json, b"2");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        let reply = Coalescer::default().coalesce(coalesce_key(LIST).await, async || panic!("no")).await;
+        assert_eq!(reply.outcome, ResponseOutcome::InternalError);
+        let text = String::from_utf8_lossy(&reply.json);
+        assert!(text.contains("INTERNAL") && !text.contains("panic"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn what_has_a_cost_of_its_own_or_hardly_any_is_executed_alone() {
+        let pipeline = ApiFixture::new().await.pipeline();
+        let params = |text: &str| serde_json::from_str::<Params>(text).expect("parameters");
+        for text in [
+            r#"{ "query": "{ head { position } }" }"#,
+            r#"{ "query": "{ inspections { nodes { id status } } }", "extensions": { "cost": true } }"#,
+        ] {
+            assert!(pipeline.prepare(params(text), None).expect("fine").coalesce_key().is_none(), "{text}");
+        }
+    }
+}

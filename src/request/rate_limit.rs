@@ -1,0 +1,108 @@
+//! What one client may ask for in a minute, in points of cost (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>).
+
+use crate::graphql::{ApiError, LimitExceeded};
+use governor::clock::{Clock, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::keyed::DefaultKeyedStateStore;
+use governor::{Quota, RateLimiter};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// The time in which an empty budget fills up.
+pub const RATE_LIMIT_WINDOW: Duration = Duration::from_secs(60);
+/// After so many requests, clients that have all of their budget again are forgotten.
+const REQUESTS_PER_SWEEP: u32 = 4_096;
+
+/// Who asks: an IPv4 address, or an IPv6 network of 64 bits, which is what one household gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientNetwork(IpAddr);
+
+impl ClientNetwork {
+    pub fn new(address: IpAddr) -> ClientNetwork {
+        match address.to_canonical() {
+            IpAddr::V6(address) => ClientNetwork(IpAddr::V6((address.to_bits() >> 64 << 64).into())),
+            address => ClientNetwork(address),
+        }
+    }
+}
+
+/// What is left to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimitStatus {
+    /// In a minute.
+    pub quota: u32,
+    pub remaining: u32,
+}
+
+type KeyedLimiter =
+    RateLimiter<ClientNetwork, DefaultKeyedStateStore<ClientNetwork>, DefaultClock, StateInformationMiddleware>;
+
+/// The budgets of all clients.
+#[derive(Debug)]
+pub struct ClientRateLimiter {
+    quota: NonZeroU32,
+    limiter: KeyedLimiter,
+    request_count: AtomicU32,
+}
+
+impl ClientRateLimiter {
+    /// So many points in a minute for each client; all of them may be used at once.
+    pub fn new(quota: NonZeroU32) -> ClientRateLimiter {
+        let period = RATE_LIMIT_WINDOW / quota.get();
+        let period = Quota::with_period(period.max(Duration::from_nanos(1))).unwrap_or(Quota::per_minute(quota));
+        let limiter = RateLimiter::keyed(period.allow_burst(quota)).with_middleware::<StateInformationMiddleware>();
+        ClientRateLimiter { quota, limiter, request_count: AtomicU32::default() }
+    }
+
+    /// Takes what a request costs.
+    ///
+    /// # Errors
+    /// If that is more than is left, or more than there ever is.
+    pub fn charge(&self, client: ClientNetwork, cost: u64) -> Result<RateLimitStatus, ApiError> {
+        if self.request_count.fetch_add(1, Ordering::Relaxed) % REQUESTS_PER_SWEEP == REQUESTS_PER_SWEEP - 1 {
+            self.limiter.retain_recent();
+        }
+        let quota = self.quota.get();
+        let points = u32::try_from(cost.max(1)).ok().and_then(NonZeroU32::new);
+        let too_much = LimitExceeded { name: "points of cost in a minute", max: quota.into(), actual: Some(cost) };
+        let points = points.ok_or(ApiError::QueryTooCostly(too_much))?;
+        match self.limiter.check_key_n(&client, points) {
+            Ok(Ok(state)) => Ok(RateLimitStatus { quota, remaining: state.remaining_burst_capacity() }),
+            Ok(Err(until)) => {
+                let wait = until.wait_time_from(DefaultClock::default().now());
+                Err(ApiError::RateLimited { seconds: wait.as_secs() + 1 })
+            }
+            Err(_) => Err(ApiError::QueryTooCostly(too_much)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(text: &str) -> ClientNetwork {
+        ClientNetwork::new(text.parse().expect("an address"))
+    }
+
+    #[test]
+    fn a_client_has_a_budget_of_its_own() {
+        let budgets = ClientRateLimiter::new(NonZeroU32::new(100).expect("more than none"));
+        let (one, other) = (client("192.0.2.1"), client("192.0.2.2"));
+        assert_eq!(budgets.charge(one, 60).map(|allowance| (allowance.quota, allowance.remaining)), Ok((100, 40)));
+        let Err(ApiError::RateLimited { seconds }) = budgets.charge(one, 60) else { panic!("it is used up") };
+        assert!((1..=60).contains(&seconds), "{seconds}");
+        assert!(budgets.charge(other, 60).is_ok());
+        assert!(matches!(budgets.charge(other, 101), Err(ApiError::QueryTooCostly(_))));
+        assert!(matches!(budgets.charge(other, u64::MAX), Err(ApiError::QueryTooCostly(_))));
+    }
+
+    #[test]
+    fn a_household_is_one_client() {
+        assert_eq!(client("2001:db8:1:2::1"), client("2001:db8:1:2:ffff::"));
+        assert_ne!(client("2001:db8:1:2::1"), client("2001:db8:1:3::1"));
+        assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
+    }
+}

@@ -1,0 +1,157 @@
+//! The first look at a document: one pass over its bytes, before it is parsed. The parser goes down one level of the
+//! stack for each bracket, and takes some hundred times as long for each token.
+
+use super::limits::{MAX_BRACKET_DEPTH, MAX_DOCUMENT_BYTES, MAX_TOKENS, max_brackets, max_tokens};
+use crate::graphql::{ApiError, LimitExceeded};
+
+/// What was counted: about the tokens of GraphQL's specification (section 2.1.6; a number with a point counts as three),
+/// and brackets within brackets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenCounts {
+    pub tokens: u64,
+    pub bracket_depth: u64,
+}
+
+/// Counts a document's tokens, and stops where there are too many. What is no GraphQL is left to the parser.
+///
+/// # Errors
+/// If it is too long, or nested too deep.
+pub fn count_tokens(text: &str) -> Result<TokenCounts, ApiError> {
+    let too_much =
+        |what, most, asked| Err(ApiError::QueryTooCostly(LimitExceeded { name: what, max: most, actual: asked }));
+    let bytes = text.as_bytes();
+    if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
+        return too_much("bytes of a document", MAX_DOCUMENT_BYTES, Some(bytes.len() as u64));
+    }
+    let most = max_tokens(bytes.len() as u64);
+    let mut seen = TokenCounts::default();
+    let most_brackets = max_brackets(bytes.len() as u64);
+    let (mut open, mut opened, mut at) = (0_u64, 0_u64, 0);
+    while let Some(byte) = bytes.get(at) {
+        let length = match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | b',' | 0xEF | 0xBB | 0xBF => {
+                at += 1;
+                continue;
+            }
+            b'#' => {
+                at += length_of(&bytes[at..], |byte| !matches!(byte, b'\n' | b'\r'));
+                continue;
+            }
+            b'{' | b'[' | b'(' => {
+                open += 1;
+                opened += 1;
+                seen.bracket_depth = seen.bracket_depth.max(open);
+                1
+            }
+            b'}' | b']' | b')' => {
+                open = open.saturating_sub(1);
+                1
+            }
+            b'"' => length_of_string(&bytes[at..]),
+            b'.' => length_of(&bytes[at..], |byte| byte == b'.'),
+            _ => length_of(&bytes[at..], |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+'))
+                .max(1),
+        };
+        at += length;
+        seen.tokens += 1;
+        if seen.tokens > most {
+            let what = if most == MAX_TOKENS { "tokens of a document" } else { "tokens of a document of its length" };
+            return too_much(what, most, None);
+        }
+        if opened > most_brackets {
+            return too_much("brackets of a document of its length", most_brackets, None);
+        }
+        if seen.bracket_depth > MAX_BRACKET_DEPTH {
+            return too_much("brackets within brackets", MAX_BRACKET_DEPTH, None);
+        }
+    }
+    Ok(seen)
+}
+
+fn length_of(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().position(|byte| !belongs(*byte)).unwrap_or(bytes.len())
+}
+
+/// With its quotation marks; to the end if it is not closed.
+fn length_of_string(bytes: &[u8]) -> usize {
+    let block = bytes.starts_with(br#"""""#);
+    let mut at = if block { 3 } else { 1 };
+    while let Some(byte) = bytes.get(at) {
+        let rest = &bytes[at..];
+        match byte {
+            b'"' if !block => return at + 1,
+            b'"' if rest.starts_with(br#"""""#) => return at + 3,
+            b'\\' if block && rest.starts_with(br#"\""""#) => at += 4,
+            b'\\' if !block => at += 2,
+            // A string of one line ends with it: the parser says so.
+            b'\n' | b'\r' if !block => return at,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(text: &str) -> (u64, u64) {
+        let scan = count_tokens(text).expect("not too much");
+        (scan.tokens, scan.bracket_depth)
+    }
+
+    fn limit(text: &str) -> (&'static str, u64) {
+        match count_tokens(text) {
+            Err(ApiError::QueryTooCostly(limit)) => (limit.name, limit.max),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn tokens_are_about_those_of_the_specification() {
+        for (text, expected) in [
+            ("", (0, 0)),
+            ("{ a, b }", (4, 1)),
+            ("\u{feff}{a} # { [ (\n", (3, 1)),
+            ("{ a(b: [1, -2.5e+3]) { c } }", (16, 3)),
+            (r#"{ a(b: "} { \" }") }"#, (8, 2)),
+            (r#"{ a(b: """ } \""" " { """) }"#, (8, 2)),
+            ("{ ...F } fragment F on T @x(if: $y) { z }", (19, 1)),
+            ("\"never closed { {", (1, 0)),
+            ("\"ends with the line\n{", (2, 1)),
+            ("}}}{", (4, 1)),
+            ("ä€", (5, 0)),
+        ] {
+            assert_eq!(counts(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_or_too_deep_ends_there() {
+        assert_eq!(limit(&"{a".repeat(10_000)), ("brackets within brackets", MAX_BRACKET_DEPTH));
+        assert_eq!(limit(&"[".repeat(10_000)), ("brackets within brackets", MAX_BRACKET_DEPTH));
+        assert_eq!(limit(&"a ".repeat(20_000)), ("tokens of a document", MAX_TOKENS));
+        assert_eq!(limit(&" ".repeat(5 << 20)), ("bytes of a document", MAX_DOCUMENT_BYTES));
+        // A token in each byte, and in two; a bracket in two, and in four.
+        assert_eq!(limit(&"a!".repeat(500)), ("tokens of a document of its length", 816));
+        assert_eq!(counts(&"a ".repeat(500)), (500, 0));
+        assert_eq!(limit(&"[]".repeat(500)), ("brackets of a document of its length", 135));
+        assert_eq!(limit(&"a{b}".repeat(250)), ("brackets of a document of its length", 135));
+        let most = usize::try_from(MAX_BRACKET_DEPTH).expect("small");
+        let deep = format!("{}{}{}", "{".repeat(most), "}".repeat(most), " ".repeat(1_000));
+        assert_eq!(counts(&deep), (2 * MAX_BRACKET_DEPTH, MAX_BRACKET_DEPTH));
+    }
+
+    #[test]
+    fn many_look_ups_without_a_blank_are_read() {
+        for (field, fields) in [("job", "{id}"), ("inspection", "{...F}"), ("node", "{id}"), ("item", "{id state}")] {
+            for count in [1, 5, 20, 50] {
+                let variables: String = (0..count).map(|number| format!("$a{number}:ID!")).collect();
+                let look_ups = (0..count).map(|number| format!("a{number}:{field}(id:$a{number}){fields}"));
+                let text =
+                    format!("query({variables}){{{}}}fragment F on Inspection{{id}}", look_ups.collect::<String>());
+                assert!(count_tokens(&text).is_ok(), "{count} {field}");
+            }
+        }
+    }
+}

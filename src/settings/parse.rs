@@ -1,0 +1,332 @@
+//! The forms that values come in. What is wrong is said in words for whoever wrote the value; values that may hold a
+//! password (URLs, the database) are never quoted.
+
+use super::LogFormat;
+use crate::store::DatabaseAddress;
+use reqwest::Url;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+/// What a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    Address,
+    Count,
+    Database,
+    Duration,
+    Filter,
+    LogFormat,
+    Secret,
+    Size,
+    Boolean,
+    Text,
+    Url,
+}
+
+impl ValueKind {
+    /// What stands for a value in `--help`.
+    pub fn placeholder(self) -> &'static str {
+        match self {
+            ValueKind::Address => "ADDRESS:PORT",
+            ValueKind::Count => "NUMBER",
+            ValueKind::Database | ValueKind::Url => "URL",
+            ValueKind::Duration => "DURATION",
+            ValueKind::Filter => "FILTER",
+            ValueKind::LogFormat => "text|json",
+            ValueKind::Secret => "SECRET",
+            ValueKind::Size => "SIZE",
+            ValueKind::Boolean => "true|false",
+            ValueKind::Text => "TEXT",
+        }
+    }
+}
+
+const SIZE_UNITS: &[(&str, u64)] = &[
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1_000),
+    ("B", 1),
+    ("", 1),
+];
+
+const DURATION_UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+/// Long enough for every setting, and short enough to be added to any time.
+const MAX_DURATION_MS: u64 = 365 * 86_400_000;
+
+/// The shortest time that lives are kept for after their end: resuming clients and repeating vendors need some.
+const MIN_RETENTION: Duration = Duration::from_secs(3600);
+/// The longest.
+const MAX_AGE_MS: u64 = 36_500 * 86_400_000;
+
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is not an address with a port; write 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080"))
+}
+
+/// Bytes: a number, with a unit or without.
+pub fn size(text: &str) -> Result<usize, String> {
+    parse_with_unit(text, SIZE_UNITS)
+        .filter(|bytes| *bytes > 0)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .ok_or_else(|| {
+            format!("{text:?} is not a size above zero; write bytes, or a unit: 5MiB (KiB, MiB, GiB, kB, MB, GB)")
+        })
+}
+
+/// A time with its unit.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    parse_with_unit(text, DURATION_UNITS)
+        .filter(|milliseconds| (1..=MAX_DURATION_MS).contains(milliseconds))
+        .map(Duration::from_millis)
+        .ok_or_else(|| {
+            format!("{text:?} is not a time above zero; write it with its unit: 10s (ms, s, m, h, d; at most 365d)")
+        })
+}
+
+/// How long something is kept, from an hour to a century; empty for ever.
+pub fn retention(text: &str) -> Result<Option<Duration>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match age(text) {
+        Ok(age) if age >= MIN_RETENTION => Ok(Some(age)),
+        Ok(_) => Err(format!("{text:?} is too short; write an hour or more, or nothing: then everything is kept")),
+        Err(why) => Err(why),
+    }
+}
+
+/// How long ago something was.
+pub fn age(text: &str) -> Result<Duration, String> {
+    parse_with_unit(text, DURATION_UNITS)
+        .filter(|milliseconds| (1..=MAX_AGE_MS).contains(milliseconds))
+        .map(Duration::from_millis)
+        .ok_or_else(|| {
+            format!("{text:?} is not a time above zero; write it with its unit: 90d (ms, s, m, h, d; at most 36500d)")
+        })
+}
+
+fn parse_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let (_, factor) = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit.trim_start()))?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+pub fn boolean(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a switch; write true or false"))
+}
+
+pub fn count(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a number; write a whole one from 1 to {}", u32::MAX))
+}
+
+pub fn database(text: &str) -> Result<String, String> {
+    const WRITE: &str = "write the path of a SQLite file, or the URL of a PostgreSQL database: sqlite://data/hub.db, \
+                         postgres://hub@db.example/hub";
+    match DatabaseAddress::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}; {WRITE}")),
+    }
+}
+
+/// Origins of pages, apart by commas, or `*` alone for any; empty for none.
+pub fn origins(text: &str) -> Result<Vec<String>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let origins = text.split(',').map(|text| origin(text.trim())).collect::<Result<Vec<_>, _>>()?;
+    if origins.len() > 1 && origins.iter().any(|origin| origin == "*") {
+        return Err("holds `*` beside others; write `*` alone for any origin, or leave it out".to_owned());
+    }
+    Ok(origins)
+}
+
+// As browsers write it (RFC 6454, section 6.2): the same origin has one spelling.
+fn origin(text: &str) -> Result<String, String> {
+    const WRITE: &str = "write scheme, host and port as browsers do, without a path: https://app.example or \
+                         http://localhost:3000";
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    if text.contains('*') {
+        return Err(format!("{text:?} holds a pattern, and only whole origins are known; write each one"));
+    }
+    let url = Url::parse(text).map_err(|_| format!("{text:?} is not an origin; {WRITE}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("holds a user's name or password; {WRITE}"));
+    }
+    let host =
+        url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| format!("{text:?} has no host; {WRITE}"))?;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let spelled = format!("{}://{host}{port}", url.scheme());
+    if spelled == text { Ok(spelled) } else { Err(format!("{text:?} is not how browsers write it; write {spelled}")) }
+}
+
+/// What may be left out: empty for nothing.
+pub fn optional<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
+}
+
+pub fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}
+
+/// The address of a NATS server, which may hold a password; empty for none.
+pub fn nats_url(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<async_nats::ServerAddr>() {
+        Ok(_) if text.starts_with("nats://") || text.starts_with("tls://") => Ok(Some(text.to_owned())),
+        _ => Err("is not the address of a NATS server; write nats://nats.example:4222, or tls://…".to_owned()),
+    }
+}
+
+/// The syntax of `tracing_subscriber::EnvFilter`, but for bare names: `verbose` would be a module of that name, and
+/// nothing else would be logged.
+pub fn log_filter(text: &str) -> Result<String, String> {
+    const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+    let known = |part: &str| part.contains(['=', '[']) || LEVELS.contains(&part.trim().to_lowercase().as_str());
+    match EnvFilter::builder().parse(text) {
+        Ok(_) if text.split(',').all(known) => Ok(text.to_owned()),
+        _ => Err(format!(
+            "{text:?} is not a log filter; write a level ({}), or several: info,inspection_hub=debug",
+            LEVELS.join(", ")
+        )),
+    }
+}
+
+pub fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("{text:?} is not a format of the log; write text or json")),
+    }
+}
+
+/// The URL that is registered with a vendor, exactly as it is there: it may be part of what the vendor signs.
+pub fn public_url(text: &str) -> Result<String, String> {
+    let url = web_url(text, "https://hub.example.com/webhooks/truepic")?;
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("must end before the question mark; the query of each request is added to it".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Where a vendor's API is. A token is sent there, so it is encrypted, except to this machine.
+pub fn api_url(text: &str) -> Result<String, String> {
+    let url = web_url(text, "https://hover.to")?;
+    let here = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    if url.scheme() == "http" && !here {
+        return Err("must begin with https://, for a token is sent there".to_owned());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn web_url(text: &str, example: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    // The parser would take blanks away, or encode them.
+    let url = url.filter(|_| !text.contains(char::is_whitespace));
+    let url = url.ok_or_else(|| format!("is not a whole URL; write one such as {example}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("must not hold a user name or password".to_owned());
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in
+            [("1", 1), ("512 B", 512), ("1KiB", 1024), ("5MiB", 5 << 20), ("5mib", 5 << 20), ("2kB", 2000)]
+        {
+            assert_eq!(size(text), Ok(bytes));
+        }
+        for text in ["", "0", "-1", "5M", "1.5MiB", "MiB", "99999999999999999999", "20000000000GiB", "１"] {
+            assert!(size(text).unwrap_err().contains("5MiB"), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        for (text, milliseconds) in
+            [("250ms", 250), ("10s", 10_000), ("5m", 300_000), ("2 h", 7_200_000), ("1d", 86_400_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)));
+        }
+        for text in ["", "10", "0s", "1m30s", "10 sec", "366d", "s"] {
+            assert!(duration(text).unwrap_err().contains("10s"), "{text}");
+        }
+    }
+
+    #[test]
+    fn ages() {
+        assert_eq!(retention(""), Ok(None));
+        assert_eq!(retention("1h"), Ok(Some(Duration::from_secs(3600))));
+        assert_eq!(retention("3650d"), Ok(Some(Duration::from_secs(3650 * 86_400))));
+        assert!(retention("59m").unwrap_err().contains("an hour"));
+        for text in ["90", "0d", "36501d", "for ever"] {
+            assert!(retention(text).unwrap_err().contains("90d") && age(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn databases() {
+        assert!(database("sqlite://data/hub.db").is_ok());
+        assert!(database("sqlite:///var/lib/hub.db").is_ok());
+        assert!(database("postgres://hub:hunter2@db/hub?sslmode=verify-full&sslrootcert=/etc/ca.pem").is_ok());
+        for text in
+            ["postgres://root:hunter2@db:port/hub", "", "sqlite://", "sqlite://:memory:", "mysql://root:hunter2@db"]
+        {
+            assert!(!database(text).unwrap_err().contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn nats_servers() {
+        assert_eq!(nats_url(""), Ok(None));
+        assert!(nats_url("nats://hub:hunter2@127.0.0.1:4222").is_ok_and(|server| server.is_some()));
+        for text in ["127.0.0.1:4222", "http://nats", "nats://hub:hunter2@:port"] {
+            assert!(!nats_url(text).unwrap_err().contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn urls() {
+        assert_eq!(public_url("https://hub.example/in"), Ok("https://hub.example/in".to_owned()));
+        for text in [
+            "hub.example/in",
+            "ftp://hub.example",
+            "https://",
+            "https://u:p@hub.example/",
+            "https://hub.example/?token=x",
+            "https://hub.example/in ",
+            "https://hub.example/i n",
+        ] {
+            assert!(public_url(text).is_err(), "{text}");
+        }
+        assert_eq!(api_url("http://127.0.0.1:9/"), Ok("http://127.0.0.1:9".to_owned()));
+        assert!(api_url("http://hover.to").is_err());
+    }
+
+    #[test]
+    fn other_forms() {
+        assert!(address("127.0.0.1:0").is_ok() && address("[::1]:8080").is_ok());
+        assert!(address("localhost:8080").is_err() && address("8080").is_err());
+        assert!(log_filter("info,sqlx=warn").is_ok() && log_filter("DEBUG").is_ok());
+        assert!(log_filter("").is_err() && log_filter("hub=loud").is_err() && log_filter("verbose").is_err());
+        assert!(count("0").is_err() && count("-3").is_err() && count("10").is_ok());
+        assert!(boolean("yes").is_err() && boolean("true") == Ok(true));
+        assert!(log_format("xml").is_err());
+    }
+}

@@ -1,0 +1,203 @@
+//! From a post to an answer over HTTP: signed as the settings say, and tried again as a vendor does.
+
+use super::SimulationError;
+use super::chaos::{SendMode, SimulatedRequest};
+use super::ledger::{SourceTally, WebhookReply};
+use crate::settings::SourceSettings;
+use crate::vendor::verify::{RequestCredentials, SignError, Verifier, WebhookRequest};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use bytes::Bytes;
+use chrono::Utc;
+use reqwest::{Client, Response, Url};
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// The first wait before a delivery is tried again; each further one is twice as long …
+const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
+/// … up to this.
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+/// How long a delivery is tried. Vendors go on for hours or days.
+const RETRY_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a try may take: Truepic gives up after 10 s.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Sends posts, any number at once.
+#[derive(Debug)]
+pub struct VendorClient {
+    client: Client,
+    endpoints: Vec<SourceEndpoint>,
+    stop: CancellationToken,
+}
+
+/// Where the deliveries of a source go.
+#[derive(Debug)]
+struct SourceEndpoint {
+    url: Url,
+    verifier: Verifier,
+}
+
+// What a try came to.
+enum SendOutcome {
+    Accepted(WebhookReply),
+    NotAuthenticated,
+    /// It may be tried again, after this time if the hub names one.
+    RetryLater(Option<Duration>),
+    NoResponse,
+    Unexpected(String),
+}
+
+/// A client that asks nobody but the hub.
+///
+/// # Errors
+/// If TLS cannot be set up.
+pub fn http_client() -> Result<Client, reqwest::Error> {
+    Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(REQUEST_TIMEOUT).build()
+}
+
+impl VendorClient {
+    /// A sender to the webhooks of this hub; `stop` ends waiting for another try.
+    ///
+    /// # Errors
+    /// If what the source's vendor would send can only be made by the vendor.
+    pub fn new(
+        client: Client,
+        hub: &Url,
+        sources: &[SourceSettings],
+        stop: CancellationToken,
+    ) -> Result<VendorClient, SimulationError> {
+        let route = |source: &SourceSettings| {
+            let url = endpoint_url(hub, &["webhooks", &source.name]);
+            let route = SourceEndpoint { url, verifier: source.verifier.clone() };
+            match route.sign(&headers("application/json"), b"{}", SendMode::Genuine) {
+                Ok(_) => Ok(route),
+                Err(why) => Err(SimulationError::Sign { name: source.name.clone(), why }),
+            }
+        };
+        Ok(VendorClient { client, endpoints: sources.iter().map(route).collect::<Result<_, _>>()?, stop })
+    }
+
+    /// Sends it, and again if need be. Answers whether the hub gave an answer in the end.
+    ///
+    /// # Errors
+    /// If there is nothing to send: the programme is wrong, not the hub.
+    pub async fn deliver(&self, sending: &SimulatedRequest, tally: &mut SourceTally) -> Result<bool, SimulationError> {
+        let Some(route) = self.endpoints.get(sending.delivery.source) else { return Ok(true) };
+        let body = sending.delivery.body()?;
+        let (content_type, bytes) = match sending.mode {
+            SendMode::Garbage(garbage) => ("application/json", garbage.corrupt(&body.bytes).into()),
+            _ => (body.content_type, body.bytes),
+        };
+        tally.sent += 1;
+        let forged = matches!(sending.mode, SendMode::Forged(_));
+        let (started, mut wait) = (Instant::now(), INITIAL_BACKOFF);
+        loop {
+            let after = match self.attempt(route, content_type, &bytes, sending.mode).await? {
+                SendOutcome::Accepted(receipt) => {
+                    tally.record(&receipt);
+                    if forged {
+                        tally.record_anomaly("a forgery that was believed".to_owned());
+                    }
+                    return Ok(true);
+                }
+                SendOutcome::NotAuthenticated => {
+                    tally.not_authenticated += 1;
+                    if !forged {
+                        let why = "401 to a delivery that was signed: the hub runs with other settings";
+                        tally.record_anomaly(why.to_owned());
+                    }
+                    return Ok(true);
+                }
+                SendOutcome::Unexpected(what) => {
+                    tally.record_anomaly(what);
+                    return Ok(true);
+                }
+                SendOutcome::RetryLater(after) => after.unwrap_or_default(),
+                SendOutcome::NoResponse => {
+                    tally.unanswered += 1;
+                    Duration::ZERO
+                }
+            };
+            let pause = wait.max(after);
+            if started.elapsed() + pause > RETRY_DEADLINE || !self.sleep_or_stop(pause).await {
+                tally.given_up += 1;
+                return Ok(false);
+            }
+            tally.retries += 1;
+            wait = MAX_BACKOFF.min(wait * 2);
+        }
+    }
+
+    async fn attempt(
+        &self,
+        route: &SourceEndpoint,
+        content_type: &'static str,
+        body: &Bytes,
+        mode: SendMode,
+    ) -> Result<SendOutcome, SimulationError> {
+        let mut headers = headers(content_type);
+        let signed = route.sign(&headers, body, mode);
+        let (signed, body) = signed.map_err(|why| SimulationError::Sign { name: route.url.to_string(), why })?;
+        headers.extend(signed.headers);
+        let mut url = route.url.clone();
+        url.set_query(signed.query.as_deref());
+        let request = self.client.post(url).headers(headers).body(body);
+        Ok(match request.send().await {
+            Ok(response) => read_response(response).await,
+            Err(_) => SendOutcome::NoResponse,
+        })
+    }
+
+    // Whether it waited all the time.
+    async fn sleep_or_stop(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(time) => true,
+            () = self.stop.cancelled() => false,
+        }
+    }
+}
+
+impl SourceEndpoint {
+    fn sign(&self, headers: &HeaderMap, body: &[u8], mode: SendMode) -> Result<(RequestCredentials, Bytes), SignError> {
+        let body = Bytes::copy_from_slice(body);
+        let (path, query) = (self.url.path(), self.url.query());
+        let request = WebhookRequest { headers, path, query, body: &body, now: Utc::now() };
+        match mode {
+            SendMode::Forged(forgery) => forgery.forge(&self.verifier, &request, &body),
+            _ => Ok((self.verifier.sign(&request)?, body)),
+        }
+    }
+}
+
+fn headers(content_type: &'static str) -> HeaderMap {
+    [(CONTENT_TYPE, HeaderValue::from_static(content_type))].into_iter().collect()
+}
+
+async fn read_response(response: Response) -> SendOutcome {
+    let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    match response.status() {
+        StatusCode::OK => match response.bytes().await {
+            Ok(body) => match serde_json::from_slice(&body) {
+                Ok(receipt) => SendOutcome::Accepted(receipt),
+                Err(_) => SendOutcome::Unexpected("200 without a receipt".to_owned()),
+            },
+            Err(_) => SendOutcome::NoResponse,
+        },
+        StatusCode::UNAUTHORIZED => SendOutcome::NotAuthenticated,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            SendOutcome::RetryLater(after.map(Duration::from_secs))
+        }
+        status => SendOutcome::Unexpected(format!("HTTP {status}")),
+    }
+}
+
+/// A path below the hub's address.
+pub fn endpoint_url(hub: &Url, path: &[&str]) -> Url {
+    let mut url = hub.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.pop_if_empty().extend(path);
+    }
+    url
+}

@@ -1,0 +1,234 @@
+//! What belongs together, and whether it can go.
+
+use super::{KEYS_PER_STATEMENT, MAX_UNIT_ROWS};
+use crate::machine::EntityType;
+use crate::store::StoreError;
+use crate::store::read::FINAL_STATUSES;
+use crate::vendor;
+use entity::entity::{Column, Entity};
+use entity::{Kind, Status, change, delivery};
+use sea_orm::entity::prelude::Uuid;
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Entities that belong together, and all deliveries that changed any of them; or several such lives.
+#[derive(Debug, Default)]
+pub struct PurgeUnit {
+    /// The public ids, by number.
+    pub entities: BTreeMap<i64, Uuid>,
+    /// By number.
+    pub deliveries: BTreeMap<i64, DeliveryPositions>,
+    /// Those of the entities from which it could have been found.
+    pub roots: Vec<i64>,
+}
+
+/// The history that a delivery has brought.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliveryPositions {
+    pub first: i64,
+    pub changes: i32,
+}
+
+impl DeliveryPositions {
+    pub fn positions(self) -> std::ops::Range<i64> {
+        self.first..self.first + i64::from(self.changes)
+    }
+}
+
+/// What is true of what belongs together.
+#[derive(Debug)]
+pub enum Eligibility {
+    /// It is at an end, and nothing was heard of it for long enough.
+    Eligible(PurgeUnit),
+    /// It is not at an end.
+    Open,
+    /// Something of it is newer.
+    TooRecent,
+    /// It has too many rows.
+    TooLarge,
+    /// It is not there.
+    Missing,
+}
+
+#[derive(Debug, FromQueryResult)]
+struct Member {
+    row_id: i64,
+    id: Uuid,
+    kind: Kind,
+    vendor: String,
+    status: Option<Status>,
+    parent_row_id: Option<i64>,
+    inspection_row_id: Option<i64>,
+    updated_at: i64,
+}
+
+impl Member {
+    fn is_root(&self) -> bool {
+        match self.kind {
+            Kind::Inspection => true,
+            Kind::Job if self.is_standalone() => true,
+            _ => self.inspection_row_id.is_none() && self.parent_row_id.is_none(),
+        }
+    }
+
+    // Where a vendor has no inspections, a job is a life of its own, also if it hangs on something: an account has runs for
+    // as long as it is connected.
+    fn is_standalone(&self) -> bool {
+        self.kind == Kind::Job && vendors_without_inspections().any(|vendor| vendor == self.vendor)
+    }
+
+    // What has no status has no end either. An orphan's is with what it belongs to, which nobody knows.
+    fn is_open(&self) -> bool {
+        let judged = self.kind == Kind::Inspection || self.is_standalone();
+        judged && self.status.is_some_and(|status| !FINAL_STATUSES.contains(&status))
+    }
+
+    // What it is a part of.
+    fn owners(&self) -> impl Iterator<Item = i64> {
+        let parent = self.parent_row_id.filter(|_| !self.is_standalone());
+        let inspection = self.inspection_row_id.filter(|inspection| *inspection != self.row_id);
+        parent.into_iter().chain(inspection)
+    }
+}
+
+/// The names of the vendors that have none.
+pub fn vendors_without_inspections() -> impl Iterator<Item = &'static str> {
+    vendor::ALL.iter().filter(|vendor| vendor.machine(EntityType::Inspection).is_none()).map(|vendor| vendor.name)
+}
+
+/// All that belongs together with an entity.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Result<Eligibility, StoreError> {
+    let newest = crate::store::raw_log::newest_delivery(db).await?;
+    let mut life = PurgeUnit::default();
+    let mut positions_seen: BTreeSet<i64> = BTreeSet::new();
+    let mut open = false;
+    let mut todo = BTreeSet::from([root]);
+    while !todo.is_empty() {
+        let numbers: Vec<i64> = std::mem::take(&mut todo).into_iter().collect();
+        for numbers in numbers.chunks(KEYS_PER_STATEMENT) {
+            let members = load_members(db, numbers).await?;
+            if members.len() != numbers.len() {
+                return Ok(Eligibility::Missing);
+            }
+            for member in members {
+                if member.updated_at >= before {
+                    return Ok(Eligibility::TooRecent);
+                }
+                open |= member.is_open();
+                todo.extend(member.owners());
+                if member.is_root() {
+                    life.roots.push(member.row_id);
+                }
+                life.entities.insert(member.row_id, member.id);
+            }
+            todo.extend(children_of(db, numbers).await?);
+            let changes: Vec<(i64, i64, i64)> = change::Entity::find()
+                .select_only()
+                .columns([change::Column::Position, change::Column::DeliveryRowId, change::Column::ReceivedAt])
+                .filter(change::Column::EntityRowId.is_in(numbers.iter().copied()))
+                .order_by_desc(change::Column::Position)
+                .limit(MAX_UNIT_ROWS as u64 + 1)
+                .into_tuple()
+                .all(db)
+                .await?;
+            if changes.iter().any(|(_, _, received_at)| *received_at >= before) {
+                return Ok(Eligibility::TooRecent);
+            }
+            positions_seen.extend(changes.iter().map(|(position, ..)| *position));
+            if positions_seen.len() > MAX_UNIT_ROWS {
+                return Ok(Eligibility::TooLarge);
+            }
+            let more: BTreeSet<i64> = changes.iter().map(|(_, delivery, _)| *delivery).collect();
+            let more: Vec<i64> = more.into_iter().filter(|number| !life.deliveries.contains_key(number)).collect();
+            if more.last() == Some(&newest) || !add_deliveries(db, &more, before, &mut life).await? {
+                return Ok(Eligibility::TooRecent);
+            }
+            let positions = more.iter().filter_map(|number| life.deliveries.get(number)).flat_map(|b| b.positions());
+            let others: Vec<i64> = positions.filter(|position| !positions_seen.contains(position)).collect();
+            todo.extend(entities_at(db, &others).await?);
+        }
+        todo.retain(|number| !life.entities.contains_key(number));
+        if life.rows() > MAX_UNIT_ROWS {
+            return Ok(Eligibility::TooLarge);
+        }
+    }
+    Ok(if open { Eligibility::Open } else { Eligibility::Eligible(life) })
+}
+
+async fn load_members(db: &DatabaseConnection, numbers: &[i64]) -> Result<Vec<Member>, StoreError> {
+    use Column::{Id, InspectionRowId, ParentRowId, RowId, Status, UpdatedAt, Vendor};
+    let rows = Entity::find()
+        .select_only()
+        .columns([RowId, Id, Column::Kind, Vendor, Status, ParentRowId, InspectionRowId, UpdatedAt])
+        .filter(RowId.is_in(numbers.iter().copied()));
+    Ok(rows.into_model().all(db).await?)
+}
+
+// What hangs on these.
+async fn children_of(db: &DatabaseConnection, numbers: &[i64]) -> Result<Vec<i64>, StoreError> {
+    let mut parts = Vec::new();
+    for link in [Column::ParentRowId, Column::InspectionRowId] {
+        let rows = Entity::find().select_only().column(Column::RowId).filter(link.is_in(numbers.iter().copied()));
+        parts.extend(rows.limit(MAX_UNIT_ROWS as u64 + 1).into_tuple::<i64>().all(db).await?);
+    }
+    Ok(parts)
+}
+
+// Adds these deliveries, unless one of them came again since.
+async fn add_deliveries(
+    db: &DatabaseConnection,
+    numbers: &[i64],
+    before: i64,
+    life: &mut PurgeUnit,
+) -> Result<bool, StoreError> {
+    use delivery::Column::{ChangeCount, FirstPosition, LastDuplicateAt, RowId};
+    for numbers in numbers.chunks(KEYS_PER_STATEMENT) {
+        let rows = delivery::Entity::find()
+            .select_only()
+            .columns([RowId, FirstPosition, ChangeCount, LastDuplicateAt])
+            .filter(RowId.is_in(numbers.iter().copied()));
+        let rows: Vec<(i64, i64, i32, Option<i64>)> = rows.into_tuple().all(db).await?;
+        if rows.iter().any(|(.., again)| again.is_some_and(|at| at >= before)) {
+            return Ok(false);
+        }
+        let rows = rows.into_iter().map(|(number, first, changes, _)| (number, DeliveryPositions { first, changes }));
+        life.deliveries.extend(rows);
+    }
+    Ok(true)
+}
+
+// What rows of history are about.
+async fn entities_at(db: &DatabaseConnection, positions: &[i64]) -> Result<BTreeSet<i64>, StoreError> {
+    let mut entities = BTreeSet::new();
+    for positions in positions.chunks(KEYS_PER_STATEMENT) {
+        let rows = change::Entity::find()
+            .select_only()
+            .column(change::Column::EntityRowId)
+            .filter(change::Column::Position.is_in(positions.iter().copied()))
+            .filter(change::Column::EntityRowId.is_not_null());
+        entities.extend(rows.into_tuple::<i64>().all(db).await?);
+    }
+    Ok(entities)
+}
+
+impl PurgeUnit {
+    /// Rows of the large tables, without the steps that are put together.
+    pub fn rows(&self) -> usize {
+        self.entities.len() + self.deliveries.len() + self.changes()
+    }
+
+    /// Rows of history.
+    pub fn changes(&self) -> usize {
+        self.deliveries.values().map(|brought| usize::try_from(brought.changes).unwrap_or_default()).sum()
+    }
+
+    /// Adds another.
+    pub fn merge(&mut self, other: PurgeUnit) {
+        self.entities.extend(other.entities);
+        self.deliveries.extend(other.deliveries);
+        self.roots.extend(other.roots);
+    }
+}

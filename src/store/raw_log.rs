@@ -1,0 +1,135 @@
+//! The raw log, to be applied anew: deliveries in the order in which they were first applied.
+
+use super::write::{DUPLICATE_REASON_PREFIX, ReplayContext};
+use super::{PreparedDelivery, RawDelivery, StoreError};
+use crate::vendor;
+use crate::vendor::verify::Verified;
+use chrono::DateTime;
+use entity::delivery::{Column, Entity, Model};
+use entity::{Verdict, log_gap, purged_ledger, tombstone};
+use sea_orm::entity::prelude::Uuid;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// Keys that are looked up at once.
+const KEYS_PER_STATEMENT: usize = 500;
+
+/// The number of the newest delivery; 0 if there is none.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn newest_delivery<C: ConnectionTrait>(db: &C) -> Result<i64, StoreError> {
+    let number = Entity::find().select_only().column(Column::RowId).order_by_desc(Column::RowId).limit(1);
+    Ok(number.into_tuple().one(db).await?.unwrap_or_default())
+}
+
+/// How many deliveries were removed from it.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn purged_delivery_count<C: ConnectionTrait>(db: &C) -> Result<i64, StoreError> {
+    let rows = purged_ledger::Entity::find().all(db).await?;
+    Ok(rows.iter().map(|row| row.received - row.duplicates).sum())
+}
+
+/// The deliveries after a number, up to another, read anew; at most `limit`, each with its number.
+///
+/// # Errors
+/// If the database does not answer, or one of them is missing that was not removed, or cannot be applied at all.
+pub async fn deliveries_after<C: ConnectionTrait>(
+    db: &C,
+    after: i64,
+    upto: i64,
+    limit: u64,
+) -> Result<Vec<(i64, PreparedDelivery)>, StoreError> {
+    let rows = Entity::find()
+        .filter(Column::RowId.gt(after))
+        .filter(Column::RowId.lte(upto))
+        .order_by_asc(Column::RowId)
+        .limit(limit)
+        .all(db)
+        .await?;
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(Vec::new()) };
+    let (first, last) = (first.row_id, last.row_id);
+    let gaps = log_gap::Entity::find().filter(log_gap::Column::NextDeliveryRowId.between(first, last)).all(db).await?;
+    let mut gaps: BTreeMap<i64, log_gap::Model> = gaps.into_iter().map(|gap| (gap.next_delivery_row_id, gap)).collect();
+    let gone = purged_originals(db, &rows).await?;
+    let mut before = after;
+    let mut read = Vec::with_capacity(rows.len());
+    for row in rows {
+        let number = row.row_id;
+        let begins = gaps.remove(&number);
+        if number != before + 1 && begins.is_none() {
+            return Err(StoreError::Corrupt(format!("delivery {} is missing from the raw log", before + 1)));
+        }
+        before = number;
+        let repeats = duplicate_of(&row).filter(|first| gone.contains(first));
+        read.push((number, begins, repeats, raw_delivery(row)?));
+    }
+    let buried = tombstones(db, first, read.iter().flat_map(|(_, _, _, incoming)| incoming.referenced_ids())).await?;
+    let again = |(number, begins, repeats, incoming): (i64, _, _, PreparedDelivery)| {
+        let is_gone = |id: &Uuid| buried.get(id).is_some_and(|newest| *newest >= number);
+        let gone = if buried.is_empty() { HashSet::new() } else { incoming.referenced_ids().filter(is_gone).collect() };
+        (
+            number,
+            incoming.with_replay_context(ReplayContext {
+                log_gap: begins,
+                duplicate_of: repeats,
+                purged_entities: gone,
+            }),
+        )
+    };
+    Ok(read.into_iter().map(again).collect())
+}
+
+/// The number of the delivery that this one was found to repeat, when the log was applied anew.
+fn duplicate_of(row: &Model) -> Option<i64> {
+    row.reason.strip_prefix(DUPLICATE_REASON_PREFIX)?.parse().ok().filter(|_| row.verdict == Verdict::NoChange)
+}
+
+// Those of the repeated deliveries that are not there any more.
+async fn purged_originals<C: ConnectionTrait>(db: &C, rows: &[Model]) -> Result<BTreeSet<i64>, StoreError> {
+    let mut originals: BTreeSet<i64> = rows.iter().filter_map(duplicate_of).collect();
+    for numbers in originals.clone().into_iter().collect::<Vec<_>>().chunks(KEYS_PER_STATEMENT) {
+        let there = Entity::find().select_only().column(Column::RowId);
+        let there: Vec<i64> = there.filter(Column::RowId.is_in(numbers.iter().copied())).into_tuple().all(db).await?;
+        there.iter().for_each(|number| _ = originals.remove(number));
+    }
+    Ok(originals)
+}
+
+// Those of the named entities that were removed after these deliveries came, each with the newest delivery then.
+async fn tombstones<C: ConnectionTrait>(
+    db: &C,
+    first: i64,
+    named: impl Iterator<Item = Uuid>,
+) -> Result<HashMap<Uuid, i64>, StoreError> {
+    use tombstone::Column::{Id, LastDeliveryRowId};
+    let mut buried = HashMap::new();
+    if tombstone::Entity::find().limit(1).one(db).await?.is_none() {
+        return Ok(buried);
+    }
+    let named: Vec<Uuid> = named.collect::<BTreeSet<Uuid>>().into_iter().collect();
+    for ids in named.chunks(KEYS_PER_STATEMENT) {
+        let rows = tombstone::Entity::find().filter(Id.is_in(ids.iter().copied())).filter(LastDeliveryRowId.gte(first));
+        buried.extend(rows.all(db).await?.into_iter().map(|row| (row.id, row.last_delivery_row_id)));
+    }
+    Ok(buried)
+}
+
+fn raw_delivery(row: Model) -> Result<PreparedDelivery, StoreError> {
+    let corrupt = |what: &str| StoreError::Corrupt(format!("delivery {} has {what}", row.row_id));
+    let named: BTreeMap<String, serde_json::Value> =
+        serde_json::from_str(&row.headers).map_err(|_| corrupt("headers that are no JSON object"))?;
+    let post = RawDelivery {
+        vendor: vendor::by_name(&row.vendor).ok_or_else(|| corrupt("a vendor that this version does not know"))?,
+        received_at: DateTime::from_timestamp_micros(row.received_at).ok_or_else(|| corrupt("an impossible time"))?,
+        method: if row.method == "PUT" { "PUT" } else { "POST" },
+        content_type: named.get("content-type").and_then(|value| value.as_str()).map(str::to_owned),
+        source: row.source.into(),
+        headers: row.headers,
+        body: row.body.into(),
+    };
+    let body = post.body.clone();
+    Ok(PreparedDelivery::prepare(&Verified::from_storage(&body), post).without_payload())
+}

@@ -1,0 +1,217 @@
+//! How entities stood at a moment, as SQL: each joined with the row of history that tells it. What it costs does not depend
+//! on how long the history is.
+//!
+//! - By the time of receipt, which goes up with the positions: up to which position all was received by then is searched for by
+//!   halving, once for all; the newest change of an entity up to there is one look-up in its index.
+//! - By the time of happening: where steps stand in `step`, one look-up by their time; else back from step to step, of
+//!   which there are few.
+
+use super::as_of::TimeAxis;
+use entity::{change, entity as thing, log_head, step};
+use sea_orm::sea_query::{
+    CommonTableExpression, Expr, ExprTrait, Func, IntoIden, Order, Query, SelectStatement, UnionType, WithClause,
+};
+use sea_orm::{ColumnTrait, JoinType};
+
+/// The name of the table that is looked through for an entity.
+const HISTORY_ALIAS: &str = "past";
+/// The names of what is computed step by step.
+const BEFORE: &str = "before";
+const SEARCH: &str = "search";
+const WALK: &str = "walk";
+
+/// A moment by a clock.
+#[derive(Clone, Copy, Debug)]
+pub struct AsOfJoin {
+    /// In microseconds since the Unix epoch.
+    pub at: i64,
+    pub axis: TimeAxis,
+}
+
+impl AsOfJoin {
+    /// Joins entities with how they stood. Those not known then are left out.
+    pub fn join(self, entities: &mut SelectStatement) {
+        use change::Column::Position;
+        let position = match self.axis {
+            TimeAxis::Received => Expr::from(newest_change(Some(Expr::from(position_as_of(self.at))))),
+            TimeAxis::Occurred => {
+                let together = is_same_entity(step::Column::EntityRowId, thing::Column::RowId)
+                    .and(steps_materialized())
+                    .and(
+                        Expr::col((step::Entity, step::Column::EffectiveAt))
+                            .eq(materialized_step_as_of(self.at, "effective_at")),
+                    )
+                    .and(Expr::col((step::Entity, step::Column::Seq)).eq(materialized_step_as_of(self.at, "seq")));
+                entities.join(JoinType::LeftJoin, step::Entity, together);
+                let of_step = Expr::col((step::Entity, step::Column::Position));
+                Expr::case(steps_materialized(), of_step).finally(Expr::from(step_position_as_of(self.at))).into()
+            }
+        };
+        entities.join(JoinType::InnerJoin, change::Entity, Expr::col((change::Entity, Position)).eq(position));
+    }
+
+    /// Selects how they stood, each column with `prefix` before its name.
+    pub fn select(self, entities: &mut SelectStatement, prefix: &str) {
+        let of_change = |column: change::Column| Expr::col((change::Entity, column));
+        for (name, value) in [
+            ("entity", of_change(change::Column::EntityRowId)),
+            ("state", self.state()),
+            ("status", self.status()),
+            ("cycle", self.step_or_change(step::Column::CycleAfter, change::Column::Cycle)),
+            ("position", of_change(change::Column::Position)),
+            ("event", of_change(change::Column::Event)),
+            ("occurred_at", self.occurred_at()),
+            ("received_at", of_change(change::Column::ReceivedAt)),
+        ] {
+            entities.expr_as(value, format!("{prefix}{name}"));
+        }
+    }
+
+    /// The state then.
+    pub fn state(self) -> Expr {
+        self.step_or_change(step::Column::StateAfter, change::Column::ToState)
+    }
+
+    /// The status then.
+    pub fn status(self) -> Expr {
+        self.step_or_change(step::Column::StatusAfter, change::Column::ToStatus)
+    }
+
+    fn occurred_at(self) -> Expr {
+        let of_change = Expr::col((change::Entity, change::Column::OccurredAt));
+        match self.axis {
+            TimeAxis::Received => of_change,
+            TimeAxis::Occurred => {
+                let received = Expr::col((change::Entity, change::Column::ReceivedAt));
+                let together = Expr::col((step::Entity, step::Column::EffectiveAt));
+                Func::coalesce([together, of_change, received]).into()
+            }
+        }
+    }
+
+    // Of the steps put together, where they are.
+    fn step_or_change(self, of_step: step::Column, of_change: change::Column) -> Expr {
+        let told = Expr::col((change::Entity, of_change));
+        match self.axis {
+            TimeAxis::Received => told,
+            TimeAxis::Occurred => {
+                Expr::case(steps_materialized(), Expr::col((step::Entity, of_step))).finally(told).into()
+            }
+        }
+    }
+}
+
+fn steps_materialized() -> Expr {
+    Expr::col((thing::Entity, thing::Column::StepsMaterialized))
+}
+
+fn is_same_entity(of_step: step::Column, of_entity: thing::Column) -> Expr {
+    Expr::col((step::Entity, of_step)).equals((thing::Entity, of_entity))
+}
+
+fn history_column(column: change::Column) -> Expr {
+    Expr::col((HISTORY_ALIAS, column))
+}
+
+// The position of an entity's newest change, up to a position if one is given. Each change keeps the state after it.
+fn newest_change(up_to: Option<Expr>) -> SelectStatement {
+    use change::Column;
+    Query::select()
+        .expr(history_column(Column::Position))
+        .from_as(change::Entity, HISTORY_ALIAS)
+        .and_where(history_column(Column::EntityRowId).equals((thing::Entity, thing::Column::RowId)))
+        .and_where_option(up_to.map(|position| history_column(Column::Position).lte(position)))
+        .order_by((HISTORY_ALIAS, Column::Position), Order::Desc)
+        .limit(1)
+        .take()
+}
+
+// Up to which position all was received by a moment: found by halving, some twenty steps for a million changes. Where
+// positions were removed, the newest one before is looked at.
+pub(super) fn position_as_of(at: i64) -> SelectStatement {
+    use change::Column;
+    let (low, high) = (|| Expr::col("low"), || Expr::col("high"));
+    let half = || low().add(high()).add(1).div(2);
+    let known = || history_column(Column::Position).is_null().or(history_column(Column::ReceivedAt).lte(at));
+    let mut all = Query::select();
+    all.expr_as(Expr::cust("CAST(0 AS bigint)"), "low")
+        .expr_as(Expr::col(log_head::Column::Position), "high")
+        .from(log_head::Entity)
+        .and_where(log_head::Column::Id.eq(1));
+    let newest = Query::select()
+        .expr(Expr::col((BEFORE, Column::Position)))
+        .from_as(change::Entity, BEFORE)
+        .and_where(Expr::col((BEFORE, Column::Position)).lte(half()))
+        .order_by((BEFORE, Column::Position), Order::Desc)
+        .limit(1)
+        .take();
+    let half = Query::select()
+        .expr(Expr::case(known(), half()).finally(low()))
+        .expr(Expr::case(known(), high()).finally(history_column(Column::Position).sub(1)))
+        .from(SEARCH)
+        .join_as(
+            JoinType::LeftJoin,
+            change::Entity,
+            HISTORY_ALIAS,
+            history_column(Column::Position).eq(Expr::from(newest)),
+        )
+        .and_where(low().lt(high()))
+        .take();
+    let search = recursive_cte(SEARCH, ["low", "high"], all.union(UnionType::All, half).take());
+    Query::select().expr(Func::max(low())).from(SEARCH).with_cte(search).take()
+}
+
+// The position of the newest step that had happened by a moment, from an entity's newest change back from step to step.
+fn step_position_as_of(at: i64) -> SelectStatement {
+    use change::Column;
+    let columns = || {
+        let happened = Func::coalesce([history_column(Column::OccurredAt), history_column(Column::ReceivedAt)]);
+        let fits = history_column(Column::TargetState).is_not_null().and(Expr::from(happened).lte(at));
+        [
+            (history_column(Column::Position), "position"),
+            (fits, "fits"),
+            (history_column(Column::PreviousStep), "before"),
+        ]
+    };
+    let mut newest = Query::select();
+    newest
+        .from_as(change::Entity, HISTORY_ALIAS)
+        .and_where(history_column(Column::Position).eq(Expr::from(newest_change(None))));
+    let mut before = Query::select();
+    before
+        .from(WALK)
+        .join_as(
+            JoinType::InnerJoin,
+            change::Entity,
+            HISTORY_ALIAS,
+            history_column(Column::Position).eq(Expr::col((WALK, "before"))),
+        )
+        .and_where(Expr::col((WALK, "fits")).not());
+    for (value, name) in columns() {
+        newest.expr_as(value.clone(), name);
+        before.expr_as(value, name);
+    }
+    let walk = recursive_cte(WALK, ["position", "fits", "before"], newest.union(UnionType::All, before).take());
+    Query::select().column("position").from(WALK).and_where(Expr::col("fits")).with_cte(walk).take()
+}
+
+// A column of the newest of the steps put together that had happened by a moment. They stand in the order of the fold.
+fn materialized_step_as_of(at: i64, column: &'static str) -> SelectStatement {
+    use step::Column;
+    let past = |column: Column| Expr::col((HISTORY_ALIAS, column));
+    Query::select()
+        .expr(Expr::col((HISTORY_ALIAS, column)))
+        .from_as(step::Entity, HISTORY_ALIAS)
+        .and_where(past(Column::EntityRowId).equals((thing::Entity, thing::Column::RowId)))
+        .and_where(past(Column::EffectiveAt).lte(at))
+        .order_by((HISTORY_ALIAS, Column::EffectiveAt), Order::Desc)
+        .order_by((HISTORY_ALIAS, Column::Seq), Order::Desc)
+        .limit(1)
+        .take()
+}
+
+fn recursive_cte<const N: usize>(name: &'static str, columns: [&'static str; N], query: SelectStatement) -> WithClause {
+    let columns = columns.map(IntoIden::into_iden);
+    let table = CommonTableExpression::new().table_name(name).columns(columns).query(query).to_owned();
+    WithClause::new().recursive(true).cte(table).to_owned()
+}

@@ -1,0 +1,91 @@
+//! How many inspections were first seen on each day, by source, vendor and status.
+
+use super::filter::EntityFilter;
+use super::inspection_index::{CountGroup, InspectionIndex, Period};
+use crate::store::{ReadPool, StoreError};
+use entity::Status;
+use entity::entity::{Column, Entity};
+use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
+use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
+use std::collections::BTreeMap;
+
+/// Microseconds.
+pub(super) const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
+/// The distances from UTC that a time zone has one after another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UtcOffsets {
+    /// The first one, in seconds.
+    initial: i32,
+    /// From when on there is which other one: microseconds since the Unix epoch, going up, and seconds.
+    transitions: Vec<(i64, i32)>,
+}
+
+impl UtcOffsets {
+    /// One that never changes, in seconds.
+    pub fn fixed(offset: i32) -> Self {
+        UtcOffsets { initial: offset, transitions: Vec::new() }
+    }
+
+    /// From the moments on, which go up, others; in microseconds since the Unix epoch, and in seconds.
+    pub fn with_transitions(initial: i32, transitions: Vec<(i64, i32)>) -> Self {
+        UtcOffsets { initial, transitions }
+    }
+
+    /// The local day of a moment in microseconds since the Unix epoch, counted from 1970-01-01.
+    pub(super) fn local_day(&self, at: i64) -> i64 {
+        let past = self.transitions.partition_point(|(from, _)| *from <= at);
+        let offset =
+            past.checked_sub(1).and_then(|newest| self.transitions.get(newest)).map_or(self.initial, |(_, of)| *of);
+        (at + i64::from(offset) * SECOND).div_euclid(DAY)
+    }
+
+    // The same, by the database. Rows are not older than 1970.
+    fn local_day_expr(&self, column: Column) -> Expr {
+        let shift = |offset: i32| i64::from(offset) * SECOND;
+        let mut before = self.initial;
+        let mut cases = CaseStatement::new();
+        for (from, offset) in &self.transitions {
+            cases = cases.case(Expr::col(column).lt(*from), shift(before));
+            before = *offset;
+        }
+        let shift = match self.transitions.is_empty() {
+            true => Expr::value(shift(before)),
+            false => cases.finally(shift(before)).into(),
+        };
+        Expr::col(column).add(shift).div(DAY)
+    }
+}
+
+/// How many of the inspections first seen in a period, that a filter lets through, are in each group, by the local day on which
+/// they were first seen: counted from 1970-01-01. The census tells if it can; else each of them is looked at.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn counts_by_day(
+    db: &ReadPool,
+    index: &InspectionIndex,
+    filter: &EntityFilter,
+    period: Period,
+    offsets: &UtcOffsets,
+) -> Result<BTreeMap<(CountGroup, i64), i64>, StoreError> {
+    if let Some(counts) = index.counts_by_day(db, filter, period, offsets).await? {
+        return Ok(counts);
+    }
+    let day = offsets.local_day_expr(Column::CreatedAt);
+    let rows = Entity::find()
+        .select_only()
+        .columns([Column::Source, Column::Vendor, Column::Status])
+        .expr_as(day, "day")
+        .expr_as(Expr::cust("COUNT(*)"), "count")
+        .filter(filter.condition())
+        .filter(period.condition())
+        .group_by(Column::Source)
+        .group_by(Column::Vendor)
+        .group_by(Column::Status)
+        .group_by(Expr::cust("4"));
+    let rows: Vec<(String, String, Option<Status>, i64, i64)> = rows.into_tuple().all(db).await?;
+    let named = |(source, vendor, status, day, count)| ((CountGroup { source, vendor, status }, day), count);
+    Ok(rows.into_iter().map(named).collect())
+}

@@ -1,0 +1,132 @@
+//! The lives of many inspections: which statuses each went through, and when, in the order of the fold. One statement and
+//! one row for each inspection, because rows are what costs: the database writes a life as one text, read here.
+
+use super::filter::EntityFilter;
+use super::inspection_index::Cohort;
+use crate::store::{ReadPool, StoreError};
+use entity::{Status, change, entity as thing, step};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
+use sea_orm::{ColumnTrait, FromQueryResult, JoinType, StatementBuilder};
+
+/// The steps of an inspection whose history tells them, in the order of the fold: status, cycle, and when it happened.
+/// An event without a time counts as having happened when it was received.
+const STEPS_FROM_HISTORY: &str = r#"STRING_AGG(COALESCE("change"."to_status", '') || ' ' || "change"."cycle" || ' ' ||
+    COALESCE("change"."occurred_at", "change"."received_at"), ';' ORDER BY "change"."position")"#;
+/// The steps of an inspection whose steps stand together.
+const STEPS_FROM_TABLE: &str = r#"STRING_AGG(COALESCE("step"."status_after", '') || ' ' || "step"."cycle_after" || ' ' ||
+    "step"."effective_at", ';' ORDER BY "step"."seq")"#;
+
+/// An inspection, and what it went through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusTimeline {
+    pub row_id: i64,
+    pub source: String,
+    pub vendor: String,
+    /// The present one.
+    pub status: Option<Status>,
+    pub intervals: Vec<StatusInterval>,
+}
+
+/// A time without a change of status. A reopening begins another, even in the same status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusInterval {
+    /// None before the vendor reported one.
+    pub status: Option<Status>,
+    pub cycle: i32,
+    /// When it began, in microseconds since the Unix epoch: by the vendor's clock, or when it was received where the vendor
+    /// gives no time, and never later than what followed.
+    pub since: i64,
+}
+
+#[derive(FromQueryResult)]
+struct TimelineRow {
+    number: i64,
+    source: String,
+    vendor: String,
+    status: Option<Status>,
+    steps: Option<String>,
+}
+
+/// The lives of a cohort, by number.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn status_timelines(db: &ReadPool, cohort: &Cohort) -> Result<Vec<StatusTimeline>, StoreError> {
+    if cohort.size == 0 {
+        return Ok(Vec::new());
+    }
+    let mut from_history = select_cohort(cohort);
+    let step_of = change::Column::EntityRowId.into_expr().equals((thing::Entity, thing::Column::RowId));
+    from_history
+        .expr_as(Expr::cust(STEPS_FROM_HISTORY), "steps")
+        .join(JoinType::LeftJoin, change::Entity, step_of.and(change::Column::TargetState.is_not_null()))
+        .and_where(thing::Column::StepsMaterialized.eq(false));
+    let mut from_steps = select_cohort(cohort);
+    let step_of = Expr::col((step::Entity, step::Column::EntityRowId)).equals((thing::Entity, thing::Column::RowId));
+    from_steps
+        .expr_as(Expr::cust(STEPS_FROM_TABLE), "steps")
+        .join(JoinType::LeftJoin, step::Entity, step_of)
+        .and_where(thing::Column::StepsMaterialized.eq(true));
+    let all = from_history.union(UnionType::All, from_steps);
+    let rows =
+        TimelineRow::find_by_statement(StatementBuilder::build(&*all, &db.get_database_backend())).all(db).await?;
+    // There can be many: who else is served by this thread does not wait for it.
+    let reading = tokio::task::spawn_blocking(|| {
+        let mut lives = rows.into_iter().map(StatusTimeline::from_row).collect::<Result<Vec<_>, _>>()?;
+        lives.sort_unstable_by_key(|life| life.row_id);
+        Ok(lives)
+    });
+    reading.await.map_err(|error| StoreError::Corrupt(format!("the lives could not be read: {error}")))?
+}
+
+fn select_cohort(cohort: &Cohort) -> SelectStatement {
+    use thing::Column;
+    let filter: &EntityFilter = &cohort.filter;
+    let mut rows = Query::select();
+    for (column, name) in
+        [(Column::RowId, "row_id"), (Column::Source, "source"), (Column::Vendor, "vendor"), (Column::Status, "status")]
+    {
+        rows.expr_as(column.into_expr(), name);
+    }
+    rows.from(thing::Entity)
+        .cond_where(filter.condition())
+        .cond_where(cohort.period.condition())
+        .and_where(Column::RowId.between(*cohort.row_ids.start(), *cohort.row_ids.end()))
+        .group_by_col((thing::Entity, Column::RowId));
+    rows
+}
+
+impl StatusTimeline {
+    fn from_row(row: TimelineRow) -> Result<StatusTimeline, StoreError> {
+        let TimelineRow { number, source, vendor, status, steps } = row;
+        let corrupt = || StoreError::Corrupt(format!("the steps of inspection {number}"));
+        let steps = steps.as_deref().unwrap_or_default().split(';').filter(|step| !step.is_empty());
+        let mut phases =
+            steps.map(|step| StatusInterval::parse(step).ok_or_else(corrupt)).collect::<Result<Vec<_>, _>>()?;
+        // Nothing happened later than what followed it.
+        let mut next = i64::MAX;
+        for phase in phases.iter_mut().rev() {
+            next = Ord::min(phase.since, next);
+            phase.since = next;
+        }
+        phases.dedup_by(|later, earlier| (later.status, later.cycle) == (earlier.status, earlier.cycle));
+        Ok(StatusTimeline { row_id: number, source, vendor, status, intervals: phases })
+    }
+
+    /// Each status that it left, and how long it had been in it, in microseconds.
+    pub fn time_in_status(&self) -> impl Iterator<Item = (Status, i64)> {
+        let left = self.intervals.iter().zip(self.intervals.iter().skip(1));
+        left.filter_map(|(phase, next)| Some((phase.status?, next.since - phase.since)))
+    }
+}
+
+impl StatusInterval {
+    fn parse(step: &str) -> Option<StatusInterval> {
+        let mut parts = step.split(' ');
+        let status = match parts.next()? {
+            "" => None,
+            word => Some(Status::parse(word)?),
+        };
+        Some(StatusInterval { status, cycle: parts.next()?.parse().ok()?, since: parts.next()?.parse().ok()? })
+    }
+}

@@ -1,0 +1,166 @@
+//! Which rows differ, where one database is PostgreSQL and the other a file: both print their rows as `COPY` does, in the
+//! order of the key, and lines are compared, not values.
+
+use super::derived_tables::IntegerKeyed;
+use crate::store::copy_format::send_copy_text;
+use crate::store::{Database, StoreError};
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use sea_orm::sea_query::ColumnType;
+use sea_orm::sqlx::pool::PoolConnection;
+use sea_orm::sqlx::{self, AssertSqlSafe, Postgres};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, IdenStatic, Iterable, Statement};
+use std::cmp::Ordering;
+use std::pin::Pin;
+use tokio::sync::mpsc;
+
+/// Parts that are printed ahead of who compares them.
+const CHUNKS_AHEAD: usize = 2;
+
+/// A connection that sees what another one sees.
+#[derive(Debug)]
+pub struct SnapshotConnection(PoolConnection<Postgres>);
+
+impl SnapshotConnection {
+    /// Opens it (<https://www.postgresql.org/docs/current/sql-set-transaction.html>).
+    ///
+    /// # Errors
+    /// If the database cannot be reached.
+    pub async fn open(db: &Database, at: &DatabaseTransaction) -> Result<SnapshotConnection, StoreError> {
+        let exported = Statement::from_string(DbBackend::Postgres, "SELECT pg_export_snapshot() AS snapshot");
+        let exported = at.query_one_raw(exported).await?;
+        let exported = exported.ok_or_else(|| StoreError::Corrupt("there is no snapshot".into()))?;
+        let snapshot: String = exported.try_get("", "snapshot")?;
+        // The pool ends with its only connection.
+        let mut connection = db.maintenance_connection().await?.get_postgres_connection_pool().acquire().await?;
+        let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'");
+        // The server's own words.
+        sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *connection).await?;
+        Ok(SnapshotConnection(connection))
+    }
+
+    /// The numbers of the rows that are not printed alike there and in a file of SQLite, in order; and how many rows the
+    /// file has.
+    ///
+    /// # Errors
+    /// If a database fails.
+    pub async fn differing_keys<T: IntegerKeyed>(&mut self, file: &str) -> Result<(Vec<i64>, u64), StoreError> {
+        let key = T::PrimaryKey::iter().map(|column| column.as_str()).collect::<Vec<_>>();
+        let others = || {
+            T::Column::iter()
+                .filter(|column| !T::NOT_DERIVED.contains(&column.as_str()) && !key.contains(&column.as_str()))
+        };
+        let rows = |columns: Vec<String>| {
+            format!("SELECT {}, {} FROM {} ORDER BY {}", key.join(", "), columns.join(", "), T::NAME, key.join(", "))
+        };
+        let theirs = rows(others().map(|column| column.as_str().to_owned()).collect());
+        let ours = rows(others().map(|column| as_sqlite_text(&column)).collect());
+        let ours = self.0.copy_out_raw(&format!("COPY ({ours}) TO STDOUT")).await?;
+        let mut ours = LineReader::of(ours.map(|part| part.map_err(StoreError::from)));
+
+        let (send, mut parts) = mpsc::channel(CHUNKS_AHEAD);
+        let file = file.to_owned();
+        let printing = tokio::task::spawn_blocking(move || send_copy_text(&file, &theirs, &send));
+        let parts = futures_util::stream::poll_fn(move |context| parts.poll_recv(context));
+        let mut theirs = LineReader::of(parts.map(|part| Ok(Bytes::from(part.text))));
+
+        let differing = diff_lines(&mut ours, &mut theirs).await?;
+        printing
+            .await
+            .map_err(|error| StoreError::OpenFailed(format!("reading the second database ended: {error}")))??;
+        Ok((differing, theirs.lines_read))
+    }
+}
+
+// As SQLite has it.
+fn as_sqlite_text<C: ColumnTrait>(column: &C) -> String {
+    match column.def().get_column_type() {
+        ColumnType::Boolean => format!("{}::int", column.as_str()),
+        _ => column.as_str().to_owned(),
+    }
+}
+
+async fn diff_lines(ours: &mut LineReader<'_>, theirs: &mut LineReader<'_>) -> Result<Vec<i64>, StoreError> {
+    let mut differing = Vec::new();
+    let (mut one, mut other) = (ours.next().await?, theirs.next().await?);
+    loop {
+        let order = match (&one, &other) {
+            (None, None) => break,
+            (Some(one), Some(other)) if one == other => None,
+            (one, other) => {
+                let (one, other) =
+                    (one.as_ref().map(leading_key).transpose()?, other.as_ref().map(leading_key).transpose()?);
+                // Who is at its end comes last.
+                let order = (one.is_none(), one).cmp(&(other.is_none(), other));
+                differing.extend(if order.is_gt() { other } else { one });
+                Some(order)
+            }
+        };
+        if order != Some(Ordering::Greater) {
+            one = ours.next().await?;
+        }
+        if order != Some(Ordering::Less) {
+            other = theirs.next().await?;
+        }
+    }
+    differing.dedup();
+    Ok(differing)
+}
+
+// What a line begins with.
+fn leading_key(line: &Bytes) -> Result<i64, StoreError> {
+    let number = line.split(|byte| *byte == b'\t').next().and_then(|number| str::from_utf8(number).ok()?.parse().ok());
+    number.ok_or_else(|| StoreError::Corrupt("a row begins with no number".to_owned()))
+}
+
+/// Lines, one after the other, out of parts that end anywhere.
+struct LineReader<'a> {
+    chunks: Pin<Box<dyn Stream<Item = Result<Bytes, StoreError>> + Send + 'a>>,
+    buffer: Bytes,
+    lines_read: u64,
+}
+
+impl<'a> LineReader<'a> {
+    fn of(parts: impl Stream<Item = Result<Bytes, StoreError>> + Send + 'a) -> Self {
+        LineReader { chunks: Box::pin(parts), buffer: Bytes::new(), lines_read: 0 }
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, StoreError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                self.lines_read += 1;
+                return Ok(Some(self.buffer.split_to(end + 1)));
+            }
+            let Some(more) = self.chunks.next().await.transpose()? else { return Ok(None) };
+            self.buffer = match self.buffer.is_empty() {
+                true => more,
+                false => {
+                    [std::mem::take(&mut self.buffer), more].iter().flatten().copied().collect::<BytesMut>().freeze()
+                }
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn differing(ours: &[&'static str], theirs: &[&'static str]) -> (Vec<i64>, u64) {
+        let lines = |parts: &[&'static str]| {
+            let parts: Vec<_> = parts.iter().map(|part| Ok(Bytes::from_static(part.as_bytes()))).collect();
+            LineReader::of(futures_util::stream::iter(parts))
+        };
+        let mut theirs = lines(theirs);
+        (diff_lines(&mut lines(ours), &mut theirs).await.expect("compared"), theirs.lines_read)
+    }
+
+    #[tokio::test]
+    async fn lines_are_compared_wherever_their_parts_end() {
+        assert_eq!(differing(&["1\ta\n2\tb\n"], &["1\t", "a\n2", "\tb\n"]).await, (vec![], 2));
+        assert_eq!(differing(&["1\ta\n2\tb\n3\tc\n"], &["1\ta\n2\tx\n3\tc\n"]).await, (vec![2], 3));
+        assert_eq!(differing(&["2\tb\n", "9\tc\n"], &["1\ta\n2\tb\n10\tc\n"]).await, (vec![1, 9, 10], 3));
+        assert_eq!(differing(&[], &["-1\ta\n-1\tb\n"]).await, (vec![-1], 2));
+        assert_eq!(differing(&["5\ta\n5\tb\n5\tc\n6\td\n"], &["5\tb\n5\tc\n6\td\n"]).await, (vec![5], 3));
+    }
+}

@@ -1,0 +1,60 @@
+//! Which rows differ, where both databases are files of SQLite: it compares them itself, and hands over only those.
+
+use super::derived_tables::{DerivedTable, IntegerKeyed};
+use crate::store::StoreError;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, IdenStatic, Iterable, Statement};
+
+/// What the second database is called then.
+pub const ATTACHED_SCHEMA: &str = "derived";
+
+/// Makes the file of the second database known to a connection.
+///
+/// # Errors
+/// If it cannot be read.
+pub async fn attach<C: ConnectionTrait>(db: &C, path: &str) -> Result<(), StoreError> {
+    let attach = format!("ATTACH DATABASE ? AS {ATTACHED_SCHEMA}");
+    db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, attach, [path.into()])).await?;
+    Ok(())
+}
+
+/// Makes it unknown again.
+///
+/// # Errors
+/// If it is being read.
+pub async fn detach<C: ConnectionTrait>(db: &C) -> Result<(), StoreError> {
+    db.execute_unprepared(&format!("DETACH DATABASE {ATTACHED_SCHEMA}")).await?;
+    Ok(())
+}
+
+/// The numbers of the rows that are not the same in both, in order.
+///
+/// # Errors
+/// If a database fails.
+pub async fn differing_keys<T: IntegerKeyed>(at: &DatabaseTransaction) -> Result<Vec<i64>, StoreError> {
+    let (table, number) = (T::NAME, T::LEADING_KEY.as_str());
+    let both = |columns: Vec<&str>| -> String {
+        columns.iter().map(|column| format!("s.{column} IS d.{column}")).collect::<Vec<_>>().join(" AND ")
+    };
+    let key: Vec<&str> = T::PrimaryKey::iter().map(|column| column.as_str()).collect();
+    let key = both(key);
+    let same =
+        both(T::Column::iter().map(|column| column.as_str()).filter(|name| !T::NOT_DERIVED.contains(name)).collect());
+    let text = format!(
+        "SELECT s.{number} AS row_id FROM main.{table} s LEFT JOIN {ATTACHED_SCHEMA}.{table} d ON {key} \
+         WHERE d.{number} IS NULL OR NOT ({same}) \
+         UNION SELECT d.{number} FROM {ATTACHED_SCHEMA}.{table} d LEFT JOIN main.{table} s ON {key} WHERE s.{number} IS NULL \
+         ORDER BY 1"
+    );
+    let rows = at.query_all_raw(Statement::from_string(DbBackend::Sqlite, text)).await?;
+    Ok(rows.iter().map(|row| row.try_get("", "row_id")).collect::<Result<_, _>>()?)
+}
+
+/// How many rows a table of the second one has.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count_derived_rows<T: DerivedTable>(at: &DatabaseTransaction) -> Result<u64, StoreError> {
+    let text = format!("SELECT count(*) AS count FROM {ATTACHED_SCHEMA}.{}", T::NAME);
+    let row = at.query_one_raw(Statement::from_string(DbBackend::Sqlite, text)).await?;
+    Ok(row.map(|row| row.try_get::<i64>("", "count")).transpose()?.unwrap_or_default().unsigned_abs())
+}

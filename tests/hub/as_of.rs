@@ -1,0 +1,303 @@
+//! The past, by both clocks, is what the plainest way of telling it says: take the whole history and look.
+
+use crate::database::{TestDatabase, write};
+use crate::generators::{
+    at, hover_scenario, incoming_at, pave_scenario, record360_scenario, truepic_scenario, truto_scenario,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::{ItemKind, JobKind, Kind, Status, change, delivery, entity as thing};
+use inspection_hub::machine::fold::{FoldState, OrderKey, Step, StepOutcome};
+use inspection_hub::machine::{EntityType, Machine};
+use inspection_hub::store::read::{
+    AsOfList, EntityAsOf, EntityFilter, EntityProjection, PageRequest, PagingDirection, Slice, SortDirection, TimeAxis,
+    as_of,
+};
+use inspection_hub::store::{Database, OpenMode, Writer};
+use inspection_hub::vendor;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use sea_orm::{EntityTrait, QueryOrder};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How an entity stood: state, status, cycle, and the position of the change that it had come to be by.
+type StateAsOf = (Option<String>, Option<Status>, i32, i64);
+
+/// The history, and what it is about.
+pub struct RecordedHistory {
+    pub entities: Vec<thing::Model>,
+    pub history: Vec<change::Model>,
+}
+
+impl RecordedHistory {
+    pub async fn read(db: &Database) -> RecordedHistory {
+        let things = thing::Entity::find().all(&db.read_pool).await.expect("entities");
+        let history = change::Entity::find().order_by_asc(change::Column::Position).all(&db.read_pool).await;
+        RecordedHistory { entities: things, history: history.expect("history") }
+    }
+
+    /// Every moment at which something was received or happened, and the ones just before.
+    pub fn boundary_times(&self) -> Vec<i64> {
+        let edges = self.history.iter().flat_map(|change| [Some(change.received_at), change.occurred_at]).flatten();
+        edges.flat_map(|at| [at - 1, at]).collect::<BTreeSet<i64>>().into_iter().collect()
+    }
+
+    /// What a thing went through, in the order of the fold: its status and cycle after each step, and when that happened.
+    pub fn timeline(&self, thing: &thing::Model) -> Vec<(Option<Status>, i32, i64)> {
+        let history = self.history.iter().filter(|change| change.entity_row_id == Some(thing.row_id));
+        let Some((machine, steps, trail)) = folded(thing, history) else { return Vec::new() };
+        let after = |(place, (_, tip)): (usize, &(_, FoldState))| {
+            let status = tip.state.as_deref().and_then(|state| machine.state(state)?.status);
+            // A step happened no later than any that follows it.
+            let happened = steps[place..].iter().map(Step::occurred_or_received_at).min();
+            (status, tip.cycle, happened.unwrap_or_default())
+        };
+        trail.iter().enumerate().map(after).collect()
+    }
+
+    /// All that stood somehow at a moment, by their numbers.
+    fn at(&self, at: i64, clock: TimeAxis) -> BTreeMap<i64, StateAsOf> {
+        let stood = |thing: &thing::Model| {
+            let mut history = self.history.iter().filter(|change| change.entity_row_id == Some(thing.row_id));
+            let stood = match clock {
+                TimeAxis::Received => history
+                    .rfind(|change| change.received_at <= at)
+                    .map(|change| (change.to_state.clone(), change.to_status, change.cycle, change.position)),
+                TimeAxis::Occurred => happened_by(at, thing, history),
+            };
+            Some((thing.row_id, stood?))
+        };
+        self.entities.iter().filter_map(stood).collect()
+    }
+
+    /// Asks for all entities at a moment.
+    pub async fn assert_as_of(&self, db: &Database, at: i64, clock: TimeAxis) {
+        let numbers: Vec<i64> = self.entities.iter().map(|thing| thing.row_id).collect();
+        let told = as_of(&db.read_pool, to_datetime(at), clock, &numbers).await.expect("the past").into_iter();
+        let told = told.map(|(number, was)| (number, (was.state.clone(), was.status, was.cycle, was.position)));
+        assert_eq!(told.collect::<BTreeMap<_, _>>(), self.at(at, clock), "at {} by {clock:?}", to_datetime(at));
+    }
+
+    /// Asks for the boards of a moment: whole, filtered and page by page, from both ends.
+    async fn assert_as_of_lists(&self, db: &Database, at: i64, clock: TimeAxis) {
+        let stood = self.at(at, clock);
+        for kind in [Kind::Inspection, Kind::Session, Kind::Job] {
+            let what = format!("{kind} at {} by {clock:?}", to_datetime(at));
+            let of_kind = self.entities.iter().filter(|thing| thing.kind == kind);
+            let all: BTreeMap<i64, StateAsOf> =
+                of_kind.filter_map(|thing| Some((thing.row_id, stood.get(&thing.row_id)?.clone()))).collect();
+            let filter = EntityFilter { kind: Some(kind), ..EntityFilter::default() };
+            let board = AsOfList { at: to_datetime(at), axis: clock, filter };
+            assert_eq!(whole_list(&board, db).await, all, "{what}");
+            for direction in [SortDirection::Asc, SortDirection::Desc] {
+                for from in [PagingDirection::Forward, PagingDirection::Backward] {
+                    assert_eq!(by_pages(&board, db, direction, from).await, all.keys().copied().collect::<Vec<_>>());
+                }
+            }
+            let mut counts: BTreeMap<Status, i64> = BTreeMap::new();
+            all.values().filter_map(|stood| stood.1).for_each(|status| *counts.entry(status).or_default() += 1);
+            let told = board.status_counts(&db.read_pool).await.expect("counts");
+            assert_eq!(told.into_iter().collect::<BTreeMap<_, _>>(), counts, "{what}");
+            let Some((state, status, ..)) = all.values().next().cloned() else { continue };
+            let by_status = EntityFilter { status: Some(status.into_iter().collect()), ..board.filter.clone() };
+            let by_state = EntityFilter { state: Some(state.iter().cloned().collect()), ..board.filter.clone() };
+            for (filter, fits) in [
+                (
+                    by_status,
+                    Box::new(|stood: &StateAsOf| stood.1.is_some() && stood.1 == status)
+                        as Box<dyn Fn(&StateAsOf) -> bool>,
+                ),
+                (by_state, Box::new(|stood: &StateAsOf| stood.0.is_some() && stood.0 == state)),
+            ] {
+                let board = AsOfList { filter, ..board.clone() };
+                let mut fitting = all.clone();
+                fitting.retain(|_, stood| fits(stood));
+                assert_eq!(board.count(&db.read_pool).await.expect("a count"), fitting.len() as i64, "{what}");
+                assert_eq!(whole_list(&board, db).await, fitting, "{what}");
+            }
+        }
+    }
+}
+
+async fn page(board: &AsOfList, db: &Database, direction: SortDirection, page: &PageRequest<i64>) -> Slice<EntityAsOf> {
+    board.page(&db.read_pool, EntityProjection::default(), direction, page).await.expect("a page")
+}
+
+async fn whole_list(board: &AsOfList, db: &Database) -> BTreeMap<i64, StateAsOf> {
+    let all = PageRequest { after: None, before: None, limit: 100, paging: PagingDirection::Forward };
+    let part = page(board, db, SortDirection::Desc, &all).await;
+    assert!(part.rows.is_sorted_by(|one, other| one.current.row_id > other.current.row_id) && !part.has_more);
+    let stood = |row: EntityAsOf| {
+        let was = &row.snapshot;
+        assert_eq!(was.entity, row.current.row_id);
+        (was.entity, (was.state.clone(), was.status, was.cycle, was.position))
+    };
+    part.rows.into_iter().map(stood).collect()
+}
+
+/// The numbers in ascending order, read in pages of two.
+async fn by_pages(board: &AsOfList, db: &Database, direction: SortDirection, from: PagingDirection) -> Vec<i64> {
+    let mut next = PageRequest { after: None, before: None, limit: 2, paging: from };
+    let mut numbers = Vec::new();
+    loop {
+        let mut part = page(board, db, direction, &next).await;
+        if from == PagingDirection::Backward {
+            part.rows.reverse();
+        }
+        numbers.extend(part.rows.iter().map(|row| row.current.row_id));
+        match from {
+            PagingDirection::Forward => next.after = numbers.last().copied(),
+            PagingDirection::Backward => next.before = numbers.last().copied(),
+        }
+        if !part.has_more {
+            break;
+        }
+    }
+    if (direction == SortDirection::Asc) != (from == PagingDirection::Forward) {
+        numbers.reverse();
+    }
+    numbers
+}
+
+pub fn to_datetime(at: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(at).expect("a moment")
+}
+
+/// The steps of a thing in the order of the fold, and what came of each.
+type FoldTrail = (&'static Machine, Vec<Step>, Vec<(StepOutcome, FoldState)>);
+
+fn folded<'a>(thing: &thing::Model, history: impl Iterator<Item = &'a change::Model>) -> Option<FoldTrail> {
+    let subject = match thing.kind {
+        Kind::Inspection => EntityType::Inspection,
+        Kind::Session => EntityType::Session,
+        Kind::Job => EntityType::Job(JobKind::parse(&thing.subkind)?),
+        Kind::Item => EntityType::Item(ItemKind::parse(&thing.subkind)?),
+        Kind::Delivery => return None,
+    };
+    let machine = vendor::by_name(&thing.vendor)?.machine(subject)?;
+    let steps = history.filter_map(|change| {
+        let (time, cycle, rank) = (change.occurred_at, change.order_cycle, change.order_rank);
+        let to = machine.state(change.target_state.as_ref()?).expect("a state of the machine").name;
+        let key = OrderKey { time, cycle, rank, position: change.position };
+        Some(Step { target_state: to, at_least: change.at_least, key, received_at: to_datetime(change.received_at) })
+    });
+    let mut steps: Vec<Step> = steps.collect();
+    let (_, trail) = FoldState::fold(machine, &mut steps);
+    Some((machine, steps, trail))
+}
+
+fn happened_by<'a>(
+    at: i64,
+    thing: &thing::Model,
+    history: impl Iterator<Item = &'a change::Model>,
+) -> Option<StateAsOf> {
+    let (machine, steps, trail) = folded(thing, history)?;
+    // A step happened no later than any that follows it.
+    let by_then =
+        (0..steps.len()).rfind(|place| steps[*place..].iter().any(|step| step.occurred_or_received_at() <= at))?;
+    let tip = &trail[by_then].1;
+    let status = tip.state.as_deref().and_then(|state| machine.state(state)?.status);
+    Some((tip.state.clone(), status, tip.cycle, steps[by_then].key.position))
+}
+
+/// Deliveries of two sources of each vendor, in any order: source, vendor, body, and how far the clock of who received it
+/// is off, in half minutes.
+fn traffic() -> impl Strategy<Value = Vec<(String, &'static str, Value, i64)>> {
+    let all =
+        (pave_scenario(), truepic_scenario(), hover_scenario(), truto_scenario(), record360_scenario(), any::<bool>());
+    all.prop_flat_map(|(pave, truepic, hover, truto, record360, twice)| {
+        let lives =
+            [("pave", pave), ("truepic", truepic), ("hover", hover), ("truto", truto), ("record360", record360)];
+        let sources = if twice { &["", "-2"][..] } else { &[""][..] };
+        let all: Vec<_> = lives
+            .into_iter()
+            .flat_map(|(vendor, life)| life.into_iter().map(move |body| (vendor, body)))
+            .flat_map(|(vendor, body)| sources.iter().map(move |end| (format!("{vendor}{end}"), vendor, body.clone())))
+            .collect();
+        let off = proptest::collection::vec(-6..6i64, all.len());
+        (Just(all).prop_shuffle(), off).prop_map(|(all, off)| {
+            all.into_iter().zip(off).map(|((source, vendor, body), off)| (source, vendor, body, off)).collect()
+        })
+    })
+}
+
+async fn opened(database: &TestDatabase) -> Database {
+    Database::open(&database.address, OpenMode::Migrate).await.expect("opens")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn boards_of_the_past_are_what_the_history_says(
+        traffic in traffic(),
+        batch in 1..20usize,
+        asked in proptest::collection::vec(any::<Index>(), 5),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let database = TestDatabase::new().await;
+            let db = opened(&database).await;
+            let begin: DateTime<Utc> = at(0).parse().expect("a moment");
+            let mut newest = i64::MIN;
+            let mut stamps = Vec::new();
+            for (place, group) in traffic.chunks(batch).enumerate() {
+                let received = |row: usize, off: i64| begin + TimeDelta::seconds(30 * ((place * batch + row) as i64 + off));
+                let all: Vec<_> = group.iter().enumerate().map(|(row, (source, vendor, body, off))| {
+                    incoming_at(source, vendor, body, received(row, *off))
+                }).collect();
+                // Each time another process.
+                let written = write(&mut Writer::open(&db).expect("a writer"), &all);
+                for ((row, (.., off)), receipt) in group.iter().enumerate().zip(written.receipts) {
+                    if !receipt.duplicate {
+                        newest = newest.max(received(row, *off).timestamp_micros());
+                        stamps.push(newest);
+                    }
+                }
+            }
+            let deliveries = delivery::Entity::find().order_by_asc(delivery::Column::RowId).all(&db.read_pool).await;
+            let deliveries = deliveries.expect("deliveries");
+            assert_eq!(deliveries.iter().map(|delivery| delivery.received_at).collect::<Vec<_>>(), stamps);
+            let told = RecordedHistory::read(&db).await;
+            let stamp = |change: &change::Model| stamps[usize::try_from(change.delivery_row_id).expect("a number") - 1];
+            assert!(told.history.iter().all(|change| change.received_at == stamp(change)));
+            let moments = told.boundary_times();
+            for index in asked {
+                for clock in [TimeAxis::Received, TimeAxis::Occurred] {
+                    let at = *index.get(&moments);
+                    told.assert_as_of(&db, at, clock).await;
+                    told.assert_as_of_lists(&db, at, clock).await;
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn what_lies_between_two_steps_does_not_hide_the_first() {
+    let database = TestDatabase::new().await;
+    let db = opened(&database).await;
+    let begin: DateTime<Utc> = at(0).parse().expect("a moment");
+    let status = |status: &str, minute: usize| {
+        serde_json::json!({ "event": "SESSION:STATUS_CHANGE", "status": status, "session_key": "K-1",
+            "timestamp": at(minute) })
+    };
+    // Words that no machine knows bear on no state, and leave a row each.
+    let mut bodies = vec![status("STARTED", 0)];
+    bodies.extend((1..300).map(|minute| status(&format!("WORD-{minute}"), minute)));
+    bodies.push(status("PROCESS", 300));
+    bodies.extend((301..600).map(|minute| status(&format!("WORD-{minute}"), minute)));
+    let all = bodies.iter().enumerate().map(|(minute, body)| {
+        incoming_at("pave", "pave", body, begin + TimeDelta::minutes(i64::try_from(minute).unwrap_or_default()))
+    });
+    write(&mut Writer::open(&db).expect("a writer"), &all.collect::<Vec<_>>());
+    let told = RecordedHistory::read(&db).await;
+    assert!(told.history.len() >= 600 && told.entities.iter().all(|thing| !thing.steps_materialized));
+    for minute in [0, 1, 299, 300, 301, 599] {
+        let minute = (begin + TimeDelta::minutes(minute)).timestamp_micros();
+        for at in [minute - 1, minute] {
+            told.assert_as_of(&db, at, TimeAxis::Received).await;
+            told.assert_as_of(&db, at, TimeAxis::Occurred).await;
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Pages of other origins: which of them a browser lets use the API.
+
+use crate::test_hub::{TIMEOUT, TestHub, send_request};
+use futures_util::StreamExt;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+const NAMED: &str = "allowed_origins = \"https://app.example, http://localhost:3000\"\napi_tokens = \"t\"";
+const APP: &str = "http://localhost:3000";
+
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).map(|value| value.to_str().expect("text"))
+}
+
+fn vary(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all("vary").iter().map(|value| value.to_str().expect("text").to_lowercase());
+    values.flat_map(|value| value.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>()).collect()
+}
+
+fn preflight(app: &TestHub, path: &str, origin: &str) -> RequestBuilder {
+    let request = app.client.request(Method::OPTIONS, app.url(path)).header("origin", origin);
+    request
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "authorization,content-type,last-event-id")
+}
+
+#[tokio::test]
+async fn a_named_origin_may_use_the_api() {
+    let app = TestHub::with(NAMED).await;
+    for path in ["/graphql", "/schema.graphql"] {
+        // No token: browsers ask without one.
+        let asked = send_request(preflight(&app, path, APP)).await;
+        assert_eq!((asked.status, asked.body.as_str()), (204, Some("")), "{path}");
+        assert_eq!(header(&asked.headers, "access-control-allow-origin"), Some(APP));
+        let headers = header(&asked.headers, "access-control-allow-headers").expect("headers");
+        for wanted in ["authorization", "content-type", "last-event-id"] {
+            assert!(headers.contains(wanted), "{headers}");
+        }
+        let methods = header(&asked.headers, "access-control-allow-methods").expect("methods");
+        assert!(["GET", "POST", "PUT", "DELETE"].iter().all(|method| methods.contains(method)), "{methods}");
+        assert_eq!(header(&asked.headers, "access-control-max-age"), Some("7200"));
+        assert!(vary(&asked.headers).contains(&"origin".to_owned()), "{:?}", asked.headers);
+        // Browsers do not get the credentials that they would send by themselves.
+        assert_eq!(header(&asked.headers, "access-control-allow-credentials"), None);
+    }
+    let query = json!({ "query": "{ head { position } }" });
+    let post = |accept: &str, token: &str| {
+        let request = app.client.post(app.url("/graphql")).header("origin", APP).header("accept", accept);
+        request.header("authorization", token)
+    };
+    let get = app.client.get(app.url("/graphql?query=%7B__typename%7D")).header("origin", APP).bearer_auth("t");
+    let schema = app.client.get(app.url("/schema.graphql")).header("origin", APP);
+    let subscription = json!({ "query": "subscription { changes { position } }" });
+    let reserve = app.client.put(app.url("/graphql")).header("origin", APP).bearer_auth("t");
+    for (request, code) in [
+        (post("application/json", "Bearer t").json(&query), 200),
+        (post("application/json", "Bearer wrong").json(&query), 401),
+        (post("text/html", "Bearer t").json(&query), 406),
+        (post("application/json", "Bearer t").body("{"), 415),
+        (post("text/event-stream", "Bearer t").json(&subscription), 200),
+        (post("multipart/mixed;subscriptionSpec=1.0", "Bearer t").json(&subscription), 200),
+        (get, 200),
+        (schema, 200),
+        (reserve, 201),
+    ] {
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), code, "{response:?}");
+        assert_eq!(header(response.headers(), "access-control-allow-origin"), Some(APP), "{response:?}");
+        assert!(vary(response.headers()).contains(&"origin".to_owned()), "{response:?}");
+        let exposed = header(response.headers(), "access-control-expose-headers").expect("headers");
+        assert!(["etag", "retry-after", "ratelimit"].iter().all(|name| exposed.contains(name)), "{exposed}");
+    }
+    // What answers differ by otherwise is still said.
+    let both = send_request(post("application/json", "Bearer t").json(&query)).await;
+    assert!(vary(&both.headers).contains(&"accept".to_owned()), "{:?}", both.headers);
+}
+
+#[tokio::test]
+async fn other_origins_may_not() {
+    let app = TestHub::with(NAMED).await;
+    for origin in ["https://evil.example", "http://localhost:3001", "https://app.example.evil.example", "null", "*"] {
+        let asked = send_request(preflight(&app, "/graphql", origin)).await;
+        assert_eq!(asked.status, 204, "{origin}");
+        assert_eq!(header(&asked.headers, "access-control-allow-origin"), None, "{origin}");
+        assert!(vary(&asked.headers).contains(&"origin".to_owned()), "{origin}");
+    }
+    // Webhooks come from no page.
+    let webhook = send_request(app.client.post(app.url("/webhooks/pave")).header("origin", APP).json(&json!({}))).await;
+    assert_eq!(header(&webhook.headers, "access-control-allow-origin"), None);
+}
+
+#[tokio::test]
+async fn without_the_setting_nothing_is_said_of_origins() {
+    let app = TestHub::start().await;
+    for path in ["/graphql", "/schema.graphql"] {
+        let asked = send_request(preflight(&app, path, APP)).await;
+        assert_eq!(asked.status, 405, "{path}: {asked:?}");
+        assert!(!asked.headers.keys().any(|name| name.as_str().starts_with("access-control")), "{asked:?}");
+    }
+    let answered = send_request(app.client.get(app.url("/graphql?query=%7B__typename%7D")).header("origin", APP)).await;
+    assert_eq!((answered.status, vary(&answered.headers)), (200, vec!["accept".to_owned()]));
+    assert_eq!(opened(&app, Some(APP)).await, None);
+}
+
+#[tokio::test]
+async fn any_origin_may_where_the_operator_says_so() {
+    let app = TestHub::with("allowed_origins = \"*\"").await;
+    let asked = send_request(preflight(&app, "/graphql", "https://any.example")).await;
+    assert_eq!((asked.status, header(&asked.headers, "access-control-allow-origin")), (204, Some("*")));
+    assert_eq!(header(&asked.headers, "access-control-allow-credentials"), None);
+    assert_eq!(opened(&app, Some("https://any.example")).await, None);
+}
+
+#[tokio::test]
+async fn a_socket_of_another_origin_is_closed_with_a_reason() {
+    let app = TestHub::with(NAMED).await;
+    let own = app.url("");
+    for origin in [None, Some(APP), Some("https://app.example"), Some(own.as_str())] {
+        assert_eq!(opened(&app, origin).await, None, "{origin:?}");
+    }
+    for origin in ["https://evil.example", "null", "http://127.0.0.1:1"] {
+        let (code, reason) = opened(&app, Some(origin)).await.expect("closed");
+        assert_eq!(code, 4403, "{origin}");
+        assert!(reason.contains("allowed_origins"), "{reason}");
+    }
+}
+
+/// Opens a socket, and says why it is closed; none if it is not.
+async fn opened(app: &TestHub, origin: Option<&str>) -> Option<(u16, String)> {
+    let mut request = app.url("/graphql").replace("http://", "ws://").into_client_request().expect("a request");
+    request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().expect("a header"));
+    if let Some(origin) = origin {
+        request.headers_mut().insert("origin", origin.parse().expect("a header"));
+    }
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("a socket");
+    let ping = Message::text(json!({ "type": "ping" }).to_string());
+    // One that is being closed may not take it.
+    let _ = futures_util::SinkExt::send(&mut socket, ping).await;
+    match tokio::time::timeout(TIMEOUT, socket.next()).await.expect("in time").expect("a message").expect("no error") {
+        Message::Close(Some(frame)) => Some((frame.code.into(), frame.reason.to_string())),
+        Message::Text(_) => None,
+        other => panic!("{other:?}"),
+    }
+}
