@@ -27,6 +27,7 @@ mod order;
 mod origins;
 mod past;
 mod playground;
+mod readme;
 mod rebuild;
 mod replicas;
 mod sender;
