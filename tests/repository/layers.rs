@@ -6,7 +6,7 @@ use crate::{files, report, rust};
 /// From the lowest to the highest. `lib.rs` and `main.rs` put them together and are not listed.
 const ORDER: [&str; 20] = [
     "failpoints",
-    "progress",
+    "progress_reporter",
     "machine",
     "event",
     "vendor",
@@ -19,13 +19,20 @@ const ORDER: [&str; 20] = [
     "request",
     "live",
     "settings",
-    "descriptors",
+    "file_limit",
     "http",
     "server",
     "simulate",
     "cli",
     "main",
 ];
+
+/// The crates that send SQL.
+const DRIVERS: [&str; 4] = ["rusqlite", "sea_orm", "sea_query", "sqlx"];
+
+/// Which code may use them, and why.
+const MAY_USE_DRIVERS: [(&str, &str); 2] =
+    [("src/store/", "all SQL is here"), ("src/feed/postgres.rs", "LISTEN and NOTIFY, which touch no table")];
 
 #[test]
 fn modules_import_in_one_direction() {
@@ -60,6 +67,23 @@ fn the_order_is_the_one_in_the_map() {
     let known: Vec<&str> = ORDER.iter().copied().filter(|module| named.contains(module)).collect();
     // The crate `entity` is below all of them.
     assert_eq!(named[1..], known, "src/lib.rs and ORDER in tests/repository/layers.rs name another order");
+}
+
+#[test]
+fn sql_is_in_the_store() {
+    let mut problems = Vec::new();
+    for file in files::sources() {
+        if MAY_USE_DRIVERS.iter().any(|(path, _)| file.path.starts_with(path)) {
+            continue;
+        }
+        for line in rust::lines(&file.path, &file.text).iter().filter(|line| !line.is_test) {
+            let words = line.code.split(|it: char| !it.is_alphanumeric() && it != '_');
+            for driver in words.filter(|word| DRIVERS.contains(word)) {
+                problems.push(format!("{}:{}: {driver}", file.path, line.number));
+            }
+        }
+    }
+    report(problems, "Move the statement to src/store, and call it from here.");
 }
 
 fn module(path: &str) -> &str {
