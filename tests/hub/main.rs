@@ -25,6 +25,7 @@ mod order;
 mod pagination;
 mod playground;
 mod purge;
+mod readme;
 mod rebuild;
 mod replicas;
 mod reported_payloads;

@@ -1,8 +1,8 @@
-// Apollo Client 4: a list page by page, an error, and a subscription that goes on where it was cut off.
+// Apollo Client 4: a list page by page, an error, and a subscription that resumes after an interruption.
 //
 //     node apollo/example.js [http://127.0.0.1:8080 [multipart]]
 //
-// With `multipart`, subscriptions come as the parts of an HTTP response: where WebSockets do not get through.
+// With `multipart`, subscriptions arrive as parts of an HTTP response: for networks that block WebSockets.
 
 import {
   ApolloClient,
@@ -21,25 +21,25 @@ import { createHash } from 'node:crypto';
 import { defer, filter, firstValueFrom, retry, throwError, timer } from 'rxjs';
 import WebSocket from 'ws';
 
-// Browsers, and Node from version 22 on, have one of their own.
+// Browsers, and Node from version 22 on, have one built in.
 globalThis.WebSocket ??= WebSocket;
 
 const [hub = 'http://127.0.0.1:8080', transport] = process.argv.slice(2);
 
 const http = new HttpLink({ uri: `${hub}/graphql` });
-// Left alone, graphql-ws would subscribe again with the cursor of the beginning: `retry` below does it better.
+// By default graphql-ws subscribes again with the first cursor; `retry` below uses the newest one.
 const webSocket = () =>
   new GraphQLWsLink(createClient({ url: `${hub.replace('http', 'ws')}/graphql`, retryAttempts: 0 }));
 
 const client = new ApolloClient({
-  // `fetchMore` adds to the list that is there; the filter and the order tell lists apart.
+  // `fetchMore` appends to the existing list; filter and order identify a list.
   cache: new InMemoryCache({
     typePolicies: { Query: { fields: { inspections: relayStylePagination(['filter', 'orderBy']) } } },
   }),
   link: ApolloLink.split(
     ({ operationType }) => operationType === 'subscription',
     transport === 'multipart' ? http : webSocket(),
-    // By GET, with the digest of the query in its place; the whole query only where the hub does not know it yet.
+    // By GET, with the query's hash instead of its text; the text only if the hub does not know it yet.
     new PersistedQueryLink({
       sha256: (query) => createHash('sha256').update(query).digest('hex'),
       useGETForHashedQueries: true,
@@ -85,7 +85,7 @@ const CHANGED = gql`
   }
 `;
 
-// The cursor stands where the first page was read: what changes while the others are read comes by the subscription.
+// The cursor of the first page: changes during the other pages arrive by the subscription.
 const list = client.watchQuery({ query: INSPECTIONS });
 const { data } = await firstValueFrom(list.pipe(filter(({ dataState }) => dataState === 'complete')));
 let { cursor } = data.head;
@@ -105,7 +105,7 @@ try {
   console.log('error', error.errors[0].extensions.code);
 }
 
-// Each change also brings the inspection up to date in the cache, and so in every list that shows it.
+// Each change also updates the inspection in the cache, and so in every list that shows it.
 defer(() => client.subscribe({ query: CHANGED, variables: { after: cursor } }))
   .pipe(
     filter(({ error }) => {
@@ -119,8 +119,8 @@ defer(() => client.subscribe({ query: CHANGED, variables: { after: cursor } }))
     cursor = change.cursor;
   });
 
-// Whoever was cut off for being slow goes on; for any other error of the hub's, trying again does not help.
-// What ends a subscription over HTTP is an error of its protocol; one of a field is the same over both.
+// Resume after SLOW_CONSUMER; for any other error of the hub, a retry does not help.
+// An error that ends a subscription over HTTP is a protocol error; errors of fields are the same over both.
 function isFinal(error) {
   const isOfHub = CombinedGraphQLErrors.is(error) || CombinedProtocolErrors.is(error);
   return isOfHub && error.errors[0].extensions?.code !== 'SLOW_CONSUMER';

@@ -1,4 +1,4 @@
-"""Python with gql: a list page by page, an error, and a subscription that goes on where it was cut off.
+"""Python with gql: a list page by page, an error, and a subscription that resumes after an interruption.
 
     python python/example.py [http://127.0.0.1:8080 [aiohttp]]
 
@@ -45,12 +45,12 @@ CHANGED = """
 
 
 async def inspections() -> str:
-    """Prints them all; returns the cursor of the moment at which the first page was read.
+    """Prints all inspections; returns the cursor of the first page.
 
     What changes while the others are read comes by the subscription.
     """
     transport = HTTP(url=f"{HUB}/graphql")
-    # With the hub's own schema, gql finds mistakes in an operation before it sends it.
+    # With the hub's schema, gql validates an operation before it sends it.
     async with Client(transport=transport, fetch_schema_from_transport=True) as session:
         cursor, after, more = None, None, True
         while more:
@@ -67,9 +67,9 @@ async def inspections() -> str:
 
 
 async def follow(cursor: str) -> None:
-    """Prints each change after the cursor, for ever."""
+    """Prints each change after the cursor, without end."""
     while True:
-        # gql offers older protocols first, unless it is told not to.
+        # By default gql offers older protocols first.
         protocols = [WEBSOCKET.GRAPHQLWS_SUBPROTOCOL]
         transport = WEBSOCKET(url=f"{HUB.replace('http', 'ws', 1)}/graphql", subprotocols=protocols)
         try:
@@ -80,7 +80,7 @@ async def follow(cursor: str) -> None:
                     print("change", change["position"], row["vendor"], row["externalId"], change["toStatus"])
                     cursor = change["cursor"]
         except TransportQueryError as error:
-            # Whoever was cut off for being slow goes on; for any other error of the hub's, trying again does not help.
+            # Resume after SLOW_CONSUMER; for any other error of the hub, a retry does not help.
             if code(error) != "SLOW_CONSUMER":
                 raise
         except (TransportError, OSError):

@@ -20,9 +20,9 @@ INSPECTIONS = """
     }
 """
 
-# Without a limit of its own, requests waits for ever.
+# Without a timeout, requests waits without end.
 transport = RequestsHTTPTransport(url=f"{HUB}/graphql", timeout=30)
-# With the hub's own schema, gql finds mistakes in an operation before it sends it.
+# With the hub's schema, gql validates an operation before it sends it.
 with Client(transport=transport, fetch_schema_from_transport=True) as session:
 
     def inspections(after: str | None) -> dict:

@@ -1,11 +1,11 @@
-// Relay without React: a list page by page, an error, and a subscription that goes on where it was cut off.
+// Relay without React: a list page by page, an error, and a subscription that resumes after an interruption.
 //
 //     npm run --silent relay [http://127.0.0.1:8080]
 
 import { createClient } from 'graphql-ws';
 import { setTimeout } from 'node:timers/promises';
 import runtime from 'relay-runtime';
-import WebSocket from 'ws'; // Browsers, and Node from version 22 on, have one of their own.
+import WebSocket from 'ws'; // Browsers, and Node from version 22 on, have one built in.
 import INSPECTION from './__generated__/operationsInspection.graphql.js';
 import INSPECTIONS from './__generated__/operationsInspectionsQuery.graphql.js';
 import LIST from './__generated__/operationsInspections.graphql.js';
@@ -24,7 +24,7 @@ class HubError extends Error {
   }
 }
 
-// By GET, which caches on the way understand: the hub answers 304 as long as nothing has changed.
+// By GET, which HTTP caches understand: the hub answers 304 while nothing has changed.
 async function ask({ text }, variables) {
   const parameters = new URLSearchParams({ query: text, variables: JSON.stringify(variables) });
   const response = await fetch(`${hub}/graphql?${parameters}`, {
@@ -35,7 +35,7 @@ async function ask({ text }, variables) {
   return answer;
 }
 
-// Left alone, graphql-ws would subscribe again with the cursor of the beginning: the loop below does it better.
+// By default graphql-ws subscribes again with the first cursor; the loop below uses the newest one.
 const socket = createClient({
   url: `${hub.replace('http', 'ws')}/graphql`,
   webSocketImpl: WebSocket,
@@ -63,12 +63,12 @@ const environment = new Environment({
 const query = (artefact, variables) => fetchQuery(environment, artefact, variables).toPromise();
 const fragment = (artefact, reference) => environment.lookup(getSingularSelector(artefact, reference)).data;
 
-// The cursor stands where the first page was read: what changes while the others are read comes by the subscription.
+// The cursor of the first page: changes during the other pages arrive by the subscription.
 const root = await query(INSPECTIONS, {});
 let { cursor } = root.head;
 let { edges, pageInfo } = fragment(LIST, root).inspections;
 while (pageInfo.hasNextPage) {
-  // The store adds the page to the list that is there.
+  // The store appends the page to the existing list.
   await query(PAGE, { cursor: pageInfo.endCursor });
   ({ edges, pageInfo } = fragment(LIST, root).inspections);
 }
@@ -84,7 +84,7 @@ try {
   console.log('error', error.code);
 }
 
-// By the interface `Node`: one inspection anew.
+// By the interface `Node`: refetch one inspection.
 const [{ node: first }] = edges;
 await query(AGAIN, { id: first.__id });
 console.log('again', fragment(INSPECTION, first).externalId);
@@ -105,7 +105,7 @@ for (;;) {
       });
     });
   } catch (error) {
-    // Whoever was cut off for being slow goes on; for any other error of the hub's, trying again does not help.
+    // Resume after SLOW_CONSUMER; for any other error of the hub, a retry does not help.
     if (error instanceof HubError && error.code !== 'SLOW_CONSUMER') throw error;
   }
   await setTimeout(500);

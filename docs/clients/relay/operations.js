@@ -1,5 +1,5 @@
-// What relay-compiler compiles. In an application each stands beside the component that uses it, and a plugin of the
-// build tool puts the artefact in its place.
+// The input of relay-compiler. In an application each is beside the component that uses it, and a plugin of the
+// build tool inserts the artefact.
 
 import { graphql } from 'relay-runtime';
 
@@ -12,7 +12,7 @@ export const inspections = graphql`
   }
 `;
 
-// Its pages are asked for by a query that the compiler makes of it.
+// The compiler generates the query for its pages.
 export const page = graphql`
   fragment operationsInspections on Query
   @argumentDefinitions(count: { type: "Int", defaultValue: 20 }, cursor: { type: "String" })
@@ -36,7 +36,7 @@ export const inspection = graphql`
   }
 `;
 
-// By the interface `Node`, as Relay asks anew for whatever has an id.
+// By the interface `Node`, as Relay refetches any object with an id.
 export const again = graphql`
   fragment operationsInspectionAgain on Inspection @refetchable(queryName: "operationsInspectionAgainQuery") {
     ...operationsInspection

@@ -1,5 +1,5 @@
-//! Rust with reqwest and tokio-tungstenite: a list page by page, an error, and a subscription that goes on where it was
-//! cut off.
+//! Rust with reqwest and tokio-tungstenite: a list page by page, an error, and a subscription that resumes after an
+//! interruption.
 //!
 //!     cargo run --example client [http://127.0.0.1:8080]
 
@@ -74,7 +74,7 @@ struct Change {
     inspection: Inspection,
 }
 
-/// What the hub answers, by HTTP and in each event.
+/// The hub's response, by HTTP and in each message.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
@@ -110,7 +110,7 @@ enum Received {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    // reqwest is built without a provider of TLS here; with its default features this line is not needed.
+    // reqwest is built without a TLS provider here; with its default features this line is not needed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let hub = std::env::args().nth(1).unwrap_or_else(|| "http://127.0.0.1:8080".to_owned());
     let mut cursor = list(&hub).await?;
@@ -120,8 +120,8 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Prints all inspections, and returns the cursor of the moment at which the first page was read: what changes while the
-/// others are read comes by the subscription.
+/// Prints all inspections, and returns the cursor of the first page: changes during the
+/// other pages arrive by the subscription.
 async fn list(hub: &str) -> anyhow::Result<String> {
     let client = reqwest::Client::new();
     let (mut cursor, mut after) = (None, None);
@@ -152,7 +152,7 @@ async fn ask<Data: DeserializeOwned>(
     query: &str,
     variables: Value,
 ) -> anyhow::Result<Data> {
-    // By GET, which caches on the way understand. What does not fit into a URL goes by POST, as JSON.
+    // By GET, which HTTP caches understand. Long queries use POST, as JSON.
     let parameters = [("query", query), ("variables", &variables.to_string())];
     let url = reqwest::Url::parse_with_params(&format!("{hub}/graphql"), parameters)?;
     let request = client.get(url).header("accept", "application/graphql-response+json");
@@ -166,7 +166,7 @@ fn data<Data: DeserializeOwned>(answer: Answer) -> anyhow::Result<Data> {
     }
 }
 
-/// Prints each change after the cursor and moves the cursor on, until the connection ends.
+/// Prints each change after the cursor and advances the cursor, until the connection ends.
 async fn follow(hub: &str, cursor: &mut String) -> anyhow::Result<()> {
     let mut request = format!("{}/graphql", hub.replacen("http", "ws", 1)).into_client_request()?;
     request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("graphql-transport-ws"));
@@ -194,7 +194,7 @@ async fn follow(hub: &str, cursor: &mut String) -> anyhow::Result<()> {
                 None
             }
             Received::Error { payload } => match payload.into_iter().next() {
-                // Whoever was cut off for being slow goes on; for any other error of the hub's, trying again does not help.
+                // Resume after SLOW_CONSUMER; for any other error of the hub, a retry does not help.
                 Some(fault) if fault.extensions.code.as_deref() != Some("SLOW_CONSUMER") => return Err(fault.into()),
                 _ => return Ok(()),
             },

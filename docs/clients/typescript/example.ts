@@ -1,5 +1,5 @@
 // TypeScript with the types of GraphQL Code Generator, on `fetch` and graphql-ws alone: a list page by page, an error,
-// and a subscription that goes on where it was cut off.
+// and a subscription that resumes after an interruption.
 //
 //     npm run --silent typescript [http://127.0.0.1:8080]
 
@@ -7,12 +7,12 @@ import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import { print } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { setTimeout } from 'node:timers/promises';
-import WebSocket from 'ws'; // Browsers, and Node from version 22 on, have one of their own.
+import WebSocket from 'ws'; // Browsers, and Node from version 22 on, have one built in.
 import { ChangedDocument, InspectionsDocument, type ChangedSubscription } from './generated/operations.js';
 
 const hub = process.argv[2] ?? 'http://127.0.0.1:8080';
 
-/** An error as the hub gives it. */
+/** An error of the hub. */
 interface Fault {
   message: string;
   extensions?: { code?: string; hint?: string };
@@ -38,7 +38,7 @@ async function ask<Data, Variables>(document: TypedDocumentNode<Data, Variables>
   return data;
 }
 
-// The cursor stands where the first page was read: what changes while the others are read comes by the subscription.
+// The cursor of the first page: changes during the other pages arrive by the subscription.
 let cursor: string | undefined;
 for (let after: string | null = null, more = true; more; ) {
   const { head, inspections }: Awaited<ReturnType<typeof page>> = await page(after);
@@ -60,7 +60,7 @@ try {
   console.log('error', error.code);
 }
 
-// Left alone, graphql-ws would subscribe again with the cursor of the beginning: the loop does it better.
+// By default graphql-ws subscribes again with the first cursor; the loop uses the newest one.
 const socket = createClient({
   url: `${hub.replace('http', 'ws')}/graphql`,
   webSocketImpl: WebSocket,
@@ -77,8 +77,8 @@ for (;;) {
       cursor = data.inspectionChanged.cursor;
     }
   } catch (error) {
-    // A list is the hub's answer, anything else the connection's end. Whoever was cut off for being slow goes on; for
-    // any other error of the hub's, trying again does not help.
+    // A list is the hub's error, anything else the connection's end. Resume after SLOW_CONSUMER; for
+    // any other error of the hub, a retry does not help.
     const fault = Array.isArray(error) ? new HubError(error) : undefined;
     if (fault && fault.code !== 'SLOW_CONSUMER') throw fault;
   }

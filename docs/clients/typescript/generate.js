@@ -1,4 +1,4 @@
-// GraphQL Code Generator: types of the schema and of the operations, and documents that carry them.
+// GraphQL Code Generator: types of the schema and of the operations, and typed documents.
 
 import { codegen } from '@graphql-codegen/core';
 import * as documents from '@graphql-codegen/typed-document-node';

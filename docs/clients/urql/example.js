@@ -1,4 +1,4 @@
-// urql: a list page by page, an error, and a subscription that goes on where it was cut off.
+// urql: a list page by page, an error, and a subscription that resumes after an interruption.
 //
 //     node urql/example.js [http://127.0.0.1:8080]
 
@@ -6,11 +6,11 @@ import { Client, cacheExchange, fetchExchange, gql, subscriptionExchange } from 
 import { createClient } from 'graphql-ws';
 import { setTimeout } from 'node:timers/promises';
 import { pipe, toAsyncIterable } from 'wonka';
-import WebSocket from 'ws'; // Browsers, and Node from version 22 on, have one of their own.
+import WebSocket from 'ws'; // Browsers, and Node from version 22 on, have one built in.
 
 const hub = process.argv[2] ?? 'http://127.0.0.1:8080';
 
-// Left alone, graphql-ws would subscribe again with the cursor of the beginning: the loop below does it better.
+// By default graphql-ws subscribes again with the first cursor; the loop below uses the newest one.
 const socket = createClient({
   url: `${hub.replace('http', 'ws')}/graphql`,
   webSocketImpl: WebSocket,
@@ -19,7 +19,7 @@ const socket = createClient({
 
 const client = new Client({
   url: `${hub}/graphql`,
-  // What fits into a URL goes by GET, which caches on the way understand; this is what urql does anyway.
+  // Short queries use GET, which HTTP caches understand; this is urql's default.
   preferGetMethod: 'within-url-limit',
   exchanges: [
     cacheExchange,
@@ -68,7 +68,7 @@ const CHANGED = gql`
   }
 `;
 
-// The cursor stands where the first page was read: what changes while the others are read comes by the subscription.
+// The cursor of the first page: changes during the other pages arrive by the subscription.
 let cursor;
 for (let after = null, more = true; more; ) {
   const { data, error } = await client.query(INSPECTIONS, { after });
@@ -94,7 +94,7 @@ for (;;) {
   await setTimeout(500);
 }
 
-// Whoever was cut off for being slow goes on; for any other error of the hub's, trying again does not help.
+// Resume after SLOW_CONSUMER; for any other error of the hub, a retry does not help.
 function isFinal({ graphQLErrors: [first] }) {
   return first !== undefined && first.extensions.code !== 'SLOW_CONSUMER';
 }
