@@ -15,11 +15,12 @@ use axum::http::HeaderMap;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
+use inspection_hub::ingest::{PreparedDelivery, RawDelivery, Writer};
 use inspection_hub::store::read::{
     AsOfList, EntityFilter, EntityProjection, PageRequest, PagingDirection, SortDirection, TimeAxis, as_of,
     entities_by_id, entities_by_row_id, head,
 };
-use inspection_hub::store::{Database, OpenMode, PreparedDelivery, RawDelivery, Writer};
+use inspection_hub::store::{Database, OpenMode};
 use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
 use inspection_hub::{event, machine, vendor};
 use mimalloc::MiMalloc;

@@ -14,7 +14,8 @@ mod support {
 
 use anyhow::{Context, ensure};
 use chrono::Utc;
-use inspection_hub::store::{Database, OpenMode, PreparedDelivery, Writer};
+use inspection_hub::ingest::{PreparedDelivery, Writer};
+use inspection_hub::store::{Database, OpenMode};
 use mimalloc::MiMalloc;
 use sea_orm::ConnectionTrait;
 use std::time::{Duration, Instant};

@@ -20,9 +20,10 @@ mod queries {
 }
 
 use anyhow::{Context, ensure};
+use inspection_hub::ingest::Writer;
 use inspection_hub::server::Hub;
 use inspection_hub::settings::Settings;
-use inspection_hub::store::{Database, OpenMode, Writer};
+use inspection_hub::store::{Database, OpenMode};
 use mimalloc::MiMalloc;
 use queries::by_hand::{HandwrittenServer, LISTED};
 use queries::drive::{Figures, Load};

@@ -14,7 +14,9 @@ mod support {
 
 use anyhow::{Context, ensure};
 use entity::delivery;
-use inspection_hub::store::{Database, OpenMode, PreparedDelivery, Rebuild, Writer};
+use inspection_hub::ingest::{PreparedDelivery, Writer};
+use inspection_hub::rebuild::Rebuild;
+use inspection_hub::store::{Database, OpenMode};
 use mimalloc::MiMalloc;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::path::Path;

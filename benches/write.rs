@@ -13,7 +13,8 @@ mod support {
 }
 
 use axum::body::Bytes;
-use inspection_hub::store::{Database, OpenMode, Writer};
+use inspection_hub::ingest::Writer;
+use inspection_hub::store::{Database, OpenMode};
 use mimalloc::MiMalloc;
 use rusqlite::Connection;
 use sea_orm::sqlx::postgres::PgConnection;

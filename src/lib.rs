@@ -3,7 +3,7 @@
 //! The map; imports go one way, from left to right:
 //!
 //! ```text
-//! entity -> machine -> event -> vendor -> store -> feed -> ingest -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
+//! entity -> machine -> event -> vendor -> store -> feed -> ingest -> rebuild -> retention -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
 //! ```
 //!
 //! [`machine`] and [`event`] are pure: what a vendor's news does to an entity. [`vendor`] reads and verifies
@@ -21,7 +21,9 @@ pub mod ingest;
 pub mod live;
 pub mod machine;
 mod progress_reporter;
+pub mod rebuild;
 pub mod request;
+pub mod retention;
 pub mod server;
 pub mod settings;
 pub mod simulate;

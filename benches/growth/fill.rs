@@ -6,8 +6,9 @@ use crate::lives::ScenarioDeliveries;
 use anyhow::{Context, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::log_head;
+use inspection_hub::ingest::Writer;
+use inspection_hub::store::Database;
 use inspection_hub::store::read::head;
-use inspection_hub::store::{Database, Writer};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, FromQueryResult, IdenStatic, Iterable, Statement,
 };

@@ -5,7 +5,7 @@ use super::template::Template;
 use anyhow::Context;
 use axum::http::HeaderMap;
 use chrono::{DateTime, TimeDelta, Utc};
-use inspection_hub::store::{PreparedDelivery, RawDelivery};
+use inspection_hub::ingest::{PreparedDelivery, RawDelivery};
 use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
 use inspection_hub::vendor::{self, Vendor};
 use std::ops::Range;

@@ -1,6 +1,6 @@
 //! How differences between what is stored and what the raw log says are told.
 
-use crate::store::{Difference, DifferenceOrigin, DifferenceSummary, Differences};
+use crate::rebuild::{Difference, DifferenceOrigin, DifferenceSummary, Differences};
 
 /// How much of a value is shown, in characters.
 const MAX_VALUE_CHARS: usize = 120;

@@ -1,8 +1,9 @@
 //! `inspection-hub purge`: removes lives that have been at their end for long.
 
 use crate::progress_reporter::ProgressReporter;
+use crate::retention::{PurgeMode, PurgeReport, Purger};
 use crate::settings::{SettingFlags, age};
-use crate::store::{Database, OpenMode, PurgeMode, PurgeReport, Purger, StoreError};
+use crate::store::{Database, OpenMode, StoreError};
 use anyhow::Context;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::Args;

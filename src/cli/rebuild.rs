@@ -3,10 +3,9 @@
 use super::differences;
 use super::replay_args::{ReplayArgs, lower_priority};
 use crate::progress_reporter::ProgressReporter;
+use crate::rebuild::{Differences, Rebuild as Rebuilding, RebuildOutcome};
 use crate::settings::Settings;
-use crate::store::{
-    Database, DatabaseAddress, Differences, OpenMode, Rebuild as Rebuilding, RebuildOutcome, StoreError,
-};
+use crate::store::{Database, DatabaseAddress, OpenMode, StoreError};
 use anyhow::Context;
 use clap::Args;
 use std::path::PathBuf;

@@ -3,7 +3,8 @@
 use super::differences;
 use super::replay_args::{ReplayArgs, lower_priority};
 use crate::progress_reporter::ProgressReporter;
-use crate::store::{Database, DatabaseSnapshot, OpenMode, ShadowDb};
+use crate::rebuild::{DatabaseSnapshot, ShadowDb};
+use crate::store::{Database, OpenMode};
 use anyhow::Context;
 use clap::Args;
 use std::process::ExitCode;

@@ -4,9 +4,9 @@
 use super::normalize::OriginalPath;
 use super::{AppState, Problem, content_encoding};
 use crate::ingest::Unavailable;
+use crate::ingest::{DeliveryReceipt, PreparedDelivery, RawDelivery};
 use crate::settings::SourceSettings;
 use crate::store::read::delivery_id;
-use crate::store::{DeliveryReceipt, PreparedDelivery, RawDelivery};
 use crate::vendor::verify::WebhookRequest;
 use axum::Extension;
 use axum::body::Body;

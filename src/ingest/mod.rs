@@ -1,15 +1,20 @@
 //! From many requests at once to one transaction per batch: deliveries wait in a queue, one task drains it, writes
 //! what has gathered meanwhile, and answers all who wait once it is on the disk (group commit).
 
+mod batch;
+mod dedup_key;
 mod handshake_confirmer;
-mod retention_task;
+mod prepared_delivery;
+mod writer;
 
+pub use batch::DUPLICATE_REASON_PREFIX;
 pub use handshake_confirmer::{ConfirmationTarget, HandshakeConfirmer};
-pub use retention_task::RetentionTask;
+pub use prepared_delivery::{PreparedDelivery, RawDelivery, ReplayContext};
+pub use writer::{CommittedBatch, DeliveryReceipt, Writer};
 
 use crate::failpoints;
 use crate::feed::Feed;
-use crate::store::{DeliveryReceipt, PreparedDelivery, StoreError, Writer};
+use crate::store::StoreError;
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, oneshot};
 

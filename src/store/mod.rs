@@ -1,23 +1,14 @@
 //! The database, and all SQL. One connection writes, a pool reads.
 
 mod connect;
-mod copy_format;
-mod forget;
 mod maintenance_lock;
 mod outage;
-mod raw_log;
 pub mod read;
-mod rebuild;
-mod shadow_db;
-mod verify;
 mod write;
 
-pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool};
-pub use forget::{PurgeMode, PurgeReport, Purger};
-pub use rebuild::{Rebuild, RebuildOutcome};
-pub use shadow_db::ShadowDb;
-pub use verify::{DatabaseSnapshot, Difference, DifferenceOrigin, DifferenceSummary, Differences};
-pub use write::{CommittedBatch, DeliveryReceipt, HandshakeStore, PreparedDelivery, RawDelivery, Writer};
+pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, read_only_connection};
+pub use maintenance_lock::MaintenanceLock;
+pub use write::{BatchRows, BegunTransaction, HandshakeStore, OriginalDelivery, WriteConnection};
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -11,8 +11,9 @@ use chrono::{DateTime, Datelike, Days, FixedOffset, SecondsFormat, TimeDelta, Ti
 use entity::{Kind, Status, change, entity as thing};
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
+use inspection_hub::ingest::Writer;
 use inspection_hub::store::read::head;
-use inspection_hub::store::{Database, OpenMode, Writer};
+use inspection_hub::store::{Database, OpenMode};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};

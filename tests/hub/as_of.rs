@@ -6,13 +6,14 @@ use crate::generators::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{ItemKind, JobKind, Kind, Status, change, delivery, entity as thing};
+use inspection_hub::ingest::Writer;
 use inspection_hub::machine::fold::{FoldState, OrderKey, Step, StepOutcome};
 use inspection_hub::machine::{EntityType, Machine};
 use inspection_hub::store::read::{
     AsOfList, EntityAsOf, EntityFilter, EntityProjection, PageRequest, PagingDirection, Slice, SortDirection, TimeAxis,
     as_of,
 };
-use inspection_hub::store::{Database, OpenMode, Writer};
+use inspection_hub::store::{Database, OpenMode};
 use inspection_hub::vendor;
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -1,7 +1,7 @@
 //! Lives that are made up: as each vendor tells them, of any length, with any end.
 
 use chrono::{DateTime, Utc};
-use inspection_hub::store::{PreparedDelivery, RawDelivery};
+use inspection_hub::ingest::{PreparedDelivery, RawDelivery};
 use inspection_hub::vendor;
 use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
 use proptest::prelude::*;

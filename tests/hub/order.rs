@@ -7,8 +7,9 @@ use crate::generators::{
 };
 use crate::generators::{pave_undeclared_transitions, truepic_undeclared_transitions, truto_undeclared_transitions};
 use entity::{change, entity as thing, step};
+use inspection_hub::ingest::{PreparedDelivery, Writer};
 use inspection_hub::store::read::{TimeAxis, as_of};
-use inspection_hub::store::{Database, OpenMode, PreparedDelivery, Writer};
+use inspection_hub::store::{Database, OpenMode};
 use inspection_hub::vendor;
 use proptest::prelude::*;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};

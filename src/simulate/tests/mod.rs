@@ -4,11 +4,13 @@ mod hub;
 
 use crate::database::{TestDatabase, write};
 use crate::event::NoEffect;
+use crate::ingest::{PreparedDelivery, RawDelivery, Writer};
+use crate::rebuild::{DatabaseSnapshot, ShadowDb};
 use crate::simulate::chaos::{Chaos, ChaosRates, SendMode};
 use crate::simulate::sample::SampleBody;
 use crate::simulate::scenario::TimeMapping;
 use crate::simulate::traffic::{Traffic, TrafficClock};
-use crate::store::{Database, DatabaseSnapshot, OpenMode, PreparedDelivery, RawDelivery, ShadowDb, Writer};
+use crate::store::{Database, OpenMode};
 use crate::vendor::verify::{Verifier, WebhookRequest};
 use crate::vendor::{self, DeliveryBody, Vendor};
 use axum::http::HeaderMap;

@@ -29,10 +29,10 @@ const DIAGNOSE_AFTER: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 pub struct Database {
     /// For migrations, and for what is written beside deliveries.
-    pub(super) write_pool: DatabaseConnection,
+    pub(crate) write_pool: DatabaseConnection,
     /// What the writer opens once more for itself.
-    pub(super) address: DatabaseAddress,
-    pub(super) pool_settings: PoolSettings,
+    pub(crate) address: DatabaseAddress,
+    pub(crate) pool_settings: PoolSettings,
     /// Connections that only read.
     pub read_pool: ReadPool,
 }
@@ -141,7 +141,7 @@ impl Database {
     ///
     /// # Errors
     /// If there is none.
-    pub(super) async fn maintenance_connection(&self) -> Result<DatabaseConnection, StoreError> {
+    pub(crate) async fn maintenance_connection(&self) -> Result<DatabaseConnection, StoreError> {
         match &self.address {
             DatabaseAddress::Sqlite(path) => sqlite::maintenance_connection(path, self.pool_settings).await,
             DatabaseAddress::Postgres(options) => postgres::maintenance_connection(options, self.pool_settings).await,

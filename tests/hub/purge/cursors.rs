@@ -4,7 +4,7 @@ use super::{delivery_body, discrepancies, open_database, post_inspection, purge}
 use crate::test_hub::TestHub;
 use crate::vendor_client::assert_ledger_sums;
 use chrono::Utc;
-use inspection_hub::store::PurgeMode;
+use inspection_hub::retention::PurgeMode;
 use serde_json::{Value, json};
 
 fn code(answer: &Value) -> &Value {

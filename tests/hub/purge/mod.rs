@@ -9,10 +9,10 @@ mod retained;
 use crate::test_hub::{TIMEOUT, TestHub};
 use chrono::{DateTime, Utc};
 use entity::{change, delivery, entity as thing, ledger, purged_ledger, step};
+use inspection_hub::rebuild::{DatabaseSnapshot, ShadowDb};
+use inspection_hub::retention::{PurgeMode, PurgeReport, Purger};
 use inspection_hub::store::read::head;
-use inspection_hub::store::{
-    Database, DatabaseSnapshot, OpenMode, PurgeMode, PurgeReport, Purger, ShadowDb, StoreError,
-};
+use inspection_hub::store::{Database, OpenMode, StoreError};
 use sea_orm::EntityTrait;
 use serde_json::json;
 use std::collections::BTreeSet;

@@ -6,7 +6,10 @@ use crate::generators::{
     hover_scenario, incoming_at, pave_scenario, record360_scenario, truepic_scenario, truto_scenario,
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use inspection_hub::store::{Database, OpenMode, PurgeMode, Rebuild, Writer};
+use inspection_hub::ingest::Writer;
+use inspection_hub::rebuild::Rebuild;
+use inspection_hub::retention::PurgeMode;
+use inspection_hub::store::{Database, OpenMode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;

@@ -5,18 +5,23 @@
 //! is taken: what came meanwhile is applied, and the fresh tables take the names of the old ones, in one transaction. Until
 //! it commits nothing has changed, and a process that ends before leaves tables behind that the next rebuild removes.
 
+mod copy_format;
 mod ledger_recount;
 mod patch;
 mod postgres;
+pub mod raw_log;
 mod row_writes;
+mod shadow_db;
 mod shadow_tables;
 mod sqlite;
 mod throttle;
+mod verify;
 
-use super::maintenance_lock::MaintenanceLock;
-use super::read::head;
-use super::verify::{DatabaseSnapshot, Differences, DifferingKeys};
-use super::{Database, ShadowDb, StoreError, raw_log};
+pub use shadow_db::ShadowDb;
+pub use verify::{DatabaseSnapshot, Difference, DifferenceOrigin, DifferenceSummary, Differences};
+
+use crate::store::read::head;
+use crate::store::{Database, MaintenanceLock, StoreError};
 use entity::{change, delivery, entity as entities, log_head};
 use ledger_recount::recount_ledger;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel};
@@ -24,6 +29,7 @@ use shadow_tables::ShadowTables;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
+use verify::DifferingKeys;
 
 /// Deliveries that are applied at once while the hub receives others, and that may be left for when it cannot.
 const CATCH_UP_MIN_CHUNK: i64 = 128;

@@ -2,7 +2,7 @@
 //! order of the key, and lines are compared, not values.
 
 use super::derived_tables::IntegerKeyed;
-use crate::store::copy_format::send_copy_text;
+use crate::rebuild::copy_format::send_copy_text;
 use crate::store::{Database, StoreError};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};

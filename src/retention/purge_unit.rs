@@ -1,6 +1,6 @@
 //! What belongs together, and whether it can go.
 
-use super::{KEYS_PER_STATEMENT, MAX_UNIT_ROWS};
+use super::purge::{KEYS_PER_STATEMENT, MAX_UNIT_ROWS};
 use crate::machine::EntityType;
 use crate::store::StoreError;
 use crate::store::read::FINAL_STATUSES;
@@ -101,7 +101,7 @@ pub fn vendors_without_inspections() -> impl Iterator<Item = &'static str> {
 /// # Errors
 /// If the database does not answer.
 pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Result<Eligibility, StoreError> {
-    let newest = crate::store::raw_log::newest_delivery(db).await?;
+    let newest = crate::rebuild::raw_log::newest_delivery(db).await?;
     let mut life = PurgeUnit::default();
     let mut positions_seen: BTreeSet<i64> = BTreeSet::new();
     let mut open = false;

@@ -2,9 +2,9 @@
 
 use super::shadow_tables::SHADOWED_TABLES;
 use super::throttle::LoadThrottle;
+use crate::rebuild::copy_format::{CopyChunk, send_copy_text};
+use crate::rebuild::verify::derived_tables::DerivedTable;
 use crate::store::StoreError;
-use crate::store::copy_format::{CopyChunk, send_copy_text};
-use crate::store::verify::derived_tables::DerivedTable;
 use entity::{change, entity as entities, step};
 use sea_orm::sqlx::postgres::PgPoolCopyExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, IdenStatic, Iterable, Statement};

@@ -30,7 +30,7 @@ pub struct Differences {
     pub by_table: BTreeMap<&'static str, u64>,
     /// The rows that differ, by what they come from.
     pub by_origin: BTreeMap<DifferenceOrigin, DifferenceSummary>,
-    pub(in crate::store) differing_keys: DifferingKeys,
+    pub(in crate::rebuild) differing_keys: DifferingKeys,
 }
 
 /// The numbers of the rows that differ, table by table.

@@ -1,9 +1,9 @@
 //! Removes lives: one short transaction of a writer.
 
-use super::KEYS_PER_STATEMENT;
+use super::purge::KEYS_PER_STATEMENT;
 use super::purge_unit::PurgeUnit;
+use crate::store::MaintenanceLock;
 use crate::store::StoreError;
-use crate::store::maintenance_lock::MaintenanceLock;
 use crate::store::read::head;
 use entity::{Verdict, change, delivery, entity as thing, log_gap, log_head, purged_ledger, step, tombstone};
 use sea_orm::entity::prelude::Uuid;

@@ -1,10 +1,11 @@
 //! Where few rows differ, only those are replaced, in the tables in use: in one transaction, which keeps others from writing
 //! for as long as that takes. All others stay as they are, and nothing is loaded.
 
+use super::raw_log;
 use super::shadow_tables::ShadowTables;
 use super::{CATCH_UP_MIN_CHUNK, Rebuild, RebuildOutcome, invalidates_cursors, row_writes};
-use crate::store::verify::{DatabaseSnapshot, Differences, DifferingKeys};
-use crate::store::{StoreError, raw_log};
+use crate::rebuild::verify::{DatabaseSnapshot, Differences, DifferingKeys};
+use crate::store::StoreError;
 use entity::{change, delivery, entity as entities, log_head, step};
 use sea_orm::sea_query::{Alias, IntoTableRef, TableRef};
 use sea_orm::{ConnectionTrait, Iterable, ModelTrait};

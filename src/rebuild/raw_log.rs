@@ -1,7 +1,7 @@
 //! The raw log, to be applied anew: deliveries in the order in which they were first applied.
 
-use super::write::{DUPLICATE_REASON_PREFIX, ReplayContext};
-use super::{PreparedDelivery, RawDelivery, StoreError};
+use crate::ingest::{DUPLICATE_REASON_PREFIX, PreparedDelivery, RawDelivery, ReplayContext};
+use crate::store::StoreError;
 use crate::vendor;
 use crate::vendor::verify::Verified;
 use chrono::DateTime;

@@ -1,6 +1,6 @@
 //! The rows of history that a delivery leaves, and its place in the ledger.
 
-use super::super::PreparedDelivery;
+use super::super::prepared_delivery::PreparedDelivery;
 use super::{DeliveryBatch, DeliveryContext, IMPLIED_REASON};
 use crate::event::{CachedEntity, EventOutcome};
 use crate::machine::Kind;

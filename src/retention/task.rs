@@ -1,6 +1,7 @@
 //! Forgets what is older than it is kept, from time to time. Any number of processes may: one of them does it at a time.
 
-use crate::store::{Database, PurgeMode, PurgeReport, Purger, StoreError};
+use super::purge::{PurgeMode, PurgeReport, Purger};
+use crate::store::{Database, StoreError};
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;

@@ -5,14 +5,14 @@ mod dedup;
 
 pub use dedup::DuplicatePolicy;
 
-use super::connection::{BatchRows, WriteConnection};
-use super::{DeliveryReceipt, PreparedDelivery, no_effect_verdict};
+use super::prepared_delivery::PreparedDelivery;
+use super::writer::{DeliveryReceipt, no_effect_verdict};
 use crate::event::{
     Arrival, CachedEntity, EntityRef, Event, EventOutcome, FieldValue, FoldedEntity, NoEffect, ParsedDelivery,
     StateClaim, VersionedFields, apply, has_effect,
 };
 use crate::machine::EntityType;
-use crate::store::StoreError;
+use crate::store::{BatchRows, StoreError, WriteConnection};
 use crate::vendor::Vendor;
 use chrono::{DateTime, Utc};
 use dedup::PrefetchedOriginals;

@@ -3,9 +3,9 @@
 
 use super::shadow_tables::{SHADOWED_TABLES, ShadowTables};
 use super::throttle::LoadThrottle;
+use crate::rebuild::verify::derived_tables::DerivedTable;
+use crate::rebuild::verify::sqlite_diff::{ATTACHED_SCHEMA, attach, detach};
 use crate::store::StoreError;
-use crate::store::verify::derived_tables::DerivedTable;
-use crate::store::verify::sqlite_diff::{ATTACHED_SCHEMA, attach, detach};
 use entity::{change, entity as entities, step};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, IdenStatic, Iterable, Statement};
 use std::time::Instant;

@@ -1,7 +1,7 @@
 //! Rows of the second database, put into a table of the first one: into one that is in use, or into a fresh one.
 
+use crate::rebuild::verify::derived_tables::IntegerKeyed;
 use crate::store::StoreError;
-use crate::store::verify::derived_tables::IntegerKeyed;
 use entity::delivery;
 use sea_orm::sea_query::{Expr, ExprTrait, IntoTableRef, Query, TableRef};
 use sea_orm::{

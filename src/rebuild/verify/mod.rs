@@ -8,9 +8,9 @@ pub(super) mod sqlite_diff;
 
 pub use difference::{Difference, DifferenceOrigin, DifferenceSummary, Differences};
 
-use super::connect::{self, DatabaseAddress};
-use super::read::head;
-use super::{Database, ShadowDb, StoreError, raw_log};
+use super::{ShadowDb, raw_log};
+use crate::store::read::head;
+use crate::store::{self, Database, DatabaseAddress, StoreError};
 use derived_tables::{DerivedTable, IntegerKeyed};
 pub(super) use difference::DifferingKeys;
 use difference::{OnlyIn, UnresolvedCauses};
@@ -49,9 +49,7 @@ impl DatabaseSnapshot {
     pub async fn open(db: &Database) -> Result<DatabaseSnapshot, StoreError> {
         let at = match &db.address {
             // Another file is attached to the connection, which goes with it.
-            DatabaseAddress::Sqlite(path) => {
-                connect::read_only_connection(path, db.pool_settings).await?.begin().await?
-            }
+            DatabaseAddress::Sqlite(path) => store::read_only_connection(path, db.pool_settings).await?.begin().await?,
             DatabaseAddress::Postgres(_) => {
                 let long = db.maintenance_connection().await?;
                 let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);

@@ -2,8 +2,10 @@
 //! only lists need. It can be left and taken up again, by the same program for the same database, until the machine is
 //! started anew: nothing of it waits for the disk.
 
-use super::read::head;
-use super::{Database, OpenMode, PoolSettings, StoreError, Writer, raw_log};
+use super::raw_log;
+use crate::ingest::{PreparedDelivery, Writer};
+use crate::store::read::head;
+use crate::store::{Database, OpenMode, PoolSettings, StoreError};
 use entity::delivery::{Column, Entity};
 use entity::{ledger, log_head, purged_ledger};
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
@@ -152,7 +154,7 @@ impl ShadowDb {
         }
         let failed = || StoreError::OpenFailed("the second database failed before".into());
         let mut writer = self.writer.take().ok_or_else(failed)?;
-        let (send, mut batches) = mpsc::channel::<Vec<super::PreparedDelivery>>(BATCHES_AHEAD);
+        let (send, mut batches) = mpsc::channel::<Vec<PreparedDelivery>>(BATCHES_AHEAD);
         let writing = tokio::task::spawn_blocking(move || {
             let mut touched = BTreeSet::new();
             while let Some(batch) = batches.blocking_recv() {

@@ -1,6 +1,6 @@
 //! Where the raw log goes on behind deliveries that are removed, and how the counters stood there.
 
-use super::KEYS_PER_STATEMENT;
+use super::purge::KEYS_PER_STATEMENT;
 use super::purge_unit::DeliveryPositions;
 use crate::store::StoreError;
 use entity::log_gap;

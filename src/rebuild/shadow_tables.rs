@@ -5,8 +5,8 @@
 //! columns change, and only where they differ: these wait in a small table of their own.
 
 use super::{postgres, row_writes, sqlite};
+use crate::rebuild::verify::derived_tables::DerivedTable;
 use crate::store::StoreError;
-use crate::store::verify::derived_tables::DerivedTable;
 use entity::{change, delivery, entity as entities, log_head, step};
 use sea_orm::sea_query::{Alias, TableRef};
 use sea_orm::{

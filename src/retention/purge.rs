@@ -5,18 +5,15 @@
 //! `life.rs` finds out what belongs together and whether it can go, `gaps.rs` where the raw log goes on behind it, and
 //! `removal.rs` removes it: a few lives in each transaction, so that nobody who writes waits for long.
 
-mod deletion;
-mod log_gaps;
-mod purge_unit;
-
-use super::maintenance_lock::MaintenanceLock;
-use super::raw_log;
-use super::{Database, StoreError};
+use super::deletion::PurgeConnection;
+use super::log_gaps;
+use super::purge_unit::{self, DeliveryPositions, Eligibility, PurgeUnit};
+use crate::rebuild::raw_log;
+use crate::store::read::head;
+use crate::store::{Database, MaintenanceLock, StoreError};
 use chrono::{DateTime, Utc};
-use deletion::PurgeConnection;
 use entity::entity::{Column, Entity};
 use entity::{Kind, delivery};
-use purge_unit::{DeliveryPositions, Eligibility, PurgeUnit};
 use sea_orm::sea_query::{Expr, ExprTrait, SimpleExpr};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashSet;
@@ -25,11 +22,11 @@ use tokio_util::sync::CancellationToken;
 /// Rows that are removed in one transaction, about. A life is removed as a whole.
 const ROWS_PER_TRANSACTION: usize = 2_000;
 /// Rows of the largest life that is removed: more would keep those who write waiting for too long.
-const MAX_UNIT_ROWS: usize = 50_000;
+pub(super) const MAX_UNIT_ROWS: usize = 50_000;
 /// Lives, or deliveries about nothing, that are looked at together.
 const PAGE_SIZE: u64 = 200;
 /// Keys in one statement.
-const KEYS_PER_STATEMENT: usize = 500;
+pub(super) const KEYS_PER_STATEMENT: usize = 500;
 
 /// Whether anything is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +180,7 @@ impl<F: Fn(u64)> PurgePass<'_, F> {
             let looked_at = page.len() as u64;
             let mut batch = PurgeUnit::default();
             let mut lives = 0;
-            let position = super::read::head(db).await?.position;
+            let position = head(db).await?.position;
             for (_, root) in page {
                 self.check_cancelled()?;
                 if self.counted_roots.contains(&root) || batch.entities.contains_key(&root) {
@@ -229,7 +226,7 @@ impl<F: Fn(u64)> PurgePass<'_, F> {
             let brought =
                 |(_, number, first, changes): (i64, i64, i64, i32)| (number, DeliveryPositions { first, changes });
             let deliveries = page.into_iter().map(brought).filter(|(number, _)| *number != newest).collect();
-            let position = super::read::head(db).await?.position;
+            let position = head(db).await?.position;
             self.flush(PurgeUnit { deliveries, ..PurgeUnit::default() }, 0, position).await?;
             (self.on_progress)(looked_at);
         }

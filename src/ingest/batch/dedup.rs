@@ -1,11 +1,11 @@
 //! Whether a delivery's news has come before, and what then.
 
-use super::super::connection::OriginalDelivery;
-use super::super::{DeliveryReceipt, PreparedDelivery, PrimaryEvent};
+use super::super::prepared_delivery::{PreparedDelivery, PrimaryEvent};
+use super::super::writer::DeliveryReceipt;
 use super::DeliveryBatch;
 use crate::event::{Event, StateClaim};
 use crate::machine::START;
-use crate::store::StoreError;
+use crate::store::{OriginalDelivery, StoreError};
 use crate::vendor::Vendor;
 use std::collections::HashMap;
 use uuid::Uuid;

@@ -1,0 +1,13 @@
+//! Retention: deletes finished inspections, and everything that belongs to them, once they are older than the configured age.
+//!
+//! [`Purger`] deletes once; [`RetentionTask`] runs it periodically. `purge_unit.rs` determines what belongs together and
+//! whether it may be deleted, `deletion.rs` deletes it, and `log_gaps.rs` notes where the raw log continues after the gap.
+
+mod deletion;
+mod log_gaps;
+mod purge;
+mod purge_unit;
+mod task;
+
+pub use purge::{PurgeMode, PurgeReport, Purger};
+pub use task::RetentionTask;
