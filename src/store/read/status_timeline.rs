@@ -40,7 +40,7 @@ pub struct StatusInterval {
 
 #[derive(FromQueryResult)]
 struct TimelineRow {
-    number: i64,
+    row_id: i64,
     source: String,
     vendor: String,
     status: Option<Status>,
@@ -98,8 +98,8 @@ fn select_cohort(cohort: &Cohort) -> SelectStatement {
 
 impl StatusTimeline {
     fn from_row(row: TimelineRow) -> Result<StatusTimeline, StoreError> {
-        let TimelineRow { number, source, vendor, status, steps } = row;
-        let corrupt = || StoreError::Corrupt(format!("the steps of inspection {number}"));
+        let TimelineRow { row_id, source, vendor, status, steps } = row;
+        let corrupt = || StoreError::Corrupt(format!("the steps of inspection {row_id}"));
         let steps = steps.as_deref().unwrap_or_default().split(';').filter(|step| !step.is_empty());
         let mut phases =
             steps.map(|step| StatusInterval::parse(step).ok_or_else(corrupt)).collect::<Result<Vec<_>, _>>()?;
@@ -110,7 +110,7 @@ impl StatusTimeline {
             phase.since = next;
         }
         phases.dedup_by(|later, earlier| (later.status, later.cycle) == (earlier.status, earlier.cycle));
-        Ok(StatusTimeline { row_id: number, source, vendor, status, intervals: phases })
+        Ok(StatusTimeline { row_id, source, vendor, status, intervals: phases })
     }
 
     /// Each status that it left, and how long it had been in it, in microseconds.

@@ -64,7 +64,7 @@ async fn a_session_for_each_connection_keeps_the_limits() {
     let pooler = PgBouncer::before(port_of(&direct), "session").await;
     database.address = pooler.address(&direct);
     // Without PostgreSQL's own limit on waiting for a lock, nothing would end the wait in this test.
-    let app = TestHub::on(Arc::new(database), "database_acquire_timeout = \"2s\"\ndatabase_timeout = \"1h\"").await;
+    let app = TestHub::on(Arc::new(database), "database_acquire_timeout = \"2s\"\ndatabase_statement_timeout = \"1h\"").await;
     app.post_sample("hover/job-state-changed-working.json").await;
     assert_eq!(app.ledger("hover").await["received"], 1);
     let somebody = hold_lock(&direct, "SELECT * FROM log_head FOR UPDATE").await;

@@ -63,7 +63,7 @@ impl Drop for PostgresCluster {
     }
 }
 
-pub(super) const SHORT_TIMEOUTS: &str = "database_acquire_timeout = \"300ms\"\ndatabase_timeout = \"300ms\"";
+pub(super) const SHORT_TIMEOUTS: &str = "database_acquire_timeout = \"300ms\"\ndatabase_statement_timeout = \"300ms\"";
 
 pub(super) async fn start_hub(cluster: &PostgresCluster, settings: &str) -> TestHub {
     TestHub::on(Arc::new(TestDatabase::on(cluster.url.clone()).await), settings).await
@@ -157,7 +157,7 @@ async fn a_lock_of_somebody_else_is_not_waited_for_for_ever() {
     // The first by the limit on waiting for locks, the second by the limit on statements.
     for (settings, lock) in [
         ("database_acquire_timeout = \"300ms\"", "SELECT * FROM log_head FOR UPDATE"),
-        ("database_acquire_timeout = \"20s\"\ndatabase_timeout = \"300ms\"", "LOCK TABLE change IN EXCLUSIVE MODE"),
+        ("database_acquire_timeout = \"20s\"\ndatabase_statement_timeout = \"300ms\"", "LOCK TABLE change IN EXCLUSIVE MODE"),
     ] {
         let app = start_hub(&cluster, settings).await;
         let sender = VendorClient::new(100);
@@ -267,7 +267,7 @@ async fn readers_heal_after_connections_vanish_while_statements_run() {
     let direct = database.address.clone();
     let proxy = Proxy::to(port_of(&direct)).await;
     database.address = proxy.address(&direct);
-    let settings = "database_acquire_timeout = \"10s\"\ndatabase_timeout = \"10s\"\ngraphql_timeout = \"2s\"";
+    let settings = "database_acquire_timeout = \"10s\"\ndatabase_statement_timeout = \"10s\"\ngraphql_timeout = \"2s\"";
     let app = TestHub::on(Arc::new(database), settings).await;
     let query = "{ inspections(first: 50) { nodes { id history(first: 20) { nodes { position reason } } } } }";
     let start = app.query("{ head { cursor } }").await["head"]["cursor"].clone();
