@@ -1,4 +1,5 @@
-//! How something stood, asked for while it is itself still being looked up: the two statements need not wait for each other.
+//! Reads the past state of an entity while the entity itself is still being read: the two statements run at the same
+//! time.
 
 use super::ApiContext;
 use super::enums::Clock;
@@ -12,32 +13,31 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
-/// The field that is foreseen: `Entity.asOf`.
+/// The field whose value is prefetched.
 const AS_OF_FIELD: &str = "asOf";
 
-/// How something stood; none if it was not known then.
+/// None if the entity was not known then.
 type PrefetchedSnapshot = Option<Arc<SnapshotRow>>;
 
-/// What one request was told in advance, until it is taken.
+/// The snapshots that one request has prefetched, until their fields take them.
 #[derive(Debug, Default)]
 pub struct AsOfPrefetch(Mutex<HashMap<(AsOfLoader, Uuid), PrefetchedSnapshot>>);
 
 impl AsOfPrefetch {
-    /// How an entity stood, if that was asked in advance; each answer is given once.
-    pub fn take(&self, asked: AsOfLoader, id: Uuid) -> Option<PrefetchedSnapshot> {
-        // A panic elsewhere leaves nothing half done here.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(asked, id))
+    /// The snapshot of an entity, if it was prefetched. It can be taken once.
+    pub fn take(&self, loader: AsOfLoader, id: Uuid) -> Option<PrefetchedSnapshot> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(loader, id))
     }
 
-    fn insert(&self, asked: AsOfLoader, id: Uuid, stood: PrefetchedSnapshot) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((asked, id), stood);
+    fn insert(&self, loader: AsOfLoader, id: Uuid, snapshot: PrefetchedSnapshot) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((loader, id), snapshot);
     }
 }
 
-/// Fields of an operation at most for which this is done: those of many ask together.
+/// Operations with more root fields do not prefetch: their reads are batched.
 const MAX_ROOT_FIELDS: usize = 4;
 
-/// Asks how an entity stood, as the fields under the present one will. What fails is left to them, who can say so.
+/// Prefetches the snapshots that the selected fields will load. A failed read is left to them, which report it.
 pub async fn prefetch_as_of(ctx: &Context<'_>, id: Uuid) -> Result<(), ApiError> {
     if ctx.query_env.operation.node.selection_set.node.items.len() > MAX_ROOT_FIELDS {
         return Ok(());
@@ -45,17 +45,17 @@ pub async fn prefetch_as_of(ctx: &Context<'_>, id: Uuid) -> Result<(), ApiError>
     let (api, loaders) = (ApiContext::of(ctx)?, Loaders::of(ctx)?);
     let field = ctx.field();
     let fields = field.selection_set().filter(|field| field.name() == AS_OF_FIELD);
-    let asked: HashSet<AsOfLoader> = fields.filter_map(as_of_arguments).collect();
-    join_all(asked.into_iter().map(async |asked| {
-        if let Ok(stood) = read::as_of_by_id(&api.readers, asked.at, asked.clock, id).await {
-            loaders.as_of_prefetch.insert(asked, id, stood);
+    let wanted: HashSet<AsOfLoader> = fields.filter_map(as_of_arguments).collect();
+    join_all(wanted.into_iter().map(async |loader| {
+        if let Ok(snapshot) = read::as_of_by_id(&api.readers, loader.at, loader.clock, id).await {
+            loaders.as_of_prefetch.insert(loader, id, snapshot);
         }
     }))
     .await;
     Ok(())
 }
 
-/// What such a field asks; none if its arguments are not what they must be.
+/// What such a field loads; none if its arguments are invalid.
 fn as_of_arguments(field: SelectionField<'_>) -> Option<AsOfLoader> {
     let mut arguments: HashMap<_, _> = field.arguments().ok()?.into_iter().collect();
     let at = DateTime::<Utc>::parse(arguments.remove("at")).ok()?;

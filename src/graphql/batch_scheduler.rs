@@ -1,7 +1,7 @@
-//! Rounds: how fields of one request wait for each other without a timer.
+//! Ticks: how the fields of one request wait for each other without a timer.
 //!
-//! A request is one future. Whenever it can go no further, all its fields have come up that could: a round ends, and
-//! who waited for that goes on. This holds on any executor, because nobody wakes anybody before the round has ended.
+//! A request is one future. When it is pending, all its fields have made the progress they can: the tick ends, and the
+//! fields that wait for it continue. This holds on any executor, because no waiter is woken before the tick has ended.
 
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use std::future::poll_fn;
@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
-/// The rounds of one request.
+/// The ticks of one request.
 #[derive(Debug, Default)]
 pub struct BatchScheduler(Mutex<SchedulerState>);
 
@@ -20,32 +20,32 @@ struct SchedulerState {
 }
 
 impl BatchScheduler {
-    /// Answers a request in rounds.
+    /// Executes a request in ticks.
     pub async fn drive<T>(self: Arc<Self>, request: impl Future<Output = T>) -> T {
         let mut request = pin!(request);
         poll_fn(|context| {
-            let answer = request.as_mut().poll(context);
-            self.end_tick_if_pending(&answer);
-            answer
+            let response = request.as_mut().poll(context);
+            self.end_tick_if_pending(&response);
+            response
         })
         .await
     }
 
-    /// Answers a subscription in rounds.
+    /// Executes a subscription in ticks.
     pub fn drive_stream<T>(self: Arc<Self>, mut request: BoxStream<'static, T>) -> impl Stream<Item = T> + use<T> {
         stream::poll_fn(move |context| {
-            let answer = request.poll_next_unpin(context);
-            self.end_tick_if_pending(&answer);
-            answer
+            let response = request.poll_next_unpin(context);
+            self.end_tick_if_pending(&response);
+            response
         })
     }
 
-    /// Waits until every other field has come as far as it can.
+    /// Waits until every other field has made the progress it can.
     pub async fn next_tick(&self) {
-        let ended = self.state().ticks;
+        let current = self.state().ticks;
         poll_fn(|context| {
             let mut state = self.state();
-            if state.ticks > ended {
+            if state.ticks > current {
                 return Poll::Ready(());
             }
             state.waiters.push(context.waker().clone());
@@ -54,8 +54,8 @@ impl BatchScheduler {
         .await;
     }
 
-    fn end_tick_if_pending<T>(&self, answer: &Poll<T>) {
-        if answer.is_ready() {
+    fn end_tick_if_pending<T>(&self, response: &Poll<T>) {
+        if response.is_ready() {
             return;
         }
         let mut state = self.state();
@@ -63,12 +63,11 @@ impl BatchScheduler {
             return;
         }
         state.ticks += 1;
-        let waiting = std::mem::take(&mut state.waiters);
+        let waiters = std::mem::take(&mut state.waiters);
         drop(state);
-        waiting.into_iter().for_each(Waker::wake);
+        waiters.into_iter().for_each(Waker::wake);
     }
 
-    // A panic elsewhere leaves nothing half done here.
     fn state(&self) -> MutexGuard<'_, SchedulerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! What is selected at each place of an answer: all selections of the same name together, with those of fragments where
-//! they are spread.
+//! Field collection: the selections at each place of a response, those with the same response name together, fragments
+//! included.
 
 use super::schema_types::field_type;
 use async_graphql::parser::types::{
@@ -9,18 +9,18 @@ use async_graphql::{Name, Pos, Positioned, indexmap::IndexMap};
 use std::cell::OnceCell;
 use std::collections::HashSet;
 
-/// What is selected at one place of an answer.
+/// The selections at one place of a response.
 pub struct FieldGroup<'a> {
-    /// What the schema says is there. Unknown where nobody asks, and in introspection.
+    /// The type of the field. Unknown in an untyped group, and in introspection.
     pub ty: Option<&'static Type>,
-    /// Where it is selected as something that does not go together with that.
+    /// The first selection whose type conflicts with it.
     pub conflict: Option<TypeConflict>,
-    /// Empty where nothing can be selected.
+    /// Empty for scalars.
     selected: Vec<TypedSelectionSet<'a>>,
     fields: OnceCell<IndexMap<&'a Name, FieldGroup<'a>>>,
 }
 
-/// Another type than the one that was selected first by the same name, and where.
+/// A type that conflicts with the first selection of the same response name, and its position.
 #[derive(Clone, Copy)]
 pub struct TypeConflict {
     pub ty: &'static Type,
@@ -29,13 +29,13 @@ pub struct TypeConflict {
 
 #[derive(Clone, Copy)]
 struct TypedSelectionSet<'a> {
-    /// The type whose fields they are, unknown as above.
+    /// The parent type, unknown as above.
     of: Option<&'a str>,
     set: &'a SelectionSet,
 }
 
 impl<'a> FieldGroup<'a> {
-    /// What an operation selects.
+    /// The selections of an operation.
     pub fn untyped(operation: &'a OperationDefinition) -> Self {
         FieldGroup {
             selected: vec![TypedSelectionSet { of: None, set: &operation.selection_set.node }],
@@ -43,7 +43,7 @@ impl<'a> FieldGroup<'a> {
         }
     }
 
-    /// The same, with the types of the schema.
+    /// The selections of an operation, with the types of the schema.
     pub fn typed(operation: &'a OperationDefinition) -> Self {
         let root = match operation.ty {
             OperationType::Query => "Query",
@@ -60,17 +60,17 @@ impl<'a> FieldGroup<'a> {
         FieldGroup { ty, conflict: None, selected: Vec::new(), fields: OnceCell::new() }
     }
 
-    /// Whether anything is selected of it.
+    /// Whether it has subfields.
     pub fn has_fields(&self) -> bool {
         !self.selected.is_empty()
     }
 
-    /// What is selected of it, by the names in the answer and in their order.
+    /// The subfields by response name, in the order of the response.
     pub fn subfields(&self, document: &'a ExecutableDocument) -> &IndexMap<&'a Name, FieldGroup<'a>> {
         self.fields.get_or_init(|| self.collect_subfields(document))
     }
 
-    /// Adds a place where it is selected, too.
+    /// Adds another selection of the same response name.
     fn add(&mut self, ty: Option<&'static Type>, set: &'a SelectionSet, at: Pos) {
         let has_fields = !set.items.is_empty();
         if let (Some(known), Some(ty)) = (self.ty, ty)
@@ -83,32 +83,32 @@ impl<'a> FieldGroup<'a> {
         }
     }
 
-    // Each fragment counts once, where it first stands: more of it would come to the same.
+    // Each fragment counts once, where it is spread first: again, it would select the same.
     fn collect_subfields(&self, document: &'a ExecutableDocument) -> IndexMap<&'a Name, FieldGroup<'a>> {
         let mut fields: IndexMap<&Name, FieldGroup> = IndexMap::new();
         let mut spread: HashSet<&Name> = HashSet::new();
-        let mut left: Vec<(Option<&str>, &Positioned<Selection>)> = Vec::new();
+        let mut stack: Vec<(Option<&str>, &Positioned<Selection>)> = Vec::new();
         let items =
             |TypedSelectionSet { of, set }: TypedSelectionSet<'a>| set.items.iter().rev().map(move |item| (of, item));
         for set in &self.selected {
-            left.extend(items(*set));
-            while let Some((of, selection)) = left.pop() {
+            stack.extend(items(*set));
+            while let Some((of, selection)) = stack.pop() {
                 match &selection.node {
                     Selection::Field(field) => {
                         let ty = of.and_then(|of| field_type(of, &field.node.name.node));
-                        let shape =
+                        let group =
                             fields.entry(&field.node.response_key().node).or_insert_with(|| FieldGroup::new(ty));
-                        shape.add(ty, &field.node.selection_set.node, field.pos);
+                        group.add(ty, &field.node.selection_set.node, field.pos);
                     }
                     Selection::InlineFragment(inline) => {
                         let on = inline.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
                         let of = of.map(|of| on.unwrap_or(of));
-                        left.extend(items(TypedSelectionSet { of, set: &inline.node.selection_set.node }));
+                        stack.extend(items(TypedSelectionSet { of, set: &inline.node.selection_set.node }));
                     }
                     Selection::FragmentSpread(named) => {
                         let name = &named.node.fragment_name.node;
                         let fragment = spread.insert(name).then(|| document.fragments.get(name)).flatten();
-                        left.extend(fragment.iter().flat_map(|found| {
+                        stack.extend(fragment.iter().flat_map(|found| {
                             let of = of.map(|_| found.node.type_condition.node.on.node.as_str());
                             items(TypedSelectionSet { of, set: &found.node.selection_set.node })
                         }));
@@ -120,7 +120,7 @@ impl<'a> FieldGroup<'a> {
     }
 }
 
-/// Whether both are lists, or both are not, and both may be null, or both may not.
+/// Whether both types have the same lists and nullability.
 fn has_same_response_shape(one: &Type, other: &Type) -> bool {
     one.nullable == other.nullable
         && match (&one.base, &other.base) {

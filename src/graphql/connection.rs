@@ -1,4 +1,4 @@
-//! Lists, page by page (<https://relay.dev/graphql/connections.htm>).
+//! Lists with pages: connections (<https://relay.dev/graphql/connections.htm>).
 
 use super::ApiContext;
 use super::aggregate::AggregateCaches;
@@ -24,7 +24,7 @@ pub struct Connection<T> {
     total: TotalCount,
 }
 
-/// A page of a list. Go on with `after: pageInfo.endCursor` while `pageInfo.hasNextPage`.
+/// A page of a list. Continue with `after: pageInfo.endCursor` while `pageInfo.hasNextPage`.
 #[Object(name_type)]
 impl<T: ContainerType> Connection<T> {
     /// The page's rows, each with its cursor.
@@ -32,17 +32,17 @@ impl<T: ContainerType> Connection<T> {
         &self.edges
     }
 
-    /// The page's rows alone.
+    /// The page's rows, without cursors.
     async fn nodes(&self) -> NodeList<'_, T> {
         NodeList(self.edges.iter().map(|edge| &edge.node).collect())
     }
 
-    /// Where the page stands in the list.
+    /// The position of the page in the list.
     async fn page_info(&self) -> &PageInfo {
         &self.info
     }
 
-    /// How long the whole list is, the filter applied. It is counted only when asked for.
+    /// The number of rows of the whole list that match the filter. Counted only if selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<i32, ApiError> {
         Ok(i32::try_from(self.total.count(ctx).await?).unwrap_or(i32::MAX))
     }
@@ -61,15 +61,15 @@ pub struct Edge<T> {
     node: T,
 }
 
-/// A row of a list, and its place in it.
+/// A row of a list, with its cursor.
 #[Object(name_type)]
 impl<T: OutputType> Edge<T> {
-    /// The row's place, e.g. `YzI6Nzo0Mg`: what `after` and `before` take.
+    /// The row's cursor, e.g. `YzI6Nzo0Mg`, for `after` and `before`.
     async fn cursor(&self) -> String {
         self.cursor.encode()
     }
 
-    /// The row itself.
+    /// The row.
     async fn node(&self) -> &T {
         &self.node
     }
@@ -81,20 +81,20 @@ impl<T: OutputType> TypeName for Edge<T> {
     }
 }
 
-/// Where a page stands in its list.
+/// The position of a page in its list.
 #[derive(Debug, SimpleObject)]
 pub struct PageInfo {
-    /// Whether more follows.
+    /// Whether there are rows after this page.
     has_next_page: bool,
-    /// Whether something comes before.
+    /// Whether there are rows before this page.
     has_previous_page: bool,
-    /// The cursor of the page's first row; none if the page is empty.
+    /// The cursor of the page's first row; null if the page is empty.
     start_cursor: Option<String>,
-    /// The cursor of the page's last row; none if the page is empty.
+    /// The cursor of the page's last row; null if the page is empty.
     end_cursor: Option<String>,
 }
 
-/// What is counted for `totalCount`.
+/// What `totalCount` counts.
 #[derive(Debug)]
 pub enum TotalCount {
     Entities(EntityFilter),
@@ -104,11 +104,11 @@ pub enum TotalCount {
         parent: i64,
     },
     Changes(ChangeRowFilter),
-    /// Of the entity with this number.
+    /// Of the entity with this row id.
     History(i64),
     Deliveries(DeliveryRowFilter),
     Precomputed(i64),
-    /// At a moment in the past.
+    /// As of a time in the past.
     AsOfList(AsOfList),
 }
 
@@ -124,7 +124,7 @@ impl TotalCount {
                 let counts = ChildCountLoader { of: *of, filter: filter.clone() };
                 return Ok(load(ctx, counts, *parent).await?.unwrap_or_default());
             }
-            TotalCount::AsOfList(board) => return Ok(board.count(db).await?),
+            TotalCount::AsOfList(list) => return Ok(list.count(db).await?),
             TotalCount::Entities(filter) => match AggregateCaches::of(ctx)?.inspection_index.count(db, filter).await? {
                 Some(count) => return Ok(count),
                 None => read::count_entities(db, filter).await?,
@@ -137,13 +137,18 @@ impl TotalCount {
 }
 
 impl<T> Connection<T> {
-    /// What was read, as a page. `edge` makes a row's cursor and object.
-    pub fn of<K, R>(part: Slice<R>, page: &PageRequest<K>, total: TotalCount, edge: impl Fn(R) -> (Cursor, T)) -> Self {
-        let edges: Vec<_> = part.rows.into_iter().map(edge).map(|(cursor, node)| Edge { cursor, node }).collect();
-        // Whoever has a cursor has seen a row on the other side of it.
+    /// The page of a slice that was read. `edge` makes the cursor and the object of a row.
+    pub fn of<K, R>(
+        slice: Slice<R>,
+        page: &PageRequest<K>,
+        total: TotalCount,
+        edge: impl Fn(R) -> (Cursor, T),
+    ) -> Self {
+        let edges: Vec<_> = slice.rows.into_iter().map(edge).map(|(cursor, node)| Edge { cursor, node }).collect();
+        // A cursor implies at least one row beyond it in the opposite direction.
         let (has_previous_page, has_next_page) = match page.paging {
-            PagingDirection::Forward => (page.after.is_some(), part.has_more),
-            PagingDirection::Backward => (part.has_more, page.before.is_some()),
+            PagingDirection::Forward => (page.after.is_some(), slice.has_more),
+            PagingDirection::Backward => (slice.has_more, page.before.is_some()),
         };
         let cursor_of = |edge: &Edge<T>| edge.cursor.encode();
         let info = PageInfo {
@@ -156,7 +161,7 @@ impl<T> Connection<T> {
     }
 }
 
-/// Which page a caller asks for, as it stands in the arguments.
+/// The page that a client asks for, as in the arguments.
 #[derive(Debug, Default)]
 pub struct PageArgs {
     pub first: Option<i32>,
@@ -166,31 +171,65 @@ pub struct PageArgs {
 }
 
 impl PageArgs {
-    /// The page, its cursors read by `key`.
+    /// The page, its cursors parsed by `key`.
     pub fn page<K>(self, key: impl Fn(&str) -> Result<K, ApiError>) -> Result<PageRequest<K>, ApiError> {
-        let (from, name, number) = match (self.first, self.last) {
+        let (paging, name, rows) = match (self.first, self.last) {
             (Some(_), Some(_)) => {
                 return Err(ApiError::bad_user_input(
                     "`first` and `last` cannot both be given",
-                    "Use `first` with `after` to go forward, `last` with `before` to go back.",
+                    "Use `first` with `after` to page forward, `last` with `before` to page backward.",
                 ));
             }
             (None, Some(last)) => (PagingDirection::Backward, "last", last),
             (first, None) => (PagingDirection::Forward, "first", first.unwrap_or(DEFAULT_PAGE_SIZE)),
         };
-        if number > MAX_PAGE_SIZE {
+        if rows > MAX_PAGE_SIZE {
             return Err(ApiError::bad_user_input(
-                format!("`{name}` is {number}, but a page has at most {MAX_PAGE_SIZE} rows"),
+                format!("`{name}` is {rows}, but a page has at most {MAX_PAGE_SIZE} rows"),
                 "Read page by page: `after: pageInfo.endCursor` while `pageInfo.hasNextPage`.",
             ));
         }
-        let Ok(limit) = u64::try_from(number) else {
-            return Err(ApiError::bad_user_input(format!("`{name}` is {number}"), "Ask for 0 to 100 rows."));
+        let Ok(limit) = u64::try_from(rows) else {
+            return Err(ApiError::bad_user_input(format!("`{name}` is {rows}"), "Request 0 to 100 rows."));
         };
-        let read = |cursor: Option<String>| cursor.map(|cursor| key(&cursor)).transpose();
-        Ok(PageRequest { after: read(self.after)?, before: read(self.before)?, limit, paging: from })
+        let parse = |cursor: Option<String>| cursor.map(|cursor| key(&cursor)).transpose();
+        Ok(PageRequest { after: parse(self.after)?, before: parse(self.before)?, limit, paging })
     }
 }
+
+/// Declares an object with fields that are lists (`fn`). Each takes the arguments of [`PageArgs`] before its own, and
+/// its body receives them as one. `own` has the other fields. async-graphql expands no macro inside of an object, so
+/// this one is around it.
+macro_rules! object_with_lists {
+    ($(#[$about:meta])* $object:ident {
+        $(own { $($own:tt)* })?
+        $($(#[$attribute:meta])* fn $field:ident(
+            &$this:ident, $ctx:ident, $page:ident $(, $(#[graphql($($option:tt)*)])? $argument:ident: $type:ty)* $(,)?
+        ) -> $node:ident $body:block)+
+    }) => {
+        $(#[$about])*
+        #[async_graphql::Object]
+        impl $object {
+            $($($own)*)?
+            $(
+                $(#[$attribute])*
+                async fn $field(
+                    &$this,
+                    $ctx: &async_graphql::Context<'_>,
+                    #[graphql(desc = "The number of rows from the start, or after `after`: 25 by default, at most 100.")] first: Option<i32>,
+                    #[graphql(desc = "Only rows after this cursor: `endCursor` of the previous page.")] after: Option<String>,
+                    #[graphql(desc = "The number of rows from the end, or before `before`: at most 100.")] last: Option<i32>,
+                    #[graphql(desc = "Only rows before this cursor: `startCursor` of the next page.")] before: Option<String>,
+                    $($(#[graphql($($option)*)])? $argument: $type,)*
+                ) -> Result<$crate::graphql::connection::Connection<$node>, $crate::graphql::error::ApiError> {
+                    let $page = $crate::graphql::connection::PageArgs { first, after, last, before };
+                    $body
+                }
+            )+
+        }
+    };
+}
+pub(crate) use object_with_lists;
 
 #[cfg(test)]
 mod tests {
@@ -204,14 +243,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_25_rows_unless_said_otherwise() {
+    fn a_page_has_25_rows_by_default() {
         assert_eq!(page(None, None).map(|page| (page.limit, page.paging)), Ok((25, PagingDirection::Forward)));
         assert_eq!(page(Some(0), None).map(|page| page.limit), Ok(0));
         assert_eq!(page(None, Some(100)).map(|page| (page.limit, page.paging)), Ok((100, PagingDirection::Backward)));
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn contradictory_arguments_are_refused() {
         for (first, last) in [(Some(1), Some(1)), (Some(-1), None), (None, Some(-1)), (Some(101), None)] {
             assert!(matches!(page(first, last), Err(ApiError::BadUserInput { .. })), "{first:?} {last:?}");
         }

@@ -1,8 +1,8 @@
-//! Questions that many fields of one query ask at once go to the database as one statement.
+//! Data loaders: fields of one request that load the same thing share a statement.
 //!
-//! Whoever asks lets the others come up with their keys, round by round, until no more come; then one of them asks for
-//! all. Nothing is kept afterwards, so that a subscription, which is one long request, always reads what is true now.
-//! If the request is dropped, so is the question.
+//! A field waits tick by tick until no other field adds a key; then one field loads all keys. Nothing is cached
+//! afterwards, so a subscription, which is one long request, always reads the current state. Dropping the request
+//! cancels the statement.
 
 use super::ApiContext;
 use super::batch_scheduler::BatchScheduler;
@@ -17,18 +17,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 use tokio::task::unconstrained;
 
-/// Keys of one statement at most; SQLite takes 32,766 parameters.
+/// Keys per statement. SQLite accepts 32,766 parameters.
 const MAX_KEYS: usize = 16_384;
 
-/// A question that can be asked for many keys at once. Its fields are what all keys have in common.
+/// Loads values for many keys at once. Its fields are what all keys have in common.
 pub trait BatchLoader: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     type Key: Copy + Debug + Eq + Hash + Ord + Send + Sync;
     type Value: Clone + Debug + Send + Sync;
 
-    /// Where such questions wait for each other.
+    /// Where loads of this type wait for each other.
     fn queue(loaders: &Loaders) -> &BatchQueue<Self>;
 
-    /// Asks for all keys. A key without an answer is left out.
+    /// Loads all keys. A key without a value is left out.
     fn load(
         &self,
         db: &ReadPool,
@@ -36,7 +36,7 @@ pub trait BatchLoader: Clone + Debug + Eq + Hash + Send + Sync + 'static {
     ) -> impl Future<Output = Result<HashMap<Self::Key, Self::Value>, StoreError>> + Send;
 }
 
-/// The questions of one sort that wait for keys.
+/// The batches of one loader type that still accept keys.
 #[derive(Debug)]
 pub struct BatchQueue<Q: BatchLoader>(Mutex<HashMap<Q, Arc<PendingBatch<Q>>>>);
 
@@ -45,7 +45,7 @@ type LoadResult<Q> = Result<HashMap<<Q as BatchLoader>::Key, <Q as BatchLoader>:
 #[derive(Debug)]
 struct PendingBatch<Q: BatchLoader> {
     keys: Mutex<Vec<Q::Key>>,
-    answers: OnceCell<LoadResult<Q>>,
+    values: OnceCell<LoadResult<Q>>,
 }
 
 impl<Q: BatchLoader> Default for BatchQueue<Q> {
@@ -54,10 +54,10 @@ impl<Q: BatchLoader> Default for BatchQueue<Q> {
     }
 }
 
-/// The answer for one key, asked together with those of other fields.
-pub async fn load<Q: BatchLoader>(ctx: &Context<'_>, question: Q, key: Q::Key) -> Result<Option<Q::Value>, ApiError> {
+/// The value for one key, loaded together with the keys of other fields.
+pub async fn load<Q: BatchLoader>(ctx: &Context<'_>, loader: Q, key: Q::Key) -> Result<Option<Q::Value>, ApiError> {
     let (api, loaders) = (ApiContext::of(ctx)?, Loaders::of(ctx)?);
-    Q::queue(loaders).load(&api.readers, &loaders.scheduler, question, key).await
+    Q::queue(loaders).load(&api.readers, &loaders.scheduler, loader, key).await
 }
 
 impl<Q: BatchLoader> BatchQueue<Q> {
@@ -65,59 +65,59 @@ impl<Q: BatchLoader> BatchQueue<Q> {
         &self,
         db: &ReadPool,
         scheduler: &BatchScheduler,
-        question: Q,
+        loader: Q,
         key: Q::Key,
     ) -> Result<Option<Q::Value>, ApiError> {
-        let wave = self.enqueue(&question, key);
-        let mut known = 0;
+        let batch = self.enqueue(&loader, key);
+        let mut previous = 0;
         loop {
             scheduler.next_tick().await;
-            let keys = lock(&wave.keys).len();
-            if keys == known {
+            let keys = lock(&batch.keys).len();
+            if keys == previous {
                 break;
             }
-            known = keys;
+            previous = keys;
         }
-        self.seal(&question, &wave);
-        // If who asks first is dropped, the next one asks. Unconstrained, because tokio would make some of many who wait
-        // here go on later than the others, and their next questions would miss each other.
-        match unconstrained(wave.answers.get_or_init(|| wave.load(db, &question))).await {
-            Ok(answers) => Ok(answers.get(&key).cloned()),
-            Err(fault) => Err(fault.clone()),
+        self.seal(&loader, &batch);
+        // If the first field is dropped, the next one loads. Unconstrained, because tokio's budget would let some of
+        // many waiters continue later than the others, and then their next loads would not be batched.
+        match unconstrained(batch.values.get_or_init(|| batch.load(db, &loader))).await {
+            Ok(values) => Ok(values.get(&key).cloned()),
+            Err(error) => Err(error.clone()),
         }
     }
 
-    fn enqueue(&self, question: &Q, key: Q::Key) -> Arc<PendingBatch<Q>> {
+    fn enqueue(&self, loader: &Q, key: Q::Key) -> Arc<PendingBatch<Q>> {
         let mut open = lock(&self.0);
-        let wave = open
-            .entry(question.clone())
-            .or_insert_with(|| Arc::new(PendingBatch { keys: Mutex::default(), answers: OnceCell::new() }));
-        lock(&wave.keys).push(key);
-        wave.clone()
+        let batch = open
+            .entry(loader.clone())
+            .or_insert_with(|| Arc::new(PendingBatch { keys: Mutex::default(), values: OnceCell::new() }));
+        lock(&batch.keys).push(key);
+        batch.clone()
     }
 
-    fn seal(&self, question: &Q, wave: &Arc<PendingBatch<Q>>) {
+    fn seal(&self, loader: &Q, batch: &Arc<PendingBatch<Q>>) {
         let mut open = lock(&self.0);
-        if open.get(question).is_some_and(|open| Arc::ptr_eq(open, wave)) {
-            open.remove(question);
+        if open.get(loader).is_some_and(|open| Arc::ptr_eq(open, batch)) {
+            open.remove(loader);
         }
     }
 }
 
 impl<Q: BatchLoader> PendingBatch<Q> {
-    async fn load(&self, db: &ReadPool, question: &Q) -> LoadResult<Q> {
+    async fn load(&self, db: &ReadPool, loader: &Q) -> LoadResult<Q> {
         let mut keys = lock(&self.keys).clone();
         keys.sort_unstable();
         keys.dedup();
-        let mut answers = HashMap::with_capacity(keys.len());
+        let mut values = HashMap::with_capacity(keys.len());
         for keys in keys.chunks(MAX_KEYS) {
-            answers.extend(question.load(db, keys).await?);
+            values.extend(loader.load(db, keys).await?);
         }
-        Ok(answers)
+        Ok(values)
     }
 }
 
-// A panic elsewhere leaves nothing half done here.
+// No update can be interrupted by a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,16 +1,15 @@
 //! One POST as it came.
 
 use super::change::Change;
-use super::connection::{Connection, PageArgs};
+use super::connection::object_with_lists;
 use super::entity::stored_json;
 use super::enums::Verdict;
 use super::error::ApiError;
-use super::limits::{BODY_COST, cost};
 use super::pagination;
 use super::scalar::Long;
 use crate::event::Json;
 use crate::store::read::{DeliveryProjection, DeliveryRow, datetime_from_micros, delivery_id};
-use async_graphql::{Context, ID, Object, SelectionField};
+use async_graphql::{ID, Object, SelectionField};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
@@ -59,7 +58,6 @@ impl Delivery {
     }
 
     /// The body as text; bytes that are no UTF-8 are shown as U+FFFD. It can be large: ask for few at a time.
-    #[graphql(complexity = "BODY_COST")]
     async fn body_text(&self) -> Option<String> {
         self.0.body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned())
     }
@@ -99,19 +97,21 @@ impl Delivery {
         self.0.last_duplicate_at.map(datetime_from_micros)
     }
 
-    /// What it changed, and what it did not and why, by position.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn changes(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The first so many changes: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only what comes after this cursor of a change: `endCursor` of the page before.")]
-        after: Option<String>,
-        #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only what comes before this cursor of a change: `startCursor` of the page after.")]
-        before: Option<String>,
-    ) -> Result<Connection<Change>, ApiError> {
-        pagination::changes_of_delivery(ctx, PageArgs { first, after, last, before }, &self.0).await
+    #[graphql(flatten)]
+    async fn lists(&self) -> DeliveryLists {
+        DeliveryLists(self.0.clone())
+    }
+}
+
+#[derive(Debug)]
+struct DeliveryLists(Arc<DeliveryRow>);
+
+object_with_lists! {
+    DeliveryLists {
+        /// The changes it caused, including those without effect, by position.
+        fn changes(&self, ctx, page) -> Change {
+            pagination::changes_of_delivery(ctx, page, &self.0).await
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! Lengths of time as callers write them.
+//! Durations as clients write them.
 
 use super::error::ApiError;
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The moment that lies so long before another. The length is an ISO 8601 duration without years and months, whose
-/// length is not fixed (`PT24H`, `P3D`, `P1DT12H`), or a whole number with a unit (`90s`, `15m`, `24h`, `3d`, `2w`).
+/// The time that is a duration before another: an ISO 8601 duration without years and months, which have no fixed
+/// length (`PT24H`,
+/// `P3D`, `P1DT12H`), or whole numbers with units (`90s`, `15m`, `24h`, `3d`, `2w`).
 pub fn before(now: DateTime<Utc>, text: &str) -> Result<DateTime<Utc>, ApiError> {
     let seconds = match text.strip_prefix('P') {
         Some(iso) => iso_seconds(iso),
@@ -35,7 +36,7 @@ fn short_seconds(text: &str) -> Option<i64> {
     if text.is_empty() { None } else { sum(text, &units) }
 }
 
-// Numbers, each with a unit, larger units first and none twice.
+// Numbers with units, larger units first, each unit at most once.
 fn sum(mut text: &str, mut units: &[(char, i64)]) -> Option<i64> {
     let mut seconds = 0i64;
     while !text.is_empty() {
@@ -61,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_read() {
+    fn both_formats_are_parsed() {
         for (text, expected) in [
             ("PT24H", 86_400),
             ("P3D", 259_200),
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             "P",

@@ -1,18 +1,20 @@
-//! What inspections, sessions, jobs and items have in common.
+//! The fields that inspections, sessions, jobs and items have in common, and the columns that fields need (look-ahead).
 
+use super::connection::{Connection, PageArgs};
 use super::data_loader::load;
+use super::entities::Inspection;
 use super::enums::Clock;
 use super::error::ApiError;
-use super::inspection::Inspection;
 use super::loaders::{AsOfLoader, EntityLoader, Loaders};
 use super::node::Node;
+use super::pagination;
 use super::scalar::Long;
 use super::snapshot::{Snapshot, SnapshotFields};
 use super::state_machine::NextState;
 use super::subject::Subject;
 use crate::event::{Facts, Json};
 use crate::machine::{self, JobKind, Machine};
-use crate::store::read::{EntityProjection, EntityRow, datetime_from_micros};
+use crate::store::read::{ChildRelation, EntityFilter, EntityProjection, EntityRow, datetime_from_micros};
 use crate::vendor;
 use async_graphql::{Context, ID, Object, SelectionField};
 use chrono::{DateTime, Utc};
@@ -20,14 +22,15 @@ use entity::{ItemKind, Kind};
 use serde_json::value::RawValue;
 use std::sync::{Arc, OnceLock};
 
-/// The fields whose values stand in the column `facts`.
+/// The fields whose values are in the column `facts`.
 const FACTS: &[&str] = &[
     "subject", "summary", "photo", "video", "answer", "message", "contact", "note", "form", "file", "model", "damage",
     "lead", "account", "record", "document", "signing", "run", "task",
 ];
 
-/// An entity as it stands now. Its fields are those of all four types. None of them may lead back to one of the four,
-/// because a type that is still being declared has no fields to be taken over: that is why `history` stands with each.
+/// The current state of an entity. The four objects flatten these fields, none of which may return one of the four: an
+/// object that async-graphql is still registering has no fields yet that could be flattened. Therefore `entities.rs`
+/// declares those fields for each object.
 #[derive(Clone, Debug)]
 pub struct EntityFields {
     pub row: Arc<EntityRow>,
@@ -36,17 +39,17 @@ pub struct EntityFields {
 
 #[Object]
 impl EntityFields {
-    /// The hub's id. It is derived from `source`, the kind and `externalId`, so it stays the same for ever.
+    /// The hub's id. It is derived from `source`, the kind and `externalId`, so it never changes.
     async fn id(&self) -> ID {
         self.row.id.into()
     }
 
-    /// The configured connection it came by.
+    /// The source that received it: see `Source.name`.
     async fn source(&self) -> &str {
         &self.row.source
     }
 
-    /// The vendor it came from, e.g. `hover`.
+    /// The vendor, e.g. `hover`.
     async fn vendor(&self) -> &str {
         &self.row.vendor
     }
@@ -56,37 +59,37 @@ impl EntityFields {
         &self.row.external_id
     }
 
-    /// The customer's own key for it, where the vendor passes one on: an order number, a VIN, e.g. `PO-4711`.
+    /// The customer's own key, if the vendor passes one on: an order number, a VIN, e.g. `PO-4711`.
     async fn reference(&self) -> Option<&str> {
         self.row.reference.as_deref()
     }
 
-    /// What it shares with others, where the vendor says so: a check-out and its check-in have the same group.
+    /// What it shares with others, if the vendor reports it: a check-out and its check-in have the same group.
     async fn group(&self) -> Option<&str> {
         self.row.group_key.as_deref()
     }
 
-    /// The vendor's own word for where it stands, never altered; none before the vendor reported one.
+    /// The state, in the vendor's own words, unaltered; null before the vendor reports one.
     async fn state(&self) -> Option<&str> {
         self.row.state.as_deref()
     }
 
-    /// How often it was reopened: 0 until the first time.
+    /// How often it has been reopened.
     async fn cycle(&self) -> i32 {
         self.row.cycle
     }
 
-    /// When the hub first heard of it.
+    /// When the hub first saw it.
     async fn created_at(&self) -> DateTime<Utc> {
         datetime_from_micros(self.row.created_at)
     }
 
-    /// When the hub received the newest news that changed it.
+    /// When the hub received the newest event that changed it.
     async fn updated_at(&self) -> DateTime<Utc> {
         datetime_from_micros(self.row.updated_at)
     }
 
-    /// The newest moment that the vendor gave for it, by the vendor's clock; none if it never gave one.
+    /// The newest time that the vendor reported for it, by the vendor's clock; null if there is none.
     async fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.row.occurred_at.map(datetime_from_micros)
     }
@@ -96,27 +99,27 @@ impl EntityFields {
         Long(self.row.position)
     }
 
-    /// What else the vendor said and has no field of its own: the vendor's names, the newest values.
+    /// All else that the vendor reported, without a field of its own: the vendor's names, the newest values.
     async fn details(&self) -> Result<Option<Json>, ApiError> {
         self.row.details.as_deref().map(stored_json).transpose()
     }
 
-    /// How it stood at a moment in the past; none if it was not known then.
+    /// Its state at a time in the past; null if the hub did not know it then.
     async fn as_of(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`.")] at: DateTime<Utc>,
-        #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
+        #[graphql(desc = "The time, e.g. `2024-05-01T12:00:00Z`.")] at: DateTime<Utc>,
+        #[graphql(desc = "The clock that the time refers to.", default_with = "Clock::Received")] clock: Clock,
     ) -> Result<Option<Snapshot>, ApiError> {
-        let asked = AsOfLoader { at, clock: clock.into() };
-        let snapshot = match Loaders::of(ctx)?.as_of_prefetch.take(asked, self.row.id) {
-            Some(told) => told,
-            None => load(ctx, asked, self.row.row_id).await?,
+        let loader = AsOfLoader { at, clock: clock.into() };
+        let snapshot = match Loaders::of(ctx)?.as_of_prefetch.take(loader.clone(), self.row.id) {
+            Some(prefetched) => prefetched,
+            None => load(ctx, loader, self.row.row_id).await?,
         };
         Ok(snapshot.map(|row| Snapshot(SnapshotFields { at, clock, row })))
     }
 
-    /// The states that the vendor's state machine leads to from here.
+    /// The states that the vendor's state machine can reach from here.
     async fn next_states(&self) -> Vec<NextState> {
         let Some(machine) = self.machine() else { return Vec::new() };
         NextState::after(machine, self.row.state.as_deref())
@@ -130,7 +133,7 @@ impl From<Arc<EntityRow>> for EntityFields {
 }
 
 impl EntityFields {
-    /// The typed facts, read once for all fields.
+    /// The typed facts, parsed once for all fields.
     pub fn facts(&self) -> Result<&Facts, ApiError> {
         if let Some(facts) = self.facts.get() {
             return Ok(facts);
@@ -141,7 +144,7 @@ impl EntityFields {
         Ok(self.facts.get_or_init(|| facts))
     }
 
-    /// What it is about, and where.
+    /// The subject: what is inspected, and where.
     pub fn subject(&self) -> Result<Option<Subject>, ApiError> {
         let facts = self.facts()?.clone();
         let subject =
@@ -155,10 +158,23 @@ impl EntityFields {
         Ok(load(ctx, EntityLoader(selected_columns(ctx.field())), number).await?.map(Inspection::from))
     }
 
-    /// What it hangs on.
+    /// The entity it belongs to directly.
     pub async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, ApiError> {
         let Some(number) = self.row.parent_row_id else { return Ok(None) };
         Ok(load(ctx, EntityLoader(selected_columns(ctx.field())), number).await?.and_then(Node::of))
+    }
+
+    /// A page of the entities of a kind that belong to it.
+    pub async fn children<T: From<Arc<EntityRow>>>(
+        &self,
+        ctx: &Context<'_>,
+        page: PageArgs,
+        relation: ChildRelation,
+        kind: Kind,
+        subkind: Option<Vec<&'static str>>,
+    ) -> Result<Connection<T>, ApiError> {
+        let filter = EntityFilter { kind: Some(kind), subkind, ..EntityFilter::default() };
+        pagination::children(ctx, page, relation, filter, self.row.row_id).await
     }
 
     fn machine(&self) -> Option<&'static Machine> {
@@ -173,17 +189,17 @@ impl EntityFields {
     }
 }
 
-/// Which columns the fields under an entity need.
+/// The columns that the fields selected under an entity need.
 pub fn selected_columns(field: SelectionField<'_>) -> EntityProjection {
     field.selection_set().map(|field| columns_of_field(field.name())).collect()
 }
 
-/// Which columns the fields under a connection's entities need.
+/// The columns that the fields selected under the entities of a connection need.
 pub fn selected_columns_of_nodes(ctx: &Context<'_>) -> EntityProjection {
     node_selections(ctx).into_iter().map(selected_columns).collect()
 }
 
-/// Which columns a field is made of. One that is not known here gets them all.
+/// The columns that a field needs: all of them for a field that is unknown here.
 fn columns_of_field(field: &str) -> EntityProjection {
     match field {
         "__typename" | "id" | "updatedAt" | "asOf" | "history" | "sessions" | "jobs" | "items" => {
@@ -210,14 +226,14 @@ fn columns_of_field(field: &str) -> EntityProjection {
     }
 }
 
-/// The fields of a connection under which its rows' own fields stand.
+/// The selections of a connection's nodes: `nodes` and `edges { node }`.
 pub fn node_selections<'a>(ctx: &'a Context<'_>) -> Vec<SelectionField<'a>> {
     let mut nodes = ctx.look_ahead().field("nodes").selection_fields();
     nodes.extend(ctx.look_ahead().field("edges").field("node").selection_fields());
     nodes
 }
 
-/// Stored JSON as a value that can be printed, whatever a vendor put into it.
+/// Stored JSON as a value for a response, whatever the vendor sent.
 pub fn stored_json(text: &str) -> Result<Json, ApiError> {
     let raw: &RawValue =
         serde_json::from_str(text).map_err(|error| ApiError::internal(format!("stored JSON: {error}")))?;

@@ -1,9 +1,9 @@
-//! The closed vocabularies, explained to the API's reader.
+//! The enums of the API.
 
 use crate::store::read;
 use async_graphql::Enum;
 
-/// Declares the part of the statuses that a kind uses.
+/// Declares the statuses that a kind uses.
 macro_rules! statuses {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident,)+ }) => {
         $(#[$about])*
@@ -13,10 +13,10 @@ macro_rules! statuses {
         }
 
         impl $name {
-            /// Every word, in the order of a life.
+            /// All of them, in the order in which an entity reaches them.
             pub const ALL: &[$name] = &[$($name::$variant),+];
 
-            /// The kind's own word; none if the kind does not use this status.
+            /// The status as this kind's; none if the kind does not use it.
             pub fn of(status: entity::Status) -> Option<Self> {
                 match status {
                     $(entity::Status::$variant => Some($name::$variant),)+
@@ -36,67 +36,67 @@ macro_rules! statuses {
 }
 
 statuses! {
-    /// How far an inspection is: the same words whichever vendor does it.
+    /// The status of an inspection, the same for all vendors.
     InspectionStatus {
-        /// Asked for; nobody has begun.
+        /// Requested; not begun.
         Requested,
-        /// Opened by the person who inspects; nothing has been captured.
+        /// Opened by the person who inspects; nothing is captured yet.
         Started,
-        /// Pictures and answers are coming in.
+        /// Photos and answers are being captured.
         InProgress,
-        /// All that was asked for has been captured and sent.
+        /// Everything requested is captured and submitted.
         Submitted,
-        /// The vendor works on the result.
+        /// The vendor is producing the result.
         Processing,
-        /// The result waits for somebody to look at it.
+        /// The result waits for a review.
         ReadyForReview,
-        /// Done. Only a reopening leads on, which begins the next cycle.
+        /// Completed. Only a reopening, which begins the next cycle, can change it.
         Completed,
-        /// Called off.
+        /// Canceled.
         Canceled,
-        /// Not done in time.
+        /// Not completed in time.
         Expired,
-        /// It came to nothing: the pictures or the processing could not be used.
+        /// Failed: the photos or the processing could not be used.
         Failed,
     }
 }
 
 statuses! {
-    /// How far a capture session is: the same words whichever vendor runs it.
+    /// The status of a capture session, the same for all vendors.
     SessionStatus {
-        /// Asked for; nobody has begun.
+        /// Requested; not begun.
         Requested,
-        /// Opened; nothing has been captured.
+        /// Opened; nothing is captured yet.
         Started,
         /// The person is capturing.
         Capturing,
-        /// All that was asked for has been captured.
+        /// Everything requested is captured.
         Captured,
-        /// Done.
+        /// Completed.
         Completed,
-        /// Called off.
+        /// Canceled.
         Canceled,
-        /// Not done in time.
+        /// Not completed in time.
         Expired,
-        /// It came to nothing.
+        /// Failed.
         Failed,
     }
 }
 
 statuses! {
-    /// How far a job is: the same words whichever vendor does it.
+    /// The status of a job, the same for all vendors.
     JobStatus {
         /// Accepted; not begun.
         Queued,
-        /// Under way.
+        /// Running.
         Running,
-        /// Held up: by a person's decision, a limit or another job.
+        /// Waiting for a person's decision, a limit or another job.
         Waiting,
-        /// Done, with a result.
+        /// Finished with a result.
         Succeeded,
-        /// Done, without a result.
+        /// Finished without a result.
         Failed,
-        /// Called off.
+        /// Canceled.
         Canceled,
     }
 }
@@ -105,41 +105,41 @@ statuses! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::Status")]
 pub enum Status {
-    /// Inspection, session: asked for; nobody has begun.
+    /// Inspection, session: requested; not begun.
     Requested,
-    /// Inspection, session: opened; nothing has been captured.
+    /// Inspection, session: opened; nothing is captured yet.
     Started,
-    /// Inspection: pictures and answers are coming in.
+    /// Inspection: photos and answers are being captured.
     InProgress,
     /// Session: the person is capturing.
     Capturing,
-    /// Session: all that was asked for has been captured.
+    /// Session: everything requested is captured.
     Captured,
-    /// Inspection: all that was asked for has been captured and sent.
+    /// Inspection: everything requested is captured and submitted.
     Submitted,
-    /// Inspection: the vendor works on the result.
+    /// Inspection: the vendor is producing the result.
     Processing,
-    /// Inspection: the result waits for somebody to look at it.
+    /// Inspection: the result waits for a review.
     ReadyForReview,
-    /// Inspection, session: done.
+    /// Inspection, session: completed.
     Completed,
-    /// Called off.
+    /// Canceled.
     Canceled,
-    /// Inspection, session: not done in time.
+    /// Inspection, session: not completed in time.
     Expired,
-    /// It came to nothing.
+    /// Failed.
     Failed,
     /// Job: accepted; not begun.
     Queued,
-    /// Job: under way.
+    /// Job: running.
     Running,
-    /// Job: held up.
+    /// Job: waiting.
     Waiting,
-    /// Job: done, with a result.
+    /// Job: finished with a result.
     Succeeded,
 }
 
-/// What became of an event.
+/// The effect of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::Verdict")]
 pub enum Verdict {
@@ -147,24 +147,25 @@ pub enum Verdict {
     Applied,
     /// It changed the state and skipped intermediate states that were never reported; the reason names them.
     SkippedAhead,
-    /// It changed the state to one to which the vendor's state machine has no way: the vendor's word counts, and the reason
-    /// names the rule that it broke.
+    /// It changed the state to one that the vendor's state machine does not lead to: the vendor's report counts, and
+    /// the reason names the rule that it violates.
     Unexpected,
-    /// Older than what is known: the state is kept.
+    /// Older than the current state, which is unchanged.
     Stale,
-    /// It would leave a final state without a vendor time that proves it newer: the state is kept; the reason names the rule.
+    /// It would leave a final state without a vendor time that proves it newer: the state is unchanged; the reason
+    /// names the rule.
     Refused,
-    /// It said what was known already, or nothing about any inspection.
+    /// It repeated what was known, or is about no inspection.
     NoChange,
-    /// Not an event, or not a state, that is known here. The delivery is kept and can be replayed.
+    /// The event or the state is unknown to the hub. The delivery is stored and can be replayed.
     Unrecognized,
-    /// From the vendor, but its body could not be read. The delivery is kept and can be replayed.
+    /// The body could not be parsed. The delivery is stored and can be replayed.
     Unreadable,
-    /// Applied, but the inspection it belongs to is not known yet.
+    /// Applied, but the inspection it belongs to is unknown so far.
     Orphaned,
 }
 
-/// What a change is about, or what a state machine is for.
+/// The kind of what a change is about, or of what a state machine is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::Kind")]
 pub enum EntityKind {
@@ -172,25 +173,25 @@ pub enum EntityKind {
     Inspection,
     /// One capture session by a person.
     Session,
-    /// Back-office work with a life of its own.
+    /// Back-office work with a state of its own.
     Job,
-    /// What hangs on the others: a photo, a message, a damage.
+    /// A part of the others: a photo, a message, a damage.
     Item,
-    /// A delivery that said nothing about any of them.
+    /// A delivery that is about none of them.
     Delivery,
 }
 
-/// What sort of work a job is.
+/// The kinds of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::JobKind")]
 pub enum JobKind {
-    /// Hover makes a model of a building.
+    /// Hover produces a model of a building.
     HoverJob,
-    /// Hover changes a deliverable after the fact.
+    /// Hover changes a deliverable afterwards.
     DeliverableChange,
     /// A group of estimates.
     EstimateGroup,
-    /// A list of what is to be produced.
+    /// A production list.
     ProductionList,
     /// A proposal to a customer.
     Proposal,
@@ -200,23 +201,23 @@ pub enum JobKind {
     Order,
     /// An order to a distributor.
     DistributionOrder,
-    /// The making of a PDF.
+    /// The generation of a PDF.
     Pdf,
-    /// The making of a vehicle's condition report.
+    /// The generation of a vehicle's condition report.
     ConditionReport,
     /// One run of a data sync.
     SyncRun,
-    /// A task given to somebody.
+    /// A task assigned to a person.
     Task,
 }
 
-/// What sort of thing an item is.
+/// The kinds of items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::ItemKind")]
 pub enum ItemKind {
-    /// A picture: see `Item.photo`.
+    /// A photo: see `Item.photo`.
     Photo,
-    /// A film: see `Item.video`.
+    /// A video: see `Item.video`.
     Video,
     /// An answer to a question of the inspection: see `Item.answer`.
     Answer,
@@ -226,37 +227,37 @@ pub enum ItemKind {
     Contact,
     /// A note: see `Item.note`.
     Note,
-    /// A filled form: see `Item.form`.
+    /// A completed form: see `Item.form`.
     Form,
     /// A file: see `Item.file`.
     File,
     /// A signature: see `Item.file`.
     Signature,
-    /// A checklist; what is in it stands in `details`.
+    /// A checklist: see `details`.
     Checklist,
     /// A 3D model of a building: see `Item.model`.
     Model,
     /// A damage that was found: see `Item.damage`.
     Damage,
-    /// Somebody who wants to be called: see `Item.lead`.
+    /// A person who wants to be called: see `Item.lead`.
     Lead,
-    /// A customer's account with a third party: see `Item.account`.
+    /// A customer's account at a third party: see `Item.account`.
     Account,
-    /// A record that a sync brought: see `Item.record`.
+    /// A record that a sync imported: see `Item.record`.
     Record,
-    /// A record that a sync could not bring: see `Item.record`.
+    /// A record that a sync could not import: see `Item.record`.
     RecordError,
-    /// Anything else; what it is stands in `details`.
+    /// Anything else: see `details`.
     Other,
 }
 
-/// By which clock a moment in the past is meant.
+/// The clocks that a time in the past can refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "read::TimeAxis")]
 pub enum Clock {
-    /// What the hub knew at that moment.
+    /// What the hub knew at that time.
     Received,
-    /// What had happened by that moment, also if the hub heard of it only later. Where a vendor gives no time, an event
-    /// counts as having happened when it was received, and never later than what followed it.
+    /// What had happened by that time, even if the hub learned of it only later. If the vendor gives no time, an event
+    /// counts as having happened when it was received, and never later than the events that followed it.
     Occurred,
 }

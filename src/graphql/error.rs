@@ -1,6 +1,6 @@
-//! What can go wrong, by whose fault it is, and how that is said: a message, `extensions.code` and `extensions.hint`.
+//! The errors of the API, by whose fault, and their form: a message, `extensions.code` and `extensions.hint`.
 //!
-//! A [`ApiError`] cannot be printed, so that it becomes an answer only here and the database's words never reach a client.
+//! [`ApiError`] has no `Display`, so that only this file renders it and no text of the database reaches a client.
 
 use super::error_code::ApiErrorCode;
 use super::error_hints::clarify;
@@ -8,55 +8,55 @@ use crate::store::StoreError;
 use async_graphql::{Error, ErrorExtensionValues, ErrorExtensions, Name, Pos, Response, ServerError, Value};
 use uuid::Uuid;
 
-/// Errors of one answer at most.
+/// Errors in one response.
 const MAX_ERRORS: usize = 10;
 
-/// Why there is no answer, or a field has none.
+/// Why a request or a field failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApiError {
-    /// The caller's: an argument that cannot be meant so.
+    /// The client's: an argument with an invalid value.
     BadUserInput { message: String, hint: String },
-    /// The caller's: what came is no GraphQL request.
+    /// The client's: not a GraphQL request.
     BadRequest { message: String, hint: String },
-    /// The caller's: the document is not in GraphQL's language.
+    /// The client's: a syntax error in the document.
     ParseFailed { message: String, at: Option<Pos> },
-    /// The caller's: the document does not fit the schema.
+    /// The client's: the document does not match the schema.
     ValidationFailed { message: String, at: Option<Pos> },
-    /// The caller's: it asks for too much at once.
+    /// The client's: the request exceeds a limit.
     QueryTooCostly(LimitExceeded),
-    /// The caller's: it has asked for too much lately; in so many seconds it may ask for this.
+    /// The client's: its rate limit is exhausted; in so many seconds this request is within it.
     RateLimited { seconds: u64 },
-    /// The caller's: no document has this hash or id.
+    /// The client's: no document has this hash or id.
     PersistedQueryNotFound,
-    /// The caller's: it has not shown who it is.
+    /// The client's: no valid token.
     Unauthenticated,
-    /// The caller's: the document is none that this hub takes.
+    /// The client's: not one of the documents that this hub accepts.
     Forbidden,
-    /// The answer took longer than so many milliseconds.
+    /// The response took longer than so many milliseconds.
     Timeout { milliseconds: u128 },
-    /// The caller's: a cursor that is none, or none of this list.
+    /// The client's: not a cursor, or not of this list.
     CursorInvalid { message: String, hint: String },
-    /// A cursor of what is not there yet: the database was set back.
+    /// A cursor beyond the newest position: the database was restored from a backup.
     CursorOutOfRange { message: String, hint: String },
-    /// A cursor of what is not all there any more, and the oldest one that can be gone on from.
+    /// A cursor after which changes were purged, and the oldest cursor after which none were.
     CursorExpired { message: String, oldest_cursor: String },
     /// A cursor of another history.
     CursorInvalidated { message: String, hint: String },
-    /// The caller's: a name of nothing.
+    /// The client's: a name that does not exist.
     NotFound { message: String, hint: String },
-    /// The caller's: it takes what it has subscribed to more slowly than it comes.
+    /// The client's: it fell too far behind its subscription.
     SlowConsumer { cursor: String },
-    /// Ours. What it is stands in the log under this reference.
+    /// Ours: the log has the cause under this id.
     Internal { error_id: String },
 }
 
-/// A limit, and what goes beyond it.
+/// A limit, and the value that exceeds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitExceeded {
     /// What is limited, in the plural.
     pub name: &'static str,
     pub max: u64,
-    /// None where counting ended at the limit.
+    /// None if counting stopped at the limit.
     pub actual: Option<u64>,
 }
 
@@ -77,7 +77,7 @@ impl ApiError {
         ApiError::NotFound { message: message.into(), hint: hint.into() }
     }
 
-    /// A row that should be there or should be readable.
+    /// A row is missing or corrupt.
     pub fn internal(what: impl Into<String>) -> Self {
         StoreError::Corrupt(what.into()).into()
     }
@@ -104,7 +104,7 @@ impl ApiError {
         }
     }
 
-    /// An error of the whole request: of no field.
+    /// An error of the whole request, without a path.
     pub fn into_server_error(self) -> ServerError {
         let at = match &self {
             ApiError::ParseFailed { at, .. } | ApiError::ValidationFailed { at, .. } => *at,
@@ -115,12 +115,12 @@ impl ApiError {
         error
     }
 
-    /// An answer that is nothing but this error.
+    /// A response with this error and no data.
     pub fn into_graphql_response(self) -> Response {
         Response::from_errors(vec![self.into_server_error()])
     }
 
-    // In words: what is wrong, and what to do.
+    // What is wrong, and what to do.
     fn message_and_hint(self) -> (String, String) {
         match self {
             ApiError::BadUserInput { message, hint }
@@ -131,8 +131,8 @@ impl ApiError {
             | ApiError::NotFound { message, hint } => (message, hint),
             ApiError::CursorExpired { message, .. } => (
                 message,
-                "Old lives are forgotten. Read the state anew, then go on from the `head { cursor }` read with it; or \
-                 follow what is left after `extensions.oldestCursor`."
+                "Read the state again, then continue from the `head { cursor }` read with it; or continue after \
+                 `extensions.oldestCursor`."
                     .to_owned(),
             ),
             ApiError::ParseFailed { message, .. } | ApiError::ValidationFailed { message, .. } => {
@@ -140,36 +140,37 @@ impl ApiError {
             }
             ApiError::QueryTooCostly(LimitExceeded { name, max, actual }) => {
                 let actual = actual.map_or("more".to_owned(), |actual| actual.to_string());
-                let hint = "Ask for fewer rows with `first`, or for fewer fields; or send several requests.";
-                (format!("at most {max} {name} are accepted at once, and this has {actual}"), hint.to_owned())
+                let hint = "Request fewer rows with `first`, or fewer fields; or send several requests.";
+                (format!("at most {max} {name} are accepted per request, and this one has {actual}"), hint.to_owned())
             }
             ApiError::RateLimited { seconds } => (
-                format!("you have asked for too much lately; try again in {seconds} s"),
-                "The headers `RateLimit` and `RateLimit-Policy` say what is left and how much there is.".to_owned(),
+                format!("rate limit exceeded; try again in {seconds} s"),
+                "The headers `RateLimit` and `RateLimit-Policy` have the remaining points and the quota.".to_owned(),
             ),
-            // The words that Apollo's clients look for.
+            // The text that Apollo's clients recognise.
             ApiError::PersistedQueryNotFound => {
                 ("PersistedQueryNotFound".to_owned(), "Send the document together with its hash.".to_owned())
             }
             ApiError::Unauthenticated => (
-                "this hub answers only who shows a token that it knows".to_owned(),
-                "Send the header `Authorization: Bearer …`; its operator has the token.".to_owned(),
+                "this hub requires a valid token".to_owned(),
+                "Send the header `Authorization: Bearer …`; the hub's operator issues the token.".to_owned(),
             ),
             ApiError::Forbidden => (
-                "this hub takes only the operations that it was configured with".to_owned(),
+                "this hub accepts only the operations that it was configured with".to_owned(),
                 "Send the hash or id of one of them, or ask the operator to add yours.".to_owned(),
             ),
             ApiError::Timeout { milliseconds } => (
-                format!("there was no answer within {milliseconds} ms, and it was given up"),
-                "Ask for fewer rows, or with a narrower filter.".to_owned(),
+                format!("there was no response within {milliseconds} ms; the request was canceled"),
+                "Request fewer rows, or use a narrower filter.".to_owned(),
             ),
             ApiError::SlowConsumer { .. } => (
-                "you take the changes more slowly than they come, and were cut off".to_owned(),
-                "Subscribe again with the cursor as `after`: you get all that you have missed, in order.".to_owned(),
+                "the client fell too far behind and was disconnected".to_owned(),
+                "Subscribe again with the cursor as `after` to receive all missed changes, in order.".to_owned(),
             ),
             ApiError::Internal { error_id } => (
-                format!("something went wrong on our side; error id {error_id}"),
-                "It is not your query. Try again; if it stays, tell the operator the error id.".to_owned(),
+                format!("internal error; error id {error_id}"),
+                "The query is not the cause. Try again; if it persists, report the error id to the operator."
+                    .to_owned(),
             ),
         }
     }
@@ -185,15 +186,15 @@ impl From<StoreError> for ApiError {
             _ => {}
         }
         let error_id = Uuid::new_v4().simple().to_string();
-        tracing::error!(%error, error_id, "a GraphQL field could not be answered");
+        tracing::error!(%error, error_id, "GraphQL field failed");
         ApiError::Internal { error_id }
     }
 }
 
 impl From<ApiError> for Error {
-    fn from(fault: ApiError) -> Self {
-        let code = fault.code();
-        let more: Option<(&str, Value)> = match &fault {
+    fn from(error: ApiError) -> Self {
+        let code = error.code();
+        let extension: Option<(&str, Value)> = match &error {
             ApiError::SlowConsumer { cursor } => Some(("cursor", cursor.as_str().into())),
             ApiError::CursorExpired { oldest_cursor, .. } => Some(("oldestCursor", oldest_cursor.as_str().into())),
             ApiError::Internal { error_id } => Some(("errorId", error_id.as_str().into())),
@@ -212,10 +213,10 @@ impl From<ApiError> for Error {
             )),
             _ => None,
         };
-        let (message, hint) = fault.message_and_hint();
+        let (message, hint) = error.message_and_hint();
         Error::new(message).extend_with(|_, extensions| {
             extensions.set("code", code.name());
-            if let Some((name, value)) = more {
+            if let Some((name, value)) = extension {
                 extensions.set(name, value);
             }
             if !hint.is_empty() {
@@ -225,16 +226,18 @@ impl From<ApiError> for Error {
     }
 }
 
-/// Whether nothing was executed: the errors of fields have paths.
-pub fn is_request_error(answer: &Response) -> bool {
-    answer.data == Value::Null && !answer.errors.is_empty() && answer.errors.iter().all(|error| error.path.is_empty())
+/// Whether nothing was executed. Errors of fields have paths.
+pub fn is_request_error(response: &Response) -> bool {
+    response.data == Value::Null
+        && !response.errors.is_empty()
+        && response.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// Gives every error a code, and leaves out those that are too many. What has none yet comes from async-graphql: before
-/// execution the document does not fit the schema, at a field its arguments do not fit their types.
-pub fn add_error_codes(answer: &mut Response) {
-    answer.errors.truncate(MAX_ERRORS);
-    for error in &mut answer.errors {
+/// Gives every error a code, and cuts a long list. An error without a code is from async-graphql: without a path, the
+/// document does not match the schema; with one, an argument of the field does not match its type.
+pub fn add_error_codes(response: &mut Response) {
+    response.errors.truncate(MAX_ERRORS);
+    for error in &mut response.errors {
         if error.extensions.as_ref().is_some_and(|extensions| extensions.get("code").is_some()) {
             continue;
         }

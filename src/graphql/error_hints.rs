@@ -1,26 +1,26 @@
-//! What async-graphql says of documents and arguments that do not fit the schema, made useful: a hint with what can be written
-//! instead, and no name that is not in the schema.
+//! Hints for async-graphql's errors about documents and arguments that do not match the schema: what is accepted
+//! instead. Names that are not in the schema are removed from its messages.
 
 use super::schema_types::{SchemaType, field_arguments, schema_type};
 use async_graphql::ServerError;
 
-/// Letters of a message at most: it may repeat what came.
+/// Characters of a message, which may quote the input.
 const MAX_MESSAGE_CHARS: usize = 500;
 
-/// What can be written for each scalar, with an example.
+/// What each scalar accepts, with an example.
 pub const SCALAR_HINTS: &[(&str, &str)] = &[
     ("Boolean", "Write `true` or `false`."),
-    ("DateTime", "Write a moment as in RFC 3339, with its distance from UTC, e.g. `\"2024-05-01T12:00:00Z\"`."),
+    ("DateTime", "Write a time as in RFC 3339, with its offset from UTC, e.g. `\"2024-05-01T12:00:00Z\"`."),
     ("Float", "Write a number, e.g. `0.5`."),
-    ("ID", "Write an id as a text, e.g. `\"018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d\"`."),
+    ("ID", "Write an id as a string, e.g. `\"018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d\"`."),
     ("Int", "Write a whole number of at most 32 bits, e.g. `25`."),
     ("JSON", "Write any JSON value, e.g. `{\"value\": 42}`."),
     ("Long", "Write a whole number of at most 64 bits, e.g. `42`."),
-    ("String", "Write a text, e.g. `\"hover\"`."),
-    ("_Any", "Write what names an entity, e.g. `{\"__typename\": \"Inspection\", \"id\": \"…\"}`."),
+    ("String", "Write a string, e.g. `\"hover\"`."),
+    ("_Any", "Write the representation of an entity, e.g. `{\"__typename\": \"Inspection\", \"id\": \"…\"}`."),
 ];
 
-/// Says more about an error of async-graphql's. The hint is for its `extensions`.
+/// Rewrites the message of an error of async-graphql's. Returns the hint for its `extensions`.
 pub fn clarify(error: &mut ServerError) -> Option<String> {
     error.message = without_helper_types(&error.message);
     let hint = hint(&error.message);
@@ -30,19 +30,19 @@ pub fn clarify(error: &mut ServerError) -> Option<String> {
     hint
 }
 
-// Inputs that share fields get them from helpers, which are types here and nowhere else.
+// Inputs flatten shared fields from helper types, which are not in the schema.
 fn without_helper_types(message: &str) -> String {
     const WITHIN: &str = " (occurred while parsing \"";
     let mut pieces = message.split(WITHIN);
-    let mut shown = pieces.next().unwrap_or_default().to_owned();
+    let mut kept = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
         let Some((ty, _)) = piece.split_once("\")") else { continue };
         if schema_type(base_type_name(ty)).is_some() {
-            shown.push_str(WITHIN);
-            shown.push_str(piece);
+            kept.push_str(WITHIN);
+            kept.push_str(piece);
         }
     }
-    shown
+    kept
 }
 
 fn hint(message: &str) -> Option<String> {
@@ -54,16 +54,17 @@ fn hint(message: &str) -> Option<String> {
             arguments => format!("`{field}` takes: {}.", quoted_list(arguments)),
         });
     }
-    // What does not parse is named before what it is in; what is missing or unknown, before the type that it is of.
+    // A message names the innermost type first if a value does not parse; otherwise the type comes after the missing or
+    // unknown name.
     let types = quoted.iter().map(|name| base_type_name(name));
-    let written = match message.starts_with("Failed to parse") || message.starts_with("Expected input type") {
+    let hint = match message.starts_with("Failed to parse") || message.starts_with("Expected input type") {
         true => types.clone().find_map(input_hint),
         false => types.rev().find_map(input_hint),
     };
-    written.or_else(|| message.contains("exactly one field").then(|| "Give exactly one of its fields.".to_owned()))
+    hint.or_else(|| message.contains("exactly one field").then(|| "Give exactly one of its fields.".to_owned()))
 }
 
-/// What can be written for a type; none for what is no type of an argument.
+/// What a type accepts; none for a type that is not an input.
 fn input_hint(ty: &str) -> Option<String> {
     Some(match schema_type(ty)? {
         SchemaType::Scalar => SCALAR_HINTS.iter().find(|(name, _)| *name == ty)?.1.to_owned(),
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn helpers_are_not_named() {
+    fn helper_types_are_not_named() {
         for (message, expected) in [
             (
                 "no (occurred while parsing \"CommonFilter\") (occurred while parsing \"InspectionFilter\")",

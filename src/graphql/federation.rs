@@ -1,17 +1,15 @@
 //! The hub as a subgraph of an Apollo Federation, version 2
 //! (<https://www.apollographql.com/docs/graphos/schema-design/federated-schemas/reference/subgraph-spec>).
 //!
-//! async-graphql has this too, but asks for each entity by itself, and one that it cannot find fails all others.
+//! async-graphql has this too, but reads each entity by itself, and one that does not exist fails all others.
 
+use super::entities::{Inspection, Job, Session};
 use super::entity::selected_columns;
 use super::error::ApiError;
-use super::inspection::Inspection;
-use super::job::Job;
-use super::limits::{MAX_PAGE_SIZE, cost};
+use super::limits::MAX_PAGE_SIZE;
 use super::node::{parse_id, truncated};
 use super::query::QueryRoot;
 use super::sdl::subgraph_sdl;
-use super::session::Session;
 
 use crate::event::EntityRef;
 use crate::machine::EntityType;
@@ -22,53 +20,47 @@ use entity::Kind;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// What only a router asks for. It is hidden, because to everybody else it is noise.
+/// The fields for routers, hidden from introspection.
 #[derive(Debug)]
 pub struct Subgraph;
 
 #[Object]
 impl Subgraph {
-    /// The entities that the representations name, in their order; null for each that is not known.
-    #[graphql(
-        name = "_entities",
-        visible = false,
-        complexity = "cost(i32::try_from(representations.len()).ok(), None, child_complexity)"
-    )]
+    /// The entities of the representations, in the same order; null for each that does not exist.
+    #[graphql(name = "_entities", visible = false)]
     async fn entities(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What is known of them elsewhere: `__typename` and a key. At most 100.")] representations: Vec<
-            Any,
-        >,
+        #[graphql(desc = "The entities, each with `__typename` and a key. At most 100.")] representations: Vec<Any>,
     ) -> Result<Vec<Option<Result<FederatedEntity, ApiError>>>, ApiError> {
         if !i32::try_from(representations.len()).is_ok_and(|number| number <= MAX_PAGE_SIZE) {
             let message = format!("{} representations are too many", representations.len());
-            return Err(ApiError::bad_user_input(message, "Ask for at most 100 at a time."));
+            return Err(ApiError::bad_user_input(message, "Request at most 100 at a time."));
         }
         let api = QueryRoot.begin_read(ctx).await?;
-        let named: Vec<_> = representations.iter().map(parse_representation).collect();
-        let ids: Vec<Uuid> = named.iter().flatten().map(|(_, id)| *id).collect();
+        let keys: Vec<_> = representations.iter().map(parse_representation).collect();
+        let ids: Vec<Uuid> = keys.iter().flatten().map(|(_, id)| *id).collect();
         let rows = match ids.is_empty() {
             true => Default::default(),
             false => read::entities_by_id(&api.readers, selected_columns(ctx.field()), &ids).await?,
         };
-        let answers = named.into_iter().map(|named| match named {
+        let entities = keys.into_iter().map(|key| match key {
             Ok((kind, id)) => {
                 rows.get(&id).filter(|row| row.kind == kind).cloned().and_then(FederatedEntity::of).map(Ok)
             }
-            Err(fault) => Some(Err(fault)),
+            Err(error) => Some(Err(error)),
         });
-        Ok(answers.collect())
+        Ok(entities.collect())
     }
 
-    /// What the hub adds to a federation.
+    /// The hub as a subgraph.
     #[graphql(name = "_service", visible = false)]
     async fn service(&self) -> Service {
         Service { sdl: subgraph_sdl() }
     }
 }
 
-/// What other subgraphs can refer to, and add fields to.
+/// The types that other subgraphs can refer to and extend.
 #[derive(Debug, Union)]
 #[graphql(name = "_Entity")]
 enum FederatedEntity {
@@ -88,7 +80,7 @@ impl FederatedEntity {
     }
 }
 
-/// What the hub adds to a federation.
+/// The hub as a subgraph.
 #[derive(Debug, SimpleObject)]
 #[graphql(name = "_Service")]
 struct Service {
@@ -96,7 +88,7 @@ struct Service {
     sdl: &'static str,
 }
 
-// The kind and id that a representation names, by one of the keys of its type.
+// The kind and id of a representation, by one of the keys of its type.
 fn parse_representation(representation: &Any) -> Result<(Kind, Uuid), ApiError> {
     const FORM: &str = "Send `{ \"__typename\": \"Inspection\", \"id\": \"…\" }`.";
     let Value::Object(fields) = &representation.0 else {
@@ -125,11 +117,14 @@ fn parse_representation(representation: &Any) -> Result<(Kind, Uuid), ApiError> 
         (Some(subject), Some(source), Some(external_id)) => Ok((kind, EntityRef::new(subject, external_id).id(source))),
         (Some(_), ..) => {
             let message = format!("a representation of `{name}` has no key");
-            Err(ApiError::bad_user_input(message, "The keys are `id`, and `source` with `externalId`; all are texts."))
+            Err(ApiError::bad_user_input(
+                message,
+                "The keys are `id`, and `source` with `externalId`; all are strings.",
+            ))
         }
         (None, ..) => Err(ApiError::bad_user_input(
             format!("a representation of `{name}` has no key"),
-            "The key is `id`, which is a text.",
+            "The key is `id`, a string.",
         )),
     }
 }

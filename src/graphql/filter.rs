@@ -1,50 +1,49 @@
-//! What callers can filter by. A field that is left out does not filter; several fields must all fit.
+//! What clients can filter lists by, and its translation to store filters. A row must match all fields that are given.
 
 use super::duration;
 use super::enums::{EntityKind, InspectionStatus, ItemKind, JobKind, JobStatus, SessionStatus, Status, Verdict};
 use super::error::ApiError;
 use super::node::parse_id;
-use super::{item, job};
 use crate::event::storable;
-use crate::store::read;
+use crate::machine::EntityType;
+use crate::store::read::{self, EntityFilter};
 use async_graphql::{ID, InputObject};
 use chrono::{DateTime, Utc};
 use entity::Kind;
 
-/// What inspections, sessions, jobs and items can all be filtered by.
+/// What entities of all kinds can be filtered by, in the present and in the past.
 #[derive(Clone, Debug, Default, InputObject)]
-pub struct CommonFilter {
+struct CommonFilter {
     /// From one of these vendors, e.g. `["hover", "pave"]`.
     vendor: Option<Vec<String>>,
-    /// By one of these sources: see `Source.name`.
+    /// Received by one of these sources: see `Source.name`.
     source: Option<Vec<String>>,
-    /// In one of these states: the vendor's own words, as in `state`.
+    /// In one of these states: the vendor's words, as in `state`.
     state: Option<Vec<String>>,
-    /// With exactly this key of the customer's, e.g. `PO-4711`.
+    /// With exactly this reference of the customer's, e.g. `PO-4711`.
     reference: Option<String>,
     /// With exactly this id of the vendor's: see `externalId`.
     external_id: Option<String>,
-    /// Sharing this `group`.
+    /// In this `group`.
     group: Option<String>,
-    /// Changed later than this moment, e.g. `2024-05-01T12:00:00Z`. In a subscription: received later than this moment.
+}
+
+/// What only the present can be filtered by.
+#[derive(Clone, Debug, Default, InputObject)]
+struct PresentFilter {
+    /// Changed after this time, e.g. `2024-05-01T12:00:00Z`. In a subscription: received after this time.
     updated_after: Option<DateTime<Utc>>,
-    /// Changed before this moment, e.g. `2024-05-01T12:00:00Z`. In a subscription: received before this moment.
+    /// Changed before this time, e.g. `2024-05-01T12:00:00Z`. In a subscription: received before this time.
     updated_before: Option<DateTime<Utc>>,
-    /// Without a change for at least so long, and not at an end (`COMPLETED`, `CANCELED`, `EXPIRED`, `FAILED`,
+    /// Unchanged for at least this long, and not in a final status (`COMPLETED`, `CANCELED`, `EXPIRED`, `FAILED`,
     /// `SUCCEEDED`). An ISO 8601 duration of weeks, days, hours, minutes and seconds (`PT24H`, `P3D`), or a number with
-    /// a unit (`90s`, `15m`, `24h`, `3d`, `2w`). Not for subscriptions: that nothing happens is no news.
+    /// a unit (`90s`, `15m`, `24h`, `3d`, `2w`). Not for subscriptions: the passing of time is not a change.
     stalled_for: Option<String>,
 }
 
-// No stored text has what no database takes.
-pub(super) fn storable_texts(texts: Option<Vec<String>>) -> Option<Vec<String>> {
-    texts.map(|texts| texts.into_iter().map(storable).collect())
-}
-
 impl CommonFilter {
-    fn into_store_filter(self, kind: Kind, now: DateTime<Utc>) -> Result<read::EntityFilter, ApiError> {
-        let stalled_since = self.stalled_for.map(|text| duration::before(now, &text)).transpose()?;
-        Ok(read::EntityFilter {
+    fn into_store_filter(self, kind: Kind) -> EntityFilter {
+        EntityFilter {
             kind: Some(kind),
             vendor: storable_texts(self.vendor),
             source: storable_texts(self.source),
@@ -52,110 +51,112 @@ impl CommonFilter {
             reference: self.reference.map(storable),
             external_id: self.external_id.map(storable),
             group: self.group.map(storable),
+            ..EntityFilter::default()
+        }
+    }
+}
+
+impl PresentFilter {
+    fn narrow(self, filter: EntityFilter, now: DateTime<Utc>) -> Result<EntityFilter, ApiError> {
+        Ok(EntityFilter {
             updated_after: self.updated_after,
             updated_before: self.updated_before,
-            stalled_since,
-            ..read::EntityFilter::default()
+            stalled_since: self.stalled_for.map(|text| duration::before(now, &text)).transpose()?,
+            ..filter
         })
     }
 }
 
-/// Which inspections. A field that is left out or null does not filter; an empty list lets nothing through.
-#[derive(Clone, Debug, Default, InputObject)]
-pub struct InspectionFilter {
+// Stored text has no U+0000, and PostgreSQL refuses it in a parameter.
+fn storable_texts(texts: Option<Vec<String>>) -> Option<Vec<String>> {
+    texts.map(|texts| texts.into_iter().map(storable).collect())
+}
+
+/// Declares the filter of a kind in the present, and the one as of a time in the past, from the same fields: each with
+/// its type, the field of the store's filter, and the value for it.
+macro_rules! entity_filters {
+    ($plural:literal, $kind:ident: $present:ident, $past:ident $fields:tt) => {
+        entity_filters!($plural, $kind: $present $fields);
+        entity_filters!(@filter $plural, " as of a time in the past: `status` and `state` are those of that time, all else is as known now. \
+            A field that is omitted or null does not filter; an empty list matches nothing.", $kind: $past [] $fields);
+    };
+    ($plural:literal, $kind:ident: $present:ident $fields:tt) => {
+        entity_filters!(@filter $plural, ". A field that is omitted or null does not filter; an empty list matches nothing.",
+            $kind: $present [present now] $fields);
+    };
+    (@filter $plural:literal, $about:literal, $kind:ident: $name:ident [$($present:ident $now:ident)?] {
+        $($(#[$doc:meta])* $field:ident: $type:ty => $target:ident |$given:ident| $value:expr;)+
+    }) => {
+        #[doc = concat!("Which ", $plural, $about)]
+        #[derive(Clone, Debug, Default, InputObject)]
+        pub struct $name {
+            $($(#[$doc])* $field: Option<$type>,)+
+            #[graphql(flatten)]
+            common: CommonFilter,
+            $(#[graphql(flatten)] $present: PresentFilter,)?
+        }
+
+        impl $name {
+            pub fn into_store_filter(self $(, $now: DateTime<Utc>)?) -> Result<EntityFilter, ApiError> {
+                let filter = EntityFilter {
+                    $($target: { let $given = self.$field; $value },)+
+                    ..self.common.into_store_filter(Kind::$kind)
+                };
+                $(let filter = self.$present.narrow(filter, $now)?;)?
+                Ok(filter)
+            }
+        }
+    };
+}
+
+entity_filters!("inspections", Inspection: InspectionFilter, InspectionPastFilter {
     /// In one of these statuses.
-    status: Option<Vec<InspectionStatus>>,
-    #[graphql(flatten)]
-    common: CommonFilter,
-}
+    status: Vec<InspectionStatus> => status |given| convert_all(given);
+});
 
-impl InspectionFilter {
-    pub fn into_store_filter(self, now: DateTime<Utc>) -> Result<read::EntityFilter, ApiError> {
-        let rows = self.common.into_store_filter(Kind::Inspection, now)?;
-        Ok(read::EntityFilter { status: convert_all(self.status), ..rows })
-    }
-}
-
-/// Which sessions. A field that is left out or null does not filter; an empty list lets nothing through.
-#[derive(Clone, Debug, Default, InputObject)]
-pub struct SessionFilter {
+entity_filters!("sessions", Session: SessionFilter, SessionPastFilter {
     /// In one of these statuses.
-    status: Option<Vec<SessionStatus>>,
-    /// Belonging to this inspection: its `id`.
-    inspection: Option<ID>,
-    #[graphql(flatten)]
-    common: CommonFilter,
-}
+    status: Vec<SessionStatus> => status |given| convert_all(given);
+    /// Of this inspection: its `id`.
+    inspection: ID => inspection |given| given.as_ref().map(parse_id).transpose()?;
+});
 
-impl SessionFilter {
-    pub fn into_store_filter(self, now: DateTime<Utc>) -> Result<read::EntityFilter, ApiError> {
-        let rows = self.common.into_store_filter(Kind::Session, now)?;
-        let inspection = self.inspection.as_ref().map(parse_id).transpose()?;
-        Ok(read::EntityFilter { status: convert_all(self.status), inspection, ..rows })
-    }
-}
-
-/// Which jobs. A field that is left out or null does not filter; an empty list lets nothing through.
-#[derive(Clone, Debug, Default, InputObject)]
-pub struct JobFilter {
+entity_filters!("jobs", Job: JobFilter, JobPastFilter {
     /// Of one of these kinds.
-    kind: Option<Vec<JobKind>>,
+    kind: Vec<JobKind> => subkind |given| subkinds(given, EntityType::Job);
     /// In one of these statuses.
-    status: Option<Vec<JobStatus>>,
-    /// Belonging to this inspection: its `id`.
-    inspection: Option<ID>,
-    #[graphql(flatten)]
-    common: CommonFilter,
-}
+    status: Vec<JobStatus> => status |given| convert_all(given);
+    /// Of this inspection: its `id`.
+    inspection: ID => inspection |given| given.as_ref().map(parse_id).transpose()?;
+});
 
-impl JobFilter {
-    pub fn into_store_filter(self, now: DateTime<Utc>) -> Result<read::EntityFilter, ApiError> {
-        let rows = self.common.into_store_filter(Kind::Job, now)?;
-        let inspection = self.inspection.as_ref().map(parse_id).transpose()?;
-        let subkind = job::kind_filter(self.kind).subkind;
-        Ok(read::EntityFilter { status: convert_all(self.status), inspection, subkind, ..rows })
-    }
-}
-
-/// Which items. A field that is left out or null does not filter; an empty list lets nothing through.
-#[derive(Clone, Debug, Default, InputObject)]
-pub struct ItemFilter {
+entity_filters!("items", Item: ItemFilter {
     /// Of one of these kinds.
-    kind: Option<Vec<ItemKind>>,
-    /// Belonging to this inspection: its `id`.
-    inspection: Option<ID>,
-    #[graphql(flatten)]
-    common: CommonFilter,
-}
+    kind: Vec<ItemKind> => subkind |given| subkinds(given, EntityType::Item);
+    /// Of this inspection: its `id`.
+    inspection: ID => inspection |given| given.as_ref().map(parse_id).transpose()?;
+});
 
-impl ItemFilter {
-    pub fn into_store_filter(self, now: DateTime<Utc>) -> Result<read::EntityFilter, ApiError> {
-        let rows = self.common.into_store_filter(Kind::Item, now)?;
-        let inspection = self.inspection.as_ref().map(parse_id).transpose()?;
-        Ok(read::EntityFilter { inspection, subkind: item::kind_filter(self.kind).subkind, ..rows })
-    }
-}
-
-/// Which changes. A field that is left out or null does not filter; an empty list lets nothing through.
+/// Which changes. A field that is omitted or null does not filter; an empty list matches nothing.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct ChangeFilter {
     /// From one of these vendors, e.g. `["hover", "pave"]`.
     vendor: Option<Vec<String>>,
-    /// By one of these sources: see `Source.name`.
+    /// Received by one of these sources: see `Source.name`.
     source: Option<Vec<String>>,
-    /// About things of these kinds.
+    /// Of entities of these kinds.
     kind: Option<Vec<EntityKind>>,
     /// With one of these verdicts.
     verdict: Option<Vec<Verdict>>,
-    /// By one of these events: the vendor's names, e.g. `["job-state-changed"]`.
+    /// Caused by one of these events: the vendor's names, e.g. `["job-state-changed"]`.
     event: Option<Vec<String>>,
-    /// About this inspection, named by its `id`, or anything that belonged to it when the change was written.
+    /// Of the inspection with this `id`, or of an entity that belonged to it when the change was written.
     inspection: Option<ID>,
-    /// About exactly this inspection, session, job or item: its `id`.
+    /// Of exactly this inspection, session, job or item: its `id`.
     entity: Option<ID>,
-    /// Brought by this delivery: `Delivery.id`, or what the vendor got in the answer to the POST.
+    /// Caused by this delivery: `Delivery.id`, which the vendor receives in the response to its POST.
     delivery: Option<ID>,
-    /// After which the status is one of these.
+    /// With one of these statuses after the change.
     to_status: Option<Vec<Status>>,
 }
 
@@ -163,7 +164,7 @@ impl ChangeFilter {
     pub fn into_store_filter(self) -> Result<read::ChangeRowFilter, ApiError> {
         let delivery = self.delivery.as_ref().map(parse_id).transpose()?;
         if delivery.is_some_and(|id| read::delivery_row_id(id).is_none()) {
-            return Err(ApiError::bad_user_input("`delivery` is the id of something else", "Use `Delivery.id`."));
+            return Err(ApiError::bad_user_input("`delivery` is not the id of a delivery", "Use `Delivery.id`."));
         }
         Ok(read::ChangeRowFilter {
             vendor: storable_texts(self.vendor),
@@ -179,22 +180,22 @@ impl ChangeFilter {
     }
 }
 
-/// Which deliveries. A field that is left out or null does not filter; an empty list lets nothing through.
+/// Which deliveries. A field that is omitted or null does not filter; an empty list matches nothing.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct DeliveryFilter {
     /// From one of these vendors, e.g. `["hover", "pave"]`.
     vendor: Option<Vec<String>>,
-    /// By one of these sources: see `Source.name`.
+    /// Received by one of these sources: see `Source.name`.
     source: Option<Vec<String>>,
     /// With one of these verdicts.
     verdict: Option<Vec<Verdict>>,
     /// Of one of these events: the vendor's names, e.g. `["job-state-changed"]`.
     event: Option<Vec<String>>,
-    /// Received later than this moment, e.g. `2024-05-01T12:00:00Z`.
+    /// Received after this time, e.g. `2024-05-01T12:00:00Z`.
     received_after: Option<DateTime<Utc>>,
-    /// Received before this moment, e.g. `2024-05-01T12:00:00Z`.
+    /// Received before this time, e.g. `2024-05-01T12:00:00Z`.
     received_before: Option<DateTime<Utc>>,
-    /// True: only those whose news came again. False: only those whose news never did.
+    /// True: only deliveries that were received again as duplicates. False: only deliveries that were not.
     duplicated: Option<bool>,
 }
 
@@ -212,6 +213,11 @@ impl DeliveryFilter {
     }
 }
 
-pub fn convert_all<T, U: From<T>>(words: Option<Vec<T>>) -> Option<Vec<U>> {
+/// The stored names of kinds of jobs or items.
+pub fn subkinds<T, U: From<T>>(kinds: Option<Vec<T>>, of: impl Fn(U) -> EntityType) -> Option<Vec<&'static str>> {
+    kinds.map(|kinds| kinds.into_iter().map(|kind| of(kind.into()).subkind()).collect())
+}
+
+fn convert_all<T, U: From<T>>(words: Option<Vec<T>>) -> Option<Vec<U>> {
     words.map(|words| words.into_iter().map(U::from).collect())
 }

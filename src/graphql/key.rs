@@ -1,4 +1,5 @@
-//! What names one thing: the hub's id or the vendor's. Both lead to the same id, because the hub's is made of the vendor's.
+//! Keys of one entity: the hub's id or the vendor's. Both result in the same id, because the hub's is derived from the
+//! vendor's.
 
 use super::enums::JobKind;
 use super::error::ApiError;
@@ -8,7 +9,8 @@ use crate::machine::EntityType;
 use async_graphql::{ID, InputObject, OneofObject};
 use uuid::Uuid;
 
-/// Which inspection or session: exactly one of these, e.g. `{ externalId: { source: "pave", externalId: "SWP-7L" } }`.
+/// The key of an inspection or session: exactly one of these, e.g. `{ externalId: { source: "pave", externalId:
+/// "SWP-7L" } }`.
 #[derive(Debug, OneofObject)]
 pub enum EntityKey {
     /// The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.
@@ -20,13 +22,13 @@ pub enum EntityKey {
 /// The vendor's id of an inspection or session.
 #[derive(Debug, InputObject)]
 pub struct ExternalKey {
-    /// The source it came by, e.g. `hover`: see `Source.name`.
+    /// The source that receives it, e.g. `hover`: see `Source.name`.
     source: String,
     /// The vendor's id as text, e.g. `8471920`.
     external_id: String,
 }
 
-/// Which job: exactly one of these.
+/// The key of a job: exactly one of these.
 #[derive(Debug, OneofObject)]
 pub enum JobKey {
     /// The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.
@@ -35,12 +37,12 @@ pub enum JobKey {
     ExternalId(JobExternalKey),
 }
 
-/// The vendor's id of a job. Vendors number each kind of job by itself.
+/// The vendor's id of a job. Vendors number each kind of job separately.
 #[derive(Debug, InputObject)]
 pub struct JobExternalKey {
-    /// The source it came by, e.g. `hover`: see `Source.name`.
+    /// The source that receives it, e.g. `hover`: see `Source.name`.
     source: String,
-    /// What sort of work it is.
+    /// The kind of work.
     kind: JobKind,
     /// The vendor's id as text, e.g. `8471920`.
     external_id: String,

@@ -1,4 +1,4 @@
-//! The loaders that fields of many objects load, each with what their keys have in common.
+//! The data loaders, each with what its keys have in common.
 
 use super::as_of_prefetch::AsOfPrefetch;
 use super::batch_scheduler::BatchScheduler;
@@ -16,29 +16,34 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::RwLock;
 
-/// Declares the loaders, and where those of one request wait for each other.
+/// Declares the loaders and their queues. In square brackets is what the keys of one load have in common.
 macro_rules! loaders {
-    ($($(#[$doc:meta])* $name:ident($question:ty): $key:ty => $answer:ty = |$this:ident, $db:ident, $keys:ident| $load:expr;)+) => {
-        /// Where the loaders of one request wait for each other.
+    ($($(#[$doc:meta])* $name:ident($loader:ident $([$($fields:tt)*])?): $key:ty => $value:ty = |$this:ident, $db:ident, $keys:ident| $load:expr;)+) => {
+        /// The loaders of one request.
         #[derive(Debug, Default)]
         pub struct Loaders {
             pub scheduler: Arc<BatchScheduler>,
-            /// Held by the field that must be read before the others.
+            /// Held by the field that reads before the others: `head`.
             pub head_lock: RwLock<()>,
             pub as_of_prefetch: AsOfPrefetch,
-            $($(#[$doc])* $name: BatchQueue<$question>,)+
+            $($(#[$doc])* $name: BatchQueue<$loader>,)+
         }
 
         $(
-            impl BatchLoader for $question {
+            $(
+                #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+                pub struct $loader $($fields)*
+            )?
+
+            impl BatchLoader for $loader {
                 type Key = $key;
-                type Value = $answer;
+                type Value = $value;
 
                 fn queue(loaders: &Loaders) -> &BatchQueue<Self> {
                     &loaders.$name
                 }
 
-                async fn load(&self, $db: &ReadPool, $keys: &[$key]) -> Result<HashMap<$key, $answer>, StoreError> {
+                async fn load(&self, $db: &ReadPool, $keys: &[$key]) -> Result<HashMap<$key, $value>, StoreError> {
                     let $this = self;
                     $load
                 }
@@ -48,79 +53,37 @@ macro_rules! loaders {
 }
 
 impl Loaders {
-    /// Those of the present request.
+    /// The loaders of this request.
     pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a Loaders, ApiError> {
         ctx.data::<Loaders>().map_err(|_| ApiError::internal("the request was not prepared"))
     }
 }
 
 loaders! {
-    /// Entities by number.
-    entities(EntityLoader): i64 => Arc<EntityRow> = |this, db, numbers| read::entities_by_row_id(db, this.0, numbers).await;
-    /// What names entities, by number.
-    identities(IdentityLoader): i64 => Identity = |_this, db, numbers| read::identities(db, numbers.to_vec()).await;
-    /// Children by their parent's number.
+    /// Entities by row id.
+    entities(EntityLoader [(pub EntityProjection);]): i64 => Arc<EntityRow> = |this, db, numbers| read::entities_by_row_id(db, this.0, numbers).await;
+    /// Ids and names of entities, by row id.
+    identities(IdentityLoader [;]): i64 => Identity = |_this, db, numbers| read::identities(db, numbers.to_vec()).await;
+    /// Children by the parent's row id.
     children(ChildrenQuery): i64 => Slice<Arc<EntityRow>> = |this, db, parents| read::children(db, this, parents).await;
-    /// How many children, by their parent's number.
-    child_counts(ChildCountLoader): i64 => i64 = |this, db, parents| read::count_children(db, this.of, &this.filter, parents).await;
-    /// Histories by the entity's number.
-    histories(HistoryLoader): i64 => Slice<Arc<change::Model>> = |this, db, entities| read::histories(db, &this.0, entities).await;
-    /// How long histories are, by the entity's number.
-    history_counts(HistoryCountLoader): i64 => i64 = |_this, db, entities| read::count_histories(db, entities).await;
-    /// The past by the entity's number.
-    snapshots(AsOfLoader): i64 => Arc<SnapshotRow> = |this, db, entities| read::as_of(db, this.at, this.clock, entities).await;
-    /// Deliveries by number.
-    deliveries(DeliveryLoader): i64 => Arc<DeliveryRow> = |this, db, numbers| read::deliveries_by_row_id(db, this.0, numbers).await;
-    /// Changes by their delivery's number.
-    of_deliveries(DeliveryChangesLoader): i64 => Slice<Arc<change::Model>> = |this, db, deliveries| read::changes_of_deliveries(db, &this.0, deliveries).await;
+    /// Numbers of children, by the parent's row id.
+    child_counts(ChildCountLoader [{ pub of: ChildRelation, pub filter: EntityFilter }]): i64 => i64 = |this, db, parents| read::count_children(db, this.of, &this.filter, parents).await;
+    /// Histories by the entity's row id.
+    histories(HistoryLoader [(pub PageRequest<i64>);]): i64 => Slice<Arc<change::Model>> = |this, db, entities| read::histories(db, &this.0, entities).await;
+    /// Lengths of histories, by the entity's row id.
+    history_counts(HistoryCountLoader [;]): i64 => i64 = |_this, db, entities| read::count_histories(db, entities).await;
+    /// Snapshots by the entity's row id.
+    snapshots(AsOfLoader [{ pub at: DateTime<Utc>, pub clock: TimeAxis }]): i64 => Arc<SnapshotRow> = |this, db, entities| read::as_of(db, this.at, this.clock, entities).await;
+    /// Deliveries by row id.
+    deliveries(DeliveryLoader [(pub DeliveryProjection);]): i64 => Arc<DeliveryRow> = |this, db, numbers| read::deliveries_by_row_id(db, this.0, numbers).await;
+    /// Changes by the delivery's row id.
+    of_deliveries(DeliveryChangesLoader [(pub PageRequest<i64>);]): i64 => Slice<Arc<change::Model>> = |this, db, deliveries| read::changes_of_deliveries(db, &this.0, deliveries).await;
     /// The newest position.
-    head(LogHeadLoader): () => log_head::Model = |_this, db, _keys| Ok([((), read::head(db).await?)].into());
+    head(LogHeadLoader [;]): () => log_head::Model = |_this, db, _keys| Ok([((), read::head(db).await?)].into());
     /// The ledgers of all sources.
-    ledgers(LedgerLoader): () => Arc<HashMap<String, ledger::Model>> = |_this, db, _keys| Ok([((), Arc::new(read::ledgers(db).await?))].into());
+    ledgers(LedgerLoader [;]): () => Arc<HashMap<String, ledger::Model>> = |_this, db, _keys| Ok([((), Arc::new(read::ledgers(db).await?))].into());
     /// The newest handshakes of all sources.
-    handshakes(HandshakeLoader): () => Arc<HashMap<String, handshake::Model>> = |_this, db, _keys| Ok([((), Arc::new(read::handshakes(db).await?))].into());
+    handshakes(HandshakeLoader [;]): () => Arc<HashMap<String, handshake::Model>> = |_this, db, _keys| Ok([((), Arc::new(read::handshakes(db).await?))].into());
     /// The newest verdicts of all sources.
-    verdicts(LastVerdictLoader): () => Arc<HashMap<String, Verdict>> = |_this, db, _keys| Ok([((), Arc::new(read::last_verdicts(db).await?))].into());
+    verdicts(LastVerdictLoader [;]): () => Arc<HashMap<String, Verdict>> = |_this, db, _keys| Ok([((), Arc::new(read::last_verdicts(db).await?))].into());
 }
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct EntityLoader(pub EntityProjection);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct IdentityLoader;
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ChildCountLoader {
-    pub of: ChildRelation,
-    pub filter: EntityFilter,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct HistoryLoader(pub PageRequest<i64>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct HistoryCountLoader;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct AsOfLoader {
-    pub at: DateTime<Utc>,
-    pub clock: TimeAxis,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct DeliveryLoader(pub DeliveryProjection);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct DeliveryChangesLoader(pub PageRequest<i64>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LogHeadLoader;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LedgerLoader;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct HandshakeLoader;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LastVerdictLoader;

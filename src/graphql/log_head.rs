@@ -1,4 +1,4 @@
-//! Where the history ends.
+//! The end of the history.
 
 use super::cursor::Cursor;
 use super::scalar::Long;
@@ -10,27 +10,27 @@ use entity::log_head;
 #[derive(Debug)]
 pub struct LogHead(pub log_head::Model);
 
-/// Where the history ends.
+/// The end of the history.
 #[Object]
 impl LogHead {
-    /// The newest position; 0 as long as there is none.
+    /// The newest position; 0 if there are no changes yet.
     async fn position(&self) -> Long {
         Long(self.0.position)
     }
 
-    /// The cursor of the newest change. A subscription with `after: cursor` begins with the change after it, so what was
-    /// read before and what is heard from then on join without a gap.
+    /// The cursor of the newest change. A subscription with `after: cursor` begins with the next change, so there is no
+    /// gap between what was read before and what it receives.
     async fn cursor(&self) -> String {
         Cursor::Change { position: self.0.position, generation: self.0.generation }.encode()
     }
 
-    /// The oldest cursor that the history can be followed from. All that came after it is there; of what is older, only the
-    /// lives that are kept. `after` with an older cursor is refused with `CURSOR_EXPIRED`.
+    /// The oldest cursor after which the history is complete. Of older changes, only those of retained entities exist.
+    /// `after` with an older cursor is refused with `CURSOR_EXPIRED`.
     async fn oldest_cursor(&self) -> String {
         Cursor::Change { position: self.0.retained_from, generation: self.0.generation }.encode()
     }
 
-    /// When the newest change was written; none as long as there is none.
+    /// When the newest change was written; null if there are no changes yet.
     async fn time(&self) -> Option<DateTime<Utc>> {
         (self.0.position > 0).then(|| datetime_from_micros(self.0.updated_at))
     }

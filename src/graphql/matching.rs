@@ -1,49 +1,49 @@
-//! Whether a change fits a subscription's filter, decided on the change itself.
+//! Whether a change matches a subscription's filter, decided from the change alone.
 
 use crate::event::has_effect;
 use crate::store::read::{ChangeRowFilter, ChangeWithEntity, EntityFilter, delivery_row_id};
 use chrono::{DateTime, Utc};
 use entity::Status;
 
-/// How a change stands to a filter.
+/// How a change relates to a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilterMatch {
     No,
     Yes,
-    /// It fitted by status or state before the change, and does not any more.
+    /// It matched by status or state before the change, and no longer does.
     LeavesFilter,
 }
 
-/// Whether a change had an effect on an entity that the filter lets through.
+/// Whether a change had an effect on an entity that the filter matches.
 pub fn match_entity(filter: &EntityFilter, changed: &ChangeWithEntity) -> FilterMatch {
     let change = &changed.change;
-    let Some(about) = &changed.entity else { return FilterMatch::No };
-    let fits = has_effect(change.verdict)
+    let Some(entity) = &changed.entity else { return FilterMatch::No };
+    let matches = has_effect(change.verdict)
         && filter.kind.is_none_or(|kind| kind == change.kind)
-        && is_one_of(&filter.subkind, &about.subkind.as_str())
+        && is_one_of(&filter.subkind, &entity.subkind.as_str())
         && is_one_of(&filter.vendor, &change.vendor)
         && is_one_of(&filter.source, &change.source)
-        && equal(&filter.reference, &about.reference)
-        && equal(&filter.group, &about.group_key)
-        && filter.external_id.as_ref().is_none_or(|id| *id == about.external_id)
+        && equal(&filter.reference, &entity.reference)
+        && equal(&filter.group, &entity.group_key)
+        && filter.external_id.as_ref().is_none_or(|id| *id == entity.external_id)
         && filter.inspection.is_none_or(|id| changed.inspection_id == Some(id))
         && within(filter.updated_after, filter.updated_before, change.received_at);
-    let stands = |status: Option<Status>, state: &Option<String>| {
+    let is_in = |status: Option<Status>, state: &Option<String>| {
         filter.status.as_ref().is_none_or(|wanted| status.is_some_and(|status| wanted.contains(&status)))
             && filter.state.as_ref().is_none_or(|wanted| state.as_ref().is_some_and(|state| wanted.contains(state)))
     };
-    if !fits {
+    if !matches {
         FilterMatch::No
-    } else if stands(change.to_status, &change.to_state) {
+    } else if is_in(change.to_status, &change.to_state) {
         FilterMatch::Yes
-    } else if stands(change.from_status, &change.from_state) {
+    } else if is_in(change.from_status, &change.from_state) {
         FilterMatch::LeavesFilter
     } else {
         FilterMatch::No
     }
 }
 
-/// Whether a change is one that the filter lets through.
+/// Whether the filter matches a change.
 pub fn match_change(filter: &ChangeRowFilter, changed: &ChangeWithEntity) -> bool {
     let change = &changed.change;
     is_one_of(&filter.vendor, &change.vendor)
@@ -52,7 +52,7 @@ pub fn match_change(filter: &ChangeRowFilter, changed: &ChangeWithEntity) -> boo
         && is_one_of(&filter.verdict, &change.verdict)
         && is_one_of(&filter.event, &change.event)
         && filter.inspection.is_none_or(|id| changed.inspection_id == Some(id))
-        && filter.entity.is_none_or(|id| changed.entity.as_ref().is_some_and(|about| about.id == id))
+        && filter.entity.is_none_or(|id| changed.entity.as_ref().is_some_and(|entity| entity.id == id))
         && filter.delivery.is_none_or(|id| delivery_row_id(id) == Some(change.delivery_row_id))
         && filter.to_status.as_ref().is_none_or(|wanted| change.to_status.is_some_and(|to| wanted.contains(&to)))
 }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_and_what_goes_out_both_fit() {
+    fn a_status_matches_before_or_after_the_change() {
         let by = |status| EntityFilter { status: Some(vec![status]), ..EntityFilter::default() };
         assert_eq!(match_entity(&EntityFilter::default(), &completed()), FilterMatch::Yes);
         assert_eq!(match_entity(&by(Status::Completed), &completed()), FilterMatch::Yes);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_must_fit() {
+    fn every_field_must_match() {
         let no = [
             EntityFilter { kind: Some(Kind::Job), ..EntityFilter::default() },
             EntityFilter { vendor: Some(vec![]), ..EntityFilter::default() },
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn news_without_effect_changes_no_inspection() {
+    fn an_event_without_effect_changes_no_inspection() {
         let mut stale = completed();
         stale.change.verdict = Verdict::Stale;
         assert_eq!(match_entity(&EntityFilter::default(), &stale), FilterMatch::No);

@@ -1,5 +1,4 @@
-//! The API: one file per type, always struct, fields, then how it is fetched. What is read stands in `store::read`;
-//! GraphQL types are not rows, and nothing here knows of HTTP.
+//! The GraphQL API: types, resolvers, data loaders. The statements are in `store::read`; nothing here depends on HTTP.
 
 mod aggregate;
 mod as_of;
@@ -12,16 +11,15 @@ mod cursor;
 mod data_loader;
 mod delivery;
 mod duration;
+mod entities;
 mod entity;
+mod entity_queries;
 mod enums;
 mod error;
 mod error_code;
 mod error_hints;
 mod federation;
 mod filter;
-mod inspection;
-mod item;
-mod job;
 mod key;
 mod limits;
 mod loaders;
@@ -37,7 +35,6 @@ mod response_shape;
 mod scalar;
 mod schema_types;
 mod sdl;
-mod session;
 mod snapshot;
 mod source;
 mod state_machine;
@@ -52,7 +49,7 @@ pub use cursor::parse_change_cursor;
 pub use error::{ApiError, LimitExceeded, is_request_error};
 pub use error_code::{ApiErrorCode, ERROR_CODES, ErrorCodeEntry};
 pub use limits::{
-    BODY_COST, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_PARSER_RECURSION, MAX_QUERY_COMPLEXITY, MAX_QUERY_DEPTH,
+    DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, MAX_PAGE_SIZE, MAX_PARSER_RECURSION, MAX_QUERY_COST, MAX_QUERY_DEPTH,
 };
 pub use overlapping_fields::check_overlapping_fields;
 pub use sdl::{full_sdl, sdl, subgraph_sdl};
@@ -72,7 +69,7 @@ use futures_util::stream::{BoxStream, StreamExt};
 use loaders::Loaders;
 use std::sync::Arc;
 
-/// What the fields need to be answered.
+/// What the resolvers need.
 #[derive(Clone, Debug)]
 pub struct ApiContext {
     pub readers: ReadPool,
@@ -91,13 +88,13 @@ impl ApiContext {
     }
 }
 
-/// The schema, ready to execute requests: the only way in, so that each request gets what it needs of its own.
+/// The executable schema: the only entrance, so that each request gets data loaders of its own.
 #[derive(Clone)]
 pub struct ApiSchema(Schema<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot>);
 
 impl std::fmt::Debug for ApiSchema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Graph")
+        f.write_str("ApiSchema")
     }
 }
 
@@ -107,26 +104,26 @@ impl ApiSchema {
         ApiSchema(builder().disable_suggestions().data(api).data(AggregateCaches::default()).finish())
     }
 
-    /// The same, so that each query is answered by the database.
+    /// Without caches: each query reads the database.
     #[cfg(test)]
     fn without_caches(api: ApiContext) -> Self {
         ApiSchema(builder().disable_suggestions().data(api).data(AggregateCaches::without_caching()).finish())
     }
 
-    /// The same, with errors that suggest what a misspelt name may have meant.
+    /// With errors that suggest corrections of misspelt names.
     pub fn with_suggestions(api: ApiContext) -> Self {
         ApiSchema(builder().data(api).data(AggregateCaches::default()).finish())
     }
 
-    /// Reads ahead what counts are made of, so that the first who asks does not wait for it.
+    /// Fills the caches for counts, so that the first query does not wait for it.
     pub async fn warm_up(&self) {
-        let answer = self.execute(Request::new("{ statusCounts { count } }")).await;
-        if !answer.errors.is_empty() {
-            tracing::warn!("inspections could not be read ahead: the first who counts them will wait");
+        let response = self.execute(Request::new("{ statusCounts { count } }")).await;
+        if !response.errors.is_empty() {
+            tracing::warn!("cache warm-up failed: the first query for counts will be slow");
         }
     }
 
-    /// Answers a query.
+    /// Executes a query.
     pub async fn execute(&self, request: Request) -> Response {
         match parse_query(&request.query) {
             Ok(document) => self.execute_parsed(request, &Arc::new(document)).await,
@@ -134,45 +131,45 @@ impl ApiSchema {
         }
     }
 
-    /// Answers a query that is parsed already. Whoever drops this cancels it, its SQL too.
+    /// Executes a parsed query. Dropping the future cancels it, including its SQL.
     pub async fn execute_parsed(&self, request: Request, document: &Arc<ExecutableDocument>) -> Response {
-        let (request, scheduler, asked) = prepare(request, document);
-        asked.shape(scheduler.drive(self.0.execute(request)).await)
+        let (request, scheduler, shaper) = prepare(request, document);
+        shaper.shape(scheduler.drive(self.0.execute(request)).await)
     }
 
     #[cfg(test)]
     pub(crate) fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
         let document = Arc::new(parse_query(&request.query).expect("a document"));
-        let (request, scheduler, asked) = prepare(request, &document);
-        let answers = scheduler.drive_stream(self.0.execute_stream(request).boxed());
-        answers.map(move |answer| asked.shape(answer)).boxed()
+        let (request, scheduler, shaper) = prepare(request, &document);
+        let responses = scheduler.drive_stream(self.0.execute_stream(request).boxed());
+        responses.map(move |response| shaper.shape(response)).boxed()
     }
 
-    /// Answers a subscription with each of its changes, and tells by the walk which change each answer is about.
+    /// Executes a subscription. `progress` has the position of the change that each response is about.
     pub fn subscribe(
         &self,
         request: Request,
         document: &Arc<ExecutableDocument>,
-        walk: &Arc<SubscriptionProgress>,
+        progress: &Arc<SubscriptionProgress>,
     ) -> BoxStream<'static, Response> {
-        let (request, scheduler, asked) = prepare(request.data(walk.clone()), document);
-        let answers = scheduler.drive_stream(self.0.execute_stream(request).boxed());
-        answers.map(move |answer| asked.shape(answer)).boxed()
+        let (request, scheduler, shaper) = prepare(request.data(progress.clone()), document);
+        let responses = scheduler.drive_stream(self.0.execute_stream(request).boxed());
+        responses.map(move |response| shaper.shape(response)).boxed()
     }
 
-    /// Whether the document fits the schema. Nothing is read: only what the schema tells of itself is executed.
+    /// Whether the document is valid for the schema. Nothing is read: only introspection is executed.
     pub fn is_valid(&self, request: Request, document: &Arc<ExecutableDocument>) -> bool {
         let (request, ..) = prepare(request.only_introspection(), document);
-        // Errors of validation say where they are; that a subscription is none that is executed has no place.
-        let answer = self.0.execute(request).now_or_never();
-        answer.is_some_and(|answer| answer.errors.iter().all(|error| error.locations.is_empty()))
+        // Errors of validation have locations; the error that a subscription is not executed here has none.
+        let response = self.0.execute(request).now_or_never();
+        response.is_some_and(|response| response.errors.iter().all(|error| error.locations.is_empty()))
     }
 }
 
-/// Where a document leaves GraphQL's language.
+/// The error for a document that cannot be parsed.
 pub fn parse_failed(error: &async_graphql::parser::Error) -> ApiError {
     let text = error.to_string();
-    // The parser draws the place; its last line says what it is about.
+    // The parser draws the position; the last line of its text is the message.
     let why = text.lines().last().unwrap_or_default().trim().trim_start_matches("= ");
     ApiError::ParseFailed { message: format!("the document cannot be parsed: {why}"), at: error.positions().next() }
 }
@@ -180,35 +177,33 @@ pub fn parse_failed(error: &async_graphql::parser::Error) -> ApiError {
 fn builder() -> SchemaBuilder<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot> {
     Schema::build(query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot)
         .override_output_type_description::<ID>(
-            "An id, opaque: a UUID as text, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. Compare it as it is.",
+            "An opaque id: a UUID as text, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. Compare ids as they are.",
         )
         .override_output_type_description::<DateTime<Utc>>(
-            "A moment, written as in RFC 3339: `2024-05-01T12:00:00.25+00:00`. Answers are in UTC, to the microsecond.",
+            "A time as in RFC 3339: `2024-05-01T12:00:00.25+00:00`. Responses are in UTC, to the microsecond.",
         )
-        .limit_depth(limits::MAX_QUERY_DEPTH)
-        .limit_complexity(limits::MAX_QUERY_COMPLEXITY)
         .limit_recursive_depth(limits::MAX_PARSER_RECURSION)
 }
 
-/// What was asked, for the form of the answer.
+/// The executed operation, to shape its responses.
 struct ResponseShaper {
     document: Arc<ExecutableDocument>,
     operation_name: Option<String>,
 }
 
 impl ResponseShaper {
-    fn shape(&self, mut answer: Response) -> Response {
-        response_shape::shape_response(&mut answer, &self.document, self.operation_name.as_deref());
-        error::add_error_codes(&mut answer);
-        answer
+    fn shape(&self, mut response: Response) -> Response {
+        response_shape::shape_response(&mut response, &self.document, self.operation_name.as_deref());
+        error::add_error_codes(&mut response);
+        response
     }
 }
 
-// Each request gets questions and scheduler of its own. Execution takes the document apart, so it gets a copy.
+// Each request has its own loaders and scheduler. Execution consumes the document, so it gets a copy.
 fn prepare(mut request: Request, document: &Arc<ExecutableDocument>) -> (Request, Arc<BatchScheduler>, ResponseShaper) {
-    let asked = ResponseShaper { document: document.clone(), operation_name: request.operation_name.clone() };
+    let shaper = ResponseShaper { document: document.clone(), operation_name: request.operation_name.clone() };
     request.set_parsed_query(ExecutableDocument::clone(document));
     let loaders = Loaders::default();
     let scheduler = loaders.scheduler.clone();
-    (request.data(loaders), scheduler, asked)
+    (request.data(loaders), scheduler, shaper)
 }

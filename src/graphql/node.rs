@@ -1,16 +1,13 @@
-//! Anything with an id of its own.
+//! Objects with an id of their own, and how ids find them.
 
 use super::ApiContext;
 use super::as_of_prefetch::prefetch_as_of;
 use super::change::Change;
 use super::delivery::{self, Delivery};
+use super::entities::{Inspection, Item, Job, Session};
 use super::entity::selected_columns;
 use super::error::ApiError;
-use super::inspection::Inspection;
-use super::item::Item;
-use super::job::Job;
 use super::pagination;
-use super::session::Session;
 use crate::store::read::{self, EntityRow};
 use async_graphql::{Context, ID, Interface};
 use entity::{Kind, change};
@@ -18,12 +15,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Anything with an id of its own: an inspection, session, job, item, delivery or change.
+/// An object with an id: an inspection, session, job, item, delivery or change.
 #[derive(Debug, Interface)]
 #[graphql(field(
     name = "id",
     ty = "ID",
-    desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. It stays the same for ever; that of a change, as long as the history does."
+    desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. It never changes; that of a change is valid until the history is rebuilt."
 ))]
 pub enum Node {
     Inspection(Inspection),
@@ -35,7 +32,7 @@ pub enum Node {
 }
 
 impl Node {
-    /// The object of an entity's row.
+    /// The object for an entity's row.
     pub fn of(row: Arc<EntityRow>) -> Option<Self> {
         Some(match row.kind {
             Kind::Inspection => Node::Inspection(row.into()),
@@ -47,49 +44,49 @@ impl Node {
     }
 }
 
-/// Reads an id.
+/// Parses an id.
 pub fn parse_id(id: &ID) -> Result<Uuid, ApiError> {
     Uuid::parse_str(id).map_err(|_| {
         ApiError::bad_user_input(
             format!("`{}` is not an id of this hub", truncated(id)),
-            "Ids are UUIDs, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. With a vendor's id, ask `inspectionByExternalId`, or filter by `externalId`.",
+            "Ids are UUIDs, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. For a vendor's id, use `inspectionByExternalId`, or filter by `externalId`.",
         )
     })
 }
 
-/// What the ids name, in their order.
+/// The objects with these ids, in the same order.
 pub async fn nodes_by_id(ctx: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>, ApiError> {
     let ids = ids.iter().map(parse_id).collect::<Result<Vec<_>, _>>()?;
-    let (mut numbers, mut places, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut row_ids, mut positions, mut entity_ids) = (Vec::new(), Vec::new(), Vec::new());
     for id in &ids {
         match NodeId::of(*id) {
-            NodeId::Delivery(number) => numbers.push(number),
-            NodeId::Change(place) => places.push(place),
-            NodeId::Entity => others.push(*id),
+            NodeId::Delivery(row_id) => row_ids.push(row_id),
+            NodeId::Change(position) => positions.push(position),
+            NodeId::Entity => entity_ids.push(*id),
         }
     }
     let db = &ApiContext::of(ctx)?.readers;
-    let entities = match others.is_empty() {
+    let entities = match entity_ids.is_empty() {
         true => Default::default(),
-        false => read::entities_by_id(db, selected_columns(ctx.field()), &others).await?,
+        false => read::entities_by_id(db, selected_columns(ctx.field()), &entity_ids).await?,
     };
-    let deliveries = match numbers.is_empty() {
+    let deliveries = match row_ids.is_empty() {
         true => Default::default(),
-        false => read::deliveries_by_row_id(db, delivery::selected_columns(ctx.field()), &numbers).await?,
+        false => read::deliveries_by_row_id(db, delivery::selected_columns(ctx.field()), &row_ids).await?,
     };
-    let changes = changes_by_id(ctx, &places).await?;
+    let changes = changes_by_id(ctx, &positions).await?;
     let found = ids.iter().map(|id| match NodeId::of(*id) {
-        NodeId::Delivery(number) => deliveries.get(&number).cloned().map(|row| Node::Delivery(Delivery(row))),
-        NodeId::Change(place) => changes.get(&place).cloned().map(|row| Node::Change(Change::from_row(row))),
+        NodeId::Delivery(row_id) => deliveries.get(&row_id).cloned().map(|row| Node::Delivery(Delivery(row))),
+        NodeId::Change(position) => changes.get(&position).cloned().map(|row| Node::Change(Change::from_row(row))),
         NodeId::Entity => entities.get(id).cloned().and_then(Node::of),
     });
     Ok(found.collect())
 }
 
-/// What an id says it is of.
+/// The table that an id refers to.
 enum NodeId {
     Delivery(i64),
-    /// Of a generation, at a position.
+    /// Generation and position.
     Change((i64, i64)),
     Entity,
 }
@@ -101,20 +98,20 @@ impl NodeId {
     }
 }
 
-// Those of another history are not here: at the same position something else may stand.
+// Changes of another generation are left out: at the same position there may be another change.
 async fn changes_by_id(
     ctx: &Context<'_>,
-    places: &[(i64, i64)],
+    ids: &[(i64, i64)],
 ) -> Result<HashMap<(i64, i64), Arc<change::Model>>, ApiError> {
-    if places.is_empty() {
+    if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let positions: Vec<i64> = places.iter().map(|(_, position)| *position).collect();
+    let positions: Vec<i64> = ids.iter().map(|(_, position)| *position).collect();
     let mut rows = read::changes_by_position(&ApiContext::of(ctx)?.readers, &positions).await?;
-    // Looked at afterwards: what was read before the history was replaced is of the one before.
+    // Read afterwards: changes that were read before the history was replaced belong to the previous generation.
     let generation = pagination::read_head(ctx).await?.generation;
-    let here = places.iter().filter(|(of, _)| *of == generation);
-    Ok(here.filter_map(|place| Some((*place, rows.remove(&place.1)?))).collect())
+    let current = ids.iter().filter(|(of, _)| *of == generation);
+    Ok(current.filter_map(|id| Some((*id, rows.remove(&id.1)?))).collect())
 }
 
 /// The entity of a kind with this id.
@@ -129,7 +126,7 @@ pub async fn entity_by_id<T: From<Arc<EntityRow>>>(
     Ok(found.into_values().find(|row| row.kind == kind).map(T::from))
 }
 
-/// Enough to recognize it, without sending pages back.
+/// The beginning of an input, for a message.
 pub fn truncated(text: &str) -> String {
     text.chars().take(64).collect()
 }

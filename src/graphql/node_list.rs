@@ -1,5 +1,5 @@
-//! The rows of a list. Most lists ask each row for its plain fields only, which are there already: those are taken one after
-//! the other, without a boxed future for each field of each row, as async-graphql makes them (`docs/benchmarks.md`).
+//! The rows of a list. Most lists select only plain fields, whose values are in memory: they are resolved one after the
+//! other, without the boxed future per field and row that async-graphql makes (`docs/benchmarks.md`).
 
 use async_graphql::parser::types::{Field, Selection};
 use async_graphql::registry::Registry;
@@ -30,21 +30,21 @@ impl<T: ContainerType> OutputType for NodeList<'_, T> {
         let Some(fields) = plain_fields(ctx) else { return self.0.resolve(ctx, field).await };
         let rows: Vec<_> = self.0.iter().enumerate().map(|(index, row)| (*row, ctx.with_index(index))).collect();
         let mut values = vec![Value::Null; rows.len()];
-        // Few fields have to ask for what they say; those of all rows ask together.
-        let asking = FuturesUnordered::new();
+        // Few plain fields have to load their values; those of all rows load together.
+        let pending = FuturesUnordered::new();
         for (value, (row, ctx)) in values.iter_mut().zip(&rows) {
-            let mut told = Box::pin(resolve_plain_fields(*row, ctx, &fields));
-            match poll!(&mut told) {
-                Poll::Ready(told) => *value = told,
-                Poll::Pending => asking.push(async move { *value = told.await }),
+            let mut resolving = Box::pin(resolve_plain_fields(*row, ctx, &fields));
+            match poll!(&mut resolving) {
+                Poll::Ready(resolved) => *value = resolved,
+                Poll::Pending => pending.push(async move { *value = resolving.await }),
             }
         }
-        asking.collect::<()>().await;
+        pending.collect::<()>().await;
         Ok(Value::List(values))
     }
 }
 
-/// The fields that are asked for, if none of them has arguments, directives or fields of its own.
+/// The selected fields, if none of them has arguments, directives or a selection.
 fn plain_fields<'a>(ctx: &ContextSelectionSet<'a>) -> Option<Vec<&'a Positioned<Field>>> {
     let plain = |selection: &'a Positioned<Selection>| match &selection.node {
         Selection::Field(field) => {
@@ -57,7 +57,7 @@ fn plain_fields<'a>(ctx: &ContextSelectionSet<'a>) -> Option<Vec<&'a Positioned<
     ctx.item.node.items.iter().map(plain).collect()
 }
 
-// As async-graphql's `resolve_container` does it, which keeps no field that failed.
+// Like async-graphql's `resolve_container`, which leaves out fields that failed.
 async fn resolve_plain_fields<T: ContainerType>(
     row: &T,
     ctx: &ContextSelectionSet<'_>,

@@ -1,14 +1,14 @@
-//! What lists can be ordered by. Each has an order in which rows stay where they are while a client reads page by page.
+//! The orders of lists. Every list has an order in which rows keep their places while a client pages through it.
 
 use crate::store::read::{self, SortDirection};
 use async_graphql::{Enum, InputObject};
 
-/// Which way an order goes.
+/// The direction of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum OrderDirection {
-    /// The oldest first.
+    /// Oldest first.
     Asc,
-    /// The newest first.
+    /// Newest first.
     Desc,
 }
 
@@ -28,19 +28,19 @@ macro_rules! orders {
             #[doc = $about]
             #[derive(Clone, Copy, Debug, InputObject)]
             pub struct $order {
-                /// What to order by.
+                /// The field to order by.
                 field: $field,
-                /// Which way.
+                /// The direction.
                 direction: OrderDirection,
             }
 
             #[doc = $about_field]
             #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
             pub enum $field {
-                /// When the newest news that changed them was received. Rows move while you read: one that changes meanwhile
-                /// can come again on a later page, or slip behind a page already read.
+                /// When the newest event that changed them was received. Rows move while you page through the list: a
+                /// row that changes can occur again on a later page, or move to a page that you have read.
                 UpdatedAt,
-                /// When the hub first heard of them. Rows stay where they are.
+                /// When the hub first saw them. Rows keep their places.
                 CreatedAt,
             }
 
@@ -58,25 +58,25 @@ macro_rules! orders {
 }
 
 orders! {
-    InspectionOrder InspectionOrderField, "The order of a list of inspections.", "What inspections can be ordered by.";
-    SessionOrder SessionOrderField, "The order of a list of sessions.", "What sessions can be ordered by.";
-    JobOrder JobOrderField, "The order of a list of jobs.", "What jobs can be ordered by.";
-    ItemOrder ItemOrderField, "The order of a list of items.", "What items can be ordered by.";
+    InspectionOrder InspectionOrderField, "The order of a list of inspections.", "The fields that inspections can be ordered by.";
+    SessionOrder SessionOrderField, "The order of a list of sessions.", "The fields that sessions can be ordered by.";
+    JobOrder JobOrderField, "The order of a list of jobs.", "The fields that jobs can be ordered by.";
+    ItemOrder ItemOrderField, "The order of a list of items.", "The fields that items can be ordered by.";
 }
 
 /// The order of a list of deliveries.
 #[derive(Clone, Copy, Debug, InputObject)]
 pub struct DeliveryOrder {
-    /// What to order by.
+    /// The field to order by.
     field: DeliveryOrderField,
-    /// Which way.
+    /// The direction.
     direction: OrderDirection,
 }
 
-/// What deliveries can be ordered by.
+/// The fields that deliveries can be ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum DeliveryOrderField {
-    /// When the hub received them. Rows stay where they are.
+    /// When the hub received them. Rows keep their places.
     ReceivedAt,
 }
 

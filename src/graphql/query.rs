@@ -1,43 +1,36 @@
-//! Everything that can be asked.
+//! The fields of queries.
 
 use super::ApiContext;
 use super::aggregate::{AggregateCaches, AggregateFields};
-use super::as_of::{self, InspectionPastFilter, JobPastFilter, SessionPastFilter};
+use super::as_of;
 use super::change::Change;
-use super::connection::{Connection, PageArgs};
+use super::connection::object_with_lists;
 use super::delivery::{self, Delivery};
 use super::entity::node_selections;
+use super::entity_queries::EntityQueries;
 use super::enums::{Clock, InspectionStatus};
 use super::error::ApiError;
 use super::federation::Subgraph;
-use super::filter::{ChangeFilter, DeliveryFilter, InspectionFilter, ItemFilter, JobFilter, SessionFilter};
-use super::inspection::Inspection;
-use super::item::Item;
-use super::job::Job;
-use super::key::{EntityKey, JobKey};
-use super::limits::{MAX_PAGE_SIZE, cost};
+use super::filter::{ChangeFilter, DeliveryFilter, InspectionFilter, InspectionPastFilter};
+use super::limits::MAX_PAGE_SIZE;
 use super::loaders::Loaders;
 use super::log_head::LogHead;
-use super::node::{self, Node, parse_id};
-use super::order::{DeliveryOrder, InspectionOrder, ItemOrder, JobOrder, OrderDirection, SessionOrder};
+use super::node::{self, Node};
+use super::order::DeliveryOrder;
 use super::pagination;
-use super::session::Session;
-use super::snapshot::{InspectionSnapshot, JobSnapshot, SessionSnapshot};
 use super::source::Source;
 use super::state_machine::StateMachine;
-use crate::event::EntityRef;
-use crate::machine::EntityType;
 use crate::store::read::{self, DeliveryProjection};
 use crate::vendor;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use entity::{Kind, Status};
+use entity::Status;
 use std::collections::HashMap;
 
 #[derive(Debug)]
 pub struct QueryRoot;
 
-/// Everything that can be asked.
+/// The fields of queries.
 #[Object(name = "Query")]
 impl QueryRoot {
     #[graphql(flatten)]
@@ -45,7 +38,7 @@ impl QueryRoot {
         Subgraph
     }
 
-    /// Whatever has this id; null if nothing has.
+    /// The object with this id; null if there is none.
     async fn node(
         &self,
         ctx: &Context<'_>,
@@ -58,8 +51,7 @@ impl QueryRoot {
         Ok(node::nodes_by_id(ctx, &[id]).await?.pop().flatten())
     }
 
-    /// Whatever has these ids, in their order; null for each that nothing has.
-    #[graphql(complexity = "cost(i32::try_from(ids.len()).ok(), None, child_complexity)")]
+    /// The objects with these ids, in the same order; null for each id without an object.
     async fn nodes(
         &self,
         ctx: &Context<'_>,
@@ -71,296 +63,30 @@ impl QueryRoot {
             self.begin_read(ctx).await?;
             return node::nodes_by_id(ctx, &ids).await;
         }
-        Err(ApiError::bad_user_input(format!("{} ids are too many", ids.len()), "Ask for at most 100 at a time."))
+        Err(ApiError::bad_user_input(format!("{} ids are too many", ids.len()), "Request at most 100 at a time."))
     }
 
-    /// The inspection with this id; null if there is none with this id.
-    async fn inspection(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
-    ) -> Result<Option<Inspection>, ApiError> {
-        self.begin_read(ctx).await?;
-        node::entity_by_id(ctx, Kind::Inspection, parse_id(&id)?).await
+    #[graphql(flatten)]
+    async fn entity_queries(&self) -> EntityQueries {
+        EntityQueries::default()
     }
 
-    /// The inspection that a vendor knows by this id; null if the hub has not heard of it.
-    async fn inspection_by_external_id(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The source it came by, e.g. `hover`: see `Source.name`.")] source: String,
-        #[graphql(
-            desc = "The vendor's id as text, e.g. `8471920`: Truepic's inspection id, PAVE's session key, Hover's job id, Record360's transaction id."
-        )]
-        external_id: String,
-    ) -> Result<Option<Inspection>, ApiError> {
-        self.begin_read(ctx).await?;
-        let id = EntityRef::new(EntityType::Inspection, external_id).id(&source);
-        node::entity_by_id(ctx, Kind::Inspection, id).await
+    #[graphql(flatten)]
+    async fn log_queries(&self) -> LogQueries {
+        LogQueries
     }
 
-    /// The inspection that a key names, the hub's or the vendor's; null if there is none.
-    async fn inspection_by(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] key: EntityKey,
-    ) -> Result<Option<Inspection>, ApiError> {
-        self.begin_read(ctx).await?;
-        node::entity_by_id(ctx, Kind::Inspection, key.id(EntityType::Inspection)?).await
+    #[graphql(flatten)]
+    async fn aggregates(&self) -> AggregateFields {
+        AggregateFields
     }
 
-    /// Inspections, whichever vendor they come from.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn inspections(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The first so many inspections: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only inspections after this cursor: `endCursor` of the page before.")] after: Option<String>,
-        #[graphql(desc = "The last so many inspections, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only inspections before this cursor: `startCursor` of the page after.")] before: Option<
-            String,
-        >,
-        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
-        #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
-            InspectionOrder,
-        >,
-    ) -> Result<Connection<Inspection>, ApiError> {
-        let filter = filter.unwrap_or_default().into_store_filter(self.begin_read(ctx).await?.now())?;
-        pagination::entities(ctx, PageArgs { first, after, last, before }, filter, order_by).await
-    }
-
-    /// The whole board as it was at a moment in the past: each inspection that was known then, and how it stood. By
-    /// `OCCURRED`, those of which a state had been reached. Rows stay where they are while you read.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn inspections_as_of(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
-        #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
-        #[graphql(desc = "The first so many inspections: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only inspections after this cursor: `endCursor` of the page before.")] after: Option<String>,
-        #[graphql(desc = "The last so many inspections, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only inspections before this cursor: `startCursor` of the page after.")] before: Option<
-            String,
-        >,
-        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionPastFilter>,
-        #[graphql(
-            desc = "Which way the order goes, by when the hub first heard of them.",
-            default_with = "OrderDirection::Desc"
-        )]
-        direction: OrderDirection,
-    ) -> Result<Connection<InspectionSnapshot>, ApiError> {
-        let board =
-            as_of::as_of_list(self.begin_read(ctx).await?, at, clock, filter.unwrap_or_default().into_store_filter())?;
-        as_of::as_of_page(ctx, PageArgs { first, after, last, before }, board, clock, direction).await
-    }
-
-    /// The session with this id; null if there is none with this id.
-    async fn session(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
-    ) -> Result<Option<Session>, ApiError> {
-        self.begin_read(ctx).await?;
-        node::entity_by_id(ctx, Kind::Session, parse_id(&id)?).await
-    }
-
-    /// The session that a key names, the hub's or the vendor's; null if there is none.
-    async fn session_by(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] key: EntityKey,
-    ) -> Result<Option<Session>, ApiError> {
-        self.begin_read(ctx).await?;
-        node::entity_by_id(ctx, Kind::Session, key.id(EntityType::Session)?).await
-    }
-
-    /// Capture sessions.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn sessions(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The first so many sessions: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only sessions after this cursor: `endCursor` of the page before.")] after: Option<String>,
-        #[graphql(desc = "The last so many sessions, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only sessions before this cursor: `startCursor` of the page after.")] before: Option<String>,
-        #[graphql(desc = "Only sessions that fit.")] filter: Option<SessionFilter>,
-        #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
-            SessionOrder,
-        >,
-    ) -> Result<Connection<Session>, ApiError> {
-        let filter = filter.unwrap_or_default().into_store_filter(self.begin_read(ctx).await?.now())?;
-        pagination::entities(ctx, PageArgs { first, after, last, before }, filter, order_by).await
-    }
-
-    /// The sessions as they were at a moment in the past, like `inspectionsAsOf`.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn sessions_as_of(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
-        #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
-        #[graphql(desc = "The first so many sessions: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only sessions after this cursor: `endCursor` of the page before.")] after: Option<String>,
-        #[graphql(desc = "The last so many sessions, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only sessions before this cursor: `startCursor` of the page after.")] before: Option<String>,
-        #[graphql(desc = "Only sessions that fit.")] filter: Option<SessionPastFilter>,
-        #[graphql(
-            desc = "Which way the order goes, by when the hub first heard of them.",
-            default_with = "OrderDirection::Desc"
-        )]
-        direction: OrderDirection,
-    ) -> Result<Connection<SessionSnapshot>, ApiError> {
-        let board =
-            as_of::as_of_list(self.begin_read(ctx).await?, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
-        as_of::as_of_page(ctx, PageArgs { first, after, last, before }, board, clock, direction).await
-    }
-
-    /// The job with this id; null if there is none with this id.
-    async fn job(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
-    ) -> Result<Option<Job>, ApiError> {
-        self.begin_read(ctx).await?;
-        node::entity_by_id(ctx, Kind::Job, parse_id(&id)?).await
-    }
-
-    /// The job that a key names, the hub's or the vendor's; null if there is none.
-    async fn job_by(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] key: JobKey,
-    ) -> Result<Option<Job>, ApiError> {
-        self.begin_read(ctx).await?;
-        node::entity_by_id(ctx, Kind::Job, key.id()?).await
-    }
-
-    /// Back-office work.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn jobs(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The first so many jobs: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only jobs after this cursor: `endCursor` of the page before.")] after: Option<String>,
-        #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only jobs before this cursor: `startCursor` of the page after.")] before: Option<String>,
-        #[graphql(desc = "Only jobs that fit.")] filter: Option<JobFilter>,
-        #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
-            JobOrder,
-        >,
-    ) -> Result<Connection<Job>, ApiError> {
-        let filter = filter.unwrap_or_default().into_store_filter(self.begin_read(ctx).await?.now())?;
-        pagination::entities(ctx, PageArgs { first, after, last, before }, filter, order_by).await
-    }
-
-    /// The jobs as they were at a moment in the past, like `inspectionsAsOf`.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn jobs_as_of(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
-        #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
-        #[graphql(desc = "The first so many jobs: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only jobs after this cursor: `endCursor` of the page before.")] after: Option<String>,
-        #[graphql(desc = "The last so many jobs, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only jobs before this cursor: `startCursor` of the page after.")] before: Option<String>,
-        #[graphql(desc = "Only jobs that fit.")] filter: Option<JobPastFilter>,
-        #[graphql(
-            desc = "Which way the order goes, by when the hub first heard of them.",
-            default_with = "OrderDirection::Desc"
-        )]
-        direction: OrderDirection,
-    ) -> Result<Connection<JobSnapshot>, ApiError> {
-        let board =
-            as_of::as_of_list(self.begin_read(ctx).await?, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
-        as_of::as_of_page(ctx, PageArgs { first, after, last, before }, board, clock, direction).await
-    }
-
-    /// The item with this id; null if there is none with this id.
-    async fn item(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The hub's id, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`.")] id: ID,
-    ) -> Result<Option<Item>, ApiError> {
-        self.begin_read(ctx).await?;
-        node::entity_by_id(ctx, Kind::Item, parse_id(&id)?).await
-    }
-
-    /// Photos, messages, damages, accounts, records and the like.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn items(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The first so many items: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only items after this cursor: `endCursor` of the page before.")] after: Option<String>,
-        #[graphql(desc = "The last so many items, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only items before this cursor: `startCursor` of the page after.")] before: Option<String>,
-        #[graphql(desc = "Only items that fit.")] filter: Option<ItemFilter>,
-        #[graphql(desc = "The order: what changed last comes first, unless said otherwise.")] order_by: Option<
-            ItemOrder,
-        >,
-    ) -> Result<Connection<Item>, ApiError> {
-        let filter = filter.unwrap_or_default().into_store_filter(self.begin_read(ctx).await?.now())?;
-        pagination::entities(ctx, PageArgs { first, after, last, before }, filter, order_by).await
-    }
-
-    /// The whole history, by position: oldest first. `last` gives the newest. Where old lives are forgotten, it begins after
-    /// `head { oldestCursor }`; what is older of those that are kept is in the `history` of each.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn changes(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The first so many changes: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only changes after this cursor: `endCursor` of the page before.")] after: Option<String>,
-        #[graphql(desc = "The last so many changes, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only changes before this cursor: `startCursor` of the page after.")] before: Option<String>,
-        #[graphql(desc = "Only changes that fit.")] filter: Option<ChangeFilter>,
-    ) -> Result<Connection<Change>, ApiError> {
-        self.begin_read(ctx).await?;
-        let asked = PageArgs { first, after, last, before };
-        pagination::changes(ctx, asked, filter.unwrap_or_default().into_store_filter()?).await
-    }
-
-    /// What vendors sent, in the order it came.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
-    async fn deliveries(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The first so many deliveries: 25 unless said otherwise, at most 100.")] first: Option<i32>,
-        #[graphql(desc = "Only deliveries after this cursor: `endCursor` of the page before.")] after: Option<String>,
-        #[graphql(desc = "The last so many deliveries, at most 100.")] last: Option<i32>,
-        #[graphql(desc = "Only deliveries before this cursor: `startCursor` of the page after.")] before: Option<
-            String,
-        >,
-        #[graphql(desc = "Only deliveries that fit.")] filter: Option<DeliveryFilter>,
-        #[graphql(desc = "The order: what came first comes first, unless said otherwise.")] order_by: Option<
-            DeliveryOrder,
-        >,
-    ) -> Result<Connection<Delivery>, ApiError> {
-        self.begin_read(ctx).await?;
-        let asked = PageArgs { first, after, last, before };
-        let wants = node_selections(ctx).into_iter().map(delivery::selected_columns).fold(
-            DeliveryProjection::default(),
-            |one, other| DeliveryProjection { headers: one.headers || other.headers, body: one.body || other.body },
-        );
-        pagination::deliveries(ctx, asked, wants, filter.unwrap_or_default().into_store_filter(), order_by).await
-    }
-
-    /// How many inspections there are in each status, every status once, in the order of a life. Inspections that have
-    /// no status yet are not counted.
+    /// The number of inspections in each status. Each status occurs once, in the order in which inspections reach them.
+    /// Inspections without a status are not counted.
     async fn status_counts(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
+        #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionFilter>,
     ) -> Result<Vec<StatusCount>, ApiError> {
         let api = self.begin_read(ctx).await?;
         let filter = filter.unwrap_or_default().into_store_filter(api.now())?;
@@ -371,34 +97,29 @@ impl QueryRoot {
         Ok(StatusCount::all(counts))
     }
 
-    /// How many inspections there were in each status at a moment in the past, like `inspectionsAsOf`. All that were there
-    /// are looked at, so it takes longer than `statusCounts`.
+    /// The number of inspections in each status as of a time in the past, like `inspectionsAsOf`. It reads every
+    /// inspection that was known then, so it takes longer than `statusCounts`.
     async fn status_counts_as_of(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The moment, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
-        #[graphql(desc = "By which clock the moment is meant.", default_with = "Clock::Received")] clock: Clock,
-        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionPastFilter>,
+        #[graphql(desc = "The time, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
+        #[graphql(desc = "The clock that the time refers to.", default_with = "Clock::Received")] clock: Clock,
+        #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionPastFilter>,
     ) -> Result<Vec<StatusCount>, ApiError> {
         let api = self.begin_read(ctx).await?;
-        let board = as_of::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter())?;
-        Ok(StatusCount::all(board.status_counts(&api.readers).await?))
+        let list = as_of::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
+        Ok(StatusCount::all(list.status_counts(&api.readers).await?))
     }
 
-    #[graphql(flatten)]
-    async fn aggregates(&self) -> AggregateFields {
-        AggregateFields
-    }
-
-    /// The configured connections to vendors, and how each fares.
+    /// The configured sources, with the state of each.
     async fn sources(&self, ctx: &Context<'_>) -> Result<Vec<Source>, ApiError> {
         Ok(self.begin_read(ctx).await?.sources.iter().cloned().map(Source).collect())
     }
 
-    /// The state machines by which the vendors' events are judged.
+    /// The state machines that decide the verdicts of the vendors' events.
     async fn state_machines(
         &self,
-        #[graphql(desc = "Only those of this vendor, e.g. `hover`.")] vendor: Option<String>,
+        #[graphql(desc = "Only the state machines of this vendor, e.g. `hover`.")] vendor: Option<String>,
     ) -> Result<Vec<StateMachine>, ApiError> {
         let vendors = match &vendor {
             None => vendor::ALL.to_vec(),
@@ -410,11 +131,11 @@ impl QueryRoot {
         Ok(vendors.into_iter().flat_map(machines).collect())
     }
 
-    /// Where the history ends. Asked together with other fields, it is read before them: a subscription that begins after
-    /// its `cursor` misses nothing that they do not show yet.
+    /// The newest position of the history. Selected together with other fields, it is read before them: a subscription
+    /// that begins after its `cursor` misses no change that they do not show yet.
     async fn head(&self, ctx: &Context<'_>) -> Result<LogHead, ApiError> {
         let loaders = Loaders::of(ctx)?;
-        let _first = loaders.head_lock.write().await;
+        let _before_others = loaders.head_lock.write().await;
         let head = read::head(&ApiContext::of(ctx)?.readers).await?;
         ApiContext::of(ctx)?.feed.set_generation(head.generation);
         Ok(LogHead(head))
@@ -422,7 +143,7 @@ impl QueryRoot {
 }
 
 impl QueryRoot {
-    // Lets `head` go first, if the query asks for it: by the time the fields come back here, all of them have come up.
+    // Lets `head` read first, if it is selected: after one tick all fields have started, so `head` holds the lock.
     pub async fn begin_read<'a>(&self, ctx: &Context<'a>) -> Result<&'a ApiContext, ApiError> {
         let loaders = Loaders::of(ctx)?;
         loaders.scheduler.next_tick().await;
@@ -431,17 +152,56 @@ impl QueryRoot {
     }
 }
 
-/// How many inspections there are in a status.
+#[derive(Debug)]
+pub struct LogQueries;
+
+object_with_lists! {
+    LogQueries {
+        /// The history of all entities, by position: oldest first. `last` returns the newest. Where a retention is
+        /// configured, it begins after `head { oldestCursor }`; older changes of retained entities are in the `history`
+        /// of each.
+        fn changes(
+            &self,
+            ctx,
+            page,
+            #[graphql(desc = "Only changes that match.")] filter: Option<ChangeFilter>,
+        ) -> Change {
+            QueryRoot.begin_read(ctx).await?;
+            pagination::changes(ctx, page, filter.unwrap_or_default().into_store_filter()?).await
+        }
+
+        /// The webhooks that vendors sent, in the order of receipt.
+        #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+        fn deliveries(
+            &self,
+            ctx,
+            page,
+            #[graphql(desc = "Only deliveries that match.")] filter: Option<DeliveryFilter>,
+            #[graphql(desc = "The order: by default, the first received first.")] order_by: Option<DeliveryOrder>,
+        ) -> Delivery {
+            QueryRoot.begin_read(ctx).await?;
+            let projections = node_selections(ctx).into_iter().map(delivery::selected_columns);
+            let projection = projections.fold(DeliveryProjection::default(), |one, other| DeliveryProjection {
+                headers: one.headers || other.headers,
+                body: one.body || other.body,
+            });
+            let filter = filter.unwrap_or_default().into_store_filter();
+            pagination::deliveries(ctx, page, projection, filter, order_by).await
+        }
+    }
+}
+
+/// The number of inspections in a status.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct StatusCount {
     /// The status.
     status: InspectionStatus,
-    /// How many are in it.
+    /// The number of inspections in it.
     count: i32,
 }
 
 impl StatusCount {
-    // Every status once, in the order of a life.
+    // Every status once, in the order in which inspections reach them.
     pub(super) fn all(rows: Vec<(Status, i64)>) -> Vec<StatusCount> {
         let mut counts: HashMap<Status, i64> = HashMap::new();
         for (status, count) in rows {
@@ -461,5 +221,5 @@ impl StatusCount {
 
 fn unknown_vendor() -> ApiError {
     let names: Vec<_> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
-    ApiError::not_found("there is no such vendor", format!("There are: {}.", names.join(", ")))
+    ApiError::not_found("there is no such vendor", format!("The vendors are: {}.", names.join(", ")))
 }

@@ -1,35 +1,35 @@
-//! Makes of what async-graphql answers what GraphQL says.
+//! Response shaping: corrects async-graphql's responses as the specification requires.
 //!
-//! Order (October 2021, section 7.2.2): fields stand as they were asked for. async-graphql leaves them as they were
-//! resolved, in another order each time.
+//! Order (October 2021, section 7.2.2): fields are in the order of the selection. async-graphql has them in the order
+//! in which they were resolved, which varies.
 //!
-//! Null (section 6.4.4): a field that failed is null, and where the schema does not allow that, what it is a field of is
-//! null instead, and so on. async-graphql leaves the field out.
+//! Null (section 6.4.4): a field that failed is null; if the schema does not allow that, its parent is null instead,
+//! and so on. async-graphql leaves the field out.
 
 use super::collect_fields::FieldGroup;
 use async_graphql::parser::types::{BaseType, ExecutableDocument, Type};
 use async_graphql::{Name, PathSegment, Response, ServerError, Value, indexmap::IndexMap};
 
-/// Mends the answer to the operation of the document that was executed.
-pub fn shape_response(answer: &mut Response, document: &ExecutableDocument, operation: Option<&str>) {
+/// Corrects the response to the executed operation of the document.
+pub fn shape_response(response: &mut Response, document: &ExecutableDocument, operation: Option<&str>) {
     let executed = document.operations.iter().find(|(name, _)| match operation {
         Some(operation) => name.is_some_and(|name| name == operation),
         None => true,
     });
     let Some((_, operation)) = executed else { return };
-    for ServerError { path, .. } in &answer.errors {
-        set_null_at(&mut answer.data, path);
+    for ServerError { path, .. } in &response.errors {
+        set_null_at(&mut response.data, path);
     }
-    // Where nothing failed, nobody has to know the types.
-    let shape = if answer.errors.is_empty() {
+    // If nothing failed, no types are needed.
+    let group = if response.errors.is_empty() {
         FieldGroup::untyped(&operation.node)
     } else {
         FieldGroup::typed(&operation.node)
     };
-    order_and_propagate_nulls(&shape, &mut answer.data, None, document);
+    order_and_propagate_nulls(&group, &mut response.data, None, document);
 }
 
-/// Puts null where something failed. An object whose fields all failed was left out itself.
+/// Sets null at the path of an error. An object whose fields all failed was left out itself.
 fn set_null_at(value: &mut Value, path: &[PathSegment]) {
     match (path, value) {
         ([], value) => *value = Value::Null,
@@ -50,9 +50,9 @@ fn set_null_at(value: &mut Value, path: &[PathSegment]) {
     }
 }
 
-/// Puts a value of this type in order, and null where it lacks what must be there.
+/// Orders the fields of a value, and propagates nulls where its type does not allow them.
 fn order_and_propagate_nulls<'a>(
-    shape: &FieldGroup<'a>,
+    group: &FieldGroup<'a>,
     value: &mut Value,
     ty: Option<&Type>,
     document: &'a ExecutableDocument,
@@ -63,23 +63,23 @@ fn order_and_propagate_nulls<'a>(
                 BaseType::List(item) => Some(&**item),
                 BaseType::Named(_) => None,
             });
-            values.iter_mut().for_each(|value| order_and_propagate_nulls(shape, value, item, document));
+            values.iter_mut().for_each(|value| order_and_propagate_nulls(group, value, item, document));
             if values.iter().any(|value| violates_non_null(value, item)) {
                 *value = Value::Null;
             }
         }
-        // A scalar that is an object has its own order.
-        Value::Object(object) if shape.has_fields() => {
-            let fields = shape.subfields(document);
+        // An object without a selection is a scalar, whose order is its own.
+        Value::Object(object) if group.has_fields() => {
+            let fields = group.subfields(document);
             let place = |name: &Name| fields.get_index_of(name);
             if !object.keys().is_sorted_by_key(place) {
                 object.sort_by(|one, _, other, _| place(one).cmp(&place(other)));
             }
             let mut is_whole = true;
             for (name, value) in object {
-                if let Some(shape) = fields.get(name) {
-                    order_and_propagate_nulls(shape, value, shape.ty, document);
-                    is_whole &= !violates_non_null(value, shape.ty);
+                if let Some(group) = fields.get(name) {
+                    order_and_propagate_nulls(group, value, group.ty, document);
+                    is_whole &= !violates_non_null(value, group.ty);
                 }
             }
             if !is_whole {
@@ -90,7 +90,7 @@ fn order_and_propagate_nulls<'a>(
     }
 }
 
-/// Whether it is null and must not be.
+/// Whether the value is null and its type does not allow that.
 fn violates_non_null(value: &Value, ty: Option<&Type>) -> bool {
     ty.is_some_and(|ty| !ty.nullable) && *value == Value::Null
 }
@@ -100,13 +100,13 @@ mod tests {
     use super::*;
     use async_graphql::parser::parse_query;
 
-    fn arranged(query: &str, operation: Option<&str>, data: &str) -> String {
+    fn shaped(query: &str, operation: Option<&str>, data: &str) -> String {
         let mut answer = Response::new(serde_json::from_str::<Value>(data).expect("JSON"));
         shape_response(&mut answer, &parse_query(query).expect("a query"), operation);
         serde_json::to_string(&answer.data).expect("JSON")
     }
 
-    /// What is left of the data when fields fail, each named by its path: `inspections.nodes.0.id`.
+    /// The data after fields failed, each given by its path: `inspections.nodes.0.id`.
     fn failed(query: &str, data: &str, paths: &[&str]) -> String {
         let segment = |text: &str| match text.parse() {
             Ok(index) => PathSegment::Index(index),
@@ -121,28 +121,28 @@ mod tests {
     }
 
     #[test]
-    fn fields_stand_as_they_were_asked_for() {
+    fn fields_are_in_the_order_of_the_selection() {
         let query =
             "{ b: x { d c } ...F a ... on Q { e } } fragment F on Q { z b: x { f } ...G } fragment G on Q { y }";
         let data = r#"{"a":1,"e":2,"y":3,"z":4,"b":[{"c":1,"d":2,"f":3},null,{"f":1,"d":2}]}"#;
         let expected = r#"{"b":[{"d":2,"c":1,"f":3},null,{"d":2,"f":1}],"z":4,"y":3,"a":1,"e":2}"#;
-        assert_eq!(arranged(query, None, data), expected);
+        assert_eq!(shaped(query, None, data), expected);
     }
 
     #[test]
-    fn the_operation_that_was_executed_counts() {
+    fn the_executed_operation_counts() {
         let query = "query A { a b } query B { b a }";
-        assert_eq!(arranged(query, Some("B"), r#"{"a":1,"b":2}"#), r#"{"b":2,"a":1}"#);
-        assert_eq!(arranged(query, Some("C"), r#"{"b":1,"a":2}"#), r#"{"b":1,"a":2}"#);
+        assert_eq!(shaped(query, Some("B"), r#"{"a":1,"b":2}"#), r#"{"b":2,"a":1}"#);
+        assert_eq!(shaped(query, Some("C"), r#"{"b":1,"a":2}"#), r#"{"b":1,"a":2}"#);
     }
 
     #[test]
-    fn what_is_json_by_itself_is_left_alone() {
-        assert_eq!(arranged("{ b a }", None, r#"{"a":{"z":1,"y":2},"b":3}"#), r#"{"b":3,"a":{"z":1,"y":2}}"#);
+    fn a_json_scalar_keeps_its_order() {
+        assert_eq!(shaped("{ b a }", None, r#"{"a":{"z":1,"y":2},"b":3}"#), r#"{"b":3,"a":{"z":1,"y":2}}"#);
     }
 
     #[test]
-    fn what_failed_is_null_where_that_is_allowed() {
+    fn a_failed_field_is_null() {
         let query = "{ head { position } inspection(id: \"1\") { id status } node(id: \"2\") { id } }";
         // The field itself; all fields of an object; an object whose other fields are there.
         for (data, path, expected) in [
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_null_takes_its_parents_along() {
+    fn a_null_that_is_not_allowed_propagates_to_the_parent() {
         let rows = "{ inspections { nodes { id } } }";
         let nodes = "{ nodes(ids: []) { ... on Inspection { ...F } id } sources { name } } fragment F on Inspection { e: externalId }";
         let both = r#"{"nodes":[{"id":"1"},{"id":"2","e":"K2"},null],"sources":[{"name":"pave"}]}"#;

@@ -1,4 +1,4 @@
-//! Numbers that outgrow GraphQL's 32-bit `Int`.
+//! 64-bit integers; GraphQL's `Int` has 32 bits.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 

@@ -1,5 +1,4 @@
-//! What the schema declares: the types of all fields, what arguments they take, and what can be written for each type. It is
-//! read once from the schema's own language.
+//! The types of the schema: fields with types and arguments, and what inputs accept. Parsed once from the SDL.
 
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
@@ -10,18 +9,18 @@ use std::sync::LazyLock;
 
 static TYPES: LazyLock<HashMap<String, SchemaType>> = LazyLock::new(|| parse_types(&super::full_sdl()));
 
-/// What every type has.
+/// The type of `__typename`.
 static TYPENAME: LazyLock<Option<Type>> = LazyLock::new(|| Type::new("String!"));
 
-/// A type.
+/// A type of the schema.
 #[derive(Debug)]
 pub enum SchemaType {
     /// By name.
     Fields(HashMap<String, SchemaField>),
-    /// In the order of the schema.
+    /// Fields in the order of the schema.
     Input {
         fields: Vec<String>,
-        /// Whether exactly one of them is to be given.
+        /// Whether exactly one field must be given.
         one_of: bool,
     },
     /// In the order of the schema.
@@ -30,19 +29,19 @@ pub enum SchemaType {
     Union,
 }
 
-/// A field that can be asked for.
+/// A field of an object or interface.
 #[derive(Debug)]
 pub struct SchemaField {
     ty: Type,
     arguments: Vec<String>,
 }
 
-/// What a type is; none for what is no type of the schema.
+/// A type by name.
 pub fn schema_type(name: &str) -> Option<&'static SchemaType> {
     TYPES.get(name)
 }
 
-/// What a field of a type gives; none for what introspection answers with.
+/// The type of a field; none for the fields of introspection.
 pub fn field_type(parent: &str, field: &str) -> Option<&'static Type> {
     if field == "__typename" {
         return TYPENAME.as_ref();
@@ -50,7 +49,7 @@ pub fn field_type(parent: &str, field: &str) -> Option<&'static Type> {
     Some(&schema_field(parent, field)?.ty)
 }
 
-/// The names of the arguments that a field of a type takes.
+/// The names of a field's arguments.
 pub fn field_arguments(parent: &str, field: &str) -> Option<&'static [String]> {
     Some(&schema_field(parent, field)?.arguments)
 }
@@ -62,7 +61,7 @@ fn schema_field(parent: &str, field: &str) -> Option<&'static SchemaField> {
     }
 }
 
-// A schema that cannot be read has no types. A test reads it.
+// A schema that cannot be parsed has no types; a test parses it.
 fn parse_types(sdl: &str) -> HashMap<String, SchemaType> {
     let definitions = parse_schema(sdl).map(|document| document.definitions).unwrap_or_default();
     let types = definitions.into_iter().filter_map(|definition| match definition {
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_written_is_known() {
+    fn input_types_are_known() {
         assert!(matches!(schema_type("EntityKey"), Some(SchemaType::Input { one_of: true, .. })));
         assert!(matches!(schema_type("InspectionFilter"), Some(SchemaType::Input { one_of: false, .. })));
         assert!(matches!(schema_type("OrderDirection"), Some(SchemaType::Enum(words)) if words == &["ASC", "DESC"]));

@@ -1,17 +1,15 @@
-//! Inspections, sessions, jobs and items as they were.
+//! The state of entities at a time in the past.
 
+use super::entities::{Inspection, Job, Session};
 use super::entity::selected_columns;
 use super::enums::{Clock, InspectionStatus, JobStatus, SessionStatus, Status};
-use super::inspection::Inspection;
-use super::job::Job;
 use super::scalar::Long;
-use super::session::Session;
 use crate::store::read::{self, EntityAsOf, EntityProjection, datetime_from_micros};
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
-/// How something stood at a moment. Its fields are those of all the types of this file.
+/// The fields of all snapshots.
 #[derive(Debug)]
 pub struct SnapshotFields {
     pub at: DateTime<Utc>,
@@ -21,42 +19,44 @@ pub struct SnapshotFields {
 
 #[Object]
 impl SnapshotFields {
-    /// The moment asked for.
+    /// The requested time.
     async fn at(&self) -> DateTime<Utc> {
         self.at
     }
 
-    /// The clock by which it is meant.
+    /// The clock that the time refers to.
     async fn clock(&self) -> Clock {
         self.clock
     }
 
-    /// The vendor's word at that moment; none before the vendor reported one.
+    /// The state at that time, in the vendor's words; null before the vendor reported one.
     async fn state(&self) -> Option<&str> {
         self.row.state.as_deref()
     }
 
-    /// The cycle at that moment.
+    /// The cycle at that time.
     async fn cycle(&self) -> i32 {
         self.row.cycle
     }
 
-    /// The position of the change that was the newest by then: in the order of arrival or of happening, by the clock.
+    /// The position of the newest change at that time: in the order of receipt or of occurrence, according to the
+    /// clock.
     async fn position(&self) -> Long {
         Long(self.row.position)
     }
 
-    /// When that change's event happened. By `OCCURRED`, as well as can be known; by `RECEIVED`, only as the vendor says.
+    /// When that change's event happened. By `OCCURRED`, the best known time; by `RECEIVED`, only what the vendor
+    /// reported.
     async fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.row.occurred_at.map(datetime_from_micros)
     }
 
-    /// When the hub received that change's event. By `OCCURRED`, this can be later than the moment asked for.
+    /// When the hub received that change's event. By `OCCURRED`, this can be later than the requested time.
     async fn received_at(&self) -> DateTime<Utc> {
         datetime_from_micros(self.row.received_at)
     }
 
-    /// The vendor's name of that change's event.
+    /// The vendor's name for that change's event.
     async fn event(&self) -> &str {
         &self.row.event
     }
@@ -65,54 +65,54 @@ impl SnapshotFields {
 #[derive(Debug)]
 pub struct Snapshot(pub SnapshotFields);
 
-/// How an inspection, session, job or item stood at a moment in the past.
+/// The state of an inspection, session, job or item at a time in the past.
 #[Object]
 impl Snapshot {
     #[graphql(flatten)]
-    async fn standing(&self) -> &SnapshotFields {
+    async fn common(&self) -> &SnapshotFields {
         &self.0
     }
 
-    /// The status at that moment; items have none.
+    /// The status at that time; null for items.
     async fn status(&self) -> Option<Status> {
         self.0.row.status.map(Status::from)
     }
 }
 
-/// A row of a board of the past: how it stood, and the thing itself as it stands now.
+/// A row of an as-of list: the snapshot, and the current entity.
 pub trait SnapshotNode {
-    /// The field under which the thing itself stands.
+    /// The field with the current entity.
     const FIELD: &'static str;
 
     fn of(at: DateTime<Utc>, clock: Clock, row: EntityAsOf) -> Self;
 }
 
-/// Declares the rows of the boards.
-macro_rules! rows {
-    ($($(#[$about:meta])* $name:ident: $thing:ident $field:ident $status:ident, $now:literal;)+) => {
+/// Declares the rows of as-of lists.
+macro_rules! snapshots {
+    ($($(#[$about:meta])* $name:ident: $entity:ident $field:ident $status:ident, $current:literal;)+) => {
         $(
             #[derive(Debug)]
             pub struct $name {
-                then: SnapshotFields,
-                now: $thing,
+                snapshot: SnapshotFields,
+                current: $entity,
             }
 
             $(#[$about])*
             #[Object]
             impl $name {
                 #[graphql(flatten)]
-                async fn standing(&self) -> &SnapshotFields {
-                    &self.then
+                async fn common(&self) -> &SnapshotFields {
+                    &self.snapshot
                 }
 
-                /// The status at that moment; none before the vendor reported a state.
+                /// The status at that time; null before the vendor reported a state.
                 async fn status(&self) -> Option<$status> {
-                    $status::of(self.then.row.status?)
+                    $status::of(self.snapshot.row.status?)
                 }
 
-                #[doc = $now]
-                async fn $field(&self) -> &$thing {
-                    &self.now
+                #[doc = $current]
+                async fn $field(&self) -> &$entity {
+                    &self.current
                 }
             }
 
@@ -120,29 +120,29 @@ macro_rules! rows {
                 const FIELD: &'static str = stringify!($field);
 
                 fn of(at: DateTime<Utc>, clock: Clock, row: EntityAsOf) -> Self {
-                    $name { then: SnapshotFields { at, clock, row: row.snapshot }, now: row.current.into() }
+                    $name { snapshot: SnapshotFields { at, clock, row: row.snapshot }, current: row.current.into() }
                 }
             }
         )+
     };
 }
 
-rows! {
-    /// How an inspection stood at a moment in the past. What stands here is of then; what stands under `inspection` is of now.
+snapshots! {
+    /// An inspection at a time in the past. Its own fields are of that time; `inspection` has the current ones.
     InspectionSnapshot: Inspection inspection InspectionStatus,
-        "The inspection as it stands now: its ids, and all the facts known of it by now. How its sessions and jobs stood then is \
-         told by the `asOf` of each.";
-    /// How a session stood at a moment in the past. What stands here is of then; what stands under `session` is of now.
+        "The current inspection: its ids, and all facts known now. For the past state of its sessions and jobs, use the `asOf` of each.";
+    /// A session at a time in the past. Its own fields are of that time; `session` has the current ones.
     SessionSnapshot: Session session SessionStatus,
-        "The session as it stands now: its ids, and all the facts known of it by now.";
-    /// How a job stood at a moment in the past. What stands here is of then; what stands under `job` is of now.
+        "The current session: its ids, and all facts known now.";
+    /// A job at a time in the past. Its own fields are of that time; `job` has the current ones.
     JobSnapshot: Job job JobStatus,
-        "The job as it stands now: its ids, its kind, and all the facts known of it by now.";
+        "The current job: its ids, its kind, and all facts known now.";
 }
 
-/// Which columns the things themselves need, under a connection's rows.
+/// The columns that the current entities under the rows of a connection need.
 pub fn selected_columns_of_snapshots<T: SnapshotNode>(ctx: &Context<'_>) -> EntityProjection {
     let rows = super::entity::node_selections(ctx).into_iter();
-    let things = rows.flat_map(|row| row.selection_set().filter(|field| field.name() == T::FIELD).collect::<Vec<_>>());
-    things.map(selected_columns).collect()
+    let entities =
+        rows.flat_map(|row| row.selection_set().filter(|field| field.name() == T::FIELD).collect::<Vec<_>>());
+    entities.map(selected_columns).collect()
 }

@@ -1,4 +1,4 @@
-//! The configured connections, and how each fares.
+//! The configured sources, with the state of each.
 
 use super::data_loader::load;
 use super::enums::Verdict;
@@ -11,24 +11,24 @@ use async_graphql::{Context, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::{handshake, ledger};
 
-/// A configured connection to a vendor's account, as far as the API tells of it.
+/// What the API shows of a configured source.
 #[derive(Clone, Debug)]
 pub struct SourceInfo {
     /// The last part of its URL.
     pub name: String,
     pub vendor: &'static Vendor,
-    /// How its deliveries are verified, one word each.
+    /// The schemes that verify its deliveries.
     pub schemes: Vec<String>,
-    /// Whether it takes deliveries without verifying them.
+    /// Whether it accepts deliveries without verification.
     pub open: bool,
-    /// Where the vendor sends to, if it is configured.
+    /// The URL that the vendor sends to, if configured.
     pub url: Option<String>,
 }
 
 #[derive(Debug)]
 pub struct Source(pub SourceInfo);
 
-/// A configured connection to a vendor's account: where the webhooks of that account come in.
+/// A configured connection to a vendor's account, which receives the webhooks of that account.
 #[Object]
 impl Source {
     /// Its name: the last part of its URL.
@@ -41,43 +41,43 @@ impl Source {
         self.0.vendor.name
     }
 
-    /// The name the vendor gives itself.
+    /// The vendor's own name.
     async fn title(&self) -> &str {
         self.0.vendor.title
     }
 
-    /// How its deliveries are verified, e.g. `signature` or `basic`. All of them must pass.
+    /// The schemes that verify its deliveries, e.g. `signature` or `basic`. All of them must pass.
     async fn verification(&self) -> &[String] {
         &self.0.schemes
     }
 
-    /// Whether it takes deliveries from anybody, unverified: for trying things out.
+    /// Whether it accepts unverified deliveries from any sender, for evaluation.
     async fn open(&self) -> bool {
         self.0.open
     }
 
-    /// Where the vendor sends to, if that is configured.
+    /// The URL that the vendor sends to, if configured.
     async fn url(&self) -> Option<&str> {
         self.0.url.as_deref()
     }
 
-    /// When the newest delivery came, duplicates included; none if there never was one.
+    /// When the newest delivery was received, including duplicates; null if there is none.
     async fn last_received_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>, ApiError> {
         Ok(self.row(ctx).await?.received_at.map(datetime_from_micros))
     }
 
-    /// What became of the newest delivery that was no duplicate.
+    /// The verdict on the newest delivery that was not a duplicate.
     async fn last_verdict(&self, ctx: &Context<'_>) -> Result<Option<Verdict>, ApiError> {
         let verdicts = load(ctx, LastVerdictLoader, ()).await?.unwrap_or_default();
         Ok(verdicts.get(&self.0.name).copied().map(Verdict::from))
     }
 
-    /// How many deliveries came and what became of them.
+    /// The numbers of deliveries, by verdict.
     async fn ledger(&self, ctx: &Context<'_>) -> Result<Ledger, ApiError> {
         Ok(self.row(ctx).await?.into())
     }
 
-    /// The vendor's newest request to prove that the hub owns its URL; none if the vendor never asked.
+    /// The vendor's newest request to prove that the hub owns its URL; null if there is none.
     async fn handshake(&self, ctx: &Context<'_>) -> Result<Option<Handshake>, ApiError> {
         let handshakes = load(ctx, HandshakeLoader, ()).await?.unwrap_or_default();
         Ok(handshakes.get(&self.0.name).cloned().map(Handshake::from))
@@ -91,60 +91,57 @@ impl Source {
     }
 }
 
-/// How many deliveries a source received and what became of them. It adds up at every moment: `received` is the sum of
-/// all the others.
-#[derive(Debug, SimpleObject)]
-pub struct Ledger {
-    /// All that came and was from the vendor.
-    received: Long,
-    /// The same news again.
-    duplicates: Long,
-    /// Changed something.
-    applied: Long,
-    /// Changed the state over others that were never reported.
-    skipped_ahead: Long,
-    /// Changed the state, although the vendor's state machine has no way there.
-    unexpected: Long,
-    /// Older than what was known.
-    stale: Long,
-    /// The entity is in a final state, and no vendor time proves the event newer.
-    refused: Long,
-    /// Said what was known, or nothing about any inspection.
-    no_change: Long,
-    /// Not known here.
-    unrecognized: Long,
-    /// The body could not be read.
-    unreadable: Long,
-    /// Applied, but what it belongs to is not known yet.
-    orphaned: Long,
-}
-
-impl From<ledger::Model> for Ledger {
-    fn from(row: ledger::Model) -> Self {
-        Ledger {
-            received: Long(row.received),
-            duplicates: Long(row.duplicates),
-            applied: Long(row.applied),
-            skipped_ahead: Long(row.skipped_ahead),
-            unexpected: Long(row.unexpected),
-            stale: Long(row.stale),
-            refused: Long(row.refused),
-            no_change: Long(row.no_change),
-            unrecognized: Long(row.unrecognized),
-            unreadable: Long(row.unreadable),
-            orphaned: Long(row.orphaned),
+/// Declares the numbers of a ledger.
+macro_rules! ledger {
+    ($($(#[$about:meta])* $count:ident,)+) => {
+        /// The numbers of deliveries that a source received, by verdict. They always add up: `received` is the sum of
+        /// all others.
+        #[derive(Debug, SimpleObject)]
+        pub struct Ledger {
+            $($(#[$about])* $count: Long,)+
         }
-    }
+
+        impl From<ledger::Model> for Ledger {
+            fn from(row: ledger::Model) -> Self {
+                Ledger { $($count: Long(row.$count),)+ }
+            }
+        }
+    };
 }
 
-/// A vendor's request to prove that the hub owns its URL, and how far the answer has come.
+ledger! {
+    /// All verified deliveries.
+    received,
+    /// Duplicates of an earlier delivery.
+    duplicates,
+    /// Changed a state, a fact or a link.
+    applied,
+    /// Changed the state and skipped states that were never reported.
+    skipped_ahead,
+    /// Changed the state to one that the vendor's state machine does not lead to.
+    unexpected,
+    /// Older than the current state.
+    stale,
+    /// The entity is in a final state, and no vendor time proves the event newer.
+    refused,
+    /// Repeated what was known, or are about no inspection.
+    no_change,
+    /// The event or the state is unknown to the hub.
+    unrecognized,
+    /// The body could not be parsed.
+    unreadable,
+    /// Applied, but the inspection they belong to is unknown so far.
+    orphaned,
+}
+
+/// A vendor's request to prove that the hub owns its URL, and the state of the confirmation.
 #[derive(Debug, SimpleObject)]
 pub struct Handshake {
-    /// When the vendor asked.
+    /// When the vendor sent the request.
     requested_at: DateTime<Utc>,
-    /// When the vendor took the answer; none as long as it has not.
+    /// When the vendor accepted the confirmation; null until then.
     confirmed_at: Option<DateTime<Utc>>,
-    /// How often the hub tried to answer.
+    /// How often the hub tried to confirm.
     attempts: i32,
     /// Why the newest attempt failed, in words for an operator.
     last_error: Option<String>,

@@ -1,4 +1,4 @@
-//! The vendors' state machines, as the hub follows them.
+//! The vendors' state machines.
 
 use super::enums::{EntityKind, ItemKind, JobKind, Status};
 use crate::machine::{EntityType, Machine, Reopens, START, State, Transition};
@@ -11,9 +11,9 @@ pub struct StateMachine {
     pub machine: &'static Machine,
 }
 
-/// The states that one kind of a vendor's things can be in, and the moves between them. The table says what
-/// is expected. What a vendor reports against it is applied and marked `UNEXPECTED`, except out of a final state, where a
-/// vendor time must prove it newer.
+/// The states of one kind of a vendor's entities, and the expected transitions between them. Any other transition that
+/// the vendor reports is applied with the verdict `UNEXPECTED`; out of a final state, only if a vendor time proves it
+/// newer.
 #[Object]
 impl StateMachine {
     /// The vendor.
@@ -21,7 +21,7 @@ impl StateMachine {
         self.vendor.name
     }
 
-    /// The machine's own name, e.g. `pave/inspection` or `hover/job/proposal`.
+    /// The name, e.g. `pave/inspection` or `hover/job/proposal`.
     async fn name(&self) -> String {
         let subject = self.machine.entity_type;
         let mut name = format!("{}/{}", self.vendor.name, subject.kind());
@@ -32,12 +32,12 @@ impl StateMachine {
         name.to_lowercase()
     }
 
-    /// What it is for.
+    /// The kind of entities it is for.
     async fn kind(&self) -> EntityKind {
         self.machine.entity_type.kind().into()
     }
 
-    /// The kind of job it is for; none unless `kind` is `JOB`.
+    /// The kind of jobs it is for; null unless `kind` is `JOB`.
     async fn job_kind(&self) -> Option<JobKind> {
         match self.machine.entity_type {
             EntityType::Job(kind) => Some(kind.into()),
@@ -45,7 +45,7 @@ impl StateMachine {
         }
     }
 
-    /// The kind of item it is for; none unless `kind` is `ITEM`.
+    /// The kind of items it is for; null unless `kind` is `ITEM`.
     async fn item_kind(&self) -> Option<ItemKind> {
         match self.machine.entity_type {
             EntityType::Item(kind) => Some(kind.into()),
@@ -58,31 +58,32 @@ impl StateMachine {
         self.machine.states.iter().map(|state| MachineState::of(self.machine, state)).collect()
     }
 
-    /// The moves.
+    /// The transitions.
     async fn transitions(&self) -> Vec<MachineTransition> {
         self.machine.transitions.iter().map(MachineTransition::of).collect()
     }
 
-    /// The machine drawn as a Mermaid state diagram.
+    /// The state machine as a Mermaid state diagram.
     async fn mermaid(&self) -> String {
         self.machine.mermaid()
     }
 }
 
-/// One state of a state machine.
+/// A state of a state machine.
 #[derive(Debug, SimpleObject)]
 pub struct MachineState {
-    /// The vendor's own word.
+    /// The name, in the vendor's own words.
     name: &'static str,
-    /// The hub's word for it; none for items, which have no status.
+    /// The status it maps to; null for items.
     status: Option<Status>,
-    /// How far along it is. Where a vendor gives no time, the higher rank within a cycle is the later news.
+    /// The rank in the order of progress. If the vendor gives no time, the higher rank within a cycle is the newer
+    /// state.
     rank: i32,
-    /// Whether only a reopening leads on from here.
+    /// Whether only a reopening leads out of it.
     terminal: bool,
-    /// Whether things can be in it when they are first heard of.
+    /// Whether it can be the first state of an entity.
     initial: bool,
-    /// What the vendor says about it.
+    /// The vendor's description.
     description: &'static str,
 }
 
@@ -99,16 +100,16 @@ impl MachineState {
     }
 }
 
-/// One move of a state machine.
+/// A transition of a state machine.
 #[derive(Debug, SimpleObject)]
 pub struct MachineTransition {
-    /// The state it leads from; none if it is the first one to be heard of.
+    /// The state it leads from; null if `to` is the first state.
     from: Option<&'static str>,
     /// The state it leads to.
     to: &'static str,
-    /// Whether it takes up again what was done, which begins the next cycle.
+    /// Whether it is a reopening, which begins the next cycle.
     reopening: bool,
-    /// What else is to be known about it.
+    /// A note about it.
     note: Option<&'static str>,
 }
 
@@ -122,28 +123,28 @@ impl MachineTransition {
                 Reopens::Never => None,
                 Reopens::Always => Some("The next cycle begins."),
                 Reopens::OnRequest => {
-                    Some("The next cycle begins. Without a vendor's time it is believed only after a request for more.")
+                    Some("The next cycle begins. Without a vendor time it is applied only after a request for more.")
                 }
             },
         }
     }
 }
 
-/// A state that can be next.
+/// A possible next state.
 #[derive(Debug, SimpleObject)]
 pub struct NextState {
-    /// The vendor's own word.
+    /// The name, in the vendor's own words.
     state: &'static str,
-    /// The hub's word for it; none for items, which have no status.
+    /// The status it maps to; null for items.
     status: Option<Status>,
-    /// Whether it takes up again what was done, which begins the next cycle.
+    /// Whether it is a reopening, which begins the next cycle.
     reopening: bool,
-    /// What the vendor says about it.
+    /// The vendor's description.
     description: &'static str,
 }
 
 impl NextState {
-    /// The states that a machine leads to from a state, or from before any.
+    /// The states that a machine leads to from a state, or from the start.
     pub fn after(machine: &Machine, state: Option<&str>) -> Vec<Self> {
         let moves = machine.transitions_from(state.unwrap_or(START));
         let next = moves.filter_map(|transition| {

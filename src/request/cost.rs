@@ -3,7 +3,7 @@
 
 use super::limits;
 use super::list_sizes::{FieldSize, ListSize, ListSizes, TypeId};
-use crate::graphql::{ApiError, BODY_COST, DEFAULT_PAGE_SIZE, LimitExceeded, MAX_PAGE_SIZE};
+use crate::graphql::{ApiError, DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, LimitExceeded, MAX_PAGE_SIZE};
 use async_graphql::parser::types::{
     ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
 };
@@ -23,8 +23,6 @@ const INTROSPECTION_LIST_SIZES: &[(&str, u64)] = &[
     ("possibleTypes", 5),
     ("interfaces", 2),
 ];
-/// Fields that count for more than one: `bodyText` can be megabytes.
-const FIELD_WEIGHTS: &[(&str, &str, u64)] = &[("Delivery", "bodyText", BODY_COST as u64)];
 /// Whose answers are the same as long as the history is: what is not named here may depend on more.
 const STABLE_QUERY_FIELDS: &[&str] = &[
     "__typename",

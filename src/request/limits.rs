@@ -43,6 +43,6 @@ pub const MAX_VARIABLE_VALUES: u64 = 10_000;
 /// Requests of a batch, where batches are taken.
 pub const MAX_BATCH_REQUESTS: u64 = 10;
 /// What a request may cost: about so many fields of an answer, if all lists are as long as they may be.
-pub const MAX_COST: u64 = crate::graphql::MAX_QUERY_COMPLEXITY as u64;
+pub const MAX_COST: u64 = crate::graphql::MAX_QUERY_COST;
 /// What introspection may cost, for itself: it reads no row. The standard query comes to about 200,000.
 pub const MAX_INTROSPECTION_COST: u64 = 500_000;

@@ -1,4 +1,4 @@
-//! The past, by both clocks, is what the plainest way of telling it says: take the whole history and look.
+//! As-of reads, by both clocks, agree with a plain computation from the whole history.
 
 use crate::database::{TestDatabase, write};
 use crate::generators::{
@@ -21,10 +21,10 @@ use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How an entity stood: state, status, cycle, and the position of the change that it had come to be by.
+/// The state of an entity: state, status, cycle, and the position of the change that caused it.
 type StateAsOf = (Option<String>, Option<Status>, i32, i64);
 
-/// The history, and what it is about.
+/// The history, and its entities.
 pub struct RecordedHistory {
     pub entities: Vec<thing::Model>,
     pub history: Vec<change::Model>,
@@ -43,7 +43,8 @@ impl RecordedHistory {
         edges.flat_map(|at| [at - 1, at]).collect::<BTreeSet<i64>>().into_iter().collect()
     }
 
-    /// What a thing went through, in the order of the fold: its status and cycle after each step, and when that happened.
+    /// What a thing went through, in the order of the fold: its status and cycle after each step, and when that
+    /// happened.
     pub fn timeline(&self, thing: &thing::Model) -> Vec<(Option<Status>, i32, i64)> {
         let history = self.history.iter().filter(|change| change.entity_row_id == Some(thing.row_id));
         let Some((machine, steps, trail)) = folded(thing, history) else { return Vec::new() };
@@ -56,101 +57,101 @@ impl RecordedHistory {
         trail.iter().enumerate().map(after).collect()
     }
 
-    /// All that stood somehow at a moment, by their numbers.
+    /// The states of all entities that were known at a time, by row id.
     fn at(&self, at: i64, clock: TimeAxis) -> BTreeMap<i64, StateAsOf> {
-        let stood = |thing: &thing::Model| {
+        let states = |thing: &thing::Model| {
             let mut history = self.history.iter().filter(|change| change.entity_row_id == Some(thing.row_id));
-            let stood = match clock {
+            let states = match clock {
                 TimeAxis::Received => history
                     .rfind(|change| change.received_at <= at)
                     .map(|change| (change.to_state.clone(), change.to_status, change.cycle, change.position)),
                 TimeAxis::Occurred => happened_by(at, thing, history),
             };
-            Some((thing.row_id, stood?))
+            Some((thing.row_id, states?))
         };
-        self.entities.iter().filter_map(stood).collect()
+        self.entities.iter().filter_map(states).collect()
     }
 
-    /// Asks for all entities at a moment.
+    /// Reads all entities as of a time.
     pub async fn assert_as_of(&self, db: &Database, at: i64, clock: TimeAxis) {
         let numbers: Vec<i64> = self.entities.iter().map(|thing| thing.row_id).collect();
-        let told = as_of(&db.read_pool, to_datetime(at), clock, &numbers).await.expect("the past").into_iter();
-        let told = told.map(|(number, was)| (number, (was.state.clone(), was.status, was.cycle, was.position)));
-        assert_eq!(told.collect::<BTreeMap<_, _>>(), self.at(at, clock), "at {} by {clock:?}", to_datetime(at));
+        let read = as_of(&db.read_pool, to_datetime(at), clock, &numbers).await.expect("the past").into_iter();
+        let read = read.map(|(number, was)| (number, (was.state.clone(), was.status, was.cycle, was.position)));
+        assert_eq!(read.collect::<BTreeMap<_, _>>(), self.at(at, clock), "at {} by {clock:?}", to_datetime(at));
     }
 
-    /// Asks for the boards of a moment: whole, filtered and page by page, from both ends.
+    /// Reads the lists as of a time: whole, filtered, and in pages from both ends.
     async fn assert_as_of_lists(&self, db: &Database, at: i64, clock: TimeAxis) {
-        let stood = self.at(at, clock);
+        let states = self.at(at, clock);
         for kind in [Kind::Inspection, Kind::Session, Kind::Job] {
             let what = format!("{kind} at {} by {clock:?}", to_datetime(at));
             let of_kind = self.entities.iter().filter(|thing| thing.kind == kind);
             let all: BTreeMap<i64, StateAsOf> =
-                of_kind.filter_map(|thing| Some((thing.row_id, stood.get(&thing.row_id)?.clone()))).collect();
+                of_kind.filter_map(|thing| Some((thing.row_id, states.get(&thing.row_id)?.clone()))).collect();
             let filter = EntityFilter { kind: Some(kind), ..EntityFilter::default() };
-            let board = AsOfList { at: to_datetime(at), axis: clock, filter };
-            assert_eq!(whole_list(&board, db).await, all, "{what}");
+            let list = AsOfList { at: to_datetime(at), axis: clock, filter };
+            assert_eq!(whole_list(&list, db).await, all, "{what}");
             for direction in [SortDirection::Asc, SortDirection::Desc] {
                 for from in [PagingDirection::Forward, PagingDirection::Backward] {
-                    assert_eq!(by_pages(&board, db, direction, from).await, all.keys().copied().collect::<Vec<_>>());
+                    assert_eq!(by_pages(&list, db, direction, from).await, all.keys().copied().collect::<Vec<_>>());
                 }
             }
             let mut counts: BTreeMap<Status, i64> = BTreeMap::new();
-            all.values().filter_map(|stood| stood.1).for_each(|status| *counts.entry(status).or_default() += 1);
-            let told = board.status_counts(&db.read_pool).await.expect("counts");
-            assert_eq!(told.into_iter().collect::<BTreeMap<_, _>>(), counts, "{what}");
+            all.values().filter_map(|states| states.1).for_each(|status| *counts.entry(status).or_default() += 1);
+            let counted = list.status_counts(&db.read_pool).await.expect("counts");
+            assert_eq!(counted.into_iter().collect::<BTreeMap<_, _>>(), counts, "{what}");
             let Some((state, status, ..)) = all.values().next().cloned() else { continue };
-            let by_status = EntityFilter { status: Some(status.into_iter().collect()), ..board.filter.clone() };
-            let by_state = EntityFilter { state: Some(state.iter().cloned().collect()), ..board.filter.clone() };
+            let by_status = EntityFilter { status: Some(status.into_iter().collect()), ..list.filter.clone() };
+            let by_state = EntityFilter { state: Some(state.iter().cloned().collect()), ..list.filter.clone() };
             for (filter, fits) in [
                 (
                     by_status,
-                    Box::new(|stood: &StateAsOf| stood.1.is_some() && stood.1 == status)
+                    Box::new(|states: &StateAsOf| states.1.is_some() && states.1 == status)
                         as Box<dyn Fn(&StateAsOf) -> bool>,
                 ),
-                (by_state, Box::new(|stood: &StateAsOf| stood.0.is_some() && stood.0 == state)),
+                (by_state, Box::new(|states: &StateAsOf| states.0.is_some() && states.0 == state)),
             ] {
-                let board = AsOfList { filter, ..board.clone() };
+                let list = AsOfList { filter, ..list.clone() };
                 let mut fitting = all.clone();
-                fitting.retain(|_, stood| fits(stood));
-                assert_eq!(board.count(&db.read_pool).await.expect("a count"), fitting.len() as i64, "{what}");
-                assert_eq!(whole_list(&board, db).await, fitting, "{what}");
+                fitting.retain(|_, states| fits(states));
+                assert_eq!(list.count(&db.read_pool).await.expect("a count"), fitting.len() as i64, "{what}");
+                assert_eq!(whole_list(&list, db).await, fitting, "{what}");
             }
         }
     }
 }
 
-async fn page(board: &AsOfList, db: &Database, direction: SortDirection, page: &PageRequest<i64>) -> Slice<EntityAsOf> {
-    board.page(&db.read_pool, EntityProjection::default(), direction, page).await.expect("a page")
+async fn page(list: &AsOfList, db: &Database, direction: SortDirection, page: &PageRequest<i64>) -> Slice<EntityAsOf> {
+    list.page(&db.read_pool, EntityProjection::default(), direction, page).await.expect("a page")
 }
 
-async fn whole_list(board: &AsOfList, db: &Database) -> BTreeMap<i64, StateAsOf> {
+async fn whole_list(list: &AsOfList, db: &Database) -> BTreeMap<i64, StateAsOf> {
     let all = PageRequest { after: None, before: None, limit: 100, paging: PagingDirection::Forward };
-    let part = page(board, db, SortDirection::Desc, &all).await;
-    assert!(part.rows.is_sorted_by(|one, other| one.current.row_id > other.current.row_id) && !part.has_more);
-    let stood = |row: EntityAsOf| {
+    let slice = page(list, db, SortDirection::Desc, &all).await;
+    assert!(slice.rows.is_sorted_by(|one, other| one.current.row_id > other.current.row_id) && !slice.has_more);
+    let states = |row: EntityAsOf| {
         let was = &row.snapshot;
         assert_eq!(was.entity, row.current.row_id);
         (was.entity, (was.state.clone(), was.status, was.cycle, was.position))
     };
-    part.rows.into_iter().map(stood).collect()
+    slice.rows.into_iter().map(states).collect()
 }
 
-/// The numbers in ascending order, read in pages of two.
-async fn by_pages(board: &AsOfList, db: &Database, direction: SortDirection, from: PagingDirection) -> Vec<i64> {
+/// The row ids in ascending order, read in pages of two.
+async fn by_pages(list: &AsOfList, db: &Database, direction: SortDirection, from: PagingDirection) -> Vec<i64> {
     let mut next = PageRequest { after: None, before: None, limit: 2, paging: from };
     let mut numbers = Vec::new();
     loop {
-        let mut part = page(board, db, direction, &next).await;
+        let mut slice = page(list, db, direction, &next).await;
         if from == PagingDirection::Backward {
-            part.rows.reverse();
+            slice.rows.reverse();
         }
-        numbers.extend(part.rows.iter().map(|row| row.current.row_id));
+        numbers.extend(slice.rows.iter().map(|row| row.current.row_id));
         match from {
             PagingDirection::Forward => next.after = numbers.last().copied(),
             PagingDirection::Backward => next.before = numbers.last().copied(),
         }
-        if !part.has_more {
+        if !slice.has_more {
             break;
         }
     }
@@ -164,7 +165,7 @@ pub fn to_datetime(at: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(at).expect("a moment")
 }
 
-/// The steps of a thing in the order of the fold, and what came of each.
+/// The steps of an entity in the order of the fold, and the result of each.
 type FoldTrail = (&'static Machine, Vec<Step>, Vec<(StepOutcome, FoldState)>);
 
 fn folded<'a>(thing: &thing::Model, history: impl Iterator<Item = &'a change::Model>) -> Option<FoldTrail> {
@@ -201,18 +202,18 @@ fn happened_by<'a>(
     Some((tip.state.clone(), status, tip.cycle, steps[by_then].key.position))
 }
 
-/// Deliveries of two sources of each vendor, in any order: source, vendor, body, and how far the clock of who received it
-/// is off, in half minutes.
+/// Deliveries of one or two sources of each vendor, in any order: source, vendor, body, and the error of the receiving
+/// clock, in half minutes.
 fn traffic() -> impl Strategy<Value = Vec<(String, &'static str, Value, i64)>> {
     let all =
         (pave_scenario(), truepic_scenario(), hover_scenario(), truto_scenario(), record360_scenario(), any::<bool>());
     all.prop_flat_map(|(pave, truepic, hover, truto, record360, twice)| {
-        let lives =
+        let scenarios =
             [("pave", pave), ("truepic", truepic), ("hover", hover), ("truto", truto), ("record360", record360)];
         let sources = if twice { &["", "-2"][..] } else { &[""][..] };
-        let all: Vec<_> = lives
+        let all: Vec<_> = scenarios
             .into_iter()
-            .flat_map(|(vendor, life)| life.into_iter().map(move |body| (vendor, body)))
+            .flat_map(|(vendor, bodies)| bodies.into_iter().map(move |body| (vendor, body)))
             .flat_map(|(vendor, body)| sources.iter().map(move |end| (format!("{vendor}{end}"), vendor, body.clone())))
             .collect();
         let off = proptest::collection::vec(-6..6i64, all.len());
@@ -230,7 +231,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn boards_of_the_past_are_what_the_history_says(
+    fn as_of_lists_agree_with_the_history(
         traffic in traffic(),
         batch in 1..20usize,
         asked in proptest::collection::vec(any::<Index>(), 5),
@@ -247,7 +248,7 @@ proptest! {
                 let all: Vec<_> = group.iter().enumerate().map(|(row, (source, vendor, body, off))| {
                     incoming_at(source, vendor, body, received(row, *off))
                 }).collect();
-                // Each time another process.
+                // A new writer each time, as after a restart.
                 let written = write(&mut Writer::open(&db).expect("a writer"), &all);
                 for ((row, (.., off)), receipt) in group.iter().enumerate().zip(written.receipts) {
                     if !receipt.duplicate {
@@ -259,15 +260,15 @@ proptest! {
             let deliveries = delivery::Entity::find().order_by_asc(delivery::Column::RowId).all(&db.read_pool).await;
             let deliveries = deliveries.expect("deliveries");
             assert_eq!(deliveries.iter().map(|delivery| delivery.received_at).collect::<Vec<_>>(), stamps);
-            let told = RecordedHistory::read(&db).await;
+            let recorded = RecordedHistory::read(&db).await;
             let stamp = |change: &change::Model| stamps[usize::try_from(change.delivery_row_id).expect("a number") - 1];
-            assert!(told.history.iter().all(|change| change.received_at == stamp(change)));
-            let moments = told.boundary_times();
+            assert!(recorded.history.iter().all(|change| change.received_at == stamp(change)));
+            let moments = recorded.boundary_times();
             for index in asked {
                 for clock in [TimeAxis::Received, TimeAxis::Occurred] {
                     let at = *index.get(&moments);
-                    told.assert_as_of(&db, at, clock).await;
-                    told.assert_as_of_lists(&db, at, clock).await;
+                    recorded.assert_as_of(&db, at, clock).await;
+                    recorded.assert_as_of_lists(&db, at, clock).await;
                 }
             }
         });
@@ -275,7 +276,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn what_lies_between_two_steps_does_not_hide_the_first() {
+async fn changes_between_two_steps_do_not_hide_the_first() {
     let database = TestDatabase::new().await;
     let db = opened(&database).await;
     let begin: DateTime<Utc> = at(0).parse().expect("a moment");
@@ -283,7 +284,7 @@ async fn what_lies_between_two_steps_does_not_hide_the_first() {
         serde_json::json!({ "event": "SESSION:STATUS_CHANGE", "status": status, "session_key": "K-1",
             "timestamp": at(minute) })
     };
-    // Words that no machine knows bear on no state, and leave a row each.
+    // States that no machine knows change no state, and add a row each.
     let mut bodies = vec![status("STARTED", 0)];
     bodies.extend((1..300).map(|minute| status(&format!("WORD-{minute}"), minute)));
     bodies.push(status("PROCESS", 300));
@@ -292,13 +293,13 @@ async fn what_lies_between_two_steps_does_not_hide_the_first() {
         incoming_at("pave", "pave", body, begin + TimeDelta::minutes(i64::try_from(minute).unwrap_or_default()))
     });
     write(&mut Writer::open(&db).expect("a writer"), &all.collect::<Vec<_>>());
-    let told = RecordedHistory::read(&db).await;
-    assert!(told.history.len() >= 600 && told.entities.iter().all(|thing| !thing.steps_materialized));
+    let recorded = RecordedHistory::read(&db).await;
+    assert!(recorded.history.len() >= 600 && recorded.entities.iter().all(|thing| !thing.steps_materialized));
     for minute in [0, 1, 299, 300, 301, 599] {
         let minute = (begin + TimeDelta::minutes(minute)).timestamp_micros();
         for at in [minute - 1, minute] {
-            told.assert_as_of(&db, at, TimeAxis::Received).await;
-            told.assert_as_of(&db, at, TimeAxis::Occurred).await;
+            recorded.assert_as_of(&db, at, TimeAxis::Received).await;
+            recorded.assert_as_of(&db, at, TimeAxis::Occurred).await;
         }
     }
 }

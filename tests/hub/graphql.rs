@@ -38,8 +38,8 @@ async fn every_audit_of_graphql_over_http_is_passed() {
         Command::new("node").arg("audits.mjs").arg(url).current_dir(folder).output()
     });
     let output = run.await.expect("it ran").expect("node starts");
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && told.contains("61 of 61 audits passed"), "{told}");
+    let output_text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && output_text.contains("61 of 61 audits passed"), "{output_text}");
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn the_older_media_type_says_what_is_wrong_in_the_body_alone() {
         assert_eq!((older.status, code(&older)), (status, expected), "{body}");
         assert!(!older.body.to_string().contains("Did you mean"), "{older:?}");
     }
-    // A field's error leaves the rest of the answer, and is no error of the request.
+    // A field's error leaves the rest of the response, and is not an error of the request.
     let partly = post(&app, json!({ "query": "{ head { position } inspection(id: \"x\") { id } }" })).await;
     assert_eq!((partly.status, &partly.body["data"]["head"]["position"]), (200, &json!(0)), "{partly:?}");
     assert_eq!(partly.body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
@@ -159,7 +159,7 @@ async fn a_budget_that_is_used_up_says_when_to_come_back() {
     let seconds: u64 = header(&second, "retry-after").parse().expect("seconds");
     assert!((1..=60).contains(&seconds), "{seconds}");
     assert_eq!(second.body["errors"][0]["extensions"]["retryAfter"], seconds);
-    // Over a WebSocket it is the same budget.
+    // Over a WebSocket it is the same rate limit.
     let mut socket = app.subscribe("{ inspections(first: 30) { nodes { id } } }", json!({})).await;
     assert_eq!(socket.next_message().await["payload"][0]["extensions"]["code"], "RATE_LIMITED");
 }
@@ -227,7 +227,7 @@ async fn an_answer_stands_as_long_as_the_history_does() {
     assert_eq!((header(&failed, "etag"), header(&failed, "cache-control")), ("", "no-store"));
 }
 
-/// What changes without a change in the history is compared by what was answered.
+/// Data that changes without a change in the history is compared by the response.
 #[tokio::test]
 async fn what_the_history_does_not_decide_is_never_said_to_stand() {
     let app = TestHub::start().await;
@@ -240,7 +240,7 @@ async fn what_the_history_does_not_decide_is_never_said_to_stand() {
     assert_eq!(get(&app, &ledger, &[("if-none-match", &tag)]).await.status, 304);
     app.post_sample(&files[0]).await;
     assert_eq!(get(&app, &ledger, &[("if-none-match", &tag)]).await.status, 200, "a duplicate was counted");
-    // Nothing happens, and yet it is stalled after a moment.
+    // Nothing changes, and yet the inspection is stalled after a moment.
     let stalled = [("query", "{ inspections(filter: { stalledFor: \"1s\" }) { totalCount } }")];
     let by_variable = [
         ("query", "query($f: InspectionFilter) { inspections(filter: $f) { totalCount } }"),

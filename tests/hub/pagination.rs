@@ -1,5 +1,5 @@
-//! Every list of the schema, read page by page while webhooks are written. The lists are found by walking the schema, so that a new
-//! one is read too: each has an order in which nothing is lost and nothing comes twice.
+//! Every list of the schema, read page by page while webhooks are written. The lists are found by walking the schema,
+//! so that a new one is read too: each has an order in which no row is lost and none occurs twice.
 
 use crate::test_hub::TestHub;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -7,13 +7,13 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// What rows stay in place by, of what lists can be ordered by.
+/// The order fields by which rows keep their places.
 const STABLE_ORDERS: [&str; 2] = ["CREATED_AT", "RECEIVED_AT"];
-/// Pages between which webhooks are written, and how many rows they have.
+/// The pages between which webhooks are written, and their size.
 const PAGES: usize = 2;
 const ROWS: usize = 2;
 
-/// Webhooks about one thing of each vendor: more of them each time.
+/// Webhooks about one entity of each vendor: more of them each time.
 struct WriteTraffic {
     app: TestHub,
     times: usize,
@@ -99,14 +99,14 @@ impl WriteTraffic {
 /// A list.
 #[derive(Clone, Debug)]
 struct ListField {
-    /// The type whose field it is, and the field.
+    /// The parent type and the field.
     parent: String,
     field: String,
     /// The names of its arguments, with their types.
     arguments: BTreeMap<String, String>,
     /// What identifies a row.
     row: String,
-    /// What a row is.
+    /// The type of a row.
     of: String,
 }
 
@@ -181,7 +181,7 @@ impl Schema {
         format!("{field} {{ id }}")
     }
 
-    /// The orders of a list in which rows stay where they are, as arguments, and whether new rows come at the end.
+    /// The orders of a list in which rows keep their places, as arguments, and whether new rows are at the end.
     fn orders(&self, list: &ListField) -> Vec<(String, bool)> {
         let directions = [("ASC", true), ("DESC", false)];
         if let Some(order) = list.arguments.get("orderBy") {
@@ -216,10 +216,10 @@ impl Schema {
 /// A list of one thing, in one order.
 struct PageReader<'a> {
     list: &'a ListField,
-    /// Whose list it is; none for the hub's.
+    /// The parent's id; none for a field of the query.
     of: Option<String>,
     order: String,
-    /// The moment in the past at which it is looked at, where it is one of those.
+    /// The time of an as-of list.
     at: String,
 }
 
@@ -249,7 +249,7 @@ impl PageReader<'_> {
         (rows, list["pageInfo"].clone())
     }
 
-    /// All rows, without anything being written meanwhile.
+    /// All rows, while nothing is written.
     async fn all(&self, app: &TestHub) -> Vec<String> {
         let (mut all, mut cursor) = (Vec::new(), Value::Null);
         loop {
@@ -349,10 +349,10 @@ async fn every_list_has_an_order_in_which_nothing_is_lost() {
                 let seen = walk.all_under_writes(&mut traffic, forward).await;
                 let after = walk.all(&traffic.app).await;
                 let set: BTreeSet<_> = seen.iter().collect();
-                assert_eq!(set.len(), seen.len(), "{walk:?} {forward}: something came twice");
+                assert_eq!(set.len(), seen.len(), "{walk:?} {forward}: a row occurred twice");
                 let lost: Vec<_> = before.iter().filter(|row| !set.contains(row)).collect();
                 assert!(lost.is_empty(), "{walk:?} {forward}: {} of {} were lost", lost.len(), before.len());
-                // Those that came meanwhile are at one end: they are seen as well if it is the last one.
+                // Rows added during the walk are at one end: the walk reads them if that is its last page.
                 if at_end == forward {
                     let expected: Vec<_> = if forward { after } else { after.into_iter().rev().collect() };
                     assert_eq!(seen, expected, "{walk:?} {forward}");

@@ -1,49 +1,36 @@
-// node breaking.mjs REPOSITORY: does schema.graphql break what worked with the last release?
+// node breaking.mjs [RELEASED] [SCHEMA]: does schema.graphql break clients of the last release?
 //
-// The last release is the newest tag v* that the checkout descends from. What breaks is found by graphql-inspector. It is
-// allowed if the release's schema had deprecated it, and the day until which it was to stay is over. Exits with 1 if not.
-import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+// The last release's schema is released.graphql, which the first release adds and each release replaces. Until then there is
+// nothing to compare with: the check is skipped. graphql-inspector finds the breaking changes. One is allowed if the released
+// schema deprecates what it removes, and the day until which it stays is over. Exits with 1 if one is not allowed.
+import { existsSync, readFileSync } from "node:fs";
 import { CriticalityLevel, diff } from "@graphql-inspector/core";
 import { buildSchema, getNamedType, isInputObjectType, isInterfaceType, isObjectType, isUnionType } from "graphql";
 import deprecation from "./deprecation.js";
 
-const FILE = "schema.graphql";
-const [, , repository = "."] = process.argv;
-const git = (...args) =>
-  execFileSync("git", ["-C", repository, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] }).trim();
-
-const tag = lastRelease();
-if (!tag) {
-  console.log("There is no release tag (v*) yet: nothing that the schema could break.");
+const [, , released = "released.graphql", current = "../../schema.graphql"] = process.argv;
+if (!existsSync(released)) {
+  console.log(`skipped: nothing is released yet, ${released} does not exist`);
   process.exit(0);
 }
-const before = buildSchema(git("show", `${tag}:${FILE}`));
-const after = buildSchema(readFileSync(join(repository, FILE), "utf8"));
+const before = buildSchema(readFileSync(released, "utf8"));
+const after = buildSchema(readFileSync(current, "utf8"));
 const changes = await diff(before, after);
 const used = typesInUse(before);
 const breaking = changes.filter((change) => change.criticality.level === CriticalityLevel.Breaking);
 const unannounced = breaking.filter((change) => !announced(change));
 for (const change of unannounced) console.error(`breaking: ${change.message}`);
 for (const change of changes) {
-  if (change.criticality.level === CriticalityLevel.Dangerous) console.log(`mind: ${change.message}`);
+  if (change.criticality.level === CriticalityLevel.Dangerous) console.log(`dangerous: ${change.message}`);
 }
-const counts = `${changes.length} changes since ${tag}, ${breaking.length} of them removals or the like`;
+const counts = `${changes.length} changes since the release, ${breaking.length} of them breaking`;
 if (unannounced.length > 0) {
-  console.error(`${counts}. Deprecate first, with the day until which it stays; remove it in a release after that day.`);
+  console.error(`${counts}. Deprecate first, with the day until which it stays; remove it after that day.`);
   process.exit(1);
 }
-console.log(`${counts}, each announced before.`);
+console.log(`${counts}, all of those announced.`);
 
-function lastRelease() {
-  // `describe` fails without tags as it does outside of a repository; `tag` only outside.
-  if (git("tag", "--merged", "HEAD", "--list", "v*") === "") return undefined;
-  const tag = git("describe", "--tags", "--abbrev=0", "--match", "v*");
-  return git("ls-tree", tag, "--", FILE) === "" ? undefined : tag;
-}
-
-// Whether the release's schema said that this would come: of the thing itself, or of what it is a part of.
+// Whether the released schema deprecates this, or what it is a part of.
 function announced({ path }) {
   const [type, ...parts] = path.split(".");
   if (parts.length === 0) return !used.has(type);
@@ -63,7 +50,7 @@ function over(member) {
   return day !== undefined && day.getTime() < Date.now();
 }
 
-// The types that a client could have used without touching anything whose time is over.
+// The types that a client can use without anything deprecated whose day is over.
 function typesInUse(schema) {
   const used = new Set();
   const use = (type) => {

@@ -13,7 +13,6 @@ mod time_zone;
 
 use super::error::ApiError;
 use super::filter::{ChangeFilter, InspectionFilter};
-use super::limits::{AGGREGATE_COST, aggregate_cost};
 use super::query::QueryRoot;
 use crate::store::read::{InspectionIndex, counts_by_age};
 use ages::AgeBucket;
@@ -65,7 +64,6 @@ impl AggregateFields {
     /// How many inspections were first seen in a period, by their present status, vendor, source, or the day on which they
     /// were first seen (`createdAt`). One row for each combination that there is, in order; without `groupBy` one row of
     /// all. Rows of `STATUS` without a status are inspections of which none was reported yet.
-    #[graphql(complexity = "aggregate_cost(child_complexity)")]
     async fn inspection_counts(
         &self,
         ctx: &Context<'_>,
@@ -95,7 +93,6 @@ impl AggregateFields {
     /// at most as long as the median, and 95 of 100 at most as long as the 95th percentile. A stay begins and ends by the
     /// vendor's clock, or when the hub received it where the vendor gives no time. Who comes back into a status, say after
     /// a reopening, begins another stay. Rows come by vendor or source, then in the order of a life.
-    #[graphql(complexity = "aggregate_cost(child_complexity) + AGGREGATE_COST")]
     async fn time_in_status(
         &self,
         ctx: &Context<'_>,
@@ -111,7 +108,6 @@ impl AggregateFields {
 
     /// How far inspections that were first seen in a period have come, stage by stage, and where those dropped out that
     /// were never completed. Who skipped a stage has reached it, and who was reopened has still been as far as ever before.
-    #[graphql(complexity = "aggregate_cost(child_complexity) + AGGREGATE_COST")]
     async fn funnel(
         &self,
         ctx: &Context<'_>,
@@ -127,7 +123,6 @@ impl AggregateFields {
 
     /// How many inspections that are not at an end have been without a change for how long: like `stalledFor`, in buckets.
     /// The youngest come first; every bucket is there.
-    #[graphql(complexity = "aggregate_cost(child_complexity)")]
     async fn stalled_inspections(
         &self,
         ctx: &Context<'_>,
@@ -149,7 +144,6 @@ impl AggregateFields {
 
     /// The hours of the week in which most happened, the busiest first: of all changes that the hub received in a period,
     /// by when they happened (the vendor's clock, or when received where the vendor gives no time).
-    #[graphql(complexity = "aggregate_cost(child_complexity) + AGGREGATE_COST")]
     async fn busiest_hours(
         &self,
         ctx: &Context<'_>,

@@ -1,4 +1,5 @@
-//! Whatever is given for any argument of any field: found by walking the schema, so that a new one is tested too.
+//! Every argument of every field, with valid and invalid values. The arguments are found by walking the schema, so that
+//! a new one is tested too.
 
 use super::*;
 use crate::graphql::schema_types;
@@ -10,7 +11,7 @@ const INTROSPECTION: &str = "{ __schema { types { kind name
     inputFields { name defaultValue type { ...T } } isOneOf } } }
   fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
-/// Texts that mean something, by the name of their argument: one that cannot be meant, and what the hint has to show.
+/// Strings with a format, by the name of their argument: an invalid one, and what the hint has to show.
 const INVALID_TEXTS: &[(&str, &str, &str)] = &[
     ("stalledFor", "soon", "`PT24H`"),
     ("ages", "soon", "`PT24H`"),
@@ -93,7 +94,7 @@ struct ArgumentValue(Value);
 const WORD: &str = "§";
 
 impl ArgumentValue {
-    /// As it stands in a document.
+    /// As a literal in a document.
     fn literal(&self) -> String {
         fn print(value: &Value) -> String {
             match value {
@@ -112,7 +113,7 @@ impl ArgumentValue {
         print(&self.0)
     }
 
-    /// As it stands in variables.
+    /// As JSON for variables.
     fn json(&self) -> Value {
         serde_json::from_str(&self.0.to_string().replace(WORD, "")).expect("JSON")
     }
@@ -134,7 +135,7 @@ impl SchemaArguments {
                 let inputs = ArgumentSpec::all(&field["args"]);
                 let has_fields = walked.types[of.named()]["fields"].is_array();
                 let needed = walked.required_arguments(&inputs, None);
-                // What is looked up by a key is null here.
+                // An object that is looked up by a key is null here.
                 let by_key = inputs.iter().any(|input| input.is_required && input.ty.named() != "DateTime");
                 let is_object = walked.types[of.named()]["kind"] == "OBJECT";
                 if has_fields && is_object && !by_key && seen.insert(of.named().to_owned()) {
@@ -173,7 +174,7 @@ impl SchemaArguments {
         field.path.iter().rev().fold(innermost, |below, above| format!("{above} {{ {below} }}"))
     }
 
-    /// A value that can be meant.
+    /// A valid value.
     fn valid_value(&self, ty: &ArgumentType) -> Value {
         match ty {
             ArgumentType::NonNull(of) => self.valid_value(of),
@@ -210,7 +211,7 @@ impl SchemaArguments {
         }
     }
 
-    /// Values that cannot be meant.
+    /// Invalid values.
     fn invalid_values(&self, name: &str, ty: &ArgumentType) -> Vec<Value> {
         match ty {
             ArgumentType::NonNull(of) => self.invalid_values(name, of).into_iter().chain([Value::Null]).collect(),
@@ -262,7 +263,7 @@ impl SchemaArguments {
         }
     }
 
-    /// The same value with a text in each place where one can stand.
+    /// Values with a text in each place that accepts one.
     fn with_text(&self, ty: &ArgumentType, text: &str) -> Vec<Value> {
         match ty {
             ArgumentType::NonNull(of) => self.with_text(of, text),
@@ -305,14 +306,14 @@ async fn filled_fixture() -> ApiFixture {
 async fn errors_of(hub: &ApiFixture, query: String, variables: Value) -> Vec<(String, String, String)> {
     let request = Request::new(query).variables(Variables::from_json(variables));
     let response = hub.graph.execute(request).await;
-    let told = |error: &async_graphql::ServerError| {
+    let parts = |error: &async_graphql::ServerError| {
         let extension = |name: &str| match error.extensions.as_ref().and_then(|extensions| extensions.get(name)) {
             Some(async_graphql::Value::String(text)) => text.clone(),
             _ => String::new(),
         };
         (extension("code"), error.message.clone(), extension("hint"))
     };
-    response.errors.iter().map(told).collect()
+    response.errors.iter().map(parts).collect()
 }
 
 /// The names that a message calls types.
@@ -323,7 +324,7 @@ fn called_types(message: &str) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_told_with_an_example_and_in_words_of_the_schema() {
+async fn an_invalid_value_is_refused_with_an_example_and_with_names_of_the_schema() {
     let hub = filled_fixture().await;
     let walked = SchemaArguments::of(&hub).await;
     let mut tried = 0;
@@ -338,8 +339,8 @@ async fn what_does_not_fit_is_told_with_an_example_and_in_words_of_the_schema() 
                     [(format!("{{ {literal} }}"), Value::Null), (variable, json!({ "v": given.json() }))]
                 {
                     tried += 1;
-                    let told = errors_of(&hub, query.clone(), variables).await;
-                    let Some((code, message, hint)) = told.first() else { panic!("{query} is taken: {given:?}") };
+                    let errors = errors_of(&hub, query.clone(), variables).await;
+                    let Some((code, message, hint)) = errors.first() else { panic!("{query} is accepted: {given:?}") };
                     assert!(
                         ["BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED", "CURSOR_INVALID", "NOT_FOUND"]
                             .contains(&code.as_str()),
@@ -369,7 +370,7 @@ async fn what_does_not_fit_is_told_with_an_example_and_in_words_of_the_schema() 
 }
 
 #[tokio::test]
-async fn every_moment_that_is_none_is_told_with_one_that_is() {
+async fn an_invalid_time_is_refused_with_an_example() {
     let hub = filled_fixture().await;
     for query in [
         "{ inspections(filter: { updatedAfter: \"2020-05-01\" }) { nodes { id } } }",
@@ -386,7 +387,7 @@ async fn every_moment_that_is_none_is_told_with_one_that_is() {
 }
 
 #[tokio::test]
-async fn no_text_is_too_odd_for_a_database() {
+async fn every_database_accepts_every_text() {
     let hub = filled_fixture().await;
     let walked = SchemaArguments::of(&hub).await;
     let mut tried = 0;
@@ -397,9 +398,9 @@ async fn no_text_is_too_odd_for_a_database() {
                     tried += 1;
                     let variable = walked.query(field, Some((name.as_str(), "$v")));
                     let query = format!("query($v: {}) {{ {variable} }}", ty.spelled());
-                    let told =
+                    let errors =
                         errors_of(&hub, query.clone(), json!({ "v": ArgumentValue(value.clone()).json() })).await;
-                    assert!(!told.iter().any(|(code, ..)| code == "INTERNAL"), "{query} {value}: {told:?}");
+                    assert!(!errors.iter().any(|(code, ..)| code == "INTERNAL"), "{query} {value}: {errors:?}");
                 }
             }
         }

@@ -1,9 +1,9 @@
-//! History, and how things stood.
+//! History, and states as of a time in the past.
 
 use super::*;
 use entity::step;
 
-/// An inspection of which the hub heard late that it had been started: `PROCESS` came before `STARTED`.
+/// An inspection whose events arrived out of order: `PROCESS` before `STARTED`.
 async fn fixture() -> (ApiFixture, Uuid) {
     let hub = ApiFixture::new().await;
     let id = hub.inspection(1).await;

@@ -1,8 +1,8 @@
-//! Boards of the past.
+//! Lists as of a time in the past.
 
 use super::*;
 
-/// Three inspections, first heard of after 1, 2 and 3 seconds, all `STARTED`; the first moved on after 4 seconds. It
+/// Three inspections, first received after 1, 2 and 3 seconds, all `STARTED`; the first moved on after 4 seconds. It
 /// happened half a second before. By now all are completed.
 async fn fixture() -> ApiFixture {
     let hub = ApiFixture::new().await;
@@ -129,7 +129,7 @@ async fn a_board_is_read_page_by_page() {
     };
     let (rows, first) = page("first: 2".into()).await;
     assert_eq!((rows.as_str(), &first["hasNextPage"]), ("KEY-3 KEY-2", &true.into()));
-    // What comes in meanwhile does not show.
+    // Changes that arrive between the pages are not in the list.
     hub.entity(10, EntityType::Inspection, |_| {}).await;
     hub.change(6, Kind::Inspection, 10, |_| {}).await;
     let (rows, second) = page(format!("first: 2, after: {}", first["endCursor"])).await;
@@ -158,15 +158,15 @@ async fn statuses_are_counted_as_they_were() {
 #[tokio::test]
 async fn the_future_is_refused_and_so_is_an_unknown_clock() {
     let hub = fixture().await;
-    let board = |arguments: &str| format!("{{ inspectionsAsOf({arguments}) {{ nodes {{ state }} }} }}");
-    hub.query(board("at: \"2024-01-02T00:00:00Z\"")).await;
+    let list = |arguments: &str| format!("{{ inspectionsAsOf({arguments}) {{ nodes {{ state }} }} }}");
+    hub.query(list("at: \"2024-01-02T00:00:00Z\"")).await;
     for query in [
-        board("at: \"2024-01-02T00:00:00.000001Z\""),
+        list("at: \"2024-01-02T00:00:00.000001Z\""),
         "{ statusCountsAsOf(at: \"2099-01-01T00:00:00Z\") { count } }".into(),
     ] {
         let (code, message, hint) = hub.error_of(query).await;
         assert_eq!(code, "BAD_USER_INPUT");
-        assert!(message.contains("still to come"), "{message}");
+        assert!(message.contains("in the future"), "{message}");
         assert!(hint.contains("The hub's clock says 2024-01-02T00:00:00Z"), "{hint}");
     }
     for (arguments, word) in [
@@ -175,9 +175,9 @@ async fn the_future_is_refused_and_so_is_an_unknown_clock() {
         ("clock: RECEIVED", "at"),
         ("at: \"2024-01-01T00:00:04Z\", filter: { stalledFor: \"1h\" }", "stalledFor"),
     ] {
-        let (_, message, _) = hub.error_of(board(arguments)).await;
+        let (_, message, _) = hub.error_of(list(arguments)).await;
         assert!(message.contains(word), "{message}");
     }
-    let (code, ..) = hub.error_of(board("at: \"2024-01-01T00:00:04Z\", after: \"YzE6NDI\"")).await;
+    let (code, ..) = hub.error_of(list("at: \"2024-01-01T00:00:04Z\", after: \"YzE6NDI\"")).await;
     assert_eq!(code, "CURSOR_INVALID");
 }

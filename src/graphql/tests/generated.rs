@@ -1,5 +1,5 @@
-//! Queries made up from the schema: forty inspections take the same statements as one, and no query takes more of them than
-//! it has fields. Fields that ask the same at the same time share a statement; who comes in time for that is chance.
+//! Queries generated from the schema: forty inspections take the same statements as one, and no query takes more
+//! statements than it has fields. Fields that load the same thing at the same time share a statement.
 
 use super::batching::filled;
 use super::*;
@@ -79,7 +79,7 @@ impl QueryGenerator {
             (_, "at") => format!("\"{}\"", at(3_600)),
             (_, "clock") => ["RECEIVED", "OCCURRED"].choose(&mut self.dice)?.to_string(),
             (_, "groupBy") if field == "inspectionCounts" => "[DAY, STATUS]".to_owned(),
-            // Another question each time, so that no answer is one that was kept.
+            // Different each time, so that no response is from a cache.
             (_, "since") => format!("\"2023-12-31T00:00:00.{:06}Z\"", self.dice.random_range(0..1_000_000)),
             (_, "ages") => format!("[\"{}s\"]", self.dice.random_range(0..1_000_000)),
             _ => return None,
@@ -134,7 +134,7 @@ fn named(ty: &Type) -> &str {
     }
 }
 
-/// The different statements since the log was emptied, whatever numbers and however many of them stand in them.
+/// The different statements since the log was emptied, without the numbers in them.
 fn shapes(hub: &ApiFixture) -> BTreeSet<String> {
     let shape = |statement: &String| {
         let mut shape = String::new();
@@ -167,22 +167,17 @@ async fn no_query_takes_more_statements_for_more_rows() {
         .into_iter()
         .map(|(name, subject, number)| (name, EntityRef::new(subject, format!("KEY-{number}")).id("lot").to_string()))
         .collect();
-    let (mut asked, mut most) = (0, 0);
+    let mut most = 0;
     for seed in 0..QUERIES {
         let mut maker = QueryGenerator::new(ids.clone(), seed);
         let query = maker.query();
         let fields = maker.aliases;
-        let of_few = few.graph.execute(Request::new(&query)).await;
-        if of_few.errors.iter().any(|error| error.message.contains("too complex")) {
-            continue;
-        }
         let (one, forty) = (few.count_statements(&query).await, many.count_statements(&query).await);
         assert_eq!(shapes(&few), shapes(&many), "seed {seed}: {query}");
         assert!(one.max(forty) <= fields + 1, "seed {seed}: {one} and {forty} statements of {fields} fields: {query}");
         let log = many.statements.lock().expect("a log").join("\n");
         assert!(query.contains("details") || !log.contains("\"details\" AS"), "details were not asked for: {query}");
-        asked += 1;
         most = most.max(forty);
     }
-    assert!(asked > QUERIES / 2 && most > 8, "{asked} queries of at most {most} statements");
+    assert!(most > 8, "at most {most} statements");
 }

@@ -1,4 +1,4 @@
-//! The API over a small database, written by hand.
+//! Unit tests of the API, over a small database with rows of their own.
 
 mod aggregates;
 mod arguments;
@@ -32,26 +32,26 @@ use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
-/// The moment at which the test's time begins: 2024-01-01T00:00:00Z.
+/// The time at which the tests begin: 2024-01-01T00:00:00Z.
 const BEGIN: i64 = 1_704_067_200_000_000;
 const SECOND: i64 = 1_000_000;
 
-/// Which history the test's is.
+/// The generation of the tests' history.
 const GENERATION: i64 = 7;
 
-/// The cursor of a position in it.
+/// The cursor of a position in that history.
 pub(crate) fn cursor_of(position: i64) -> String {
     super::cursor::Cursor::Change { position, generation: GENERATION }.encode()
 }
 
-/// A database, and the API over it. The API's clock stands one day after the beginning.
+/// A database, and the API over it. The API's clock is one day after the beginning.
 pub(crate) struct ApiFixture {
     pub(crate) graph: ApiSchema,
     pub(crate) feed: Arc<Feed>,
     pub(crate) writer: DatabaseConnection,
     /// Every statement of the API since it was last emptied.
     pub(crate) statements: Arc<Mutex<Vec<String>>>,
-    /// Those of them that ask for more than the counters, as the database got them: with parameters.
+    /// Those of them that read more than the counters, with their parameters.
     logged_statements: Arc<Mutex<Vec<Statement>>>,
     database: TestDatabase,
 }
@@ -99,7 +99,8 @@ impl ApiFixture {
         }
     }
 
-    /// Stores an entity. Its external id is `KEY-number`, and it was created and updated `number` seconds after the beginning.
+    /// Stores an entity. Its external id is `KEY-number`, and it was created and updated `number` seconds after the
+    /// beginning.
     async fn entity(&self, number: i64, subject: EntityType, edit: impl FnOnce(&mut entity::entity::Model)) -> Uuid {
         let external_id = format!("KEY-{number}");
         let mut row = entity::entity::Model {

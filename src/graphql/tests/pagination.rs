@@ -58,8 +58,8 @@ async fn a_page_goes_on_behind_what_is_forgotten() {
     for (order, gone, expected) in [("ASC", 2, ["KEY-3", "KEY-4"]), ("DESC", 9, ["KEY-8", "KEY-7"])] {
         let first = page(order, "").await;
         let after = format!("after: {}", first["pageInfo"]["endCursor"]);
-        let forgotten = format!("DELETE FROM entity WHERE row_id = {gone}");
-        sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, &forgotten).await.expect("forgotten");
+        let purge = format!("DELETE FROM entity WHERE row_id = {gone}");
+        sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, &purge).await.expect("purged");
         assert_eq!(texts(&page(order, &after).await, &["nodes", "externalId"]), expected);
     }
     sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "DELETE FROM entity WHERE row_id < 4")

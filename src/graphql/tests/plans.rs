@@ -1,12 +1,12 @@
-//! Which index answers which question, so that none reads a whole table where there is much.
+//! Which index serves which query, so that none reads the whole of a large table.
 
 use super::*;
 use crate::graphql::cursor::Cursor;
 use crate::store::read::SortDirection;
 use sea_orm::{ConnectionTrait, Statement};
 
-/// A query, and what SQLite says of the last of its statements, without knowing the values of its parameters: all of these but
-/// what begins with `no`, and nothing is scanned without an index.
+/// A query, and what SQLite says of the last of its statements, without knowing the values of its parameters: all of
+/// these but what begins with `no`, and nothing is scanned without an index.
 const PLANS: &[(&str, &[&str])] = &[
     ("{ inspections { nodes { id } } }", &["INDEX entity_updated_at_idx (kind=?)"]),
     (

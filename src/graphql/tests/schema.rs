@@ -1,6 +1,8 @@
 //! The schema itself.
 
 use super::*;
+use crate::graphql::schema_types::{SchemaType, schema_type};
+use std::collections::BTreeSet;
 
 const INTROSPECTION: &str = "query IntrospectionQuery {
   __schema { description queryType { name kind } mutationType { name kind } subscriptionType { name kind }
@@ -53,11 +55,25 @@ async fn no_helper_type_shows() {
     let hub = ApiFixture::new().await;
     let data = hub.query("{ __schema { types { name } } }").await;
     let names = texts(&data, &["__schema", "types", "name"]);
-    for helper in ["EntityFields", "CommonFilter", "QueryRoot"] {
+    for helper in ["EntityFields", "CommonFilter", "PresentFilter", "InspectionQueries", "DeliveryLists", "QueryRoot"] {
         assert!(!names.iter().any(|name| name == helper), "{helper}");
     }
     for wanted in ["Query", "Subscription", "InspectionConnection", "ChangeEdge", "Node", "DateTime", "JSON", "Long"] {
         assert!(names.iter().any(|name| name == wanted), "{wanted}");
+    }
+}
+
+#[test]
+fn filters_of_the_past_have_the_fields_of_the_present() {
+    const ONLY_PRESENT: [&str; 3] = ["stalledFor", "updatedAfter", "updatedBefore"];
+    let fields = |name: String| match schema_type(&name) {
+        Some(SchemaType::Input { fields, .. }) => fields.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        other => panic!("{name} is {other:?}"),
+    };
+    for kind in ["Inspection", "Session", "Job"] {
+        let mut present = fields(format!("{kind}Filter"));
+        present.retain(|field| !ONLY_PRESENT.contains(field));
+        assert_eq!(fields(format!("{kind}PastFilter")), present, "{kind}");
     }
 }
 
@@ -96,11 +112,16 @@ async fn every_fact_of_the_samples_has_a_field() {
     assert!(facts > 50, "{facts}");
 }
 
+/// `UPDATE_DOCS=1` writes it.
 #[test]
 fn the_schema_file_is_current() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
+    let sdl = crate::graphql::sdl();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &sdl).expect("schema.graphql is written");
+    }
     let file = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(file == crate::graphql::sdl(), "schema.graphql is not current: `inspection-hub schema > schema.graphql`");
+    assert!(file == sdl, "schema.graphql is not current: `inspection-hub schema > schema.graphql`");
 }
 
 #[tokio::test]

@@ -13,8 +13,8 @@ fn subscribe(hub: &ApiFixture, subscription: &str) -> ResponseStream {
 }
 
 async fn next(answers: &mut ResponseStream) -> Value {
-    let answer = tokio::time::timeout(Duration::from_secs(5), answers.next()).await.expect("news in time");
-    let answer = answer.expect("more news");
+    let answer = tokio::time::timeout(Duration::from_secs(5), answers.next()).await.expect("a message in time");
+    let answer = answer.expect("another message");
     assert_eq!(answer.errors, []);
     answer.data.into_json().expect("JSON")
 }
@@ -100,15 +100,15 @@ async fn only_what_fits_and_had_an_effect_is_told() {
     ] {
         let field = subscription.replace("AFTER", &format!("after: \"{after}\"")).replace("ID", &id.to_string());
         let mut answers = subscribe(&hub, &format!("it: {field} {{ position leavesFilter }}"));
-        let mut told = Vec::new();
+        let mut received = Vec::new();
         for _ in expected.split(' ').filter(|word| !matches!(*word, "leavesFilter" | "")) {
             let change = next(&mut answers).await;
-            told.push(change["it"]["position"].to_string());
+            received.push(change["it"]["position"].to_string());
             if change["it"]["leavesFilter"] == true {
-                told.push("leavesFilter".into());
+                received.push("leavesFilter".into());
             }
         }
-        assert_eq!(told.join(" "), expected, "{subscription}");
+        assert_eq!(received.join(" "), expected, "{subscription}");
         let more = tokio::time::timeout(Duration::from_millis(30), answers.next()).await;
         assert!(more.is_err(), "{subscription}: {more:?}");
     }
@@ -145,7 +145,7 @@ async fn who_is_overtaken_by_forgetting_is_told_so() {
     let mut changes = subscribe(&hub, &format!("changes(after: \"{}\") {{ position }}", first_cursor()));
     assert_eq!(next(&mut changes).await["changes"]["position"], 1);
     for text in ["DELETE FROM change WHERE position <= 505", "UPDATE log_head SET retained_from = 505"] {
-        sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, text).await.expect("forgotten");
+        sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, text).await.expect("purged");
     }
     // What it has read already it gets.
     for position in 2..=500 {

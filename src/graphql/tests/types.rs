@@ -1,4 +1,4 @@
-//! What the objects tell.
+//! The fields of the objects.
 
 use super::*;
 
@@ -151,7 +151,7 @@ async fn a_change_has_an_id_as_long_as_its_history_is_the_same() {
         .await
         .expect("gone");
     assert_eq!(node(&ids[0]).await, Value::Null);
-    // After a rebuild, something else can stand at the same place: it has an id of its own.
+    // After a rebuild, another change can have the same position: it has an id of its own.
     let rebuilt = format!("UPDATE log_head SET generation = {}", GENERATION + 1);
     sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, &rebuilt).await.expect("rebuilt");
     assert_eq!(node(&ids[1]).await, Value::Null);

@@ -1,11 +1,13 @@
-//! Days and hours of places whose clocks are put forward and back. What is expected was computed by Python's `zoneinfo`.
+//! Days and hours of places whose clocks are put forward and back. What is expected was computed by Python's
+//! `zoneinfo`.
 
 use super::*;
 use chrono::TimeDelta;
 
 type ExpectedDays = &'static [(&'static str, &'static str)];
 
-/// Inspections are first seen every half hour from a moment on, before another: how many on each day of the year 2024, by time zone.
+/// Inspections are first seen every half hour from a moment on, before another: how many on each day of the year 2024,
+/// by time zone.
 const DAYS: &[(&str, &str, ExpectedDays)] = &[
     (
         "2024-03-29T22:00:00Z",
@@ -57,8 +59,8 @@ const DAYS: &[(&str, &str, ExpectedDays)] = &[
     ),
 ];
 
-/// Something happens every quarter of an hour from a moment on, before another, which is a Sunday in this time zone: how much in
-/// each of its hours.
+/// Something happens every quarter of an hour from a moment on, before another, which is a Sunday in this time zone:
+/// how much in each of its hours.
 const HOURS: &[(&str, &str, &str, [i64; 24])] = &[
     ("2024-03-30T23:00:00Z", "2024-03-31T22:00:00Z", "Europe/Berlin", hours(2, 0)),
     ("2024-10-26T22:00:00Z", "2024-10-27T23:00:00Z", "Europe/Berlin", hours(2, 8)),
@@ -101,10 +103,10 @@ async fn days_are_those_of_the_place() {
                     );
                     let data = hub.query(query).await;
                     let rows = data["inspectionCounts"].as_array().expect("rows");
-                    let told = rows
+                    let counted = rows
                         .iter()
                         .map(|row| format!("{}:{}", &row["day"].as_str().expect("a day")[5..], row["count"]));
-                    assert_eq!(told.collect::<Vec<_>>().join(" "), *expected, "{zone} {filter} {since}");
+                    assert_eq!(counted.collect::<Vec<_>>().join(" "), *expected, "{zone} {filter} {since}");
                 }
             }
         }
@@ -130,11 +132,11 @@ async fn hours_are_those_of_the_place() {
             "{{ busiestHours(first: 168, since: \"{since}\", until: \"{until}\", timeZone: \"{zone}\") {{ weekday hour count }} }}"
         );
         let data = hub.query(query).await;
-        let mut told = [0; 24];
+        let mut counted = [0; 24];
         for row in data["busiestHours"].as_array().expect("rows") {
             assert_eq!(row["weekday"], "SUNDAY", "{zone}");
-            told[row["hour"].as_u64().expect("an hour") as usize] += row["count"].as_i64().expect("a count");
+            counted[row["hour"].as_u64().expect("an hour") as usize] += row["count"].as_i64().expect("a count");
         }
-        assert_eq!(told, expected, "{zone} {since}");
+        assert_eq!(counted, expected, "{zone} {since}");
     }
 }
