@@ -1,5 +1,5 @@
-//! Short lives of inspections of all five vendors, as verified and read deliveries: about five deliveries, and ten changes,
-//! for each inspection. Made from `tests/samples`, with other ids and times for each.
+//! Short scenarios of all vendors as verified and parsed deliveries: about five deliveries and ten changes for each inspection.
+//! Made from `tests/samples`, with other ids and times for each.
 
 use super::template::Template;
 use anyhow::Context;
@@ -10,7 +10,7 @@ use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
 use inspection_hub::vendor::{self, Vendor};
 use std::ops::Range;
 
-/// The events of a life of each vendor, in order.
+/// The events of a scenario of each vendor, in order.
 const SCENARIOS: &[(&str, &[&str])] = &[
     (
         "truepic",
@@ -49,13 +49,13 @@ const SCENARIOS: &[(&str, &[&str])] = &[
     ),
     ("record360", &["create-draft", "create", "completed"]),
 ];
-/// One delivery comes so long after the other.
+/// The time between two deliveries.
 pub const DELIVERY_INTERVAL: TimeDelta = TimeDelta::seconds(12);
 
-/// What can be told of any number of inspections: that with the number `n` is one of the vendor `n % 5`.
+/// Deliveries of any number of inspections. The inspection with the number `n` is of the vendor `n % 5`.
 pub struct ScenarioDeliveries {
     vendors: Vec<(&'static Vendor, Vec<Template>)>,
-    /// Stands behind the vendor's name in the name of the source.
+    /// The suffix of the source names, after the vendor.
     suffix: &'static str,
 }
 
@@ -71,12 +71,12 @@ impl ScenarioDeliveries {
         Ok(ScenarioDeliveries { vendors: vendors.collect::<anyhow::Result<_>>()?, suffix })
     }
 
-    /// How many events a life has.
+    /// The number of events of an inspection.
     pub fn events(&self, life: u32) -> usize {
         self.vendors[life as usize % self.vendors.len()].1.len()
     }
 
-    /// One delivery, as it is received at some moment.
+    /// One delivery, received at this time.
     pub fn delivery(&self, life: u32, event: usize, at: DateTime<Utc>) -> anyhow::Result<PreparedDelivery> {
         let (vendor, events) = &self.vendors[life as usize % self.vendors.len()];
         let body = events[event].render(life);
@@ -95,12 +95,13 @@ impl ScenarioDeliveries {
         Ok(PreparedDelivery::prepare(&verified, post))
     }
 
-    /// All deliveries of some lives: those of one life in order and far apart, the first one `DELIVERY_INTERVAL` after a moment.
-    pub fn all(&self, lives: Range<u32>, after: DateTime<Utc>) -> anyhow::Result<Vec<PreparedDelivery>> {
+    /// All deliveries of these inspections: those of one inspection in order and far apart, the first one `DELIVERY_INTERVAL`
+    /// after this time.
+    pub fn all(&self, inspections: Range<u32>, after: DateTime<Utc>) -> anyhow::Result<Vec<PreparedDelivery>> {
         let longest = self.vendors.iter().map(|(_, events)| events.len()).max().unwrap_or_default();
         let mut all = Vec::new();
         for event in 0..longest {
-            for life in lives.clone().filter(|life| event < self.events(*life)) {
+            for life in inspections.clone().filter(|life| event < self.events(*life)) {
                 let at = after + DELIVERY_INTERVAL * (i32::try_from(all.len())? + 1);
                 all.push(self.delivery(life, event, at)?);
             }
