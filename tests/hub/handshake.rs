@@ -1,13 +1,12 @@
-//! Hover asks to confirm the URL; the hub's own call does it, tries again when it fails, and shows how far it is.
+//! Hover's handshake: the hub confirms its URL by a call to Hover's API, retries a failed call, and shows the progress.
 
-use crate::test_hub::{TIMEOUT, TestHub, sample_bytes};
+use crate::test_hub::{TestHub, sample_bytes, wait_until};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::put;
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 /// The calls a stand-in for Hover's API has received: code and `Authorization`.
 type Calls = Arc<Mutex<Vec<(String, String)>>>;
@@ -21,18 +20,15 @@ async fn verify(State(calls): State<Calls>, Path(code): Path<String>, headers: H
 }
 
 async fn handshake(app: &TestHub, until: impl Fn(&Value) -> bool) -> Value {
-    let started = Instant::now();
-    loop {
+    let mut handshake = Value::Null;
+    wait_until("the handshake is as expected", async || {
         let data = app.query("{ sources { name handshake { requestedAt confirmedAt attempts lastError } } }").await;
         let sources = data["sources"].as_array().expect("sources").clone();
-        let handshake =
-            sources.into_iter().find(|source| source["name"] == "hover").expect("hover")["handshake"].take();
-        if until(&handshake) {
-            return handshake;
-        }
-        assert!(started.elapsed() < TIMEOUT, "{handshake:#}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        handshake = sources.into_iter().find(|source| source["name"] == "hover").expect("hover")["handshake"].take();
+        until(&handshake)
+    })
+    .await;
+    handshake
 }
 
 #[tokio::test]
