@@ -249,10 +249,10 @@ async fn nothing_is_lost_while_a_sender_posts() {
     let server = HubProcess::start(&database).await;
     let db = connect(&database).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::new(AtomicUsize::new(0));
     let senders: Vec<_> = (0..4_usize)
         .map(|lane| {
-            let (stop, sent, url, client) = (stop.clone(), sent.clone(), server.url.clone(), client());
+            let (stop, counter, url, client) = (stop.clone(), count.clone(), server.url.clone(), client());
             tokio::spawn(async move {
                 let mut acknowledged = BTreeMap::new();
                 for number in (lane..).step_by(4) {
@@ -265,15 +265,15 @@ async fn nothing_is_lost_while_a_sender_posts() {
                     let answer: Value = response.json().await.expect("JSON");
                     assert_eq!(answer["status"], "accepted");
                     acknowledged.insert(answer["delivery"].as_str().expect("an id").to_owned(), number);
-                    sent.fetch_add(1, Ordering::Relaxed);
+                    counter.fetch_add(1, Ordering::Relaxed);
                 }
                 acknowledged
             })
         })
         .collect();
     let some_more = async || {
-        let enough = sent.load(Ordering::Relaxed) + 40;
-        wait_until("more deliveries arrive", async || sent.load(Ordering::Relaxed) >= enough).await;
+        let enough = count.load(Ordering::Relaxed) + 40;
+        wait_until("more deliveries arrive", async || count.load(Ordering::Relaxed) >= enough).await;
     };
     let rebuild_now = async |flags: &'static [&'static str]| {
         some_more().await;
