@@ -28,6 +28,7 @@ use mimalloc::MiMalloc;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use scenarios::DELIVERY_INTERVAL;
 use std::time::Instant;
 
 // As in the binary.

@@ -28,7 +28,7 @@ pub struct RequestStock {
 
 /// Builds stocks. No inspection occurs in two stocks.
 pub struct StockBuilder {
-    lives: Vec<StockScenario>,
+    scenarios: Vec<StockScenario>,
     under_way: Vec<RunningScenario>,
     begun: u32,
     chance: StdRng,
@@ -42,7 +42,7 @@ struct StockScenario {
 }
 
 struct RunningScenario {
-    life: usize,
+    scenario: usize,
     number: u32,
     next: usize,
 }
@@ -65,12 +65,12 @@ impl RequestStock {
 impl StockBuilder {
     /// With the verification of the sources in these settings.
     pub fn new(settings: &Settings) -> anyhow::Result<StockBuilder> {
-        let lives = settings.sources.iter().map(|source| {
+        let scenarios = settings.sources.iter().map(|source| {
             let (source, verifier) = (source.name.clone(), source.verifier.clone());
-            Ok(Life { events: events(&source)?, source, verifier })
+            Ok(StockScenario { events: events(&source)?, source, verifier })
         });
         let mut maker = StockBuilder {
-            lives: lives.collect::<anyhow::Result<_>>()?,
+            scenarios: scenarios.collect::<anyhow::Result<_>>()?,
             under_way: Vec::new(),
             begun: 0,
             chance: StdRng::seed_from_u64(5),
@@ -99,35 +99,35 @@ impl StockBuilder {
     /// Equally many of each vendor.
     fn begin(&mut self) -> RunningScenario {
         self.begun += 1;
-        RunningScenario { life: self.begun as usize % self.lives.len(), number: self.begun, next: 0 }
+        RunningScenario { scenario: self.begun as usize % self.scenarios.len(), number: self.begun, next: 0 }
     }
 
     /// Any event of any scenario: the longer a vendor's scenarios, the more of them are in progress.
     fn at_any_point(&mut self) -> RunningScenario {
         self.begun += 1;
-        let mut next = self.chance.random_range(0..self.lives.iter().map(|life| life.events.len()).sum());
-        let mut life = 0;
-        while next >= self.lives[life].events.len() {
-            next -= self.lives[life].events.len();
-            life += 1;
+        let mut next = self.chance.random_range(0..self.scenarios.iter().map(|scenario| scenario.events.len()).sum());
+        let mut scenario = 0;
+        while next >= self.scenarios[scenario].events.len() {
+            next -= self.scenarios[scenario].events.len();
+            scenario += 1;
         }
-        RunningScenario { life, number: self.begun, next }
+        RunningScenario { scenario, number: self.begun, next }
     }
 
     fn next(&mut self, out: &mut Vec<u8>) -> anyhow::Result<()> {
         let chosen = self.chance.random_range(0..self.under_way.len());
         let now = &mut self.under_way[chosen];
-        let life = &self.lives[now.life];
-        life.request(&life.events[now.next].render(now.number), out)?;
+        let scenario = &self.scenarios[now.scenario];
+        scenario.request(&scenario.events[now.next].render(now.number), out)?;
         now.next += 1;
-        if now.next == life.events.len() {
+        if now.next == scenario.events.len() {
             self.under_way[chosen] = self.begin();
         }
         Ok(())
     }
 }
 
-impl Life {
+impl StockScenario {
     fn request(&self, body: &[u8], out: &mut Vec<u8>) -> anyhow::Result<()> {
         let path = format!("/webhooks/{}", self.source);
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);

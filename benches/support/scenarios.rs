@@ -72,14 +72,14 @@ impl ScenarioDeliveries {
     }
 
     /// The number of events of an inspection.
-    pub fn events(&self, life: u32) -> usize {
-        self.vendors[life as usize % self.vendors.len()].1.len()
+    pub fn events(&self, scenario: u32) -> usize {
+        self.vendors[scenario as usize % self.vendors.len()].1.len()
     }
 
     /// One delivery, received at this time.
-    pub fn delivery(&self, life: u32, event: usize, at: DateTime<Utc>) -> anyhow::Result<PreparedDelivery> {
-        let (vendor, events) = &self.vendors[life as usize % self.vendors.len()];
-        let body = events[event].render(life);
+    pub fn delivery(&self, scenario: u32, event: usize, at: DateTime<Utc>) -> anyhow::Result<PreparedDelivery> {
+        let (vendor, events) = &self.vendors[scenario as usize % self.vendors.len()];
+        let body = events[event].render(scenario);
         let headers = HeaderMap::new();
         let request = WebhookRequest { headers: &headers, path: "/", query: None, body: &body, now: at };
         let verified = Verifier::open().verify(&request)?;
@@ -101,9 +101,9 @@ impl ScenarioDeliveries {
         let longest = self.vendors.iter().map(|(_, events)| events.len()).max().unwrap_or_default();
         let mut all = Vec::new();
         for event in 0..longest {
-            for life in inspections.clone().filter(|life| event < self.events(*life)) {
+            for scenario in inspections.clone().filter(|scenario| event < self.events(*scenario)) {
                 let at = after + DELIVERY_INTERVAL * (i32::try_from(all.len())? + 1);
-                all.push(self.delivery(life, event, at)?);
+                all.push(self.delivery(scenario, event, at)?);
             }
         }
         Ok(all)
