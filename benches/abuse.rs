@@ -1,5 +1,5 @@
-//! What refused bombs cost the hub, how long others wait meanwhile, and what 10,000 idle subscriptions weigh. The hub is a
-//! process of its own; all clients are in this one.
+//! The cost of refused abusive documents, the latency of other clients under them, and the memory of 10,000 idle subscriptions.
+//! The hub is a separate process; all clients are in this one.
 //!
 //! `cargo bench --bench abuse`, with `-- --quick` for a short look; see `docs/benchmarks.md`.
 
@@ -40,12 +40,12 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 /// Inspections in the database.
 const INSPECTIONS: u64 = 400;
 const IDLE: usize = 10_000;
-/// Descriptors that each process needs.
+/// File descriptors per process.
 const FILES: u64 = 10_500;
 /// 16 kB, in KiB.
 const HEAVIEST: f64 = 16_000.0 / 1024.0;
 
-/// What is to be reached, what was, and whether that is enough.
+/// A target, the result, and whether the target is reached.
 type Targets = Vec<(String, f64, bool)>;
 
 fn main() -> anyhow::Result<()> {
@@ -73,7 +73,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Brings inspections by webhooks.
+/// Creates inspections through webhooks.
 async fn fill(hub: &Process) -> anyhow::Result<()> {
     let mut connection = Connection::open(hub.address).await?;
     for number in 0..INSPECTIONS {
@@ -114,7 +114,7 @@ fn measure_under_abuse(
     targets: &mut Targets,
 ) -> anyhow::Result<()> {
     println!(
-        "\nothers meanwhile: {CONNECTIONS} connections ask {REQUEST_RATE} times/s, without and with {BOMB_RATE} bombs/s, {turns} turns"
+        "\nother clients: {CONNECTIONS} connections ask {REQUEST_RATE} times/s, without and with {BOMB_RATE} bombs/s, {turns} turns"
     );
     let ClientLatency { without, with, bombs } = other_clients::measure(hub.address, bombs, turns, length)?;
     for (what, times) in [("without", &without), ("with", &with), ("the bombs", &bombs)] {

@@ -1,8 +1,8 @@
-//! What a question about the past costs beside the same question about the present, for inspections with 1, 60, 100 and
-//! 10,000 changes: each by both clocks, at the beginning, in the middle and at the end of their history. All take turns, so
-//! that whatever the machine does meanwhile hits them alike.
+//! The cost of a query about the past, compared with the same query about the present, for inspections with 1, 60, 100 and
+//! 10,000 changes: on both time axes, at the beginning, in the middle and at the end of their history. All take turns, so that
+//! other load on the machine affects them equally.
 //!
-//! `cargo bench --bench past`, with `-- --quick` for a short look; see `docs/benchmarks.md`. `DATABASE_URL` names another
+//! `cargo bench --bench as_of`, with `-- --quick` for a short look; see `docs/benchmarks.md`. `DATABASE_URL` names another
 //! database, which must be empty.
 
 mod support {
@@ -31,16 +31,16 @@ use support::disk;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// How long the histories are. Of 64 steps each is found from the one after it; of more they are put together.
+/// Lengths of histories. With up to 64 steps, each is found from the one after it; longer ones are materialized.
 const CHANGES: [usize; 4] = [1, 60, 100, 10_000];
 /// Other inspections around them, with four changes each.
 const OTHERS: usize = if cfg!(debug_assertions) { 1_000 } else { 25_000 };
 /// Deliveries in one transaction.
 const BATCH: usize = 512;
-/// The 99th percentile may be so many times that of the present.
+/// The greatest ratio of the 99th percentile to that of the present.
 const TARGET: f64 = 2.0;
 
-/// What the changes of an inspection are.
+/// The changes of an inspection.
 #[derive(Clone, Copy)]
 enum HistoryShape {
     /// Each names a state.
@@ -49,7 +49,7 @@ enum HistoryShape {
     Facts,
 }
 
-/// A question, and how long each of its answers took, in microseconds.
+/// A query, and the microseconds of each of its responses.
 struct MeasuredQuery {
     what: String,
     question: AsOfQuery,
@@ -121,12 +121,12 @@ async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the inspections that are asked for among many others, over thirty days. Answers how many changes there are.
+/// Writes the queried inspections among many others, over thirty days. Returns the number of changes.
 fn fill(db: &Database, begin: DateTime<Utc>) -> anyhow::Result<i64> {
     let mut bodies = Vec::new();
     let longest = CHANGES.into_iter().max().unwrap_or(1);
     for turn in 0..longest {
-        // The first of each comes at once.
+        // The first of each has no delay.
         let part = |all: usize| (all * turn).div_ceil(longest)..(all * (turn + 1)).div_ceil(longest);
         bodies.extend(
             part(OTHERS)
@@ -138,7 +138,7 @@ fn fill(db: &Database, begin: DateTime<Utc>) -> anyhow::Result<i64> {
                 let steps = format!("{}-{number}", HistoryShape::Steps.name());
                 bodies.push((steps, moves.to_owned()));
                 let is_step = change == 0 || change == number / 2;
-                // A word that no machine knows leaves a row, and no step.
+                // An unknown state makes a change, and no step.
                 let word = if is_step { moves.to_owned() } else { format!("WORD-{change}") };
                 bodies.push((format!("{}-{number}", HistoryShape::Facts.name()), word));
             }
@@ -204,7 +204,7 @@ async fn build_queries(
     Ok(asked)
 }
 
-/// Asks all questions in turns.
+/// Runs all queries in turn.
 async fn measure(db: &Database, graph: &ApiSchema, asked: &mut [MeasuredQuery], times: usize) -> anyhow::Result<()> {
     for turn in 0..times + times / 10 {
         for one in asked.iter_mut() {

@@ -1,5 +1,5 @@
-//! How fast changes reach many subscribers, and what those cost: the hub beside a plain axum broadcast of the same bytes,
-//! each in a process of its own, with the subscribers in this one.
+//! How fast changes reach many subscribers, and the cost of these: the hub compared with a plain axum broadcast of the same bytes,
+//! each in a separate process, with the subscribers in this one.
 //!
 //! `cargo bench --bench fanout`, with `-- --quick` for a short look; see `docs/benchmarks.md`.
 
@@ -29,18 +29,18 @@ use std::time::{Duration, Instant};
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Subscribers, and how many changes each may be behind before no more are made.
+/// Subscribers, and how many changes each may be behind before the source pauses.
 const SATURATED: [usize; 2] = [1_000, 5_000];
 const WINDOW: u64 = 1024;
-/// Webhooks made at once.
+/// Webhooks in flight.
 const AT_ONCE: u64 = 128;
-/// Subscribers and changes per second where the pace is given.
+/// Subscribers and changes per second at a fixed rate.
 const PACED: (usize, f64) = (1_000, 100.0);
 const IDLE: usize = 1_000;
-/// Long enough for a ping to each, after they were idle already.
+/// Long enough for a ping to each idle subscriber.
 const PINGED: Duration = Duration::from_secs(35);
 const WEIGHED: usize = 5_000;
-/// Descriptors that each process needs.
+/// File descriptors per process.
 const FILES: u64 = 5_500;
 
 fn main() -> anyhow::Result<()> {
@@ -108,7 +108,7 @@ async fn run(quick: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes changes as fast as they are received; frames per second, and one of the frames.
+/// Publishes as fast as subscribers read. Frames per second, and one of the frames.
 async fn measure_saturated(
     mut source: ChangeSource,
     count: usize,
@@ -149,7 +149,7 @@ struct PacedResult {
     frame: String,
 }
 
-/// Tells how long it took, and answers what 99 of 100 took at most.
+/// Prints the latencies, and returns the 99th percentile.
 fn print_latency(what: &str, mut millis: Vec<f64>) -> f64 {
     millis.sort_unstable_by(f64::total_cmp);
     let quantile = |share: f64| millis[(millis.len().saturating_sub(1) as f64 * share) as usize];
@@ -190,9 +190,9 @@ struct IdleCost {
     /// Seconds per second, with one idle subscriber and with many.
     one: f64,
     many: f64,
-    /// With many, while pings go to and fro.
+    /// With many, while pings are exchanged.
     pinged: Option<f64>,
-    /// Memory of each.
+    /// Memory per subscriber.
     kilobytes: f64,
 }
 
@@ -211,7 +211,7 @@ async fn measure_idle(folder: &Path, quick: bool) -> anyhow::Result<IdleCost> {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let kilobytes = (source.process().resident()? - before) / WEIGHED as f64;
     ensure!(kilobytes > 0.0, "they weigh nothing");
-    // All of them are there.
+    // All subscriptions are active.
     let before = source.made();
     source.connect().await?;
     source.make(1).await?;

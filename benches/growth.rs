@@ -1,5 +1,5 @@
-//! What each figure of the hub becomes while its database grows: the writer, news and repetitions apart; the questions that
-//! frontends ask; and the size. The same hub is measured again at each size, in one run.
+//! The hub's figures while its database grows: the writer, for new deliveries and for duplicates; the queries of frontends;
+//! and the size. The same hub is measured again at each size, in one run.
 //!
 //! `cargo bench --bench growth`: 1,000 to 1,000,000 inspections, the last with 10,000,000 changes; `-- --quick` for a short
 //! look, `-- --sizes 10000,100000` for others. On SQLite or, where `TEST_DATABASE_URL` names a server, on PostgreSQL. Takes
@@ -9,26 +9,26 @@ mod growth {
     pub mod fill;
     pub mod queries;
 }
+#[path = "support/bench_database.rs"]
+mod bench_database;
 #[path = "support/disk.rs"]
 mod disk;
-#[path = "support/lives.rs"]
-mod lives;
-#[path = "support/place.rs"]
-mod place;
+#[path = "support/scenarios.rs"]
+mod scenarios;
 #[path = "support/template.rs"]
 mod template;
 
 use anyhow::{Context, ensure};
+use bench_database::BenchDatabase;
 use growth::fill::Population;
 use growth::queries::{build_queries, graph};
 use inspection_hub::ingest::{PreparedDelivery, Writer};
 use inspection_hub::store::{Database, OpenMode};
-use lives::DELIVERY_INTERVAL;
 use mimalloc::MiMalloc;
-use place::BenchDatabase;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
+use scenarios::DELIVERY_INTERVAL;
 use std::time::Instant;
 
 // As in the binary.
@@ -40,11 +40,11 @@ const SIZES: &[u32] = &[1_000, 10_000, 100_000, 1_000_000];
 const QUICK: &[u32] = &[200, 2_000];
 /// Deliveries in one transaction.
 const BATCH: usize = 64;
-/// ScenarioDeliveries whose deliveries are written while it is measured.
+/// Inspections whose deliveries are written while it is measured.
 const NEW: u32 = 1_000;
-/// Inspections of which something is repeated.
+/// Inspections of which one delivery is repeated.
 const DUPLICATES: usize = 900;
-/// What a delivery may cost more in the largest database than in the smallest.
+/// By how much a delivery may cost more in the largest database than in the smallest.
 const TARGET: f64 = 1.2;
 
 /// A row of the table: what was measured, and what it was at each size.
@@ -53,8 +53,8 @@ type Row = (&'static str, Vec<f64>);
 fn main() -> anyhow::Result<()> {
     let sizes = sizes()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut place = runtime.block_on(BenchDatabase::new("growth"))?;
-    let address = runtime.block_on(place.database("growth"))?;
+    let mut databases = runtime.block_on(BenchDatabase::new("growth"))?;
+    let address = runtime.block_on(databases.database("growth"))?;
     let db = runtime.block_on(Database::open(&address, OpenMode::Migrate))?;
     let mut population = Population::new(&runtime, db, &address)?;
     let mut rows: Vec<Row> = Vec::new();
@@ -74,7 +74,7 @@ fn main() -> anyhow::Result<()> {
     }
     report(&rows);
     population.close()?;
-    runtime.block_on(place.remove())?;
+    runtime.block_on(databases.remove())?;
     Ok(())
 }
 
@@ -115,25 +115,25 @@ fn measure(
     let repeated = repetitions(population)?;
     measured.push(("a delivery that repeats another", write(population, &repeated, true)?));
     let now = population.now()?;
-    let lives = population.next(NEW);
-    let new = population.lives.all(lives, now)?;
+    let scenarios = population.next(NEW);
+    let new = population.deliveries.all(scenarios, now)?;
     measured.push(("a new delivery", write(population, &new, false)?));
     Ok(measured)
 }
 
-/// Something that was said before of each of some inspections, anywhere in the history.
+/// Duplicates of deliveries anywhere in the history.
 fn repetitions(population: &Population<'_>) -> anyhow::Result<Vec<PreparedDelivery>> {
-    let mut lives: Vec<u32> = (0..population.own).collect();
-    lives.shuffle(&mut StdRng::seed_from_u64(u64::from(population.own)));
+    let mut scenarios: Vec<u32> = (0..population.own).collect();
+    scenarios.shuffle(&mut StdRng::seed_from_u64(u64::from(population.own)));
     let now = population.now()?;
-    let repeated = lives.into_iter().take(DUPLICATES).map(|life| {
-        let event = life as usize / 7 % population.lives.events(life);
-        population.lives.delivery(life, event, now + DELIVERY_INTERVAL)
+    let repeated = scenarios.into_iter().take(DUPLICATES).map(|scenario| {
+        let event = scenario as usize / 7 % population.deliveries.events(scenario);
+        population.deliveries.delivery(scenario, event, now + DELIVERY_INTERVAL)
     });
     repeated.collect()
 }
 
-/// Microseconds for each delivery: the median of batches, written by a writer that has nothing at hand yet.
+/// Microseconds for each delivery: the median of batches, written by a writer with an empty cache.
 fn write(population: &Population<'_>, deliveries: &[PreparedDelivery], known: bool) -> anyhow::Result<f64> {
     let mut writer = Writer::open(&population.db)?;
     // Connects.

@@ -1,5 +1,5 @@
-//! How many webhooks are taken in per second, and how long each waits: the hub beside what a team writes by hand and
-//! beside an endpoint that does nothing, in one process, with the client on the same cores.
+//! Webhooks per second, and their latency: the hub, a handwritten endpoint with a database, and an endpoint that does nothing,
+//! in one process, with the client on the same cores.
 //!
 //! `cargo bench --bench ingest`, with `-- --quick` for a short look. On PostgreSQL:
 //! `TEST_POSTGRES_FSYNC=on tests/postgres.sh cargo bench --bench ingest`. See `docs/benchmarks.md`.
@@ -21,16 +21,16 @@ use inspection_hub::server::Hub;
 use mimalloc::MiMalloc;
 use std::sync::Arc;
 use std::time::Duration;
+use support::bench_database::BenchDatabase;
 use support::load::Load;
-use support::place::BenchDatabase;
+use support::request_stock::StockBuilder;
 use support::sources;
-use support::stock::StockBuilder;
 
 // As in the binary.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Numbers of connections, and how many requests are made for each second: more than anything here answers.
+/// Numbers of connections, and requests that are prepared for each second: more than any server here can handle.
 const LEVELS: [(usize, usize); 4] = [(1, 30_000), (16, 80_000), (64, 80_000), (256, 80_000)];
 /// The number of connections that the targets are for.
 const TARGETED: usize = 64;
@@ -42,11 +42,11 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(measured: Duration) -> anyhow::Result<()> {
-    let mut place = BenchDatabase::new("ingest").await?;
-    let database = place.database("hub").await?;
+    let mut databases = BenchDatabase::new("ingest").await?;
+    let database = databases.database("hub").await?;
     let settings = sources::settings(&database)?;
     let mut maker = StockBuilder::new(&settings)?;
-    let naive = Naive::start(&place.database("naive").await?, &settings).await?;
+    let naive = Naive::start(&databases.database("naive").await?, &settings).await?;
     let bare = bare::start().await?;
     let hub = Hub::start(settings.clone()).await?;
 
@@ -55,7 +55,7 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
     for (connections, most) in LEVELS {
         let load = Load { connections, warm_up: measured / 4, measured };
         let seconds = (load.warm_up + load.measured).as_secs_f64();
-        // Without optimisation everything takes far longer, the making of requests too.
+        // Without optimization everything is slower, and so is preparing requests.
         let most = if cfg!(debug_assertions) { most / 6 } else { most };
         let stock = Arc::new(maker.make((most as f64 * seconds) as usize)?);
         if connections == LEVELS[0].0 {
@@ -78,7 +78,7 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
         }
     }
 
-    let replicas = match &place {
+    let replicas = match &databases {
         BenchDatabase::Folder(_) => None,
         BenchDatabase::Server { .. } => {
             let load = Load { connections: TARGETED, warm_up: measured / 4, measured };
@@ -116,8 +116,8 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
     ensure!(naive.taken().await? == answered_by_naive, "naive has lost some, too");
     naive.close().await?;
     // Kept if anything was wrong.
-    let on_server = matches!(place, BenchDatabase::Server { .. });
-    place.remove().await?;
+    let on_server = matches!(databases, BenchDatabase::Server { .. });
+    databases.remove().await?;
     if let Some(row) = targeted {
         report::targets(&row, on_server);
     }

@@ -1,14 +1,14 @@
-//! What contiguous positions cost: the hub's writer on PostgreSQL as it is, where each batch holds and updates the one row
-//! that counts, beside the same writer with the same statements where each takes its numbers from sequences, and holds
-//! nothing. The second is for measuring only: its positions have holes, and come in another order than commits do.
+//! The cost of contiguous positions on PostgreSQL. The hub's writer, whose batches lock and update one counter row, is compared
+//! with the same writer and statements with numbers from sequences, which lock nothing. The second is for measuring only: its
+//! positions have holes and do not follow the order of commits.
 //!
 //! `TEST_POSTGRES_FSYNC=on tests/postgres.sh cargo bench --bench positions`, with `-- --quick` for a short look; see
 //! `docs/benchmarks.md`.
 
 mod support {
+    pub mod bench_database;
     pub mod disk;
-    pub mod lives;
-    pub mod place;
+    pub mod scenarios;
     mod template;
 }
 
@@ -19,8 +19,8 @@ use inspection_hub::store::{Database, OpenMode};
 use mimalloc::MiMalloc;
 use sea_orm::ConnectionTrait;
 use std::time::{Duration, Instant};
-use support::lives::ScenarioDeliveries;
-use support::place::BenchDatabase;
+use support::bench_database::BenchDatabase;
+use support::scenarios::ScenarioDeliveries;
 use tokio::runtime::Runtime;
 
 // As in the binary.
@@ -29,15 +29,15 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Deliveries in one transaction.
 const BATCH: usize = 64;
-/// At least so many times as fast as with sequences.
+/// The least ratio of its rate to that with sequences.
 const TARGET: f64 = 0.95;
-/// Each writer has sources of its own, so that the counter row is all that two of them have in common.
+/// Each writer has sources of its own, so that two writers share only the counter row.
 const SOURCES: [&str; 2] = ["-a", "-b"];
 
-/// For a session whose search path begins with `unsafe`, `log_head` is this view and not the table. It says the numbers of
-/// the session's own last batch, so that a writer can trust what it has at hand, unless `hub.trust` is off: then it
-/// never says the same twice. Each session has a range of its own. Each batch takes three numbers from sequences, as it
-/// would have to for ranges of positions, deliveries and entities.
+/// For a session whose search path begins with `unsafe`, `log_head` is this view and not the table. It returns the numbers of
+/// the session's own last batch, so that a writer can trust its cache, unless `hub.trust` is off: then it never returns the same
+/// numbers twice. Each session has its own range. Each batch takes three numbers from sequences, as it would need for ranges of
+/// positions, deliveries and entities.
 const SEQUENCES: &str = "
     CREATE SCHEMA unsafe;
     CREATE SEQUENCE unsafe.positions;
@@ -64,7 +64,7 @@ const SEQUENCES: &str = "
         END $$;
     CREATE TRIGGER remember INSTEAD OF UPDATE ON unsafe.log_head FOR EACH ROW EXECUTE FUNCTION unsafe.remember()";
 
-/// A database in which writers take numbers in one way, and what they have reached.
+/// A database in which writers take numbers in one way, and their rates.
 struct Variant {
     name: &'static str,
     databases: Vec<Database>,
@@ -78,22 +78,22 @@ fn main() -> anyhow::Result<()> {
         "PostgreSQL only: tests/postgres.sh cargo bench --bench positions"
     );
     let quick = std::env::args().any(|argument| argument == "--quick") || cfg!(debug_assertions);
-    let (rounds, lives) = if quick { (4, 150) } else { (16, 700) };
+    let (rounds, scenarios) = if quick { (4, 150) } else { (16, 700) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut place = runtime.block_on(BenchDatabase::new("positions"))?;
+    let mut databases = runtime.block_on(BenchDatabase::new("positions"))?;
     println!("deliveries a second, batches of {BATCH}, the median of {rounds} rounds in turns, and all rounds' range");
     for writers in [1, 2] {
-        // With two, whoever takes numbers from a sequence cannot know whether the other has written meanwhile.
+        // With two, a writer with sequences cannot know whether the other has written since its last batch.
         let trust = if writers == 1 { "on" } else { "off" };
-        let row = measure_variant(&runtime, &mut place, "one row", writers, None)?;
-        let mut ways = [row, measure_variant(&runtime, &mut place, "sequences", writers, Some(trust))?];
+        let row = measure_variant(&runtime, &mut databases, "one row", writers, None)?;
+        let mut ways = [row, measure_variant(&runtime, &mut databases, "sequences", writers, Some(trust))?];
         for round in 0..rounds {
             // Each goes first as often as the other.
             for turn in 0..ways.len() {
                 let way = &mut ways[(turn + round) % 2];
                 let stock = (0..writers).map(|writer| {
-                    let first = u32::try_from(round)? * lives;
-                    ScenarioDeliveries::new(SOURCES[writer])?.all(first..first + lives, Utc::now())
+                    let first = u32::try_from(round)? * scenarios;
+                    ScenarioDeliveries::new(SOURCES[writer])?.all(first..first + scenarios, Utc::now())
                 });
                 let rate = write(&mut way.writers, &stock.collect::<anyhow::Result<Vec<_>>>()?)?;
                 way.rates.push(rate);
@@ -110,19 +110,19 @@ fn main() -> anyhow::Result<()> {
             })?;
         }
     }
-    runtime.block_on(place.remove())?;
+    runtime.block_on(databases.remove())?;
     Ok(())
 }
 
 /// A database of its own, opened once for each writer.
 fn measure_variant(
     runtime: &Runtime,
-    place: &mut BenchDatabase,
+    databases: &mut BenchDatabase,
     name: &'static str,
     writers: usize,
     trust: Option<&str>,
 ) -> anyhow::Result<Variant> {
-    let address = runtime.block_on(place.database(&format!("{}_{writers}", name.replace(' ', "_"))))?;
+    let address = runtime.block_on(databases.database(&format!("{}_{writers}", name.replace(' ', "_"))))?;
     let made = runtime.block_on(Database::open(&address, OpenMode::Migrate))?;
     let mut databases = Vec::new();
     if let Some(trust) = trust {
@@ -147,7 +147,7 @@ fn measure_variant(
     Ok(Variant { name, databases, writers, rates: Vec::new() })
 }
 
-/// All writers write at the same time; the deliveries of all of them in a second.
+/// Deliveries per second of all writers at the same time.
 fn write(writers: &mut [Writer], stock: &[Vec<PreparedDelivery>]) -> anyhow::Result<f64> {
     let begun = Instant::now();
     let times = std::thread::scope(|scope| {

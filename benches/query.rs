@@ -1,22 +1,22 @@
-//! How many queries are answered per second, and how long each takes: the hub's whole HTTP stack beside hand-written SQL for
-//! the same rows behind bare axum, and beside bare axum alone. One process, one database, the client on the same cores.
+//! Queries per second, and their latency: the hub's whole HTTP stack compared with handwritten SQL for the same rows behind
+//! bare axum, and with bare axum alone. One process, one database, the client on the same cores.
 //!
 //! `cargo bench --bench query`, with `-- --quick` for a short look. On PostgreSQL:
 //! `tests/postgres.sh cargo bench --bench query`. See `docs/benchmarks.md`.
 
 mod support {
+    pub mod bench_database;
     pub mod client;
     pub mod disk;
-    pub mod place;
+    pub mod request_stock;
     pub mod requests;
     pub mod sources;
-    pub mod stock;
     mod template;
 }
 
 mod queries {
-    pub mod by_hand;
-    pub mod drive;
+    pub mod handwritten;
+    pub mod load;
 }
 
 use anyhow::{Context, ensure};
@@ -25,17 +25,17 @@ use inspection_hub::server::Hub;
 use inspection_hub::settings::Settings;
 use inspection_hub::store::{Database, OpenMode};
 use mimalloc::MiMalloc;
-use queries::by_hand::{HandwrittenServer, LISTED};
-use queries::drive::{Figures, Load};
+use queries::handwritten::{HandwrittenServer, LISTED};
+use queries::load::{Figures, Load};
 use sea_orm::sqlx::types::Uuid;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
+use support::bench_database::BenchDatabase;
 use support::client::Connection;
-use support::place::BenchDatabase;
+use support::request_stock::StockBuilder;
 use support::requests::Requests;
 use support::sources;
-use support::stock::StockBuilder;
 
 // As in the binary.
 #[global_allocator]
@@ -47,17 +47,17 @@ const DELIVERIES: usize = if cfg!(debug_assertions) { 6_000 } else { 100_000 };
 const BATCH: usize = 512;
 /// The number of connections that the targets are for.
 const CONNECTIONS: usize = 64;
-/// Turns of the hub and what it is compared with; the middle one of their ratios counts.
+/// Turns of the hub and the other server; the median of their ratios counts.
 const TURNS: usize = 5;
 
 /// One comparison.
 #[derive(Clone)]
 struct Case {
     what: &'static str,
-    /// What the hub is asked, and what asks the other for the same.
+    /// The query to the hub, and the path of the same at the other server.
     query: String,
     path: String,
-    /// Whether each connection asks in words of its own, so that no execution is shared.
+    /// Whether each connection sends a different text, so that no execution is shared.
     alone: bool,
     /// The ratio to reach.
     target: f64,
@@ -70,34 +70,34 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(measured: Duration) -> anyhow::Result<()> {
-    let mut place = BenchDatabase::new("query").await?;
-    let database = place.database("hub").await?;
+    let mut databases = BenchDatabase::new("query").await?;
+    let database = databases.database("hub").await?;
     let settings = sources::settings(&database)?;
     let filling = settings.clone();
     let changes = tokio::task::spawn_blocking(move || fill(&filling)).await??;
-    let by_hand = HandwrittenServer::start(&database).await?;
+    let handwritten = HandwrittenServer::start(&database).await?;
     let hub = Hub::start(settings).await?;
     Connection::open(hub.address()).await?.get("/readyz").await?;
-    let id = by_hand.largest().await?;
+    let id = handwritten.largest().await?;
     println!("{DELIVERIES} deliveries, {changes} changes; {CONNECTIONS} connections, the middle of {TURNS} turns");
     println!(
         "{:34} {:>10} {:>9} {:>9} {:>10} {:>9} {:>9}",
         "", "hub/s", "p50 ms", "p99 ms", "other/s", "p50 ms", "p99 ms"
     );
     for case in cases(id).into_iter().flat_map(Case::in_both_ways) {
-        case.same(hub.address(), by_hand.address).await?;
+        case.same(hub.address(), handwritten.address).await?;
         let mut turns = Vec::new();
         for _ in 0..TURNS {
             let load = Load { connections: CONNECTIONS, warm_up: measured / 4, measured };
             let of_hub = load.drive(hub.address(), |number| case.request("/graphql", number)).await?;
-            let other = load.drive(by_hand.address, |number| case.request(&case.path, number)).await?;
+            let other = load.drive(handwritten.address, |number| case.request(&case.path, number)).await?;
             turns.push((of_hub, other));
         }
         case.report(turns);
     }
     hub.stop().await;
-    by_hand.close().await;
-    place.remove().await
+    handwritten.close().await;
+    databases.remove().await
 }
 
 fn cases(id: Uuid) -> [Case; 3] {
@@ -112,7 +112,7 @@ fn cases(id: Uuid) -> [Case; 3] {
             target: 0.9,
         },
         Case {
-            what: "one with all that hangs on it",
+            what: "one with all its children",
             query: format!(
                 "{{ inspection(id: \"{id}\") {{ id vendor externalId state status updatedAt
                     history {{ nodes {{ position verdict reason event toState receivedAt }} }}
@@ -134,7 +134,7 @@ fn cases(id: Uuid) -> [Case; 3] {
 }
 
 impl Case {
-    /// All connections in the same words, and each in its own.
+    /// All connections with the same text, and each with its own.
     fn in_both_ways(self) -> Vec<Case> {
         if self.alone { vec![self] } else { vec![self.clone(), Case { alone: true, ..self }] }
     }
@@ -144,7 +144,7 @@ impl Case {
         post(path, &words)
     }
 
-    /// Both must answer the same before they are measured.
+    /// Both must return the same before they are measured.
     async fn same(&self, hub: SocketAddr, other: SocketAddr) -> anyhow::Result<()> {
         let mut answers = Vec::new();
         for (address, path) in [(hub, "/graphql"), (other, self.path.as_str())] {
@@ -176,7 +176,7 @@ fn post(path: &str, query: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// Writes deliveries of many lives. Answers how many changes there are.
+/// Writes deliveries of many inspections. Returns the number of changes.
 fn fill(settings: &Settings) -> anyhow::Result<i64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let db = runtime.block_on(Database::open_with(&settings.database, OpenMode::Migrate, settings.pools))?;

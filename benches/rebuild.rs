@@ -1,14 +1,14 @@
-//! What applying the raw log anew costs beside the least that must be done for it, which is to read the same rows and to
-//! parse their JSON; and what a sender notices of a rebuild. Once few rows differ, once all are put in place.
+//! The cost of a replay of the raw log, compared with its lower bound: reading the same rows and parsing their JSON. Also the
+//! latency that a sender sees during a rebuild. Measured once with few differences, and once with all rows replaced.
 //!
 //! `cargo bench --bench rebuild`, with `-- --quick` for a short look and `-- --full` for a million deliveries; see
 //! `docs/benchmarks.md`. On SQLite and, where `TEST_DATABASE_URL` names a server, on PostgreSQL.
 
 mod support {
     pub mod disk;
+    pub mod request_stock;
     pub mod requests;
     pub mod sources;
-    pub mod stock;
     mod template;
 }
 
@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::requests::Requests;
-use support::{disk, sources, stock};
+use support::{disk, request_stock, sources};
 use tokio_util::sync::CancellationToken;
 
 // As in the binary.
@@ -69,7 +69,8 @@ async fn main() -> anyhow::Result<()> {
 async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyhow::Result<()> {
     let db = Database::open(address, OpenMode::Migrate).await?;
     let settings = sources::settings("sqlite://unused.db")?;
-    let stock = stock::StockBuilder::new(&settings)?.make(count + BASELINE_DELIVERIES + CONCURRENT_DELIVERIES)?;
+    let stock =
+        request_stock::StockBuilder::new(&settings)?.make(count + BASELINE_DELIVERIES + CONCURRENT_DELIVERIES)?;
     let incoming = Requests::of(&stock)?.read(&settings)?;
     let bytes = stock.bytes_each();
     drop(stock);
@@ -130,26 +131,26 @@ async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyh
     let each = |time: Duration| time.as_secs_f64() * 1e6 / count as f64;
     println!("{name}, {count} deliveries of {bytes} bytes; microseconds for each");
     println!("  reading the rows and parsing their JSON  {:>7.1}", each(least));
-    println!("  applying them anew                       {:>7.1}", each(applied));
+    println!("  replaying them                           {:>7.1}", each(applied));
     println!("  comparing all rows                       {:>7.1}", each(all - applied));
-    println!("  p99 of a sender who is alone             {:>7.2} ms", alone.as_secs_f64() * 1e3);
+    println!("  p99 of a sender without a rebuild        {:>7.2} ms", alone.as_secs_f64() * 1e3);
     let ways = [("the rows that differ", mending, mended, few), ("all rows", replacing, replaced, whole)];
     for (what, putting, put, beside) in ways {
         println!("  replacing {what:<31}{:>7.1}", each(putting));
         let share = (all + putting).as_secs_f64() / least.as_secs_f64();
         println!("    all of it, times reading and parsing   {share:>7.1}  {}", verdict(share <= 4.0));
-        println!("    nobody could write for                 {:>7} ms", put.locked_for.as_millis());
+        println!("    writes were blocked for                {:>7} ms", put.locked_for.as_millis());
         let share = beside.as_secs_f64() / alone.as_secs_f64();
         let beside = beside.as_secs_f64() * 1e3;
         println!(
-            "    p99 of a sender meanwhile              {beside:>7.2} ms: {share:.1} times  {}",
+            "    p99 of a sender during it              {beside:>7.2} ms: {share:.1} times  {}",
             verdict(share <= 1.5)
         );
     }
     Ok(())
 }
 
-/// Edits entities, spread evenly, as nobody but a rebuild should.
+/// Damages entities, spread evenly.
 async fn damage(address: &str, count: usize) -> anyhow::Result<()> {
     let apart = count / 2 / DAMAGED;
     let text =
@@ -188,7 +189,7 @@ async fn parse(db: &Database) -> anyhow::Result<Duration> {
     }
 }
 
-/// Writes one delivery after the other, each in a transaction, until told to stop; the time that 99 of 100 take at most.
+/// Writes deliveries one by one, each in a transaction, until `ended`. The 99th percentile of their times.
 fn send(writer: &mut Writer, incoming: &[PreparedDelivery], ended: &AtomicBool) -> anyhow::Result<Duration> {
     let mut times = Vec::with_capacity(incoming.len());
     for one in incoming {

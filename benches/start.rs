@@ -1,4 +1,4 @@
-//! How long the binary takes from its start to its first answer, on a database that is in use, and what it weighs.
+//! The time from the start of the binary to its first response, on a filled database, and its memory.
 //!
 //! `cargo bench --bench start`; see `docs/benchmarks.md`.
 
@@ -6,8 +6,8 @@ mod support {
     pub mod client;
     pub mod disk;
     pub mod load;
+    pub mod request_stock;
     pub mod sources;
-    pub mod stock;
     mod template;
 }
 
@@ -20,15 +20,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::client::Connection;
 use support::load::Load;
-use support::stock::StockBuilder;
+use support::request_stock::StockBuilder;
 use support::{disk, sources};
 
 /// Deliveries in the database.
 const DELIVERIES: usize = if cfg!(debug_assertions) { 2_000 } else { 100_000 };
 const STARTS: usize = 9;
-/// How long it idles before it is weighed.
+/// Idle time before its memory is measured.
 const IDLE: Duration = Duration::from_secs(2);
-/// How long a start may take at all.
+/// The limit of a start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The binary while it runs.
@@ -54,7 +54,7 @@ async fn run() -> anyhow::Result<()> {
         let running = HubProcess::start(&folder)?;
         running.first_answer(begin).await?;
         times.push(begin.elapsed().as_secs_f64());
-        // Its memory is weighed once; the other starts need not wait for it.
+        // Memory is measured once.
         if resident.is_none() {
             tokio::time::sleep(IDLE).await;
             resident = Some(running.resident()?);
@@ -75,7 +75,7 @@ async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes in a stock, as a hub does that has been at work.
+/// Fills a database through a hub.
 async fn fill(database: &Path) -> anyhow::Result<()> {
     let settings = sources::settings(&sqlite(database))?;
     let stock = Arc::new(StockBuilder::new(&settings)?.make(DELIVERIES)?);
@@ -119,7 +119,7 @@ impl HubProcess {
         Ok((megabytes("VmRSS:")?, megabytes("RssAnon:")?))
     }
 
-    /// Ends it as an operator does, and waits for it.
+    /// SIGTERM, and waits for the end.
     fn end(mut self) -> anyhow::Result<()> {
         let kill = format!("kill -TERM {}", self.child.id());
         ensure!(Command::new("sh").args(["-c", &kill]).status()?.success(), "it was gone already");

@@ -1,14 +1,14 @@
-//! What one delivery costs the only writer, without HTTP: verified and read deliveries in batches of several sizes, beside
-//! the least that a durable log can do, which is to insert the raw bodies of the same batches and commit.
+//! The cost of a delivery in the writer, without HTTP: verified and parsed deliveries in batches of several sizes, compared with
+//! the lower bound of a durable log, which inserts the raw bodies of the same batches and commits.
 //!
 //! `cargo bench --bench write`, with `-- --quick` for a short look; see `docs/benchmarks.md`.
 
 mod support {
+    pub mod bench_database;
     pub mod disk;
-    pub mod place;
+    pub mod request_stock;
     pub mod requests;
     pub mod sources;
-    pub mod stock;
     mod template;
 }
 
@@ -21,10 +21,10 @@ use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, Connection as _, Executor};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use std::time::{Duration, Instant};
-use support::place::BenchDatabase;
+use support::bench_database::BenchDatabase;
+use support::request_stock::StockBuilder;
 use support::requests::Requests;
 use support::sources;
-use support::stock::StockBuilder;
 use tokio::runtime::Runtime;
 
 // As in the binary.
@@ -40,12 +40,12 @@ fn main() -> anyhow::Result<()> {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let most = if quick || cfg!(debug_assertions) { DELIVERIES / 10 } else { DELIVERIES };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut place = runtime.block_on(BenchDatabase::new("write"))?;
-    let database = runtime.block_on(place.database("hub"))?;
+    let mut databases = runtime.block_on(BenchDatabase::new("write"))?;
+    let database = runtime.block_on(databases.database("hub"))?;
     let settings = sources::settings(&database)?;
     let db = runtime.block_on(Database::open(&database, OpenMode::Migrate))?;
     let mut writer = Writer::open(&db)?;
-    let mut raw = RawInserts::open(&runtime, &runtime.block_on(place.database("raw"))?)?;
+    let mut raw = RawInserts::open(&runtime, &runtime.block_on(databases.database("raw"))?)?;
     let mut maker = StockBuilder::new(&settings)?;
     println!("microseconds for each delivery");
     println!("batch  bytes     read    write      raw  raw/write");
@@ -82,11 +82,11 @@ fn main() -> anyhow::Result<()> {
     let size = runtime.block_on(size(&db.read_pool))?;
     println!("{size} bytes in the hub's database");
     runtime.block_on(db.read_pool.close())?;
-    runtime.block_on(place.remove())?;
+    runtime.block_on(databases.remove())?;
     Ok(())
 }
 
-/// A database that keeps bodies and nothing else, as durable as the hub's.
+/// A database that stores only bodies, as durably as the hub's.
 enum RawInserts {
     Sqlite(Connection),
     Postgres(Box<PgConnection>),

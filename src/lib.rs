@@ -34,4 +34,7 @@ pub mod vendor;
 #[path = "../tests/support/database.rs"]
 mod database;
 #[cfg(test)]
+#[path = "../tests/support/skip.rs"]
+mod skip;
+#[cfg(test)]
 extern crate self as inspection_hub;

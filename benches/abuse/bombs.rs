@@ -1,9 +1,9 @@
-//! Documents of at most a kilobyte that ask for far more than that, or are none: all of them must be refused.
+//! Abusive documents of at most a kilobyte: far too expensive, or no documents at all. All of them must be refused.
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-/// Bytes of a document, with the comment that makes it another one each time: no cache knows it.
+/// Bytes of a document, with the comment that makes each one different, so that no cache has it.
 pub const BYTES: usize = 1_000;
 const COMMENT: usize = "#0000000\n".len();
 const ROOM: usize = BYTES - COMMENT;
@@ -14,7 +14,7 @@ pub struct Bomb {
 }
 
 impl Bomb {
-    /// What is measured beside them: a request that is answered.
+    /// For comparison: a request that is executed.
     pub fn none() -> Bomb {
         Bomb { what: "{ __typename }", text: "{ __typename }".to_owned() }
     }
@@ -33,14 +33,14 @@ impl Bomb {
     }
 }
 
-/// A question, as it goes over the wire.
+/// A query as an HTTP request.
 pub fn post(query: &str) -> Vec<u8> {
     let body = json!({ "query": query }).to_string();
     let head = "host: hub.example\r\ncontent-type: application/json\r\naccept: application/graphql-response+json";
     format!("POST /graphql HTTP/1.1\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// Fails unless it is refused as a whole; the code of the first error.
+/// The code of the first error. Fails unless the whole request is refused.
 pub fn refused(status: u16, body: &[u8]) -> anyhow::Result<String> {
     let answer: Value = serde_json::from_slice(body)?;
     let code = answer["errors"][0]["extensions"]["code"].as_str();
@@ -119,7 +119,7 @@ fn doubled(levels: usize, on: &str, end: &str) -> String {
     fragments.collect::<String>() + &format!("fragment F{levels} on {on}{{{end}}}")
 }
 
-/// As many as there is room for.
+/// As many as fit.
 fn filled(begin: &str, end: &str, each: impl Fn(usize) -> String) -> String {
     let mut text = begin.to_owned();
     for next in (0..).map(each) {

@@ -1,4 +1,4 @@
-//! What requests cost the hub that it refuses.
+//! The cost of requests that the hub refuses.
 
 use super::bombs::{self, Bomb};
 use crate::client::Connection;
@@ -7,15 +7,15 @@ use anyhow::Context;
 use std::time::Instant;
 
 pub struct Cost {
-    /// Microseconds on a processor, of the hub's process, for each request.
+    /// CPU microseconds of the hub's process per request.
     pub cpu: f64,
-    /// Milliseconds of the longest answer.
+    /// Milliseconds of the slowest response.
     pub longest: f64,
-    /// Why it was refused; none if it was answered.
+    /// Why it was refused; `None` if it was executed.
     pub code: Option<String>,
 }
 
-/// Sends a bomb so many times over one connection, each time with another text.
+/// Sends a document repeatedly over one connection, each time with another text.
 pub async fn of(process: &Process, bomb: &Bomb, times: usize) -> anyhow::Result<Cost> {
     let mut connection = Connection::open(process.address).await?;
     let is_bomb = bomb.what != Bomb::none().what;

@@ -1,4 +1,4 @@
-//! What subscriptions weigh to which nothing is told.
+//! The memory of subscriptions that receive no messages.
 
 use super::bombs::post;
 use crate::client::Connection;
@@ -10,10 +10,10 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 
-/// So many subscriptions at once on one socket are taken (`src/http/socket/limits.rs`).
+/// The limit of subscriptions on one socket (`src/http/socket/limits.rs`).
 pub const SUBSCRIPTIONS_PER_SOCKET: usize = 100;
 const OPERATION: &str = "subscription { changes { position receivedAt event verdict fromState toState } }";
-/// With room for those that ask beside the subscribers.
+/// Leaves room for other clients.
 const CONNECTIONS: &str = "10100";
 /// A process is at rest when it takes less than this share of a processor for a second.
 const IDLE_CPU_SHARE: f64 = 0.02;
@@ -22,13 +22,12 @@ const PATIENCE: u32 = 30;
 pub struct IdleMemory {
     /// Resident memory for each subscription.
     pub kilobytes: f64,
-    /// Changes that were told to all of them at last, and milliseconds until the last one of those that look had them.
+    /// Changes that were sent to all of them in the end, and milliseconds until the last of the sampled subscribers had them.
     pub changes: u64,
     pub last: f64,
 }
 
-/// Opens so many sockets with so many subscriptions on each, at a hub of their own, and makes them hear of a new
-/// inspection.
+/// Opens sockets with subscriptions at a hub of their own, then publishes a change to all of them.
 pub async fn measure_idle_memory(folder: &Path, sockets: usize, each: usize, new: u64) -> anyhow::Result<IdleMemory> {
     let hub = hub::start(folder, &["--max-connections", CONNECTIONS])?;
     position(&hub).await?;
@@ -38,7 +37,7 @@ pub async fn measure_idle_memory(folder: &Path, sockets: usize, each: usize, new
     wait_until_idle(&hub).await?;
     let kilobytes = (hub.resident()? - before) / (sockets * each) as f64;
     ensure!(kilobytes > 0.0, "they weigh nothing");
-    // All of them are there.
+    // All subscriptions are active.
     let before = position(&hub).await?;
     subscribers.time();
     Connection::open(hub.address).await?.ask(hub::webhook(new).as_bytes()).await?;
@@ -59,7 +58,7 @@ async fn position(hub: &Process) -> anyhow::Result<u64> {
     answer["data"]["head"]["position"].as_u64().with_context(|| format!("no position: {answer}"))
 }
 
-/// Waits until it does nothing.
+/// Waits until the process is idle.
 async fn wait_until_idle(process: &Process) -> anyhow::Result<()> {
     for _ in 0..PATIENCE {
         let before = process.cpu()?;

@@ -1,5 +1,5 @@
-//! How long others wait while bombs come. Each sender is a thread of its own that sleeps to the moment when it is due:
-//! a timer of tokio is up to a millisecond late, which is longer than the answer takes.
+//! The latency of other clients while abusive documents arrive. Each sender is a thread that sleeps until its request is due:
+//! a timer of tokio is up to a millisecond late, which is longer than a response takes.
 
 use super::bombs::{self, Bomb};
 use crate::client::Connection;
@@ -7,18 +7,18 @@ use anyhow::{anyhow, ensure};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Connections of the others, and how often all of them together ask.
+/// Connections of the other clients, and their requests per second in total.
 pub const CONNECTIONS: u32 = 8;
 pub const REQUEST_RATE: u32 = 400;
-/// Bombs a second.
+/// Abusive documents per second.
 pub const BOMB_RATE: u32 = 100;
 const QUERY: &str = "{ inspections(first: 5) { nodes { id status } } }";
 /// Until all connections are open.
 const OPENING: Duration = Duration::from_millis(100);
-/// How late the last answer may be.
+/// How late the last response may be.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Milliseconds, from the smallest up.
+/// Milliseconds, ascending.
 #[derive(Default)]
 pub struct Times(Vec<f64>);
 
@@ -38,7 +38,7 @@ impl Times {
     }
 }
 
-/// What others wait without and with bombs, and what the bombs themselves wait.
+/// Latency of other clients without and with abusive documents, and of these documents.
 #[derive(Default)]
 pub struct ClientLatency {
     pub without: Times,
@@ -46,12 +46,12 @@ pub struct ClientLatency {
     pub bombs: Times,
 }
 
-/// Takes turns, each of this length: without bombs and with them.
+/// Alternates between turns of this length: without abusive documents and with them.
 pub fn measure(address: SocketAddr, bombs: &[Bomb], turns: usize, length: Duration) -> anyhow::Result<ClientLatency> {
     let mut others = ClientLatency::default();
     for turn in 0..turns {
         others.without.add(measure_turn(address, length, None)?.0);
-        // Numbers that no bomb had before.
+        // Numbers that no document had before.
         let first = 1_000_000 + turn * 100_000;
         let (asked, refused) = measure_turn(address, length, Some((bombs, first)))?;
         others.with.add(asked);
@@ -60,7 +60,7 @@ pub fn measure(address: SocketAddr, bombs: &[Bomb], turns: usize, length: Durati
     Ok(others)
 }
 
-/// Milliseconds of the questions, and of the bombs.
+/// Milliseconds of the queries, and of the abusive documents.
 fn measure_turn(
     address: SocketAddr,
     length: Duration,
@@ -110,8 +110,7 @@ struct SendSchedule {
     end: Instant,
 }
 
-/// Sends requests when they are due, or as soon as the one before is answered. How long after that moment each was
-/// answered, in milliseconds.
+/// Sends each request when it is due, or after the response to the one before. Milliseconds from the due time to the response.
 fn send_at_rate(
     address: SocketAddr,
     clock: &SendSchedule,

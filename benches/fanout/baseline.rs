@@ -1,4 +1,4 @@
-//! What the hub is measured against: axum's WebSocket and tokio's broadcast channel, one `send` for each message.
+//! The baseline: axum's WebSocket and tokio's broadcast channel, one `send` for each message.
 
 use axum::Router;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -7,9 +7,9 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use tokio::sync::broadcast::{Sender, error::RecvError};
 
-/// Makes this benchmark such a server; the address follows.
+/// The argument that makes this benchmark such a server; the address follows.
 pub const ARGUMENT: &str = "--plain-server";
-/// Messages that a subscriber may be behind; it never is so far.
+/// How many messages a subscriber may be behind; it never is that far behind.
 const TAIL: usize = 4096;
 
 /// Serves until it is killed.

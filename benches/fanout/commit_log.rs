@@ -1,4 +1,4 @@
-//! A hub that tells of its commits in its log.
+//! A hub that logs its commits, and the parser of this log.
 
 use super::hub;
 use super::process::Process;
@@ -17,7 +17,7 @@ pub fn start(folder: &Path) -> anyhow::Result<Process> {
     hub::run(folder, log, &["--log", "inspection_hub::ingest=debug", "--log-format", "json"])
 }
 
-/// When positions were committed, by the newest of each commit.
+/// Commit times, by the newest position of each commit.
 pub fn commit_times(folder: &Path) -> anyhow::Result<BTreeMap<u64, DateTime<Utc>>> {
     let mut commits = BTreeMap::new();
     for line in fs::read_to_string(folder.join(LOG))?.lines() {

@@ -1,4 +1,4 @@
-//! The hub's binary, as it is served and filled here.
+//! The hub's binary, and its deliveries.
 
 use super::process::Process;
 use std::path::Path;
@@ -9,7 +9,7 @@ pub fn start(folder: &Path, settings: &[&str]) -> anyhow::Result<Process> {
     run(folder, Stdio::null(), settings)
 }
 
-/// The same, with a place for its log.
+/// The same, with a destination of its log.
 pub fn run(folder: &Path, log: impl Into<Stdio>, settings: &[&str]) -> anyhow::Result<Process> {
     Process::start(log, |address| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
@@ -20,7 +20,7 @@ pub fn run(folder: &Path, log: impl Into<Stdio>, settings: &[&str]) -> anyhow::R
     })
 }
 
-/// News of an inspection that is new if the number is.
+/// A delivery about the inspection with this number.
 pub fn webhook(number: u64) -> String {
     let body = format!(r#"{{"event":"SESSION:STATUS_CHANGE","session_key":"FANOUT-{number}","status":"STARTED"}}"#);
     request("/webhooks/pave", &body)

@@ -1,4 +1,4 @@
-//! A server in a process of its own: what it costs, as Linux counts it.
+//! A server in a separate process, and its cost as Linux counts it.
 
 use anyhow::{Context, ensure};
 use std::collections::HashMap;
@@ -8,22 +8,22 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a start may take at all.
+/// The limit of a start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Process {
     child: Child,
     pub address: SocketAddr,
-    /// Nanoseconds of each thread when it was last seen: those that ended are counted, too.
+    /// Nanoseconds of each thread when it was last seen, so that ended threads count.
     threads: Mutex<HashMap<OsString, u64>>,
 }
 
 impl Process {
-    /// Starts a server, which is told where to listen, with a place for its log.
+    /// Starts a server on a free port. Its log goes to `log`.
     pub fn start(log: impl Into<Stdio>, make: impl FnOnce(SocketAddr) -> Command) -> anyhow::Result<Process> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = make(address);
-        // No settings but those it is given.
+        // No other settings.
         command.env_clear().stdout(Stdio::null()).stderr(log);
         let process = Process { child: command.spawn()?, address, threads: Mutex::default() };
         let begin = Instant::now();
@@ -34,11 +34,11 @@ impl Process {
         Ok(process)
     }
 
-    /// Seconds on a processor, of all threads.
+    /// CPU seconds of all threads.
     pub fn cpu(&self) -> anyhow::Result<f64> {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // A thread may end meanwhile.
+            // A thread may end while the folder is read.
             let thread = thread?;
             let Ok(text) = std::fs::read_to_string(thread.path().join("schedstat")) else { continue };
             let nanoseconds = text.split(' ').next().context("an empty schedstat")?.trim().parse()?;

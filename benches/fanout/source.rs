@@ -1,4 +1,4 @@
-//! Where changes come from: webhooks to the hub, or the same bytes again and again from the plain server.
+//! The source of changes: webhooks to the hub, or the same bytes repeated by the baseline.
 
 use super::baseline;
 use super::commit_log;
@@ -14,12 +14,12 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 const OPERATION: &str = "subscription { changes { position receivedAt event verdict fromState toState } }";
-/// Connections over which webhooks come.
+/// Connections of the webhooks.
 const CONNECTIONS: usize = 64;
 
 pub struct ChangeSource {
     process: Process,
-    /// None for the hub.
+    /// `None` for the hub.
     frame: Option<String>,
     connections: Vec<Connection>,
     /// Changes made so far, and with each webhook.
@@ -36,7 +36,7 @@ impl ChangeSource {
         Ok(ChangeSource::of(hub::start(folder, &[])?))
     }
 
-    /// The same, and it tells of its commits.
+    /// The same, and it logs its commits.
     pub fn hub_with_commit_log(folder: &Path) -> anyhow::Result<ChangeSource> {
         ChangeSource::clear(folder);
         Ok(ChangeSource::of(commit_log::start(folder)?))
@@ -79,12 +79,12 @@ impl ChangeSource {
         self.process.address
     }
 
-    /// What subscribers say; nothing to the plain server.
+    /// The messages of a new subscriber; none for the baseline.
     pub fn operation(&self) -> Option<&'static str> {
         self.is_hub.then_some(OPERATION)
     }
 
-    /// What the plain server sends.
+    /// What the baseline sends.
     pub fn repeat(&mut self, frame: Option<&str>) {
         self.frame = frame.map(str::to_owned);
     }
@@ -98,7 +98,7 @@ impl ChangeSource {
         self.at_once
     }
 
-    /// Waits until all subscribers are there, and makes a first change.
+    /// Waits until all subscriptions are active, and publishes a first change.
     pub async fn begin(&mut self, subscribers: &Subscribers) -> anyhow::Result<()> {
         self.connect().await?;
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -125,7 +125,7 @@ impl ChangeSource {
         Ok(())
     }
 
-    /// Makes the changes of so many webhooks.
+    /// Publishes the changes of this many webhooks.
     pub async fn make(&mut self, webhooks: u64) -> anyhow::Result<()> {
         if !self.is_hub {
             let count = webhooks * self.at_once;

@@ -1,4 +1,4 @@
-//! Many subscribers that cost little: they count frames and look into few of them.
+//! Many cheap subscribers: they count frames and parse few of them.
 
 use anyhow::{bail, ensure};
 use chrono::{DateTime, Utc};
@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// How long frames may take that must come.
+/// The limit of waiting for frames.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// One subscriber in so many looks when its frames were made.
+/// One subscriber in this many measures the latency of its frames.
 const TIMED: usize = 20;
 const BUFFER: usize = 32 << 10;
 
@@ -22,7 +22,7 @@ pub struct Subscribers {
     _tasks: JoinSet<()>,
 }
 
-/// When a frame came.
+/// The arrival of a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     pub position: u64,
@@ -31,7 +31,7 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// How long after something the frame came, in milliseconds.
+    /// Milliseconds from an event to the arrival of the frame.
     pub fn since(&self, before: DateTime<Utc>) -> f64 {
         (self.at - before).num_microseconds().unwrap_or_default() as f64 / 1e3
     }
@@ -45,8 +45,8 @@ struct Shared {
 }
 
 impl Subscribers {
-    /// Opens sockets, and subscribes so many times on each if there is an operation. The frames of a socket are those of
-    /// all its subscriptions.
+    /// Opens sockets, and subscribes this many times on each if there is an operation. The frames of a socket are those of all its
+    /// subscriptions.
     pub async fn open(
         address: SocketAddr,
         operation: Option<&str>,
@@ -81,17 +81,17 @@ impl Subscribers {
         Ok(Subscribers { shared, _tasks: tasks })
     }
 
-    /// Frames of all together.
+    /// Frames of all sockets.
     pub fn frames(&self) -> u64 {
         self.shared.frames.iter().map(|frames| frames.load(Ordering::Relaxed)).sum()
     }
 
-    /// Frames of the one that has the fewest.
+    /// The frames of the socket with the fewest.
     pub fn fewest(&self) -> u64 {
         self.shared.frames.iter().map(|frames| frames.load(Ordering::Relaxed)).min().unwrap_or_default()
     }
 
-    /// Waits until each has so many, and no more.
+    /// Waits until each has exactly this many.
     pub async fn have(&self, wanted: u64) -> anyhow::Result<()> {
         let begin = Instant::now();
         while self.fewest() < wanted {
@@ -105,7 +105,7 @@ impl Subscribers {
         Ok(())
     }
 
-    /// From now on some look when frames were made.
+    /// From now on, some measure latencies.
     pub fn time(&self) {
         self.shared.timed.store(true, Ordering::Relaxed);
     }
@@ -126,7 +126,7 @@ async fn handshake(stream: &mut TcpStream) -> anyhow::Result<()> {
         sec-websocket-protocol: graphql-transport-ws\r\n\r\n";
     stream.write_all(head.as_bytes()).await?;
     let mut answer = Vec::new();
-    // Byte by byte at the end, so that no frame is taken for a header.
+    // Byte by byte at the end, so that no byte of a frame is read with the header.
     while !answer.ends_with(b"\r\n\r\n") {
         answer.push(stream.read_u8().await?);
     }
@@ -134,7 +134,7 @@ async fn handshake(stream: &mut TcpStream) -> anyhow::Result<()> {
     Ok(())
 }
 
-// The mask is zero: the bytes stay what they are.
+// The mask is zero, so the bytes are unchanged.
 fn masked(kind: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![kind];
     match payload.len() {
@@ -149,7 +149,7 @@ fn masked(kind: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Counts text frames; the first `skipped` are no changes.
+/// Counts text frames. The first `skipped` are not changes.
 async fn receive(mut stream: TcpStream, shared: &Shared, number: usize, skipped: u64) -> anyhow::Result<()> {
     let mut buffer = vec![0; BUFFER];
     let (mut filled, mut seen) = (0, 0_u64);
@@ -208,7 +208,7 @@ fn frame(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     (bytes.len() >= payload + length).then_some((kind, payload, payload + length))
 }
 
-/// The value that stands after a name.
+/// The value after a name.
 fn after<T: FromStr>(text: &[u8], name: &str) -> Option<T> {
     let begin = text.windows(name.len()).position(|window| window == name.as_bytes())? + name.len();
     let rest = str::from_utf8(&text[begin..]).ok()?;

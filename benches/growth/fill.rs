@@ -1,8 +1,8 @@
-//! Many inspections in little time: the hub's own writer stores some, and the database copies their rows, with other
-//! numbers, ids, positions and times, so that every rule of the tables holds. What is not true of the copies is what nobody
-//! reads here: their bodies name the inspection they were copied from.
+//! Many inspections in little time: the hub's own writer stores some, and the database copies their rows with other row ids,
+//! ids, positions and times, so that every constraint holds. Only the bodies of the copies are wrong: they name the inspection
+//! that was copied. No query reads them here.
 
-use crate::lives::ScenarioDeliveries;
+use crate::scenarios::ScenarioDeliveries;
 use anyhow::{Context, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::log_head;
@@ -15,15 +15,15 @@ use sea_orm::{
 use std::process::Command;
 use tokio::runtime::Runtime;
 
-/// Written by the hub itself, at most so many inspections in a row; then they are copied.
+/// The hub itself writes at most this many inspections in a row. Then they are copied.
 const OWN: u32 = 500;
-/// As many times for each size are some written and copied, so that what was written is spread over the whole history.
+/// How often inspections are written and copied for each size, so that the written ones are spread over the whole history.
 const BLOCKS: u32 = 10;
 /// Deliveries in one transaction.
 const BATCH: usize = 512;
 /// Copies in one transaction.
 const COPIES: u32 = 8;
-/// The history begins so long ago; with `DELIVERY_INTERVAL` there is room for five million deliveries.
+/// How long ago the history begins; with `DELIVERY_INTERVAL` there is room for five million deliveries.
 const AGO: TimeDelta = TimeDelta::days(720);
 
 pub struct Population<'a> {
@@ -31,10 +31,10 @@ pub struct Population<'a> {
     pub db: Database,
     /// Copies rows.
     bulk: DatabaseConnection,
-    pub lives: ScenarioDeliveries,
-    /// The numbers of those that the hub itself has written are below this.
+    pub deliveries: ScenarioDeliveries,
+    /// The hub itself wrote the inspections with numbers below this.
     pub own: u32,
-    /// All that there are.
+    /// All inspections.
     pub inspections: u32,
 }
 
@@ -45,14 +45,14 @@ impl<'a> Population<'a> {
         let bulk = runtime.block_on(sea_orm::Database::connect(options))?;
         let settings = match bulk.get_database_backend() {
             DbBackend::Sqlite => "PRAGMA synchronous = OFF; PRAGMA cache_size = -500000",
-            // What is copied stands together, whatever the planner knows of a table that has just grown.
+            // The copied rows are adjacent, whatever the planner knows about a table that has just grown.
             _ => "SET synchronous_commit = off; SET enable_seqscan = off; SET enable_bitmapscan = off",
         };
         runtime.block_on(bulk.execute_unprepared(settings))?;
-        Ok(Population { runtime, db, bulk, lives: ScenarioDeliveries::new("")?, own: 0, inspections: 0 })
+        Ok(Population { runtime, db, bulk, deliveries: ScenarioDeliveries::new("")?, own: 0, inspections: 0 })
     }
 
-    /// Grows to so many inspections.
+    /// Grows to this many inspections.
     pub fn grow(&mut self, to: u32) -> anyhow::Result<()> {
         let blocks = BLOCKS.min(to - self.inspections);
         for block in 0..blocks {
@@ -78,10 +78,10 @@ impl<'a> Population<'a> {
         Ok(newest.max(Utc::now() - AGO))
     }
 
-    /// The hub writes the next so many lives.
-    fn write(&mut self, lives: u32) -> anyhow::Result<()> {
-        let lives = self.next(lives);
-        let deliveries = self.lives.all(lives, self.now()?)?;
+    /// The hub writes this many inspections.
+    fn write(&mut self, count: u32) -> anyhow::Result<()> {
+        let scenarios = self.next(count);
+        let deliveries = self.deliveries.all(scenarios, self.now()?)?;
         let mut writer = Writer::open(&self.db)?;
         for batch in deliveries.chunks(BATCH) {
             writer.write_batch(batch)?;
@@ -90,15 +90,15 @@ impl<'a> Population<'a> {
         Ok(())
     }
 
-    /// The numbers of so many lives that are now written.
-    pub fn next(&mut self, lives: u32) -> std::ops::Range<u32> {
+    /// The numbers of the next inspections.
+    pub fn next(&mut self, count: u32) -> std::ops::Range<u32> {
         let first = self.own;
-        self.own += lives;
-        self.inspections += lives;
+        self.own += count;
+        self.inspections += count;
         first..self.own
     }
 
-    /// Copies what was written since.
+    /// Copies what was written since the last copy.
     fn multiply(&self, before: &log_head::Model, copies: u32) -> anyhow::Result<()> {
         let after = self.head()?;
         let refers_back = self.number(&format!(
@@ -158,12 +158,12 @@ impl<'a> Population<'a> {
         self.number("SELECT COALESCE(received_at, 0) AS number FROM delivery WHERE row_id = 1")
     }
 
-    /// Brings everything to the disk, so that nothing of it is left to do while it is measured.
+    /// Syncs everything to disk, so that nothing is left to do during the measurement.
     fn settle(&self) -> anyhow::Result<()> {
         match self.bulk.get_database_backend() {
             DbBackend::Sqlite => self.run("PRAGMA wal_checkpoint(TRUNCATE)")?,
             _ => {
-                // As it would have been done by and by.
+                // As autovacuum would have done.
                 self.run("VACUUM (ANALYZE) entity")?;
                 self.run("ANALYZE")?;
                 self.run("CHECKPOINT")?;
@@ -253,7 +253,7 @@ impl RowOffset {
                 DbBackend::Sqlite => "randomblob(16)".to_owned(),
                 _ => "gen_random_uuid()".to_owned(),
             },
-            // What tells inspections apart, or is looked for.
+            // The columns that identify inspections, or that queries search.
             ("entity", "external_id" | "reference" | "group_key") => format!("{column} || '-{}'", self.entity),
             ("entity", "row_id" | "parent_row_id" | "inspection_row_id")
             | ("change", "inspection_row_id")

@@ -1,4 +1,4 @@
-//! What is asked of a population: each question of many inspections, pages and moments in turn, through GraphQL.
+//! The queries that are measured, through GraphQL: each for many inspections, pages and times in turn.
 
 use super::fill::Population;
 use anyhow::{Context, ensure};
@@ -13,13 +13,13 @@ use rand::{Rng, SeedableRng};
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
-/// Different inspections, pages and moments that are asked for.
+/// Different inspections, pages and times per query.
 const DIFFERENT: usize = 200;
-/// A question is asked at most so often, and no more once it has taken so long.
+/// The most runs of a query, and the time after which it is not run again.
 const TIMES: usize = 600;
 const LONG_ENOUGH: Duration = Duration::from_secs(3);
 
-/// A question in all its forms.
+/// A query in all its variants.
 pub struct BenchQuery {
     pub what: &'static str,
     forms: Vec<String>,
@@ -31,7 +31,7 @@ pub fn graph(runtime: &Runtime, of: &Population<'_>) -> anyhow::Result<ApiSchema
     Ok(ApiSchema::new(ApiContext { readers: of.db.read_pool.clone(), feed, sources: [].into(), clock: Utc::now }))
 }
 
-/// All questions.
+/// All queries.
 pub fn build_queries(runtime: &Runtime, graph: &ApiSchema, of: &Population<'_>) -> anyhow::Result<Vec<BenchQuery>> {
     let mut chance = StdRng::seed_from_u64(7);
     let newest = of.head()?.last_entity_row_id;
@@ -55,12 +55,12 @@ pub fn build_queries(runtime: &Runtime, graph: &ApiSchema, of: &Population<'_>) 
     let mut resume = BenchQuery { what: "100 changes after a cursor", forms: Vec::new() };
     for row in &inspections {
         let before = text(datetime_from_micros(row.updated_at));
-        let place = format!(
+        let page = format!(
             "{{ inspections(first: 1, filter: {{ updatedBefore: \"{before}\" }}) {{ pageInfo {{ endCursor }} }} }}"
         );
-        let place = execute(runtime, graph, &place)?;
-        // None before the oldest.
-        if let Some(cursor) = text_at(&place, &["inspections", "pageInfo", "endCursor"]) {
+        let page = execute(runtime, graph, &page)?;
+        // There is none before the oldest.
+        if let Some(cursor) = text_at(&page, &["inspections", "pageInfo", "endCursor"]) {
             deep.forms.push(format!("{{ inspections(first: 25, after: \"{cursor}\") {PAGE} }}"));
         }
         let last =
@@ -107,7 +107,7 @@ pub fn build_queries(runtime: &Runtime, graph: &ApiSchema, of: &Population<'_>) 
 }
 
 impl BenchQuery {
-    /// Asks it again and again; the time of each answer in microseconds, from the smallest up.
+    /// Runs it repeatedly. The time of each response in microseconds, ascending.
     pub fn run_query(&self, runtime: &Runtime, graph: &ApiSchema) -> anyhow::Result<Vec<f64>> {
         let (mut micros, begun) = (Vec::new(), Instant::now());
         for form in self.forms.iter().cycle().take(TIMES) {
@@ -118,7 +118,7 @@ impl BenchQuery {
                 break;
             }
         }
-        // The first has to prepare its statements.
+        // The first run prepares the statements.
         if micros.len() > 3 {
             micros.remove(0);
         }

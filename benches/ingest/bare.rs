@@ -1,5 +1,5 @@
-//! The least a webhook endpoint can do: parse the JSON and answer. Nothing is verified, nothing is stored. What it
-//! reaches is what HTTP, JSON and the client cost here.
+//! The lower bound of a webhook endpoint: it parses the JSON and responds. It verifies and stores nothing, so it shows the cost of
+//! HTTP, JSON and the client.
 
 use axum::routing::post;
 use axum::serve::ListenerExt;

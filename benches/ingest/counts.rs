@@ -1,5 +1,4 @@
-//! What the hub itself says of its work: how large its batches were, and, once it has ended, what stands in its
-//! database.
+//! The hub's own counts: its batches, and the rows of its database after it has ended.
 
 use crate::support::client::Connection;
 use inspection_hub::server::Hub;
@@ -31,13 +30,13 @@ impl BatchStats {
     }
 }
 
-/// What became of all deliveries, as the tables say.
+/// The outcome of all deliveries, from the tables.
 #[derive(Clone, Copy, Debug, FromQueryResult)]
 pub struct StoredCounts {
     pub deliveries: i64,
     pub duplicates: i64,
     pub changes: i64,
-    /// As the ledger says.
+    /// From the ledger.
     pub received: i64,
 }
 

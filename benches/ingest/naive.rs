@@ -1,5 +1,5 @@
-//! What a team writes by hand: verify, parse, and one sea-orm transaction per webhook that looks for a duplicate, keeps
-//! the raw body, overwrites the status of the inspection and adds a row of history. As durable as the hub (WAL,
+//! A handwritten endpoint: verify, parse, and one sea-orm transaction per webhook that checks for a duplicate, stores the raw
+//! body, overwrites the status of the inspection and adds a row of history. As durable as the hub (WAL,
 //! `synchronous=FULL`), with sea-orm's pools as they come: one connection for SQLite, because with more of them
 //! transactions that read before they write fail (`database is locked`), ten for PostgreSQL.
 
@@ -57,12 +57,12 @@ impl Naive {
         Ok(Naive { address: serve(router).await?, shared })
     }
 
-    /// Gives up its connections.
+    /// Closes its connections.
     pub async fn close(self) -> anyhow::Result<()> {
         Ok(self.shared.db.clone().close().await?)
     }
 
-    /// How many webhooks it has stored or recognised as duplicates.
+    /// Webhooks that it stored or recognized as duplicates.
     pub async fn taken(&self) -> anyhow::Result<u64> {
         let stored = raw::Entity::find().count(&self.shared.db).await?;
         Ok(stored + self.shared.duplicates.load(Ordering::Relaxed))
@@ -84,7 +84,7 @@ async fn receive(
     }
     let Ok(json) = serde_json::from_slice::<Value>(&body) else { return StatusCode::BAD_REQUEST.into_response() };
     let stored = match shared.store(&source, &body, &json).await {
-        // Two of the same came at once, and each looked before the other wrote; or two of a new inspection did.
+        // Two duplicates, or two deliveries of a new inspection, arrived at once, and each read before the other wrote.
         Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
             shared.store(&source, &body, &json).await
         }

@@ -1,4 +1,4 @@
-//! What was measured, as lines for people, and whether it is what we want.
+//! The results as lines of text, and whether the targets are reached.
 
 use crate::support::load::Outcome;
 

@@ -1,5 +1,5 @@
-//! One HTTP/1.1 connection that is kept open, with one request in flight. It reads no more of an answer than it must,
-//! because it runs on the cores that it measures.
+//! One HTTP/1.1 connection that is kept open, with one request in flight. It parses as little of a response as
+//! possible, because it runs on the cores that it measures.
 
 use anyhow::{Context, ensure};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ pub struct Connection {
     answer: Vec<u8>,
 }
 
-/// The head of an answer.
+/// The head of a response.
 struct Head {
     status: u16,
     /// Where the body begins and ends.
@@ -26,17 +26,17 @@ impl Connection {
         Ok(Connection { stream, answer: Vec::with_capacity(4096) })
     }
 
-    /// Sends a request and reads the whole answer; its body.
+    /// Sends a request and reads the whole response; its body.
     ///
     /// # Errors
-    /// If the answer is another than 200, too.
+    /// Also if the status is not 200.
     pub async fn ask(&mut self, request: &[u8]) -> anyhow::Result<&[u8]> {
         let (status, body) = self.exchange(request).await?;
         ensure!(status == 200, "an answer other than 200: {status}\n{}", String::from_utf8_lossy(body));
         Ok(body)
     }
 
-    /// The same for any answer: its status and its body.
+    /// The same for any status: the status and the body.
     pub async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<(u16, &[u8])> {
         self.stream.write_all(request).await?;
         self.answer.clear();
@@ -58,7 +58,7 @@ impl Connection {
 }
 
 impl Head {
-    /// None while it is not complete.
+    /// `None` while it is incomplete.
     fn of(answer: &[u8]) -> anyhow::Result<Option<Head>> {
         let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(None) };
         let head = std::str::from_utf8(&answer[..end])?;

@@ -1,4 +1,4 @@
-//! Where the databases of the benchmarks stand: on the disk that is measured, not in memory.
+//! The folder of the benchmarks' databases: on the disk that is measured, not in memory.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub fn folder(name: &str) -> std::io::Result<PathBuf> {
     std::path::absolute(folder)
 }
 
-/// What it takes here to bring 4 KiB to the disk, the least that a durable commit costs: the median of a hundred.
+/// The time to sync 4 KiB, the lower bound of a durable commit: the median of a hundred.
 pub fn time_to_sync(folder: &Path) -> std::io::Result<Duration> {
     let path = folder.join("sync");
     let mut file = std::fs::File::create(&path)?;

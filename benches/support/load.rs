@@ -1,7 +1,7 @@
-//! Many connections that send a stock as fast as it is answered, for a bounded time.
+//! Many connections that send a stock of requests as fast as responses arrive, for a bounded time.
 
 use super::client::Connection;
-use super::stock::RequestStock;
+use super::request_stock::RequestStock;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,16 +16,16 @@ pub struct Load {
     pub measured: Duration,
 }
 
-/// What was seen.
+/// What was measured.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Requests answered with 200 in all.
+    /// All responses with 200.
     pub answered: u64,
-    /// Those answered while it was measured.
+    /// Those within the measured time.
     pub within: u64,
-    /// How long it was measured: less than was asked for if the stock came to its end.
+    /// The measured time: shorter than requested if the stock was used up.
     pub window: Duration,
-    /// The time from each request to its answer, in microseconds, from the smallest up; without the warm-up.
+    /// The time from each request to its response in microseconds, ascending; without the warm-up.
     pub micros: Vec<u32>,
 }
 
@@ -41,7 +41,7 @@ impl Load {
     /// Sends each request of the stock once at most, until the time is over; those in flight are waited for.
     ///
     /// # Errors
-    /// If any answer is not 200.
+    /// If a response is not 200.
     pub async fn drive(self, address: SocketAddr, stock: &Arc<RequestStock>) -> anyhow::Result<Outcome> {
         let mut connections = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {

@@ -1,9 +1,9 @@
-//! What the benchmarks share: realistic webhooks in memory, a client that costs little, and a folder on the disk.
+//! Shared by the benchmarks: realistic webhooks in memory, a cheap client, and databases on a disk.
 
+pub mod bench_database;
 pub mod client;
 pub mod disk;
 pub mod load;
-pub mod place;
+pub mod request_stock;
 pub mod sources;
-pub mod stock;
 mod template;

@@ -1,6 +1,6 @@
-//! Requests as they go over the wire, made into verified and read deliveries, as the hub's own tasks do.
+//! Turns HTTP requests into verified and parsed deliveries, as the hub's own tasks do.
 
-use super::stock::RequestStock;
+use super::request_stock::RequestStock;
 use anyhow::{Context, ensure};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -20,7 +20,7 @@ impl Requests {
         Ok(Requests(requests.collect::<anyhow::Result<_>>()?))
     }
 
-    /// Verifies and reads all of them.
+    /// Verifies and parses all of them.
     pub fn read(&self, settings: &Settings) -> anyhow::Result<Vec<PreparedDelivery>> {
         let named = |source| -> (&str, (&SourceSettings, Arc<str>)) {
             let source: &SourceSettings = source;

@@ -1,4 +1,4 @@
-//! A sample payload with places for ids and times, so that it can be told of any number of inspections.
+//! A sample payload with placeholders for ids and times, so that it can be rendered for any number of inspections.
 
 use chrono::{NaiveDateTime, TimeDelta};
 use std::io::Write;
@@ -19,7 +19,7 @@ const SHARED: &[&str] = &[
     "workflow_id",
 ];
 
-/// One event of a life. The same number put into all events of a life makes another life of them.
+/// One event of a scenario. Rendering all events of a scenario with the same number makes another inspection.
 #[derive(Debug)]
 pub struct Template {
     pieces: Vec<Piece>,
@@ -28,11 +28,11 @@ pub struct Template {
 #[derive(Debug)]
 enum Piece {
     Text(String),
-    /// The number of the life, six digits.
+    /// The number of the inspection, six digits.
     Number,
     /// The same as the first eight digits of a UUID.
     Hex,
-    /// A moment to the second, and what stands between day and time.
+    /// A time to the second, and the separator between date and time.
     Moment(NaiveDateTime, char),
 }
 
@@ -69,7 +69,7 @@ impl Template {
         Template { pieces: joined(pieces) }
     }
 
-    /// The body as it stands in this life.
+    /// The body for the inspection with this number.
     pub fn render(&self, life: u32) -> Vec<u8> {
         let mut body = Vec::with_capacity(512);
         for piece in &self.pieces {
@@ -98,7 +98,7 @@ fn end_of_text(text: &str) -> usize {
     end.unwrap_or(text.len())
 }
 
-/// What stands for a value: its length stays, and different ids of one life stay different.
+/// The placeholder for a value: its length stays, and different ids of one scenario stay different.
 fn value(key: &str, token: &str) -> Vec<Piece> {
     let text = |text: &str| Piece::Text(text.to_owned());
     if let Some((moment, between, rest)) = moment(token) {
@@ -109,7 +109,7 @@ fn value(key: &str, token: &str) -> Vec<Piece> {
     }
     let digits = token.bytes().all(|byte| byte.is_ascii_digit());
     match (token.get(8..9), token.len()) {
-        // Behind a number there is always room.
+        // A number always has room behind it.
         _ if digits => vec![text(token), Piece::Number],
         (Some("-"), 36..) => vec![Piece::Hex, text(token.get(8..).unwrap_or_default())],
         (_, 12..) => vec![text(token.get(..token.len() - 6).unwrap_or_default()), Piece::Number],

@@ -227,7 +227,7 @@ async fn what_is_huge_is_not_read_to_its_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_bodies_do_not_keep_others_waiting() {
-    let app = TestHub::with("body_timeout = \"200ms\"").await;
+    let app = TestHub::with("body_timeout = \"2s\"").await;
     let mut slow = Vec::new();
     for _ in 0..50 {
         let mut stream = tokio::net::TcpStream::connect(app.hub.address()).await.expect("a connection");

@@ -1,6 +1,7 @@
 //! What the adapters make of bodies that integrators report: seen through GraphQL, in every order that may come.
 
 use crate::test_hub::TestHub;
+use entity::Status;
 use serde_json::{Value, json};
 
 const ITEMS: &str = "query($kind: ItemKind!) { items(first: 100, filter: { kind: [$kind] }) { nodes {
@@ -122,17 +123,16 @@ async fn a_model_is_known_in_all_its_states_and_a_late_one_is_stale() {
 async fn hovers_words_are_known_in_other_spellings() {
     let app = TestHub::start().await;
     for (job, words, state, status) in [
-        (78, ["canceled"].as_slice(), "cancelled", "CANCELED"),
-        (79, &["In Progress"], "in_progress", "PROCESSING"),
-        (80, &["in_progress", "completed"], "completed", "COMPLETED"),
-        (81, &["completed", "in_progress"], "completed", "COMPLETED"),
-        (82, &["PROCESSING-UPLOAD"], "processing_upload", "SUBMITTED"),
+        (78, ["canceled"].as_slice(), "cancelled", Status::Canceled),
+        (79, &["In Progress"], "in_progress", Status::Processing),
+        (80, &["in_progress", "completed"], "completed", Status::Completed),
+        (81, &["completed", "in_progress"], "completed", Status::Completed),
+        (82, &["PROCESSING-UPLOAD"], "processing_upload", Status::Submitted),
     ] {
         for word in words {
             app.post_json("hover", json!({ "event": "job-state-changed-v2", "job_id": job, "state": word })).await;
         }
-        let inspection = app.inspection("hover", &job.to_string()).await;
-        assert_eq!((&inspection["state"], &inspection["status"]), (&json!(state), &json!(status)), "{words:?}");
+        app.inspection("hover", &job.to_string()).await.is(state, status);
     }
     assert_eq!(app.inspection("hover", "78").await["details"]["state.cancelled"], "canceled");
 }

@@ -1,5 +1,5 @@
-//! The examples of `docs/clients`, run as a reader runs them: each lists everything page by page, is told what is wrong
-//! with a cursor, and follows the changes over two ends of the hub, without gap or repeat.
+//! The examples of `docs/clients`, run as a reader runs them: each lists everything page by page, reports an invalid cursor,
+//! and follows the changes over two restarts of the hub, without gap or repeat.
 
 use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Interpreters take long to start while other tests run.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// More than two pages of inspections, four deliveries of each.
 const DELIVERIES: usize = 180;
@@ -87,7 +87,7 @@ async fn with_inspections() -> (TestDatabase, HubProcess) {
     (database, server)
 }
 
-/// Runs an example with these arguments after the hub's URL; this is what more it says of the list.
+/// Runs an example with these arguments after the hub's URL. `more` are the lines that it prints after the list.
 async fn follows_without_gap_or_repeat(command: Command, arguments: &[&str], more: &[&str]) {
     let (database, server) = with_inspections().await;
     let (port, url, vendor) = (server.port, server.url.clone(), client());
@@ -102,7 +102,7 @@ async fn follows_without_gap_or_repeat(command: Command, arguments: &[&str], mor
     post(&vendor, &url, "pave", delivery_body(DELIVERIES)).await;
     example.follows(&url, &mut cursor, 1).await;
 
-    // While it is away: a change of what it has seen, a repetition, a new one, and the lives of another vendor.
+    // While it is disconnected: a change of an inspection that it has seen, a duplicate, a new one, and another vendor's.
     server.kill();
     let other = HubProcess::start(&database).await;
     for number in [1, 0, 4] {
@@ -147,7 +147,7 @@ impl ClientProcess {
         ClientProcess { process, lines }
     }
 
-    /// It must tell all inspections in their order, and what is wrong with a cursor.
+    /// It must print all inspections in order, and the error of an invalid cursor.
     async fn lists(&mut self, board: &Value) {
         let listed = board["inspections"]["nodes"].as_array().expect("inspections");
         assert!(listed.len() > 40 && board["inspections"]["totalCount"] == listed.len(), "{board:#}");
@@ -157,7 +157,7 @@ impl ClientProcess {
         self.says("error CURSOR_INVALID").await;
     }
 
-    /// It must say no more, and end well.
+    /// It must print no more, and succeed.
     async fn ends(mut self) {
         let more = tokio::time::timeout(PATIENCE, self.lines.recv()).await.expect("its end in time");
         assert_eq!(more, None);
@@ -168,11 +168,11 @@ impl ClientProcess {
     async fn says(&mut self, expected: &str) {
         match tokio::time::timeout(PATIENCE, self.lines.recv()).await {
             Ok(Some(line)) => assert_eq!(line, expected),
-            said => panic!("{said:?} where {expected:?} should be: {}", self.failure_output()),
+            other => panic!("{other:?} where {expected:?} should be: {}", self.failure_output()),
         }
     }
 
-    /// It must tell all changes of inspections after a cursor, at least so many, in their order; moves the cursor on.
+    /// It must print all changes of inspections after the cursor, at least this many, in order. Advances the cursor.
     async fn follows(&mut self, url: &str, cursor: &mut Value, least: usize) {
         let page = run_query(url, CHANGES, json!({ "after": &*cursor })).await["changes"].take();
         let changes = page["nodes"].as_array().expect("changes");
@@ -184,7 +184,7 @@ impl ClientProcess {
         }
     }
 
-    // What it wrote to its standard error; ends it.
+    // Ends it. Its standard error.
     fn failure_output(&mut self) -> String {
         let _ = self.process.kill();
         let mut text = String::new();
@@ -234,8 +234,8 @@ async fn build(script: &'static str) {
     let mut command = Command::new("npm");
     command.args(["run", "--silent", script]).current_dir(installed());
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it ran").expect("npm starts");
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{told}");
+    let output_text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{output_text}");
 }
 
 fn installed() -> PathBuf {

@@ -1,4 +1,4 @@
-//! The documentation that is made from the code: the machines on the vendors' pages.
+//! Documentation that is generated from the code: state machines, references, and error codes.
 
 use inspection_hub::graphql::{ERROR_CODES, ErrorCodeEntry};
 use inspection_hub::machine::{Machine, State};
@@ -10,7 +10,7 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
 }
 
-/// `UPDATE_DOCS=1 cargo test --test hub docs` writes the machines and the fields of the reference again.
+/// `UPDATE_DOCS=1 cargo test --test hub docs` writes the state machines and the fields of references again.
 #[test]
 fn what_is_generated_on_the_vendors_pages_is_current() {
     for vendor in vendor::ALL {
@@ -39,7 +39,7 @@ fn with_part(page: &str, part: &str, vendor: &str, text: &str) -> String {
 }
 
 #[test]
-fn every_vendor_stands_in_the_index() {
+fn every_vendor_is_in_the_index() {
     let index = std::fs::read_to_string(docs().join("vendors.md")).expect("docs/vendors.md");
     for vendor in vendor::ALL {
         let link = format!("(vendors/{}.md)", vendor.name);
@@ -48,7 +48,7 @@ fn every_vendor_stands_in_the_index() {
     }
 }
 
-/// `UPDATE_DOCS=1 cargo test --test hub docs` writes the list of codes anew.
+/// `UPDATE_DOCS=1 cargo test --test hub docs` writes the list of codes again.
 #[test]
 fn the_codes_of_errors_are_current() {
     const BEGIN: &str = "<!-- generated: codes -->\n";

@@ -1,4 +1,4 @@
-//! Lives that are made up: as each vendor tells them, of any length, with any end.
+//! Generated scenarios of each vendor, of any length, with any end.
 
 use chrono::{DateTime, Utc};
 use inspection_hub::ingest::{PreparedDelivery, RawDelivery};
@@ -7,7 +7,7 @@ use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// A delivery that was received at this moment by the clock of who received it.
+/// A delivery received at this time by the receiver's clock.
 pub fn incoming_at(source: &str, vendor: &str, body: &Value, received_at: DateTime<Utc>) -> PreparedDelivery {
     let body = body.to_string();
     let headers = Default::default();

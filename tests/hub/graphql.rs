@@ -60,7 +60,7 @@ async fn a_query_goes_by_get_and_anything_else_does_not() {
 
 #[tokio::test]
 async fn what_is_no_request_is_answered_in_json_with_its_status() {
-    let app = TestHub::with("graphql_body_limit = \"64KiB\"\nbody_timeout = \"100ms\"").await;
+    let app = TestHub::with("graphql_body_limit = \"64KiB\"\nbody_timeout = \"2s\"").await;
     let post = || app.client.post(app.url("/graphql"));
     let query = "{\"query\":\"{ __typename }\"}";
     let typed = |content_type: &str| post().header("content-type", content_type.to_owned()).body(query);

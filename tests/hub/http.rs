@@ -1,8 +1,8 @@
-//! HTTP as it is out there: addresses with a slash too many, bodies that are said to be, or are, compressed, forms, methods;
-//! and every error outside of GraphQL is a problem (RFC 9457).
+//! HTTP as clients use it: redundant slashes, content encodings, forms, methods. Every error outside of GraphQL is a problem
+//! document (RFC 9457).
 
-use crate::driver::{Answer, App, answer};
-use inspection_hub::vendor::{self, Secret, Vendor, verify};
+use crate::test_hub::{TestHub, TestResponse, send_request};
+use inspection_hub::vendor::{self, Secret, Vendor};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -24,8 +24,8 @@ fn body_of(vendor: &str, number: u32) -> String {
     .to_string()
 }
 
-fn problem(answer: &Answer, code: u16, what: &str) {
-    assert_eq!(answer.code, code, "{what}: {answer:?}");
+fn problem(answer: &TestResponse, code: u16, what: &str) {
+    assert_eq!(answer.status, code, "{what}: {answer:?}");
     assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}: {answer:?}");
     assert_eq!(answer.body["status"], code, "{what}: {answer:?}");
     assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.len() > 10), "{what}: {answer:?}");
@@ -33,8 +33,8 @@ fn problem(answer: &Answer, code: u16, what: &str) {
 }
 
 /// How many requests there were to addresses that are nearly a source's, in this process.
-async fn missed(app: &App) -> u64 {
-    let metrics = answer(app.client.get(app.url("/metrics"))).await;
+async fn missed(app: &TestHub) -> u64 {
+    let metrics = send_request(app.client.get(app.url("/metrics"))).await;
     let text = metrics.body.as_str().expect("text").to_owned();
     let lines = text.lines().filter(|line| line.contains("status=\"unknown_source\""));
     let counts: Vec<u64> =
@@ -45,16 +45,17 @@ async fn missed(app: &App) -> u64 {
 
 #[tokio::test]
 async fn a_slash_too_many_is_no_other_address() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for (number, vendor) in (1..).zip(vendor::ALL) {
         let name = vendor.name;
         for (index, path) in ["/{}/", "//{}", "/{}//", "//{}//"].iter().enumerate() {
             let path = path.replace("{}", &format!("webhooks/{name}"));
             let number = number * 100 + index as u32;
-            let taken = answer(app.client.post(app.url(&path)).body(body_of(name, number))).await;
-            assert_eq!((taken.code, taken.body["status"].as_str()), (200, Some("accepted")), "{path}: {taken:?}");
-            let twice =
-                answer(app.client.put(app.url(&path.replace("webhooks/", "webhooks//"))).body(body_of(name, number)));
+            let taken = send_request(app.client.post(app.url(&path)).body(body_of(name, number))).await;
+            assert_eq!((taken.status, taken.body["status"].as_str()), (200, Some("accepted")), "{path}: {taken:?}");
+            let twice = send_request(
+                app.client.put(app.url(&path.replace("webhooks/", "webhooks//"))).body(body_of(name, number)),
+            );
             assert_eq!(twice.await.body["status"], "duplicate", "{path}");
         }
         assert_eq!(app.ledger(name).await["received"], 8, "{name}");
@@ -62,16 +63,20 @@ async fn a_slash_too_many_is_no_other_address() {
     for path in ["/healthz", "/readyz", "/metrics", "/schema.graphql", "/graphql?query=%7B__typename%7D"] {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         for spelled in [path.to_owned(), format!("{path}/"), format!("/{path}"), format!("{path}//")] {
-            assert_eq!(answer(app.client.get(app.url(&format!("{spelled}?{query}")))).await.code, 200, "{spelled}");
+            assert_eq!(
+                send_request(app.client.get(app.url(&format!("{spelled}?{query}")))).await.status,
+                200,
+                "{spelled}"
+            );
         }
     }
     let asked = app.client.post(app.url("/graphql/")).json(&json!({ "query": "{ __typename }" }));
-    assert_eq!(answer(asked).await.body["data"]["__typename"], "Query");
+    assert_eq!(send_request(asked).await.body["data"]["__typename"], "Query");
 }
 
 #[tokio::test]
 async fn what_comes_near_a_source_is_not_found_and_counted() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for path in [
         "/webhooks",
         "/webhooks/",
@@ -86,30 +91,30 @@ async fn what_comes_near_a_source_is_not_found_and_counted() {
         "/WEBHOOKS.php",
     ] {
         for method in [Method::POST, Method::PUT, Method::GET, Method::DELETE] {
-            // Other tests of this process may count meanwhile.
+            // Other tests of this process may count at the same time.
             let before = missed(&app).await;
-            let refused = answer(app.client.request(method.clone(), app.url(path)).body("{}")).await;
+            let refused = send_request(app.client.request(method.clone(), app.url(path)).body("{}")).await;
             problem(&refused, 404, &format!("{method} {path}"));
             assert_eq!(refused.body["detail"], "no source with this name is configured", "{path}");
             assert!(missed(&app).await > before, "{method} {path}");
         }
     }
     let before = missed(&app).await;
-    problem(&answer(app.client.post(app.url("/webhooks/%ff")).body("{}")).await, 400, "no UTF-8");
+    problem(&send_request(app.client.post(app.url("/webhooks/%ff")).body("{}")).await, 400, "no UTF-8");
     assert!(missed(&app).await > before);
-    let elsewhere = answer(app.client.post(app.url("/elsewhere")).body("{}")).await;
+    let elsewhere = send_request(app.client.post(app.url("/elsewhere")).body("{}")).await;
     problem(&elsewhere, 404, "elsewhere");
     assert_eq!(elsewhere.body["detail"], "there is nothing at this address");
 }
 
 #[tokio::test]
 async fn a_source_says_what_it_takes() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     for vendor in vendor::ALL {
         let url = app.url(&format!("/webhooks/{}", vendor.name));
         for method in ["GET", "DELETE", "PATCH", "OPTIONS", "PURGE"] {
             let method: Method = method.parse().expect("a method");
-            let refused = answer(app.client.request(method.clone(), &url)).await;
+            let refused = send_request(app.client.request(method.clone(), &url)).await;
             problem(&refused, 405, &format!("{method} {url}"));
             assert_eq!(refused.headers["allow"], "POST, PUT");
             let detail = format!("this address takes POST (and PUT) of {}'s webhooks", vendor.title);
@@ -126,7 +131,7 @@ fn with_encodings(request: reqwest::RequestBuilder, encodings: &[&str]) -> reqwe
 
 #[tokio::test]
 async fn every_route_judges_content_encoding_alike() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let plain: [&[&str]; 9] = [
         &["identity"],
         &["Identity"],
@@ -153,14 +158,14 @@ async fn every_route_judges_content_encoding_alike() {
         for vendor in vendor::ALL {
             let url = app.url(&format!("/webhooks/{}", vendor.name));
             let request = with_encodings(app.client.post(url), encodings);
-            let taken = answer(request.body(body_of(vendor.name, number))).await;
+            let taken = send_request(request.body(body_of(vendor.name, number))).await;
             assert_eq!(
-                (taken.code, taken.body["status"].as_str()),
+                (taken.status, taken.body["status"].as_str()),
                 (200, Some("accepted")),
                 "{encodings:?}: {taken:?}"
             );
         }
-        let asked = answer(with_encodings(graphql(), encodings)).await;
+        let asked = send_request(with_encodings(graphql(), encodings)).await;
         assert_eq!(asked.body["data"]["__typename"], "Query", "{encodings:?}: {asked:?}");
     }
     let received = app.ledger("pave").await["received"].clone();
@@ -168,19 +173,19 @@ async fn every_route_judges_content_encoding_alike() {
         let text = format!("the body has the content encoding {coding}");
         for vendor in vendor::ALL {
             let url = app.url(&format!("/webhooks/{}", vendor.name));
-            let refused = answer(with_encodings(app.client.post(url), encodings).body("{}")).await;
+            let refused = send_request(with_encodings(app.client.post(url), encodings).body("{}")).await;
             problem(&refused, 415, vendor.name);
             assert!(refused.body["detail"].as_str().is_some_and(|detail| detail.starts_with(&text)), "{refused:?}");
         }
-        let refused = answer(with_encodings(graphql(), encodings)).await;
-        assert_eq!((refused.code, refused.body["errors"][0]["message"].as_str()), (415, Some(text.as_str())));
+        let refused = send_request(with_encodings(graphql(), encodings)).await;
+        assert_eq!((refused.status, refused.body["errors"][0]["message"].as_str()), (415, Some(text.as_str())));
     }
     assert_eq!(app.ledger("pave").await["received"], received);
 }
 
 #[tokio::test]
 async fn the_reason_of_what_cannot_be_read_says_what_it_is() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let gzip: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xabV*K-*\xce\xcc\xcfS\xb2R0\xd2Q";
     let cases: [(Vec<u8>, &str); 3] = [
         (gzip.to_vec(), "the body is compressed (gzip), and no Content-Encoding says so"),
@@ -189,11 +194,11 @@ async fn the_reason_of_what_cannot_be_read_says_what_it_is() {
     ];
     for vendor in vendor::ALL {
         for (body, why) in &cases {
-            let kept = app.post(vendor.name, body.clone()).await;
-            assert_eq!((kept.code, &kept.body["status"]), (200, &json!("quarantined")), "{kept:?}");
-            assert_eq!(kept.body["reason"], *why, "{}", vendor.name);
+            let response = app.post(vendor.name, body.clone()).await;
+            assert_eq!((response.status, &response.body["status"]), (200, &json!("quarantined")), "{response:?}");
+            assert_eq!(response.body["reason"], *why, "{}", vendor.name);
             let query = "query($id: ID!) { node(id: $id) { ... on Delivery { size verdict reason } } }";
-            let stored = app.ask_with(query, json!({ "id": kept.body["delivery"] })).await;
+            let stored = app.query_with(query, json!({ "id": response.body["delivery"] })).await;
             assert_eq!(stored["node"], json!({ "size": body.len(), "verdict": "UNREADABLE", "reason": why }));
         }
     }
@@ -210,7 +215,7 @@ async fn forms_are_read_over_a_signature_of_their_bytes() {
             vendor.name
         );
     }
-    let app = App::with(&settings).await;
+    let app = TestHub::with(&settings).await;
     for vendor in vendor::ALL {
         let json = body_of(vendor.name, 7);
         let encoded: String = form_urlencoded::byte_serialize(json.as_bytes()).collect();
@@ -218,19 +223,19 @@ async fn forms_are_read_over_a_signature_of_their_bytes() {
         for content_type in ["application/x-www-form-urlencoded", "application/json"] {
             let forged = signed(&app, vendor, content_type, &json);
             assert_eq!(
-                answer(forged.body(form.clone())).await.code,
+                send_request(forged.body(form.clone())).await.status,
                 if vendor.signature.is_some() { 401 } else { 200 }
             );
-            let taken = answer(signed(&app, vendor, content_type, &form).body(form.clone())).await;
-            assert_eq!(taken.code, 200, "{}: {taken:?}", vendor.name);
+            let taken = send_request(signed(&app, vendor, content_type, &form).body(form.clone())).await;
+            assert_eq!(taken.status, 200, "{}: {taken:?}", vendor.name);
             assert_eq!(taken.body["verdict"], "APPLIED", "{}: {taken:?}", vendor.name);
         }
     }
 }
 
 /// A request as the vendor would send it, signed over these bytes.
-fn signed(app: &App, vendor: &'static Vendor, content_type: &str, bytes: &str) -> reqwest::RequestBuilder {
-    use inspection_hub::vendor::verify::{Request, Scheme, Verifier};
+fn signed(app: &TestHub, vendor: &'static Vendor, content_type: &str, bytes: &str) -> reqwest::RequestBuilder {
+    use inspection_hub::vendor::verify::{RequestCredentials, Scheme, Verifier, WebhookRequest};
     let secrets = vec![Secret { id: None, value: "s".to_owned() }];
     let public_url = format!("https://hub.example/webhooks/{}", vendor.name);
     let scheme = match &vendor.signature {
@@ -241,8 +246,8 @@ fn signed(app: &App, vendor: &'static Vendor, content_type: &str, bytes: &str) -
     headers.insert("content-type", content_type.parse().expect("a value"));
     let path = format!("/webhooks/{}", vendor.name);
     let request =
-        Request { headers: &headers, path: &path, query: None, body: bytes.as_bytes(), now: chrono::Utc::now() };
-    let verify::Signed { headers: proof, .. } = Verifier::new(scheme, []).sign(&request).expect("signed");
+        WebhookRequest { headers: &headers, path: &path, query: None, body: bytes.as_bytes(), now: chrono::Utc::now() };
+    let RequestCredentials { headers: proof, .. } = Verifier::new(scheme, []).sign(&request).expect("signed");
     headers.extend(proof);
     app.client.post(app.url(&path)).headers(headers)
 }
@@ -250,7 +255,7 @@ fn signed(app: &App, vendor: &'static Vendor, content_type: &str, bytes: &str) -
 /// Every route with every kind of bad request: outside of GraphQL, an error is a problem.
 #[tokio::test]
 async fn every_error_outside_of_graphql_is_a_problem() {
-    let app = App::with("body_limit = \"1KiB\"\nmetrics = false").await;
+    let app = TestHub::with("body_limit = \"1KiB\"\nmetrics = false").await;
     let routes = [
         "/",
         "/healthz",
@@ -280,10 +285,10 @@ async fn every_error_outside_of_graphql_is_a_problem() {
                     let method: Method = method.parse().expect("a method");
                     let url = app.url(&format!("{route}{end}"));
                     let request = app.client.request(method.clone(), url).header(header, value.as_bytes());
-                    let asked = answer(request.body(vec![b'x'; if end.is_empty() { 0 } else { 2000 }])).await;
-                    if asked.code >= 400 {
-                        problem(&asked, asked.code, &format!("{method} {route}{end} {header}: {value}"));
-                        assert_eq!(asked.code == 405, asked.headers.contains_key("allow"), "{method} {route}{end}");
+                    let asked = send_request(request.body(vec![b'x'; if end.is_empty() { 0 } else { 2000 }])).await;
+                    if asked.status >= 400 {
+                        problem(&asked, asked.status, &format!("{method} {route}{end} {header}: {value}"));
+                        assert_eq!(asked.status == 405, asked.headers.contains_key("allow"), "{method} {route}{end}");
                         errors += 1;
                     }
                 }
@@ -294,20 +299,23 @@ async fn every_error_outside_of_graphql_is_a_problem() {
 }
 
 /// What a client library would not send: the answer, head and body.
-async fn raw(app: &App, request: &str) -> (u16, String, Value) {
+async fn raw(app: &TestHub, request: &str) -> (u16, String, Value) {
     let mut stream = tokio::net::TcpStream::connect(app.hub.address()).await.expect("a connection");
     stream.write_all(request.as_bytes()).await.expect("sent");
-    let mut said = Vec::new();
-    tokio::time::timeout(crate::driver::PATIENCE, stream.read_to_end(&mut said)).await.expect("in time").expect("read");
-    let said = String::from_utf8(said).expect("text");
-    let (head, body) = said.split_once("\r\n\r\n").expect("a head");
+    let mut received = Vec::new();
+    tokio::time::timeout(crate::test_hub::TIMEOUT, stream.read_to_end(&mut received))
+        .await
+        .expect("in time")
+        .expect("read");
+    let received = String::from_utf8(received).expect("text");
+    let (head, body) = received.split_once("\r\n\r\n").expect("a head");
     let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a code");
     (code, head.to_owned(), serde_json::from_str(body).unwrap_or_default())
 }
 
 #[tokio::test]
 async fn odd_targets_of_requests_are_taken_or_problems() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let body = body_of("hover", 1);
     for (target, expected) in [
         ("//webhooks/hover", 200),
@@ -325,14 +333,14 @@ async fn odd_targets_of_requests_are_taken_or_problems() {
         let request = format!(
             "POST {target} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
         );
-        let (code, head, said) = raw(&app, &request).await;
+        let (code, head, problem) = raw(&app, &request).await;
         assert_eq!(code, expected, "{target}: {head}");
         assert_eq!(
             code >= 400,
             head.to_lowercase().contains("content-type: application/problem+json"),
             "{target}: {head}"
         );
-        assert!(code < 400 || said["status"] == code, "{target}: {said}");
+        assert!(code < 400 || problem["status"] == code, "{target}: {problem}");
     }
     // `curl -H 'content-encoding;'` sends a header without a value.
     let mut request = Vec::new();
@@ -349,7 +357,7 @@ async fn odd_targets_of_requests_are_taken_or_problems() {
 /// address, whether it is called with a slash at the end or without.
 #[tokio::test]
 async fn the_playground_works_below_a_path() {
-    let app = App::start().await;
+    let app = TestHub::start().await;
     let below = reqwest::Url::parse("https://proxy.example/tools/hub/").expect("an address");
     let here = |address: &reqwest::Url| {
         assert_eq!(address.host_str(), below.host_str(), "{address}");
@@ -357,21 +365,20 @@ async fn the_playground_works_below_a_path() {
         app.url(path)
     };
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
-    let redirect = answer(client.expect("a client").get(app.url("/"))).await;
-    assert_eq!(redirect.code, 303);
+    let redirect = send_request(client.expect("a client").get(app.url("/"))).await;
+    assert_eq!(redirect.status, 303);
     let page = below.join(redirect.headers["location"].to_str().expect("text")).expect("an address");
     for page in [page.clone(), below.join(&format!("{page}/")).expect("an address")] {
-        let shown = answer(app.client.get(here(&page))).await;
-        if shown.code == 503 {
-            // A bare clone.
-            return;
+        let shown = send_request(app.client.get(here(&page))).await;
+        if shown.status == 503 {
+            return crate::skip::skip("needs the playground: `make web`");
         }
         let html = shown.body.as_str().expect("text").to_owned();
         let parts = html.split(['"']).collect::<Vec<_>>();
         let loaded = parts.windows(2).filter(|pair| pair[0].ends_with("src=") || pair[0].ends_with("href="));
         let mut count = 0;
         for address in loaded.map(|pair| page.join(pair[1]).expect("an address")) {
-            assert_eq!(answer(app.client.get(here(&address))).await.code, 200, "{page}: {address}");
+            assert_eq!(send_request(app.client.get(here(&address))).await.status, 200, "{page}: {address}");
             count += 1;
         }
         assert!(count > 2, "{html}");

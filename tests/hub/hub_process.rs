@@ -1,19 +1,16 @@
 //! A hub as a process of its own, which can be killed.
 
 use crate::database::TestDatabase;
-use crate::test_hub::{TIMEOUT, client};
+use crate::test_hub::{TIMEOUT, client, wait_until};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 pub struct HubProcess {
     process: Child,
     log: Arc<Mutex<String>>,
     pub port: u16,
     pub url: String,
-    /// From the start of the process to its first answer that it is ready.
-    pub ready_after: Duration,
 }
 
 impl HubProcess {
@@ -21,12 +18,12 @@ impl HubProcess {
         HubProcess::with(database, &[]).await
     }
 
-    /// With these variables.
+    /// With these environment variables.
     pub async fn with(database: &TestDatabase, variables: &[(&str, String)]) -> HubProcess {
         HubProcess::at(HubProcess::free_port(), database, variables).await
     }
 
-    /// Where another was before.
+    /// On this port.
     pub async fn at(port: u16, database: &TestDatabase, variables: &[(&str, String)]) -> HubProcess {
         let mut command = HubProcess::command(port, &database.address);
         command.envs(variables.iter().map(|(name, value)| (*name, value.as_str())));
@@ -34,14 +31,14 @@ impl HubProcess {
         HubProcess::ready(port, command).await
     }
 
-    /// What starts a server there.
+    /// The command that starts a hub.
     pub fn command(port: u16, database: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
         HubProcess::arguments(&mut command, port, database);
         command
     }
 
-    /// Gives these arguments to what starts a server.
+    /// Adds the arguments of `serve` to a command.
     pub fn arguments(command: &mut Command, port: u16, database: &str) {
         command.args(["serve", "--log", "warn", "--listen", &format!("127.0.0.1:{port}"), "--database", database]);
     }
@@ -53,74 +50,68 @@ impl HubProcess {
 
     /// Starts it, and waits until it is ready.
     pub async fn ready(port: u16, command: Command) -> HubProcess {
-        let started = Instant::now();
         let mut server = HubProcess::spawn(port, command);
-        let client = client();
-        while !matches!(client.get(format!("{}/readyz", server.url)).send().await, Ok(answer) if answer.status() == 200)
-        {
-            assert!(started.elapsed() < TIMEOUT, "the server is not ready: {}", server.log());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        server.ready_after = started.elapsed();
+        let (client, url) = (client(), format!("{}/readyz", server.url));
+        wait_until("the hub is ready", async || {
+            let ended = server.process.try_wait().expect("its status");
+            assert!(ended.is_none(), "the hub ended ({ended:?}): {}", server.log());
+            client.get(&url).send().await.is_ok_and(|response| response.status() == 200)
+        })
+        .await;
         server
     }
 
-    /// Starts it, and waits for nothing.
+    /// Starts it without waiting.
     pub fn spawn(port: u16, mut command: Command) -> HubProcess {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
         let log = Arc::new(Mutex::new(String::new()));
-        let (lines, heard) = (BufReader::new(process.stderr.take().expect("an output")), log.clone());
+        let (lines, written) = (BufReader::new(process.stderr.take().expect("an output")), log.clone());
         std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
-                *heard.lock().expect("lock") += &format!("{line}\n");
+                *written.lock().expect("lock") += &format!("{line}\n");
             }
         });
-        HubProcess { process, log, port, url: format!("http://127.0.0.1:{port}"), ready_after: Duration::ZERO }
+        HubProcess { process, log, port, url: format!("http://127.0.0.1:{port}") }
     }
 
-    /// What it has logged.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("lock").clone()
     }
 
     /// Waits until it has logged something.
     pub async fn wait_for_log(&self, text: &str) {
-        let asked = Instant::now();
-        while !self.log().contains(text) {
-            assert!(asked.elapsed() < TIMEOUT, "it does not log {text:?}: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        wait_until(&format!("the hub logs {text:?}"), async || self.log().contains(text)).await;
     }
 
     /// Sends a signal.
     pub fn signal(&self, signal: &str) {
-        let told = Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]).status().expect("kill");
-        assert!(told.success());
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]).status().expect("kill");
+        assert!(sent.success());
     }
 
-    /// Waits until it has ended, and says how.
+    /// Waits until it has ended; its exit status.
     pub async fn wait_for_exit(&mut self) -> Option<i32> {
-        let asked = Instant::now();
-        loop {
-            if let Some(status) = self.process.try_wait().expect("its end") {
-                return status.code();
-            }
-            assert!(asked.elapsed() < TIMEOUT, "the server does not end: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let mut status = None;
+        wait_until("the hub ends", async || {
+            status = self.process.try_wait().expect("its status");
+            status.is_some()
+        })
+        .await;
+        status.and_then(|it| it.code())
     }
 
     pub fn pid(&self) -> u32 {
         self.process.id()
     }
 
-    /// As `kill -9` does it.
+    /// As with `kill -9`.
     pub fn kill(mut self) {
         self.process.kill().expect("killed");
         self.process.wait().expect("ended");
     }
 
-    /// As an operator ends it; waits until it has.
+    /// With SIGTERM; waits until it has ended.
     pub async fn stop(mut self) {
         self.signal("TERM");
         self.wait_for_exit().await;
@@ -129,14 +120,17 @@ impl HubProcess {
     /// Waits for a line on its standard output.
     pub async fn wait_for_stdout(&mut self, expected: String) {
         let output = self.process.stdout.take().expect("a standard output");
-        let said = tokio::task::spawn_blocking(move || BufReader::new(output).lines().next());
-        let said = tokio::time::timeout(TIMEOUT, said).await.expect("in time").expect("no panic");
-        assert_eq!(said.expect("a line").expect("text"), expected);
+        let line = tokio::task::spawn_blocking(move || BufReader::new(output).lines().next());
+        let line = tokio::time::timeout(TIMEOUT, line).await.expect("in time").expect("no panic");
+        assert_eq!(line.expect("a line").expect("text"), expected);
     }
 }
 
 impl Drop for HubProcess {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the log of the hub on port {}:\n{}", self.port, self.log());
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,14 +1,15 @@
-//! What a vendor says is in the API's answer: each sample of each vendor with a field more in every object, through the
-//! whole hub. All spellings of all fields are tried with the adapters, in `src/vendor/tests`.
+//! Whatever a vendor sends is in the API: each sample of each vendor, with one more field in every object, through the whole hub.
+//! `src/vendor/tests` tries all spellings of all fields with the adapters.
 
 use crate::test_hub::{TestHub, sample_bytes, samples};
+use inspection_hub::vendor;
 use serde_json::{Value, json};
 
 const MARK: &str = "zq-mark-";
 
 #[tokio::test]
 async fn a_field_that_is_unknown_today_is_found_in_the_answer() {
-    for vendor in ["truepic", "pave", "hover", "truto", "record360"] {
+    for vendor in vendor::ALL.iter().map(|vendor| vendor.name) {
         let app = TestHub::start().await;
         let mut found = 0;
         for sample in samples(vendor).into_iter().filter(|sample| sample.ends_with(".json")) {
@@ -17,7 +18,7 @@ async fn a_field_that_is_unknown_today_is_found_in_the_answer() {
             mark(&mut body, &sample, "", &mut marks);
             let answer = app.post_json(vendor, body).await;
             assert_eq!(answer.status, 200, "{sample}");
-            // What is about no entity is shown as the delivery's body.
+            // A delivery about no entity is shown as its body only.
             let Some(shown) = shown(&app, &answer.body["delivery"]).await else { continue };
             let missing: Vec<_> = marks.iter().filter(|mark| !shown.contains(&format!("\"{mark}\""))).collect();
             assert!(missing.is_empty(), "{sample}: {missing:#?} in {shown}");
@@ -27,7 +28,7 @@ async fn a_field_that_is_unknown_today_is_found_in_the_answer() {
     }
 }
 
-// Each object gets a field whose name and value tell where it is.
+// Each object gets a field whose name and value are its path.
 fn mark(value: &mut Value, sample: &str, path: &str, marks: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -45,7 +46,7 @@ fn mark(value: &mut Value, sample: &str, path: &str, marks: &mut Vec<String>) {
     }
 }
 
-/// What the API has of the entities that a delivery is about, as one text; none if it is about none.
+/// What the API shows of the entities that a delivery is about, as one text; `None` if it is about none.
 async fn shown(app: &TestHub, delivery: &Value) -> Option<String> {
     let query = "query($id: ID!) { node(id: $id) { ... on Delivery { changes(first: 40) { nodes {
         inspection { details } session { details } job { details run { resources } }

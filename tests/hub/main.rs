@@ -1,4 +1,4 @@
-//! What the hub promises, seen from outside: webhooks go in over HTTP, GraphQL is the observer.
+//! What the hub promises, seen from outside: webhooks go in over HTTP, and GraphQL shows the result.
 
 mod abuse;
 mod adapters;
@@ -18,6 +18,7 @@ mod fuzz;
 mod generators;
 mod graphql;
 mod handshake;
+mod http;
 mod hub_process;
 mod lossless;
 mod machines;
@@ -30,10 +31,13 @@ mod rebuild;
 mod replicas;
 mod reported_payloads;
 mod scenarios;
+#[path = "../support/skip.rs"]
+mod skip;
 mod sockets;
 mod streams;
 mod subscriptions;
 mod test_hub;
+mod test_inspection;
 mod vendor_client;
 mod verify;
 mod webhooks;

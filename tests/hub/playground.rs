@@ -1,5 +1,6 @@
-//! The playground in a real browser: Debian's Chromium, with every request beyond the hub blocked.
+//! The playground in Chromium, with every request to another origin blocked.
 
+use crate::skip::skip;
 use crate::test_hub::{TestHub, samples, send_request};
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +9,7 @@ use std::process::Command;
 async fn the_playground_works_with_the_network_cut() {
     let app = TestHub::start().await;
     if !is_built() {
-        // A bare clone: the page says what to do. `make test` builds the assets first.
+        // Without its files the page says which command builds them.
         for (accept, content_type) in
             [("text/html,*/*", "text/html; charset=utf-8"), ("*/*", "application/problem+json")]
         {
@@ -16,7 +17,7 @@ async fn the_playground_works_with_the_network_cut() {
             assert_eq!((page.status, page.headers["content-type"].as_bytes()), (503, content_type.as_bytes()));
             assert!(page.body.to_string().contains("make web"), "{page:?}");
         }
-        return;
+        return skip("needs the playground: `make web`");
     }
     for vendor in ["pave", "truepic", "hover"] {
         for sample in samples(vendor) {
@@ -30,7 +31,7 @@ async fn the_playground_works_with_the_network_cut() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_playground_of_a_guarded_hub_works_for_who_has_a_token() {
     if !is_built() {
-        return;
+        return skip("needs the playground: `make web`");
     }
     let app = TestHub::with("api_tokens = \"a-token-for-visitors\"").await;
     app.post_sample("pave/session-status-change-started.json").await;
@@ -50,6 +51,6 @@ async fn visit(script: &'static str, arguments: Vec<String>) {
     assert!(folder.join("node_modules").exists(), "the browser test is not installed: `make test` does it");
     let run = move || Command::new("node").arg(script).args(arguments).current_dir(folder).output();
     let output = tokio::task::spawn_blocking(run).await.expect("it ran").expect("node starts");
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{told}");
+    let output_text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{output_text}");
 }

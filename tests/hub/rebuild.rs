@@ -2,7 +2,7 @@
 
 use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
-use crate::test_hub::{Subscription, TIMEOUT, TestHub, client};
+use crate::test_hub::{Subscription, TestHub, client, wait_until};
 use crate::vendor_client::{assert_ledger_sums, delivery_body};
 use crate::verify::{used, verify};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 fn command(database: &TestDatabase) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
@@ -249,9 +249,10 @@ async fn nothing_is_lost_while_a_sender_posts() {
     let server = HubProcess::start(&database).await;
     let db = connect(&database).await;
     let stop = Arc::new(AtomicBool::new(false));
+    let count = Arc::new(AtomicUsize::new(0));
     let senders: Vec<_> = (0..4_usize)
         .map(|lane| {
-            let (stop, url, client) = (stop.clone(), server.url.clone(), client());
+            let (stop, counter, url, client) = (stop.clone(), count.clone(), server.url.clone(), client());
             tokio::spawn(async move {
                 let mut acknowledged = BTreeMap::new();
                 for number in (lane..).step_by(4) {
@@ -264,13 +265,18 @@ async fn nothing_is_lost_while_a_sender_posts() {
                     let answer: Value = response.json().await.expect("JSON");
                     assert_eq!(answer["status"], "accepted");
                     acknowledged.insert(answer["delivery"].as_str().expect("an id").to_owned(), number);
+                    counter.fetch_add(1, Ordering::Relaxed);
                 }
                 acknowledged
             })
         })
         .collect();
+    let some_more = async || {
+        let enough = count.load(Ordering::Relaxed) + 40;
+        wait_until("more deliveries arrive", async || count.load(Ordering::Relaxed) >= enough).await;
+    };
     let rebuild_now = async |flags: &'static [&'static str]| {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        some_more().await;
         let output = command(&database).args(flags).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let output = output.expect("it runs");
         let ended = tokio::task::spawn_blocking(|| output.wait_with_output().expect("it ends")).await.expect("ended");
@@ -291,7 +297,7 @@ async fn nothing_is_lost_while_a_sender_posts() {
         edit(&db, damage).await;
     }
     rebuild_now(&[]).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    some_more().await;
     stop.store(true, Ordering::Relaxed);
     let mut acknowledged = BTreeMap::new();
     let mut count = 0;
@@ -322,7 +328,7 @@ async fn it_can_be_killed_at_any_moment() {
     let db = connect(&app.database).await;
     let started = Instant::now();
     assert_eq!(rebuild(&app.database, &["--full"]).0, Some(0));
-    let usual = started.elapsed();
+    let mut usual = started.elapsed();
     let damage = async || {
         // Deliveries that follow are the raw log, which has no holes.
         let left_alone = ["DELETE FROM step", "UPDATE log_head SET last_delivery_row_id"];
@@ -339,14 +345,16 @@ async fn it_can_be_killed_at_any_moment() {
         tokio::time::sleep(usual * part / 8).await;
         match process.try_wait().expect("a status") {
             None => kills += 1,
-            // It was quicker this time.
-            Some(_) => damage().await,
+            // It was quicker this time: the next ones are killed sooner, so that some are killed on any machine.
+            Some(_) => {
+                usual /= 2;
+                damage().await;
+            }
         }
         process.kill().expect("killed");
         process.wait().expect("ended");
         // Whatever it was at: the hub receives.
         app.post("pave", delivery_body(2_000 + part as usize)).await;
-        assert!(started.elapsed() < 10 * TIMEOUT);
     }
     assert!(kills > 1, "it was killed {kills} times");
     let (code, text) = rebuild(&app.database, &[]);

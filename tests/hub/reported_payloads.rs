@@ -2,6 +2,7 @@
 
 use crate::test_hub::TestHub;
 use chrono::{DateTime, Utc};
+use entity::Status;
 use serde_json::{Map, Value, json};
 
 /// All entities of a source by kind and the vendor's id, e.g. `PHOTO K3/4`.
@@ -185,10 +186,10 @@ async fn words_of_hover_that_integrators_report_are_known() {
     }
     let job = |id: i32, state: &str| json!({ "event": "job-state-changed-v2", "job_id": id, "state": state });
     post(&app, "hover", &[job(78, "canceled"), job(79, "in_progress")]).await;
-    assert_eq!(app.inspection("hover", "78").await["status"], "CANCELED");
-    assert_eq!(app.inspection("hover", "79").await["status"], "PROCESSING");
+    app.inspection("hover", "78").await.is("cancelled", Status::Canceled);
+    app.inspection("hover", "79").await.is("in_progress", Status::Processing);
     post(&app, "hover", &[job(79, "completed")]).await;
-    assert_eq!(app.inspection("hover", "79").await["status"], "COMPLETED");
+    app.inspection("hover", "79").await.is("completed", Status::Completed);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
-//! One hub per test, on its own database and port, driven as vendors and frontends drive it: webhooks in, GraphQL out.
+//! The driver: one hub per test, on its own database and port, used as vendors and frontends use it.
+//! Webhooks go in, GraphQL shows the result. [`TestInspection`](crate::test_inspection::TestInspection) checks it.
 
 use crate::database::TestDatabase;
+use crate::test_inspection::TestInspection;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use inspection_hub::server::Hub;
@@ -8,14 +10,14 @@ use inspection_hub::settings::{SettingFlags, Settings};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-/// How long a test waits for what must come.
-pub const TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a test waits for a condition that must become true. Long, because other tests run at the same time.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct TestHub {
     pub hub: Hub,
@@ -24,7 +26,7 @@ pub struct TestHub {
     settings: String,
 }
 
-/// What the hub answered to a webhook.
+/// A response of the hub.
 #[derive(Debug)]
 pub struct TestResponse {
     pub status: u16,
@@ -69,7 +71,14 @@ impl TestHub {
         format!("http://{}{path}", self.hub.address())
     }
 
-    /// Posts a sample, e.g. `hover/job-state-changed-working.json`, to the source named after its vendor.
+    /// Posts a sample, e.g. `hover/job-state-changed-working.json`, which the hub must accept.
+    pub async fn receive(&self, sample: &str) -> TestResponse {
+        let response = self.post_sample(sample).await;
+        assert_eq!(response.status, 200, "{sample}: {response:?}");
+        response
+    }
+
+    /// Posts a sample to the source named after its vendor.
     pub async fn post_sample(&self, sample: &str) -> TestResponse {
         let (vendor, _) = sample.split_once('/').expect("vendor/file");
         let body = sample_bytes(sample);
@@ -99,7 +108,7 @@ impl TestHub {
         send_request(request).await
     }
 
-    /// Asks GraphQL; the answer must be without errors.
+    /// The data of a query, which must have no errors.
     pub async fn query(&self, query: &str) -> Value {
         self.query_with(query, json!({})).await
     }
@@ -110,15 +119,15 @@ impl TestHub {
         answer["data"].clone()
     }
 
-    /// Asks GraphQL; the whole answer.
+    /// The whole response to a query.
     pub async fn graphql(&self, query: &str, variables: Value) -> Value {
         let body = json!({ "query": query, "variables": variables });
         let answer = self.client.post(self.url("/graphql")).json(&body).send().await.expect("an answer");
         answer.json().await.expect("JSON")
     }
 
-    /// The inspection with a vendor's id.
-    pub async fn inspection(&self, source: &str, external_id: &str) -> Value {
+    /// The inspection with a vendor's id, or null.
+    pub async fn inspection(&self, source: &str, external_id: &str) -> TestInspection {
         let query = "query($s: String!, $e: String!) { inspectionByExternalId(source: $s, externalId: $e) {
             id state status cycle reference position createdAt updatedAt occurredAt details
             subject { vehicle { vin make year odometer } asset { externalId } location { city name latitude longitude } }
@@ -128,7 +137,7 @@ impl TestHub {
             nextStates { state reopening }
             history(first: 100) { nodes { position verdict reason event fromState toState fromStatus toStatus cycle } } } }";
         let data = self.query_with(query, json!({ "s": source, "e": external_id })).await;
-        data["inspectionByExternalId"].clone()
+        TestInspection(data["inspectionByExternalId"].clone())
     }
 
     /// The ledger of a source.
@@ -159,7 +168,7 @@ impl TestHub {
         }
     }
 
-    /// Opens a WebSocket and says nothing.
+    /// Opens a WebSocket without `connection_init`.
     pub async fn socket(&self) -> Socket {
         let url = self.url("/graphql").replace("http://", "ws://");
         let mut request = url.into_client_request().expect("a request");
@@ -195,7 +204,7 @@ impl Subscription {
         subscription
     }
 
-    /// A socket that is open, without an operation yet.
+    /// An acknowledged socket without an operation.
     pub async fn opened(socket: Socket) -> Subscription {
         let mut subscription = Subscription { socket };
         subscription.send(json!({ "type": "connection_init" })).await;
@@ -203,7 +212,7 @@ impl Subscription {
         subscription
     }
 
-    /// What is said and what is heard, apart.
+    /// The sending and the receiving half.
     pub fn split(self) -> (SplitSink<Socket, Message>, SplitStream<Socket>) {
         self.socket.split()
     }
@@ -231,7 +240,7 @@ impl Subscription {
         message["payload"]["data"].clone()
     }
 
-    /// The next message as it is, for errors.
+    /// The next message, which may be an error.
     pub async fn next_message(&mut self) -> Value {
         self.receive_message().await
     }
@@ -244,7 +253,7 @@ pub async fn send_request(request: reqwest::RequestBuilder) -> TestResponse {
     TestResponse { status: code, body: serde_json::from_str(&text).unwrap_or(Value::String(text)), headers }
 }
 
-/// A client that, like a vendor, never goes through a proxy.
+/// A client that uses no proxy.
 pub fn client() -> reqwest::Client {
     inspection_hub::server::install_tls();
     reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().expect("a client")
@@ -256,9 +265,18 @@ pub fn sample_bytes(sample: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The samples of a vendor, in the order of a plausible life.
+/// The samples of a vendor, in a plausible order (`ORDER`).
 pub fn samples(vendor: &str) -> Vec<String> {
     let order = String::from_utf8(sample_bytes(&format!("{vendor}/ORDER"))).expect("text");
     let files = order.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     files.map(|file| format!("{vendor}/{file}")).collect()
+}
+
+/// Polls a condition until it holds. Fails after [`TIMEOUT`] and names what it waited for.
+pub async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !condition().await {
+        assert!(started.elapsed() < TIMEOUT, "after {TIMEOUT:?}, not yet: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

@@ -1,22 +1,25 @@
-//! A vendor that keeps a ledger of its own: it sends until it is told 200, and knows afterwards what must be there.
+//! A vendor that resends until it gets 200, and that knows afterwards which deliveries the hub must have.
 
-use crate::test_hub::{TIMEOUT, client};
+use crate::test_hub::{client, wait_until};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use tokio::task::JoinHandle;
 
-/// Requests under way at once.
+/// Requests in flight at once.
 const CONCURRENCY: usize = 16;
 
-/// What it has to send, and what it was told.
+/// What it has to send, and what was acknowledged.
 pub struct VendorClient {
     deliveries: usize,
-    /// The ids of deliveries, by what was sent.
+    /// The ids of deliveries, by number.
     acknowledged: Mutex<BTreeMap<usize, String>>,
+    /// Runs of [`VendorClient::start_sending`] that have not ended.
+    running: AtomicUsize,
 }
 
-/// What is sent as such a number.
+/// The body of the delivery with this number.
 pub fn delivery_body(number: usize) -> String {
     json!({ "event": "SESSION:STATUS_CHANGE", "session_key": format!("K{}", number / 4),
         "status": (["STARTED", "PROCESS", "QC_PASSED", "CONFIRM"][number % 4]),
@@ -25,9 +28,9 @@ pub fn delivery_body(number: usize) -> String {
 }
 
 impl VendorClient {
-    /// One with so many deliveries, four of each inspection.
+    /// With so many deliveries, four of each inspection.
     pub fn new(deliveries: usize) -> Arc<VendorClient> {
-        Arc::new(VendorClient { deliveries, acknowledged: Mutex::default() })
+        Arc::new(VendorClient { deliveries, acknowledged: Mutex::default(), running: AtomicUsize::default() })
     }
 
     pub fn acknowledged(&self) -> usize {
@@ -42,8 +45,8 @@ impl VendorClient {
         self.acknowledged.lock().expect("lock").contains_key(&number)
     }
 
-    /// Sends all that nobody has acknowledged yet, once each, to these hubs in turn. What gets no answer or another than
-    /// 200 is left for the next time.
+    /// Sends all deliveries that are not acknowledged yet, once each, to these hubs in turn. A delivery that gets no response,
+    /// or 503, is left for the next call.
     pub async fn send_unacknowledged(self: &Arc<Self>, urls: &[String]) {
         let lanes: Vec<_> = (0..CONCURRENCY)
             .map(|lane| {
@@ -71,22 +74,31 @@ impl VendorClient {
         }
     }
 
-    /// Waits until so many more are acknowledged.
-    pub async fn wait_for_more_acknowledged(&self, more: usize) {
-        let (enough, started) = ((self.acknowledged() + more).min(self.deliveries), Instant::now());
-        while self.acknowledged() < enough && started.elapsed() < TIMEOUT {
-            tokio::task::yield_now().await;
-        }
+    /// Calls [`VendorClient::send_unacknowledged`] in the background.
+    pub fn start_sending(self: &Arc<Self>, urls: &[String]) -> JoinHandle<()> {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        let (client, urls) = (self.clone(), urls.to_vec());
+        tokio::spawn(async move {
+            client.send_unacknowledged(&urls).await;
+            client.running.fetch_sub(1, Ordering::Relaxed);
+        })
     }
 
-    /// What is wrong with what a hub has: everything acknowledged must be there once, positions must have no hole, and the
-    /// ledger must add up.
+    /// Waits until so many more are acknowledged, or nothing is being sent any more.
+    pub async fn wait_for_more_acknowledged(&self, more: usize) {
+        let enough = (self.acknowledged() + more).min(self.deliveries);
+        let what = format!("{enough} deliveries are acknowledged");
+        wait_until(&what, async || self.acknowledged() >= enough || self.running.load(Ordering::Relaxed) == 0).await;
+    }
+
+    /// Discrepancies between what was acknowledged and what a hub has: each delivery must be there once, positions must have
+    /// no hole, and the ledger must add up.
     pub async fn discrepancies(&self, url: &str) -> Vec<String> {
-        let mut complaints = Vec::new();
+        let mut found = Vec::new();
         let history = all_nodes(url, "changes", "position").await;
         for (expected, change) in (1..).zip(&history) {
             if change["position"] != expected {
-                complaints.push(format!("position {} where {expected} should be", change["position"]));
+                found.push(format!("position {} where {expected} should be", change["position"]));
                 break;
             }
         }
@@ -94,30 +106,28 @@ impl VendorClient {
         for delivery in all_nodes(url, "deliveries", "id bodyText").await {
             let text = delivery["bodyText"].as_str().expect("a body").to_owned();
             if let Some(other) = numbers.insert(text.clone(), delivery["id"].clone()) {
-                complaints.push(format!("{text} is there as {other} and as {}", delivery["id"]));
+                found.push(format!("{text} is there as {other} and as {}", delivery["id"]));
             }
         }
         let acknowledged = self.acknowledged.lock().expect("lock").clone();
         for (number, id) in &acknowledged {
             match numbers.get(&delivery_body(*number)) {
-                None => {
-                    complaints.push(format!("{} was acknowledged as {id} and is not there", delivery_body(*number)))
-                }
+                None => found.push(format!("{} was acknowledged as {id} and is not there", delivery_body(*number))),
                 Some(stored) if stored != id => {
-                    complaints.push(format!("{} was acknowledged as {id} and is {stored}", delivery_body(*number)));
+                    found.push(format!("{} was acknowledged as {id} and is {stored}", delivery_body(*number)));
                 }
                 Some(_) => {}
             }
         }
         if acknowledged.values().collect::<BTreeSet<_>>().len() != acknowledged.len() {
-            complaints.push("two different deliveries have the same id".to_owned());
+            found.push("two different deliveries have the same id".to_owned());
         }
-        complaints.extend(ledger_discrepancies(url, numbers.len() as u64).await);
-        complaints
+        found.extend(ledger_discrepancies(url, numbers.len() as u64).await);
+        found
     }
 }
 
-/// How many deliveries a ledger counts, which must be the sum of its verdicts.
+/// The number of deliveries in a ledger, which must be the sum of its verdicts.
 pub fn assert_ledger_sums(ledger: &Value) -> u64 {
     let of = |name: &str| ledger[name].as_u64().expect("a count");
     let verdicts = [
@@ -140,19 +150,19 @@ async fn ledger_discrepancies(url: &str, stored: u64) -> Vec<String> {
     let query = "{ sources { name ledger { received duplicates applied stale skippedAhead unexpected refused noChange unrecognized
         unreadable orphaned } } }";
     let data = run_query(url, query, Value::Null).await;
-    let mut complaints = Vec::new();
+    let mut found = Vec::new();
     for source in data["sources"].as_array().expect("sources") {
         let ledger = source["ledger"].as_object().expect("a ledger");
         let sum: u64 = ledger.iter().filter(|(name, _)| *name != "received").filter_map(|(_, n)| n.as_u64()).sum();
         if ledger["received"] != sum {
-            complaints.push(format!("the ledger does not add up: {source}"));
+            found.push(format!("the ledger does not add up: {source}"));
         }
         let once = ledger["received"].as_u64().unwrap_or(0) - ledger["duplicates"].as_u64().unwrap_or(0);
         if source["name"] == "pave" && once != stored {
-            complaints.push(format!("{stored} deliveries are stored, and the ledger says {source}"));
+            found.push(format!("{stored} deliveries are stored, and the ledger says {source}"));
         }
     }
-    complaints
+    found
 }
 
 /// All nodes of a list of the hub.
@@ -174,7 +184,7 @@ pub async fn all_nodes(url: &str, list: &str, fields: &str) -> Vec<Value> {
     }
 }
 
-/// Asks a hub; the answer must be without errors.
+/// The data of a query, which must have no errors.
 pub async fn run_query(url: &str, query: &str, variables: Value) -> Value {
     let request = json!({ "query": query, "variables": variables });
     let answer = client().post(format!("{url}/graphql")).json(&request).send().await.expect("an answer");

@@ -2,6 +2,7 @@
 
 use crate::database::TestDatabase;
 use crate::test_hub::{TestHub, samples};
+use inspection_hub::vendor;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
 use std::process::{Command, Output};
@@ -23,7 +24,7 @@ pub fn verify(database: &TestDatabase) -> (Option<i32>, String) {
 /// A hub that has received every sample, the later ones of each vendor first, some twice, and garbage between.
 pub async fn used() -> TestHub {
     let app = TestHub::start().await;
-    for vendor in ["truepic", "pave", "hover", "truto", "record360"] {
+    for vendor in vendor::ALL.iter().map(|vendor| vendor.name) {
         for (number, sample) in samples(vendor).iter().rev().enumerate() {
             app.post_sample(sample).await;
             if number % 3 == 0 {

@@ -1,9 +1,10 @@
-//! The repository as a reader finds it: links and paths lead somewhere, prose uses plain words, a type name occurs once,
-//! and modules import in one direction. Reads files only; `cargo test --test repository` takes about a second.
+//! Checks of the repository: links and paths exist, prose uses plain words, a type name occurs once, modules import in one
+//! direction, and every file is compiled. Reads files only; `cargo test --test repository` takes about a second.
 
 mod files;
 mod layers;
 mod links;
+mod modules;
 mod prose;
 mod rust;
 mod types;

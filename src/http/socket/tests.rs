@@ -13,8 +13,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::sync::CancellationToken;
 
-const SHORT: Duration = Duration::from_millis(60);
-const PATIENCE: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_millis(300);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Server {
     hub: ApiFixture,

@@ -1,9 +1,9 @@
-//! Confirmations of URLs while the database is away: each is asked for once it can be read, given once, and noted.
+//! Handshakes while the database is unavailable: each confirmation is sent once, and recorded when the database is back.
 
 use super::postgres::PostgresCluster;
 use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
-use crate::test_hub::{TIMEOUT, client, send_request};
+use crate::test_hub::{client, send_request, wait_until};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -12,11 +12,10 @@ use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 const CODE: &str = "22222222-8b86-4d01-b42d-00cf4fc964ff";
 
-/// What a stand-in for Hover's API answers next, and then 200; and what it was asked.
+/// A stand-in for Hover's API: its next responses, then 200, and the calls it received.
 #[derive(Clone, Default)]
 struct Hover {
     answers: Arc<Mutex<VecDeque<u16>>>,
@@ -55,18 +54,16 @@ async fn post(server: &HubProcess, body: Value) -> u16 {
 }
 
 async fn confirmation(server: &HubProcess, until: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
-    loop {
+    let mut found = Value::Null;
+    wait_until("the handshake is as expected", async || {
         let query = "{ sources { handshake { confirmedAt attempts lastError } } }";
-        // A query of the moment in which connections are cut may fail.
+        // A query may fail while connections are cut.
         let asked = client().post(format!("{}/graphql", server.url)).json(&json!({ "query": query }));
-        let found = send_request(asked).await.body["data"]["sources"][0]["handshake"].take();
-        if until(&found) {
-            return found;
-        }
-        assert!(begun.elapsed() < TIMEOUT, "{found}: {}", server.log());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        found = send_request(asked).await.body["data"]["sources"][0]["handshake"].take();
+        until(&found)
+    })
+    .await;
+    found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,7 +82,7 @@ async fn a_confirmation_that_was_given_is_noted_however_long_the_database_is_awa
     somebody.execute_batch("ROLLBACK").expect("unlocked");
     let noted = confirmation(&server, |found| !found["confirmedAt"].is_null()).await;
     assert_eq!((&noted["attempts"], &noted["lastError"]), (&Value::from(2), &Value::Null));
-    // The code is used up: neither another code nor a restart makes the hub call with it again.
+    // A code that was confirmed is not sent again when another one arrives.
     let other = "33333333-8b86-4d01-b42d-00cf4fc964ff";
     assert_eq!(post(&server, json!({ "event": "webhook-verification-code", "code": other })).await, 200);
     confirmation(&server, |found| found["attempts"] == 1 && !found["confirmedAt"].is_null()).await;
@@ -110,11 +107,6 @@ async fn what_is_asked_for_while_the_database_takes_no_connections_is_confirmed_
     assert_eq!(post(&server, json!({ "event": "webhook-verification-code", "code": CODE })).await, 200);
     server.wait_for_log("the open confirmations cannot be read").await;
     run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
-    let begun = Instant::now();
-    while hover.calls().is_empty() {
-        assert!(begun.elapsed() < 2 * TIMEOUT, "nothing is confirmed: {}", server.log());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
     confirmation(&server, |found| !found["confirmedAt"].is_null()).await;
     assert_eq!(hover.calls(), [CODE]);
     operator.close().await.expect("closed");

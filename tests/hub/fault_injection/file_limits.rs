@@ -1,4 +1,4 @@
-//! Few files that the process may have open: it takes as many connections as it can serve, and no more.
+//! A low limit of open files: the hub accepts as many connections as it can serve, and no more.
 
 use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
@@ -26,7 +26,7 @@ async fn many(server: &HubProcess, connections: usize) -> Vec<TcpStream> {
     open
 }
 
-/// One connection that is kept open; a client would make another at any time.
+/// One connection that stays open; an HTTP client could open another at any time.
 struct KeepAliveConnection(BufReader<TcpStream>);
 
 impl KeepAliveConnection {
@@ -76,7 +76,7 @@ async fn the_soft_limit_is_raised() {
     let database = TestDatabase::file();
     let server = limited(&database, "128:4096").await;
     let open = many(&server, 300).await;
-    // On connections that come after all of these.
+    // On a connection after all of these.
     KeepAliveConnection::open(&server).await.still_works(&server).await;
     drop(open);
 }

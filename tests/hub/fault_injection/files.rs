@@ -1,8 +1,8 @@
-//! The files of a SQLite database: gone, replaced, unmounted, without room, of somebody else, and copied.
+//! The files of a SQLite database: removed, replaced, unmounted, on a full disk, owned by another user, and copied.
 
 use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
-use crate::test_hub::{client, send_request};
+use crate::test_hub::{client, send_request, wait_until};
 use crate::vendor_client::{VendorClient, run_query};
 use serde_json::json;
 use std::path::Path;
@@ -21,12 +21,7 @@ async fn ready(server: &HubProcess) -> (u16, String) {
 }
 
 async fn until_ready(server: &HubProcess) {
-    let recovers = async {
-        while ready(server).await.0 != 200 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(crate::test_hub::TIMEOUT, recovers).await.expect("it recovers");
+    wait_until("the hub is ready again", async || ready(server).await.0 == 200).await;
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -40,12 +35,11 @@ fn remove(folder: &Path) {
     }
 }
 
-/// What is done to the files of a hub that runs.
 type FileOperation = fn(&Path);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_acknowledged_once_the_file_is_another() {
-    let deeds: [(&str, FileOperation); 5] = [
+    let operations: [(&str, FileOperation); 5] = [
         ("removed", remove),
         ("removed alone", |folder| std::fs::remove_file(folder.join("hub.db")).expect("removed")),
         ("moved, and a copy in its place", |folder| {
@@ -58,18 +52,18 @@ async fn nothing_is_acknowledged_once_the_file_is_another() {
         }),
         ("without its log", |folder| std::fs::remove_file(folder.join("hub.db-wal")).expect("removed")),
     ];
-    for (what, deed) in deeds {
+    for (what, operation) in operations {
         let database = TestDatabase::file();
         let folder = database.folder.path().to_owned();
         let server = HubProcess::start(&database).await;
         assert_eq!(post(&server, "A1").await, 200);
         copy(&folder.join("hub.db"), &folder.join("backup.db"));
-        deed(&folder);
+        operation(&folder);
         assert_eq!(post(&server, "A2").await, 503, "{what}");
         let (code, why) = ready(&server).await;
         assert_eq!((code, why.as_str()), (503, "the database file was removed or replaced"), "{what}");
         server.wait_for_log("is not the one that is open any more").await;
-        // Whatever is opened beside it meanwhile.
+        // Another connection to the new file changes nothing.
         drop(rusqlite::Connection::open(folder.join("hub.db")));
         assert_eq!(post(&server, "A3").await, 503, "{what}");
         server.stop().await;
@@ -77,7 +71,7 @@ async fn nothing_is_acknowledged_once_the_file_is_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_comes_back_is_written_again_and_its_absence_is_said_when_nobody_asks() {
+async fn a_file_that_comes_back_is_written_again_and_its_absence_is_logged_without_a_request() {
     let database = TestDatabase::file();
     let (path, away) = (database.folder.path().join("hub.db"), database.folder.path().join("away.db"));
     let server = HubProcess::start(&database).await;
@@ -109,7 +103,7 @@ async fn a_hub_whose_file_was_replaced_leaves_the_log_of_the_other_alone() {
     assert_eq!(content, "kept");
 }
 
-/// A server whose database is on a file system of its own, which only it can see.
+/// A hub whose database is on a file system that only it can see.
 async fn on_a_volume(folder: &Path, size: &str) -> HubProcess {
     let port = HubProcess::free_port();
     let mut command = Command::new("unshare");
@@ -122,6 +116,9 @@ async fn on_a_volume(folder: &Path, size: &str) -> HubProcess {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_volume_that_is_unmounted_is_noticed() {
+    if !super::is_root() {
+        return crate::skip::skip("needs root: it mounts a file system");
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let server = on_a_volume(folder.path(), "64M").await;
     assert_eq!(post(&server, "A1").await, 200);
@@ -137,20 +134,24 @@ async fn a_volume_that_is_unmounted_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_not_ready_until_there_is_room() {
+    if !super::is_root() {
+        return crate::skip::skip("needs root: it mounts a file system");
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let server = on_a_volume(folder.path(), "6M").await;
     assert_eq!(post(&server, "A1").await, 200);
-    // Its own view of the file system.
+    // The path as the hub sees it.
     let filling = format!("/proc/{}/root{}/v/filling", server.pid(), folder.path().display());
     let filled = Command::new("dd").args(["if=/dev/zero", &format!("of={filling}"), "bs=4096"]).output();
     assert!(!filled.expect("dd").status.success(), "the disk is full");
-    // What room the log has left may still be used.
+    // Free space within the WAL may still be used.
     let mut posted = 0;
     while post(&server, &format!("B{posted}")).await == 200 {
         posted += 1;
-        assert!(posted < 1_000, "there is no end of room");
+        assert!(posted < 1_000, "the disk is not full");
     }
-    // A wrong answer came after three seconds, now and then.
+    // The check is repeated in the background: it must not report ready now and then. However few checks run within this
+    // time, each must fail.
     for _ in 0..50 {
         assert_eq!(ready(&server).await.0, 503);
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -166,6 +167,9 @@ async fn a_full_disk_is_not_ready_until_there_is_room() {
 
 #[test]
 fn a_file_of_somebody_else_is_refused_at_the_start() {
+    if !super::is_root() {
+        return crate::skip::skip("needs root: it starts a program as another user");
+    }
     use std::os::unix::fs::PermissionsExt;
     let database = TestDatabase::file();
     let binary = env!("CARGO_BIN_EXE_inspection-hub");
@@ -177,7 +181,7 @@ fn a_file_of_somebody_else_is_refused_at_the_start() {
     };
     allow(database.folder.path(), 0o777);
     allow(&file, 0o444);
-    // Nobody can run what lies below a closed folder.
+    // A copy, because the other user cannot run a program below a folder that is closed to it.
     let own = database.folder.path().join("inspection-hub");
     std::fs::copy(binary, &own).expect("copied");
     allow(&own, 0o755);
@@ -192,7 +196,7 @@ fn a_file_of_somebody_else_is_refused_at_the_start() {
     assert!(text.contains("it cannot be written: see who owns the file"), "{text}");
 }
 
-// As docs/operations.md says it, beside a sender that never rests.
+// As `docs/operations.md` describes it, under load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_ends_under_load_and_has_all_that_was_acknowledged() {
     let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).expect("the page");
@@ -203,10 +207,7 @@ async fn a_backup_ends_under_load_and_has_all_that_was_acknowledged() {
     first.send_unacknowledged(std::slice::from_ref(&server.url)).await;
     assert!(first.is_done());
     let sender = VendorClient::new(1_200);
-    let sending = tokio::spawn({
-        let (sender, urls) = (sender.clone(), [server.url.clone()]);
-        async move { sender.send_unacknowledged(&urls).await }
-    });
+    let sending = sender.start_sending(&[server.url.clone()]);
     sender.wait_for_more_acknowledged(500).await;
     let before = sender.acknowledged();
     let (from, to) = (database.folder.path().join("hub.db"), database.folder.path().join("backup.db"));
@@ -222,7 +223,7 @@ async fn a_backup_ends_under_load_and_has_all_that_was_acknowledged() {
     server.stop().await;
     let size = |path: &Path| std::fs::metadata(path).expect("a file").len();
     assert!(size(&to) <= size(&from) * 2, "{} beside {}", size(&to), size(&from));
-    // Put in place, it serves; and whoever comes with an old cursor is told.
+    // Restored, it serves. An older cursor is refused.
     let cursor = "{ head { cursor } }";
     let server = HubProcess::start(&database).await;
     let old = run_query(&server.url, cursor, json!({})).await["head"]["cursor"].clone();

@@ -1,4 +1,4 @@
-//! What fails on purpose: the writer at each of its steps, the disk, the database and the way to it.
+//! Injected failures: of the writer at each of its steps, of the disk, of the database, and of the network.
 
 mod confirm;
 mod disk;
@@ -12,3 +12,8 @@ mod postgres;
 mod proxy;
 mod resume;
 mod shutdown;
+
+/// Whether the tests may mount file systems and start programs as another user.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

@@ -1,4 +1,4 @@
-//! News over NATS: heard by others, and missed without harm when the server is away.
+//! Positions over NATS: other hubs receive them, and lose nothing while the server is unavailable.
 
 use crate::test_hub::{TIMEOUT, TestHub};
 use crate::vendor_client::VendorClient;
@@ -39,34 +39,34 @@ impl Drop for NatsServer {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nats_loses_costs_nothing() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
-    // The server is not there yet when the hubs start.
+    // The hubs start before the server.
     let one = TestHub::with(&format!("nats = \"nats://127.0.0.1:{port}\"")).await;
     let other = one.second_hub().await;
     let start = one.query("{ head { cursor } }").await["head"]["cursor"].clone();
     let mut live = one.subscribe(CHANGES, json!({ "after": start })).await;
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let sender = VendorClient::new(120);
     for round in 0..3 {
-        // Away at first and in the end.
+        // Stopped in the first and in the last round.
         let server = (round == 1).then(|| NatsServer::start(port));
         if server.is_some() {
             let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
             let observer = options.connect(format!("127.0.0.1:{port}")).await.expect("NATS");
-            let mut said = observer.subscribe("inspection_hub.>").await.expect("a subscription");
+            let mut messages = observer.subscribe("inspection_hub.>").await.expect("a subscription");
             observer.flush().await.expect("subscribed");
-            // What others say there is no harm.
+            // Foreign messages on the subject do no harm.
             for text in ["9999999", "-1", "hello", ""] {
-                observer.publish("inspection_hub.positions", text.into()).await.expect("said");
+                observer.publish("inspection_hub.positions", text.into()).await.expect("published");
             }
-            // A hub tells what it writes as soon as it has found the server.
-            let told = async {
+            // A hub publishes its positions once it is connected to the server.
+            let published = async {
                 let mut number = 0;
                 loop {
                     number += 1;
                     other
                         .post_json("hover", json!({ "event": "job-state-changed", "job_id": number, "state": "new" }))
                         .await;
-                    let next = tokio::time::timeout(std::time::Duration::from_millis(200), said.next()).await;
+                    let next = tokio::time::timeout(std::time::Duration::from_millis(200), messages.next()).await;
                     let Ok(Some(message)) = next else { continue };
                     let position = String::from_utf8_lossy(&message.payload).parse::<i64>().unwrap_or_default();
                     if position > 0 && position < 9_999_999 {
@@ -74,14 +74,14 @@ async fn what_nats_loses_costs_nothing() {
                     }
                 }
             };
-            tokio::time::timeout(TIMEOUT, told).await.expect("told in time");
+            tokio::time::timeout(TIMEOUT, published).await.expect("published in time");
         }
         sender.send_unacknowledged(&[other.url("")]).await;
         let history = other.changes().await;
-        while heard.len() < history.len() {
-            heard.push(live.next_data().await["changes"]["position"].clone());
+        while received.len() < history.len() {
+            received.push(live.next_data().await["changes"]["position"].clone());
         }
-        assert_eq!(heard, history.iter().map(|change| change["position"].clone()).collect::<Vec<_>>());
+        assert_eq!(received, history.iter().map(|change| change["position"].clone()).collect::<Vec<_>>());
         other.post_json("truto", json!({ "id": format!("e{round}"), "event": "x" })).await;
     }
     assert!(sender.is_done());

@@ -1,4 +1,4 @@
-//! SQLite and PostgreSQL answer alike, byte by byte, when the same deliveries came at the same time.
+//! SQLite and PostgreSQL give the same responses, byte for byte, for the same deliveries received at the same times.
 
 use super::postgres::PostgresCluster;
 use crate::database::{TestDatabase, write};
@@ -7,6 +7,7 @@ use crate::test_hub::{TestHub, sample_bytes, samples};
 use chrono::{DateTime, TimeDelta, Utc};
 use inspection_hub::ingest::Writer;
 use inspection_hub::store::{Database, OpenMode};
+use inspection_hub::vendor;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 const COMMON: &str =
     "id source vendor externalId reference status state cycle createdAt updatedAt occurredAt position details";
 
-/// What is asked of both. `AT` is a moment in the middle.
+/// The queries. `AT` is a time in the middle.
 const QUERIES: &[&str] = &[
     "{ inspections(first: 100) { totalCount pageInfo { endCursor hasNextPage } edges { cursor node { COMMON
         subject { vehicle { vin make year odometer } asset { externalId } location { city latitude longitude } }
@@ -50,7 +51,7 @@ async fn fill(database: &TestDatabase, begin: DateTime<Utc>) {
     let db = Database::open(&database.address, OpenMode::Migrate).await.expect("opens");
     let mut writers = [(); 2].map(|()| Writer::open(&db).expect("a writer"));
     let mut all = Vec::new();
-    for vendor in ["truepic", "pave", "hover", "truto", "record360"] {
+    for vendor in vendor::ALL.iter().map(|vendor| vendor.name) {
         let of_vendor: Vec<_> = samples(vendor).into_iter().filter(|sample| sample.ends_with(".json")).collect();
         for (number, sample) in of_vendor.iter().enumerate() {
             let body: Value = serde_json::from_slice(&sample_bytes(sample)).expect("JSON");
@@ -61,7 +62,7 @@ async fn fill(database: &TestDatabase, begin: DateTime<Utc>) {
         }
         all.push((vendor, json!(["\u{0}"]), 3));
     }
-    // The same disorder on both.
+    // The same order on both.
     all.sort_by_key(|(vendor, _, number)| (number * 7 % 11, vendor.len(), *vendor));
     for (place, group) in all.chunks(5).enumerate() {
         let batch: Vec<_> = group
@@ -70,7 +71,7 @@ async fn fill(database: &TestDatabase, begin: DateTime<Utc>) {
             .collect();
         write(&mut writers[place % 2], &batch);
     }
-    // Which history it is, and when it was written, is said by each for itself.
+    // The generation and the time of the last write differ; cursors contain them.
     db.read_pool.clone().close().await.expect("closed");
     let own = sea_orm::Database::connect(&database.address).await.expect("the database");
     own.execute_unprepared("UPDATE log_head SET generation = 1, updated_at = 0").await.expect("alike");

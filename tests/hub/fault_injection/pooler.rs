@@ -1,13 +1,12 @@
-//! PgBouncer before PostgreSQL: one session for each connection works, with the hub's limits; everything else is refused.
+//! PgBouncer before PostgreSQL: session pooling works, with the hub's limits. Transaction and statement pooling are refused.
 
 use super::postgres::{PostgresCluster, assert_unavailable_with_retry_after, hold_lock, migrate, until_ready};
 use super::proxy::port_of;
 use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
-use crate::test_hub::TestHub;
+use crate::test_hub::{TestHub, wait_until};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
 use tempfile::TempDir;
 
 struct PgBouncer {
@@ -17,7 +16,7 @@ struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Before a server, in one of its modes.
+    /// In front of a server, in one of its pool modes.
     async fn before(database: u16, mode: &str) -> PgBouncer {
         let folder = tempfile::tempdir().expect("a folder");
         let port = HubProcess::free_port();
@@ -36,11 +35,8 @@ impl PgBouncer {
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program.trim()).arg(&file);
         let process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("pgbouncer starts");
-        let begun = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(begun.elapsed() < crate::test_hub::TIMEOUT, "pgbouncer does not listen");
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        let listens = async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok();
+        wait_until("PgBouncer listens", listens).await;
         PgBouncer { process, port, _folder: folder }
     }
 
@@ -58,13 +54,17 @@ impl Drop for PgBouncer {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_for_each_connection_keeps_the_limits() {
+    if !super::is_root() {
+        return crate::skip::skip("needs root: it starts a program as another user");
+    }
     let cluster = PostgresCluster::start();
     let mut database = TestDatabase::on(cluster.url.clone()).await;
     let direct = database.address.clone();
     let pooler = PgBouncer::before(port_of(&direct), "session").await;
     database.address = pooler.address(&direct);
     // Without PostgreSQL's own limit on waiting for a lock, nothing would end the wait in this test.
-    let app = TestHub::on(Arc::new(database), "database_acquire_timeout = \"2s\"\ndatabase_statement_timeout = \"1h\"").await;
+    let app =
+        TestHub::on(Arc::new(database), "database_acquire_timeout = \"2s\"\ndatabase_statement_timeout = \"1h\"").await;
     app.post_sample("hover/job-state-changed-working.json").await;
     assert_eq!(app.ledger("hover").await["received"], 1);
     let somebody = hold_lock(&direct, "SELECT * FROM log_head FOR UPDATE").await;
@@ -76,6 +76,9 @@ async fn a_session_for_each_connection_keeps_the_limits() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_that_shares_sessions_is_refused_with_the_reason() {
+    if !super::is_root() {
+        return crate::skip::skip("needs root: it starts a program as another user");
+    }
     let cluster = PostgresCluster::start();
     let database = TestDatabase::on(cluster.url.clone()).await;
     for mode in ["transaction", "statement"] {

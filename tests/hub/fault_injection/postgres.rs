@@ -1,21 +1,20 @@
-//! A PostgreSQL that goes away, is locked, is slow or is misled, under a hub that must answer 503, lose nothing, say so at
-//! `/readyz`, and go on by itself.
+//! PostgreSQL is stopped, locked, slow, or read-only. The hub responds with 503, loses nothing, reports it at `/readyz`, and
+//! recovers by itself.
 
 use super::proxy::{Proxy, port_of};
 use crate::database::TestDatabase;
-use crate::test_hub::{TIMEOUT, TestHub, send_request};
+use crate::test_hub::{TestHub, send_request, wait_until};
 use crate::vendor_client::VendorClient;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use serde_json::json;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-/// A server of its own, which can be stopped and started. It ends when this is dropped.
+/// A PostgreSQL server for one test, which can be stopped and started. It ends when this is dropped.
 pub struct PostgresCluster {
     process: Child,
-    orders: Option<ChildStdin>,
+    commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     pub url: String,
 }
@@ -35,9 +34,9 @@ impl PostgresCluster {
             .stdout(Stdio::piped())
             .spawn()
             .expect("tests/postgres.sh starts");
-        let orders = process.stdin.take();
+        let commands = process.stdin.take();
         let answers = BufReader::new(process.stdout.take().expect("an output"));
-        let mut cluster = PostgresCluster { process, orders, answers, url: String::new() };
+        let mut cluster = PostgresCluster { process, commands, answers, url: String::new() };
         cluster.url = cluster.line();
         assert!(cluster.url.starts_with("postgres://"), "there is no server: see what tests/postgres.sh says above");
         cluster
@@ -50,20 +49,20 @@ impl PostgresCluster {
     }
 
     pub(super) fn send_command(&mut self, word: &str) {
-        writeln!(self.orders.as_ref().expect("an input"), "{word}").expect("told");
+        writeln!(self.commands.as_ref().expect("an input"), "{word}").expect("sent");
         assert_eq!(self.line(), word);
     }
 }
 
 impl Drop for PostgresCluster {
     fn drop(&mut self) {
-        // The end of its input ends it, and its server.
-        drop(self.orders.take());
+        // The end of its input ends the script and its server.
+        drop(self.commands.take());
         let _ = self.process.wait();
     }
 }
 
-pub(super) const SHORT_TIMEOUTS: &str = "database_acquire_timeout = \"300ms\"\ndatabase_statement_timeout = \"300ms\"";
+pub(super) const SHORT_TIMEOUTS: &str = "database_acquire_timeout = \"2s\"\ndatabase_statement_timeout = \"2s\"";
 
 pub(super) async fn start_hub(cluster: &PostgresCluster, settings: &str) -> TestHub {
     TestHub::on(Arc::new(TestDatabase::on(cluster.url.clone()).await), settings).await
@@ -74,14 +73,10 @@ pub(super) async fn readiness(app: &TestHub) -> u16 {
 }
 
 pub(super) async fn until_ready(app: &TestHub) {
-    let started = Instant::now();
-    while readiness(app).await != 200 {
-        assert!(started.elapsed() < TIMEOUT, "it does not recover");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    wait_until("the hub is ready again", async || readiness(app).await == 200).await;
 }
 
-/// A delivery is refused in such a way that the vendor comes back.
+/// A delivery is refused so that the vendor retries.
 pub(super) async fn assert_unavailable_with_retry_after(app: &TestHub) {
     let refused = app.post_json("pave", json!({ "event": "SESSION:STATUS_CHANGE", "session_key": "X" })).await;
     assert_eq!(refused.status, 503, "{refused:?}");
@@ -107,10 +102,7 @@ async fn a_database_that_is_stopped_and_started_costs_nothing() {
     let mut live = app.subscribe(query, json!({ "after": start })).await;
     let sender = VendorClient::new(600);
     for word in ["stop", "kill"] {
-        let sending = tokio::spawn({
-            let (sender, url) = (sender.clone(), app.url(""));
-            async move { sender.send_unacknowledged(&[url]).await }
-        });
+        let sending = sender.start_sending(&[app.url("")]);
         sender.wait_for_more_acknowledged(150).await;
         cluster.send_command(word);
         sending.await.expect("sent");
@@ -119,22 +111,19 @@ async fn a_database_that_is_stopped_and_started_costs_nothing() {
         until_ready(&app).await;
     }
     assert_recovered(&app, &sender).await;
-    // Who listened all the time has heard everything once.
+    // The subscriber received every change once.
     for change in app.changes().await {
         assert_eq!(live.next_data().await["changes"]["position"], change["position"]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_that_are_cut_are_made_anew() {
+async fn connections_that_are_cut_are_opened_again() {
     let cluster = PostgresCluster::start();
     let app = start_hub(&cluster, "").await;
     let operator = Database::connect(&cluster.url).await.expect("PostgreSQL");
     let sender = VendorClient::new(800);
-    let sending = tokio::spawn({
-        let (sender, url) = (sender.clone(), app.url(""));
-        async move { sender.send_unacknowledged(&[url]).await }
-    });
+    let sending = sender.start_sending(&[app.url("")]);
     for _ in 0..5 {
         sender.wait_for_more_acknowledged(100).await;
         let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'inspection-hub'";
@@ -156,8 +145,11 @@ async fn a_lock_of_somebody_else_is_not_waited_for_for_ever() {
     let cluster = PostgresCluster::start();
     // The first by the limit on waiting for locks, the second by the limit on statements.
     for (settings, lock) in [
-        ("database_acquire_timeout = \"300ms\"", "SELECT * FROM log_head FOR UPDATE"),
-        ("database_acquire_timeout = \"20s\"\ndatabase_statement_timeout = \"300ms\"", "LOCK TABLE change IN EXCLUSIVE MODE"),
+        ("database_acquire_timeout = \"2s\"", "SELECT * FROM log_head FOR UPDATE"),
+        (
+            "database_acquire_timeout = \"20s\"\ndatabase_statement_timeout = \"2s\"",
+            "LOCK TABLE change IN EXCLUSIVE MODE",
+        ),
     ] {
         let app = start_hub(&cluster, settings).await;
         let sender = VendorClient::new(100);
@@ -212,7 +204,7 @@ async fn tables_are_made_by_one_process_at_a_time() {
 async fn a_lock_that_does_not_exclude_is_found_out() {
     let cluster = PostgresCluster::start();
     let database = TestDatabase::on(cluster.url.clone()).await;
-    // As in a database that accepts advisory locks and keeps none.
+    // As in a database that accepts advisory locks and does not hold them.
     let operator = Database::connect(&database.address).await.expect("PostgreSQL");
     let keeps_none =
         "CREATE FUNCTION public.pg_try_advisory_lock(bigint) RETURNS boolean LANGUAGE sql AS 'SELECT true'";
@@ -239,10 +231,7 @@ async fn a_failover_to_a_server_that_only_reads_and_back_heals() {
     let name = app.database.address.rsplit('/').next().expect("a name").to_owned();
     let operator = Database::connect(&cluster.url).await.expect("PostgreSQL");
     let sender = VendorClient::new(200);
-    let sending = tokio::spawn({
-        let (sender, url) = (sender.clone(), app.url(""));
-        async move { sender.send_unacknowledged(&[url]).await }
-    });
+    let sending = sender.start_sending(&[app.url("")]);
     sender.wait_for_more_acknowledged(50).await;
     let only_reads = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
     operator.execute_unprepared(&only_reads).await.expect("altered");
@@ -288,30 +277,20 @@ async fn readers_heal_after_connections_vanish_while_statements_run() {
         .collect();
     let waiting = "SELECT count(*) AS n FROM pg_stat_activity WHERE application_name = 'inspection-hub' \
                    AND wait_event_type = 'Lock'";
-    let begun = Instant::now();
-    loop {
+    wait_until("all readers wait for the lock", async || {
         let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, waiting);
-        let row = lock.query_one_raw(statement).await.expect("asked").expect("a row");
-        // As many as there are readers.
-        if row.try_get::<i64>("", "n").expect("a number") >= 4 {
-            break;
-        }
-        assert!(begun.elapsed() < TIMEOUT, "the readers do not wait");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        let row = lock.query_one_raw(statement).await.expect("a response").expect("a row");
+        // As many as the pool has.
+        row.try_get::<i64>("", "n").expect("a number") >= 4
+    })
+    .await;
     proxy.cut();
     lock.rollback().await.expect("unlocked");
     for asked in asked {
         let _ = asked.await.expect("no panic");
     }
-    let begun = Instant::now();
-    while app.graphql(query, json!({})).await.get("errors").is_some() {
-        assert!(begun.elapsed() < 3 * TIMEOUT, "reading does not recover");
-    }
-    // The writer's connection was cut as well, and waits for as long as a statement may take.
-    while readiness(&app).await != 200 {
-        assert!(begun.elapsed() < 6 * TIMEOUT, "writing does not recover");
-    }
+    wait_until("reads succeed again", async || app.graphql(query, json!({})).await.get("errors").is_none()).await;
+    // The writer's connection was cut as well. It recovers after the statement timeout.
     assert_recovered(&app, &sender).await;
     let more = json!({ "event": "job-state-changed", "job_id": 1, "state": "working" });
     assert_eq!(app.post_json("hover", more).await.status, 200);
@@ -331,13 +310,11 @@ async fn readiness_says_what_happened() {
     };
     assert_eq!(status().await, "ready");
     cluster.send_command("stop");
-    let begun = Instant::now();
-    while status().await != "the database refuses the connection" {
-        assert!(begun.elapsed() < TIMEOUT, "{}", status().await);
-    }
+    let refuses = async || status().await == "the database refuses the connection";
+    wait_until("readiness reports that the connection is refused", refuses).await;
     cluster.send_command("start");
     until_ready(&app).await;
-    // Reading goes on where only writing waits.
+    // Reads continue while only writes wait.
     let somebody = hold_lock(&app.database.address, "SELECT * FROM log_head FOR UPDATE").await;
     for (check, code) in [("read", 200), ("write", 503)] {
         assert_eq!(
@@ -350,7 +327,7 @@ async fn readiness_says_what_happened() {
 }
 
 #[test]
-fn no_part_of_a_password_is_logged_and_an_error_is_said_once() {
+fn no_part_of_a_password_is_logged_and_an_error_is_reported_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let passwords = folder.path().join("pgpass");
     std::fs::write(&passwords, "127.0.0.1:1:hub:hub\\\nSEKRET without colons\n*:*:*:hub:SEKRET\n").expect("a file");

@@ -1,4 +1,4 @@
-//! A way to a server that can be cut without a word: bytes are taken and go nowhere.
+//! A TCP proxy that can be cut silently: it accepts bytes and forwards nothing.
 
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -12,14 +12,14 @@ pub struct Proxy {
 
 #[derive(Default)]
 struct State {
-    /// Whether each connection goes nowhere.
+    /// Whether each connection is cut.
     frozen: Mutex<Vec<watch::Sender<bool>>>,
-    /// Whether new ones do.
+    /// Whether new ones are cut.
     dead: Mutex<bool>,
 }
 
 impl Proxy {
-    /// To this port of this machine.
+    /// To this port on this machine.
     pub async fn to(port: u16) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let proxy = Proxy { port: listener.local_addr().expect("an address").port(), state: Arc::default() };
@@ -38,18 +38,18 @@ impl Proxy {
         proxy
     }
 
-    /// Cuts the connections that there are; new ones work.
+    /// Cuts all open connections; new ones work.
     pub fn cut(&self) {
         self.state.frozen.lock().expect("lock").iter().for_each(|freeze| _ = freeze.send_replace(true));
     }
 
-    /// Cuts all of them, also those that come.
+    /// Cuts all connections, also new ones.
     pub fn cut_for_good(&self) {
         *self.state.dead.lock().expect("lock") = true;
         self.cut();
     }
 
-    /// The address of a database, by way of this.
+    /// The address of a database, through this proxy.
     pub fn address(&self, of: &str) -> String {
         let (start, rest) = of.split_once("127.0.0.1:").expect("an address on this machine");
         let (_, rest) = rest.split_once('/').expect("a database");

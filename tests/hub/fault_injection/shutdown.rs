@@ -1,10 +1,10 @@
-//! SIGTERM, in every state: the process ends, whatever its clients and its database do.
+//! SIGTERM in every state: the process ends, whatever its clients and its database do.
 
 use super::postgres::PostgresCluster;
 use super::proxy::{Proxy, port_of};
 use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
-use crate::test_hub::client;
+use crate::test_hub::{client, wait_until};
 use sea_orm::{ConnectionTrait, Database};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,7 +42,7 @@ async fn clients_that_do_not_finish_are_cut_off() {
         format!("POST /graphql {head}"),
         "POST /webh".to_owned(),
         String::new(),
-        // One that never answers a close frame, and one that takes no bytes.
+        // A client that never answers a close frame, and one that reads nothing.
         "GET /graphql HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: graphql-transport-ws\r\n\r\n"
             .to_owned(),
@@ -52,7 +52,7 @@ async fn clients_that_do_not_finish_are_cut_off() {
     ] {
         clients.push(sent(&server, &text).await);
     }
-    // The last two were answered, so that all are taken.
+    // The last two got a response, so all connections are accepted.
     for client in clients.iter_mut().skip(5) {
         assert!(client.read(&mut [0; 16]).await.is_ok_and(|bytes| bytes > 0));
     }
@@ -125,12 +125,8 @@ async fn it_says_that_it_waits_for_another_process_and_ends() {
     pinned.execute_unprepared("SELECT pg_advisory_unlock(7597136547995153513)").await.expect("unlocked");
     pinned.rollback().await.expect("ended");
     let url = format!("{}/readyz", server.url);
-    let ready = async {
-        while !client().get(&url).send().await.is_ok_and(|answer| answer.status() == 200) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(crate::test_hub::TIMEOUT, ready).await.expect("it goes on");
+    let is_ready = async || client().get(&url).send().await.is_ok_and(|response| response.status() == 200);
+    wait_until("the hub is ready", is_ready).await;
     other.close().await.expect("closed");
 }
 
@@ -141,7 +137,7 @@ async fn sighup_and_a_log_that_nobody_reads_change_nothing() {
     server.signal("HUP");
     server.wait_for_log("SIGHUP is ignored").await;
     assert_eq!(post(&server.url, "A").await, 200);
-    // As when a terminal is closed: whoever logs must not end for it.
+    // As when a terminal is closed: a failing write to the log does not end the process.
     let database = TestDatabase::new().await;
     let port = HubProcess::free_port();
     let mut command = std::process::Command::new("bash");

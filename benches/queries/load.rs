@@ -1,4 +1,4 @@
-//! Many connections that ask the same again and again, for a bounded time.
+//! Many connections that repeat a query for a bounded time.
 
 use crate::support::client::Connection;
 use std::net::SocketAddr;
@@ -8,12 +8,12 @@ use tokio::task::JoinSet;
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     pub connections: usize,
-    /// Asked before the measuring begins.
+    /// Warm-up.
     pub warm_up: Duration,
     pub measured: Duration,
 }
 
-/// What was seen.
+/// What was measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
     pub per_second: f64,
@@ -23,10 +23,10 @@ pub struct Figures {
 }
 
 impl Load {
-    /// Asks until the time is over: each connection the request that is made for its number.
+    /// Sends until the time is over: each connection the request for its number.
     ///
     /// # Errors
-    /// If any answer is not 200.
+    /// If a response is not 200.
     pub async fn drive(self, address: SocketAddr, request: impl Fn(usize) -> Vec<u8>) -> anyhow::Result<Figures> {
         let mut connections = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
@@ -49,7 +49,7 @@ impl Load {
     }
 }
 
-// How long the answers took that came while it was measured, in microseconds.
+// The latencies within the measured time, in microseconds.
 async fn ask(mut connection: Connection, request: Vec<u8>, begin: Instant, end: Instant) -> anyhow::Result<Vec<u32>> {
     let mut micros = Vec::new();
     loop {

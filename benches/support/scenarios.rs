@@ -1,5 +1,5 @@
-//! Short lives of inspections of all five vendors, as verified and read deliveries: about five deliveries, and ten changes,
-//! for each inspection. Made from `tests/samples`, with other ids and times for each.
+//! Short scenarios of all vendors as verified and parsed deliveries: about five deliveries and ten changes for each inspection.
+//! Made from `tests/samples`, with other ids and times for each.
 
 use super::template::Template;
 use anyhow::Context;
@@ -10,7 +10,7 @@ use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
 use inspection_hub::vendor::{self, Vendor};
 use std::ops::Range;
 
-/// The events of a life of each vendor, in order.
+/// The events of a scenario of each vendor, in order.
 const SCENARIOS: &[(&str, &[&str])] = &[
     (
         "truepic",
@@ -49,13 +49,13 @@ const SCENARIOS: &[(&str, &[&str])] = &[
     ),
     ("record360", &["create-draft", "create", "completed"]),
 ];
-/// One delivery comes so long after the other.
+/// The time between two deliveries.
 pub const DELIVERY_INTERVAL: TimeDelta = TimeDelta::seconds(12);
 
-/// What can be told of any number of inspections: that with the number `n` is one of the vendor `n % 5`.
+/// Deliveries of any number of inspections. The inspection with the number `n` is of the vendor `n % 5`.
 pub struct ScenarioDeliveries {
     vendors: Vec<(&'static Vendor, Vec<Template>)>,
-    /// Stands behind the vendor's name in the name of the source.
+    /// The suffix of the source names, after the vendor.
     suffix: &'static str,
 }
 
@@ -71,15 +71,15 @@ impl ScenarioDeliveries {
         Ok(ScenarioDeliveries { vendors: vendors.collect::<anyhow::Result<_>>()?, suffix })
     }
 
-    /// How many events a life has.
-    pub fn events(&self, life: u32) -> usize {
-        self.vendors[life as usize % self.vendors.len()].1.len()
+    /// The number of events of an inspection.
+    pub fn events(&self, scenario: u32) -> usize {
+        self.vendors[scenario as usize % self.vendors.len()].1.len()
     }
 
-    /// One delivery, as it is received at some moment.
-    pub fn delivery(&self, life: u32, event: usize, at: DateTime<Utc>) -> anyhow::Result<PreparedDelivery> {
-        let (vendor, events) = &self.vendors[life as usize % self.vendors.len()];
-        let body = events[event].render(life);
+    /// One delivery, received at this time.
+    pub fn delivery(&self, scenario: u32, event: usize, at: DateTime<Utc>) -> anyhow::Result<PreparedDelivery> {
+        let (vendor, events) = &self.vendors[scenario as usize % self.vendors.len()];
+        let body = events[event].render(scenario);
         let headers = HeaderMap::new();
         let request = WebhookRequest { headers: &headers, path: "/", query: None, body: &body, now: at };
         let verified = Verifier::open().verify(&request)?;
@@ -95,14 +95,15 @@ impl ScenarioDeliveries {
         Ok(PreparedDelivery::prepare(&verified, post))
     }
 
-    /// All deliveries of some lives: those of one life in order and far apart, the first one `DELIVERY_INTERVAL` after a moment.
-    pub fn all(&self, lives: Range<u32>, after: DateTime<Utc>) -> anyhow::Result<Vec<PreparedDelivery>> {
+    /// All deliveries of these inspections: those of one inspection in order and far apart, the first one `DELIVERY_INTERVAL`
+    /// after this time.
+    pub fn all(&self, inspections: Range<u32>, after: DateTime<Utc>) -> anyhow::Result<Vec<PreparedDelivery>> {
         let longest = self.vendors.iter().map(|(_, events)| events.len()).max().unwrap_or_default();
         let mut all = Vec::new();
         for event in 0..longest {
-            for life in lives.clone().filter(|life| event < self.events(*life)) {
+            for scenario in inspections.clone().filter(|scenario| event < self.events(*scenario)) {
                 let at = after + DELIVERY_INTERVAL * (i32::try_from(all.len())? + 1);
-                all.push(self.delivery(life, event, at)?);
+                all.push(self.delivery(scenario, event, at)?);
             }
         }
         Ok(all)

@@ -1,4 +1,4 @@
-//! Where the databases of a benchmark are: SQLite files in a folder or, where `TEST_DATABASE_URL` names a PostgreSQL
+//! The databases of a benchmark: SQLite files in a folder or, where `TEST_DATABASE_URL` names a PostgreSQL
 //! server, databases there that are dropped at the end.
 
 use super::disk;
@@ -14,7 +14,7 @@ pub enum BenchDatabase {
 }
 
 impl BenchDatabase {
-    /// As the environment says. Tells on standard output what it is.
+    /// As the environment says. Prints which it is.
     pub async fn new(name: &str) -> anyhow::Result<BenchDatabase> {
         if let Ok(url) = std::env::var(URL) {
             let db = Database::connect(&url).await?;

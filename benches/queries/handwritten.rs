@@ -1,5 +1,5 @@
-//! The same answers by hand: typed rows straight from sqlx, serialised by serde, behind bare axum. What is written here is
-//! what a team would write that needs these three answers and no others.
+//! The same responses, handwritten: typed rows from sqlx, serialized by serde, behind bare axum, as a team would write it that
+//! needs only these three responses.
 
 use anyhow::Context;
 use axum::extract::{Path, State};
@@ -140,7 +140,7 @@ impl HandwrittenServer {
         Ok(HandwrittenServer { address, pool })
     }
 
-    /// The inspection that most hangs on.
+    /// The inspection with the most rows below it.
     pub async fn largest(&self) -> anyhow::Result<Uuid> {
         let ids: Vec<Uuid> = self.ids().await?;
         ids.first().copied().context("no inspection")
@@ -150,7 +150,7 @@ impl HandwrittenServer {
         rows!(&self.pool, LARGEST, [], row => row.try_get(0)?)
     }
 
-    /// Gives up its connections.
+    /// Closes its connections.
     pub async fn close(self) {
         match self.pool {
             Pool::Sqlite(pool) => pool.close().await,

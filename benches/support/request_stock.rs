@@ -1,5 +1,5 @@
-//! Complete HTTP requests in memory: the lives of many inspections of all five vendors at the same time, signed. Made
-//! before the clock runs.
+//! Complete, signed HTTP requests in memory: scenarios of many inspections of all vendors, interleaved. Made before the
+//! measurement starts.
 
 use super::template::Template;
 use anyhow::Context;
@@ -12,37 +12,37 @@ use rand::{Rng, SeedableRng};
 use std::io::Write;
 use std::ops::Range;
 
-/// ScenarioDeliveries that are under way at the same time.
+/// Scenarios in progress at the same time.
 const CONCURRENT_SCENARIOS: usize = 1000;
-/// One request in this many is one that was sent before.
+/// The share of duplicates.
 const DUPLICATES: f64 = 0.02;
-/// A repetition is one of the newest so many.
+/// A duplicate repeats one of the newest requests, of this many.
 const RECENT: usize = 5000;
 
-/// Requests one after the other. Those of one life are in order, and far apart.
+/// Requests in one buffer. Those of one inspection are in order, and far apart.
 #[derive(Debug, Default)]
 pub struct RequestStock {
     bytes: Vec<u8>,
     requests: Vec<Range<usize>>,
 }
 
-/// Makes stocks. No life comes twice, in however many stocks.
+/// Builds stocks. No inspection occurs in two stocks.
 pub struct StockBuilder {
-    lives: Vec<Life>,
+    scenarios: Vec<StockScenario>,
     under_way: Vec<RunningScenario>,
     begun: u32,
     chance: StdRng,
 }
 
-/// What a vendor tells of one inspection.
-struct Life {
+/// The scenario of a vendor.
+struct StockScenario {
     source: String,
     verifier: Verifier,
     events: Vec<Template>,
 }
 
 struct RunningScenario {
-    life: usize,
+    scenario: usize,
     number: u32,
     next: usize,
 }
@@ -63,24 +63,24 @@ impl RequestStock {
 }
 
 impl StockBuilder {
-    /// With what the sources of these settings ask for.
+    /// With the verification of the sources in these settings.
     pub fn new(settings: &Settings) -> anyhow::Result<StockBuilder> {
-        let lives = settings.sources.iter().map(|source| {
+        let scenarios = settings.sources.iter().map(|source| {
             let (source, verifier) = (source.name.clone(), source.verifier.clone());
-            Ok(Life { events: events(&source)?, source, verifier })
+            Ok(StockScenario { events: events(&source)?, source, verifier })
         });
         let mut maker = StockBuilder {
-            lives: lives.collect::<anyhow::Result<_>>()?,
+            scenarios: scenarios.collect::<anyhow::Result<_>>()?,
             under_way: Vec::new(),
             begun: 0,
             chance: StdRng::seed_from_u64(5),
         };
-        // As if the hub were put before vendors that have long been at work: these lives are at any point.
+        // The first scenarios begin at any point, as if the hub replaced another one.
         maker.under_way = (0..CONCURRENT_SCENARIOS).map(|_| maker.at_any_point()).collect();
         Ok(maker)
     }
 
-    /// The next so many requests. They are signed now, and Truepic's signatures hold for five minutes.
+    /// The next requests, this many. They are signed now, and Truepic's signatures hold for five minutes.
     pub fn make(&mut self, requests: usize) -> anyhow::Result<RequestStock> {
         let mut stock = RequestStock::default();
         while stock.len() < requests {
@@ -96,38 +96,38 @@ impl StockBuilder {
         Ok(stock)
     }
 
-    /// As many lives of each vendor as of any other.
+    /// Equally many of each vendor.
     fn begin(&mut self) -> RunningScenario {
         self.begun += 1;
-        RunningScenario { life: self.begun as usize % self.lives.len(), number: self.begun, next: 0 }
+        RunningScenario { scenario: self.begun as usize % self.scenarios.len(), number: self.begun, next: 0 }
     }
 
-    /// Any event of any life: the longer a vendor's lives, the more of them are under way.
+    /// Any event of any scenario: the longer a vendor's scenarios, the more of them are in progress.
     fn at_any_point(&mut self) -> RunningScenario {
         self.begun += 1;
-        let mut next = self.chance.random_range(0..self.lives.iter().map(|life| life.events.len()).sum());
-        let mut life = 0;
-        while next >= self.lives[life].events.len() {
-            next -= self.lives[life].events.len();
-            life += 1;
+        let mut next = self.chance.random_range(0..self.scenarios.iter().map(|scenario| scenario.events.len()).sum());
+        let mut scenario = 0;
+        while next >= self.scenarios[scenario].events.len() {
+            next -= self.scenarios[scenario].events.len();
+            scenario += 1;
         }
-        RunningScenario { life, number: self.begun, next }
+        RunningScenario { scenario, number: self.begun, next }
     }
 
     fn next(&mut self, out: &mut Vec<u8>) -> anyhow::Result<()> {
-        let place = self.chance.random_range(0..self.under_way.len());
-        let now = &mut self.under_way[place];
-        let life = &self.lives[now.life];
-        life.request(&life.events[now.next].render(now.number), out)?;
+        let chosen = self.chance.random_range(0..self.under_way.len());
+        let now = &mut self.under_way[chosen];
+        let scenario = &self.scenarios[now.scenario];
+        scenario.request(&scenario.events[now.next].render(now.number), out)?;
         now.next += 1;
-        if now.next == life.events.len() {
-            self.under_way[place] = self.begin();
+        if now.next == scenario.events.len() {
+            self.under_way[chosen] = self.begin();
         }
         Ok(())
     }
 }
 
-impl Life {
+impl StockScenario {
     fn request(&self, body: &[u8], out: &mut Vec<u8>) -> anyhow::Result<()> {
         let path = format!("/webhooks/{}", self.source);
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
@@ -144,8 +144,8 @@ impl Life {
     }
 }
 
-/// The samples of a vendor in the order of a life. The one form (multipart) is left out: not all that is measured
-/// takes it. So is the request to confirm a URL, which is of no inspection.
+/// The samples of a vendor in a plausible order. Without the multipart form, which not every measured server accepts, and
+/// without the handshake, which belongs to no inspection.
 fn events(vendor: &str) -> anyhow::Result<Vec<Template>> {
     let folder = format!("{}/tests/samples/{vendor}", env!("CARGO_MANIFEST_DIR"));
     let read = |name: &str| {
