@@ -17,6 +17,7 @@ mod enums;
 mod error;
 mod error_code;
 mod error_hints;
+mod explanation;
 mod federation;
 mod filter;
 mod inspection;
