@@ -68,8 +68,9 @@ pub fn commit<T>(mut attempt: impl FnMut(Attempt) -> Result<Option<T>, StoreErro
         };
         next = match FailureCause::of(&failure) {
             FailureCause::OtherWriter => Attempt::Locked,
-            FailureCause::Connection => Attempt::LockedIfUnchanged,
-            FailureCause::Database | FailureCause::Delivery => break,
+            // Once: each attempt may wait for a connection until its timeout.
+            FailureCause::Connection if next == Attempt::Cached => Attempt::LockedIfUnchanged,
+            FailureCause::Connection | FailureCause::Database | FailureCause::Delivery => break,
         };
     }
     Err(failure)
@@ -162,6 +163,11 @@ mod tests {
         assert_eq!(attempts([conflict(), Ok(Some(()))]), (vec![Cached, Locked], true));
         assert_eq!(attempts([conflict(), conflict(), conflict()]), (vec![Cached, Locked, Locked], false));
         assert_eq!(attempts([Err(lost()), Ok(Some(()))]), (vec![Cached, LockedIfUnchanged], true));
+        assert_eq!(
+            attempts([Err(lost()), Err(lost())]),
+            (vec![Cached, LockedIfUnchanged], false),
+            "waited twice, not more"
+        );
         assert_eq!(attempts([Err(lost()), Ok(None)]), (vec![Cached, LockedIfUnchanged], false), "committed, perhaps");
         assert_eq!(attempts([Err(poison())]), (vec![Cached], false));
     }

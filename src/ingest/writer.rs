@@ -88,6 +88,9 @@ impl Writer {
         let mut cache = Some(std::mem::replace(&mut self.cache, LruCache::new(self.cache_capacity)));
         let known = self.head.take();
         retry::commit(|attempt| {
+            if attempt == Attempt::LockedIfUnchanged && known.is_none() {
+                return Ok(None);
+            }
             let expected = known.as_ref().filter(|_| attempt == Attempt::Cached);
             let cache = cache.take().unwrap_or_else(|| LruCache::new(self.cache_capacity));
             let written = self.connection.begin(expected).and_then(|begun| {
