@@ -11,17 +11,18 @@ mod support {
 
 use anyhow::{Context, ensure};
 use async_graphql::Request as Query;
-use axum::http::HeaderMap;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
-use inspection_hub::ingest::{PreparedDelivery, RawDelivery, Writer};
+use inspection_hub::ingest::{PreparedDelivery, Writer};
 use inspection_hub::store::read::{
     AsOfList, EntityFilter, EntityProjection, PageRequest, PagingDirection, SortDirection, TimeAxis, as_of,
     entities_by_id, entities_by_row_id, head,
 };
 use inspection_hub::store::{Database, OpenMode};
-use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
+use inspection_hub::vendor::verify::{UnverifiedDelivery, Verifier};
 use inspection_hub::{event, machine, vendor};
 use mimalloc::MiMalloc;
 use std::time::Instant;
@@ -163,19 +164,17 @@ fn incoming(key: &str, status: &str, at: DateTime<Utc>) -> anyhow::Result<Prepar
     let body = format!(
         r#"{{"event":"SESSION:STATUS_CHANGE","session_key":"{key}","status":"{status}","timestamp":"{spelled}"}}"#
     );
-    let headers = HeaderMap::new();
-    let request = WebhookRequest { headers: &headers, path: "/", query: None, body: body.as_bytes(), now: at };
-    let verified = Verifier::open().verify(&request)?;
-    let post = RawDelivery {
+    let delivery = UnverifiedDelivery {
         source: "pave".into(),
         vendor: vendor::by_name("pave").context("a vendor")?,
         received_at: at,
         method: "POST",
-        content_type: Some("application/json".to_owned()),
-        headers: "{}".to_owned(),
-        body: body.clone().into(),
+        path: "/",
+        query: None,
+        headers: &HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
+        body: body.into(),
     };
-    Ok(PreparedDelivery::prepare(&verified, post))
+    Ok(PreparedDelivery::prepare(Verifier::open().check(delivery)?))
 }
 
 async fn build_queries(

@@ -115,7 +115,7 @@ fn cases(id: Uuid) -> [Case; 3] {
             what: "one with all its children",
             query: format!(
                 "{{ inspection(id: \"{id}\") {{ id vendor externalId state status updatedAt
-                    history {{ nodes {{ position verdict reason event toState receivedAt }} }}
+                    history {{ nodes {{ position verdict reasonCode event toState receivedAt }} }}
                     sessions {{ nodes {{ id externalId state status }} }} jobs {{ nodes {{ id externalId state status }} }}
                     items {{ nodes {{ id externalId state kind }} }} }} }}"
             ),

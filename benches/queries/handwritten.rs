@@ -26,7 +26,7 @@ const READERS: u32 = 4;
 const LIST: &str = "SELECT id, vendor, external_id, state, status, updated_at FROM entity \
     WHERE kind = 'INSPECTION' AND kind <> 'ITEM' ORDER BY updated_at DESC, row_id DESC LIMIT $1";
 const ONE: &str = "SELECT id, vendor, external_id, state, status, updated_at, row_id FROM entity WHERE id = $1";
-const HISTORY: &str = "SELECT position, verdict, reason, event, to_state, received_at FROM change \
+const HISTORY: &str = "SELECT position, verdict, reason_code, event, to_state, received_at FROM change \
     WHERE entity_row_id = $1 ORDER BY position LIMIT $2";
 const MEMBERS: &str = "SELECT id, external_id, state, status, subkind FROM entity \
     WHERE inspection_row_id = $1 AND kind = $2 ORDER BY row_id LIMIT $3";
@@ -77,7 +77,7 @@ struct Inspection {
 struct Change {
     position: i64,
     verdict: String,
-    reason: String,
+    reason_code: String,
     event: String,
     to_state: Option<String>,
     received_at: String,
@@ -224,7 +224,7 @@ async fn history(pool: &Pool, number: i64) -> Result<Nodes<Change>, sqlx::Error>
     let nodes = rows!(pool, HISTORY, [number, ROWS], row => Change {
         position: row.try_get(0)?,
         verdict: row.try_get(1)?,
-        reason: row.try_get(2)?,
+        reason_code: row.try_get(2)?,
         event: row.try_get(3)?,
         to_state: row.try_get(4)?,
         received_at: spelled(row.try_get(5)?),

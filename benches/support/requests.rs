@@ -5,9 +5,9 @@ use anyhow::{Context, ensure};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use chrono::Utc;
-use inspection_hub::ingest::{PreparedDelivery, RawDelivery};
+use inspection_hub::ingest::PreparedDelivery;
 use inspection_hub::settings::{Settings, SourceSettings};
-use inspection_hub::vendor::verify::WebhookRequest;
+use inspection_hub::vendor::verify::UnverifiedDelivery;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -30,18 +30,17 @@ impl Requests {
         let read = self.0.iter().map(|(path, headers, body)| {
             let name = path.rsplit('/').next().unwrap_or_default();
             let (source, name) = sources.get(name).context("a request to a source that is not there")?;
-            let now = Utc::now();
-            let verified = source.verifier.verify(&WebhookRequest { headers, path, query: None, body, now })?;
-            let post = RawDelivery {
+            let delivery = UnverifiedDelivery {
                 source: name.clone(),
                 vendor: source.vendor,
-                received_at: now,
+                received_at: Utc::now(),
                 method: "POST",
-                content_type: Some("application/json".to_owned()),
-                headers: r#"{"content-type":"application/json","user-agent":"bench/1.0","accept":"*/*"}"#.to_owned(),
+                path,
+                query: None,
+                headers,
                 body: body.clone(),
             };
-            Ok(PreparedDelivery::prepare(&verified, post))
+            Ok(PreparedDelivery::prepare(source.verifier.check(delivery)?))
         });
         read.collect()
     }

@@ -3,10 +3,11 @@
 
 use super::template::Template;
 use anyhow::Context;
-use axum::http::HeaderMap;
+use axum::http::HeaderValue;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use chrono::{DateTime, TimeDelta, Utc};
-use inspection_hub::ingest::{PreparedDelivery, RawDelivery};
-use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
+use inspection_hub::ingest::PreparedDelivery;
+use inspection_hub::vendor::verify::{UnverifiedDelivery, Verifier};
 use inspection_hub::vendor::{self, Vendor};
 use std::ops::Range;
 
@@ -80,19 +81,18 @@ impl ScenarioDeliveries {
     pub fn delivery(&self, scenario: u32, event: usize, at: DateTime<Utc>) -> anyhow::Result<PreparedDelivery> {
         let (vendor, events) = &self.vendors[scenario as usize % self.vendors.len()];
         let body = events[event].render(scenario);
-        let headers = HeaderMap::new();
-        let request = WebhookRequest { headers: &headers, path: "/", query: None, body: &body, now: at };
-        let verified = Verifier::open().verify(&request)?;
-        let post = RawDelivery {
+        let headers = [(CONTENT_TYPE, "application/json"), (USER_AGENT, "bench/1.0"), (ACCEPT, "*/*")];
+        let delivery = UnverifiedDelivery {
             source: format!("{}{}", vendor.name, self.suffix).into(),
             vendor,
             received_at: at,
             method: "POST",
-            content_type: Some("application/json".to_owned()),
-            headers: r#"{"content-type":"application/json","user-agent":"bench/1.0","accept":"*/*"}"#.to_owned(),
-            body: body.clone().into(),
+            path: "/",
+            query: None,
+            headers: &headers.map(|(name, value)| (name, HeaderValue::from_static(value))).into_iter().collect(),
+            body: body.into(),
         };
-        Ok(PreparedDelivery::prepare(&verified, post))
+        Ok(PreparedDelivery::prepare(Verifier::open().check(delivery)?))
     }
 
     /// All deliveries of these inspections: those of one inspection in order and far apart, the first one `DELIVERY_INTERVAL`

@@ -1,6 +1,6 @@
-//! One row of history: what an event did to an entity, or why it did nothing. Rows are only ever added.
+//! One row of history: what an event did to an entity, or why it had no effect. Rows are only added.
 
-use crate::{Kind, Status, Verdict};
+use crate::{Kind, ReasonCode, Status, Verdict};
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -10,16 +10,23 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub position: i64,
     pub kind: Kind,
-    /// The entity's number; none when the delivery was about no entity.
+    /// Null if the delivery was about no entity.
     pub entity_row_id: Option<i64>,
-    /// The number of the inspection it belongs to, as known at that moment.
+    /// The inspection that the entity belonged to when the row was written.
     pub inspection_row_id: Option<i64>,
-    pub delivery_row_id: i64,
-    pub source: String,
-    pub vendor: String,
+    /// Null if no delivery brought the change.
+    pub delivery_row_id: Option<i64>,
+    /// Null if no source brought the change.
+    pub source: Option<String>,
+    /// Null if no vendor brought the change.
+    pub vendor: Option<String>,
     pub event: String,
     pub verdict: Verdict,
-    pub reason: String,
+    pub reason_code: ReasonCode,
+    /// The parameters of the reason, as JSON; null if it has none.
+    pub reason_params: Option<String>,
+    /// What to know beside the reason, as a JSON list; null if there is nothing.
+    pub warnings: Option<String>,
     pub from_state: Option<String>,
     /// The entity's state after the event.
     pub to_state: Option<String>,
@@ -28,16 +35,16 @@ pub struct Model {
     pub cycle: i32,
     pub occurred_at: Option<i64>,
     pub received_at: i64,
-    /// What makes the delivery's news the same as other news about this entity; on one row of each delivery.
+    /// Equal keys of one entity mark duplicate deliveries. On one row of each delivery.
     pub dedup_key: Option<i64>,
-    /// The state that the event names, if it names one that bears on the entity's: then this row is a step of the fold.
+    /// The state that the event reports. If it is set, this row is a step of the fold.
     pub target_state: Option<String>,
     /// Whether the event only implies that the state has been reached.
     pub at_least: bool,
-    /// The cycle and rank that the event was placed at on arrival.
+    /// The cycle and rank of the step's order key, as assigned on arrival.
     pub order_cycle: i32,
     pub order_rank: i32,
-    /// The position of the newest step before this row; none where there is none, and where the steps stand in `step`.
+    /// The position of the newest step before this row; null if there is none, or if the steps are in the table `step`.
     pub previous_step: Option<i64>,
 }
 

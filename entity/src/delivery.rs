@@ -1,7 +1,7 @@
-//! One POST as it came: the ground truth, from which everything else can be rebuilt. Rows are only ever added; a
-//! repetition of the same news is counted on the first.
+//! One webhook as it was received: the source of truth, from which everything else can be rebuilt. Rows are only added; a
+//! duplicate is counted on the original.
 
-use crate::Verdict;
+use crate::{ReasonCode, Verdict};
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -16,17 +16,23 @@ pub struct Model {
     /// The request's headers as a JSON object, credentials left out.
     pub headers: String,
     pub body: Vec<u8>,
-    /// What makes this news the same as other news, if it is about no entity; else a row of its history says it.
+    /// The dedup key of a delivery about no entity. For all others, one of their changes has it.
     pub dedup_key: Option<i64>,
-    /// The vendor's name of the event; empty when it could not be read.
+    /// The vendor's name of the event; empty if the body is unreadable.
     pub event: String,
     pub occurred_at: Option<i64>,
     pub verdict: Verdict,
-    pub reason: String,
-    /// The positions of its changes: `first_position .. first_position + changes`.
+    pub reason_code: ReasonCode,
+    /// The parameters of the reason, as JSON; null if it has none.
+    pub reason_params: Option<String>,
+    /// What to know beside the reason, as a JSON list; null if there is nothing.
+    pub warnings: Option<String>,
+    /// The original, if a rebuild found this delivery to be a duplicate. Null on arrival: then a duplicate leaves no row.
+    pub duplicate_of: Option<i64>,
+    /// The positions of its changes are `first_position .. first_position + change_count`.
     pub first_position: i64,
     pub change_count: i32,
-    /// How many times the same news came again, and when last.
+    /// How many duplicates were received, and when the last one was.
     pub duplicates: i64,
     pub last_duplicate_at: Option<i64>,
 }

@@ -1,4 +1,4 @@
-//! An inspection, session, job or item as it stands now. The four share one shape, one fold and so one table.
+//! The current state of an inspection, session, job or item. The four share one shape, one fold and so one table.
 
 use crate::{Kind, Status};
 use sea_orm::entity::prelude::*;
@@ -6,10 +6,10 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "entity")]
 pub struct Model {
-    /// In order of first sight; what other rows refer to.
+    /// In the order in which entities were first seen. Other rows refer to it.
     #[sea_orm(primary_key, auto_increment = false)]
     pub row_id: i64,
-    /// The public id, derived from source, kind and the vendor's id, so that every replica and rebuild agree.
+    /// The public id, derived from source, kind and the vendor's id, so that all replicas and rebuilds agree.
     pub id: Uuid,
     pub kind: Kind,
     /// The word of a `JobKind` or an `ItemKind`; empty for inspections and sessions.
@@ -17,34 +17,34 @@ pub struct Model {
     pub source: String,
     pub vendor: String,
     pub external_id: String,
-    /// What it hangs on, where the vendor says.
+    /// The entity it belongs to, if the vendor names one.
     pub parent_row_id: Option<i64>,
-    /// The inspection it belongs to; none while it is orphaned.
+    /// The inspection it belongs to; null while it is orphaned.
     pub inspection_row_id: Option<i64>,
     /// The customer's own key: an order number, a VIN.
     pub reference: Option<String>,
     /// What several inspections share: a check-out and its check-in.
     pub group_key: Option<String>,
-    /// The vendor's own word.
+    /// The state, in the vendor's own word.
     pub state: Option<String>,
     pub status: Option<Status>,
     pub cycle: i32,
     /// Typed facts: JSON, group -> field -> value.
     pub facts: String,
-    /// Everything else the vendor said: JSON, field -> value.
+    /// All other fields that the vendor sent: JSON, field -> value.
     pub details: String,
-    /// The order key of each fact, so that older news never overwrites newer: JSON.
+    /// The order key of each field, so that an older value never overwrites a newer one: JSON.
     pub field_versions: String,
-    /// Where the fold of its events stands: JSON.
+    /// What the fold needs to continue with the next event in order: JSON.
     pub fold_state: String,
-    /// Whether its steps stand in the table `step`, because they came out of order or are many.
+    /// Whether its steps are in the table `step`, because they arrived out of order or are many.
     pub steps_materialized: bool,
     pub created_at: i64,
-    /// When we received the newest news that changed it.
+    /// The receipt time of the newest event that changed it.
     pub updated_at: i64,
-    /// The newest moment a vendor gave for it.
+    /// The newest time that the vendor gave for it.
     pub occurred_at: Option<i64>,
-    /// The position of the newest change that changed it.
+    /// The position of the newest change with an effect on it.
     pub position: i64,
 }
 

@@ -1,4 +1,4 @@
-//! The closed vocabularies. The database, the code, GraphQL and the logs spell them alike.
+//! The closed vocabularies. The database, the code, GraphQL and the logs spell them identically.
 
 use sea_orm::entity::prelude::*;
 
@@ -42,11 +42,11 @@ text_enum! {
         Inspection = "INSPECTION",
         /// One capture session by a person.
         Session = "SESSION",
-        /// Back-office work with a life of its own.
+        /// Back-office work with states of its own.
         Job = "JOB",
-        /// What hangs on the others: a photo, a message, a damage.
+        /// A part of the others: a photo, a message, a damage.
         Item = "ITEM",
-        /// A delivery that said nothing about any of them.
+        /// A delivery about none of them.
         Delivery = "DELIVERY",
     }
 }
@@ -126,5 +126,31 @@ text_enum! {
         Unrecognized = "UNRECOGNIZED",
         Unreadable = "UNREADABLE",
         Orphaned = "ORPHANED",
+    }
+}
+
+text_enum! {
+    /// Why an event has its verdict.
+    ReasonCode {
+        StateChanged = "STATE_CHANGED",
+        StatesSkipped = "STATES_SKIPPED",
+        UnexpectedTransition = "UNEXPECTED_TRANSITION",
+        LateStateChange = "LATE_STATE_CHANGE",
+        StateUnchanged = "STATE_UNCHANGED",
+        TransitionRefused = "TRANSITION_REFUSED",
+        OlderState = "OLDER_STATE",
+        OlderFacts = "OLDER_FACTS",
+        UnknownState = "UNKNOWN_STATE",
+        FactsChanged = "FACTS_CHANGED",
+        Linked = "LINKED",
+        LinkedByParent = "LINKED_BY_PARENT",
+        FirstSeen = "FIRST_SEEN",
+        NothingNew = "NOTHING_NEW",
+        OnlyImplied = "ONLY_IMPLIED",
+        Duplicate = "DUPLICATE",
+        NotApplicable = "NOT_APPLICABLE",
+        ConfirmationRequested = "CONFIRMATION_REQUESTED",
+        UnrecognizedEvent = "UNRECOGNIZED_EVENT",
+        UnreadableBody = "UNREADABLE_BODY",
     }
 }

@@ -1,4 +1,4 @@
-//! A vendor's request to prove that the hub owns its URL, and how far the answer has come (Hover's verification code).
+//! A vendor's request to confirm the webhook URL, and the progress of the confirmation (Hover's verification code).
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Per source: how many deliveries came and what became of them. `received` is the sum of all the others.
+//! Per source: how many deliveries were received, and with which verdict. `received` is the sum of all other counts.
 
 use sea_orm::entity::prelude::*;
 

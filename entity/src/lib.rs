@@ -1,7 +1,7 @@
-//! The tables, one module each, and the words that stand in their columns.
+//! The tables, one module each, and the enums of their columns.
 //!
-//! Moments are integers: microseconds since the Unix epoch, UTC, so that both databases order and compare them alike.
-//! JSON is kept as text, because PostgreSQL's `jsonb` refuses `\u0000`, which vendors may send.
+//! Times are integers: microseconds since the Unix epoch, UTC, so that both databases order and compare them identically.
+//! JSON is stored as text, because PostgreSQL's `jsonb` refuses `\u0000`, which vendors may send.
 
 pub mod change;
 pub mod delivery;
@@ -15,4 +15,4 @@ pub mod purged_ledger;
 pub mod step;
 pub mod tombstone;
 
-pub use enums::{ItemKind, JobKind, Kind, Status, Verdict};
+pub use enums::{ItemKind, JobKind, Kind, ReasonCode, Status, Verdict};

@@ -1,4 +1,4 @@
-//! One row that counts. It is read first and updated in every batch's transaction, and its lock puts writers in line.
+//! The row of counters. Each batch reads and updates it first in its transaction; its lock serializes the writers.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,20 +8,20 @@ pub struct Model {
     /// Always 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i64,
-    /// The newest position given to a change.
+    /// The position of the newest change.
     pub position: i64,
-    /// The newest number given to a delivery.
+    /// The newest delivery.
     pub last_delivery_row_id: i64,
-    /// The newest number given to an entity.
+    /// The newest entity.
     pub last_entity_row_id: i64,
-    /// The newest time of receipt that a delivery was given: none after it is given an earlier one.
+    /// The newest receipt time that was assigned to a delivery; later deliveries never get an earlier one.
     pub received_at: i64,
     /// When the newest batch was written.
     pub updated_at: i64,
-    /// Which history this is: a number of its own for each database, and one more each time the history was replaced by
-    /// another. Positions of different generations do not compare.
+    /// Identifies the history: unique to the database, and incremented when the history is replaced. Positions of different
+    /// generations cannot be compared.
     pub generation: i64,
-    /// The greatest position that was ever removed; 0 if none was. After it, positions have no holes.
+    /// The greatest position that was ever purged; 0 if none was. After it, positions have no gaps.
     pub retained_from: i64,
 }
 

@@ -1,5 +1,4 @@
-//! Per source: what the ledger counts of deliveries that were removed since. It has the ledger's shape; the ledger is this
-//! and a count of what is stored.
+//! Per source: the ledger's counts of purged deliveries. The ledger is the sum of these and of what is stored.
 
 use sea_orm::entity::prelude::*;
 

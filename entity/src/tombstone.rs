@@ -1,5 +1,4 @@
-//! An entity that was removed. Deliveries that are kept may name it without having changed it; derived anew, they must not
-//! make it known again.
+//! A purged entity. Retained deliveries may name it without having changed it; a replay must not create it again.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,7 +8,7 @@ pub struct Model {
     /// Its public id, which is a hash.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The newest delivery when it was removed: what names it after that one made it known anew.
+    /// The newest delivery at the time of the purge. A later delivery that names the entity creates it again.
     pub last_delivery_row_id: i64,
 }
 

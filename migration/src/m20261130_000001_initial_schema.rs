@@ -58,7 +58,7 @@ impl MigrationTrait for Migration {
         manager.create_index(not_null_index("entity", "entity_group_key_idx", "group_key")).await?;
         manager.create_index(index("entity", "entity_inspection_idx", &["inspection_row_id", "kind"])).await?;
         manager.create_index(not_null_index("entity", "entity_parent_idx", "parent_row_id")).await?;
-        // Half of all entities are items, which are listed in fewer ways: what they do not need is not kept for them.
+        // Half of all entities are items, which need fewer indexes.
         let by_external_id = index("entity", "entity_external_id_idx", &["external_id"]);
         manager.create_index(partial_index(by_external_id, "kind <> 'ITEM'")).await?;
         let by_status = index("entity", "entity_status_idx", &["kind", "status", "updated_at", "row_id"]);
@@ -69,7 +69,7 @@ impl MigrationTrait for Migration {
         manager.create_index(partial_index(by_creation, "kind <> 'ITEM'")).await?;
         let items_by_update = index("entity", "entity_item_updated_at_idx", &["updated_at", "row_id"]);
         manager.create_index(partial_index(items_by_update, "kind = 'ITEM'")).await?;
-        // Grows at its end alone.
+        // Grows only at its end.
         let items_by_creation = index("entity", "entity_item_created_at_idx", &["created_at", "row_id"]);
         manager.create_index(partial_index(items_by_creation, "kind = 'ITEM'")).await?;
         if backend == DbBackend::Sqlite {
@@ -79,9 +79,9 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// What SQLite's planner may expect of each index, as `ANALYZE` would find it in a database that is in use: rows, and
-/// rows for each value of the first column, of the first two, and so on (<https://sqlite.org/fileformat2.html#stat1tab>).
-/// Without it, it takes a kind for as rare as an order number. PostgreSQL looks for itself.
+/// Statistics of each index for SQLite's planner, as `ANALYZE` finds them in a large database: rows, then rows per value of
+/// the first column, of the first two, and so on (<https://sqlite.org/fileformat2.html#stat1tab>). Without them the planner
+/// assumes that a kind is as selective as an order number. PostgreSQL analyzes its tables itself.
 const PLANNER_STATISTICS: &[(&str, &str, &str)] = &[
     ("entity", "entity_id_key", "1000000 1"),
     ("entity", "entity_external_id_idx", "400000 2"),
@@ -99,7 +99,7 @@ const PLANNER_STATISTICS: &[(&str, &str, &str)] = &[
 ];
 
 async fn seed_planner_statistics(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    // Makes the table of statistics, which is empty as long as the others are.
+    // Creates the table of statistics.
     manager.get_connection().execute_unprepared("ANALYZE").await?;
     let mut insert = Query::insert();
     insert.into_table("sqlite_stat1").columns(["tbl", "idx", "stat"]);
@@ -137,7 +137,10 @@ fn delivery(backend: DbBackend) -> TableCreateStatement {
         .col(text("event"))
         .col(big_integer_null("occurred_at"))
         .col(text("verdict"))
-        .col(text("reason"))
+        .col(text("reason_code"))
+        .col(text_null("reason_params"))
+        .col(text_null("warnings"))
+        .col(big_integer_null("duplicate_of"))
         .col(big_integer("first_position"))
         .col(integer("change_count"))
         .col(big_integer("duplicates"))
@@ -152,12 +155,14 @@ fn change(backend: DbBackend) -> TableCreateStatement {
         .col(text("kind"))
         .col(big_integer_null("entity_row_id"))
         .col(big_integer_null("inspection_row_id"))
-        .col(big_integer("delivery_row_id"))
-        .col(text("source"))
-        .col(text("vendor"))
+        .col(big_integer_null("delivery_row_id"))
+        .col(text_null("source"))
+        .col(text_null("vendor"))
         .col(text("event"))
         .col(text("verdict"))
-        .col(text("reason"))
+        .col(text("reason_code"))
+        .col(text_null("reason_params"))
+        .col(text_null("warnings"))
         .col(text_null("from_state"))
         .col(text_null("to_state"))
         .col(text_null("from_status"))
@@ -203,7 +208,7 @@ fn entity(backend: DbBackend) -> TableCreateStatement {
         .to_owned()
 }
 
-// Clustered by entity and time, so that "as of" is one look-up and a refold reads one range.
+// Clustered by entity and time, so that an as-of query is one look-up and a refold reads one range.
 fn step(backend: DbBackend) -> TableCreateStatement {
     let mut table = Table::create();
     if backend == DbBackend::Sqlite {
@@ -276,8 +281,8 @@ fn tombstone() -> TableCreateStatement {
     Table::create().table("tombstone").col(uuid("id").primary_key()).col(big_integer("last_delivery_row_id")).take()
 }
 
-/// The entities of the newest batches, by which another writer drops exactly these from its cache. A ring buffer: few
-/// rows, each with `log_head.updated_at` before and after its batch.
+/// The entities of the newest batches. Other writers drop exactly these from their caches. A ring buffer of few rows, each with
+/// `log_head.updated_at` before and after its batch.
 fn invalidation_log() -> TableCreateStatement {
     Table::create()
         .table("invalidation_log")
@@ -294,7 +299,7 @@ fn new_generation() -> i64 {
     <i64 as TryFrom<u128>>::try_from(now).unwrap_or_default()
 }
 
-// SQLite stores a table by its key only if the type is spelled `integer`, which holds 64 bits there.
+// SQLite clusters a table by its key only if the type is spelled `integer`, which has 64 bits there.
 fn primary_key(backend: DbBackend, name: &'static str) -> ColumnDef {
     match backend {
         DbBackend::Sqlite => integer(name).primary_key().to_owned(),
@@ -311,12 +316,12 @@ fn index(table: &'static str, name: &'static str, columns: &[&'static str]) -> I
     index.to_owned()
 }
 
-// Most rows have none: only those that do are in the index.
+// Most values are null: the index leaves those out.
 fn not_null_index(table: &'static str, name: &'static str, column: &'static str) -> IndexCreateStatement {
     index(table, name, &[column]).cond_where(Expr::col(column).is_not_null()).to_owned()
 }
 
-// A query must say the same in the same words to be answered by it.
+// A query uses it only if it repeats the condition literally.
 fn partial_index(mut index: IndexCreateStatement, which: &'static str) -> IndexCreateStatement {
     index.cond_where(Expr::cust(which)).to_owned()
 }

@@ -1,6 +1,7 @@
 //! What a delivery says, in our words: the vendor adapters write these, the fold reads them.
 
 mod apply;
+mod cached_entity;
 mod details;
 mod facts;
 mod folded_entity;
@@ -11,11 +12,13 @@ mod tests;
 mod time;
 mod versioned_fields;
 
-pub use apply::{Arrival, CachedEntity, EventOutcome, MaterializedStep, NeedsHistory, PendingSteps, apply, has_effect};
+pub use apply::{Arrival, EventOutcome, NeedsHistory, apply, has_effect};
+pub use cached_entity::{CachedEntity, MaterializedStep, PendingSteps};
 pub use details::{Detail, Details};
 pub use facts::*;
 pub use folded_entity::FoldedEntity;
 pub use json::Json;
+pub use reason::{Explanation, Reason, TransitionRule, Warning};
 pub use time::{MAX_CLOCK_AHEAD, RawTimeField, TimeWarning, VendorTime};
 pub use versioned_fields::{FieldValue, MergeOutcome, VersionedFields};
 

@@ -1,133 +1,365 @@
-//! The words of a verdict's reason. Each is made from the decision itself: the outcome of a step, or the part of two order
-//! keys that put one before the other.
+//! Why an event has its verdict: a stable code with parameters, and warnings. Stored as such, rendered as a sentence when it
+//! is read; nobody parses the sentence. A reason is made from the decision itself: from the outcome of a step, or from the
+//! part of two order keys that puts one before the other.
 
-use super::{Event, TimeWarning};
-use crate::machine::fold::{FoldState, OrderKey, OrderedBy, Step, StepOutcome};
+use crate::machine::fold::{FoldState, OrderKey, OrderedBy, Step, StepOutcome, is_default};
 use crate::machine::{Machine, START};
+use entity::ReasonCode;
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter};
 
 /// How much of a vendor's unknown word a reason quotes, in characters.
 const MAX_QUOTE: usize = 64;
 
-/// A step that moved the state, or was already true, where it is the newest of all.
-pub fn of_newest(
-    machine: &Machine,
-    before: &FoldState,
-    after: &FoldState,
-    step: &Step,
-    outcome: &StepOutcome,
-) -> String {
-    let to = step.target_state;
-    let implied = if step.at_least { "implied: " } else { "" };
-    let cycle = after.cycle;
-    match outcome {
-        StepOutcome::Moved { reopened: false } => format!("{implied}{} to {to}", from(before)),
-        StepOutcome::Moved { reopened: true } => {
-            format!("{implied}{} to {to}, a reopening: cycle {cycle} begins", from(before))
+/// Declares the reasons: a variant for each [`ReasonCode`], with its parameters. A parameter with its default is not stored.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $variant:ident { $($param:ident: $type:ty),* })+) => {
+        /// The reason of a verdict, with its parameters.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+        #[serde(untagged)]
+        pub enum Reason {
+            $($(#[$doc])* $variant { $(#[serde(skip_serializing_if = "is_default")] $param: $type),* },)+
         }
-        StepOutcome::Skipped { skipped_states: between, reopened } => {
-            let reopening = if *reopened { format!("; a reopening: cycle {cycle} begins") } else { String::new() };
-            format!("{implied}{} to {to}; never reported: {}{reopening}", from(before), between.join(", "))
+
+        impl Reason {
+            /// The stable code.
+            pub fn code(&self) -> ReasonCode {
+                match self { $(Reason::$variant { .. } => ReasonCode::$variant,)+ }
+            }
+
+            fn from_params(code: ReasonCode, params: &str) -> serde_json::Result<Reason> {
+                match code {
+                    $(ReasonCode::$variant => {
+                        #[derive(Deserialize)]
+                        struct StoredParams { $(#[serde(default)] $param: $type),* }
+                        let StoredParams { $($param),* } = serde_json::from_str(params)?;
+                        Ok(Reason::$variant { $($param),* })
+                    })+
+                }
+            }
         }
-        StepOutcome::Unexpected { reopened } => {
-            let cycle = if *reopened { format!(": cycle {cycle} begins") } else { String::new() };
-            format!(
-                "{} to {to}, unexpected: {}; the vendor's word counts{cycle}",
-                from(before),
-                rule(machine, before, to)
-            )
-        }
-        StepOutcome::Same => format!("the state is {to} already"),
-        StepOutcome::Refused => refused(machine, before, after, to),
-    }
-}
-
-/// A step out of order that changed the present state all the same.
-pub fn of_late(before: &FoldState, after: &FoldState) -> String {
-    format!("late news; with it in its place, {} to {}", from(before), after.state_or_start())
-}
-
-/// A step that has no way from the state before it in the table, and no effect.
-pub fn refused(machine: &Machine, before: &FoldState, after: &FoldState, to: &str) -> String {
-    let why = if is_partly_timed(after) { ", since not every event has a vendor's time" } else { "" };
-    format!("{}, and no vendor's time proves {to} newer{why}; the state is kept", rule(machine, before, to))
-}
-
-/// A step that comes before another in the order, and so does not decide the state.
-pub fn of_older(step: &Step, newer: &OrderKey, after: &FoldState) -> String {
-    let (_, by) = match after.has_untimed {
-        true => OrderKey { time: None, ..step.key }.compare(newer),
-        false => step.key.compare(newer),
     };
-    format!(
-        "{} is older than {}, {}; the state is kept",
-        step.target_state,
-        after.state_or_start(),
-        ordered_by(by, is_partly_timed(after))
-    )
 }
 
-/// Facts of which newer ones are known; says what decided that they are older.
-pub fn of_older_facts(by: OrderedBy) -> String {
-    format!("older than what is known, {}; newer facts are kept", ordered_by(by, false))
+reasons! {
+    /// A transition of the vendor's state machine. `implied`: the event only implies the state. `cycle`: the one that begins,
+    /// if the transition is a reopening.
+    StateChanged { from: Option<String>, to: String, implied: bool, cycle: Option<i32> }
+    /// Several transitions at once, over states that were never reported.
+    StatesSkipped { from: Option<String>, to: String, skipped: Vec<String>, implied: bool, cycle: Option<i32> }
+    /// The state machine has no such transition; applied because the vendor reports the state.
+    UnexpectedTransition { from: Option<String>, to: String, rule: TransitionRule, cycle: Option<i32> }
+    /// A late event that changes the present state.
+    LateStateChange { from: Option<String>, to: String }
+    /// The entity is in the state already.
+    StateUnchanged { state: String }
+    /// The state machine has no such transition, and no time proves the event newer. `partly_timed`: some events have no time.
+    TransitionRefused { from: Option<String>, to: String, rule: TransitionRule, partly_timed: bool }
+    /// Another event comes later in the order and decides the state.
+    OlderState { state: String, newer: String, by: OrderedBy, implied: bool, partly_timed: bool }
+    /// All facts are older than the known ones.
+    OlderFacts { by: OrderedBy }
+    /// The state machine does not have the state.
+    UnknownState { state: String }
+    /// Facts changed, and the state did not. `state`: the state, if the event reports one.
+    FactsChanged { count: usize, state: Option<String> }
+    /// The entity now belongs to a parent or an inspection. `state`: as for `FactsChanged`.
+    Linked { state: Option<String> }
+    /// The entity now belongs to the inspection of its parent.
+    LinkedByParent {}
+    /// The entity's first event; it reports nothing else.
+    FirstSeen {}
+    /// Everything that the event reports is known.
+    NothingNew {}
+    /// Everything that the event implies is known.
+    OnlyImplied {}
+    /// A rebuild found the delivery to be a duplicate of another.
+    Duplicate { delivery: i64 }
+    /// A known event about no entity, in the adapter's words.
+    NotApplicable { text: String }
+    /// The vendor asks to confirm the webhook URL.
+    ConfirmationRequested {}
+    /// The adapter does not know the event, in its words.
+    UnrecognizedEvent { text: String }
+    /// The adapter cannot read the body, in its words.
+    UnreadableBody { text: String }
 }
 
-/// A state's word that the machine does not have.
-pub fn unknown_state(word: &str) -> String {
-    let word: String = word.chars().take(MAX_QUOTE).collect();
-    format!("`{word}` is not a state that is known here; the state is kept")
+/// The rule of a state machine that a transition breaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TransitionRule {
+    #[default]
+    NoTransition,
+    Final,
+    NotInitial,
 }
 
-/// What an event did beside its state: facts that changed, a link.
-pub fn of_facts(changed: usize) -> String {
-    match changed {
-        0 => "linked to what it belongs to".to_owned(),
-        1 => "1 fact is new".to_owned(),
-        number => format!("{number} facts are new"),
+/// What to know of an event beside its reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Warning {
+    /// The field that should have the vendor's time has no time that is understood.
+    TimeNotUnderstood { field: String },
+    /// The vendor's time is more than [`MAX_CLOCK_AHEAD`](super::MAX_CLOCK_AHEAD) after the receipt.
+    ClockAhead { field: String },
+    /// One of the details should be a time and is not understood.
+    DetailTimeNotUnderstood,
+    /// The event names no inspection, although the entity must belong to one; says why.
+    InspectionNotNamed { why: String },
+}
+
+/// A reason and any number of warnings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    pub reason: Reason,
+    pub warnings: Vec<Warning>,
+}
+
+impl From<Reason> for Explanation {
+    fn from(reason: Reason) -> Self {
+        Explanation { reason, warnings: Vec::new() }
     }
 }
 
-/// What to add where the vendor's time does not order the event.
-pub fn warning(event: &Event, warning: Option<TimeWarning>) -> Option<String> {
-    let field = event.occurred_at.raw_field().map(|stated| format!(" ({})", stated.field)).unwrap_or_default();
-    match warning {
-        Some(TimeWarning::InvalidTime) => Some(format!("the vendor's time{field} is not understood")),
-        Some(TimeWarning::ClockAhead) => Some(format!(
-            "the vendor's time{field} is more than a day ahead of the receipt: the time of receipt is used"
-        )),
-        None if event.invalid_time => Some("a time among the details is not understood".to_owned()),
-        None => None,
+impl Explanation {
+    /// The explanation in three columns: code, parameters, warnings.
+    ///
+    /// # Errors
+    /// If the columns were written by another version, or by hand.
+    pub fn from_columns(
+        code: ReasonCode,
+        params: Option<&str>,
+        warnings: Option<&str>,
+    ) -> serde_json::Result<Explanation> {
+        Ok(Explanation {
+            reason: Reason::from_params(code, params.unwrap_or("{}"))?,
+            warnings: warnings.map(serde_json::from_str).transpose()?.unwrap_or_default(),
+        })
+    }
+
+    /// The column `reason_params`: JSON, null if there are none.
+    pub fn params_column(&self) -> Option<String> {
+        serde_json::to_string(&self.reason).ok().filter(|params| params != "{}")
+    }
+
+    /// The column `warnings`: JSON, null if there are none.
+    pub fn warnings_column(&self) -> Option<String> {
+        if self.warnings.is_empty() { None } else { serde_json::to_string(&self.warnings).ok() }
     }
 }
 
-fn from(tip: &FoldState) -> String {
-    match &tip.state {
-        Some(state) => format!("from {state}"),
-        None => "first seen, on".to_owned(),
+impl Reason {
+    /// The newest step of all: it changed the state, or reported the present one.
+    pub(super) fn of_newest(
+        machine: &Machine,
+        before: &FoldState,
+        after: &FoldState,
+        step: &Step,
+        outcome: &StepOutcome,
+    ) -> Reason {
+        let (from, to, implied) = (before.state.clone(), step.target_state.to_owned(), step.at_least);
+        let cycle = |reopened: &bool| reopened.then_some(after.cycle);
+        match outcome {
+            StepOutcome::Moved { reopened } => Reason::StateChanged { from, to, implied, cycle: cycle(reopened) },
+            StepOutcome::Skipped { skipped_states, reopened } => {
+                let skipped = skipped_states.iter().map(|state| (*state).to_owned()).collect();
+                Reason::StatesSkipped { from, to, skipped, implied, cycle: cycle(reopened) }
+            }
+            StepOutcome::Unexpected { reopened } => {
+                let rule = TransitionRule::broken_by(machine, before);
+                Reason::UnexpectedTransition { from, to, rule, cycle: cycle(reopened) }
+            }
+            StepOutcome::Same => Reason::StateUnchanged { state: to },
+            StepOutcome::Refused => Reason::refused(machine, before, after, step.target_state),
+        }
+    }
+
+    /// A step without a transition from the state before it, and without effect.
+    pub(super) fn refused(machine: &Machine, before: &FoldState, after: &FoldState, to: &str) -> Reason {
+        Reason::TransitionRefused {
+            from: before.state.clone(),
+            to: to.to_owned(),
+            rule: TransitionRule::broken_by(machine, before),
+            partly_timed: is_partly_timed(after),
+        }
+    }
+
+    /// A step that is before another one in the order, so that it does not decide the state.
+    pub(super) fn older(step: &Step, newer: &OrderKey, after: &FoldState) -> Reason {
+        let (_, by) = match after.has_untimed {
+            true => OrderKey { time: None, ..step.key }.compare(newer),
+            false => step.key.compare(newer),
+        };
+        Reason::OlderState {
+            state: step.target_state.to_owned(),
+            newer: after.state_or_start().to_owned(),
+            by,
+            implied: step.at_least,
+            partly_timed: is_partly_timed(after),
+        }
+    }
+
+    /// A state that the machine does not have.
+    pub(super) fn unknown_state(word: &str) -> Reason {
+        Reason::UnknownState { state: word.chars().take(MAX_QUOTE).collect() }
+    }
+
+    /// An event that changed facts or links, and not the state. `state` is the state that it confirms.
+    pub(super) fn of_facts(count: usize, state: Option<String>) -> Reason {
+        if count == 0 { Reason::Linked { state } } else { Reason::FactsChanged { count, state } }
     }
 }
 
-// The rule of the table that a step breaks.
-fn rule(machine: &Machine, before: &FoldState, to: &str) -> String {
-    let from = before.state_or_start();
-    match machine.state(from) {
-        Some(state) if state.terminal => format!("{from} is final"),
-        _ if from == START => format!("nothing begins as {to}"),
-        _ => format!("no way leads from {from} to {to}"),
+impl TransitionRule {
+    fn broken_by(machine: &Machine, before: &FoldState) -> TransitionRule {
+        let from = before.state_or_start();
+        match machine.state(from) {
+            Some(state) if state.terminal => TransitionRule::Final,
+            _ if from == START => TransitionRule::NotInitial,
+            _ => TransitionRule::NoTransition,
+        }
     }
 }
 
 // Some events of the entity have a vendor's time and some have none.
-fn is_partly_timed(tip: &FoldState) -> bool {
-    tip.has_untimed && tip.earliest_time.is_some()
+fn is_partly_timed(state: &FoldState) -> bool {
+    state.has_untimed && state.earliest_time.is_some()
 }
 
-fn ordered_by(by: OrderedBy, mixed: bool) -> String {
-    let by = match by {
+impl Display for Explanation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.reason)?;
+        self.warnings.iter().try_for_each(|warning| write!(f, "; {warning}"))
+    }
+}
+
+impl Display for Reason {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        const MIXED: &str = ", since not every event has a vendor's time";
+        let implied = |implied: &bool| if *implied { "implied: " } else { "" };
+        let mixed = |partly_timed: &bool| if *partly_timed { MIXED } else { "" };
+        let unchanged = |state: &Option<String>| match state {
+            Some(state) => format!("the state is still {state}; "),
+            None => String::new(),
+        };
+        match self {
+            Reason::StateChanged { from, to, implied: by_implication, cycle } => {
+                write!(f, "{}{}{}", implied(by_implication), transition(from, to), reopening(*cycle))
+            }
+            Reason::StatesSkipped { from, to, skipped, implied: by_implication, cycle } => {
+                let (transition, skipped) = (transition(from, to), skipped.join(", "));
+                write!(f, "{}{transition}; never reported: {skipped}{}", implied(by_implication), reopening(*cycle))
+            }
+            Reason::UnexpectedTransition { from, to, rule, cycle } => {
+                let (transition, rule) = (transition(from, to), rule.sentence(from, to));
+                write!(f, "{transition}, unexpected: {rule}; applied, since the vendor reports it{}", reopening(*cycle))
+            }
+            Reason::LateStateChange { from, to } => write!(f, "late event, put in order: {}", transition(from, to)),
+            Reason::StateUnchanged { state } => write!(f, "the state is already {state}"),
+            Reason::TransitionRefused { from, to, rule, partly_timed } => {
+                let (rule, mixed) = (rule.sentence(from, to), mixed(partly_timed));
+                write!(f, "{rule}, and no vendor's time proves {to} newer{mixed}; the state is kept")
+            }
+            Reason::OlderState { state, newer, by, implied: by_implication, partly_timed } => {
+                let (implied, by, mixed) = (implied(by_implication), ordered_by(*by), mixed(partly_timed));
+                write!(f, "{implied}{state} is older than {newer}, {by}{mixed}; the state is kept")
+            }
+            Reason::OlderFacts { by } => {
+                write!(f, "older than the known facts, {}; the newer facts are kept", ordered_by(*by))
+            }
+            Reason::UnknownState { state } => write!(f, "`{state}` is not a known state; the state is kept"),
+            Reason::FactsChanged { count: 1, state } => write!(f, "{}1 fact changed", unchanged(state)),
+            Reason::FactsChanged { count, state } => write!(f, "{}{count} facts changed", unchanged(state)),
+            Reason::Linked { state } => write!(f, "{}linked to a parent or an inspection", unchanged(state)),
+            Reason::LinkedByParent {} => f.write_str("linked to the inspection of its parent"),
+            Reason::FirstSeen {} => f.write_str("first seen"),
+            Reason::NothingNew {} => f.write_str("reports only what is known"),
+            Reason::OnlyImplied {} => f.write_str("implies only what is known"),
+            Reason::Duplicate { delivery } => write!(f, "duplicate of delivery {delivery}"),
+            Reason::ConfirmationRequested {} => f.write_str("the vendor asks to confirm the webhook URL"),
+            Reason::NotApplicable { text } | Reason::UnrecognizedEvent { text } | Reason::UnreadableBody { text } => {
+                f.write_str(text)
+            }
+        }
+    }
+}
+
+impl Display for Warning {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let name = |field: &str| if field.is_empty() { String::new() } else { format!(" ({field})") };
+        match self {
+            Warning::TimeNotUnderstood { field } => write!(f, "the vendor's time{} is not understood", name(field)),
+            Warning::ClockAhead { field } => {
+                let name = name(field);
+                write!(f, "the vendor's time{name} is more than a day after the receipt: the time of receipt is used")
+            }
+            Warning::DetailTimeNotUnderstood => f.write_str("a time among the details is not understood"),
+            Warning::InspectionNotNamed { why } => f.write_str(why),
+        }
+    }
+}
+
+impl TransitionRule {
+    fn sentence(self, from: &Option<String>, to: &str) -> String {
+        let from = from.as_deref().unwrap_or(START);
+        match self {
+            TransitionRule::NoTransition => format!("no transition leads from {from} to {to}"),
+            TransitionRule::Final => format!("{from} is final"),
+            TransitionRule::NotInitial => format!("{to} is not an initial state"),
+        }
+    }
+}
+
+fn transition(from: &Option<String>, to: &str) -> String {
+    match from {
+        Some(from) => format!("from {from} to {to}"),
+        None => format!("first seen, in state {to}"),
+    }
+}
+
+fn reopening(cycle: Option<i32>) -> String {
+    cycle.map(|cycle| format!("; reopened: cycle {cycle} begins")).unwrap_or_default()
+}
+
+fn ordered_by(by: OrderedBy) -> &'static str {
+    match by {
         OrderedBy::Time => "by the vendor's time",
         OrderedBy::Cycle => "by its cycle",
         OrderedBy::Rank => "by its rank",
         OrderedBy::Arrival => "by its arrival",
-    };
-    let missing = if mixed { ", since not every event has a vendor's time" } else { "" };
-    format!("{by}{missing}")
+    }
+}
+
+/// At least one of each code.
+#[cfg(test)]
+pub fn examples() -> Vec<Reason> {
+    let some = |state: &str| Some(state.to_owned());
+    let (idle, started, done) = (|| "Idle".to_owned(), || "Started".to_owned(), || "Done".to_owned());
+    let unexpected = |from, rule| Reason::UnexpectedTransition { from, to: done(), rule, cycle: None };
+    vec![
+        Reason::StateChanged { from: some("Idle"), to: started(), implied: true, cycle: None },
+        Reason::StateChanged { from: some("Done"), to: started(), implied: false, cycle: Some(1) },
+        Reason::StatesSkipped { from: None, to: done(), skipped: vec![idle(), started()], implied: false, cycle: None },
+        unexpected(some("Idle"), TransitionRule::NoTransition),
+        unexpected(None, TransitionRule::NotInitial),
+        Reason::LateStateChange { from: some("Idle"), to: done() },
+        Reason::StateUnchanged { state: done() },
+        Reason::TransitionRefused { from: some("Done"), to: idle(), rule: TransitionRule::Final, partly_timed: true },
+        Reason::OlderState { state: idle(), newer: done(), by: OrderedBy::Rank, implied: true, partly_timed: false },
+        Reason::OlderFacts { by: OrderedBy::Time },
+        Reason::unknown_state("Sneezed"),
+        Reason::of_facts(2, some("Done")),
+        Reason::of_facts(1, None),
+        Reason::of_facts(0, None),
+        Reason::LinkedByParent {},
+        Reason::FirstSeen {},
+        Reason::NothingNew {},
+        Reason::OnlyImplied {},
+        Reason::Duplicate { delivery: 7 },
+        Reason::NotApplicable { text: "a test event".to_owned() },
+        Reason::ConfirmationRequested {},
+        Reason::UnrecognizedEvent { text: "no such event".to_owned() },
+        Reason::UnreadableBody { text: "not JSON".to_owned() },
+    ]
 }

@@ -81,7 +81,7 @@ impl ReplayState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use entity::{Kind, Verdict, change};
+    use entity::{Kind, ReasonCode, Verdict, change};
 
     fn changed(position: i64) -> Arc<ChangeWithEntity> {
         let change = change::Model {
@@ -89,12 +89,14 @@ mod tests {
             kind: Kind::Delivery,
             entity_row_id: None,
             inspection_row_id: None,
-            delivery_row_id: position,
-            source: String::new(),
-            vendor: String::new(),
+            delivery_row_id: Some(position),
+            source: None,
+            vendor: None,
             event: String::new(),
             verdict: Verdict::NoChange,
-            reason: String::new(),
+            reason_code: ReasonCode::NothingNew,
+            reason_params: None,
+            warnings: None,
             from_state: None,
             to_state: None,
             from_status: None,

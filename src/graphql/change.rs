@@ -6,10 +6,12 @@ use super::data_loader::load;
 use super::delivery::{self, Delivery};
 use super::entities::{Inspection, Item, Job, Session};
 use super::entity::selected_columns;
-use super::enums::{EntityKind, Status, Verdict};
+use super::enums::{EntityKind, ReasonCode, Status, Verdict};
 use super::error::ApiError;
+use super::explanation::{RenderedWarning, rendered_warnings, stored_explanation};
 use super::loaders::{DeliveryLoader, EntityLoader, IdentityLoader};
 use super::scalar::Long;
+use crate::event::Explanation;
 use crate::store::read::{ChangeWithEntity, EntityRow, change_id, datetime_from_micros};
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
@@ -24,45 +26,44 @@ pub struct Change {
 
 #[derive(Debug)]
 enum ChangeRow {
-    /// Read from the history.
+    /// From the history.
     Stored(Arc<change::Model>),
-    /// Handed on by the feed, with the names of what it is about.
+    /// From the feed, with the identity of the entity.
     Published(Arc<ChangeWithEntity>),
 }
 
-/// One row of history: what an event did, or why it did nothing. Changes are numbered without gaps and never altered.
+/// One row of history: what an event did, or why it had no effect. Changes are numbered without gaps and never altered.
 #[Object]
 impl Change {
-    /// The hub's id. It is made of the history and the place in it, so it stays the same as long as the history does: one that
-    /// was rebuilt is another.
+    /// The hub's id. It is derived from the history and the position in it, so it is stable until the history is rebuilt.
     pub async fn id(&self, ctx: &Context<'_>) -> Result<ID, ApiError> {
         Ok(change_id(ApiContext::of(ctx)?.feed.generation(), self.model().position).into())
     }
 
-    /// The change's place in the history. Pass it as `after` to go on from here, in a list or in a subscription.
+    /// The change's place in the history. Pass it as `after` to resume here, in a list or in a subscription.
     async fn cursor(&self, ctx: &Context<'_>) -> Result<String, ApiError> {
-        // In the second after a rebuild it may still be the one before: then the cursor is refused, as those of before are.
+        // For about a second after a rebuild it may be the old generation: then the cursor is rejected, as all old ones are.
         let generation = ApiContext::of(ctx)?.feed.generation();
         Ok(Cursor::Change { position: self.model().position, generation }.encode())
     }
 
-    /// The change's number in the history: contiguous, in the order of writing.
+    /// The change's number in the history: contiguous, in commit order.
     async fn position(&self) -> Long {
         Long(self.model().position)
     }
 
-    /// What it is about.
+    /// The kind of what it is about.
     async fn kind(&self) -> EntityKind {
         self.model().kind.into()
     }
 
-    /// The id of what it is about; none if that is only the delivery.
+    /// The id of what it is about; null if that is only the delivery.
     async fn entity_id(&self, ctx: &Context<'_>) -> Result<Option<ID>, ApiError> {
-        if let ChangeRow::Published(news) = &self.row {
-            return Ok(news.entity.as_ref().map(|about| about.id.into()));
+        if let ChangeRow::Published(change) = &self.row {
+            return Ok(change.entity.as_ref().map(|about| about.id.into()));
         }
-        let Some(number) = self.model().entity_row_id else { return Ok(None) };
-        Ok(load(ctx, IdentityLoader, number).await?.map(|about| about.id.into()))
+        let Some(row_id) = self.model().entity_row_id else { return Ok(None) };
+        Ok(load(ctx, IdentityLoader, row_id).await?.map(|about| about.id.into()))
     }
 
     /// What became of the event.
@@ -70,17 +71,27 @@ impl Change {
         self.model().verdict.into()
     }
 
-    /// Why, in words for an operator.
-    async fn reason(&self) -> &str {
-        &self.model().reason
+    /// Why the event has this verdict, in words for an operator, with the warnings. Programs use `reasonCode`: the words may change.
+    async fn reason(&self) -> Result<String, ApiError> {
+        Ok(self.explanation()?.to_string())
     }
 
-    /// The vendor's name of the event; none if it could not be read.
+    /// Why the event has this verdict, as a stable code.
+    async fn reason_code(&self) -> ReasonCode {
+        self.model().reason_code.into()
+    }
+
+    /// What to know of the event beside the reason, e.g. that its time is not understood.
+    async fn warnings(&self) -> Result<Vec<RenderedWarning>, ApiError> {
+        Ok(rendered_warnings(self.explanation()?))
+    }
+
+    /// The vendor's name of the event; null if the body is unreadable.
     async fn event(&self) -> Option<&str> {
         Some(self.model().event.as_str()).filter(|event| !event.is_empty())
     }
 
-    /// The vendor's word for the state before; none if there was no state yet.
+    /// The vendor's word for the state before; null if there was no state yet.
     async fn from_state(&self) -> Option<&str> {
         self.model().from_state.as_deref()
     }
@@ -90,32 +101,32 @@ impl Change {
         self.model().to_state.as_deref()
     }
 
-    /// The hub's word for the state before.
+    /// The normalised status before.
     async fn from_status(&self) -> Option<Status> {
         self.model().from_status.map(Status::from)
     }
 
-    /// The hub's word for the state after.
+    /// The normalised status after.
     async fn to_status(&self) -> Option<Status> {
         self.model().to_status.map(Status::from)
     }
 
-    /// The cycle after: how often it had been reopened.
+    /// The cycle after the change: how often the entity had been reopened.
     async fn cycle(&self) -> i32 {
         self.model().cycle
     }
 
-    /// The configured connection it came by.
-    async fn source(&self) -> &str {
-        &self.model().source
+    /// The configured connection that received it; null if no source brought the change.
+    async fn source(&self) -> Option<&str> {
+        self.model().source.as_deref()
     }
 
-    /// The vendor it came from.
-    async fn vendor(&self) -> &str {
-        &self.model().vendor
+    /// The vendor that sent it; null if no vendor brought the change.
+    async fn vendor(&self) -> Option<&str> {
+        self.model().vendor.as_deref()
     }
 
-    /// When it happened, by the vendor's clock; none if the vendor gave no time.
+    /// When it happened, by the vendor's clock; null if the vendor gave no time.
     async fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.model().occurred_at.map(datetime_from_micros)
     }
@@ -125,58 +136,66 @@ impl Change {
         datetime_from_micros(self.model().received_at)
     }
 
-    /// Whether what it is about matched the subscription's filter by status or state before, and does not any more: take
-    /// it out of your list. Always false outside subscriptions.
+    /// Whether the entity matched the subscription's filter by status or state before the change, and no longer does: remove it from
+    /// your list. Always false outside subscriptions.
     async fn leaves_filter(&self) -> bool {
         self.leaves_filter
     }
 
-    /// The inspection it belongs to, as it stands now; none if it belonged to none when it was written.
+    /// The inspection it belongs to, in its current state; null if it belonged to no inspection when the change was written.
     async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, ApiError> {
         let model = self.model();
         let own = model.entity_row_id.filter(|_| model.kind == Kind::Inspection);
         self.entity(ctx, model.inspection_row_id.or(own)).await
     }
 
-    /// The session it is about, as it stands now; none unless `kind` is `SESSION`.
+    /// The session it is about, in its current state; null unless `kind` is `SESSION`.
     async fn session(&self, ctx: &Context<'_>) -> Result<Option<Session>, ApiError> {
         self.about(ctx, Kind::Session).await
     }
 
-    /// The job it is about, as it stands now; none unless `kind` is `JOB`.
+    /// The job it is about, in its current state; null unless `kind` is `JOB`.
     async fn job(&self, ctx: &Context<'_>) -> Result<Option<Job>, ApiError> {
         self.about(ctx, Kind::Job).await
     }
 
-    /// The item it is about, as it stands now; none unless `kind` is `ITEM`.
+    /// The item it is about, in its current state; null unless `kind` is `ITEM`.
     async fn item(&self, ctx: &Context<'_>) -> Result<Option<Item>, ApiError> {
         self.about(ctx, Kind::Item).await
     }
 
-    /// The delivery that brought it.
-    async fn delivery(&self, ctx: &Context<'_>) -> Result<Delivery, ApiError> {
-        let number = self.model().delivery_row_id;
-        let found = load(ctx, DeliveryLoader(delivery::selected_columns(ctx.field())), number).await?;
-        found.map(Delivery).ok_or_else(|| ApiError::internal(format!("delivery {number} is missing")))
+    /// The delivery that brought it; null if no delivery did.
+    async fn delivery(&self, ctx: &Context<'_>) -> Result<Option<Delivery>, ApiError> {
+        let Some(row_id) = self.model().delivery_row_id else { return Ok(None) };
+        let found = load(ctx, DeliveryLoader(delivery::selected_columns(ctx.field())), row_id).await?;
+        match found {
+            Some(row) => Ok(Some(Delivery(row))),
+            None => Err(ApiError::internal(format!("delivery {row_id} is missing"))),
+        }
     }
 }
 
 impl Change {
-    /// A change read from the history.
+    /// A change from the history.
     pub fn from_row(row: Arc<change::Model>) -> Self {
         Change { row: ChangeRow::Stored(row), leaves_filter: false }
     }
 
-    /// A change that the feed hands on.
-    pub fn from_feed(news: Arc<ChangeWithEntity>, leaves_filter: bool) -> Self {
-        Change { row: ChangeRow::Published(news), leaves_filter }
+    /// A change from the feed.
+    pub fn from_feed(change: Arc<ChangeWithEntity>, leaves_filter: bool) -> Self {
+        Change { row: ChangeRow::Published(change), leaves_filter }
     }
 
     fn model(&self) -> &change::Model {
         match &self.row {
             ChangeRow::Stored(row) => row,
-            ChangeRow::Published(news) => &news.change,
+            ChangeRow::Published(row) => &row.change,
         }
+    }
+
+    fn explanation(&self) -> Result<Explanation, ApiError> {
+        let row = self.model();
+        stored_explanation(row.reason_code, row.reason_params.as_deref(), row.warnings.as_deref())
     }
 
     async fn about<T: From<Arc<EntityRow>>>(&self, ctx: &Context<'_>, kind: Kind) -> Result<Option<T>, ApiError> {
@@ -186,9 +205,9 @@ impl Change {
     async fn entity<T: From<Arc<EntityRow>>>(
         &self,
         ctx: &Context<'_>,
-        number: Option<i64>,
+        row_id: Option<i64>,
     ) -> Result<Option<T>, ApiError> {
-        let Some(number) = number else { return Ok(None) };
-        Ok(load(ctx, EntityLoader(selected_columns(ctx.field())), number).await?.map(T::from))
+        let Some(row_id) = row_id else { return Ok(None) };
+        Ok(load(ctx, EntityLoader(selected_columns(ctx.field())), row_id).await?.map(T::from))
     }
 }

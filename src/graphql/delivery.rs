@@ -1,13 +1,14 @@
-//! One POST as it came.
+//! One webhook as it was received.
 
 use super::change::Change;
 use super::connection::object_with_lists;
 use super::entity::stored_json;
-use super::enums::Verdict;
+use super::enums::{ReasonCode, Verdict};
 use super::error::ApiError;
+use super::explanation::{RenderedWarning, rendered_warnings, stored_explanation};
 use super::pagination;
 use super::scalar::Long;
-use crate::event::Json;
+use crate::event::{Explanation, Json};
 use crate::store::read::{DeliveryProjection, DeliveryRow, datetime_from_micros, delivery_id};
 use async_graphql::{ID, Object, SelectionField};
 use chrono::{DateTime, Utc};
@@ -16,20 +17,20 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Delivery(pub Arc<DeliveryRow>);
 
-/// One POST of a vendor, exactly as it came: the ground truth. A repetition of the same news is counted on the first.
+/// One webhook exactly as it was received: the source of truth. A duplicate is counted on the original.
 #[Object]
 impl Delivery {
-    /// The hub's id. The vendor got it in the answer to the POST.
+    /// The hub's id. It is in the response to the webhook.
     pub async fn id(&self) -> ID {
         delivery_id(self.0.row_id).into()
     }
 
-    /// The configured connection it came by.
+    /// The configured connection that received it.
     async fn source(&self) -> &str {
         &self.0.source
     }
 
-    /// The vendor it came from.
+    /// The vendor that sent it.
     async fn vendor(&self) -> &str {
         &self.0.vendor
     }
@@ -44,7 +45,7 @@ impl Delivery {
         &self.0.method
     }
 
-    /// What the sender said the body is.
+    /// The `Content-Type` header; null if it was not sent.
     async fn content_type(&self) -> Result<Option<String>, ApiError> {
         let Some(headers) = self.headers_as_stored()? else { return Ok(None) };
         let Some(headers) = headers.as_object() else { return Ok(None) };
@@ -52,12 +53,12 @@ impl Delivery {
         Ok(found.and_then(|(_, value)| value.as_str()).map(str::to_owned))
     }
 
-    /// The headers it came with, credentials left out: name -> value.
+    /// The request's headers without credentials: name -> value.
     async fn headers(&self) -> Result<Option<Json>, ApiError> {
         Ok(self.headers_as_stored()?.map(Json))
     }
 
-    /// The body as text; bytes that are no UTF-8 are shown as U+FFFD. It can be large: ask for few at a time.
+    /// The body as text; bytes that are not UTF-8 are shown as U+FFFD. It can be large: select it for few deliveries at a time.
     async fn body_text(&self) -> Option<String> {
         self.0.body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned())
     }
@@ -67,32 +68,42 @@ impl Delivery {
         i32::try_from(self.0.size).unwrap_or(i32::MAX)
     }
 
-    /// The vendor's name of the event; none if it could not be read.
+    /// The vendor's name of the event; null if the body is unreadable.
     async fn event(&self) -> Option<&str> {
         Some(self.0.event.as_str()).filter(|event| !event.is_empty())
     }
 
-    /// When it happened, by the vendor's clock; none if the vendor gave no time.
+    /// When it happened, by the vendor's clock; null if the vendor gave no time.
     async fn occurred_at(&self) -> Option<DateTime<Utc>> {
         self.0.occurred_at.map(datetime_from_micros)
     }
 
-    /// What became of it as a whole; `changes` tells what became of each thing it said.
+    /// What became of it as a whole. `changes` has the verdict of each of its events.
     async fn verdict(&self) -> Verdict {
         self.0.verdict.into()
     }
 
-    /// Why, in words for an operator.
-    async fn reason(&self) -> &str {
-        &self.0.reason
+    /// Why it has this verdict, in words for an operator, with the warnings. Programs use `reasonCode`: the words may change.
+    async fn reason(&self) -> Result<String, ApiError> {
+        Ok(self.explanation()?.to_string())
     }
 
-    /// How often the same news came again, without effect.
+    /// Why it has this verdict, as a stable code.
+    async fn reason_code(&self) -> ReasonCode {
+        self.0.reason_code.into()
+    }
+
+    /// What to know of it beside the reason, e.g. that its time is not understood.
+    async fn warnings(&self) -> Result<Vec<RenderedWarning>, ApiError> {
+        Ok(rendered_warnings(self.explanation()?))
+    }
+
+    /// How many duplicates of it were received, without effect.
     async fn duplicates(&self) -> Long {
         Long(self.0.duplicates)
     }
 
-    /// When the same news came again the last time; none if it never did.
+    /// When the last duplicate was received; null if there is no duplicate.
     async fn last_duplicate_at(&self) -> Option<DateTime<Utc>> {
         self.0.last_duplicate_at.map(datetime_from_micros)
     }
@@ -116,17 +127,21 @@ object_with_lists! {
 }
 
 impl Delivery {
+    fn explanation(&self) -> Result<Explanation, ApiError> {
+        stored_explanation(self.0.reason_code, self.0.reason_params.as_deref(), self.0.warnings.as_deref())
+    }
+
     fn headers_as_stored(&self) -> Result<Option<serde_json::Value>, ApiError> {
         Ok(self.0.headers.as_deref().map(stored_json).transpose()?.map(|Json(headers)| headers))
     }
 }
 
-/// Which large columns the fields under a delivery need.
+/// The large columns that the selected fields of a delivery need.
 pub fn selected_columns(field: SelectionField<'_>) -> DeliveryProjection {
-    let mut wants = DeliveryProjection::default();
+    let mut projection = DeliveryProjection::default();
     for field in field.selection_set() {
-        wants.headers |= matches!(field.name(), "headers" | "contentType");
-        wants.body |= field.name() == "bodyText";
+        projection.headers |= matches!(field.name(), "headers" | "contentType");
+        projection.body |= field.name() == "bodyText";
     }
-    wants
+    projection
 }

@@ -165,6 +165,65 @@ pub enum Verdict {
     Orphaned,
 }
 
+/// Why an event has its verdict. A code is stable; the sentence in `reason` is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "entity::ReasonCode")]
+pub enum ReasonCode {
+    /// The state changed by a transition of the vendor's state machine.
+    StateChanged,
+    /// The state changed over intermediate states that were never reported.
+    StatesSkipped,
+    /// The state changed without a transition in the vendor's state machine: the vendor's word counts.
+    UnexpectedTransition,
+    /// A late event changed the present state when it was put in its place in the order.
+    LateStateChange,
+    /// The entity already was in the reported state.
+    StateUnchanged,
+    /// The state is final, and no vendor time proves the event newer.
+    TransitionRefused,
+    /// An event later in the order decides the state.
+    OlderState,
+    /// All its facts are older than the known ones.
+    OlderFacts,
+    /// The vendor's state machine does not have the reported state.
+    UnknownState,
+    /// Facts changed, and the state did not.
+    FactsChanged,
+    /// The entity was linked to its parent or inspection.
+    Linked,
+    /// The entity was linked to an inspection because its parent was.
+    LinkedByParent,
+    /// The first event of the entity, which reports nothing else.
+    FirstSeen,
+    /// It reports only what is known.
+    NothingNew,
+    /// It only implies something about the entity, and that is known.
+    OnlyImplied,
+    /// A rebuild found the delivery to be a duplicate of another.
+    Duplicate,
+    /// A known event about no entity, e.g. a test event.
+    NotApplicable,
+    /// The vendor asks to confirm the webhook URL.
+    ConfirmationRequested,
+    /// The event is not known here.
+    UnrecognizedEvent,
+    /// The body could not be read.
+    UnreadableBody,
+}
+
+/// The kind of a warning. A code is stable; the words in `message` are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum WarningCode {
+    /// The vendor's time of the event is not a time that the hub understands: it does not order the event.
+    TimeNotUnderstood,
+    /// The vendor's time is more than a day after the receipt: the time of receipt orders the event.
+    ClockAhead,
+    /// One of the details should be a time, but the hub does not understand it.
+    DetailTimeNotUnderstood,
+    /// The entity belongs to an inspection that the event does not name.
+    InspectionNotNamed,
+}
+
 /// The kind of what a change is about, or of what a state machine is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "entity::Kind")]

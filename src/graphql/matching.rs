@@ -21,8 +21,8 @@ pub fn match_entity(filter: &EntityFilter, changed: &ChangeWithEntity) -> Filter
     let matches = has_effect(change.verdict)
         && filter.kind.is_none_or(|kind| kind == change.kind)
         && is_one_of(&filter.subkind, &entity.subkind.as_str())
-        && is_one_of(&filter.vendor, &change.vendor)
-        && is_one_of(&filter.source, &change.source)
+        && is_some_of(&filter.vendor, &change.vendor)
+        && is_some_of(&filter.source, &change.source)
         && equal(&filter.reference, &entity.reference)
         && equal(&filter.group, &entity.group_key)
         && filter.external_id.as_ref().is_none_or(|id| *id == entity.external_id)
@@ -46,19 +46,23 @@ pub fn match_entity(filter: &EntityFilter, changed: &ChangeWithEntity) -> Filter
 /// Whether the filter matches a change.
 pub fn match_change(filter: &ChangeRowFilter, changed: &ChangeWithEntity) -> bool {
     let change = &changed.change;
-    is_one_of(&filter.vendor, &change.vendor)
-        && is_one_of(&filter.source, &change.source)
+    is_some_of(&filter.vendor, &change.vendor)
+        && is_some_of(&filter.source, &change.source)
         && is_one_of(&filter.kind, &change.kind)
         && is_one_of(&filter.verdict, &change.verdict)
         && is_one_of(&filter.event, &change.event)
         && filter.inspection.is_none_or(|id| changed.inspection_id == Some(id))
         && filter.entity.is_none_or(|id| changed.entity.as_ref().is_some_and(|entity| entity.id == id))
-        && filter.delivery.is_none_or(|id| delivery_row_id(id) == Some(change.delivery_row_id))
+        && filter.delivery.is_none_or(|id| delivery_row_id(id).is_some_and(|id| change.delivery_row_id == Some(id)))
         && filter.to_status.as_ref().is_none_or(|wanted| change.to_status.is_some_and(|to| wanted.contains(&to)))
 }
 
 fn is_one_of<T: PartialEq>(wanted: &Option<Vec<T>>, value: &T) -> bool {
     wanted.as_ref().is_none_or(|wanted| wanted.contains(value))
+}
+
+fn is_some_of<T: PartialEq>(wanted: &Option<Vec<T>>, value: &Option<T>) -> bool {
+    wanted.as_ref().is_none_or(|wanted| value.as_ref().is_some_and(|value| wanted.contains(value)))
 }
 
 fn equal(wanted: &Option<String>, value: &Option<String>) -> bool {
@@ -74,7 +78,7 @@ fn within(after: Option<DateTime<Utc>>, before: Option<DateTime<Utc>>, micros: i
 mod tests {
     use super::*;
     use crate::store::read::Identity;
-    use entity::{Kind, Verdict, change};
+    use entity::{Kind, ReasonCode, Verdict, change};
     use uuid::Uuid;
 
     fn completed() -> ChangeWithEntity {
@@ -84,12 +88,14 @@ mod tests {
                 kind: Kind::Inspection,
                 entity_row_id: Some(1),
                 inspection_row_id: Some(1),
-                delivery_row_id: 3,
-                source: "lot".into(),
-                vendor: "pave".into(),
+                delivery_row_id: Some(3),
+                source: Some("lot".into()),
+                vendor: Some("pave".into()),
                 event: "SESSION:COMPLETE".into(),
                 verdict: Verdict::Applied,
-                reason: String::new(),
+                reason_code: ReasonCode::StateChanged,
+                reason_params: None,
+                warnings: None,
                 from_state: Some("CONFIRM".into()),
                 to_state: Some("COMPLETE".into()),
                 from_status: Some(Status::Processing),

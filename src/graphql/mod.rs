@@ -18,6 +18,7 @@ mod enums;
 mod error;
 mod error_code;
 mod error_hints;
+mod explanation;
 mod federation;
 mod filter;
 mod key;

@@ -1,23 +1,22 @@
-//! `POST /webhooks/{source}`: looks for the source, then for the method; caps size and time, keeps the raw bytes, asks whether it is from them, hands it in, and
-//! answers once it is durable. Exactly 200, because Truepic and Truto take nothing else for success.
+//! `POST /webhooks/{source}`: checks source, method, size and time, verifies the raw bytes, submits the delivery, and responds once
+//! it is durable. Exactly 200, because Truepic and Truto accept nothing else as success.
 
 use super::normalize::OriginalPath;
 use super::{AppState, Problem, content_encoding};
-use crate::ingest::Unavailable;
-use crate::ingest::{DeliveryReceipt, PreparedDelivery, RawDelivery};
+use crate::ingest::{DeliveryReceipt, PreparedDelivery, Unavailable};
 use crate::settings::SourceSettings;
 use crate::store::read::delivery_id;
-use crate::vendor::verify::WebhookRequest;
+use crate::vendor::verify::UnverifiedDelivery;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use entity::Verdict;
 use governor::clock::{Clock, DefaultClock};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
 /// Seconds after which a vendor may try again when nothing could be stored.
@@ -25,10 +24,10 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 /// Characters of an unknown path that are logged.
 const MAX_LOGGED_PATH_CHARS: usize = 100;
 
-/// Counter of webhooks by source and answer.
+/// Counter of webhooks by source and status.
 const DELIVERIES_TOTAL: &str = "inspection_hub_deliveries_total";
 
-/// A source as the endpoint needs it.
+/// The endpoint of one source.
 #[derive(Debug)]
 pub struct Endpoint {
     pub source: SourceSettings,
@@ -36,7 +35,7 @@ pub struct Endpoint {
     pub rate_limiter: Option<governor::DefaultDirectRateLimiter>,
 }
 
-/// Takes one delivery.
+/// Receives one webhook.
 pub async fn receive(
     State(app): State<Arc<AppState>>,
     Path(name): Path<String>,
@@ -50,9 +49,9 @@ pub async fn receive(
     // The vendor signed the path that it called.
     let path = called.map_or_else(|| uri.path().to_owned(), |Extension(OriginalPath(path))| path);
     let outcome = match app.endpoints.get(name.as_str()) {
-        Some(inlet) => {
-            let delivery = RequestHead { method: &method, path: &path, query: uri.query(), headers: &headers };
-            handle(&app, inlet, delivery, body).await
+        Some(endpoint) => {
+            let head = RequestHead { method: &method, path: &path, query: uri.query(), headers: &headers };
+            handle(&app, endpoint, head, body).await
         }
         None => {
             count_unknown_source(&path);
@@ -65,7 +64,7 @@ pub async fn receive(
         Err(Problem::Unavailable(_)) => "unavailable",
         // Not logged: these can come by the thousand per second.
         Err(Problem::RateLimited(_)) => "rejected",
-        // A browser or a monitor that looks whether the address is there.
+        // A browser or a monitor that checks the address.
         Err(Problem::WebhookMethodNotAllowed(_)) => "wrong_method",
         Err(problem) => {
             tracing::warn!(source = name, why = %problem, "a delivery was rejected");
@@ -80,7 +79,7 @@ pub async fn receive(
     }
 }
 
-/// Answers requests that no route matches.
+/// Responds to requests that match no route.
 pub async fn not_found(uri: Uri, called: Option<Extension<OriginalPath>>) -> Problem {
     let missed = called
         .map_or_else(|| count_unknown_source(uri.path()), |Extension(OriginalPath(path))| count_unknown_source(&path));
@@ -105,7 +104,7 @@ pub fn count_unknown_source(path: &str) -> bool {
 #[derive(Clone, Copy)]
 struct RequestHead<'a> {
     method: &'a Method,
-    /// As it was sent.
+    /// Percent-encoded as it was sent.
     path: &'a str,
     query: Option<&'a str>,
     headers: &'a HeaderMap,
@@ -113,41 +112,40 @@ struct RequestHead<'a> {
 
 async fn handle(
     app: &AppState,
-    inlet: &Endpoint,
+    endpoint: &Endpoint,
     head: RequestHead<'_>,
     body: Body,
 ) -> Result<DeliveryReceipt, Problem> {
     let RequestHead { method, path, query, headers } = head;
     if *method != Method::POST && *method != Method::PUT {
-        return Err(Problem::WebhookMethodNotAllowed(inlet.source.vendor.title));
+        return Err(Problem::WebhookMethodNotAllowed(endpoint.source.vendor.title));
     }
     if let Some(coding) = content_encoding::content_coding(headers) {
         return Err(Problem::UnsupportedContentEncoding(coding));
     }
     let body = read_body(app, headers, body).await?;
-    let received_at = (app.clock)();
-    let request = WebhookRequest { headers, path, query, body: &body, now: received_at };
-    let verified = inlet.source.verifier.verify(&request).map_err(|unverified| {
-        tracing::warn!(source = %inlet.name, why = %unverified, "a delivery was not authenticated");
+    let is_empty = body.is_empty();
+    let delivery = UnverifiedDelivery {
+        source: endpoint.name.clone(),
+        vendor: endpoint.source.vendor,
+        received_at: (app.clock)(),
+        method: if *method == Method::PUT { "PUT" } else { "POST" },
+        path,
+        query,
+        headers,
+        body,
+    };
+    let verified = endpoint.source.verifier.check(delivery).map_err(|unverified| {
+        tracing::warn!(source = %endpoint.name, why = %unverified, "a delivery was not authenticated");
         Problem::NotAuthenticated
     })?;
-    if body.is_empty() {
+    if is_empty {
         return Err(Problem::EmptyBody);
     }
-    if let Some(Err(over)) = inlet.rate_limiter.as_ref().map(|rate| rate.check()) {
+    if let Some(Err(over)) = endpoint.rate_limiter.as_ref().map(|rate| rate.check()) {
         return Err(Problem::RateLimited(over.wait_time_from(DefaultClock::default().now()).as_secs() + 1));
     }
-    let post = RawDelivery {
-        source: inlet.name.clone(),
-        vendor: inlet.source.vendor,
-        received_at,
-        method: if *method == Method::PUT { "PUT" } else { "POST" },
-        content_type: headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned),
-        headers: stored_headers(headers, |name| !inlet.source.verifier.is_credential(name)),
-        body: body.clone(),
-    };
-    let incoming = PreparedDelivery::prepare(&verified, post);
-    app.ingest.submit(incoming).await.map_err(|unavailable| match unavailable {
+    app.ingest.submit(PreparedDelivery::prepare(verified)).await.map_err(|unavailable| match unavailable {
         Unavailable::Overloaded => Problem::Unavailable(1),
         Unavailable::Storage | Unavailable::ShuttingDown => Problem::Unavailable(RETRY_AFTER_SECONDS),
     })
@@ -167,18 +165,6 @@ async fn read_body(app: &AppState, headers: &HeaderMap, body: Body) -> Result<By
     }
 }
 
-// The headers as JSON; a header that came several times is a list.
-fn stored_headers(headers: &HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> String {
-    let mut object = Map::new();
-    for name in headers.keys().filter(|name| keep(name)) {
-        let mut values: Vec<Value> =
-            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into()).collect();
-        let value = if values.len() == 1 { values.pop().unwrap_or_default() } else { Value::Array(values) };
-        object.insert(name.as_str().to_owned(), value);
-    }
-    Value::Object(object).to_string()
-}
-
 fn status_of(receipt: &DeliveryReceipt) -> &'static str {
     match receipt {
         DeliveryReceipt { duplicate: true, .. } => "duplicate",
@@ -192,7 +178,7 @@ fn receipt_response(receipt: &DeliveryReceipt) -> Response {
         "status": status_of(receipt),
         "delivery": delivery_id(receipt.delivery),
         "verdict": receipt.verdict.as_str(),
-        "reason": receipt.reason,
+        "reason": receipt.reason(),
     });
     ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

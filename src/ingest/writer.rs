@@ -1,40 +1,48 @@
-//! The only writer of deliveries. One batch is one transaction: raw bytes, dedup keys, entities, steps, history, positions
-//! and ledger are written together, or nothing of it.
+//! The only writer of deliveries. One batch is one transaction: raw bytes, dedup keys, entities, steps, history, positions and
+//! ledger are written together, or not at all.
 
 use super::batch::{DeliveryBatch, DuplicatePolicy, FlushedBatch};
 use super::prepared_delivery::PreparedDelivery;
-use crate::event::{CachedEntity, NoEffect};
+use super::retry::{self, Attempt};
+use crate::event::{CachedEntity, Explanation};
 use crate::failpoints;
 use crate::store::{BegunTransaction, Database, StoreError, WriteConnection};
 use entity::{Verdict, log_head};
 use hashlink::LruCache;
 use uuid::Uuid;
 
-/// Entities whose fold is kept at hand between batches.
+/// Entities that are cached between batches.
 const CACHE_CAPACITY: usize = 16_384;
-/// The same, where nobody waits for an answer and all that was ever received is applied.
+/// The same for a replay, which touches all entities.
 const SHADOW_CACHE_CAPACITY: usize = 65_536;
 
-/// What became of a delivery, once it is durable.
+/// The result of a delivery that is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryReceipt {
-    /// The number of the delivery, or of the first one with the same news.
+    /// The `row_id` of the delivery, or of the original if it is a duplicate.
     pub delivery: i64,
     pub duplicate: bool,
     pub verdict: Verdict,
-    pub reason: String,
+    pub explanation: Explanation,
 }
 
-/// What a batch did.
+impl DeliveryReceipt {
+    /// Why it has its verdict, as a sentence.
+    pub fn reason(&self) -> String {
+        self.explanation.to_string()
+    }
+}
+
+/// The result of a batch.
 #[derive(Debug)]
 pub struct CommittedBatch {
     /// One for each delivery, in the order given.
     pub receipts: Vec<DeliveryReceipt>,
     /// The newest position.
     pub position: i64,
-    /// The numbers of the entities whose rows were written.
+    /// The `row_id`s of the entities whose rows were written.
     pub entities: Vec<i64>,
-    /// Whether a vendor asked to confirm a URL.
+    /// Whether a vendor asked to confirm the webhook URL.
     pub handshake_requested: bool,
 }
 
@@ -43,119 +51,92 @@ pub struct CommittedBatch {
 pub struct Writer {
     connection: Box<dyn WriteConnection>,
     duplicate_policy: DuplicatePolicy,
-    /// How many entities are kept at hand.
     cache_capacity: usize,
-    /// Trusted as far as it is known that nobody else has written since `head`.
+    /// Valid as long as no other writer has written since `head`.
     cache: LruCache<Uuid, CachedEntity>,
+    /// The counters after the last batch; `None` if it failed.
     head: Option<log_head::Model>,
 }
 
 impl Writer {
-    /// A writer that has read nothing yet.
+    /// A writer with an empty cache.
     ///
     /// # Errors
     /// If the database cannot be opened once more.
     pub fn open(db: &Database) -> Result<Self, StoreError> {
-        Ok(Writer {
-            connection: db.open_write_connection()?,
-            duplicate_policy: DuplicatePolicy::Count,
-            cache_capacity: CACHE_CAPACITY,
-            cache: LruCache::new(CACHE_CAPACITY),
-            head: None,
-        })
+        Ok(Writer::on(db.open_write_connection()?, DuplicatePolicy::Count, CACHE_CAPACITY))
     }
 
-    /// A writer for a file that can be made anew, into which the deliveries of a raw log are applied anew. Each keeps its
-    /// number, also one that counts as a repetition now.
+    /// A writer for a shadow database, into which a raw log is replayed. Each delivery keeps its number, also if it is a duplicate.
     ///
     /// # Errors
-    /// If the file cannot be opened once more, or the database is none.
+    /// If the file cannot be opened once more, or the database is not a SQLite file.
     pub fn for_shadow_db(db: &Database) -> Result<Self, StoreError> {
-        Ok(Writer {
-            connection: db.open_shadow_write_connection()?,
-            duplicate_policy: DuplicatePolicy::Keep,
-            cache_capacity: SHADOW_CACHE_CAPACITY,
-            cache: LruCache::new(SHADOW_CACHE_CAPACITY),
-            head: None,
-        })
+        Ok(Writer::on(db.open_shadow_write_connection()?, DuplicatePolicy::Keep, SHADOW_CACHE_CAPACITY))
     }
 
-    /// Writes a batch. When this returns, it is on the disk. It blocks meanwhile.
+    fn on(connection: Box<dyn WriteConnection>, duplicate_policy: DuplicatePolicy, cache_capacity: usize) -> Self {
+        Writer { connection, duplicate_policy, cache_capacity, cache: LruCache::new(cache_capacity), head: None }
+    }
+
+    /// Writes a batch, with the retries of [`retry::commit`]. When it returns, the batch is on the disk. Blocks.
     ///
     /// # Errors
     /// If the database failed; then nothing of the batch was written.
-    pub fn write_batch(&mut self, incoming: &[PreparedDelivery]) -> Result<CommittedBatch, StoreError> {
-        // Whatever fails below has half-changed the cached entities.
-        let cache = std::mem::replace(&mut self.cache, LruCache::new(self.cache_capacity));
+    pub fn write_batch(&mut self, deliveries: &[PreparedDelivery]) -> Result<CommittedBatch, StoreError> {
+        // An attempt that fails has changed some of the cached entities, so none of them is cached again.
+        let mut cache = Some(std::mem::replace(&mut self.cache, LruCache::new(self.cache_capacity)));
         let known = self.head.take();
-        let begun = self.connection.begin(known.as_ref());
-        let written = begun.and_then(|begun| self.run_transaction(incoming, cache, begun));
-        match written {
-            Ok(written) => Ok(written),
-            Err(error) => {
+        retry::commit(|attempt| {
+            if attempt == Attempt::LockedIfUnchanged && known.is_none() {
+                return Ok(None);
+            }
+            let expected = known.as_ref().filter(|_| attempt == Attempt::Cached);
+            let cache = cache.take().unwrap_or_else(|| LruCache::new(self.cache_capacity));
+            let written = self.connection.begin(expected).and_then(|begun| {
+                if attempt == Attempt::LockedIfUnchanged && known.as_ref() != Some(&begun.head) {
+                    return Ok(None);
+                }
+                self.run_transaction(deliveries, cache, begun).map(Some)
+            });
+            if !matches!(written, Ok(Some(_))) {
                 self.connection.rollback();
-                self.retry_with_lock(incoming, known, error)
             }
-        }
-    }
-
-    // Once more with the lock, where it is certain that the first time nothing was written: another writer came before, or
-    // the connection was lost and the counters are still the same.
-    fn retry_with_lock(
-        &mut self,
-        incoming: &[PreparedDelivery],
-        known: Option<log_head::Model>,
-        error: StoreError,
-    ) -> Result<CommittedBatch, StoreError> {
-        let lost = error.is_lost_connection() && known.is_some();
-        if !(lost || matches!(error, StoreError::Conflict)) {
-            return Err(error);
-        }
-        let written = self.connection.begin(None).and_then(|begun| {
-            if lost && known.as_ref() != Some(&begun.head) {
-                return Err(error);
-            }
-            self.run_transaction(incoming, LruCache::new(self.cache_capacity), begun)
-        });
-        if written.is_err() {
-            self.connection.rollback();
-        }
-        written
+            written
+        })
     }
 
     fn run_transaction(
         &mut self,
-        incoming: &[PreparedDelivery],
+        deliveries: &[PreparedDelivery],
         mut cache: LruCache<Uuid, CachedEntity>,
-        BegunTransaction { head, invalidated: touched }: BegunTransaction,
+        BegunTransaction { head, invalidated }: BegunTransaction,
     ) -> Result<CommittedBatch, StoreError> {
         failpoints::pause_at("begun");
-        match touched {
-            Some(touched) => touched.iter().for_each(|id| _ = cache.remove(id)),
+        match invalidated {
+            Some(invalidated) => invalidated.iter().for_each(|id| _ = cache.remove(id)),
             None => cache = LruCache::new(self.cache_capacity),
         }
         let mut batch = DeliveryBatch::new(self.connection.as_mut(), self.duplicate_policy, head, cache);
-        batch.prefetch(incoming)?;
+        batch.prefetch(deliveries)?;
         failpoints::pause_at("prefetched");
-        let mut receipts = Vec::with_capacity(incoming.len());
-        for delivery in incoming {
-            receipts.push(batch.process_delivery(delivery)?);
-        }
+        let receipts =
+            deliveries.iter().map(|delivery| batch.process_delivery(delivery)).collect::<Result<Vec<_>, _>>()?;
         failpoints::pause_at("decided");
-        let FlushedBatch { head, cache, entities, handshake_requested: handshakes } = batch.flush()?;
+        let FlushedBatch { head, cache, entities, handshake_requested } = batch.flush()?;
         failpoints::pause_at("written");
         self.connection.commit()?;
         failpoints::pause_at("committed");
         self.cache = cache;
         let position = head.position;
         self.head = Some(head);
-        Ok(CommittedBatch { receipts, position, entities, handshake_requested: handshakes })
+        Ok(CommittedBatch { receipts, position, entities, handshake_requested })
     }
 
     /// Tests whether `bytes` can be written now. Blocks.
     ///
     /// # Errors
-    /// If nothing can, or not so much.
+    /// If nothing can be written, or not that much.
     pub fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
         let probed = self.connection.probe(bytes);
         if probed.is_err() {
@@ -164,17 +145,8 @@ impl Writer {
         probed
     }
 
-    /// To be called when the answers are on their way: looks after the database, where it needs that.
+    /// Call after the responses are sent. Runs storage maintenance (the WAL checkpoint) if due.
     pub fn run_maintenance(&mut self, deliveries: usize) {
         self.connection.run_maintenance(deliveries);
-    }
-}
-
-/// The verdict and reason of a delivery that is about no entity.
-pub(super) fn no_effect_verdict(nothing: &NoEffect) -> (Verdict, String) {
-    match nothing {
-        NoEffect::Unrecognized(why) => (Verdict::Unrecognized, why.clone()),
-        NoEffect::Recognized(what) => (Verdict::NoChange, what.clone()),
-        NoEffect::Handshake { .. } => (Verdict::Applied, "the vendor asks to confirm that the URL is ours".to_owned()),
     }
 }

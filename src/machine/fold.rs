@@ -66,11 +66,13 @@ impl OrderKey {
 }
 
 /// The part of two order keys that decides which of them comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OrderedBy {
     Time,
     Cycle,
     Rank,
+    #[default]
     Arrival,
 }
 
@@ -152,7 +154,8 @@ pub struct AtLeastTime {
     pub reported_at: Option<DateTime<Utc>>,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+/// Whether a value need not be stored.
+pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

@@ -1,12 +1,12 @@
 //! The raw log, to be applied anew: deliveries in the order in which they were first applied.
 
-use crate::ingest::{DUPLICATE_REASON_PREFIX, PreparedDelivery, RawDelivery, ReplayContext};
+use crate::ingest::{PreparedDelivery, ReplayContext};
 use crate::store::StoreError;
 use crate::vendor;
-use crate::vendor::verify::Verified;
+use crate::vendor::verify::{RawDelivery, Verified};
 use chrono::DateTime;
 use entity::delivery::{Column, Entity, Model};
-use entity::{Verdict, log_gap, purged_ledger, tombstone};
+use entity::{log_gap, purged_ledger, tombstone};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -63,7 +63,7 @@ pub async fn deliveries_after<C: ConnectionTrait>(
             return Err(StoreError::Corrupt(format!("delivery {} is missing from the raw log", before + 1)));
         }
         before = number;
-        let repeats = duplicate_of(&row).filter(|first| gone.contains(first));
+        let repeats = row.duplicate_of.filter(|original| gone.contains(original));
         read.push((number, begins, repeats, raw_delivery(row)?));
     }
     let buried = tombstones(db, first, read.iter().flat_map(|(_, _, _, incoming)| incoming.referenced_ids())).await?;
@@ -82,14 +82,9 @@ pub async fn deliveries_after<C: ConnectionTrait>(
     Ok(read.into_iter().map(again).collect())
 }
 
-/// The number of the delivery that this one was found to repeat, when the log was applied anew.
-fn duplicate_of(row: &Model) -> Option<i64> {
-    row.reason.strip_prefix(DUPLICATE_REASON_PREFIX)?.parse().ok().filter(|_| row.verdict == Verdict::NoChange)
-}
-
 // Those of the repeated deliveries that are not there any more.
 async fn purged_originals<C: ConnectionTrait>(db: &C, rows: &[Model]) -> Result<BTreeSet<i64>, StoreError> {
-    let mut originals: BTreeSet<i64> = rows.iter().filter_map(duplicate_of).collect();
+    let mut originals: BTreeSet<i64> = rows.iter().filter_map(|row| row.duplicate_of).collect();
     for numbers in originals.clone().into_iter().collect::<Vec<_>>().chunks(KEYS_PER_STATEMENT) {
         let there = Entity::find().select_only().column(Column::RowId);
         let there: Vec<i64> = there.filter(Column::RowId.is_in(numbers.iter().copied())).into_tuple().all(db).await?;
@@ -121,7 +116,7 @@ fn raw_delivery(row: Model) -> Result<PreparedDelivery, StoreError> {
     let corrupt = |what: &str| StoreError::Corrupt(format!("delivery {} has {what}", row.row_id));
     let named: BTreeMap<String, serde_json::Value> =
         serde_json::from_str(&row.headers).map_err(|_| corrupt("headers that are no JSON object"))?;
-    let post = RawDelivery {
+    let stored = RawDelivery {
         vendor: vendor::by_name(&row.vendor).ok_or_else(|| corrupt("a vendor that this version does not know"))?,
         received_at: DateTime::from_timestamp_micros(row.received_at).ok_or_else(|| corrupt("an impossible time"))?,
         method: if row.method == "PUT" { "PUT" } else { "POST" },
@@ -130,6 +125,5 @@ fn raw_delivery(row: Model) -> Result<PreparedDelivery, StoreError> {
         headers: row.headers,
         body: row.body.into(),
     };
-    let body = post.body.clone();
-    Ok(PreparedDelivery::prepare(&Verified::from_storage(&body), post).without_payload())
+    Ok(PreparedDelivery::prepare(Verified::from_storage(stored)).without_payload())
 }

@@ -14,9 +14,12 @@ pub const ROWS_PER_STATEMENT: usize = 1000;
 /// Numbers in one statement.
 const KEYS_PER_STATEMENT: usize = 100;
 /// The derived columns of a delivery; all others are the raw log.
-pub const DERIVED_COLUMNS: [delivery::Column; 7] = {
-    use delivery::Column::{ChangeCount, DedupKey, Event, FirstPosition, OccurredAt, Reason, Verdict};
-    [Event, OccurredAt, DedupKey, Verdict, Reason, FirstPosition, ChangeCount]
+pub const DERIVED_COLUMNS: [delivery::Column; 10] = {
+    use delivery::Column::{
+        ChangeCount, DedupKey, DuplicateOf, Event, FirstPosition, OccurredAt, ReasonCode, ReasonParams, Verdict,
+        Warnings,
+    };
+    [Event, OccurredAt, DedupKey, Verdict, ReasonCode, ReasonParams, Warnings, DuplicateOf, FirstPosition, ChangeCount]
 };
 /// Where values wait, for the length of a transaction.
 const STAGING_TABLE: &str = "patched";

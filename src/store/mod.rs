@@ -8,7 +8,9 @@ mod write;
 
 pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, read_only_connection};
 pub use maintenance_lock::MaintenanceLock;
-pub use write::{BatchRows, BegunTransaction, HandshakeStore, OriginalDelivery, WriteConnection};
+pub use write::{
+    BatchRows, BegunTransaction, DuplicateCount, HandshakeRequest, HandshakeStore, OriginalRow, WriteConnection,
+};
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]

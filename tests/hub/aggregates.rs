@@ -313,7 +313,7 @@ impl AggregateQuery<'_> {
             ("all_", self.funnels(all, true)),
             ("stalled", self.ages(&cuts)),
             ("hours", self.hours(|_| true)),
-            ("some", self.hours(|change| change.kind == Kind::Item && change.vendor == "pave")),
+            ("some", self.hours(|change| change.kind == Kind::Item && change.vendor.as_deref() == Some("pave"))),
             ("statusCounts", STAGES.iter().chain(&DROPPED).map(in_status).collect()),
         ] {
             assert_eq!(data[name], Value::from(expected), "{name} of {query}");

@@ -261,7 +261,7 @@ proptest! {
             let deliveries = deliveries.expect("deliveries");
             assert_eq!(deliveries.iter().map(|delivery| delivery.received_at).collect::<Vec<_>>(), stamps);
             let recorded = RecordedHistory::read(&db).await;
-            let stamp = |change: &change::Model| stamps[usize::try_from(change.delivery_row_id).expect("a number") - 1];
+            let stamp = |change: &change::Model| stamps[usize::try_from(change.delivery_row_id.expect("a delivery")).expect("a number") - 1];
             assert!(recorded.history.iter().all(|change| change.received_at == stamp(change)));
             let moments = recorded.boundary_times();
             for index in asked {

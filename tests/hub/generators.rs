@@ -1,28 +1,27 @@
 //! Generated scenarios of each vendor, of any length, with any end.
 
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use chrono::{DateTime, Utc};
-use inspection_hub::ingest::{PreparedDelivery, RawDelivery};
+use inspection_hub::ingest::PreparedDelivery;
 use inspection_hub::vendor;
-use inspection_hub::vendor::verify::{Verifier, WebhookRequest};
+use inspection_hub::vendor::verify::{UnverifiedDelivery, Verifier};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// A delivery received at this time by the receiver's clock.
 pub fn incoming_at(source: &str, vendor: &str, body: &Value, received_at: DateTime<Utc>) -> PreparedDelivery {
-    let body = body.to_string();
-    let headers = Default::default();
-    let request = WebhookRequest { headers: &headers, path: "/", query: None, body: body.as_bytes(), now: received_at };
-    let verified = Verifier::open().verify(&request).expect("open");
-    let post = RawDelivery {
+    let delivery = UnverifiedDelivery {
         source: source.into(),
         vendor: vendor::by_name(vendor).expect("a vendor"),
         received_at,
         method: "POST",
-        content_type: Some("application/json".into()),
-        headers: "{}".into(),
-        body: body.clone().into(),
+        path: "/",
+        query: None,
+        headers: &HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
+        body: body.to_string().into(),
     };
-    PreparedDelivery::prepare(&verified, post)
+    PreparedDelivery::prepare(Verifier::open().check(delivery).expect("an open source"))
 }
 
 pub fn at(minute: usize) -> String {

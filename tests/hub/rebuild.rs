@@ -232,7 +232,7 @@ async fn a_delivery_that_is_a_repetition_now_stays_a_delivery() {
     let answer = app.query("{ deliveries(first: 10) { nodes { verdict reason duplicates } } }").await;
     let third = &answer["deliveries"]["nodes"][2];
     assert_eq!(third["verdict"], "NO_CHANGE", "{answer:#}");
-    assert_eq!(third["reason"], "the same news as delivery 2");
+    assert_eq!(third["reason"], "duplicate of delivery 2");
     assert_eq!(answer["deliveries"]["nodes"].as_array().map(Vec::len), Some(8));
     let after = app.ledger("pave").await;
     assert_eq!((&after["received"], &after["duplicates"]), (&before["received"], &before["duplicates"]));

@@ -23,7 +23,7 @@ async fn fixture() -> (ApiFixture, Uuid) {
         row.received_at = BEGIN + 200 * SECOND;
         row.occurred_at = Some(BEGIN + 40 * SECOND);
         row.verdict = Verdict::Stale;
-        row.delivery_row_id = 2;
+        row.delivery_row_id = Some(2);
     })
     .await;
     for (seq, position, state, status, seconds) in

@@ -66,7 +66,7 @@ pub(super) async fn filled(inspections: i64) -> ApiFixture {
             (position..).zip([(Kind::Inspection, number), (Kind::Session, number + 1), (Kind::Item, number + 3)])
         {
             hub.change(at, kind, about, |row| {
-                (row.inspection_row_id, row.delivery_row_id) = (Some(number), inspection)
+                (row.inspection_row_id, row.delivery_row_id) = (Some(number), Some(inspection))
             })
             .await;
         }

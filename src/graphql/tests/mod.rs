@@ -26,7 +26,7 @@ use crate::store::{Database, OpenMode};
 use crate::vendor;
 use async_graphql::{Request, Variables};
 use chrono::{DateTime, Utc};
-use entity::{ItemKind, JobKind, Kind, Status, Verdict};
+use entity::{ItemKind, JobKind, Kind, ReasonCode, Status, Verdict};
 use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Set, Statement};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
@@ -152,12 +152,14 @@ impl ApiFixture {
             kind,
             entity_row_id: Some(about),
             inspection_row_id: Some(1),
-            delivery_row_id: 1,
-            source: "lot".into(),
-            vendor: "pave".into(),
+            delivery_row_id: Some(1),
+            source: Some("lot".into()),
+            vendor: Some("pave".into()),
             event: "SESSION:STATUS_CHANGE".into(),
             verdict: Verdict::Applied,
-            reason: "from IDLE to STARTED".into(),
+            reason_code: ReasonCode::StateChanged,
+            reason_params: Some(r#"{"from":"IDLE","to":"STARTED"}"#.into()),
+            warnings: None,
             from_state: Some("IDLE".into()),
             to_state: Some("STARTED".into()),
             from_status: Some(Status::Requested),
@@ -204,7 +206,10 @@ impl ApiFixture {
             event: "SESSION:STATUS_CHANGE".into(),
             occurred_at: None,
             verdict: Verdict::Applied,
-            reason: "applied".into(),
+            reason_code: ReasonCode::FirstSeen,
+            reason_params: None,
+            warnings: None,
+            duplicate_of: None,
             first_position: first,
             change_count: changes,
             duplicates: 0,

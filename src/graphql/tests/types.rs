@@ -107,7 +107,7 @@ async fn nodes_are_found_by_id_alone() {
         {
             "__typename": "Delivery", "id": delivery.to_string(), "method": "POST", "contentType": "application/json",
             "headers": { "content-type": "application/json" }, "bodyText": "{\"event\":\"SESSION:STATUS_CHANGE\"}",
-            "size": 33, "verdict": "APPLIED", "reason": "applied",
+            "size": 33, "verdict": "APPLIED", "reason": "first seen",
         },
         null, job, { "__typename": "Inspection", "id": inspection.to_string() }, job,
     ]);
@@ -121,7 +121,8 @@ async fn a_change_has_an_id_as_long_as_its_history_is_the_same() {
     let inspection = hub.inspection(1).await;
     hub.delivery(1, 1, 2, |_| {}).await;
     for position in 1..=3 {
-        hub.change(position, Kind::Inspection, 1, |row| row.reason = format!("reason {position}")).await;
+        hub.change(position, Kind::Inspection, 1, |row| row.reason_params = Some(format!(r#"{{"to":"{position}"}}"#)))
+            .await;
     }
     let lists = "{ changes { nodes { id position reason } } inspections { nodes { history { nodes { id } } } }
         deliveries { nodes { changes { nodes { id } } } } }";
@@ -157,7 +158,7 @@ async fn a_change_has_an_id_as_long_as_its_history_is_the_same() {
     assert_eq!(node(&ids[1]).await, Value::Null);
     let now = texts(&hub.query("{ head { position } changes { nodes { id } } }").await, &["changes", "nodes", "id"]);
     assert_eq!(now, [2, 3].map(|position| other(GENERATION + 1, position).to_string()));
-    assert_eq!(node(&now[0]).await["reason"], "reason 2");
+    assert_eq!(node(&now[0]).await["reason"], "first seen, in state 2");
 }
 
 #[tokio::test]

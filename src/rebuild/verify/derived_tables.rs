@@ -4,7 +4,7 @@
 use super::difference::RowCause;
 use entity::{change, delivery, entity as entities, ledger, log_head, step};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, EntityTrait, IntoSimpleExpr, QueryFilter, QueryOrder, QuerySelect, Select};
+use sea_orm::{ColumnTrait, EntityTrait, IntoSimpleExpr, Iterable, QueryFilter, QueryOrder, QuerySelect, Select};
 
 /// Rows that are read at once.
 const PAGE_SIZE: u64 = 1000;
@@ -77,14 +77,10 @@ impl DerivedTable for delivery::Entity {
 
     // Without what it was derived from.
     fn select_compared() -> Select<Self> {
-        use delivery::Column::{
-            ChangeCount, DedupKey, Duplicates, Event, FirstPosition, LastDuplicateAt, Method, OccurredAt, Reason,
-            ReceivedAt, RowId, Source, Vendor, Verdict,
-        };
+        use delivery::Column::{Body, Headers};
         delivery::Entity::find()
             .select_only()
-            .columns([RowId, Source, Vendor, ReceivedAt, Method, DedupKey, Event, OccurredAt, Verdict, Reason])
-            .columns([FirstPosition, ChangeCount, Duplicates, LastDuplicateAt])
+            .columns(delivery::Column::iter().filter(|column| !matches!(column, Headers | Body)))
             .expr_as(Expr::val(""), "headers")
             .expr_as(Expr::val(Vec::<u8>::new()), "body")
     }
@@ -131,11 +127,13 @@ impl DerivedTable for change::Entity {
     }
 
     fn describe(row: &change::Model) -> String {
-        format!("position {}, {} {}, delivery {}", row.position, row.vendor, row.event, row.delivery_row_id)
+        let vendor = row.vendor.as_deref().unwrap_or_default();
+        let delivery = row.delivery_row_id.map(|number| format!(", delivery {number}")).unwrap_or_default();
+        format!("position {}, {vendor} {}{delivery}", row.position, row.event)
     }
 
     fn cause(row: &change::Model) -> (String, RowCause) {
-        (row.vendor.clone(), RowCause::Event(row.event.clone()))
+        (row.vendor.clone().unwrap_or_default(), RowCause::Event(row.event.clone()))
     }
 }
 

@@ -4,16 +4,16 @@ mod hub;
 
 use crate::database::{TestDatabase, write};
 use crate::event::NoEffect;
-use crate::ingest::{PreparedDelivery, RawDelivery, Writer};
+use crate::ingest::{PreparedDelivery, Writer};
 use crate::rebuild::{DatabaseSnapshot, ShadowDb};
 use crate::simulate::chaos::{Chaos, ChaosRates, SendMode};
 use crate::simulate::sample::SampleBody;
 use crate::simulate::scenario::TimeMapping;
 use crate::simulate::traffic::{Traffic, TrafficClock};
 use crate::store::{Database, OpenMode};
-use crate::vendor::verify::{Verifier, WebhookRequest};
+use crate::vendor::verify::{UnverifiedDelivery, Verifier};
 use crate::vendor::{self, DeliveryBody, Vendor};
-use axum::http::HeaderMap;
+use axum::http::header::{self, HeaderMap};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::Verdict;
 use std::collections::{HashMap, HashSet};
@@ -123,20 +123,18 @@ fn forgeries_are_for_sources_that_verify() {
 }
 
 fn incoming(vendor: &'static Vendor, body: SampleBody) -> PreparedDelivery {
-    let headers = HeaderMap::new();
-    let request =
-        WebhookRequest { headers: &headers, path: "/", query: None, body: &body.bytes, now: DateTime::UNIX_EPOCH };
-    let verified = Verifier::open().verify(&request).expect("an open source");
-    let post = RawDelivery {
+    let content_type = body.content_type.parse().expect("a header's value");
+    let delivery = UnverifiedDelivery {
         source: vendor.name.into(),
         vendor,
         received_at: Utc::now(),
         method: "POST",
-        content_type: Some(body.content_type.to_owned()),
-        headers: serde_json::json!({ "content-type": body.content_type }).to_string(),
-        body: body.bytes.clone(),
+        path: "/",
+        query: None,
+        headers: &HeaderMap::from_iter([(header::CONTENT_TYPE, content_type)]),
+        body: body.bytes,
     };
-    PreparedDelivery::prepare(&verified, post)
+    PreparedDelivery::prepare(Verifier::open().check(delivery).expect("an open source"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,7 +180,7 @@ async fn what_comes_in_order_is_never_refused_nor_stale() {
         for (receipt, body) in receipts.into_iter().zip(bodies) {
             let text = String::from_utf8_lossy(&body.bytes).chars().take(300).collect::<String>();
             assert!(!receipt.duplicate, "{text}");
-            verdicts.entry(receipt.verdict).or_default().push(format!("{}: {text}", receipt.reason));
+            verdicts.entry(receipt.verdict).or_default().push(format!("{}: {text}", receipt.reason()));
         }
     }
     for bad in [Verdict::Refused, Verdict::Unexpected, Verdict::Stale, Verdict::Unrecognized, Verdict::Unreadable] {

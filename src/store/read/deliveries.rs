@@ -5,7 +5,7 @@ use super::history::position_range;
 use super::pagination::{KeyRange, PageRequest, Slice, SortDirection, padded_keys, top_n_per_group};
 use crate::store::{ReadPool, StoreError};
 use entity::delivery::{Column, Entity};
-use entity::{Verdict, change};
+use entity::{ReasonCode, Verdict, change};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
@@ -31,7 +31,9 @@ pub struct DeliveryRow {
     pub event: String,
     pub occurred_at: Option<i64>,
     pub verdict: Verdict,
-    pub reason: String,
+    pub reason_code: ReasonCode,
+    pub reason_params: Option<String>,
+    pub warnings: Option<String>,
     pub first_position: i64,
     pub change_count: i32,
     pub duplicates: i64,
@@ -116,7 +118,8 @@ pub async fn changes_of_deliveries(
         .order_by(change::Column::Position, page.order());
     let mut of_each: HashMap<i64, Vec<Arc<change::Model>>> = HashMap::new();
     for row in rows.all(db).await? {
-        of_each.entry(row.delivery_row_id).or_default().push(Arc::new(row));
+        let Some(delivery) = row.delivery_row_id else { continue };
+        of_each.entry(delivery).or_default().push(Arc::new(row));
     }
     Ok(of_each.into_iter().map(|(delivery, rows)| (delivery, page.to_slice(rows))).collect())
 }
@@ -131,7 +134,9 @@ fn select_columns(projection: DeliveryProjection) -> Select<Entity> {
         Column::Event,
         Column::OccurredAt,
         Column::Verdict,
-        Column::Reason,
+        Column::ReasonCode,
+        Column::ReasonParams,
+        Column::Warnings,
         Column::FirstPosition,
         Column::ChangeCount,
         Column::Duplicates,

@@ -1,10 +1,9 @@
-//! Brings the write-ahead log into the main file, beside the writer: that is most of what a commit would have to wait
-//! for, and nobody who waits for an answer needs it.
+//! Checkpoints SQLite's write-ahead log (WAL) into the main file, in a thread beside the writer: in the writer, it would be most of
+//! the time of a commit.
 //!
-//! SQLite begins its log anew only when all of it is in the main file at the moment of a write. While the writer goes
-//! on writing, somebody else never gets all of it there. So this thread brings most of it over, and when little is
-//! left, the writer is asked to do the rest between two batches. When nobody writes, it brings over all of it and empties
-//! the log.
+//! SQLite restarts the log at its beginning only if all of it is checkpointed at the moment of a write. While the writer writes,
+//! another connection never gets there. So this thread checkpoints most of the log, and the writer the rest between two batches.
+//! When nothing is written, the thread checkpoints all of it and truncates the log.
 
 use crate::store::StoreError;
 use crate::store::connect::FileIdentity;
@@ -15,61 +14,61 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Pages written since the last time from which it is worth while: 4 MiB.
+/// Written pages after which a checkpoint is due: 4 MiB.
 const CHECKPOINT_AFTER_PAGES: u64 = 1024;
-/// Pages that a batch of one writes, and how many each further delivery adds, as measured (`docs/benchmarks.md`).
+/// Pages that a batch writes, and that each of its deliveries adds, as measured (`docs/benchmarks.md`).
 const PAGES_PER_BATCH: u64 = 14;
 const PAGES_PER_DELIVERY: u64 = 4;
-/// Pages that the writer can bring over without anybody noticing.
+/// Pages that the writer can checkpoint without a noticeable delay.
 const WRITER_CHECKPOINT_PAGES: i64 = 128;
-/// The log is not begun anew before it is as long as this, in pages: 16 MiB.
+/// The length from which the log is restarted, in pages: 16 MiB.
 const WAL_RESTART_PAGES: i64 = 4096;
-/// What the file of the log is cut to when it is begun anew, in bytes: a reader that stayed for long may have let it grow.
+/// The size to which the file of the log is truncated when the log restarts, in bytes: a long reader may have let it grow.
 pub const WAL_SIZE_LIMIT: i64 = WAL_RESTART_PAGES * 4096;
-/// How long the log may wait when nobody writes, and when somebody writes little.
+/// When a checkpoint is due although little was written: without any write, and with some.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_CHECKPOINT_DELAY: Duration = Duration::from_secs(5);
 
-/// The thread, and what the writer and it tell each other.
+/// The thread, and the messages between it and the writer.
 #[derive(Debug)]
 pub struct Checkpointer {
-    /// How many pages were written, about.
+    /// Estimated numbers of written pages.
     written_pages: Option<SyncSender<u64>>,
     writer_checkpoint_due: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Checkpointer {
-    /// Starts on a database that exists. `synchronous` is SQLite's word for what has to be on the disk when.
+    /// Starts the thread for an existing database. `synchronous` is the value of SQLite's pragma.
     ///
     /// # Errors
-    /// If it cannot be opened, or no thread can be started.
+    /// If the database cannot be opened, or no thread can be started.
     pub fn start(path: &str, synchronous: &str, files: FileIdentity) -> Result<Self, StoreError> {
         let connection = connect(path, synchronous)?;
-        let (pages, told) = mpsc::sync_channel(64);
-        let finish = Arc::new(AtomicBool::new(false));
+        let (pages, written) = mpsc::sync_channel(64);
+        let due = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("checkpoint".to_owned()).spawn({
-            let finish = finish.clone();
-            move || run(&connection, &told, &finish, &files)
+            let due = due.clone();
+            move || run(&connection, &written, &due, &files)
         });
         let thread = thread.map_err(|error| StoreError::OpenFailed(format!("no thread for checkpoints: {error}")))?;
-        Ok(Checkpointer { written_pages: Some(pages), writer_checkpoint_due: finish, thread: Some(thread) })
+        Ok(Checkpointer { written_pages: Some(pages), writer_checkpoint_due: due, thread: Some(thread) })
     }
 
-    /// Tells that so many deliveries were committed.
+    /// Reports that this many deliveries were committed.
     pub fn record_written(&self, deliveries: usize) {
         if let Some(pages) = &self.written_pages {
-            // If the thread is busy, it learns of later ones.
+            // If the thread is busy, a later report is enough.
             let _ = pages.try_send(PAGES_PER_BATCH + PAGES_PER_DELIVERY * deliveries as u64);
         }
     }
 
-    /// Whether the writer is asked to bring over the little that is left.
+    /// Whether the writer must checkpoint the rest; resets the request.
     pub fn take_writer_checkpoint_due(&self) -> bool {
         self.writer_checkpoint_due.swap(false, Ordering::Relaxed)
     }
 
-    /// Ends the thread, once it has done what it is at.
+    /// Ends the thread after its current checkpoint.
     pub fn stop(&mut self) {
         self.written_pages = None;
         if let Some(thread) = self.thread.take() {
@@ -81,18 +80,18 @@ impl Checkpointer {
 fn connect(path: &str, synchronous: &str) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    // A truncating checkpoint takes the write lock first, and would keep the writer out for as long as it waits for readers.
+    // A truncating checkpoint takes the write lock first, and would block the writer while it waits for readers.
     connection.busy_timeout(Duration::ZERO)?;
     connection.pragma_update(None, "synchronous", synchronous)?;
     connection.pragma_update(None, "journal_size_limit", WAL_SIZE_LIMIT)?;
     Ok(connection)
 }
 
-fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool, files: &FileIdentity) {
+fn run(connection: &Connection, written: &Receiver<u64>, due: &AtomicBool, files: &FileIdentity) {
     let (mut pages, mut since) = (0, Instant::now());
     let (mut is_empty, mut is_lost) = (false, false);
     loop {
-        let idle = match told.recv_timeout(IDLE_TIMEOUT) {
+        let idle = match written.recv_timeout(IDLE_TIMEOUT) {
             Ok(more) => {
                 pages += more;
                 is_empty = false;
@@ -101,7 +100,7 @@ fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool, files
             Err(mpsc::RecvTimeoutError::Timeout) => true,
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         };
-        // Looked at here, too, so that it is said when nobody writes.
+        // Checked here, too, so that it is logged when nothing is written.
         if idle && files.check().is_err() != is_lost {
             is_lost = !is_lost;
             match files.check() {
@@ -117,7 +116,7 @@ fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool, files
         if pages >= CHECKPOINT_AFTER_PAGES || (pages > 0 && (idle || since.elapsed() >= MAX_CHECKPOINT_DELAY)) {
             (pages, since) = (0, Instant::now());
             match checkpoint_until_caught_up(connection) {
-                Ok(log) if log > WAL_RESTART_PAGES => finish.store(true, Ordering::Relaxed),
+                Ok(log) if log > WAL_RESTART_PAGES => due.store(true, Ordering::Relaxed),
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "a checkpoint failed; the next one does its work"),
             }
@@ -128,15 +127,15 @@ fn run(connection: &Connection, told: &Receiver<u64>, finish: &AtomicBool, files
     }
 }
 
-/// Checkpoints and truncates the log. Answers false at once if a reader or a writer holds it.
+/// Checkpoints and truncates the log. Returns false at once if a reader or a writer uses it.
 fn truncate_wal(connection: &Connection) -> rusqlite::Result<bool> {
     let (_, left) = passive_checkpoint(connection)?;
     Ok(left == 0
         && connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| Ok(row.get::<_, i64>(0)? == 0))?)
 }
 
-/// Brings over again and again what came meanwhile, until little is left. Answers how many pages the log has, or 0
-/// where it could not catch up: a reader that keeps a transaction open holds the rest back until it ends.
+/// Checkpoints repeatedly until little is left of what the writer adds. Returns the length of the log in pages, or 0 if it cannot
+/// catch up: a reader with an open transaction holds back the rest.
 fn checkpoint_until_caught_up(connection: &Connection) -> rusqlite::Result<i64> {
     let mut before = i64::MAX;
     loop {
@@ -151,7 +150,7 @@ fn checkpoint_until_caught_up(connection: &Connection) -> rusqlite::Result<i64> 
     }
 }
 
-/// Brings over what no reader needs any more in the log. How many pages the log has, and how many of them are left.
+/// Checkpoints what no reader needs in the log. Returns the length of the log in pages, and how many of them are left.
 pub fn passive_checkpoint(connection: &Connection) -> rusqlite::Result<(i64, i64)> {
     connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
         let (log, done): (i64, i64) = (row.get(1)?, row.get(2)?);

@@ -1,11 +1,11 @@
-//! Requests to confirm a URL: noted with the delivery that brought them, answered by the hub's own call later.
+//! Requests to confirm a webhook URL: stored with the delivery that brought them, confirmed by the hub's own call later.
 
 use crate::store::{Database, StoreError};
 use chrono::{DateTime, Utc};
 use entity::handshake::{ActiveModel, Column, Entity, Model};
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder};
 
-/// The requests and how far their answers have come.
+/// The requests and the progress of their confirmation.
 #[derive(Clone, Debug)]
 pub struct HandshakeStore(Database);
 
@@ -18,7 +18,7 @@ impl HandshakeStore {
     /// The requests that have not been confirmed, oldest first.
     ///
     /// # Errors
-    /// If the database does not answer.
+    /// If the database fails.
     pub async fn pending(&self) -> Result<Vec<Model>, StoreError> {
         let open = Entity::find().filter(Column::ConfirmedAt.is_null()).order_by_asc(Column::RequestedAt);
         Ok(open.all(&self.0.read_pool).await?)
@@ -27,24 +27,24 @@ impl HandshakeStore {
     /// The vendor has accepted the confirmation.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database fails.
     pub async fn mark_confirmed(&self, request: &Model, at: DateTime<Utc>) -> Result<(), StoreError> {
         let outcome = ActiveModel {
             confirmed_at: Set(Some(at.timestamp_micros())),
             last_error: Set(None),
             ..ActiveModel::default()
         };
-        // Whenever it was asked for: the code is used up.
+        // Also if it was requested again: the code cannot be used again.
         self.record_attempt(request, outcome, None).await
     }
 
     /// An attempt has failed; `why` is for an operator.
     ///
     /// # Errors
-    /// If the database refuses.
+    /// If the database fails.
     pub async fn record_failure(&self, request: &Model, why: String) -> Result<(), StoreError> {
         let outcome = ActiveModel { last_error: Set(Some(why)), ..ActiveModel::default() };
-        // One that was asked for again since is another request.
+        // Not if it was requested again: that is another request.
         self.record_attempt(request, outcome, Some(request.requested_at)).await
     }
 

@@ -1,13 +1,17 @@
-//! The writing connection: all statements of the writer, one implementation for each database.
+//! The writing connection: all statements of the writer, one implementation for each database. A new column goes into the list of
+//! its table in `columns.rs`.
 
 mod checkpoint;
+mod columns;
 mod connection;
 mod handshake;
 mod postgres;
 mod row_mapping;
+mod sql;
 mod sqlite;
 
-pub use connection::{BatchRows, BegunTransaction, OriginalDelivery, WriteConnection};
+pub use columns::{DuplicateCount, OriginalRow};
+pub use connection::{BatchRows, BegunTransaction, HandshakeRequest, WriteConnection};
 pub use handshake::HandshakeStore;
 
 use super::connect::DatabaseAddress;
@@ -29,10 +33,10 @@ impl Database {
         })
     }
 
-    /// Opens the writing connection of a shadow database, which can be made again: a commit waits for no disk.
+    /// Opens the writing connection of a shadow database, which can be built again: a commit does not wait for the disk.
     ///
     /// # Errors
-    /// If the database is no SQLite file, or cannot be opened.
+    /// If the database is not a SQLite file, or cannot be opened.
     pub fn open_shadow_write_connection(&self) -> Result<Box<dyn WriteConnection>, StoreError> {
         let DatabaseAddress::Sqlite(path) = &self.address else {
             return Err(StoreError::OpenFailed("a shadow database is a SQLite file".into()));

@@ -1,22 +1,24 @@
-//! Between the fold's words and the tables' columns.
+//! Between the fold's types and the rows of the tables.
 
-use crate::event::{FoldedEntity, VersionedFields};
+use super::columns::StepRow;
+use crate::event::{CachedEntity, FoldedEntity, MaterializedStep, VersionedFields};
 use crate::machine::fold::{FoldState, OrderKey, Step};
 use crate::machine::{EntityType, ItemKind, JobKind, Kind, Machine};
 use crate::store::StoreError;
 use crate::vendor;
 use chrono::{DateTime, Utc};
+use entity::step;
 
-/// A stored entity in the fold's words.
+/// An entity from its row.
 ///
 /// # Errors
-/// If a column holds what this version does not know.
+/// If a column holds a value that this version does not know.
 pub fn entity_from_row(row: entity::entity::Model) -> Result<FoldedEntity, StoreError> {
     let vendor = vendor::by_name(&row.vendor).ok_or_else(|| StoreError::Corrupt(format!("vendor {}", row.vendor)))?;
     Ok(FoldedEntity {
         row_id: row.row_id,
         id: row.id,
-        entity_type: subject_from_columns(row.kind, &row.subkind)?,
+        entity_type: entity_type(row.kind, &row.subkind)?,
         source: row.source,
         vendor: vendor.name,
         external_id: row.external_id,
@@ -39,54 +41,97 @@ pub fn entity_from_row(row: entity::entity::Model) -> Result<FoldedEntity, Store
     })
 }
 
-/// A step as it is stored, with the row of history that brought it or in the order of the fold.
-#[derive(Debug)]
-pub struct StepRow {
-    pub position: i64,
-    pub to: String,
-    pub at_least: bool,
-    pub time: Option<i64>,
-    pub cycle: i32,
-    pub rank: i32,
-    pub received_at: i64,
+/// The row of an entity. If it is stored already, its identity is left empty, and so are its facts unless they have changed:
+/// neither is written then.
+///
+/// # Errors
+/// If the fold's state cannot be written as JSON.
+pub fn entity_to_row(cached: &CachedEntity) -> Result<entity::entity::Model, StoreError> {
+    let entity = &cached.entity;
+    let new = |text: &str| if cached.is_stored { String::new() } else { text.to_owned() };
+    let fields = (cached.facts_changed || !cached.is_stored).then(|| entity.fields.to_columns());
+    let (facts, details, field_versions) =
+        fields.map(|columns| (columns.facts, columns.details, columns.field_versions)).unwrap_or_default();
+    Ok(entity::entity::Model {
+        row_id: entity.row_id,
+        id: entity.id,
+        kind: entity.entity_type.kind(),
+        subkind: new(entity.entity_type.subkind()),
+        source: new(&entity.source),
+        vendor: new(entity.vendor),
+        external_id: new(&entity.external_id),
+        parent_row_id: entity.parent_row_id,
+        inspection_row_id: entity.inspection_row_id,
+        reference: entity.reference.clone(),
+        group_key: entity.group.clone(),
+        state: entity.fold_state.state.clone(),
+        status: entity.status,
+        cycle: entity.fold_state.cycle,
+        facts,
+        details,
+        field_versions,
+        fold_state: serde_json::to_string(&entity.fold_state).map_err(json_error)?,
+        steps_materialized: entity.steps_materialized,
+        created_at: entity.created_at.timestamp_micros(),
+        updated_at: entity.updated_at.timestamp_micros(),
+        occurred_at: entity.occurred_at.map(|at| at.timestamp_micros()),
+        position: entity.position,
+    })
 }
 
-/// A stored step in the fold's words.
+/// A step from its row, or from the row of history that has it.
 ///
 /// # Errors
 /// If it names a state that the machine no longer has.
 pub fn step_from_row(row: StepRow, machine: &Machine) -> Result<Step, StoreError> {
-    let state = machine.state(&row.to);
-    let state = state.ok_or_else(|| StoreError::Corrupt(format!("the state {} of a step", row.to)))?;
+    let state = machine.state(&row.target_state);
+    let state = state.ok_or_else(|| StoreError::Corrupt(format!("the state {} of a step", row.target_state)))?;
     Ok(Step {
         target_state: state.name,
         at_least: row.at_least,
-        key: OrderKey { time: row.time, cycle: row.cycle, rank: row.rank, position: row.position },
+        key: OrderKey { time: row.occurred_at, cycle: row.order_cycle, rank: row.order_rank, position: row.position },
         received_at: timestamp(row.received_at)?,
     })
 }
 
-fn subject_from_columns(kind: Kind, subkind: &str) -> Result<EntityType, StoreError> {
-    let subject = match kind {
+/// The rows of the steps that a batch adds to an entity; none unless its steps are materialized.
+pub fn step_rows(cached: &CachedEntity) -> impl Iterator<Item = step::Model> {
+    let added = if cached.entity.steps_materialized { cached.pending_steps.steps.as_slice() } else { &[] };
+    added.iter().map(|pending| step_to_row(cached.entity.row_id, pending))
+}
+
+fn step_to_row(entity_row_id: i64, pending: &MaterializedStep) -> step::Model {
+    let Step { target_state, at_least, key, received_at } = &pending.step;
+    step::Model {
+        entity_row_id,
+        seq: pending.seq,
+        position: key.position,
+        target_state: (*target_state).to_owned(),
+        at_least: *at_least,
+        occurred_at: key.time,
+        order_cycle: key.cycle,
+        order_rank: key.rank,
+        received_at: received_at.timestamp_micros(),
+        effective_at: pending.effective_at,
+        state_after: pending.state_after.clone(),
+        status_after: pending.status_after,
+        cycle_after: pending.cycle_after,
+    }
+}
+
+fn entity_type(kind: Kind, subkind: &str) -> Result<EntityType, StoreError> {
+    let found = match kind {
         Kind::Inspection => Some(EntityType::Inspection),
         Kind::Session => Some(EntityType::Session),
         Kind::Job => JobKind::parse(subkind).map(EntityType::Job),
         Kind::Item => ItemKind::parse(subkind).map(EntityType::Item),
         Kind::Delivery => None,
     };
-    subject.ok_or_else(|| StoreError::Corrupt(format!("an entity of the kind {kind} {subkind}")))
+    found.ok_or_else(|| StoreError::Corrupt(format!("an entity of the kind {kind} {subkind}")))
 }
 
 fn timestamp(micros: i64) -> Result<DateTime<Utc>, StoreError> {
-    DateTime::from_timestamp_micros(micros).ok_or_else(|| StoreError::Corrupt(format!("the moment {micros}")))
-}
-
-/// The column that keeps where a fold stands.
-///
-/// # Errors
-/// If it cannot be printed.
-pub fn fold_state_json(fold_state: &FoldState) -> Result<String, StoreError> {
-    serde_json::to_string(fold_state).map_err(json_error)
+    DateTime::from_timestamp_micros(micros).ok_or_else(|| StoreError::Corrupt(format!("the time {micros}")))
 }
 
 fn json_error(error: serde_json::Error) -> StoreError {

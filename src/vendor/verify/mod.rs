@@ -1,5 +1,5 @@
 //! Whether a delivery is from the vendor it claims to be from. Each source has a list of schemes that must all pass, or
-//! is open on purpose. Pure: the request and the time go in, a [`Verified`] comes out, without which nothing is taken in.
+//! is open on purpose. Pure: the request and the time go in, a [`Verified`] comes out, without which nothing is stored.
 
 mod credential;
 mod jwt;
@@ -7,11 +7,13 @@ mod sign;
 #[cfg(test)]
 mod tests;
 mod url_candidates;
+mod verified;
 
 pub use credential::{bearer_token, matches_any_secret, strip_auth_scheme};
 pub use jwt::{Jwt, JwtKeys, RsaKey, RsaKeyError};
 pub use sign::{RequestCredentials, SignError};
 pub use url_candidates::{normalize_path, url_candidates};
+pub use verified::{RawDelivery, UnverifiedDelivery, Verified};
 
 use super::signature::{ClockSkew, Secret, SignatureError, SignatureScheme, SignedMessage, UrlCandidates};
 use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
@@ -71,18 +73,6 @@ pub struct Verifier {
     schemes: Vec<Scheme>,
 }
 
-/// A delivery whose source's checks have all passed. Nobody else can make one, so nothing unverified can be stored.
-pub struct Verified<'a> {
-    body: &'a [u8],
-}
-
-impl<'a> Verified<'a> {
-    /// A delivery that was verified before it was stored.
-    pub(crate) fn from_storage(body: &'a [u8]) -> Verified<'a> {
-        Verified { body }
-    }
-}
-
 /// Why a delivery is not believed: which scheme did not pass, and how. For our log; the sender learns nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{scheme}: {reason}")]
@@ -138,15 +128,14 @@ impl Verifier {
         self.schemes.iter().map(Scheme::name).collect()
     }
 
-    /// Whether all schemes pass.
+    /// Whether all schemes pass. [`check`](Verifier::check) is this for a delivery that is to be stored.
     ///
     /// # Errors
     /// The first scheme that does not pass.
-    pub fn verify<'a>(&self, request: &WebhookRequest<'a>) -> Result<Verified<'a>, VerificationError> {
-        for scheme in &self.schemes {
-            scheme.verify(request).map_err(|reason| VerificationError { scheme: scheme.name(), reason })?;
-        }
-        Ok(Verified { body: request.body })
+    pub fn verify(&self, request: &WebhookRequest<'_>) -> Result<(), VerificationError> {
+        self.schemes.iter().try_for_each(|scheme| {
+            scheme.verify(request).map_err(|reason| VerificationError { scheme: scheme.name(), reason })
+        })
     }
 
     /// Whether the header carries a credential, or looks as if it did, so that it must not be stored or logged.
@@ -162,19 +151,6 @@ impl Verifier {
             Scheme::UrlToken { parameter, .. } => Some(parameter.as_str()),
             _ => None,
         })
-    }
-}
-
-impl<'a> Verified<'a> {
-    /// The raw bytes that were verified.
-    pub fn body(&self) -> &'a [u8] {
-        self.body
-    }
-}
-
-impl std::fmt::Debug for Verified<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verified").field("bytes", &self.body.len()).finish()
     }
 }
 

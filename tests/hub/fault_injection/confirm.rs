@@ -77,7 +77,7 @@ async fn a_confirmation_that_was_given_is_noted_however_long_the_database_is_awa
     assert!(failed["confirmedAt"].is_null());
     let somebody = rusqlite::Connection::open(database.folder.path().join("hub.db")).expect("the database");
     somebody.execute_batch("BEGIN EXCLUSIVE").expect("locked");
-    server.wait_for_log("a confirmation could not be noted").await;
+    server.wait_for_log("a confirmation could not be recorded").await;
     assert_eq!(hover.calls().len(), 2);
     somebody.execute_batch("ROLLBACK").expect("unlocked");
     let noted = confirmation(&server, |found| !found["confirmedAt"].is_null()).await;

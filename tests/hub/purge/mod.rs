@@ -66,7 +66,7 @@ pub async fn discrepancies(db: &Database) -> Vec<String> {
     let named = named.chain(steps.iter().map(|row| row.entity_row_id));
     let lost = named.filter(|number| !numbers.contains(number)).collect::<BTreeSet<_>>();
     complaints.extend(lost.iter().map(|number| format!("the entity {number} is gone, and something refers to it")));
-    let lost = changes.iter().filter(|row| !there.contains(&row.delivery_row_id));
+    let lost = changes.iter().filter(|row| row.delivery_row_id.is_some_and(|delivery| !there.contains(&delivery)));
     complaints.extend(lost.map(|row| format!("the delivery of {} is gone", row.position)));
 
     for row in ledger::Entity::find().all(&db.read_pool).await.expect("the ledger") {

@@ -1,6 +1,6 @@
-//! What other writers have touched meanwhile. While several write, each batch leaves a row that says which entities it was
-//! about, also those that it changed without a row of history. Together the rows lead from the counters that a writer knows
-//! to those that are; where one is missing, nothing is certain. There are few rows, which are overwritten in turn.
+//! The entities that other writers have changed. While several write, each batch leaves a row with its entities, also those that
+//! it changed without a row of history. The rows form a chain from the counters that a writer knows to the present ones; if one is
+//! missing, the writer's cache cannot be trusted. There are few rows, a ring buffer.
 
 use crate::failpoints;
 use entity::log_head;
@@ -33,42 +33,42 @@ impl InvalidationEntry {
     }
 }
 
-/// Where the newest of them stands.
-pub fn newest_slot(steps: &[InvalidationEntry]) -> Option<i32> {
-    steps.iter().max_by_key(|step| step.after).map(|step| step.slot)
+/// The slot of the newest entry.
+pub fn newest_slot(entries: &[InvalidationEntry]) -> Option<i32> {
+    entries.iter().max_by_key(|entry| entry.after).map(|entry| entry.slot)
 }
 
-/// Where the next one goes.
+/// The slot of the next entry.
 pub fn next_slot(slot: i32) -> i32 {
     (slot + 1).rem_euclid(LOG_SLOTS)
 }
 
-/// The entities that were touched between two states of the counters; none if the steps between them are not all there.
+/// The entities that were changed between two values of the counters; `None` if the chain between them is incomplete.
 pub fn invalidated_since(
     known: &log_head::Model,
     now: &log_head::Model,
-    mut steps: Vec<InvalidationEntry>,
+    mut entries: Vec<InvalidationEntry>,
 ) -> Option<Vec<Uuid>> {
     if failpoints::rule_disabled("invalidation_log") {
         return Some(Vec::new());
     }
-    if steps.is_empty() {
+    if entries.is_empty() {
         return (known == now).then(Vec::new);
     }
     if known.generation != now.generation || known.retained_from != now.retained_from {
         return None;
     }
-    steps.sort_unstable_by_key(|step| step.after);
+    entries.sort_unstable_by_key(|entry| entry.after);
     let mut reached = known.updated_at;
-    let mut touched = Vec::new();
-    for step in steps {
-        if step.before != reached {
+    let mut invalidated = Vec::new();
+    for entry in entries {
+        if entry.before != reached {
             return None;
         }
-        reached = step.after;
-        touched.extend(step.entities);
+        reached = entry.after;
+        invalidated.extend(entry.entities);
     }
-    (reached == now.updated_at).then_some(touched)
+    (reached == now.updated_at).then_some(invalidated)
 }
 
 #[cfg(test)]
@@ -93,21 +93,21 @@ mod tests {
     }
 
     #[test]
-    fn steps_that_lead_from_one_to_the_other_tell_all() {
-        let steps = vec![entry(7, 9, 2), entry(5, 7, 1)];
-        assert_eq!(invalidated_since(&head(5), &head(9), steps), Some(vec![Uuid::from_u128(1), Uuid::from_u128(2)]));
+    fn a_complete_chain_has_all_entities() {
+        let entries = vec![entry(7, 9, 2), entry(5, 7, 1)];
+        assert_eq!(invalidated_since(&head(5), &head(9), entries), Some(vec![Uuid::from_u128(1), Uuid::from_u128(2)]));
         assert_eq!(invalidated_since(&head(5), &head(5), Vec::new()), Some(Vec::new()));
     }
 
     #[test]
-    fn a_step_that_is_missing_makes_all_uncertain() {
-        for steps in [vec![], vec![entry(5, 7, 1)], vec![entry(7, 9, 2)], vec![entry(5, 6, 1), entry(7, 9, 2)]] {
-            assert_eq!(invalidated_since(&head(5), &head(9), steps), None);
+    fn an_incomplete_chain_is_useless() {
+        for entries in [vec![], vec![entry(5, 7, 1)], vec![entry(7, 9, 2)], vec![entry(5, 6, 1), entry(7, 9, 2)]] {
+            assert_eq!(invalidated_since(&head(5), &head(9), entries), None);
         }
         assert_eq!(invalidated_since(&head(5), &log_head::Model { position: 1, ..head(5) }, Vec::new()), None);
         let rebuilt = log_head::Model { generation: 2, ..head(9) };
-        let forgotten = log_head::Model { retained_from: 3, ..head(9) };
-        for other in [rebuilt, forgotten] {
+        let purged = log_head::Model { retained_from: 3, ..head(9) };
+        for other in [rebuilt, purged] {
             assert_eq!(invalidated_since(&head(5), &other, vec![entry(5, 9, 1)]), None);
         }
     }

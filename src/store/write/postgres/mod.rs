@@ -1,51 +1,63 @@
-//! The writing connection of PostgreSQL. Across a network each question costs a way there and back, so a batch asks few:
-//! all entities at once, all their news at once, and one statement that writes every table (`statement.rs`).
+//! The writing connection of PostgreSQL. Across a network each round trip costs time, so a batch makes few: one for all entities,
+//! one for all dedup keys, and one statement that writes every table (`statement.rs`).
 //!
-//! Not sea-orm, for the arrays that make one statement of a batch; the driver under it, on a connection of its own.
+//! Not sea-orm, because arrays make one statement of a batch: the driver below it, on a connection of its own.
 
-mod columns;
 mod invalidation_log;
 mod statement;
 
-use super::connection::{BatchRows, BegunTransaction, OriginalDelivery, WriteConnection};
-use super::row_mapping::{StepRow, entity_from_row, step_from_row};
+use super::columns::{ColumnNames, OriginalRow, StepRow, TableRow};
+use super::connection::{BatchRows, BegunTransaction, WriteConnection};
+use super::row_mapping::{entity_from_row, step_from_row};
+use super::sql::{SELECT_UNLINKED_CHILDREN, select_originals, select_steps};
 use crate::event::FoldedEntity;
 use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
 use crate::store::connect::{PoolSettings, open_connection, timeout_settings};
-use entity::{Kind, Status, log_head};
+use entity::log_head;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, Executor, Row};
 use statement::{WriteStatements, needs_transaction};
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
-/// What PostgreSQL may take over its own limits to say so, before the connection counts as lost.
+/// What PostgreSQL may take beyond its own limits to report a timeout, before the connection counts as lost.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
-/// READ COMMITTED, whatever the database's default: who has waited for the counters sees what was written meanwhile.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
-                     SELECT id, position, last_delivery_row_id, last_entity_row_id, received_at, updated_at, generation, retained_from FROM log_head \
-                     WHERE id = 1 FOR UPDATE";
-/// What others have written since a moment of the counters.
+/// READ COMMITTED, whatever the database's default: who has waited for the counters then sees what the other has written.
+static BEGIN: LazyLock<String> = LazyLock::new(|| {
+    let counters = ColumnNames::of::<log_head::Model>().list();
+    format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT {counters} FROM log_head WHERE id = 1 FOR UPDATE")
+});
+/// The batches of other writers since a value of `log_head.updated_at`.
 const SELECT_INVALIDATIONS: &str =
     "SELECT slot, head_before, head_after, entity_ids FROM invalidation_log WHERE head_after >";
+static SELECT_ENTITIES: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {} FROM entity WHERE id = ANY($1)", ColumnNames::of::<entity::entity::Model>().list())
+});
+static ORIGINALS_BY_POSITION: LazyLock<String> = LazyLock::new(|| {
+    let rows = "change JOIN delivery ON delivery.row_id = change.delivery_row_id WHERE change.position = ANY($1)";
+    select_originals("change.position", rows)
+});
+static ORIGINALS_BY_KEY: LazyLock<String> =
+    LazyLock::new(|| select_originals("delivery.dedup_key", "delivery WHERE delivery.dedup_key = ANY($1)"));
 
-/// A connection on which so many things failed in a row is not kept, whatever the reason: another one may do better.
+/// After so many failures in a row the connection is replaced, whatever the reason.
 const MAX_FAILURES: u32 = 3;
 
-/// So many batches in a row without another writer, and the next is written without asking first.
+/// After so many batches in a row without another writer, transactions are optimistic: one statement, without a BEGIN before.
 const UNCONTENDED_THRESHOLD: u32 = 16;
 
-/// The connection, made anew when it is lost.
+/// The connection, which is replaced when it is lost.
 #[derive(Debug)]
 pub struct PostgresWriteConnection {
-    /// None only while it ends.
+    /// `None` only while it is dropped.
     runtime: Option<Runtime>,
     options: PgConnectOptions,
-    /// What is set on each new connection.
+    /// Run on each new connection.
     session_settings: String,
     connection: Option<PgConnection>,
     statements: WriteStatements,
@@ -55,25 +67,25 @@ pub struct PostgresWriteConnection {
     failures: u32,
     /// How many batches in a row found that nobody else had written.
     uncontended_batches: u32,
-    /// Where the newest trace stands, as far as is known.
+    /// The newest known slot of the invalidation log.
     log_slot: i32,
-    /// How long an answer may take.
+    /// How long a response may take.
     response_timeout: Duration,
     /// How long connecting may take.
     connect_timeout: Duration,
 }
 
 impl PostgresWriteConnection {
-    /// Connects when it is needed.
+    /// Connects on first use.
     ///
     /// # Errors
-    /// If the process can make no runtime.
+    /// If the process cannot create a runtime.
     pub fn open(options: &PgConnectOptions, pools: PoolSettings) -> Result<Self, StoreError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| StoreError::OpenFailed(format!("no runtime for PostgreSQL: {error}")))?;
-        // An acknowledgement means that it is on the disk, and a statement of its own sees what those that it waited for have
-        // written: whatever the database's defaults. Every look-up is by key; what the planner chose for a table that was
-        // still empty, it would keep.
+        // Whatever the database's defaults: a commit is on the disk when it returns, and a statement that waited for a lock sees
+        // what the holder has written. All look-ups are by key, so sequential scans and other joins are disabled: a generic plan
+        // that was made while a table was empty would stay.
         let set = format!(
             "{}; SET default_transaction_isolation = 'read committed'; \
              SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; \
@@ -96,21 +108,26 @@ impl PostgresWriteConnection {
         })
     }
 
-    /// Does something on the connection. If there is no answer in time, or it says that the connection is at its end, the
-    /// connection is given up.
-    fn with_connection<T>(
+    /// Calls something with the connection. If there is no response in time, or the connection is lost, it is dropped.
+    fn with_connection<T, E>(
         &mut self,
-        doing: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
-    ) -> Result<T, StoreError> {
+        call: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, StoreError>
+    where
+        StoreError: From<E>,
+    {
         let (Some(runtime), Some(connection)) = (&self.runtime, &mut self.connection) else {
             return Err(sqlx::Error::WorkerCrashed.into());
         };
-        let done = runtime.block_on(async { tokio::time::timeout(self.response_timeout, doing(connection)).await });
-        let done = done.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(StoreError::from);
-        if done.as_ref().is_err_and(StoreError::is_lost_connection) {
+        let called = runtime.block_on(async { tokio::time::timeout(self.response_timeout, call(connection)).await });
+        let result = match called {
+            Ok(result) => result.map_err(StoreError::from),
+            Err(_) => Err(sqlx::Error::PoolTimedOut.into()),
+        };
+        if result.as_ref().is_err_and(StoreError::is_lost_connection) {
             self.drop_connection();
         }
-        done
+        result
     }
 
     fn drop_connection(&mut self) {
@@ -129,28 +146,31 @@ impl PostgresWriteConnection {
     }
 
     fn begin_transaction(&mut self, known: Option<&log_head::Model>) -> Result<BegunTransaction, StoreError> {
-        // Also if only the second half of it fails.
+        // Set also if only the second half of the statement fails.
         self.in_transaction = true;
-        let text = known.map_or(BEGIN.into(), |known| format!("{BEGIN}; {SELECT_INVALIDATIONS} {}", known.updated_at));
+        let text = known
+            .map_or_else(|| BEGIN.clone(), |known| format!("{}; {SELECT_INVALIDATIONS} {}", *BEGIN, known.updated_at));
         let rows =
             self.with_connection(async |connection| sqlx::raw_sql(AssertSqlSafe(text)).fetch_all(connection).await)?;
-        let mut rows = rows.into_iter();
-        let row = rows.next().ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))?;
-        let head = log_head::Model {
-            id: row.try_get(0)?,
-            position: row.try_get(1)?,
-            last_delivery_row_id: row.try_get(2)?,
-            last_entity_row_id: row.try_get(3)?,
-            received_at: row.try_get(4)?,
-            updated_at: row.try_get(5)?,
-            generation: row.try_get(6)?,
-            retained_from: row.try_get(7)?,
-        };
-        let steps =
-            rows.map(|row| invalidation_log::InvalidationEntry::from_row(&row)).collect::<Result<Vec<_>, _>>()?;
-        self.log_slot = invalidation_log::newest_slot(&steps).unwrap_or(self.log_slot);
-        let touched = known.and_then(|known| invalidation_log::invalidated_since(known, &head, steps));
-        Ok(BegunTransaction { head, invalidated: touched })
+        let mut rows = rows.iter();
+        let head = rows.next().ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))?;
+        let head = log_head::Model::read_postgres(head)?;
+        let entries = rows.map(invalidation_log::InvalidationEntry::from_row).collect::<Result<Vec<_>, _>>()?;
+        self.log_slot = invalidation_log::newest_slot(&entries).unwrap_or(self.log_slot);
+        let invalidated = known.and_then(|known| invalidation_log::invalidated_since(known, &head, entries));
+        Ok(BegunTransaction { head, invalidated })
+    }
+
+    fn select_by_keys<K>(&mut self, text: &'static str, keys: &[K]) -> Result<Vec<PgRow>, StoreError>
+    where
+        for<'k> &'k [K]: sqlx::Encode<'k, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        self.with_connection(async |connection| sqlx::query(text).bind(keys).fetch_all(connection).await)
+    }
+
+    fn select_originals(&mut self, text: &'static str, keys: &[i64]) -> Result<HashMap<i64, OriginalRow>, StoreError> {
+        let rows = self.select_by_keys(text, keys)?;
+        rows.iter().map(|row| Ok((row.try_get(row.len() - 1)?, OriginalRow::read_postgres(row)?))).collect()
     }
 }
 
@@ -166,7 +186,7 @@ impl WriteConnection for PostgresWriteConnection {
             self.connect()?;
         }
         let begun = match self.begin_transaction(known) {
-            // The connection was lost while nothing happened on it, or the database was started anew.
+            // The idle connection was lost, or the database was restarted.
             Err(error) if error.is_lost_connection() => {
                 self.connect()?;
                 self.begin_transaction(known)
@@ -182,20 +202,20 @@ impl WriteConnection for PostgresWriteConnection {
     }
 
     fn write_rows(&mut self, rows: &BatchRows<'_>) -> Result<(), StoreError> {
-        let mut alone = true;
+        let mut unchanged = true;
         if !self.in_transaction && needs_transaction(rows) {
-            alone = self.begin_transaction(None)?.head == *rows.head_before;
+            unchanged = self.begin_transaction(None)?.head == *rows.head_before;
         }
-        if alone {
+        if unchanged {
             let mut statements = std::mem::take(&mut self.statements);
             let slot =
                 (self.uncontended_batches < UNCONTENDED_THRESHOLD).then(|| invalidation_log::next_slot(self.log_slot));
             let written = self.with_connection(async |connection| statements.execute(connection, rows, slot).await);
             self.log_slot = slot.unwrap_or(self.log_slot);
             self.statements = statements;
-            alone = written?;
+            unchanged = written?;
         }
-        if alone {
+        if unchanged {
             return Ok(());
         }
         self.uncontended_batches = 0;
@@ -225,57 +245,39 @@ impl WriteConnection for PostgresWriteConnection {
     }
 
     fn load_entities(&mut self, ids: &[Uuid]) -> Result<Vec<FoldedEntity>, StoreError> {
-        const TEXT: &str = "SELECT row_id, id, kind, subkind, source, vendor, external_id, parent_row_id, inspection_row_id, reference, \
-                            group_key, state, status, cycle, facts, details, field_versions, fold_state, created_at, updated_at, \
-                            occurred_at, position, steps_materialized FROM entity WHERE id = ANY($1)";
-        let rows = self.with_connection(async |connection| sqlx::query(TEXT).bind(ids).fetch_all(connection).await)?;
-        rows.iter().map(|row| entity_from_row(entity_row(row)?)).collect()
+        let rows = self.select_by_keys(&SELECT_ENTITIES, ids)?;
+        rows.iter().map(|row| entity_from_row(entity::entity::Model::read_postgres(row)?)).collect()
     }
 
     fn unlinked_children(&mut self, parent: i64) -> Result<Vec<Uuid>, StoreError> {
-        const TEXT: &str = "SELECT id FROM entity WHERE parent_row_id = $1 AND inspection_row_id IS NULL";
-        self.with_connection(async |connection| sqlx::query_scalar(TEXT).bind(parent).fetch_all(connection).await)
+        self.with_connection(async |connection| {
+            sqlx::query_scalar(SELECT_UNLINKED_CHILDREN).bind(parent).fetch_all(connection).await
+        })
     }
 
     fn load_steps(&mut self, machine: &Machine, entity: &FoldedEntity) -> Result<Vec<Step>, StoreError> {
-        let text = match entity.steps_materialized {
-            true => {
-                "SELECT position, target_state, at_least, occurred_at, order_cycle, order_rank, received_at FROM step WHERE entity_row_id = $1"
-            }
-            false => {
-                "SELECT position, target_state, at_least, occurred_at, order_cycle, order_rank, received_at \
-                 FROM change WHERE entity_row_id = $1 AND target_state IS NOT NULL"
-            }
-        };
+        let text = select_steps(entity);
         let rows =
             self.with_connection(async |connection| sqlx::query(text).bind(entity.row_id).fetch_all(connection).await)?;
-        rows.iter().map(|row| step_from_row(step_row(row)?, machine)).collect()
+        rows.iter().map(|row| step_from_row(StepRow::read_postgres(row)?, machine)).collect()
     }
 
     fn load_seen_keys(&mut self, entities: &[i64]) -> Result<HashMap<i64, HashMap<i64, i64>>, StoreError> {
         const TEXT: &str = "SELECT entity_row_id, dedup_key, position FROM change WHERE entity_row_id = ANY($1) AND dedup_key IS NOT NULL";
-        let rows =
-            self.with_connection(async |connection| sqlx::query(TEXT).bind(entities).fetch_all(connection).await)?;
-        let mut all: HashMap<i64, HashMap<i64, i64>> =
+        let mut seen: HashMap<i64, HashMap<i64, i64>> =
             entities.iter().map(|entity| (*entity, HashMap::new())).collect();
-        for row in rows {
-            all.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?, row.try_get(2)?);
+        for row in self.select_by_keys(TEXT, entities)? {
+            seen.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?, row.try_get(2)?);
         }
-        Ok(all)
+        Ok(seen)
     }
 
-    fn originals_by_position(&mut self, positions: &[i64]) -> Result<HashMap<i64, OriginalDelivery>, StoreError> {
-        const TEXT: &str = "SELECT position, delivery.row_id, delivery.verdict, delivery.reason \
-                            FROM change JOIN delivery ON delivery.row_id = change.delivery_row_id WHERE position = ANY($1)";
-        let rows =
-            self.with_connection(async |connection| sqlx::query(TEXT).bind(positions).fetch_all(connection).await)?;
-        rows.iter().map(original_from_row).collect()
+    fn originals_by_position(&mut self, positions: &[i64]) -> Result<HashMap<i64, OriginalRow>, StoreError> {
+        self.select_originals(&ORIGINALS_BY_POSITION, positions)
     }
 
-    fn originals_by_key(&mut self, news: &[i64]) -> Result<HashMap<i64, OriginalDelivery>, StoreError> {
-        const TEXT: &str = "SELECT dedup_key, row_id, verdict, reason FROM delivery WHERE dedup_key = ANY($1)";
-        let rows = self.with_connection(async |connection| sqlx::query(TEXT).bind(news).fetch_all(connection).await)?;
-        rows.iter().map(original_from_row).collect()
+    fn originals_by_key(&mut self, dedup_keys: &[i64]) -> Result<HashMap<i64, OriginalRow>, StoreError> {
+        self.select_originals(&ORIGINALS_BY_KEY, dedup_keys)
     }
 
     fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
@@ -286,7 +288,7 @@ impl WriteConnection for PostgresWriteConnection {
         if bytes == 0 {
             return self.commit();
         }
-        // A table of its own, which is gone with the transaction; what is in it is not compressed.
+        // In a table of its own, which the rollback removes, and uncompressed.
         let fill = format!(
             "CREATE TABLE inspection_hub_probe (filling text); \
              ALTER TABLE inspection_hub_probe ALTER filling SET STORAGE EXTERNAL; \
@@ -300,58 +302,11 @@ impl WriteConnection for PostgresWriteConnection {
 }
 
 impl Drop for PostgresWriteConnection {
-    // The connection is closed by PostgreSQL's side. A runtime must not wait for its end where others run.
+    // PostgreSQL closes the connection. Dropping a runtime would block, which is not allowed within another runtime.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             self.connection = None;
             runtime.shutdown_background();
         }
     }
-}
-
-fn original_from_row(row: &PgRow) -> Result<(i64, OriginalDelivery), StoreError> {
-    let verdict: String = row.try_get(2)?;
-    Ok((row.try_get(0)?, OriginalDelivery::from_columns(row.try_get(1)?, &verdict, row.try_get(3)?)?))
-}
-
-fn step_row(row: &PgRow) -> Result<StepRow, StoreError> {
-    Ok(StepRow {
-        position: row.try_get(0)?,
-        to: row.try_get(1)?,
-        at_least: row.try_get(2)?,
-        time: row.try_get(3)?,
-        cycle: row.try_get(4)?,
-        rank: row.try_get(5)?,
-        received_at: row.try_get(6)?,
-    })
-}
-
-fn entity_row(row: &PgRow) -> Result<entity::entity::Model, StoreError> {
-    let (kind, status): (String, Option<String>) = (row.try_get(2)?, row.try_get(12)?);
-    let unknown = |what: &str| StoreError::Corrupt(format!("an entity of the kind or status {what}"));
-    Ok(entity::entity::Model {
-        row_id: row.try_get(0)?,
-        id: row.try_get(1)?,
-        kind: Kind::parse(&kind).ok_or_else(|| unknown(&kind))?,
-        subkind: row.try_get(3)?,
-        source: row.try_get(4)?,
-        vendor: row.try_get(5)?,
-        external_id: row.try_get(6)?,
-        parent_row_id: row.try_get(7)?,
-        inspection_row_id: row.try_get(8)?,
-        reference: row.try_get(9)?,
-        group_key: row.try_get(10)?,
-        state: row.try_get(11)?,
-        status: status.map(|word| Status::parse(&word).ok_or_else(|| unknown(&word))).transpose()?,
-        cycle: row.try_get(13)?,
-        facts: row.try_get(14)?,
-        details: row.try_get(15)?,
-        field_versions: row.try_get(16)?,
-        fold_state: row.try_get(17)?,
-        created_at: row.try_get(18)?,
-        updated_at: row.try_get(19)?,
-        occurred_at: row.try_get(20)?,
-        position: row.try_get(21)?,
-        steps_materialized: row.try_get(22)?,
-    })
 }

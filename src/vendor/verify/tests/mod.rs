@@ -54,7 +54,7 @@ pub fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 fn judge(scheme: &Scheme, pairs: &[(&'static str, &str)], query: Option<&str>) -> Result<(), VerificationFailure> {
     let headers = appended(pairs);
     let verified = Verifier::new(scheme.clone(), []).verify(&request(&headers, query));
-    verified.map(|_| ()).map_err(|unverified| unverified.reason)
+    verified.map_err(|unverified| unverified.reason)
 }
 
 /// Headers that may be there twice.
@@ -230,7 +230,7 @@ fn what_the_vendors_would_sign_passes_behind_a_proxy() {
         let signed = verifier.sign(&request(&none, Some("token=t"))).unwrap();
         let headers: HeaderMap = signed.headers.into_iter().collect();
         let arrived = request(&headers, Some("token=t"));
-        assert_eq!(verifier.verify(&arrived).map(|_| ()), Ok(()), "{name}");
+        assert_eq!(verifier.verify(&arrived), Ok(()), "{name}");
         assert!(verifier.verify(&WebhookRequest { body: b"{}", ..arrived }).is_err(), "{name}: another body");
         assert!(Verifier::new(scheme("theirs"), []).verify(&arrived).is_err(), "{name}: another secret");
     }
@@ -241,7 +241,33 @@ fn an_open_source_believes_everybody_and_says_so() {
     let verifier = Verifier::open();
     assert!(verifier.is_open());
     assert!(verifier.schemes().is_empty());
-    assert_eq!(verifier.verify(&request(&HeaderMap::new(), None)).unwrap().body(), BODY);
+    let checked = verifier.check(delivery(&HeaderMap::new())).unwrap().into_raw();
+    assert_eq!(checked.body, BODY);
+}
+
+fn delivery(headers: &HeaderMap) -> UnverifiedDelivery<'_> {
+    UnverifiedDelivery {
+        source: "lot".into(),
+        vendor: crate::vendor::by_name("pave").unwrap(),
+        received_at: now(),
+        method: "POST",
+        path: "/webhooks/pave",
+        query: None,
+        headers,
+        body: BODY.into(),
+    }
+}
+
+#[test]
+fn what_was_verified_is_stored_without_credentials() {
+    let verifier = Verifier::new(Scheme::ApiKey { header: HeaderName::from_static("x-odd"), keys: two() }, []);
+    let pairs =
+        [("x-odd", "new"), ("content-type", "application/json"), ("x-twice", "1"), ("x-twice", "2"), ("cookie", "c")];
+    let headers = appended(&pairs);
+    let stored = verifier.check(delivery(&headers)).unwrap().into_raw();
+    assert_eq!(stored.headers, r#"{"content-type":"application/json","x-twice":["1","2"]}"#);
+    assert_eq!((stored.content_type.as_deref(), stored.body.as_ref()), (Some("application/json"), BODY));
+    assert!(verifier.check(delivery(&HeaderMap::new())).is_err());
 }
 
 #[test]

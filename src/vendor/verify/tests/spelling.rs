@@ -57,7 +57,7 @@ fn spellings(mac: &[u8]) -> Vec<String> {
 }
 
 fn judge(vendor: &'static Vendor, headers: &HeaderMap, body: &[u8]) -> Result<(), VerificationFailure> {
-    let verified = verifier(vendor, URL, &["new", "secret"]).verify(&request(headers, PATH, body)).map(|_| ());
+    let verified = verifier(vendor, URL, &["new", "secret"]).verify(&request(headers, PATH, body));
     verified.map_err(|unverified| unverified.reason)
 }
 

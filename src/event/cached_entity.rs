@@ -1,0 +1,131 @@
+//! An entity in the writer's memory: its row, as much of its past as was needed so far, and what the batch must write.
+
+use super::FoldedEntity;
+use crate::machine::fold::{AtLeastTime, Step};
+use crate::machine::{Machine, Status};
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+
+/// Dedup keys of an entity that are cached between batches. An entity with more has them read again.
+const MAX_CACHED_DEDUP_KEYS: usize = 4096;
+
+/// An entity in the writer's memory.
+#[derive(Clone, Debug)]
+pub struct CachedEntity {
+    pub entity: FoldedEntity,
+    pub machine: Option<&'static Machine>,
+    /// All its steps, once a late event required them.
+    pub loaded_steps: Option<Vec<Step>>,
+    pub pending_steps: PendingSteps,
+    /// The dedup keys in its history, each with the position of its row, once they were needed.
+    pub seen_keys: Option<HashMap<i64, i64>>,
+    /// Whether the entity's row must be written.
+    pub dirty: bool,
+    /// Whether the row exists already.
+    pub is_stored: bool,
+    /// Whether the columns that link it or find it have changed in this batch.
+    pub links_changed: bool,
+    /// Whether its facts, details or their versions have changed in this batch.
+    pub facts_changed: bool,
+}
+
+/// The steps that a batch adds to an entity. They are written only if the entity's steps are materialized.
+#[derive(Clone, Debug, Default)]
+pub struct PendingSteps {
+    pub steps: Vec<MaterializedStep>,
+    /// Whether they replace all stored ones.
+    pub replace_all: bool,
+}
+
+/// A step in the order of the fold.
+#[derive(Clone, Debug)]
+pub struct MaterializedStep {
+    pub seq: i32,
+    pub step: Step,
+    /// When it happened, as far as known, in microseconds since the Unix epoch. Never later than the step after it.
+    pub effective_at: i64,
+    pub state_after: Option<String>,
+    pub status_after: Option<Status>,
+    pub cycle_after: i32,
+}
+
+impl CachedEntity {
+    /// An entity that was read from its row.
+    pub fn from_stored(entity: FoldedEntity, machine: Option<&'static Machine>) -> Self {
+        CachedEntity {
+            entity,
+            machine,
+            loaded_steps: None,
+            seen_keys: None,
+            pending_steps: PendingSteps::default(),
+            dirty: false,
+            is_stored: true,
+            links_changed: false,
+            facts_changed: false,
+        }
+    }
+
+    /// An entity that has no row and no past yet.
+    pub fn new(entity: FoldedEntity, machine: Option<&'static Machine>) -> Self {
+        CachedEntity {
+            loaded_steps: Some(Vec::new()),
+            seen_keys: Some(HashMap::new()),
+            dirty: true,
+            is_stored: false,
+            links_changed: true,
+            facts_changed: true,
+            ..CachedEntity::from_stored(entity, machine)
+        }
+    }
+
+    /// Adds the stored steps to those of this batch.
+    pub fn set_stored_steps(&mut self, mut stored: Vec<Step>) {
+        stored.extend(self.pending_steps.steps.iter().map(|pending| pending.step.clone()));
+        self.loaded_steps = Some(stored);
+    }
+
+    /// After the commit of the batch: nothing is left to write.
+    pub fn mark_committed(&mut self) {
+        self.pending_steps = PendingSteps::default();
+        self.dirty = false;
+        self.is_stored = true;
+        self.links_changed = false;
+        self.facts_changed = false;
+        self.loaded_steps = None;
+        self.seen_keys.take_if(|keys| keys.len() > MAX_CACHED_DEDUP_KEYS);
+    }
+
+    /// The position of the newest step, if the history has the steps in the order of the fold.
+    pub fn last_step_position(&self) -> Option<i64> {
+        let last = self.entity.fold_state.last_key.filter(|_| !self.entity.steps_materialized)?;
+        Some(last.position)
+    }
+
+    /// An event reported this time explicitly, and not by implication.
+    pub(super) fn record_reported_time(&mut self, at: Option<DateTime<Utc>>) {
+        if let Some(implied) = &mut self.entity.fold_state.at_least_time {
+            self.dirty |= at > implied.reported_at;
+            implied.reported_at = implied.reported_at.max(at);
+        }
+        if at > self.entity.occurred_at {
+            self.entity.occurred_at = at;
+            self.dirty = true;
+            self.entity.fold_state.at_least_time = None;
+        }
+    }
+
+    /// The newest time of an implied state that moved the entity. With the newest reported time it gives the time of the last
+    /// move.
+    pub(super) fn record_at_least_time(&mut self, newest: Option<DateTime<Utc>>) {
+        let reported_at = match self.entity.fold_state.at_least_time {
+            Some(implied) => implied.reported_at,
+            None => self.entity.occurred_at,
+        };
+        self.entity.fold_state.at_least_time = (newest > reported_at).then_some(AtLeastTime { reported_at });
+        self.entity.occurred_at = newest.max(reported_at);
+    }
+
+    pub(super) fn status_of(&self, state: Option<&str>) -> Option<Status> {
+        self.machine?.state(state?)?.status
+    }
+}

@@ -1,0 +1,417 @@
+//! The columns of the writer's tables. One list per table makes the statements and the readers of both databases; the compiler
+//! checks each list against its row.
+
+use crate::store::StoreError;
+use entity::{Kind, ReasonCode, Status, Verdict, change, delivery, ledger, log_head, step};
+use rusqlite::Statement;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use sea_orm::sqlx::postgres::{PgArguments, PgHasArrayType, PgRow};
+use sea_orm::sqlx::query::Query;
+use sea_orm::sqlx::{self, Encode, Postgres, Row, Type, ValueRef as _};
+use uuid::Uuid;
+
+/// A query of PostgreSQL, with what is bound so far.
+pub type BoundQuery<'q> = Query<'q, Postgres, PgArguments>;
+
+/// The value of a field, as both databases store it.
+pub trait ColumnValue: Sized {
+    /// The column's type in PostgreSQL.
+    const POSTGRES_TYPE: &'static str;
+    /// An element of the array that PostgreSQL receives for the column.
+    type Element<'a>: Encode<'a, Postgres> + Type<Postgres> + PgHasArrayType + 'a
+    where
+        Self: 'a;
+
+    fn element(&self) -> Self::Element<'_>;
+    fn sqlite(&self) -> ValueRef<'_>;
+    fn read_sqlite(row: &rusqlite::Row<'_>, index: usize) -> Result<Self, StoreError>;
+    fn read_postgres(row: &PgRow, index: usize) -> Result<Self, StoreError>;
+}
+
+/// A row, or the part of one that a statement reads.
+pub trait TableRow: Sized + 'static {
+    /// Visits its columns in order.
+    fn visit<'r, V: ColumnVisitor<'r, Self>>(visitor: &mut V) -> Result<(), StoreError>;
+    fn read_sqlite(row: &rusqlite::Row<'_>) -> Result<Self, StoreError>;
+    fn read_postgres(row: &PgRow) -> Result<Self, StoreError>;
+}
+
+/// What is done with each column of a row.
+pub trait ColumnVisitor<'r, R: 'r> {
+    fn column<T: ColumnValue + 'r>(&mut self, name: &'static str, field: fn(&'r R) -> &'r T) -> Result<(), StoreError>;
+}
+
+/// The one list of a row's columns.
+macro_rules! columns {
+    ($row:ty: $($field:ident),+ $(,)?) => {
+        impl TableRow for $row {
+            fn visit<'r, V: ColumnVisitor<'r, Self>>(visitor: &mut V) -> Result<(), StoreError> {
+                $(visitor.column(stringify!($field), |row| &row.$field)?;)+
+                Ok(())
+            }
+
+            fn read_sqlite(row: &rusqlite::Row<'_>) -> Result<Self, StoreError> {
+                let mut next = index();
+                Ok(Self { $($field: ColumnValue::read_sqlite(row, next())?),+ })
+            }
+
+            fn read_postgres(row: &PgRow) -> Result<Self, StoreError> {
+                let mut next = index();
+                Ok(Self { $($field: ColumnValue::read_postgres(row, next())?),+ })
+            }
+        }
+    };
+}
+
+columns! { entity::entity::Model:
+    row_id, id, kind, subkind, source, vendor, external_id, parent_row_id, inspection_row_id, reference, group_key, state, status,
+    cycle, facts, details, field_versions, fold_state, steps_materialized, created_at, updated_at, occurred_at, position,
+}
+
+columns! { delivery::Model:
+    row_id, source, vendor, received_at, method, headers, body, dedup_key, event, occurred_at, verdict, reason_code,
+    reason_params, warnings, duplicate_of, first_position, change_count, duplicates, last_duplicate_at,
+}
+
+columns! { change::Model:
+    position, kind, entity_row_id, inspection_row_id, delivery_row_id, source, vendor, event, verdict, reason_code, reason_params,
+    warnings, from_state, to_state, from_status, to_status, cycle, occurred_at, received_at, dedup_key, target_state, at_least,
+    order_cycle, order_rank, previous_step,
+}
+
+columns! { step::Model:
+    entity_row_id, seq, position, target_state, at_least, occurred_at, order_cycle, order_rank, received_at, effective_at,
+    state_after, status_after, cycle_after,
+}
+
+columns! { ledger::Model:
+    source, received, duplicates, applied, skipped_ahead, unexpected, stale, refused, no_change, unrecognized, unreadable,
+    orphaned, received_at,
+}
+
+columns! { log_head::Model:
+    id, position, last_delivery_row_id, last_entity_row_id, received_at, updated_at, generation, retained_from,
+}
+
+columns! { StepRow:
+    position, target_state, at_least, occurred_at, order_cycle, order_rank, received_at,
+}
+
+columns! { OriginalRow:
+    row_id, verdict, reason_code, reason_params, warnings,
+}
+
+columns! { DuplicateCount: row_id, count, last_at }
+
+/// What the fold reads of a step: columns that the tables `step` and `change` share.
+#[derive(Debug)]
+pub struct StepRow {
+    pub position: i64,
+    pub target_state: String,
+    pub at_least: bool,
+    pub occurred_at: Option<i64>,
+    pub order_cycle: i32,
+    pub order_rank: i32,
+    pub received_at: i64,
+}
+
+/// What the response to a duplicate needs of the original delivery.
+#[derive(Clone, Debug)]
+pub struct OriginalRow {
+    pub row_id: i64,
+    pub verdict: Verdict,
+    pub reason_code: ReasonCode,
+    pub reason_params: Option<String>,
+    pub warnings: Option<String>,
+}
+
+/// How many duplicates a delivery of an earlier batch got, and when the last one was received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DuplicateCount {
+    pub row_id: i64,
+    pub count: i64,
+    pub last_at: i64,
+}
+
+fn index() -> impl FnMut() -> usize {
+    let mut next = 0..;
+    move || next.next().unwrap_or_default()
+}
+
+/// When the column of an entity changes after the row was inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntityColumnGroup {
+    /// Never.
+    Identity,
+    /// With what the entity belongs to or is found by: each of these columns has an index.
+    Links,
+    /// With its facts and details.
+    Facts,
+    /// With any effect.
+    State,
+}
+
+impl EntityColumnGroup {
+    pub fn of(column: &str) -> EntityColumnGroup {
+        match column {
+            "row_id" | "id" | "kind" | "subkind" | "source" | "vendor" | "external_id" | "created_at" => {
+                EntityColumnGroup::Identity
+            }
+            "parent_row_id" | "inspection_row_id" | "reference" | "group_key" => EntityColumnGroup::Links,
+            "facts" | "details" | "field_versions" => EntityColumnGroup::Facts,
+            _ => EntityColumnGroup::State,
+        }
+    }
+}
+
+/// The names and PostgreSQL types of a row's columns, in order.
+pub struct ColumnNames(Vec<(&'static str, &'static str)>);
+
+impl ColumnNames {
+    pub fn of<R: TableRow>() -> ColumnNames {
+        ColumnNames::only::<R>(|_| true)
+    }
+
+    pub fn only<R: TableRow>(wanted: impl Fn(&str) -> bool) -> ColumnNames {
+        let mut names = ColumnNames(Vec::new());
+        // Collecting names does not fail.
+        let _ = R::visit(&mut names);
+        names.0.retain(|(name, _)| wanted(name));
+        names
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|(name, _)| *name)
+    }
+
+    /// `a, b, c`.
+    pub fn list(&self) -> String {
+        self.listed(|name| name.to_owned())
+    }
+
+    /// Each name in some form, separated by commas.
+    pub fn listed(&self, form: impl Fn(&str) -> String) -> String {
+        self.iter().map(form).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A parameter of PostgreSQL for each column, an array of its type. `parameter` is the number of the last one.
+    pub fn arrays(&self, parameter: &mut usize) -> String {
+        let arrays = self.0.iter().map(|(_, column_type)| {
+            *parameter += 1;
+            format!("${parameter}::{column_type}[]")
+        });
+        arrays.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl<'r, R: 'r> ColumnVisitor<'r, R> for ColumnNames {
+    fn column<T: ColumnValue + 'r>(&mut self, name: &'static str, _: fn(&'r R) -> &'r T) -> Result<(), StoreError> {
+        self.0.push((name, T::POSTGRES_TYPE));
+        Ok(())
+    }
+}
+
+/// Binds the wanted columns of one row to a statement of SQLite, in order.
+struct SqliteBinder<'s, 'c, 'r, R, W> {
+    statement: &'s mut Statement<'c>,
+    row: &'r R,
+    wanted: W,
+    bound: usize,
+}
+
+impl<'r, R, W: Fn(&str) -> bool> ColumnVisitor<'r, R> for SqliteBinder<'_, '_, 'r, R, W> {
+    fn column<T: ColumnValue + 'r>(&mut self, name: &'static str, field: fn(&'r R) -> &'r T) -> Result<(), StoreError> {
+        if (self.wanted)(name) {
+            self.bound += 1;
+            let value = ToSqlOutput::Borrowed(field(self.row).sqlite());
+            self.statement.raw_bind_parameter(self.bound, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs a statement of SQLite with the wanted columns of a row as its parameters.
+pub fn execute_row<R: TableRow>(
+    statement: &mut Statement<'_>,
+    row: &R,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<(), StoreError> {
+    R::visit(&mut SqliteBinder { statement: &mut *statement, row, wanted, bound: 0 })?;
+    statement.raw_execute()?;
+    Ok(())
+}
+
+/// Binds the wanted columns of all rows to a query of PostgreSQL, one array each.
+struct PostgresBinder<'b, 'q, 'r, R, W> {
+    query: &'b mut BoundQuery<'q>,
+    rows: &'b [&'r R],
+    wanted: W,
+}
+
+impl<'r, R, W: Fn(&str) -> bool> ColumnVisitor<'r, R> for PostgresBinder<'_, '_, 'r, R, W> {
+    fn column<T: ColumnValue + 'r>(&mut self, name: &'static str, field: fn(&'r R) -> &'r T) -> Result<(), StoreError> {
+        if (self.wanted)(name) {
+            let array: Vec<T::Element<'r>> = self.rows.iter().map(|row| field(row).element()).collect();
+            self.query.try_bind(array).map_err(sqlx::Error::Encode)?;
+        }
+        Ok(())
+    }
+}
+
+/// Binds the wanted columns of rows to a query of PostgreSQL.
+pub fn bind_rows<R: TableRow>(
+    query: &mut BoundQuery<'_>,
+    rows: &[&R],
+    wanted: impl Fn(&str) -> bool,
+) -> Result<(), StoreError> {
+    R::visit(&mut PostgresBinder { query, rows, wanted })
+}
+
+/// A type whose values both drivers read and write by themselves.
+macro_rules! plain_value {
+    ($type:ty, $postgres:literal, $element:ty, |$value:ident| $of:expr, $sqlite:expr) => {
+        impl ColumnValue for $type {
+            const POSTGRES_TYPE: &'static str = $postgres;
+            type Element<'a> = $element;
+
+            fn element(&self) -> Self::Element<'_> {
+                let $value = self;
+                $of
+            }
+
+            fn sqlite(&self) -> ValueRef<'_> {
+                let $value = self;
+                $sqlite
+            }
+
+            fn read_sqlite(row: &rusqlite::Row<'_>, index: usize) -> Result<Self, StoreError> {
+                Ok(row.get(index)?)
+            }
+
+            fn read_postgres(row: &PgRow, index: usize) -> Result<Self, StoreError> {
+                Ok(row.try_get(index)?)
+            }
+        }
+    };
+}
+
+plain_value!(i64, "bigint", i64, |value| *value, ValueRef::Integer(*value));
+plain_value!(i32, "int", i32, |value| *value, ValueRef::Integer((*value).into()));
+plain_value!(bool, "bool", bool, |value| *value, ValueRef::Integer((*value).into()));
+plain_value!(String, "text", &'a str, |value| value.as_str(), ValueRef::Text(value.as_bytes()));
+plain_value!(Vec<u8>, "bytea", &'a [u8], |value| value.as_slice(), ValueRef::Blob(value));
+
+impl ColumnValue for Uuid {
+    const POSTGRES_TYPE: &'static str = "uuid";
+    type Element<'a> = Uuid;
+
+    fn element(&self) -> Uuid {
+        *self
+    }
+
+    fn sqlite(&self) -> ValueRef<'_> {
+        ValueRef::Blob(self.as_bytes())
+    }
+
+    fn read_sqlite(row: &rusqlite::Row<'_>, index: usize) -> Result<Self, StoreError> {
+        Ok(Uuid::from_bytes(row.get(index)?))
+    }
+
+    fn read_postgres(row: &PgRow, index: usize) -> Result<Self, StoreError> {
+        Ok(row.try_get(index)?)
+    }
+}
+
+/// An enum that is stored as a word.
+macro_rules! word_value {
+    ($($type:ty),+) => {
+        $(impl ColumnValue for $type {
+            const POSTGRES_TYPE: &'static str = "text";
+            type Element<'a> = &'static str;
+
+            fn element(&self) -> &'static str {
+                self.as_str()
+            }
+
+            fn sqlite(&self) -> ValueRef<'_> {
+                ValueRef::Text(self.as_str().as_bytes())
+            }
+
+            fn read_sqlite(row: &rusqlite::Row<'_>, index: usize) -> Result<Self, StoreError> {
+                let word: String = row.get(index)?;
+                <$type>::parse(&word).ok_or_else(|| unknown_word(stringify!($type), &word))
+            }
+
+            fn read_postgres(row: &PgRow, index: usize) -> Result<Self, StoreError> {
+                let word: String = row.try_get(index)?;
+                <$type>::parse(&word).ok_or_else(|| unknown_word(stringify!($type), &word))
+            }
+        })+
+    };
+}
+
+word_value!(Kind, ReasonCode, Status, Verdict);
+
+fn unknown_word(vocabulary: &str, word: &str) -> StoreError {
+    StoreError::Corrupt(format!("{word} is no {vocabulary} that this version knows"))
+}
+
+impl<T: ColumnValue> ColumnValue for Option<T> {
+    const POSTGRES_TYPE: &'static str = T::POSTGRES_TYPE;
+    type Element<'a>
+        = Option<T::Element<'a>>
+    where
+        Self: 'a;
+
+    fn element(&self) -> Self::Element<'_> {
+        self.as_ref().map(T::element)
+    }
+
+    fn sqlite(&self) -> ValueRef<'_> {
+        self.as_ref().map_or(ValueRef::Null, T::sqlite)
+    }
+
+    fn read_sqlite(row: &rusqlite::Row<'_>, index: usize) -> Result<Self, StoreError> {
+        match row.get_ref(index)? {
+            ValueRef::Null => Ok(None),
+            _ => T::read_sqlite(row, index).map(Some),
+        }
+    }
+
+    fn read_postgres(row: &PgRow, index: usize) -> Result<Self, StoreError> {
+        match row.try_get_raw(index)?.is_null() {
+            true => Ok(None),
+            false => T::read_postgres(row, index).map(Some),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sea_orm::{EntityTrait, IdenStatic, Iterable};
+
+    fn assert_lists<E: EntityTrait, R: TableRow>() {
+        let declared: Vec<&str> = E::Column::iter().map(|column| column.as_str()).collect();
+        assert_eq!(ColumnNames::of::<R>().iter().collect::<Vec<_>>(), declared);
+    }
+
+    #[test]
+    fn the_lists_have_the_order_of_the_tables() {
+        assert_lists::<entity::entity::Entity, entity::entity::Model>();
+        assert_lists::<delivery::Entity, delivery::Model>();
+        assert_lists::<change::Entity, change::Model>();
+        assert_lists::<step::Entity, step::Model>();
+        assert_lists::<ledger::Entity, ledger::Model>();
+        assert_lists::<log_head::Entity, log_head::Model>();
+    }
+
+    #[test]
+    fn groups_name_columns_that_exist() {
+        use EntityColumnGroup::{Facts, Identity, Links, State};
+        let groups = ColumnNames::of::<entity::entity::Model>();
+        let count = |group| groups.iter().filter(|name| EntityColumnGroup::of(name) == group).count();
+        assert_eq!((count(Identity), count(Links), count(Facts)), (8, 4, 3));
+        assert!(count(State) > 0);
+    }
+}

@@ -1,0 +1,76 @@
+//! The texts of the writer's statements on SQLite, made once from the lists of columns.
+
+use crate::store::write::columns::{ColumnNames, EntityColumnGroup, TableRow};
+use crate::store::write::sql;
+use entity::{change, delivery, ledger, log_head, step};
+
+/// The texts; the connection keeps the statements prepared.
+#[derive(Debug)]
+pub struct SqliteStatements {
+    pub select_head: String,
+    pub update_head: String,
+    pub select_entity: String,
+    pub insert_entity: String,
+    /// By whether facts and links are among the columns: `[facts][links]`.
+    pub update_entity: [[String; 2]; 2],
+    pub insert_delivery: String,
+    pub insert_change: String,
+    pub insert_step: String,
+    pub add_to_ledger: String,
+    pub originals_by_position: String,
+    pub originals_by_key: String,
+}
+
+impl SqliteStatements {
+    pub fn new() -> Self {
+        SqliteStatements {
+            select_head: format!("SELECT {} FROM log_head WHERE id = 1", ColumnNames::of::<log_head::Model>().list()),
+            update_head: update::<log_head::Model>("log_head", is_counter),
+            select_entity: format!(
+                "SELECT {} FROM entity WHERE id = ?",
+                ColumnNames::of::<entity::entity::Model>().list()
+            ),
+            insert_entity: insert::<entity::entity::Model>("entity"),
+            update_entity: [false, true].map(|facts| {
+                [false, true].map(|links| update::<entity::entity::Model>("entity", is_updated(facts, links)))
+            }),
+            insert_delivery: insert::<delivery::Model>("delivery"),
+            insert_change: insert::<change::Model>("change"),
+            insert_step: insert::<step::Model>("step"),
+            add_to_ledger: insert::<ledger::Model>("ledger") + &sql::add_to_ledger(),
+            originals_by_position: sql::select_originals(
+                "change.position",
+                "change JOIN delivery ON delivery.row_id = change.delivery_row_id WHERE change.position = ?",
+            ),
+            originals_by_key: sql::select_originals("delivery.dedup_key", "delivery WHERE delivery.dedup_key = ?"),
+        }
+    }
+}
+
+/// The counters that a batch writes, with the key first.
+pub fn is_counter(column: &str) -> bool {
+    !matches!(column, "generation" | "retained_from")
+}
+
+/// Whether an update writes a column, or is found by it: what it leaves out costs no index anything.
+pub fn is_updated(facts: bool, links: bool) -> impl Fn(&str) -> bool {
+    move |column| match EntityColumnGroup::of(column) {
+        EntityColumnGroup::Identity => column == "row_id",
+        EntityColumnGroup::Links => links,
+        EntityColumnGroup::Facts => facts,
+        EntityColumnGroup::State => true,
+    }
+}
+
+fn insert<R: TableRow>(table: &str) -> String {
+    let names = ColumnNames::of::<R>();
+    format!("INSERT INTO {table} ({}) VALUES ({})", names.list(), names.listed(|_| "?".to_owned()))
+}
+
+// The first column is the key, and the first parameter.
+fn update<R: TableRow>(table: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let names = ColumnNames::only::<R>(wanted);
+    let assigned = names.iter().zip(1..).skip(1).map(|(name, parameter)| format!("{name} = ?{parameter}"));
+    let key = names.iter().next().unwrap_or_default();
+    format!("UPDATE {table} SET {} WHERE {key} = ?1", assigned.collect::<Vec<_>>().join(", "))
+}
