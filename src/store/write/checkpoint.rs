@@ -52,7 +52,7 @@ impl Checkpointer {
             let finish = finish.clone();
             move || run(&connection, &told, &finish, &files)
         });
-        let thread = thread.map_err(|error| StoreError::OpenFailed(format!("no thread for checkpoints: {error}")))?;
+        let thread = thread.map_err(|error| StoreError::task("the thread for checkpoints", error))?;
         Ok(Checkpointer { written_pages: Some(pages), writer_checkpoint_due: finish, thread: Some(thread) })
     }
 

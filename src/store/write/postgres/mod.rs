@@ -70,7 +70,7 @@ impl PostgresWriteConnection {
     /// If the process can make no runtime.
     pub fn open(options: &PgConnectOptions, pools: PoolSettings) -> Result<Self, StoreError> {
         let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| StoreError::OpenFailed(format!("no runtime for PostgreSQL: {error}")))?;
+        let runtime = runtime.map_err(|error| StoreError::task("the runtime for PostgreSQL", error))?;
         // An acknowledgement means that it is on the disk, and a statement of its own sees what those that it waited for have
         // written: whatever the database's defaults. Every look-up is by key; what the planner chose for a table that was
         // still empty, it would keep.
