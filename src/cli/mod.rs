@@ -31,6 +31,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Receive webhooks and serve the API and the playground.
+    Serve(serve::ServeCommand),
     /// Migrate the database, and exit.
     Migrate(migrate::MigrateCommand),
     /// Compare what is stored with what the raw log yields.
