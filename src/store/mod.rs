@@ -32,7 +32,7 @@ pub enum StoreError {
     #[error("{0}")]
     Unavailable(String),
     /// A file or a folder beside the database cannot be used.
-    #[error("{} cannot be used: {error}", path.display())]
+    #[error("{} cannot be used: {error}", .path.display())]
     Io { path: PathBuf, error: io::Error },
     /// A task or thread of this process ended before its work was done.
     #[error("{task} ended early: {reason}")]
