@@ -46,7 +46,6 @@ impl DatabaseSnapshot {
     pub async fn open(db: &Database) -> Result<DatabaseSnapshot, StoreError> {
         let txn = match &db.address {
             // A connection of its own: the file of the second database is attached to it.
-            // Another file is attached to the connection, which goes with it.
             DatabaseAddress::Sqlite(path) => store::read_only_connection(path, db.pool_settings).await?.begin().await?,
             DatabaseAddress::Postgres(_) => {
                 let connection = db.maintenance_connection().await?;
