@@ -1,13 +1,13 @@
-//! How differences between what is stored and what the raw log says are told.
+//! Prints differences between what is stored and what the raw log yields.
 
 use crate::rebuild::{Difference, DifferenceOrigin, DifferenceSummary, Differences};
 
-/// How much of a value is shown, in characters.
+/// The most characters of a value that are printed.
 const MAX_VALUE_CHARS: usize = 120;
-/// How many origins are shown; those with the most rows.
+/// The most origins that are printed: those with the most rows.
 const MAX_ORIGINS: usize = 40;
 
-/// Tells some of them, then how many there are and where they come from.
+/// Prints some of the differences, then their number and their origins.
 pub fn print_differences(differences: &Differences, show: usize) {
     for difference in differences.listed.iter().take(show) {
         println!("{}", difference_line(difference));
@@ -22,11 +22,11 @@ pub fn print_differences(differences: &Differences, show: usize) {
         differences.rows_compared,
         by_table(differences)
     );
-    println!("the rows that differ, by the event that they come from:");
+    println!("the rows that differ, by the event that caused them:");
     let mut origins: Vec<(&DifferenceOrigin, &DifferenceSummary)> = differences.by_origin.iter().collect();
-    origins.sort_by_key(|(_, extent)| std::cmp::Reverse(extent.rows));
-    for (origin, extent) in origins.iter().take(MAX_ORIGINS) {
-        println!("  {}", origin_line(origin, extent));
+    origins.sort_by_key(|(_, summary)| std::cmp::Reverse(summary.rows));
+    for (origin, summary) in origins.iter().take(MAX_ORIGINS) {
+        println!("  {}", origin_line(origin, summary));
     }
     if origins.len() > MAX_ORIGINS {
         println!("  and {} more events", origins.len() - MAX_ORIGINS);
@@ -35,14 +35,14 @@ pub fn print_differences(differences: &Differences, show: usize) {
 
 fn difference_line(difference: &Difference) -> String {
     let Difference { table, row, field, stored, derived } = difference;
-    let cut = |text: &String| text.chars().take(MAX_VALUE_CHARS).collect::<String>();
+    let shown = |value: &Option<String>| match value {
+        Some(text) => text.chars().take(MAX_VALUE_CHARS).collect(),
+        None => "nothing".to_owned(),
+    };
     match (stored, derived) {
-        (Some(_), None) if field.is_empty() => format!("{table}, {row}: is stored, and would not be there"),
-        (None, Some(_)) if field.is_empty() => format!("{table}, {row}: is not stored, and would be there"),
-        _ => {
-            let said = |value: &Option<String>| value.as_ref().map_or("nothing".to_owned(), cut);
-            format!("{table}, {row}: {field} is {}, and would be {}", said(stored), said(derived))
-        }
+        (Some(_), None) if field.is_empty() => format!("{table}, {row}: is stored, but not derived"),
+        (None, Some(_)) if field.is_empty() => format!("{table}, {row}: is derived, but not stored"),
+        _ => format!("{table}, {row}: {field} is {}, derived {}", shown(stored), shown(derived)),
     }
 }
 
@@ -50,22 +50,21 @@ fn by_table(differences: &Differences) -> String {
     differences.by_table.iter().map(|(table, count)| format!("{table} {count}")).collect::<Vec<_>>().join(", ")
 }
 
-fn origin_line(origin: &DifferenceOrigin, extent: &DifferenceSummary) -> String {
+fn origin_line(origin: &DifferenceOrigin, summary: &DifferenceSummary) -> String {
     let DifferenceOrigin { table, vendor, event } = origin;
     let named = match (vendor.as_str(), event.as_str()) {
-        ("", _) => "of no vendor".to_owned(),
-        (vendor, "") => format!("{vendor}, no event known"),
+        ("", _) => "no vendor".to_owned(),
+        (vendor, "") => format!("{vendor}, event unknown"),
         (vendor, event) => format!("{vendor} {event}"),
     };
-    let mut what = extent.columns.iter().map(|column| (*column).to_owned()).collect::<Vec<_>>();
-    if extent.only_stored > 0 {
-        what.push(format!("{} would not be there", extent.only_stored));
+    let mut what = summary.columns.iter().map(|column| (*column).to_owned()).collect::<Vec<_>>();
+    for (count, side) in [(summary.only_stored, "stored"), (summary.only_derived, "derived")] {
+        if count > 0 {
+            what.push(format!("{count} only {side}"));
+        }
     }
-    if extent.only_derived > 0 {
-        what.push(format!("{} would be there", extent.only_derived));
-    }
-    let rows = if extent.rows == 1 { "row" } else { "rows" };
-    format!("{table}, {named}: {} {rows} ({})", extent.rows, what.join(", "))
+    let rows = if summary.rows == 1 { "row" } else { "rows" };
+    format!("{table}, {named}: {} {rows} ({})", summary.rows, what.join(", "))
 }
 
 #[cfg(test)]
@@ -81,18 +80,18 @@ mod tests {
             stored: Some("\"A\"".into()),
             derived: None,
         };
-        let expected = "entity, pave INSPECTION K-1: facts.vehicle.vin is \"A\", and would be nothing";
+        let expected = "entity, pave INSPECTION K-1: facts.vehicle.vin is \"A\", derived nothing";
         assert_eq!(difference_line(&difference), expected);
         let whole = Difference { field: String::new(), stored: None, derived: Some(String::new()), ..difference };
-        assert_eq!(difference_line(&whole), "entity, pave INSPECTION K-1: is not stored, and would be there");
+        assert_eq!(difference_line(&whole), "entity, pave INSPECTION K-1: is derived, but not stored");
     }
 
     #[test]
-    fn an_origin_says_which_event_and_which_columns() {
+    fn an_origin_names_event_and_columns() {
         let origin = DifferenceOrigin { table: "change", vendor: "pave".into(), event: "SESSION:STATUS_CHANGE".into() };
-        let extent =
+        let summary =
             DifferenceSummary { rows: 3, columns: ["to_state", "to_status"].into(), only_derived: 1, only_stored: 0 };
-        let expected = "change, pave SESSION:STATUS_CHANGE: 3 rows (to_state, to_status, 1 would be there)";
-        assert_eq!(origin_line(&origin, &extent), expected);
+        let expected = "change, pave SESSION:STATUS_CHANGE: 3 rows (to_state, to_status, 1 only derived)";
+        assert_eq!(origin_line(&origin, &summary), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! `inspection-hub migrate`: the tables alone, for a deployment that does it apart from the start.
+//! `inspection-hub migrate`: runs the migrations alone, for a deployment that separates them from the start.
 
 use crate::settings::SettingFlags;
 use crate::store::{Database, OpenMode};
@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 #[derive(Debug, Args)]
 pub struct MigrateCommand {
-    /// The database was restored from a backup: begin a new history. Cursors of the old one are refused, also those that
-    /// lead to what is written from now on.
+    /// The database was restored from a backup: begin a new generation, so that cursors of the previous one are refused,
+    /// including those of positions that are written from now on.
     #[arg(long)]
     restored: bool,
     #[command(flatten)]
@@ -24,7 +24,7 @@ impl MigrateCommand {
             let db = Database::open_with(&settings.database, OpenMode::Migrate, settings.pools).await?;
             if self.restored {
                 db.begin_new_generation(Utc::now()).await?;
-                println!("{} has a new history: cursors of the old one are refused", db.redacted_address());
+                println!("{} has a new generation: cursors of the previous one are refused", db.redacted_address());
             }
             println!("{} is up to date", db.redacted_address());
             Ok(ExitCode::SUCCESS)

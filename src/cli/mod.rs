@@ -33,28 +33,27 @@ struct Cli {
 enum Command {
     /// Receive webhooks and serve the API and the playground.
     Serve(serve::ServeCommand),
-    /// Bring the database up to date, and end.
+    /// Migrate the database, and exit.
     Migrate(migrate::MigrateCommand),
-    /// Compare what is stored with what the raw log says.
+    /// Compare what is stored with what the raw log yields.
     ///
-    /// Reads and applies all deliveries anew, in a database of its own, and compares row by row. Nothing is changed; the
-    /// hub may run meanwhile. The exit status is 0 if all is as it should be, 2 if there are differences, 1 if it could
-    /// not be done.
+    /// Replays all deliveries into a second database and compares row by row. Changes nothing; the hub may run. The exit
+    /// status is 0 if all rows are equal, 2 if there are differences, and 1 after a failure.
     Verify(verify::VerifyCommand),
-    /// Put what the raw log says in place of what is stored.
+    /// Replace what is stored by what the raw log yields.
     ///
-    /// Reads and applies all deliveries anew, in a database of its own, and compares. If there are differences, they are
-    /// told, and all tables that are derived are replaced at once; the hub may run meanwhile. The raw log stays as it is.
-    /// If it is ended before, nothing has changed, and the same command goes on from where it was; to begin anew, remove
-    /// its scratch folder. The exit status is 0 if all is as it should be now, 1 if it could not be done.
+    /// Replays all deliveries into a second database and compares. Prints the differences, and replaces the rows that differ,
+    /// or all derived tables, in one transaction; the hub may run. The raw log does not change. If the command is ended
+    /// early, nothing has changed, and the same command resumes; to start from scratch, remove its work folder. The exit
+    /// status is 0 if all rows are equal now, and 1 after a failure.
     Rebuild(rebuild::RebuildCommand),
-    /// Remove old lives.
+    /// Purge finished inspections.
     ///
-    /// An inspection with all that hangs on it, or what stands alone with all that hangs on it, is removed if it is at an end
-    /// and nothing was heard of any of it for so long; with its history, and with the deliveries that concern it. So are
-    /// deliveries of that age that concern nothing. What is left is as before, and the hub may run meanwhile. It cannot be
-    /// taken back. A vendor that repeats news of what was removed makes it known anew. The setting `retention` does the
-    /// same hourly. The exit status is 0 if it is done, 1 if it could not be done.
+    /// Deletes an inspection with everything that belongs to it, its history and its deliveries, if it is finished and nothing
+    /// of it has changed for the given time. Also deletes entities without an inspection, and deliveries about no entity, of
+    /// that age. The rest stays as it is, and the hub may run. There is no undo. If a vendor sends an event about a purged
+    /// inspection again, the inspection is created again. The setting `retention` runs a purge every hour. The exit status is
+    /// 0 after a complete run, and 1 after a failure.
     Purge(purge::PurgeCommand),
     /// Print the GraphQL schema.
     Schema(schema::SchemaCommand),
@@ -69,7 +68,7 @@ pub fn main() -> ExitCode {
         Command::Migrate(migrate) => migrate.run(),
         Command::Verify(verify) => verify.run(),
         Command::Rebuild(rebuild) => rebuild.run(),
-        Command::Purge(forget) => forget.run(),
+        Command::Purge(purge) => purge.run(),
         Command::Schema(schema) => schema.run(),
         Command::Simulate(simulate) => simulate.run(),
     };

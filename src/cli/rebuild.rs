@@ -1,4 +1,4 @@
-//! `inspection-hub rebuild`: puts what the raw log says in place of what is stored.
+//! `inspection-hub rebuild`: replaces what is stored by what the raw log yields.
 
 use super::differences;
 use super::replay_args::{ReplayArgs, lower_priority};
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Args)]
 pub struct RebuildCommand {
-    /// Load all rows into fresh tables, even if few of them differ, or none
+    /// Load all rows into new tables, even if few of them differ, or none
     #[arg(long)]
     full: bool,
     #[command(flatten)]
@@ -24,19 +24,19 @@ pub struct RebuildCommand {
 impl RebuildCommand {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         lower_priority();
-        // No log: it would stand between the lines of progress.
+        // No log: its lines would break the progress bar.
         let (settings, _) = super::load_settings(&self.replay.flags)?;
         let folder = match &self.replay.work_dir {
             Some(folder) => folder.clone(),
             None => default_work_dir(&settings)?,
         };
-        let kept = format!("the second database is kept: the same command goes on from there ({})", folder.display());
+        let folder_note = format!("the same command resumes with the second database in {}", folder.display());
         super::runtime()?.block_on(async {
             let stop = CancellationToken::new();
             tokio::spawn(cancel_on_ctrl_c(stop.clone()));
             match self.rebuild(&settings, &folder, stop).await {
                 Err(error) if matches!(error.downcast_ref(), Some(StoreError::Cancelled)) => {
-                    anyhow::bail!("stopped, and nothing was changed; {kept}")
+                    anyhow::bail!("cancelled, and nothing was changed; {folder_note}")
                 }
                 outcome => outcome,
             }
@@ -56,13 +56,13 @@ impl RebuildCommand {
         let (all, before) = rebuild.progress().await?;
         match before {
             0 => println!("{shown}: {all} deliveries"),
-            _ => println!("{shown}: {all} deliveries; going on after number {before}"),
+            _ => println!("{shown}: {all} deliveries; resuming after delivery {before}"),
         }
-        let progress = ProgressReporter::new("applied anew", Some((all - before).unsigned_abs()));
-        let counted = progress.clone();
-        let found = progress.report_while(rebuild.replay_and_diff(move |more| counted.advance(more))).await?;
+        let progress = ProgressReporter::new("replayed", Some((all - before).unsigned_abs()));
+        let counter = progress.clone();
+        let found = progress.report_while(rebuild.replay_and_diff(move |more| counter.advance(more))).await?;
         if found.total == 0 {
-            println!("all {} rows are what the deliveries say", found.rows_compared);
+            println!("all {} rows are what the deliveries yield", found.rows_compared);
             if !self.full {
                 println!("nothing was changed (--full)");
                 rebuild.finish().await;
@@ -84,33 +84,31 @@ impl RebuildCommand {
             None => rebuild.estimated_rows().await?,
         };
         let progress = ProgressReporter::new("rows replaced", Some(rows));
-        let counted = progress.clone();
-        let done = move |more| counted.advance(more);
+        let counter = progress.clone();
+        let on_progress = move |more| counter.advance(more);
         match few {
-            Some(_) => progress.report_while(rebuild.replace(found, done)).await,
-            None => progress.report_while(rebuild.replace_all(found, done)).await,
+            Some(_) => progress.report_while(rebuild.replace(found, on_progress)).await,
+            None => progress.report_while(rebuild.replace_all(found, on_progress)).await,
         }
     }
 }
 
 fn print_outcome(replaced: &RebuildOutcome) {
-    let RebuildOutcome { head, is_new_generation: another, rows_replaced: rows, locked_for: locked } = replaced;
-    let rows = rows.map_or("all rows".to_owned(), |rows| format!("{rows} rows"));
+    let RebuildOutcome { head, is_new_generation, rows_replaced, locked_for } = replaced;
+    let rows = rows_replaced.map_or("all rows".to_owned(), |rows| format!("{rows} rows"));
     println!(
-        "rebuilt: {} deliveries, {} changes, {} entities; {rows} replaced; nobody could write for {} ms",
+        "rebuilt: {} deliveries, {} changes, {} entities; {rows} replaced; writers were blocked for {} ms",
         head.last_delivery_row_id,
         head.position,
         head.last_entity_row_id,
-        locked.as_millis()
+        locked_for.as_millis()
     );
-    if *another {
-        println!(
-            "what was told is another one now: subscribers are told to read the state anew and to go on from the head"
-        );
+    if *is_new_generation {
+        println!("a new generation: cursors are invalid, and subscribers must read the state again");
     }
 }
 
-// Where the same command finds it again.
+// The same for each run, so that the command can resume.
 fn default_work_dir(settings: &Settings) -> anyhow::Result<PathBuf> {
     Ok(match DatabaseAddress::parse(&settings.database)? {
         DatabaseAddress::Sqlite(path) => PathBuf::from(format!("{path}-rebuild")),

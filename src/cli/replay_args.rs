@@ -1,20 +1,20 @@
-//! The options of the commands that apply all deliveries anew.
+//! The options of the commands that replay all deliveries.
 
 use crate::settings::SettingFlags;
 use clap::Args;
 use rustix::process::nice;
 use std::path::PathBuf;
 
-/// How far below others' the priority is. A process that holds SQLite's lock must get on, too, so it is not the lowest.
+/// The increment of the process' niceness. It is not the largest: a process that holds SQLite's lock must make progress.
 const NICE_INCREMENT: i32 = 5;
 
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// Show so many differences at most
+    /// The most differences to print
     #[arg(long, value_name = "NUMBER", default_value = "50")]
     pub max_differences: usize,
-    /// Where the second database is made, which is about as large as the first without its bodies; `rebuild` keeps it until
-    /// it has succeeded, and the same command goes on from there [default: the system's folder for temporary files; for
+    /// The folder of the second database, which is about as large as the first without its bodies. `rebuild` keeps it until
+    /// it has succeeded, and the same command resumes with it [default: the system's folder for temporary files; for
     /// `rebuild` of a SQLite file the folder FILE-rebuild beside it]
     #[arg(long, value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
@@ -22,9 +22,9 @@ pub struct ReplayArgs {
     pub flags: SettingFlags,
 }
 
-/// Lets others go first where there are not enough processors. To be called before there are threads: they inherit it.
+/// Lets other processes run first. Call before threads are started: they inherit the priority.
 pub fn lower_priority() {
     if let Err(error) = nice(NICE_INCREMENT) {
-        tracing::debug!(%error, "the priority stays as it is");
+        tracing::debug!(%error, "the priority could not be lowered");
     }
 }

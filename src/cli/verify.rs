@@ -1,4 +1,4 @@
-//! `inspection-hub verify`: whether what is stored is what the raw log says.
+//! `inspection-hub verify`: compares what is stored with what the raw log yields.
 
 use super::differences;
 use super::replay_args::{ReplayArgs, lower_priority};
@@ -10,7 +10,7 @@ use clap::Args;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
-/// The exit status when there are differences, so that a script can tell them from a failure.
+/// The exit status if there are differences, so that a script can tell them from a failure.
 const EXIT_DIFFERENT: u8 = 2;
 
 #[derive(Debug, Args)]
@@ -22,24 +22,24 @@ pub struct VerifyCommand {
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         lower_priority();
-        // No log: the second database is nobody's concern.
+        // No log: the second database would write to it, too.
         let (settings, _) = super::load_settings(&self.replay.flags)?;
         let work_dir = match &self.replay.work_dir {
             Some(folder) => std::fs::create_dir_all(folder).and_then(|()| tempfile::tempdir_in(folder)),
             None => tempfile::tempdir(),
         };
-        let scratch = work_dir.context("no folder for the second database can be made")?;
+        let work_dir = work_dir.context("no folder for the second database can be created")?;
         let differences = super::runtime()?.block_on(async {
             let cannot_read = || format!("cannot read {}", super::redacted_database_url(&settings));
             let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools).await;
             let db = opened.with_context(cannot_read)?;
             let stored = DatabaseSnapshot::open(&db).await.with_context(cannot_read)?;
             println!("{}: {} deliveries, {} changes", db.redacted_address(), stored.deliveries, stored.position);
-            let mut derived = ShadowDb::open(scratch.path(), &db.redacted_address()).await?;
-            let progress = ProgressReporter::new("checked", Some(stored.deliveries.unsigned_abs()));
-            let counted = progress.clone();
+            let mut derived = ShadowDb::open(work_dir.path(), &db.redacted_address()).await?;
+            let progress = ProgressReporter::new("replayed", Some(stored.deliveries.unsigned_abs()));
+            let counter = progress.clone();
             let compared = async {
-                stored.replay_into(&mut derived, &CancellationToken::new(), move |more| counted.advance(more)).await?;
+                stored.replay_into(&mut derived, &CancellationToken::new(), move |more| counter.advance(more)).await?;
                 stored.diff(&DatabaseSnapshot::open(&derived.db).await?).await
             };
             let differences = progress.report_while(compared).await?;
@@ -47,7 +47,7 @@ impl VerifyCommand {
             anyhow::Ok(differences)
         })?;
         if differences.total == 0 {
-            println!("all {} rows are what the deliveries say", differences.rows_compared);
+            println!("all {} rows are what the deliveries yield", differences.rows_compared);
             return Ok(ExitCode::SUCCESS);
         }
         differences::print_differences(&differences, self.replay.max_differences);

@@ -1,4 +1,4 @@
-//! One listener: first the history after its position, then the live tail, without a seam.
+//! A listener to the feed: first the history after its position, then the live changes, without a gap.
 
 use super::{Feed, FeedEvent, PAGE_SIZE, read_page_after};
 use crate::store::StoreError;
@@ -13,31 +13,31 @@ use tokio::sync::broadcast::error::RecvError;
 struct FeedListener {
     feed: Arc<Feed>,
     events: Receiver<FeedEvent>,
-    /// Which history its positions are of; none until it was looked at.
+    /// The generation of its positions; none until it is known.
     generation: Option<i64>,
-    /// The position handed out last.
+    /// The position delivered last.
     delivered_to: i64,
-    /// Where it ends; without it, never.
+    /// The last position to deliver; without it, the listener never ends.
     until: Option<i64>,
-    /// Read from the history and not handed out yet.
+    /// Read from the history, and not delivered yet.
     backlog: VecDeque<Arc<ChangeWithEntity>>,
-    /// Whether there may be more in the history than was read.
+    /// Whether the history may have more than was read.
     needs_catch_up: bool,
 }
 
 impl Feed {
-    /// Every change after a position, once and in order, and up to another; without that it never ends by itself, unless the
-    /// history is replaced.
+    /// Every change after a position, once and in order, up to another position. Without that one it ends only if the history
+    /// is rebuilt.
     pub fn subscribe(
         self: &Arc<Self>,
         after: i64,
         until: Option<i64>,
     ) -> impl Stream<Item = Result<Arc<ChangeWithEntity>, StoreError>> + Send + 'static {
-        // The tail is joined before the history is read: what is committed in between is seen in both.
+        // Subscribes before reading the history: what is committed in between is in both.
         let listener = FeedListener {
             feed: self.clone(),
             events: self.events.subscribe(),
-            // That for which the position was found to be good. What is read first could be of the next one already.
+            // The generation for which the position was validated. The first page may already be of the next one.
             generation: Some(self.generation()),
             delivered_to: after,
             until,
@@ -77,14 +77,14 @@ impl FeedListener {
                     self.delivered_to = changed.change.position;
                     return Some(Ok(changed));
                 }
-                // Positions have no holes: something was missed.
+                // Positions are contiguous, so something was missed.
                 Ok(_) | Err(RecvError::Lagged(_)) => self.needs_catch_up = true,
                 Err(RecvError::Closed) => return None,
             }
         }
     }
 
-    // From what is at hand, else from the history.
+    // From the replay buffer, else from the history.
     async fn catch_up(&mut self) -> Result<(), StoreError> {
         if let Some((generation, recent)) = self.feed.replay_buffer.after(self.delivered_to) {
             if *self.generation.get_or_insert(generation) != generation {
@@ -94,8 +94,8 @@ impl FeedListener {
             self.backlog.extend(recent);
             return Ok(());
         }
-        // It is never closed.
-        let _place = self.feed.catch_up_permits.acquire().await;
+        // The semaphore is never closed.
+        let _permit = self.feed.catch_up_permits.acquire().await;
         let page = read_page_after(&self.feed.db, self.delivered_to, &mut self.generation).await?;
         self.needs_catch_up = page.len() as u64 == PAGE_SIZE;
         self.backlog.extend(page.into_iter().map(Arc::new));

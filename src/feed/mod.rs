@@ -1,8 +1,8 @@
-//! Live news: one reader per process follows the history and hands each change to all who listen.
+//! The live feed: one reader per process follows the history and hands each change to all listeners.
 //!
-//! What the writer says here, and what other processes say (`postgres.rs`, `nats.rs`), is a hint that there is news, never
-//! the news itself: a lost hint costs the time until the next look, and nothing else. A listener that has missed something
-//! reads it from the history, so that each sees every position once and in order, and a slow one costs no memory.
+//! What the writer and other processes (`postgres.rs`, `nats.rs`) send is a hint that there are new changes, never the
+//! changes themselves: a lost hint costs the time until the next poll, and nothing else. A listener that missed something
+//! reads it from the history. So each listener receives every position once and in order, and a slow one costs no memory.
 
 mod listener;
 pub mod nats;
@@ -22,47 +22,47 @@ use tokio_util::sync::CancellationToken;
 
 /// Changes read from the history at once.
 const PAGE_SIZE: u64 = 500;
-/// Changes kept for listeners that are a little behind; who is further behind reads the history.
+/// Changes buffered for listeners that are a little behind. A listener further behind reads the history.
 const BUFFER_CAPACITY: usize = 4096;
-/// Listeners that read the history at the same time. The others wait for as long as that takes: there may be thousands, and
-/// a connection of the pool is only waited for so long.
+/// Listeners that read the history concurrently. There may be thousands, and the wait for a connection of the pool has a
+/// limit; the wait for this permit has none.
 const MAX_CONCURRENT_CATCH_UPS: usize = 2;
-/// The time after which we look without a hint.
+/// The feed polls after this long without a hint.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The feed of a process.
 #[derive(Debug)]
 pub struct Feed {
     db: ReadPool,
-    /// The newest position that this process wrote.
+    /// The newest position that this process committed.
     committed: watch::Sender<i64>,
-    /// There may be news.
+    /// There may be new changes.
     wake_signal: Notify,
-    /// Somebody has begun to listen.
+    /// A listener has subscribed.
     listener_joined: Notify,
-    /// The newest position that was handed on.
+    /// The newest position that was published to listeners.
     published_to: AtomicI64,
-    /// The newest position that is known.
+    /// The newest known position.
     newest: AtomicI64,
-    /// Which history it is.
+    /// The generation of the history.
     generation: AtomicI64,
     events: broadcast::Sender<FeedEvent>,
-    /// What was handed on last, for who comes back.
+    /// The changes published last, for listeners that reconnect.
     replay_buffer: ReplayBuffer,
-    /// Places for those who read the history.
+    /// Permits to read the history.
     catch_up_permits: Semaphore,
 }
 
-/// What is handed to all who listen.
+/// An event for all listeners.
 #[derive(Clone, Debug)]
 enum FeedEvent {
     Change(Arc<ChangeWithEntity>),
-    /// The history is another one now, of this generation.
+    /// The history was rebuilt, with this generation.
     Rebuilt(i64),
 }
 
 impl Feed {
-    /// A feed that reads from this database, whose history stands there.
+    /// The feed of a database with these counters.
     pub fn new(db: ReadPool, head: &log_head::Model) -> Arc<Self> {
         let position = head.position;
         Arc::new(Feed {
@@ -79,7 +79,7 @@ impl Feed {
         })
     }
 
-    /// This process has written news up to this position.
+    /// This process has committed changes up to a position.
     pub fn publish(&self, position: i64) {
         self.newest.fetch_max(position, Ordering::Relaxed);
         self.committed.send_if_modified(|known| {
@@ -90,45 +90,45 @@ impl Feed {
         self.wake(position);
     }
 
-    /// Somebody says that there is news up to this position. Only the database knows.
+    /// A hint that there are changes up to a position. Only the database knows.
     pub fn wake(&self, position: i64) {
         if position > self.published_to.load(Ordering::Relaxed) && !failpoints::drop_hint() {
             self.wake_signal.notify_one();
         }
     }
 
-    /// The newest position that this process wrote, and each newer one, for those who tell other processes.
+    /// The newest position that this process committed, and each newer one, to publish it to other processes.
     pub fn watch_committed(&self) -> watch::Receiver<i64> {
         self.committed.subscribe()
     }
 
-    /// The newest position that is known to be in the database: at once what this process wrote, and within a second what
-    /// others did.
+    /// The newest position known to be in the database. It includes commits of this process at once, and those of others
+    /// within a second.
     pub fn newest(&self) -> i64 {
         self.newest.load(Ordering::Relaxed)
     }
 
-    /// Which history the positions are of, as far as this process has heard.
+    /// The generation of the history, as far as this process knows.
     pub fn generation(&self) -> i64 {
         self.generation.load(Ordering::Relaxed)
     }
 
-    /// The database has said which history it has.
+    /// Sets the generation, read from the database.
     pub fn set_generation(&self, generation: i64) {
         self.generation.store(generation, Ordering::Relaxed);
     }
 
-    /// Whether a position is of this history and all that came after it is at hand.
+    /// Whether a position is of this generation, and all changes after it are buffered.
     pub fn can_replay(&self, position: i64, generation: i64) -> bool {
         self.replay_buffer.covers(position, generation)
     }
 
-    /// How many are listening.
+    /// The number of listeners.
     pub fn listeners(&self) -> usize {
         self.events.receiver_count()
     }
 
-    /// Reads the news and hands it on, until told to stop.
+    /// Publishes new changes until it is cancelled.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => {}
@@ -141,25 +141,25 @@ impl Feed {
         let mut generation = Some(self.generation());
         loop {
             if self.listeners() == 0 {
-                // Who listens from now on reads the history first, and finds there what came before this moment.
+                // A new listener reads the history first, and finds there what was committed until now.
                 match head(&self.db).await {
                     Ok(head) => {
                         self.generation.store(head.generation, Ordering::Relaxed);
                         match generation.replace(head.generation) {
                             Some(known) if known != head.generation => {
                                 self.newest.store(head.position, Ordering::Relaxed);
-                                // Somebody may have begun meanwhile with what is remembered of the one before.
+                                // A listener may have begun with buffered changes of the previous generation.
                                 self.replay_buffer.clear();
                                 let _ = self.events.send(FeedEvent::Rebuilt(head.generation));
                             }
                             _ => _ = self.newest.fetch_max(head.position, Ordering::Relaxed),
                         }
-                        // Somebody may have begun to listen meanwhile, and count on what is remembered.
+                        // A listener that has subscribed since may rely on the buffer.
                         if self.replay_buffer.clear_unless(|| self.listeners() > 0) {
                             last = head.position;
                         }
                     }
-                    Err(error) => tracing::debug!(%error, "the feed cannot read where the history ends"),
+                    Err(error) => tracing::debug!(%error, "the feed could not read the newest position"),
                 }
                 let _ = tokio::time::timeout(POLL_INTERVAL, self.listener_joined.notified()).await;
             } else {
@@ -185,26 +185,26 @@ impl Feed {
                     let _ = self.events.send(FeedEvent::Rebuilt(head.generation));
                     return head.position;
                 }
-                // Who listens sees the hole, and learns from the history what it has missed.
+                // Listeners notice the gap, and learn from the history what they have missed.
                 Err(StoreError::Expired { retained_from, .. }) => {
                     last = retained_from;
                     self.replay_buffer.clear();
                     continue;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the feed cannot read the history; it tries again");
+                    tracing::warn!(%error, "the feed could not read the history; it retries");
                     return last;
                 }
             };
             let full = page.len() as u64 == PAGE_SIZE;
-            // That of the page: a query may have heard of a newer one already.
+            // The generation of the page: a query may have set a newer one already.
             let of = generation.unwrap_or_else(|| self.generation());
             for changed in page {
                 last = changed.change.position;
                 let changed = Arc::new(changed);
-                // Before it is told, so that who has joined the tail finds it here or hears of it there.
+                // Before the event, so that a new listener finds the change here or receives the event.
                 self.replay_buffer.push(&changed, of);
-                // Nobody listening any more is no fault.
+                // Fails if there is no listener any more.
                 let _ = self.events.send(FeedEvent::Change(changed));
             }
             if !full {
@@ -214,16 +214,16 @@ impl Feed {
     }
 }
 
-/// The changes after a position, if the history is still that of the generation, and all there; the first look says which
-/// generation that is.
+/// The changes after a position. Fails if the history has another generation, or if a change after the position was purged.
+/// Without a generation, accepts the present one.
 async fn read_page_after(
     db: &ReadPool,
     after: i64,
     generation: &mut Option<i64>,
 ) -> Result<Vec<ChangeWithEntity>, StoreError> {
     let page = changes_after(db, after, PAGE_SIZE).await?;
-    // Looked at afterwards: what was read before the history was replaced is of the one before, and what was read before
-    // something was removed is whole.
+    // Read after the page: a page that was read before a rebuild is of the previous generation, and one that was read before
+    // a purge is complete.
     let now = head(db).await?;
     match *generation.get_or_insert(now.generation) {
         generation if generation != now.generation => Err(StoreError::GenerationChanged),

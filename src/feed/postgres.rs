@@ -1,10 +1,11 @@
-//! Between processes on one PostgreSQL: each tells the others by `NOTIFY` what it wrote, and hears them by `LISTEN`.
+//! Hints between processes on one PostgreSQL: each sends what it committed by `NOTIFY`, and receives by `LISTEN`.
 //!
-//! It is told after the commit and outside of its transaction, because PostgreSQL lets only one transaction at a time
-//! commit with a notification (<https://www.postgresql.org/docs/current/sql-notify.html>). While one is on its way, later
-//! positions gather, and only the newest is told next.
+//! A notification is sent after the commit and outside of its transaction, because PostgreSQL lets only one transaction at a
+//! time commit with a notification (<https://www.postgresql.org/docs/current/sql-notify.html>). While one is being sent,
+//! later positions accumulate, and only the newest is sent next.
 
 use super::Feed;
+use crate::store::with_timeout;
 use sea_orm::sqlx::postgres::{PgListener, PgPool, PgPoolOptions};
 use sea_orm::sqlx::{self, Error, Executor};
 use std::convert::Infallible;
@@ -12,18 +13,18 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The channel. What is said on it by others in the same database is only a reason to look.
+/// The channel. A notification of another sender is only a reason to poll.
 const CHANNEL: &str = "inspection_hub";
-/// Between two notifications at least: what is written meanwhile is told together.
+/// The least interval between two notifications: what is committed within it is sent together.
 const MIN_NOTIFY_INTERVAL: Duration = Duration::from_millis(2);
-/// Between two attempts to reach a database that is away.
+/// The wait between two attempts to reach a database that is unavailable.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// How long a notification may take.
+/// The time limit of a notification.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// After so long without a word the connection is asked for a sign of life: one that was lost would be listened to for ever.
+/// A connection without a notification for this long is probed: the driver would wait on a lost one for ever.
 const PROBE_AFTER: Duration = Duration::from_secs(20);
 
-/// Tells and hears, until told to stop. Hearing takes one more connection than the pool has.
+/// Sends and receives hints until it is cancelled. Receiving takes one connection beside the pool.
 pub async fn run(pool: PgPool, feed: Arc<Feed>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
@@ -33,14 +34,14 @@ pub async fn run(pool: PgPool, feed: Arc<Feed>, stop: CancellationToken) {
 }
 
 async fn publish_hints(pool: &PgPool, feed: &Feed) {
-    let mut written = feed.watch_committed();
-    while written.changed().await.is_ok() {
-        let position = *written.borrow_and_update();
-        let telling = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(position.to_string()).execute(pool);
-        match with_timeout(telling).await {
+    let mut committed = feed.watch_committed();
+    while committed.changed().await.is_ok() {
+        let position = *committed.borrow_and_update();
+        let notify = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(position.to_string()).execute(pool);
+        match with_timeout(STATEMENT_TIMEOUT, notify).await {
             Ok(_) => tokio::time::sleep(MIN_NOTIFY_INTERVAL).await,
             Err(error) => {
-                tracing::debug!(%error, "other processes could not be told of news; they look for themselves");
+                tracing::debug!(%error, "a hint could not be sent; other processes poll");
                 tokio::time::sleep(RETRY_DELAY).await;
             }
         }
@@ -52,16 +53,15 @@ async fn receive_hints(pool: &PgPool, feed: &Feed) {
     loop {
         let Err(error) = listen(pool, feed, &mut outage_reported).await;
         if !std::mem::replace(&mut outage_reported, true) {
-            tracing::warn!(%error, "the notifications of other processes cannot be heard; the feed looks once a second");
+            tracing::warn!(%error, "LISTEN connection lost; the feed polls once a second");
         }
         tokio::time::sleep(RETRY_DELAY).await;
     }
 }
 
-// `told` is whether somebody knows that nothing can be heard.
+// `outage_reported` is whether a warning has reported that nothing is received.
 async fn listen(pool: &PgPool, feed: &Feed, outage_reported: &mut bool) -> Result<Infallible, Error> {
-    // In a pool of its own: a listener that is dropped wants to say so over its connection before it gives it back, and if
-    // that was lost, never gives it back.
+    // In a pool of its own: a dropped listener sends UNLISTEN before it returns its connection, and never returns a lost one.
     let own = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(STATEMENT_TIMEOUT)
@@ -72,17 +72,12 @@ async fn listen(pool: &PgPool, feed: &Feed, outage_reported: &mut bool) -> Resul
     listener.listen(CHANNEL).await?;
     *outage_reported = false;
     loop {
-        // None: the connection was lost and made anew; something may have been said meanwhile.
-        let Ok(said) = tokio::time::timeout(PROBE_AFTER, listener.try_recv()).await else {
-            with_timeout(listener.execute("SELECT 1")).await?;
+        let Ok(received) = tokio::time::timeout(PROBE_AFTER, listener.try_recv()).await else {
+            with_timeout(STATEMENT_TIMEOUT, listener.execute("SELECT 1")).await?;
             continue;
         };
-        let said = said?;
-        let position = said.as_ref().and_then(|said| said.payload().parse().ok());
+        // None: the listener has reconnected, and may have missed notifications.
+        let position = received?.and_then(|notification| notification.payload().parse().ok());
         feed.wake(position.unwrap_or(i64::MAX));
     }
-}
-
-async fn with_timeout<T>(doing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(STATEMENT_TIMEOUT, doing).await.unwrap_or(Err(Error::PoolTimedOut))
 }

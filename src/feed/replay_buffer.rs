@@ -1,65 +1,65 @@
-//! The changes that were handed on last, so that those who come back after a short while, perhaps all at once, need not be
-//! read for one by one.
+//! The replay buffer: the changes published last, so that listeners that reconnect soon, perhaps all at once, need not read
+//! the history.
 
 use super::BUFFER_CAPACITY;
 use crate::store::read::ChangeWithEntity;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// They follow each other without a hole, at most as many as the tail keeps.
+/// Contiguous changes, at most [`BUFFER_CAPACITY`].
 #[derive(Debug, Default)]
 pub struct ReplayBuffer(Mutex<ReplayState>);
 
 #[derive(Debug, Default)]
 struct ReplayState {
-    /// Which history they are of.
+    /// The generation of the changes.
     generation: i64,
     changes: VecDeque<Arc<ChangeWithEntity>>,
 }
 
 impl ReplayBuffer {
-    /// Adds the newest one.
+    /// Appends the newest change.
     pub fn push(&self, changed: &Arc<ChangeWithEntity>, generation: i64) {
-        let mut kept = self.lock();
-        let follows = kept.newest() == Some(changed.change.position - 1) && kept.generation == generation;
-        if !follows {
-            kept.changes.clear();
-            kept.generation = generation;
-        } else if kept.changes.len() == BUFFER_CAPACITY {
-            kept.changes.pop_front();
+        let mut state = self.lock();
+        let is_next = state.newest() == Some(changed.change.position - 1) && state.generation == generation;
+        if !is_next {
+            state.changes.clear();
+            state.generation = generation;
+        } else if state.changes.len() == BUFFER_CAPACITY {
+            state.changes.pop_front();
         }
-        kept.changes.push_back(changed.clone());
+        state.changes.push_back(changed.clone());
     }
 
-    /// All that came after a position, and which history it is of; none if not all of it is at hand.
+    /// All changes after a position, with their generation; none if some of them are not buffered.
     pub fn after(&self, position: i64) -> Option<(i64, Vec<Arc<ChangeWithEntity>>)> {
-        let kept = self.lock();
-        let changes = kept.changes.range(kept.index_after(position)?..).cloned().collect();
-        Some((kept.generation, changes))
+        let state = self.lock();
+        let changes = state.changes.range(state.index_after(position)?..).cloned().collect();
+        Some((state.generation, changes))
     }
 
-    /// Whether all that came after a position of this history is at hand.
+    /// Whether all changes after a position of this generation are buffered.
     pub fn covers(&self, position: i64, generation: i64) -> bool {
-        let kept = self.lock();
-        kept.generation == generation && kept.index_after(position).is_some()
+        let state = self.lock();
+        state.generation == generation && state.index_after(position).is_some()
     }
 
-    /// What comes next need not follow.
+    /// Removes all changes. The next one need not be contiguous.
     pub fn clear(&self) {
         self.lock().changes.clear();
     }
 
-    /// The same, unless something holds that whoever asks for what is remembered has made so before: whether it was forgotten.
+    /// Clears the buffer unless a condition holds, which is tested under the buffer's lock. Returns whether it was cleared.
     pub fn clear_unless(&self, holds: impl FnOnce() -> bool) -> bool {
-        let mut kept = self.lock();
-        let forgets = !holds();
-        if forgets {
-            kept.changes.clear();
+        let mut state = self.lock();
+        let is_cleared = !holds();
+        if is_cleared {
+            state.changes.clear();
         }
-        forgets
+        is_cleared
     }
 
-    // A panic elsewhere leaves nothing half done here.
+    // A panic of another holder leaves nothing inconsistent.
     fn lock(&self) -> MutexGuard<'_, ReplayState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,7 +70,7 @@ impl ReplayState {
         Some(self.changes.back()?.change.position)
     }
 
-    /// Where what comes after a position begins.
+    /// The index of the first change after a position.
     fn index_after(&self, position: i64) -> Option<usize> {
         let oldest = self.changes.front()?.change.position;
         let index = usize::try_from(position.checked_add(1)?.checked_sub(oldest)?).ok()?;
@@ -119,26 +119,26 @@ mod tests {
     }
 
     #[test]
-    fn what_is_at_hand_has_no_hole() {
+    fn buffered_changes_are_contiguous() {
         let recent = ReplayBuffer::default();
-        assert_eq!(positions(&recent, 0), None, "nothing is known yet");
+        assert_eq!(positions(&recent, 0), None, "nothing is buffered yet");
         for position in 5..=7 {
             recent.push(&changed(position), 1);
         }
         assert_eq!(positions(&recent, 3), None);
         assert_eq!(positions(&recent, 4), Some(vec![5, 6, 7]));
         assert_eq!(positions(&recent, 7), Some(vec![]));
-        assert_eq!(positions(&recent, 8), None, "not heard of here");
-        assert!(recent.covers(6, 1) && !recent.covers(6, 2), "of its own history only");
+        assert_eq!(positions(&recent, 8), None, "not published yet");
+        assert!(recent.covers(6, 1) && !recent.covers(6, 2), "only of its own generation");
         recent.push(&changed(9), 1);
         assert_eq!(positions(&recent, 7), None, "8 is missing");
         assert_eq!(positions(&recent, 8), Some(vec![9]));
         recent.push(&changed(10), 2);
-        assert_eq!(positions(&recent, 8), None, "another history");
+        assert_eq!(positions(&recent, 8), None, "another generation");
     }
 
     #[test]
-    fn it_keeps_no_more_than_the_tail() {
+    fn it_has_a_capacity() {
         let recent = ReplayBuffer::default();
         let most = i64::try_from(BUFFER_CAPACITY).expect("few");
         (1..=most + 3).for_each(|position| recent.push(&changed(position), 1));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_forgotten_only_while_nobody_listens() {
+    fn it_is_cleared_only_without_listeners() {
         let recent = ReplayBuffer::default();
         recent.push(&changed(1), 1);
         assert!(!recent.clear_unless(|| true));

@@ -1,4 +1,4 @@
-//! Rows of the second database as PostgreSQL's `COPY` reads and prints them (<https://www.postgresql.org/docs/current/sql-copy.html>).
+//! Writes rows of the second database in the text format of PostgreSQL's `COPY` (<https://www.postgresql.org/docs/current/sql-copy.html>).
 
 use crate::store::StoreError;
 use rusqlite::types::ValueRef;
@@ -7,47 +7,44 @@ use std::io::Write;
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
-/// How long a part becomes, in bytes.
+/// The size at which a chunk is sent.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Some whole rows.
+/// Some complete rows.
 #[derive(Debug, Default)]
 pub struct CopyChunk {
     pub text: Vec<u8>,
     pub rows: u64,
 }
 
-/// Sends all rows that a query answers, part by part, as long as somebody takes them. It blocks meanwhile.
-///
-/// # Errors
-/// If the file cannot be read.
+/// Sends all rows of a query in chunks until the receiver is dropped. Blocks.
 pub fn send_copy_text(path: &str, query: &str, to: &Sender<CopyChunk>) -> Result<(), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     let mut statement = connection.prepare(query)?;
     let columns = statement.column_count();
     let mut rows = statement.query([])?;
-    let mut part = CopyChunk::default();
+    let mut chunk = CopyChunk::default();
     while let Some(row) = rows.next()? {
         for column in 0..columns {
             if column > 0 {
-                part.text.push(b'\t');
+                chunk.text.push(b'\t');
             }
-            write_value(row.get_ref(column)?, &mut part.text);
+            write_value(row.get_ref(column)?, &mut chunk.text);
         }
-        part.text.push(b'\n');
-        part.rows += 1;
-        if part.text.len() >= CHUNK_BYTES && to.blocking_send(std::mem::take(&mut part)).is_err() {
+        chunk.text.push(b'\n');
+        chunk.rows += 1;
+        if chunk.text.len() >= CHUNK_BYTES && to.blocking_send(std::mem::take(&mut chunk)).is_err() {
             return Ok(());
         }
     }
-    if part.rows > 0 {
-        let _ = to.blocking_send(part);
+    if chunk.rows > 0 {
+        let _ = to.blocking_send(chunk);
     }
     Ok(())
 }
 
-// Bytes are UUIDs only. Yes and no are 1 and 0.
+// Blobs of 16 bytes are UUIDs. Booleans are 0 and 1.
 fn write_value(value: ValueRef<'_>, out: &mut Vec<u8>) {
     match value {
         ValueRef::Null => out.extend_from_slice(b"\\N"),
@@ -83,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_printed_as_copy_reads_them() {
+    fn rows_are_written_as_copy_reads_them() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("rows.db");
         let db = Connection::open(&path).expect("a database");
@@ -92,10 +89,10 @@ mod tests {
              (-2, x'00112233445566778899aabbccddeeff', '')",
         )
         .expect("rows");
-        let (send, mut parts) = tokio::sync::mpsc::channel(1);
-        send_copy_text(path.to_str().expect("a path"), "SELECT a, b, c FROM t", &send).expect("printed");
-        let part = parts.try_recv().expect("a part");
+        let (send, mut chunks) = tokio::sync::mpsc::channel(1);
+        send_copy_text(path.to_str().expect("a path"), "SELECT a, b, c FROM t", &send).expect("written");
+        let chunk = chunks.try_recv().expect("a chunk");
         let text = b"1\t\\N\t\\t\\\\\\n\\rx\n-2\t00112233-4455-6677-8899-aabbccddeeff\t\n".as_slice();
-        assert_eq!((part.rows, part.text.as_slice()), (2, text));
+        assert_eq!((chunk.rows, chunk.text.as_slice()), (2, text));
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger, counted anew.
+//! Counts the ledger again.
 
 use crate::store::StoreError;
 use entity::{delivery, ledger};
@@ -8,10 +8,7 @@ use sea_orm::{
     QuerySelect,
 };
 
-/// Counts verdicts as they are now. Repetitions have left no bytes: their counts stay.
-///
-/// # Errors
-/// If a database fails.
+/// Replaces the counts of verdicts by those derived. Duplicates have left no bytes, so their counts stay.
 pub async fn recount_ledger<C: ConnectionTrait>(txn: &C, derived: &DatabaseConnection) -> Result<(), StoreError> {
     let derived = ledger::Entity::find().all(derived).await?;
     for row in &derived {

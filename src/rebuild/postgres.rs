@@ -1,4 +1,4 @@
-//! Fresh tables of PostgreSQL: in a schema of their own, where tables and indexes already have the names that they keep.
+//! The new tables on PostgreSQL: in a schema of their own, under the names that tables and indexes will keep.
 
 use super::shadow_tables::SHADOWED_TABLES;
 use super::throttle::LoadThrottle;
@@ -11,22 +11,20 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, IdenStatic, Iterab
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// The schema.
+/// The schema of the new tables.
 pub const SHADOW_SCHEMA: &str = "hub_rebuild";
-/// Parts that are read ahead of the server.
+/// Chunks that are read ahead of the server.
 const CHUNKS_AHEAD: usize = 2;
-/// For the session that loads: nobody waits for its rows, and indexes are made by one process, not by all there are.
+/// For the loading session: a commit need not wait for the disk, and one process creates the indexes, not all available ones.
 const SESSION_SETTINGS: &str =
     "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0";
-/// How long readers are waited for, in milliseconds. Others wait behind us meanwhile, so it is tried again rather.
+/// How long to wait for readers, in milliseconds. Other sessions queue behind this lock, so a retry is better than a long wait.
 const READER_LOCK_TIMEOUT_MS: u32 = 1000;
-/// The same for writers. Much less than `deadlock_timeout`, which is a second.
+/// How long to wait for writers, in milliseconds: much less than `deadlock_timeout`, which is a second.
 const WRITER_LOCK_TIMEOUT_MS: u32 = 50;
 
-/// Makes them, without indexes: those are made quicker when all rows are there.
-///
-/// # Errors
-/// If the database refuses; it takes the right to make a schema.
+/// Creates the tables without indexes: these are faster to create once all rows are there. Needs the privilege to create a
+/// schema.
 pub async fn create(db: &DatabaseConnection) -> Result<(), StoreError> {
     db.execute_unprepared(SESSION_SETTINGS).await?;
     db.execute_unprepared(&format!("CREATE SCHEMA {SHADOW_SCHEMA}")).await?;
@@ -37,47 +35,40 @@ pub async fn create(db: &DatabaseConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Copies everything from the file of the second database. Calls `done` with how many rows, again and again.
-///
-/// # Errors
-/// If a database fails.
-pub async fn load(db: &DatabaseConnection, derived: &str, done: &impl Fn(u64)) -> Result<(), StoreError> {
-    let mut pace = LoadThrottle::new();
-    copy_table::<change::Entity>(db, derived, &mut pace, done).await?;
-    copy_table::<entities::Entity>(db, derived, &mut pace, done).await?;
-    copy_table::<step::Entity>(db, derived, &mut pace, done).await
+/// Copies all rows from the file of the second database. Calls `on_progress` repeatedly with a number of rows.
+pub async fn load(db: &DatabaseConnection, derived: &str, on_progress: &impl Fn(u64)) -> Result<(), StoreError> {
+    let mut throttle = LoadThrottle::new();
+    copy_table::<change::Entity>(db, derived, &mut throttle, on_progress).await?;
+    copy_table::<entities::Entity>(db, derived, &mut throttle, on_progress).await?;
+    copy_table::<step::Entity>(db, derived, &mut throttle, on_progress).await
 }
 
-// A thread reads and prints while the server takes. Each part is a transaction: a long one would hold back what a database
-// does to keep itself small.
+// A thread reads and formats rows while the server receives. Each chunk is a transaction: a long one would hold back vacuum.
 async fn copy_table<T: DerivedTable>(
     db: &DatabaseConnection,
     derived: &str,
-    pace: &mut LoadThrottle,
-    done: &impl Fn(u64),
+    throttle: &mut LoadThrottle,
+    on_progress: &impl Fn(u64),
 ) -> Result<(), StoreError> {
     let (table, derived) = (T::NAME, derived.to_owned());
     let columns = T::Column::iter().map(|column| column.as_str()).collect::<Vec<_>>().join(", ");
     let query = format!("SELECT {columns} FROM {table}");
     let copy = format!("COPY {SHADOW_SCHEMA}.{table} ({columns}) FROM STDIN");
-    let (send, mut parts) = mpsc::channel(CHUNKS_AHEAD);
-    let printing = tokio::task::spawn_blocking(move || send_copy_text(&derived, &query, &send));
+    let (send, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
+    let reader = tokio::task::spawn_blocking(move || send_copy_text(&derived, &query, &send));
     let pool = db.get_postgres_connection_pool();
-    while let Some(CopyChunk { text, rows }) = parts.recv().await {
+    while let Some(CopyChunk { text, rows }) = chunks.recv().await {
         let begun = Instant::now();
-        let mut taking = pool.copy_in_raw(&copy).await?;
-        taking.send(text).await?;
-        taking.finish().await?;
-        done(rows);
-        pace.pause(db, Duration::ZERO, begun.elapsed()).await?;
+        let mut copying = pool.copy_in_raw(&copy).await?;
+        copying.send(text).await?;
+        copying.finish().await?;
+        on_progress(rows);
+        throttle.pause(db, Duration::ZERO, begun.elapsed()).await?;
     }
-    printing.await.map_err(|error| StoreError::OpenFailed(format!("reading the second database ended: {error}")))?
+    reader.await.map_err(|error| StoreError::task("reading the second database", error))?
 }
 
-/// Makes the indexes that the tables in use have.
-///
-/// # Errors
-/// If the database refuses.
+/// Creates the indexes that the tables in use have.
 pub async fn create_indexes(db: &DatabaseConnection) -> Result<(), StoreError> {
     for (table, _) in SHADOWED_TABLES {
         let all = format!(
@@ -90,7 +81,7 @@ pub async fn create_indexes(db: &DatabaseConnection) -> Result<(), StoreError> {
             let schema: String = row.try_get("", "schema")?;
             let (old, new) = (format!(" ON {schema}.{table} "), format!(" ON {SHADOW_SCHEMA}.{table} "));
             if !text.contains(&old) {
-                return Err(StoreError::Corrupt(format!("the index {name} is made otherwise than expected: {text}")));
+                return Err(StoreError::Corrupt(format!("the index {name} has an unexpected definition: {text}")));
             }
             db.execute_unprepared(&text.replacen(&old, &new, 1)).await?;
             if row.try_get("", "is_key")? {
@@ -104,34 +95,25 @@ pub async fn create_indexes(db: &DatabaseConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Keeps all others from writing until the transaction ends, whose commit is on the disk: nobody writes to a table who does
-/// not hold the counters' row. Readers go on.
-///
-/// # Errors
-/// If somebody writes for too long.
+/// Keeps other processes from writing until the transaction ends: a writer needs the row of counters. Readers continue. The
+/// commit waits for the disk.
 pub async fn lock_writers<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
     txn.execute_unprepared("SET LOCAL synchronous_commit TO DEFAULT").await?;
     txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
     Ok(())
 }
 
-/// The same, and nobody even begins to write to a table.
+/// As [`lock_writers`], and also locks the tables against writing.
 ///
-/// Some writers hold the counters' row when they come to the tables, others hold the tables when they come to the row. So
-/// neither is waited for as long as PostgreSQL waits until it ends one of two who wait for each other.
-///
-/// # Errors
-/// If somebody writes just now.
+/// Some writers hold the row of counters when they need the tables, others the reverse. So each wait ends long before
+/// PostgreSQL's deadlock detection would end one of the two.
 pub async fn lock_tables<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
     txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {WRITER_LOCK_TIMEOUT_MS}")).await?;
     txn.execute_unprepared("LOCK TABLE change, entity, step IN EXCLUSIVE MODE").await?;
     lock_writers(txn).await
 }
 
-/// Puts them in place of those in use, which go. Who reads those is waited for, a little.
-///
-/// # Errors
-/// If somebody reads for longer.
+/// Replaces the tables in use by the new ones. Waits a little for readers.
 pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
     let schema = Statement::from_string(DbBackend::Postgres, "SELECT current_schema()::text AS schema");
     let schema = txn.query_one_raw(schema).await?;
@@ -146,10 +128,7 @@ pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes the schema.
-///
-/// # Errors
-/// If the database refuses.
+/// Drops the schema.
 pub async fn drop_leftovers(db: &DatabaseConnection) -> Result<(), StoreError> {
     db.execute_unprepared(&format!("DROP SCHEMA IF EXISTS {SHADOW_SCHEMA} CASCADE")).await?;
     Ok(())

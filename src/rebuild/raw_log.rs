@@ -1,4 +1,4 @@
-//! The raw log, to be applied anew: deliveries in the order in which they were first applied.
+//! Reads the raw log for a replay: deliveries in the order in which they were first applied.
 
 use crate::ingest::{PreparedDelivery, ReplayContext};
 use crate::store::StoreError;
@@ -11,31 +11,25 @@ use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// Keys that are looked up at once.
+/// Keys in one look-up.
 const KEYS_PER_STATEMENT: usize = 500;
 
-/// The number of the newest delivery; 0 if there is none.
-///
-/// # Errors
-/// If the database does not answer.
+/// The row id of the newest delivery; 0 if there is none.
 pub async fn newest_delivery<C: ConnectionTrait>(db: &C) -> Result<i64, StoreError> {
     let number = Entity::find().select_only().column(Column::RowId).order_by_desc(Column::RowId).limit(1);
     Ok(number.into_tuple().one(db).await?.unwrap_or_default())
 }
 
-/// How many deliveries were removed from it.
-///
-/// # Errors
-/// If the database does not answer.
+/// The number of deliveries that were purged.
 pub async fn purged_delivery_count<C: ConnectionTrait>(db: &C) -> Result<i64, StoreError> {
     let rows = purged_ledger::Entity::find().all(db).await?;
     Ok(rows.iter().map(|row| row.received - row.duplicates).sum())
 }
 
-/// The deliveries after a number, up to another, read anew; at most `limit`, each with its number.
+/// The deliveries after one row id up to another, parsed by today's adapters; at most `limit`, each with its row id.
 ///
 /// # Errors
-/// If the database does not answer, or one of them is missing that was not removed, or cannot be applied at all.
+/// If a delivery is missing that was not purged, or cannot be applied at all.
 pub async fn deliveries_after<C: ConnectionTrait>(
     db: &C,
     after: i64,
@@ -93,7 +87,7 @@ async fn purged_originals<C: ConnectionTrait>(db: &C, rows: &[Model]) -> Result<
     Ok(originals)
 }
 
-// Those of the named entities that were removed after these deliveries came, each with the newest delivery then.
+// Those of the named entities that were purged after these deliveries arrived, each with the newest delivery at that time.
 async fn tombstones<C: ConnectionTrait>(
     db: &C,
     first: i64,

@@ -1,4 +1,4 @@
-//! Rows of the second database, put into a table of the first one: into one that is in use, or into a fresh one.
+//! Writes rows of the second database into a table of the first one: one in use, or a new one.
 
 use crate::rebuild::verify::derived_tables::IntegerKeyed;
 use crate::store::StoreError;
@@ -11,7 +11,7 @@ use sea_orm::{
 
 /// Rows in one statement.
 pub const ROWS_PER_STATEMENT: usize = 1000;
-/// Numbers in one statement.
+/// Keys in one statement.
 const KEYS_PER_STATEMENT: usize = 100;
 /// The derived columns of a delivery; all others are the raw log.
 pub const DERIVED_COLUMNS: [delivery::Column; 10] = {
@@ -21,32 +21,29 @@ pub const DERIVED_COLUMNS: [delivery::Column; 10] = {
     };
     [Event, OccurredAt, DedupKey, Verdict, ReasonCode, ReasonParams, Warnings, DuplicateOf, FirstPosition, ChangeCount]
 };
-/// Where values wait, for the length of a transaction.
+/// A staging table that exists for the length of a transaction.
 const STAGING_TABLE: &str = "patched";
 
-/// Replaces the rows with these numbers by what the second database has of them.
-///
-/// # Errors
-/// If a database fails.
-pub async fn replace_rows<T: IntegerKeyed, C: ConnectionTrait>(
-    db: &C,
+/// Replaces the rows with these leading keys by those of the second database.
+pub async fn replace_rows<T: IntegerKeyed>(
+    db: &impl ConnectionTrait,
     table: TableRef,
     derived: &DatabaseConnection,
-    numbers: &[i64],
+    keys: &[i64],
 ) -> Result<(), StoreError>
 where
     T::Model: IntoActiveModel<T::ActiveModel>,
     T::ActiveModel: Send,
 {
-    // All first: a row may come under another number, and what is unique in it with it.
-    for numbers in numbers.chunks(KEYS_PER_STATEMENT) {
+    // Deletes all before inserting any: a row may return under another key, with the same unique values.
+    for keys in keys.chunks(KEYS_PER_STATEMENT) {
         let mut delete = Query::delete();
-        let which = Expr::col(T::LEADING_KEY.as_str()).is_in(numbers.iter().copied());
+        let which = Expr::col(T::LEADING_KEY.as_str()).is_in(keys.iter().copied());
         delete.from_table(table.clone()).and_where(which);
         db.execute(&delete).await?;
     }
-    for numbers in numbers.chunks(KEYS_PER_STATEMENT) {
-        let rows = rows_by_key::<T, _>(derived, numbers).await?;
+    for keys in keys.chunks(KEYS_PER_STATEMENT) {
+        let rows = rows_by_key::<T>(derived, keys).await?;
         for rows in rows.chunks(ROWS_PER_STATEMENT) {
             insert_rows(db, table.clone(), rows.to_vec()).await?;
         }
@@ -54,12 +51,9 @@ where
     Ok(())
 }
 
-/// Adds rows.
-///
-/// # Errors
-/// If the database fails.
-pub async fn insert_rows<M, A, C: ConnectionTrait>(
-    db: &C,
+/// Inserts rows.
+pub async fn insert_rows<M, A>(
+    db: &impl ConnectionTrait,
     table: impl IntoTableRef,
     rows: Vec<M>,
 ) -> Result<(), StoreError>
@@ -77,18 +71,15 @@ where
     Ok(())
 }
 
-/// What makes a table in which values of some columns wait; `kind` is `TABLE` or `TEMPORARY TABLE`.
+/// The statement that creates a staging table for some columns; `kind` is `TABLE` or `TEMPORARY TABLE`.
 pub fn staging_table_sql<T: IntegerKeyed>(kind: &str, name: &str, columns: &[T::Column]) -> String {
     let (key, columns) = (T::LEADING_KEY.as_str(), column_names(columns).join(", "));
     format!("CREATE {kind} {name} AS SELECT {key}, {columns} FROM {} WHERE {key} IS NULL", T::NAME)
 }
 
-/// Adds values there.
-///
-/// # Errors
-/// If the database fails.
-pub async fn insert_staged<T: IntegerKeyed, C: ConnectionTrait>(
-    db: &C,
+/// Inserts values into a staging table.
+pub async fn insert_staged<T: IntegerKeyed>(
+    db: &impl ConnectionTrait,
     table: impl IntoTableRef,
     columns: &[T::Column],
     rows: &[T::Model],
@@ -101,20 +92,17 @@ where
         let mut insert = Query::insert();
         insert.into_table(table.clone()).columns([T::LEADING_KEY.as_str()].into_iter().chain(column_names(columns)));
         for row in rows {
-            let number = Expr::value(T::leading_key(row));
-            insert.values_panic([number].into_iter().chain(columns.iter().map(|column| Expr::value(row.get(*column)))));
+            let key = Expr::value(T::leading_key(row));
+            insert.values_panic([key].into_iter().chain(columns.iter().map(|column| Expr::value(row.get(*column)))));
         }
         db.execute(&insert).await?;
     }
     Ok(())
 }
 
-/// Brings them from there into the table in use.
-///
-/// # Errors
-/// If the database fails.
-pub async fn update_from_staging<T: IntegerKeyed, C: ConnectionTrait>(
-    txn: &C,
+/// Copies the values of a staging table into the table in use.
+pub async fn update_from_staging<T: IntegerKeyed>(
+    txn: &impl ConnectionTrait,
     name: &str,
     columns: &[T::Column],
 ) -> Result<(), StoreError> {
@@ -125,13 +113,9 @@ pub async fn update_from_staging<T: IntegerKeyed, C: ConnectionTrait>(
     Ok(())
 }
 
-/// Writes some columns of rows in use and no others: a whole row would be written into all indexes once more, each time far
-/// from the others.
-///
-/// # Errors
-/// If the database fails.
-pub async fn update_columns<T: IntegerKeyed, C: ConnectionTrait>(
-    txn: &C,
+/// Updates some columns and no others: writing a whole row would touch all its indexes, each in a distant place.
+pub async fn update_columns<T: IntegerKeyed>(
+    txn: &impl ConnectionTrait,
     columns: &[T::Column],
     rows: &[T::Model],
 ) -> Result<(), StoreError>
@@ -142,25 +126,22 @@ where
         return Ok(());
     }
     txn.execute_unprepared(&staging_table_sql::<T>("TEMPORARY TABLE", STAGING_TABLE, columns)).await?;
-    insert_staged::<T, _>(txn, STAGING_TABLE, columns, rows).await?;
-    // Else PostgreSQL knows nothing of how few they are.
+    insert_staged::<T>(txn, STAGING_TABLE, columns, rows).await?;
+    // Otherwise PostgreSQL's planner does not know how few rows there are.
     txn.execute_unprepared(&format!("ANALYZE {STAGING_TABLE}")).await?;
-    update_from_staging::<T, _>(txn, STAGING_TABLE, columns).await?;
+    update_from_staging::<T>(txn, STAGING_TABLE, columns).await?;
     txn.execute_unprepared(&format!("DROP TABLE {STAGING_TABLE}")).await?;
     Ok(())
 }
 
-/// The rows with these numbers, in their order.
-///
-/// # Errors
-/// If the database fails.
-pub async fn rows_by_key<T: IntegerKeyed, C: ConnectionTrait>(
-    db: &C,
-    numbers: &[i64],
+/// The rows with these leading keys, in their order.
+pub async fn rows_by_key<T: IntegerKeyed>(
+    db: &impl ConnectionTrait,
+    keys: &[i64],
 ) -> Result<Vec<T::Model>, StoreError> {
-    let mut all = Vec::with_capacity(numbers.len());
-    for numbers in numbers.chunks(KEYS_PER_STATEMENT) {
-        all.extend(T::find().filter(T::LEADING_KEY.is_in(numbers.iter().copied())).all(db).await?);
+    let mut all = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(KEYS_PER_STATEMENT) {
+        all.extend(T::find().filter(T::LEADING_KEY.is_in(keys.iter().copied())).all(db).await?);
     }
     all.sort_by_cached_key(T::key);
     Ok(all)

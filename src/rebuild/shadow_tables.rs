@@ -1,8 +1,7 @@
-//! The fresh tables, beside the old ones until they take their place. What the two databases say differently is in
-//! `sqlite.rs` and `postgres.rs`.
+//! The new tables, beside the ones in use until they replace them. `sqlite.rs` and `postgres.rs` hold what differs.
 //!
-//! Here `change`, `entity` and `step` are replaced as a whole. Of `delivery`, which has the raw log too, only the derived
-//! columns change, and only where they differ: these wait in a small table of their own.
+//! `change`, `entity` and `step` are replaced as a whole. Of `delivery`, which also is the raw log, only derived columns
+//! change, and only where they differ: their values wait in a staging table.
 
 use super::{postgres, row_writes, sqlite};
 use crate::rebuild::verify::derived_tables::DerivedTable;
@@ -16,57 +15,43 @@ use sea_orm::{
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// The tables that are replaced, each with the column by which parts of it can be removed.
+/// The tables that are replaced, each with the column by which chunks of it can be deleted.
 pub const SHADOWED_TABLES: [(&str, &str); 3] =
     [("change", "position"), ("entity", "row_id"), ("step", "entity_row_id")];
-/// Deliveries in one transaction: so many that SQLite's other writers, who wait meanwhile, hardly notice.
+/// Deliveries in one transaction: so few that SQLite's other writers hardly wait.
 const SQLITE_ROWS_PER_TRANSACTION: usize = 100;
-/// How long SQLite's write lock is tried for, and the wait between two tries: a busy writer leaves it for a moment only, and
-/// tries as often itself.
+/// How long to try for SQLite's write lock, and the wait between two attempts: a busy writer releases it only for a moment,
+/// and retries as often.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_micros(200);
 
-/// The fresh tables of a database.
+/// The new tables of a database.
 #[derive(Clone, Copy, Debug)]
 pub struct ShadowTables(DbBackend);
 
 impl ShadowTables {
-    /// Those of a database, whether they are there or not.
+    /// The handle, whether the tables exist or not.
     pub fn for_database(db: &DatabaseConnection) -> ShadowTables {
         ShadowTables(db.get_database_backend())
     }
 
-    /// Makes them empty. What an earlier rebuild left is removed.
-    ///
-    /// # Errors
-    /// If the database refuses.
+    /// Creates the tables, empty. Drops what an earlier rebuild left.
     pub async fn create(db: &DatabaseConnection) -> Result<ShadowTables, StoreError> {
-        let fresh = ShadowTables::for_database(db);
-        if fresh.0 == DbBackend::Sqlite {
+        let tables = ShadowTables::for_database(db);
+        if tables.0 == DbBackend::Sqlite {
             db.execute_unprepared("PRAGMA synchronous = NORMAL").await?;
         }
-        fresh.drop_leftovers(db).await?;
-        match fresh.0 {
+        tables.drop_leftovers(db).await?;
+        match tables.0 {
             DbBackend::Postgres => postgres::create(db).await?,
-            _ => sqlite::create(db, &fresh).await?,
+            _ => sqlite::create(db, &tables).await?,
         }
-        fresh
-            .execute_ddl(
-                db,
-                &row_writes::staging_table_sql::<delivery::Entity>(
-                    "TABLE",
-                    &fresh.sql_name("delivery"),
-                    &row_writes::DERIVED_COLUMNS,
-                ),
-            )
-            .await?;
-        Ok(fresh)
+        let (name, columns) = (tables.sql_name("delivery"), &row_writes::DERIVED_COLUMNS);
+        tables.execute_ddl(db, &row_writes::staging_table_sql::<delivery::Entity>("TABLE", &name, columns)).await?;
+        Ok(tables)
     }
 
-    /// Removes what is left beside the tables in use.
-    ///
-    /// # Errors
-    /// If the database refuses.
+    /// Drops what is left beside the tables in use.
     pub async fn drop_leftovers(&self, db: &DatabaseConnection) -> Result<(), StoreError> {
         match self.0 {
             DbBackend::Postgres => postgres::drop_leftovers(db).await,
@@ -74,41 +59,37 @@ impl ShadowTables {
         }
     }
 
-    /// Copies everything from the file of the second database. Calls `done` with how many rows, again and again.
-    ///
-    /// # Errors
-    /// If a database fails.
-    pub async fn load(&self, db: &DatabaseConnection, derived: &str, done: &impl Fn(u64)) -> Result<(), StoreError> {
+    /// Copies all rows from the file of the second database. Calls `on_progress` repeatedly with a number of rows.
+    pub async fn load(
+        &self,
+        db: &DatabaseConnection,
+        derived: &str,
+        on_progress: &impl Fn(u64),
+    ) -> Result<(), StoreError> {
         match self.0 {
-            DbBackend::Postgres => postgres::load(db, derived, done).await,
-            _ => sqlite::load(db, self, derived, done).await,
+            DbBackend::Postgres => postgres::load(db, derived, on_progress).await,
+            _ => sqlite::load(db, self, derived, on_progress).await,
         }
     }
 
-    /// Makes the indexes, where they are not there from the start.
-    ///
-    /// # Errors
-    /// If the database refuses.
+    /// Creates the indexes, where the tables do not have them from the start.
     pub async fn create_indexes(&self, db: &DatabaseConnection) -> Result<(), StoreError> {
         match self.0 {
             DbBackend::Postgres => postgres::create_indexes(db).await,
-            // There, making an index keeps everybody from writing until it is made.
+            // On SQLite, creating an index would block all writers.
             _ => Ok(()),
         }
     }
 
-    /// Takes over the derived columns of these deliveries.
-    ///
-    /// # Errors
-    /// If a database fails.
+    /// Stages the derived columns of these deliveries.
     pub async fn stage_deliveries(
         &self,
         db: &DatabaseConnection,
         derived: &DatabaseConnection,
         deliveries: &[i64],
     ) -> Result<(), StoreError> {
-        for numbers in deliveries.chunks(self.rows_per_transaction()) {
-            let rows = row_writes::rows_by_key::<delivery::Entity, _>(derived, numbers).await?;
+        for row_ids in deliveries.chunks(self.rows_per_transaction()) {
+            let rows = row_writes::rows_by_key::<delivery::Entity>(derived, row_ids).await?;
             let (txn, begun) = (self.begin(db).await?, Instant::now());
             self.stage_delivery_rows(&txn, &rows).await?;
             txn.commit().await?;
@@ -117,10 +98,7 @@ impl ShadowTables {
         Ok(())
     }
 
-    /// Brings them from one head up to what is derived by now.
-    ///
-    /// # Errors
-    /// If a database fails.
+    /// Brings the tables from the state of `since` to what is derived by now.
     pub async fn refresh<C: ConnectionTrait>(
         &self,
         db: &C,
@@ -130,8 +108,8 @@ impl ShadowTables {
     ) -> Result<(), StoreError> {
         self.append_changes(db, derived, since.position).await?;
         let touched: Vec<i64> = touched.iter().copied().collect();
-        row_writes::replace_rows::<entities::Entity, _>(db, self.table_ref("entity"), derived, &touched).await?;
-        row_writes::replace_rows::<step::Entity, _>(db, self.table_ref("step"), derived, &touched).await?;
+        row_writes::replace_rows::<entities::Entity>(db, self.table_ref("entity"), derived, &touched).await?;
+        row_writes::replace_rows::<step::Entity>(db, self.table_ref("step"), derived, &touched).await?;
         let mut last = since.last_delivery_row_id;
         loop {
             let rows = delivery::Entity::page(Some(&last)).all(derived).await?;
@@ -142,11 +120,8 @@ impl ShadowTables {
     }
 
     /// Begins a transaction that can write.
-    ///
-    /// # Errors
-    /// If somebody else writes for too long.
     pub async fn begin(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
-        // From the start: SQLite lets nobody write who has read before others wrote.
+        // Immediate: SQLite refuses a write after a read if another process wrote in between.
         let immediate = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..Default::default()
@@ -154,7 +129,7 @@ impl ShadowTables {
         let begun = Instant::now();
         loop {
             match db.begin_with_options(immediate).await.map_err(StoreError::from) {
-                // The runtime's own clock counts in milliseconds.
+                // A blocking sleep: the runtime's timer has a resolution of a millisecond.
                 Err(error) if error.is_lock_timeout() && begun.elapsed() < LOCK_TIMEOUT => {
                     std::thread::sleep(LOCK_RETRY_INTERVAL)
                 }
@@ -163,19 +138,13 @@ impl ShadowTables {
         }
     }
 
-    /// Begins the transaction that keeps all others from writing until it ends, and whose commit is on the disk. The tables
-    /// in use stay.
-    ///
-    /// # Errors
-    /// If somebody else writes for too long.
+    /// Begins a transaction that keeps other processes from writing, and whose commit waits for the disk. The tables in use
+    /// are not locked.
     pub async fn lock_writers(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
         self.begin_locked(db, postgres::lock_writers).await
     }
 
-    /// The same, so that the tables can be exchanged.
-    ///
-    /// # Errors
-    /// If somebody else writes for too long.
+    /// As [`Self::lock_writers`], and the tables can be exchanged.
     pub async fn lock_tables(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
         self.begin_locked(db, postgres::lock_tables).await
     }
@@ -199,10 +168,7 @@ impl ShadowTables {
         }
     }
 
-    /// Makes a change to the schema.
-    ///
-    /// # Errors
-    /// If the database refuses, or somebody else writes for too long.
+    /// Changes the schema in a transaction of its own.
     pub async fn execute_ddl(&self, db: &DatabaseConnection, text: &str) -> Result<(), StoreError> {
         let (txn, begun) = (self.begin(db).await?, Instant::now());
         txn.execute_unprepared(text).await?;
@@ -211,10 +177,7 @@ impl ShadowTables {
         Ok(())
     }
 
-    /// Whether the histories after a position differ.
-    ///
-    /// # Errors
-    /// If the database fails.
+    /// Whether the two histories differ after a position.
     pub async fn history_differs_after<C: ConnectionTrait>(&self, txn: &C, position: i64) -> Result<bool, StoreError> {
         let (old, new) = ("change".to_owned(), self.sql_name("change"));
         for (one, other) in [(&old, &new), (&new, &old)] {
@@ -229,10 +192,7 @@ impl ShadowTables {
         Ok(false)
     }
 
-    /// Gives them the names of those in use.
-    ///
-    /// # Errors
-    /// If the database refuses, or somebody reads for too long.
+    /// Gives the new tables the names of those in use.
     pub async fn swap<C: ConnectionTrait>(&self, txn: &C) -> Result<(), StoreError> {
         match self.0 {
             DbBackend::Postgres => postgres::swap(txn).await,
@@ -240,7 +200,7 @@ impl ShadowTables {
         }
     }
 
-    /// Where writers take turns, lets others write for as long as this took.
+    /// On SQLite, where writers take turns: lets others write for as long as this took.
     pub async fn yield_to_writers(&self, begun: Instant) {
         if self.0 == DbBackend::Sqlite {
             tokio::time::sleep(begun.elapsed()).await;
@@ -251,18 +211,9 @@ impl ShadowTables {
         if self.0 == DbBackend::Sqlite { SQLITE_ROWS_PER_TRANSACTION } else { row_writes::ROWS_PER_STATEMENT }
     }
 
-    async fn stage_delivery_rows<C: ConnectionTrait>(
-        &self,
-        db: &C,
-        rows: &[delivery::Model],
-    ) -> Result<(), StoreError> {
-        row_writes::insert_staged::<delivery::Entity, _>(
-            db,
-            self.table_ref("delivery"),
-            &row_writes::DERIVED_COLUMNS,
-            rows,
-        )
-        .await
+    async fn stage_delivery_rows(&self, db: &impl ConnectionTrait, rows: &[delivery::Model]) -> Result<(), StoreError> {
+        let table = self.table_ref("delivery");
+        row_writes::insert_staged::<delivery::Entity>(db, table, &row_writes::DERIVED_COLUMNS, rows).await
     }
 
     async fn append_changes<C: ConnectionTrait>(
@@ -281,7 +232,7 @@ impl ShadowTables {
         }
     }
 
-    /// What the fresh one is called, in SQL.
+    /// The name of a new table, in SQL.
     pub fn sql_name(&self, table: &str) -> String {
         match self.0 {
             DbBackend::Postgres => format!("{}.{table}", postgres::SHADOW_SCHEMA),

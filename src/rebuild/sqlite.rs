@@ -1,5 +1,5 @@
-//! Fresh tables of SQLite: in the same file, under other names. Readers go on in the old tables until their transaction
-//! ends; prepared statements are made anew by SQLite itself, since the schema's number has changed.
+//! The new tables on SQLite: in the same file, under other names. Readers stay in the old tables until their transaction
+//! ends. SQLite prepares statements again by itself, because the schema's version changes.
 
 use super::shadow_tables::{SHADOWED_TABLES, ShadowTables};
 use super::throttle::LoadThrottle;
@@ -10,57 +10,50 @@ use entity::{change, entity as entities, step};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, IdenStatic, Iterable, Statement};
 use std::time::Instant;
 
-/// What the names of fresh and of replaced tables and indexes end with.
+/// Suffixes of the names of new and of replaced tables and indexes.
 pub const NEW_SUFFIX: &str = "_new";
 const OLD_SUFFIX: &str = "_old";
 
-/// Makes them as those in use are made, with their indexes: making an index of a full table would take the writer's lock
+/// Creates the tables like those in use, with their indexes: creating an index on a full table would hold the writer's lock
 /// for long.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn create(db: &DatabaseConnection, all: &ShadowTables) -> Result<(), StoreError> {
+pub async fn create(db: &DatabaseConnection, tables: &ShadowTables) -> Result<(), StoreError> {
     for (table, _) in SHADOWED_TABLES {
-        // The table itself comes first.
-        let made = format!(
+        // The table comes first.
+        let definitions = format!(
             "SELECT name, sql FROM sqlite_schema WHERE tbl_name = '{table}' AND sql IS NOT NULL ORDER BY type DESC"
         );
-        for row in db.query_all_raw(Statement::from_string(DbBackend::Sqlite, made)).await? {
+        for row in db.query_all_raw(Statement::from_string(DbBackend::Sqlite, definitions)).await? {
             let (name, text): (String, String) = (row.try_get("", "name")?, row.try_get("", "sql")?);
-            let fresh = |name: &str| format!("\"{name}{NEW_SUFFIX}\"");
-            let text = text.replacen(&format!("\"{name}\""), &fresh(&name), 1);
+            let renamed = |name: &str| format!("\"{name}{NEW_SUFFIX}\"");
+            let text = text.replacen(&format!("\"{name}\""), &renamed(&name), 1);
             let of = format!(" ON \"{table}\"");
-            all.execute_ddl(db, &text.replacen(&of, &format!(" ON {}", fresh(table)), 1)).await?;
+            tables.execute_ddl(db, &text.replacen(&of, &format!(" ON {}", renamed(table)), 1)).await?;
         }
     }
     Ok(())
 }
 
-/// Copies everything from the file of the second database; no row passes through this process's hands. Calls `done` with
-/// how many rows, again and again.
-///
-/// # Errors
-/// If a database fails.
+/// Copies all rows from the file of the second database, inside SQLite. Calls `on_progress` repeatedly with a number of rows.
 pub async fn load(
     db: &DatabaseConnection,
-    fresh: &ShadowTables,
+    tables: &ShadowTables,
     derived: &str,
-    done: &impl Fn(u64),
+    on_progress: &impl Fn(u64),
 ) -> Result<(), StoreError> {
     attach(db, derived).await?;
-    let mut pace = LoadThrottle::new();
-    copy_table::<change::Entity>(db, fresh, change::Column::Position, &mut pace, done).await?;
-    copy_table::<entities::Entity>(db, fresh, entities::Column::RowId, &mut pace, done).await?;
-    copy_table::<step::Entity>(db, fresh, step::Column::EntityRowId, &mut pace, done).await?;
+    let mut throttle = LoadThrottle::new();
+    copy_table::<change::Entity>(db, tables, change::Column::Position, &mut throttle, on_progress).await?;
+    copy_table::<entities::Entity>(db, tables, entities::Column::RowId, &mut throttle, on_progress).await?;
+    copy_table::<step::Entity>(db, tables, step::Column::EntityRowId, &mut throttle, on_progress).await?;
     detach(db).await
 }
 
 async fn copy_table<T: DerivedTable>(
     db: &DatabaseConnection,
-    fresh: &ShadowTables,
+    tables: &ShadowTables,
     number: T::Column,
-    pace: &mut LoadThrottle,
-    done: &impl Fn(u64),
+    throttle: &mut LoadThrottle,
+    on_progress: &impl Fn(u64),
 ) -> Result<(), StoreError> {
     let (table, number) = (T::NAME, number.as_str());
     let columns = T::Column::iter().map(|column| column.as_str()).collect::<Vec<_>>().join(", ");
@@ -70,28 +63,25 @@ async fn copy_table<T: DerivedTable>(
     let next = format!("SELECT min({number}) AS next FROM {ATTACHED_SCHEMA}.{table} WHERE {number} > ?");
     let part = format!(
         "INSERT INTO {} ({columns}) SELECT {columns} FROM {ATTACHED_SCHEMA}.{table} WHERE {number} BETWEEN ? AND ?",
-        fresh.sql_name(table)
+        tables.sql_name(table)
     );
     let mut last = i64::MIN;
     loop {
         let first = db.query_one_raw(statement(next.clone(), &[last])).await?;
         let first: Option<i64> = first.map(|row| row.try_get("", "next")).transpose()?.flatten();
         let Some(first) = first else { return Ok(()) };
-        last = first + pace.chunk_rows() - 1;
+        last = first + throttle.chunk_rows() - 1;
         let tried = Instant::now();
-        let (txn, begun) = (fresh.begin(db).await?, Instant::now());
+        let (txn, begun) = (tables.begin(db).await?, Instant::now());
         let loaded = txn.execute_raw(statement(part.clone(), &[first, last])).await?;
         txn.commit().await?;
-        done(loaded.rows_affected());
-        pace.pause(db, begun - tried, begun.elapsed()).await?;
+        on_progress(loaded.rows_affected());
+        throttle.pause(db, begun - tried, begun.elapsed()).await?;
     }
 }
 
-/// Gives them the names of those in use, and those other names. SQLite has no statement that renames an index, but says how
-/// its schema is edited (<https://www.sqlite.org/lang_altertable.html>, <https://www.sqlite.org/pragma.html#pragma_writable_schema>).
-///
-/// # Errors
-/// If the database refuses.
+/// Exchanges the names. SQLite has no statement that renames an index, but documents how its schema may be edited
+/// (<https://www.sqlite.org/lang_altertable.html>, <https://www.sqlite.org/pragma.html#pragma_writable_schema>).
 pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
     for (table, _) in SHADOWED_TABLES {
         txn.execute_unprepared(&format!("ALTER TABLE \"{table}\" RENAME TO \"{table}{OLD_SUFFIX}\"")).await?;
@@ -113,35 +103,32 @@ pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes fresh and replaced tables, if there are any, in small parts: others want to write meanwhile.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn drop_leftovers(db: &DatabaseConnection, fresh: &ShadowTables) -> Result<(), StoreError> {
-    let mut pace = LoadThrottle::new();
+/// Drops new and replaced tables, if there are any, in small chunks so that others can write.
+pub async fn drop_leftovers(db: &DatabaseConnection, tables: &ShadowTables) -> Result<(), StoreError> {
+    let mut throttle = LoadThrottle::new();
     for suffix in [NEW_SUFFIX, OLD_SUFFIX] {
         for (table, key) in SHADOWED_TABLES {
             let name = format!("{table}{suffix}");
-            let made =
+            let definitions =
                 format!("SELECT name FROM sqlite_schema WHERE tbl_name = '{name}' AND sql IS NOT NULL ORDER BY type");
-            let made = db.query_all_raw(Statement::from_string(DbBackend::Sqlite, made)).await?;
-            let names: Vec<String> = made.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?;
+            let definitions = db.query_all_raw(Statement::from_string(DbBackend::Sqlite, definitions)).await?;
+            let names: Vec<String> = definitions.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?;
             let Some((_, indexes)) = names.split_last() else { continue };
             for index in indexes {
-                fresh.execute_ddl(db, &format!("DROP INDEX \"{index}\"")).await?;
+                tables.execute_ddl(db, &format!("DROP INDEX \"{index}\"")).await?;
             }
-            delete_in_chunks(db, fresh, (&name, key), &mut pace).await?;
-            fresh.execute_ddl(db, &format!("DROP TABLE \"{name}\"")).await?;
+            delete_in_chunks(db, tables, (&name, key), &mut throttle).await?;
+            tables.execute_ddl(db, &format!("DROP TABLE \"{name}\"")).await?;
         }
     }
-    fresh.execute_ddl(db, &format!("DROP TABLE IF EXISTS \"delivery{NEW_SUFFIX}\"")).await
+    tables.execute_ddl(db, &format!("DROP TABLE IF EXISTS \"delivery{NEW_SUFFIX}\"")).await
 }
 
 async fn delete_in_chunks(
     db: &DatabaseConnection,
-    fresh: &ShadowTables,
+    tables: &ShadowTables,
     (table, key): (&str, &str),
-    pace: &mut LoadThrottle,
+    throttle: &mut LoadThrottle,
 ) -> Result<(), StoreError> {
     loop {
         let least = format!("SELECT min({key}) AS least FROM \"{table}\"");
@@ -149,10 +136,10 @@ async fn delete_in_chunks(
         let least: Option<i64> = least.map(|row| row.try_get("", "least")).transpose()?.flatten();
         let Some(least) = least else { return Ok(()) };
         let tried = Instant::now();
-        let (txn, begun) = (fresh.begin(db).await?, Instant::now());
-        let part = format!("DELETE FROM \"{table}\" WHERE {key} < {}", least + pace.chunk_rows());
+        let (txn, begun) = (tables.begin(db).await?, Instant::now());
+        let part = format!("DELETE FROM \"{table}\" WHERE {key} < {}", least + throttle.chunk_rows());
         txn.execute_unprepared(&part).await?;
         txn.commit().await?;
-        pace.pause(db, begun - tried, begun.elapsed()).await?;
+        throttle.pause(db, begun - tried, begun.elapsed()).await?;
     }
 }

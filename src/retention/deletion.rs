@@ -1,4 +1,4 @@
-//! Removes lives: one short transaction of a writer.
+//! Deletes units, each in one short transaction of a writer.
 
 use super::purge::KEYS_PER_STATEMENT;
 use super::purge_unit::PurgeUnit;
@@ -10,20 +10,20 @@ use sea_orm::entity::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait,
-    IntoActiveModel, IsolationLevel, QueryFilter, QueryOrder, QuerySelect, Set, SqliteTransactionMode,
+    IntoActiveModel, IsolationLevel, Iterable, QueryFilter, QueryOrder, QuerySelect, Set, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long the writer's lock is tried for, and the wait between on SQLite: who waits as SQLite does, longer and longer,
-/// never gets it beside a busy writer.
+/// How long to try for the writer's lock, and the wait between two attempts on SQLite. SQLite's own waits become longer and
+/// longer, and never succeed beside a busy writer.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(1);
-/// After how long PostgreSQL ends a transaction in which a statement takes as long, or nothing happens; in milliseconds.
+/// PostgreSQL ends a statement that takes longer, and a transaction that is idle for longer; in milliseconds.
 const STALLED_TIMEOUT_MS: u32 = 10_000;
 
-/// The connection that removes.
+/// The connection that deletes.
 #[derive(Debug)]
 pub struct PurgeConnection {
     pub connection: DatabaseConnection,
@@ -31,28 +31,25 @@ pub struct PurgeConnection {
 }
 
 impl PurgeConnection {
-    /// Removes these lives with all their rows, and remembers what must be. Not if anything of it has changed since the
-    /// history ended with a position, or came again since a moment; then nothing is removed.
-    ///
-    /// # Errors
-    /// If the database fails; then nothing is removed.
+    /// Deletes units with all their rows, and inserts tombstones and gaps. Deletes nothing and returns false if an entity has
+    /// changed after a position, or a delivery was received again since a cutoff.
     pub async fn delete_unit(
         &self,
-        life: &PurgeUnit,
+        unit: &PurgeUnit,
         gaps: &[log_gap::Model],
-        before: i64,
+        cutoff: i64,
         position: i64,
     ) -> Result<bool, StoreError> {
         let (txn, begun) = (self.begin().await?, Instant::now());
         let old = head(&txn).await?;
-        let entities: Vec<i64> = life.entities.keys().copied().collect();
-        let deliveries: Vec<i64> = life.deliveries.keys().copied().collect();
-        let counts = ledger_counts(&txn, &deliveries, before).await?;
+        let entities: Vec<i64> = unit.entities.keys().copied().collect();
+        let deliveries: Vec<i64> = unit.deliveries.keys().copied().collect();
+        let counts = ledger_counts(&txn, &deliveries, cutoff).await?;
         let (Some(counts), false) = (counts, has_changed(&txn, &entities, position).await?) else {
             txn.rollback().await?;
             return Ok(false);
         };
-        let positions: Vec<i64> = life.deliveries.values().flat_map(|brought| brought.positions()).collect();
+        let positions: Vec<i64> = unit.deliveries.values().flat_map(|delivery| delivery.positions()).collect();
         for keys in positions.chunks(KEYS_PER_STATEMENT) {
             let rows = change::Column::Position.is_in(keys.iter().copied());
             change::Entity::delete_many().filter(rows).exec(&txn).await?;
@@ -67,7 +64,7 @@ impl PurgeConnection {
         for keys in deliveries.chunks(KEYS_PER_STATEMENT) {
             let rows = delivery::Column::RowId.is_in(keys.iter().copied());
             delivery::Entity::delete_many().filter(rows).exec(&txn).await?;
-            // What followed earlier ones is gone now, too.
+            // Gaps before these deliveries end elsewhere now.
             log_gap::Entity::delete_many()
                 .filter(log_gap::Column::NextDeliveryRowId.is_in(keys.iter().copied()))
                 .exec(&txn)
@@ -77,12 +74,12 @@ impl PurgeConnection {
             let rows = gaps.iter().map(|gap| gap.clone().into_active_model().reset_all());
             log_gap::Entity::insert_many(rows).exec_without_returning(&txn).await?;
         }
-        insert_tombstones(&txn, life, old.last_delivery_row_id).await?;
+        insert_tombstones(&txn, unit, old.last_delivery_row_id).await?;
         for row in counts.into_values() {
             add_purged_counts(&txn, row).await?;
         }
         let retained_from = positions.into_iter().chain([old.retained_from]).max().unwrap_or_default();
-        // Never the same row: a writer trusts what it remembers only while nobody else wrote.
+        // Always another value: the writer's cache is valid only while this row is unchanged.
         let head = log_head::ActiveModel {
             id: Set(1),
             retained_from: Set(retained_from),
@@ -92,15 +89,12 @@ impl PurgeConnection {
         log_head::Entity::update(head).exec(&txn).await?;
         crate::failpoints::pause_at("purged");
         txn.commit().await?;
-        // Others write for as long as this took.
+        // Lets others write for as long as this took.
         tokio::time::sleep(begun.elapsed()).await;
         Ok(true)
     }
 
-    /// Takes away what is remembered of entities that no stored delivery can name any more.
-    ///
-    /// # Errors
-    /// If the database fails.
+    /// Deletes the tombstones of entities that no stored delivery can refer to any more.
     pub async fn delete_obsolete_tombstones(&self) -> Result<(), StoreError> {
         use tombstone::Column::{Id, LastDeliveryRowId};
         let first = delivery::Entity::find().select_only().column(delivery::Column::RowId);
@@ -123,7 +117,7 @@ impl PurgeConnection {
         }
     }
 
-    // From the start: SQLite lets nobody write who has read before others wrote.
+    // Immediate: SQLite refuses a write after a read if another process wrote in between.
     async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
         let options = TransactionOptions {
             isolation_level: (self.connection.get_database_backend() == DbBackend::Postgres)
@@ -145,7 +139,7 @@ impl PurgeConnection {
     async fn try_begin(&self, options: TransactionOptions) -> Result<DatabaseTransaction, StoreError> {
         let txn = self.connection.begin_with_options(options).await?;
         if txn.get_database_backend() == DbBackend::Postgres {
-            // A process that freezes must not keep the others from writing; the row puts writers in line.
+            // A frozen process must not block other writers. The locked row queues them.
             let limits = format!(
                 "SET LOCAL statement_timeout = {STALLED_TIMEOUT_MS}; SET LOCAL idle_in_transaction_session_timeout = {STALLED_TIMEOUT_MS}; \
                  SELECT id FROM log_head WHERE id = 1 FOR UPDATE"
@@ -156,16 +150,17 @@ impl PurgeConnection {
     }
 }
 
-// Whether there is news of these entities, or something new hangs on them.
+// Whether these entities have changed after a position, or other entities belong to them since.
 async fn has_changed<C: ConnectionTrait>(txn: &C, entities: &[i64], position: i64) -> Result<bool, StoreError> {
     for keys in entities.chunks(KEYS_PER_STATEMENT) {
         let keys = || keys.iter().copied();
-        let news = change::Entity::find().select_only().column(change::Column::Position);
-        let news = news.filter(change::Column::EntityRowId.is_in(keys())).filter(change::Column::Position.gt(position));
+        let changes = change::Entity::find().select_only().column(change::Column::Position);
+        let changes = changes.filter(change::Column::EntityRowId.is_in(keys()));
+        let changes = changes.filter(change::Column::Position.gt(position));
         let parts = thing::Entity::find().select_only().column(thing::Column::RowId);
-        let hangs_on = thing::Column::ParentRowId.is_in(keys()).or(thing::Column::InspectionRowId.is_in(keys()));
-        let parts = parts.filter(hangs_on).filter(thing::Column::Position.gt(position));
-        if news.limit(1).into_tuple::<i64>().one(txn).await?.is_some()
+        let belongs = thing::Column::ParentRowId.is_in(keys()).or(thing::Column::InspectionRowId.is_in(keys()));
+        let parts = parts.filter(belongs).filter(thing::Column::Position.gt(position));
+        if changes.limit(1).into_tuple::<i64>().one(txn).await?.is_some()
             || parts.limit(1).into_tuple::<i64>().one(txn).await?.is_some()
         {
             return Ok(true);
@@ -174,23 +169,24 @@ async fn has_changed<C: ConnectionTrait>(txn: &C, entities: &[i64], position: i6
     Ok(false)
 }
 
-// What the ledger counts of these deliveries, by source; none if one of them is gone or came again.
+// The ledger's counts of these deliveries, by source; none if one of them is gone or was received again since the cutoff.
 async fn ledger_counts<C: ConnectionTrait>(
     txn: &C,
     deliveries: &[i64],
-    before: i64,
+    cutoff: i64,
 ) -> Result<Option<BTreeMap<String, purged_ledger::Model>>, StoreError> {
-    use delivery::Column::{Duplicates, LastDuplicateAt, RowId, Source, Verdict as Judged};
+    use delivery::Column::{Duplicates, LastDuplicateAt, RowId, Source, Verdict as VerdictColumn};
     let mut counts: BTreeMap<String, purged_ledger::Model> = BTreeMap::new();
     for keys in deliveries.chunks(KEYS_PER_STATEMENT) {
-        let rows = delivery::Entity::find().select_only().columns([Source, Judged, Duplicates, LastDuplicateAt]);
+        let columns = [Source, VerdictColumn, Duplicates, LastDuplicateAt];
+        let rows = delivery::Entity::find().select_only().columns(columns);
         let rows = rows.filter(RowId.is_in(keys.iter().copied()));
         let rows: Vec<(String, Verdict, i64, Option<i64>)> = rows.into_tuple().all(txn).await?;
         if rows.len() != keys.len() {
             return Ok(None);
         }
-        for (source, verdict, duplicates, again) in rows {
-            if again.is_some_and(|at| at >= before) {
+        for (source, verdict, duplicates, last_duplicate_at) in rows {
+            if last_duplicate_at.is_some_and(|at| at >= cutoff) {
                 return Ok(None);
             }
             let row = counts.entry(source.clone()).or_default();
@@ -218,25 +214,9 @@ fn verdict_counter(row: &mut purged_ledger::Model, verdict: Verdict) -> &mut i64
 }
 
 async fn add_purged_counts<C: ConnectionTrait>(txn: &C, row: purged_ledger::Model) -> Result<(), StoreError> {
-    use purged_ledger::Column::{
-        Applied, Duplicates, NoChange, Orphaned, Received, Refused, SkippedAhead, Source, Stale, Unexpected,
-        Unreadable, Unrecognized,
-    };
-    let counts = [
-        Received,
-        Duplicates,
-        Applied,
-        SkippedAhead,
-        Unexpected,
-        Stale,
-        Refused,
-        NoChange,
-        Unrecognized,
-        Unreadable,
-        Orphaned,
-    ];
+    use purged_ledger::Column::{self, Source};
     let mut sums = OnConflict::column(Source);
-    for count in counts {
+    for count in Column::iter().filter(|column| !matches!(column, Source)) {
         let new = Expr::col(("excluded", count));
         sums.value(count, Expr::col((purged_ledger::Entity, count)).add(new));
     }
@@ -245,14 +225,14 @@ async fn add_purged_counts<C: ConnectionTrait>(txn: &C, row: purged_ledger::Mode
     Ok(())
 }
 
-async fn insert_tombstones<C: ConnectionTrait>(txn: &C, life: &PurgeUnit, newest: i64) -> Result<(), StoreError> {
+async fn insert_tombstones<C: ConnectionTrait>(txn: &C, unit: &PurgeUnit, newest: i64) -> Result<(), StoreError> {
     use tombstone::Column::{Id, LastDeliveryRowId};
     let rows: Vec<tombstone::Model> =
-        life.entities.values().map(|id| tombstone::Model { id: *id, last_delivery_row_id: newest }).collect();
+        unit.entities.values().map(|id| tombstone::Model { id: *id, last_delivery_row_id: newest }).collect();
     for rows in rows.chunks(KEYS_PER_STATEMENT) {
         let rows = rows.iter().map(|row| row.clone().into_active_model().reset_all());
-        let again = OnConflict::column(Id).update_column(LastDeliveryRowId).to_owned();
-        tombstone::Entity::insert_many(rows).on_conflict(again).exec_without_returning(txn).await?;
+        let update = OnConflict::column(Id).update_column(LastDeliveryRowId).to_owned();
+        tombstone::Entity::insert_many(rows).on_conflict(update).exec_without_returning(txn).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What belongs together, and whether it can go.
+//! Gathers what belongs together, and decides whether it may be purged.
 
 use super::purge::{KEYS_PER_STATEMENT, MAX_UNIT_ROWS};
 use crate::machine::EntityType;
@@ -11,18 +11,18 @@ use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Entities that belong together, and all deliveries that changed any of them; or several such lives.
+/// Entities that belong together with all deliveries that changed any of them; or several such units.
 #[derive(Debug, Default)]
 pub struct PurgeUnit {
-    /// The public ids, by number.
+    /// Public ids by row id.
     pub entities: BTreeMap<i64, Uuid>,
-    /// By number.
+    /// By row id.
     pub deliveries: BTreeMap<i64, DeliveryPositions>,
-    /// Those of the entities from which it could have been found.
+    /// The entities from which the unit can be found.
     pub roots: Vec<i64>,
 }
 
-/// The history that a delivery has brought.
+/// The positions of a delivery's changes.
 #[derive(Clone, Copy, Debug)]
 pub struct DeliveryPositions {
     pub first: i64,
@@ -35,18 +35,18 @@ impl DeliveryPositions {
     }
 }
 
-/// What is true of what belongs together.
+/// Whether a unit may be purged.
 #[derive(Debug)]
 pub enum Eligibility {
-    /// It is at an end, and nothing was heard of it for long enough.
+    /// It is finished, and old enough.
     Eligible(PurgeUnit),
-    /// It is not at an end.
+    /// It is not finished.
     Open,
     /// Something of it is newer.
     TooRecent,
     /// It has too many rows.
     TooLarge,
-    /// It is not there.
+    /// It no longer exists.
     Missing,
 }
 
@@ -71,19 +71,19 @@ impl Member {
         }
     }
 
-    // Where a vendor has no inspections, a job is a life of its own, also if it hangs on something: an account has runs for
-    // as long as it is connected.
+    // Where a vendor has no inspections, a job is a unit of its own even if it has a parent: an account has runs for as long
+    // as it is connected.
     fn is_standalone(&self) -> bool {
         self.kind == Kind::Job && vendors_without_inspections().any(|vendor| vendor == self.vendor)
     }
 
-    // What has no status has no end either. An orphan's is with what it belongs to, which nobody knows.
+    // An entity without a status cannot finish. An orphan finishes with its inspection, which is unknown.
     fn is_open(&self) -> bool {
         let judged = self.kind == Kind::Inspection || self.is_standalone();
         judged && self.status.is_some_and(|status| !FINAL_STATUSES.contains(&status))
     }
 
-    // What it is a part of.
+    // The entities that it is a part of.
     fn owners(&self) -> impl Iterator<Item = i64> {
         let parent = self.parent_row_id.filter(|_| !self.is_standalone());
         let inspection = self.inspection_row_id.filter(|inspection| *inspection != self.row_id);
@@ -91,18 +91,15 @@ impl Member {
     }
 }
 
-/// The names of the vendors that have none.
+/// The names of the vendors that have no inspections.
 pub fn vendors_without_inspections() -> impl Iterator<Item = &'static str> {
     vendor::ALL.iter().filter(|vendor| vendor.machine(EntityType::Inspection).is_none()).map(|vendor| vendor.name)
 }
 
-/// All that belongs together with an entity.
-///
-/// # Errors
-/// If the database does not answer.
+/// Gathers everything that belongs together with an entity.
 pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Result<Eligibility, StoreError> {
     let newest = crate::rebuild::raw_log::newest_delivery(db).await?;
-    let mut life = PurgeUnit::default();
+    let mut unit = PurgeUnit::default();
     let mut positions_seen: BTreeSet<i64> = BTreeSet::new();
     let mut open = false;
     let mut todo = BTreeSet::from([root]);
@@ -120,9 +117,9 @@ pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Res
                 open |= member.is_open();
                 todo.extend(member.owners());
                 if member.is_root() {
-                    life.roots.push(member.row_id);
+                    unit.roots.push(member.row_id);
                 }
-                life.entities.insert(member.row_id, member.id);
+                unit.entities.insert(member.row_id, member.id);
             }
             todo.extend(children_of(db, numbers).await?);
             let changes: Vec<(i64, i64, i64)> = change::Entity::find()
@@ -142,20 +139,20 @@ pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Res
                 return Ok(Eligibility::TooLarge);
             }
             let more: BTreeSet<i64> = changes.iter().map(|(_, delivery, _)| *delivery).collect();
-            let more: Vec<i64> = more.into_iter().filter(|number| !life.deliveries.contains_key(number)).collect();
-            if more.last() == Some(&newest) || !add_deliveries(db, &more, before, &mut life).await? {
+            let more: Vec<i64> = more.into_iter().filter(|row_id| !unit.deliveries.contains_key(row_id)).collect();
+            if more.last() == Some(&newest) || !add_deliveries(db, &more, before, &mut unit).await? {
                 return Ok(Eligibility::TooRecent);
             }
-            let positions = more.iter().filter_map(|number| life.deliveries.get(number)).flat_map(|b| b.positions());
+            let positions = more.iter().filter_map(|row_id| unit.deliveries.get(row_id)).flat_map(|d| d.positions());
             let others: Vec<i64> = positions.filter(|position| !positions_seen.contains(position)).collect();
             todo.extend(entities_at(db, &others).await?);
         }
-        todo.retain(|number| !life.entities.contains_key(number));
-        if life.rows() > MAX_UNIT_ROWS {
+        todo.retain(|row_id| !unit.entities.contains_key(row_id));
+        if unit.rows() > MAX_UNIT_ROWS {
             return Ok(Eligibility::TooLarge);
         }
     }
-    Ok(if open { Eligibility::Open } else { Eligibility::Eligible(life) })
+    Ok(if open { Eligibility::Open } else { Eligibility::Eligible(unit) })
 }
 
 async fn load_members(db: &DatabaseConnection, numbers: &[i64]) -> Result<Vec<Member>, StoreError> {
@@ -167,7 +164,7 @@ async fn load_members(db: &DatabaseConnection, numbers: &[i64]) -> Result<Vec<Me
     Ok(rows.into_model().all(db).await?)
 }
 
-// What hangs on these.
+// The entities that belong to these.
 async fn children_of(db: &DatabaseConnection, numbers: &[i64]) -> Result<Vec<i64>, StoreError> {
     let mut parts = Vec::new();
     for link in [Column::ParentRowId, Column::InspectionRowId] {
@@ -177,12 +174,12 @@ async fn children_of(db: &DatabaseConnection, numbers: &[i64]) -> Result<Vec<i64
     Ok(parts)
 }
 
-// Adds these deliveries, unless one of them came again since.
+// Adds these deliveries, unless one of them has been received again since.
 async fn add_deliveries(
     db: &DatabaseConnection,
     numbers: &[i64],
     before: i64,
-    life: &mut PurgeUnit,
+    unit: &mut PurgeUnit,
 ) -> Result<bool, StoreError> {
     use delivery::Column::{ChangeCount, FirstPosition, LastDuplicateAt, RowId};
     for numbers in numbers.chunks(KEYS_PER_STATEMENT) {
@@ -191,16 +188,16 @@ async fn add_deliveries(
             .columns([RowId, FirstPosition, ChangeCount, LastDuplicateAt])
             .filter(RowId.is_in(numbers.iter().copied()));
         let rows: Vec<(i64, i64, i32, Option<i64>)> = rows.into_tuple().all(db).await?;
-        if rows.iter().any(|(.., again)| again.is_some_and(|at| at >= before)) {
+        if rows.iter().any(|(.., last_duplicate_at)| last_duplicate_at.is_some_and(|at| at >= before)) {
             return Ok(false);
         }
-        let rows = rows.into_iter().map(|(number, first, changes, _)| (number, DeliveryPositions { first, changes }));
-        life.deliveries.extend(rows);
+        let rows = rows.into_iter().map(|(row_id, first, changes, _)| (row_id, DeliveryPositions { first, changes }));
+        unit.deliveries.extend(rows);
     }
     Ok(true)
 }
 
-// What rows of history are about.
+// The entities of the changes at these positions.
 async fn entities_at(db: &DatabaseConnection, positions: &[i64]) -> Result<BTreeSet<i64>, StoreError> {
     let mut entities = BTreeSet::new();
     for positions in positions.chunks(KEYS_PER_STATEMENT) {
@@ -215,14 +212,14 @@ async fn entities_at(db: &DatabaseConnection, positions: &[i64]) -> Result<BTree
 }
 
 impl PurgeUnit {
-    /// Rows of the large tables, without the steps that are put together.
+    /// The number of rows, not counting steps.
     pub fn rows(&self) -> usize {
         self.entities.len() + self.deliveries.len() + self.changes()
     }
 
-    /// Rows of history.
+    /// The number of changes.
     pub fn changes(&self) -> usize {
-        self.deliveries.values().map(|brought| usize::try_from(brought.changes).unwrap_or_default()).sum()
+        self.deliveries.values().map(|delivery| usize::try_from(delivery.changes).unwrap_or_default()).sum()
     }
 
     /// Adds another.

@@ -6,61 +6,82 @@ mod outage;
 pub mod read;
 mod write;
 
-pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, read_only_connection};
+pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, read_only_connection, with_timeout};
 pub use maintenance_lock::MaintenanceLock;
 pub use write::{
     BatchRows, BegunTransaction, DuplicateCount, HandshakeRequest, HandshakeStore, OriginalRow, WriteConnection,
 };
 
-/// Why the database did not do what was asked.
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why the database did not do what was asked. The variant says whose fault it is.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database refused or cannot be reached.
+    /// The database refused a statement, or cannot be reached.
     #[error("the database failed: {0}")]
     Database(#[from] sea_orm::DbErr),
-    /// The same, of the writing connection to SQLite.
+    /// The same, on the writing connection to SQLite.
     #[error("the database failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
-    /// The same, of the writing connection to PostgreSQL.
+    /// The same, on a connection to PostgreSQL that is used directly.
     #[error("the database failed: {0}")]
     Postgres(#[from] sea_orm::sqlx::Error),
-    /// A stored row cannot be understood: it was written by another version, or by hand.
-    #[error("a stored row cannot be understood: {0}")]
+    /// The operator's to fix: an address, the layout of the database, or a server that the hub cannot work with.
+    #[error("{0}")]
+    Configuration(String),
+    /// The database cannot be opened at the moment.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A file or a folder beside the database cannot be used.
+    #[error("{} cannot be used: {error}", .path.display())]
+    Io { path: PathBuf, error: io::Error },
+    /// A task or thread of this process ended before its work was done.
+    #[error("{task} ended early: {reason}")]
+    Task { task: &'static str, reason: String },
+    /// A stored value is invalid: another version wrote it, or a person.
+    #[error("a stored row is invalid: {0}")]
     Corrupt(String),
-    /// What was asked takes long, and was ended at the caller's wish.
-    #[error("it was stopped")]
+    /// The caller cancelled the work.
+    #[error("cancelled")]
     Cancelled,
-    /// The history was replaced by another, so that the position somebody followed means nothing any more.
+    /// A rebuild replaced the history: positions of the previous one are invalid.
     #[error("the history was rebuilt")]
     GenerationChanged,
-    /// Somebody else wrote, when it was taken for granted that nobody does: nothing was written, and the same may succeed
-    /// at once.
+    /// Another process wrote although the batch assumed that none does. Nothing was written; an immediate retry may succeed.
     #[error("another process has written")]
     Conflict,
-    /// Somebody else is at this database with what only one may do at a time.
-    #[error("a rebuild of {0} is under way, or old lives are being forgotten there: try again when that is done")]
+    /// Another rebuild or purge holds the lock.
+    #[error("another rebuild or purge is using {0}: try again when it has finished")]
     Locked(String),
-    /// What follows a position is not all there any more.
-    #[error("the history is kept from after position {retained_from}")]
+    /// A purge removed changes after the requested position.
+    #[error("the history is retained from after position {retained_from}")]
     Expired {
         /// The oldest position that can be followed from.
         retained_from: i64,
         generation: i64,
     },
-    /// The SQLite file at the path is not the one that is open: what is written would be lost.
+    /// The SQLite file at the path is not the open one: what is written would be lost.
     #[error(
-        "the database {database} is not the one that is open any more: {file} was removed or replaced, or its volume \
-         was unmounted. Nothing is taken in until it is back; to use another file, restart the hub"
+        "the database {database} is no longer the one that is open: {file} was removed or replaced, or its volume was \
+         unmounted. No delivery is accepted until it is back; to use another file, restart the hub"
     )]
     FileReplaced { database: String, file: String },
-    /// The address of the database is wrong; says how.
-    #[error("{0}")]
-    OpenFailed(String),
 }
 
 impl StoreError {
-    /// Whether nothing about what was asked could be the cause: the database cannot be reached, is full, is busy, or was
-    /// told to stop.
+    /// Wraps an I/O error of this path.
+    pub(crate) fn io(path: &Path) -> impl Fn(io::Error) -> StoreError {
+        let path = path.to_owned();
+        move |error| StoreError::Io { path: path.clone(), error }
+    }
+
+    /// Wraps the reason why a task or thread ended early.
+    pub(crate) fn task(task: &'static str, reason: impl ToString) -> StoreError {
+        StoreError::Task { task, reason: reason.to_string() }
+    }
+
+    /// Whether the state of the database is the cause, not the request: unreachable, full, busy, or shutting down.
     pub fn is_unavailable(&self) -> bool {
         use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure};
         match self {
@@ -71,24 +92,24 @@ impl StoreError {
             StoreError::Postgres(_) => {
                 self.is_lost_connection() || self.has_sqlstate_class(&["25", "40", "53", "55", "57", "58"])
             }
-            StoreError::FileReplaced { .. } => true,
+            StoreError::FileReplaced { .. } | StoreError::Unavailable(_) => true,
             _ => false,
         }
     }
 
-    /// Whether the connection is gone, so that another one may do better.
+    /// Whether the connection is lost, so that another one may succeed.
     pub fn is_lost_connection(&self) -> bool {
         use sea_orm::sqlx::Error::{Io, PoolTimedOut, Protocol, Tls, WorkerCrashed};
         match self {
             StoreError::Postgres(Io(_) | Protocol(_) | Tls(_) | WorkerCrashed | PoolTimedOut) => true,
-            // A session that was frozen for too long in a transaction is ended, too (25P03, 25P04). One that only reads
-            // (25006) leads to a server that has handed its place to another.
+            // A session that froze in a transaction is ended (25P03, 25P04). A read-only one (25006) is connected to a
+            // server that is no longer the primary.
             StoreError::Postgres(_) => self.has_sqlstate_class(&["08", "57P", "25P03", "25P04", "25006"]),
             _ => false,
         }
     }
 
-    /// Whether somebody else held a lock for longer than was waited.
+    /// Whether the wait for a lock timed out.
     pub fn is_lock_timeout(&self) -> bool {
         use sea_orm::{DbErr, RuntimeErr};
         let StoreError::Database(
@@ -98,16 +119,16 @@ impl StoreError {
             return false;
         };
         let code = error.as_database_error().and_then(|error| error.code());
-        // PostgreSQL's `lock_not_available`, SQLite's `SQLITE_BUSY` and its kinds (<https://sqlite.org/rescode.html>).
+        // PostgreSQL's `lock_not_available`; SQLite's `SQLITE_BUSY` and its variants (<https://sqlite.org/rescode.html>).
         code.is_some_and(|code| ["55P03", "5", "261", "517"].contains(&code.as_ref()))
     }
 
-    /// Whether the same may succeed at once: the database has ended one of two transactions that were in each other's way.
+    /// Whether an immediate retry may succeed: the database ended one of two conflicting transactions.
     pub fn is_transaction_rollback(&self) -> bool {
         self.has_sqlstate_class(&["40"])
     }
 
-    // By the beginnings of PostgreSQL's codes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+    // By prefixes of SQLSTATE codes (https://www.postgresql.org/docs/current/errcodes-appendix.html).
     fn has_sqlstate_class(&self, classes: &[&str]) -> bool {
         let StoreError::Postgres(sea_orm::sqlx::Error::Database(error)) = self else { return false };
         error.code().is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))

@@ -1,4 +1,5 @@
-//! What is derived can be replaced by what the raw log says, while the hub runs, and after a kill at any moment.
+//! `inspection-hub rebuild` replaces what is stored by what the raw log yields: while the hub runs, and after a kill at any
+//! moment.
 
 use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
@@ -36,7 +37,7 @@ async fn edit(db: &DatabaseConnection, text: &str) {
     assert!(db.execute_unprepared(text).await.expect("an edit").rows_affected() > 0, "{text}");
 }
 
-/// Puts another word into the body of a delivery: as if its adapter read it otherwise now.
+/// Changes a word in the body of a delivery, as if its adapter parsed it differently now.
 async fn reword(db: &DatabaseConnection, number: i64, from: &str, to: &str) {
     let body = match db.get_database_backend() {
         DbBackend::Postgres => {
@@ -47,14 +48,14 @@ async fn reword(db: &DatabaseConnection, number: i64, from: &str, to: &str) {
     edit(db, &format!("UPDATE delivery SET body = {body} WHERE row_id = {number}")).await;
 }
 
-/// Tables and indexes as they are made.
+/// The definitions of tables and indexes.
 async fn schema(db: &DatabaseConnection) -> Vec<String> {
     let text = match db.get_database_backend() {
         DbBackend::Postgres => "SELECT indexdef AS made FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname",
         _ => "SELECT type || name || tbl_name || sql AS made FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name",
     };
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), text)).await.expect("rows");
-    // `ALTER TABLE` leaves two blanks fewer.
+    // `ALTER TABLE` removes two blanks.
     rows.iter().map(|row| row.try_get::<String>("", "made").expect("text").replace("  ", " ")).collect()
 }
 
@@ -65,23 +66,23 @@ const DAMAGE: [&str; 10] = [
     "UPDATE ledger SET applied = applied + 1",
     "UPDATE delivery SET verdict = 'STALE', first_position = 7 WHERE row_id % 2 = 0",
     "DELETE FROM entity WHERE row_id % 5 = 0",
-    // The first takes the number of the second, and the other way round.
+    // Exchanges the row ids of two entities.
     "UPDATE entity SET row_id = -row_id WHERE row_id IN (1, 2)",
     "UPDATE entity SET row_id = row_id + 3 WHERE row_id < 0",
     "UPDATE log_head SET position = 1000000000000, last_entity_row_id = 2000000000000",
     "UPDATE log_head SET last_delivery_row_id = 3000000000000",
 ];
 
-/// The history. Its cursors say which history it is.
+/// The history without its cursors, which contain the generation.
 async fn without_cursors(app: &TestHub) -> Vec<Value> {
-    // A hub that has not heard of a rebuild yet hears of it by this.
+    // The hub learns of a rebuild by this query at the latest.
     app.query("{ head { position } }").await;
     let mut changes = app.changes().await;
     changes.iter_mut().for_each(|change| _ = change.as_object_mut().expect("a change").remove("cursor"));
     changes
 }
 
-/// After what was on its way, a subscriber hears that it must begin anew.
+/// Reads changes that were sent before, until the subscriber is disconnected because its cursor is invalid.
 async fn receives_cursor_invalidated(live: &mut Subscription) {
     loop {
         let message = live.next_message().await;
@@ -108,22 +109,22 @@ async fn a_damaged_database_is_repaired_while_the_hub_runs() {
         assert_eq!(verify(&app.database).0, Some(2));
         let (code, text) = rebuild(&app.database, flags);
         assert_eq!(code, Some(0), "{text}");
-        assert!(text.contains("what was told is another one now"), "{text}");
+        assert!(text.contains("a new generation: cursors are invalid"), "{text}");
         assert!(text.contains(replaced) && text.contains("; all rows ") != flags.is_empty(), "{text}");
         let (code, text) = verify(&app.database);
         assert_eq!(code, Some(0), "{text}");
         let now = (without_cursors(&app).await, app.ledger("hover").await);
-        assert_eq!(now, (state.clone(), ledger.clone()), "all is as it was");
+        assert_eq!(now, (state.clone(), ledger.clone()), "everything is as before");
         assert_eq!(schema(&db).await, made);
         assert!(!app.database.folder.path().join("scratch").exists(), "nothing is left behind");
     }
-    // The hub goes on, in the tables that are in use now.
+    // The hub continues with the new tables.
     app.post("pave", delivery_body(3)).await;
     assert_eq!(app.inspection("pave", "K0").await["state"], "CONFIRM");
     for _ in 0..2 {
         let (code, text) = rebuild(&app.database, &["--full"]);
         assert_eq!(code, Some(0), "{text}");
-        assert!(text.contains("rebuilt: ") && !text.contains("another one"), "{text}");
+        assert!(text.contains("rebuilt: ") && !text.contains("new generation"), "{text}");
         assert_eq!(app.post("pave", delivery_body(3)).await.body["status"], "duplicate");
     }
     assert_eq!(schema(&db).await, made);
@@ -131,7 +132,7 @@ async fn a_damaged_database_is_repaired_while_the_hub_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_read_otherwise_now_shows_and_is_repaired() {
+async fn a_delivery_that_is_parsed_differently_is_reported_and_repaired() {
     let app = TestHub::start().await;
     for number in 0..12 {
         app.post("pave", delivery_body(number)).await;
@@ -145,17 +146,14 @@ async fn what_is_read_otherwise_now_shows_and_is_repaired() {
     reword(&db, 8, "CONFIRM", "EXPIRED").await;
     let (code, text) = verify(&app.database);
     assert_eq!(code, Some(2), "{text}");
-    assert!(
-        text.contains("delivery 8, pave SESSION:STATUS_CHANGE: verdict is APPLIED, and would be UNEXPECTED"),
-        "{text}"
-    );
+    assert!(text.contains("delivery 8, pave SESSION:STATUS_CHANGE: verdict is APPLIED, derived UNEXPECTED"), "{text}");
     assert!(text.contains("  change, pave SESSION:STATUS_CHANGE: "), "{text}");
     assert!(text.contains("  entity, pave SESSION:STATUS_CHANGE: "), "{text}");
     let (code, text) = rebuild(&app.database, &[]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("  change, pave SESSION:STATUS_CHANGE: "), "{text}");
     assert_eq!(app.inspection("pave", "K1").await["state"], "EXPIRED");
-    // Who listened is told, and can begin anew.
+    // The subscriber is disconnected, and can subscribe again.
     receives_cursor_invalidated(&mut live).await;
     let start = app.query("{ head { cursor } }").await["head"]["cursor"].clone();
     let mut live = app.subscribe(query, json!({ "after": start })).await;
@@ -165,7 +163,7 @@ async fn what_is_read_otherwise_now_shows_and_is_repaired() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_knows_the_state_reads_it_anew_where_it_is_another_one() {
+async fn a_changed_state_invalidates_cursors_and_counts() {
     let app = TestHub::start().await;
     for number in 0..12 {
         app.post("pave", delivery_body(number)).await;
@@ -186,13 +184,13 @@ async fn who_knows_the_state_reads_it_anew_where_it_is_another_one() {
     live.next_data().await;
     let (code, text) = rebuild(&app.database, &[]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains(" rows replaced") && text.contains("are told to read the state anew"), "{text}");
+    assert!(text.contains(" rows replaced") && text.contains("must read the state again"), "{text}");
     receives_cursor_invalidated(&mut live).await;
     assert_ne!(counted().await["statusCounts"], wrong["statusCounts"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cursor_from_where_the_history_never_was_is_told_so() {
+async fn a_cursor_beyond_the_history_is_invalidated() {
     let app = TestHub::start().await;
     for number in 0..8 {
         app.post("pave", delivery_body(number)).await;
@@ -203,7 +201,7 @@ async fn a_cursor_from_where_the_history_never_was_is_told_so() {
     assert_ne!(beyond["position"], end["position"]);
     let (code, text) = rebuild(&app.database, &[]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("; 0 rows replaced") && text.contains("are told to read the state anew"), "{text}");
+    assert!(text.contains("; 0 rows replaced") && text.contains("must read the state again"), "{text}");
     let query = "subscription($after: String) { changes(after: $after) { position } }";
     receives_cursor_invalidated(&mut app.subscribe(query, json!({ "after": beyond["cursor"] })).await).await;
     let now = app.query("{ head { position cursor } }").await["head"].clone();
@@ -216,7 +214,7 @@ async fn a_cursor_from_where_the_history_never_was_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_delivery_that_is_a_repetition_now_stays_a_delivery() {
+async fn a_delivery_that_is_a_duplicate_now_stays_a_delivery() {
     let app = TestHub::start().await;
     for number in 0..8 {
         app.post("pave", delivery_body(number)).await;
@@ -224,7 +222,7 @@ async fn a_delivery_that_is_a_repetition_now_stays_a_delivery() {
     }
     let before = app.ledger("pave").await;
     let db = connect(&app.database).await;
-    // The third says now what the second said.
+    // The third delivery becomes equal to the second.
     reword(&db, 3, "QC_PASSED", "PROCESS").await;
     reword(&db, 3, ":02Z", ":01Z").await;
     let (code, text) = rebuild(&app.database, &[]);
@@ -287,7 +285,7 @@ async fn nothing_is_lost_while_a_sender_posts() {
     rebuild_now(&["--full"]).await;
     edit(&db, "DELETE FROM change WHERE position % 4 = 0").await;
     rebuild_now(&["--full"]).await;
-    // Few rows, of things that go on changing.
+    // Few rows, of entities that keep changing.
     for damage in [
         "UPDATE entity SET state = 'NOWHERE', cycle = 7 WHERE row_id = (SELECT max(row_id) FROM entity)",
         "UPDATE entity SET state = 'NOWHERE', external_id = 'x' WHERE row_id < 10",
@@ -330,7 +328,7 @@ async fn it_can_be_killed_at_any_moment() {
     assert_eq!(rebuild(&app.database, &["--full"]).0, Some(0));
     let mut usual = started.elapsed();
     let damage = async || {
-        // Deliveries that follow are the raw log, which has no holes.
+        // Deliveries are the raw log, which has no gaps.
         let left_alone = ["DELETE FROM step", "UPDATE log_head SET last_delivery_row_id"];
         for damage in DAMAGE.iter().filter(|damage| !left_alone.iter().any(|left| damage.starts_with(left))) {
             edit(&db, damage).await;
@@ -353,7 +351,7 @@ async fn it_can_be_killed_at_any_moment() {
         }
         process.kill().expect("killed");
         process.wait().expect("ended");
-        // Whatever it was at: the hub receives.
+        // The hub receives, whatever the rebuild was doing.
         app.post("pave", delivery_body(2_000 + part as usize)).await;
     }
     assert!(kills > 1, "it was killed {kills} times");

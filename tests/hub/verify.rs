@@ -12,7 +12,7 @@ pub fn verify(database: &TestDatabase) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_inspection-hub"))
         .args(["verify", "--max-differences", "5", "--log", "warn", "--database"])
         .arg(&database.address)
-        // It is made where it is not there.
+        // A folder that does not exist is created.
         .args(["--work-dir", "some/folder"])
         .current_dir(database.folder.path())
         .output()
@@ -38,12 +38,12 @@ pub async fn used() -> TestHub {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_stored_is_what_the_deliveries_say() {
+async fn what_is_stored_is_what_the_deliveries_yield() {
     let app = used().await;
     let (code, text) = verify(&app.database);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("rows are what the deliveries say"), "{text}");
-    // So it is in the database of a hub that has ended.
+    assert!(text.contains("rows are what the deliveries yield"), "{text}");
+    // The same is true after a restart.
     let app = app.restart().await;
     assert_eq!(verify(&app.database).0, Some(0));
 }
@@ -65,15 +65,15 @@ async fn every_difference_is_named() {
     }
     let (code, text) = verify(&app.database);
     assert_eq!(code, Some(2), "{text}");
-    let state = format!("entity, pave INSPECTION {external_id}: state is NOWHERE, and would be ");
+    let state = format!("entity, pave INSPECTION {external_id}: state is NOWHERE, derived ");
     assert!(text.contains(&state), "{text}");
-    assert!(text.contains("is not stored, and would be there"), "{text}");
+    assert!(text.contains("is derived, but not stored"), "{text}");
     assert!(text.contains("ledger, hover: applied is "), "{text}");
     assert!(text.contains("3 differences in "), "{text}");
 }
 
 #[test]
-fn a_database_that_is_not_there_is_an_error_and_not_made() {
+fn a_missing_database_is_an_error_and_not_created() {
     let database = TestDatabase::file();
     let (code, text) = verify(&database);
     assert_eq!(code, Some(1), "{text}");

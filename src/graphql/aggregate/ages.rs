@@ -1,4 +1,4 @@
-//! Stalled inspections by how long.
+//! Stalled inspections by age.
 
 use crate::graphql::duration;
 use crate::graphql::error::ApiError;
@@ -7,46 +7,46 @@ use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
 use entity::Status;
 
-/// Cuts at most.
+/// The most limits of buckets.
 const MAX_CUTS: usize = 20;
 
-/// Inspections that are not at an end, without a change for about as long.
+/// Unfinished inspections whose last change is about equally long ago.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct AgeBucket {
-    /// Without a change for at least so long, as it was asked; none for the youngest.
+    /// The least time since the last change, as in the argument; null for the first bucket.
     pub min_age: Option<String>,
-    /// And for less than this; none for the oldest.
+    /// The time since the last change is less than this; null for the last bucket.
     pub max_age: Option<String>,
-    /// How many there are.
+    /// The number of inspections.
     pub count: i32,
-    /// How many of them are in each status. Those without a status are counted in `count` alone.
+    /// The number of inspections in each status. Those without a status are in `count` alone.
     pub statuses: Vec<StatusCount>,
 }
 
-/// Where buckets are cut, unless said otherwise.
+/// The default limits of the buckets.
 pub fn default_ages() -> Vec<String> {
     ["1h", "24h", "3d", "7d", "30d"].map(str::to_owned).into()
 }
 
-/// The moments that lie so long ago, from the newest to the oldest.
+/// The moments that are these ages ago, from the newest to the oldest.
 pub fn cutoffs(now: DateTime<Utc>, ages: &[String]) -> Result<Vec<DateTime<Utc>>, ApiError> {
     if ages.is_empty() || ages.len() > MAX_CUTS {
         return Err(ApiError::bad_user_input(
             format!("{} ages were given", ages.len()),
-            format!("Give 1 to {MAX_CUTS}, from the shortest up."),
+            format!("Pass 1 to {MAX_CUTS}, in ascending order."),
         ));
     }
     let moments = ages.iter().map(|age| duration::before(now, age)).collect::<Result<Vec<_>, _>>()?;
     if !moments.is_sorted_by(|one, next| one > next) {
         return Err(ApiError::bad_user_input(
-            "the ages are not in order",
-            "Give them from the shortest up, each one once.",
+            "the ages are not in ascending order",
+            "Pass them in ascending order, each one once.",
         ));
     }
     Ok(moments)
 }
 
-/// Counts by span as buckets.
+/// Turns counts by span into buckets.
 pub fn buckets(ages: &[String], counts: Vec<(Option<Status>, usize, i64)>) -> Vec<AgeBucket> {
     let bucket = |span: usize| {
         let mut statuses = Vec::new();

@@ -1,4 +1,4 @@
-//! Counts of inspections by status, vendor, source and day.
+//! Counts inspections by status, vendor, source and day.
 
 use crate::graphql::ApiContext;
 use crate::graphql::enums::InspectionStatus;
@@ -8,41 +8,41 @@ use async_graphql::{Enum, SimpleObject};
 use chrono::{DateTime, SecondsFormat};
 use std::collections::BTreeMap;
 
-/// Rows of one answer.
+/// The most rows of a result.
 const MAX_ROWS: usize = 10_000;
 
 /// What inspections can be counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum InspectionDimension {
-    /// The present status.
+    /// The current status.
     Status,
     /// The vendor.
     Vendor,
     /// The configured connection.
     Source,
-    /// The day on which the hub first heard of them.
+    /// The day of creation, which is when the hub received the first event.
     Day,
 }
 
-/// How many inspections have what they were counted by in common.
+/// The number of inspections with the same values of the dimensions.
 #[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
 pub struct InspectionCount {
-    /// The present status; none if it was not counted by, and of inspections that have none yet.
+    /// The current status; null if it is not a dimension, or if no status was reported yet.
     pub status: Option<InspectionStatus>,
-    /// The vendor; none if it was not counted by.
+    /// The vendor; null if it is not a dimension.
     pub vendor: Option<String>,
-    /// The source; none if it was not counted by.
+    /// The source; null if it is not a dimension.
     pub source: Option<String>,
-    /// The day, as in `2024-05-01`; none if it was not counted by.
+    /// The day, as in `2024-05-01`; null if it is not a dimension.
     pub day: Option<String>,
-    /// How many there are.
+    /// The number of inspections.
     pub count: i32,
 }
 
 /// Counts by some dimensions, in the order of day, vendor, source and status.
 pub async fn count_inspections(
     api: &ApiContext,
-    census: &InspectionIndex,
+    index: &InspectionIndex,
     by: &[InspectionDimension],
     (period, offsets): (Period, &UtcOffsets),
     filter: &EntityFilter,
@@ -52,7 +52,7 @@ pub async fn count_inspections(
     if by.is_empty() {
         counts.insert((None, None, None, None), 0);
     }
-    for ((group, day), count) in counts_by_day(&api.readers, census, filter, period, offsets).await? {
+    for ((group, day), count) in counts_by_day(&api.readers, index, filter, period, offsets).await? {
         let key = (
             by.contains(&Day).then_some(day),
             by.contains(&Vendor).then_some(group.vendor),
@@ -63,8 +63,8 @@ pub async fn count_inspections(
     }
     if counts.len() > MAX_ROWS {
         return Err(ApiError::bad_user_input(
-            format!("these would be {} rows", counts.len()),
-            format!("Ask for a shorter period, or count by less: an answer has at most {MAX_ROWS} rows."),
+            format!("the result would have {} rows", counts.len()),
+            format!("Ask for a shorter period, or fewer dimensions: a result has at most {MAX_ROWS} rows."),
         ));
     }
     let row = |((day, vendor, source, status), count): ((Option<i64>, _, _, Option<Option<_>>), i64)| {
@@ -75,7 +75,7 @@ pub async fn count_inspections(
     Ok(counts.into_iter().map(row).collect())
 }
 
-// A day counted from 1970-01-01.
+// The date of a day counted from 1970-01-01.
 fn iso_date(day: i64) -> Option<String> {
     let begin = DateTime::from_timestamp(day.checked_mul(86_400)?, 0)?;
     Some(begin.to_rfc3339_opts(SecondsFormat::Secs, true).split('T').next()?.to_owned())

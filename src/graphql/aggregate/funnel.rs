@@ -1,4 +1,4 @@
-//! How far inspections come, and where they drop out.
+//! The funnel: which stages inspections reach, and where they drop out.
 
 use super::lifecycle::GroupingKey;
 use crate::graphql::enums::InspectionStatus;
@@ -6,7 +6,7 @@ use crate::store::read::StatusTimeline;
 use async_graphql::SimpleObject;
 use entity::Status;
 
-/// The way to a completed inspection.
+/// The stages to a completed inspection.
 const STAGES: [InspectionStatus; 7] = [
     InspectionStatus::Requested,
     InspectionStatus::Started,
@@ -20,43 +20,43 @@ const STAGES: [InspectionStatus; 7] = [
 /// How far inspections have come.
 #[derive(Clone, Debug, PartialEq, SimpleObject)]
 pub struct Funnel {
-    /// The vendor; none if all are told of in one.
+    /// The vendor; null if the row is of all vendors.
     pub vendor: Option<String>,
-    /// The source; none unless sources are told apart.
+    /// The source; null unless rows are grouped by source.
     pub source: Option<String>,
-    /// How many inspections there are.
+    /// The number of inspections.
     pub inspections: i32,
-    /// How many of them have ever been completed.
+    /// How many of them were ever completed.
     pub completed: i32,
     /// How many of them dropped out: they are `CANCELED`, `EXPIRED` or `FAILED`, and were never completed.
     pub dropped_out: i32,
-    /// The stages from `REQUESTED` to `COMPLETED`, all of them.
+    /// All stages, from `REQUESTED` to `COMPLETED`.
     pub stages: Vec<FunnelStage>,
 }
 
-/// A stage of the way to a completed inspection. As long as it is not the last: `reached` is the sum of `movedOn`, `open`
-/// and `droppedOut`.
+/// A stage to a completed inspection. For every stage but the last, `reached` is the sum of `movedOn`, `open` and
+/// `droppedOut`.
 #[derive(Clone, Debug, PartialEq, SimpleObject)]
 pub struct FunnelStage {
     /// The stage.
     pub status: InspectionStatus,
-    /// How many have ever been in it or in a later one. All have reached the first.
+    /// Inspections that were ever at this stage or a later one. All have reached the first.
     pub reached: i32,
-    /// How many have ever been in a later one.
+    /// Inspections that were ever at a later stage.
     pub moved_on: i32,
-    /// How many came no further yet and may still do.
+    /// Inspections currently at this stage that can still progress.
     pub open: i32,
-    /// How many came no further and dropped out: the sum of the three that follow.
+    /// Inspections that dropped out at this stage: the sum of the next three.
     pub dropped_out: i32,
-    /// How many came no further and were called off.
+    /// Inspections that were canceled at this stage.
     pub canceled: i32,
-    /// How many came no further and were not done in time.
+    /// Inspections that expired at this stage.
     pub expired: i32,
-    /// How many came no further and came to nothing.
+    /// Inspections that failed at this stage.
     pub failed: i32,
 }
 
-/// How many came no further than each stage.
+/// Counts inspections by the furthest stage they reached.
 #[derive(Debug, Default)]
 pub struct FunnelCounter([StageOutcomes; STAGES.len()]);
 
@@ -69,12 +69,12 @@ struct StageOutcomes {
 }
 
 impl FunnelCounter {
-    pub fn add(&mut self, life: &StatusTimeline) {
-        let been = life.intervals.iter().map(|phase| phase.status).chain([life.status]);
-        let furthest = been.flatten().filter_map(stage_index).max().unwrap_or_default();
+    pub fn add(&mut self, timeline: &StatusTimeline) {
+        let reached = timeline.intervals.iter().map(|interval| interval.status).chain([timeline.status]);
+        let furthest = reached.flatten().filter_map(stage_index).max().unwrap_or_default();
         let Some(ends) = self.0.get_mut(furthest) else { return };
         ends.all += 1;
-        match life.status {
+        match timeline.status {
             Some(Status::Canceled) => ends.canceled += 1,
             Some(Status::Expired) => ends.expired += 1,
             Some(Status::Failed) => ends.failed += 1,
@@ -82,17 +82,17 @@ impl FunnelCounter {
         }
     }
 
-    pub fn into_funnel(self, whose: GroupingKey) -> Funnel {
-        let GroupingKey { vendor, source } = whose;
+    pub fn into_funnel(self, key: GroupingKey) -> Funnel {
+        let GroupingKey { vendor, source } = key;
         let last = STAGES.len() - 1;
         let mut reached = 0;
         let mut stages = Vec::with_capacity(STAGES.len());
-        for (place, (status, ends)) in STAGES.into_iter().zip(self.0).enumerate().rev() {
+        for (index, (status, ends)) in STAGES.into_iter().zip(self.0).enumerate().rev() {
             let moved_on = reached;
             reached += ends.all;
-            // Who was completed did not drop out, whatever came after a reopening.
+            // A completed inspection did not drop out, whatever followed a reopening.
             let StageOutcomes { all, canceled, expired, failed } =
-                if place < last { ends } else { StageOutcomes::default() };
+                if index < last { ends } else { StageOutcomes::default() };
             let dropped_out = canceled + expired + failed;
             let open = all - dropped_out;
             stages.push(FunnelStage { status, reached, moved_on, open, dropped_out, canceled, expired, failed });

@@ -38,29 +38,29 @@ const WEEK: [Weekday; 7] = [
     Weekday::Sunday,
 ];
 
-/// How much happened in an hour of the week.
+/// The changes in an hour of the week.
 #[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
 pub struct BusyHour {
-    /// The day, in the time zone that was asked for.
+    /// The day, in the requested time zone.
     pub weekday: Weekday,
     /// The hour of that day, from 0 to 23.
     pub hour: i32,
-    /// How many changes happened then, in all the weeks together.
+    /// The number of changes in this hour, over all weeks of the period.
     pub count: Long,
 }
 
-/// How many hours are asked for.
+/// Validates the number of hours.
 pub fn checked_first(first: i32) -> Result<usize, ApiError> {
     let hours = usize::try_from(first).ok().filter(|first| (1..=HOURS_PER_WEEK).contains(first));
-    hours.ok_or_else(|| ApiError::bad_user_input(format!("`first` is {first}"), "Ask for 1 to 168 hours."))
+    hours.ok_or_else(|| ApiError::bad_user_input(format!("`first` is {first}"), "Pass a number from 1 to 168."))
 }
 
-/// Counts by hour since 1970-01-01 as hours of the week, the busiest first, else in the order of the week.
+/// Turns counts by hour since 1970-01-01 into hours of the week: the busiest first, then in the order of the week.
 pub fn busiest_hours_of_week(counts: Vec<(i64, i64)>) -> Vec<BusyHour> {
     let mut week = [0i64; HOURS_PER_WEEK];
     for (hour, count) in counts {
-        let place = usize::try_from((hour + EPOCH_HOUR_OF_WEEK).rem_euclid(HOURS_PER_WEEK as i64)).unwrap_or_default();
-        if let Some(sum) = week.get_mut(place) {
+        let index = usize::try_from((hour + EPOCH_HOUR_OF_WEEK).rem_euclid(HOURS_PER_WEEK as i64)).unwrap_or_default();
+        if let Some(sum) = week.get_mut(index) {
             *sum += count;
         }
     }
@@ -80,12 +80,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hours_are_counted_from_a_thursday() {
+    fn hours_count_from_a_thursday() {
         // 2024-01-01 00:00 was a Monday: 473,352 hours later.
         let busy = busiest_hours_of_week(vec![(473_352, 2), (473_352 + 168, 3), (473_351, 7), (0, 1), (-1, 1)]);
-        let told: Vec<_> = busy.iter().map(|hour| (hour.weekday, hour.hour, hour.count.0)).collect();
+        let counts: Vec<_> = busy.iter().map(|hour| (hour.weekday, hour.hour, hour.count.0)).collect();
         assert_eq!(
-            told,
+            counts,
             [(Weekday::Sunday, 23, 7), (Weekday::Monday, 0, 5), (Weekday::Wednesday, 23, 1), (Weekday::Thursday, 0, 1),]
         );
     }

@@ -1,5 +1,5 @@
-//! What dashboards ask: counts, times, the funnel, what is stalled, and when most happens. What each word means stands in
-//! `docs/aggregates.md`.
+//! Aggregates for dashboards: counts, times, the funnel, stalled inspections, and the busiest hours. `docs/aggregates.md`
+//! defines each of them.
 
 mod ages;
 mod cache;
@@ -27,7 +27,10 @@ use std::sync::Arc;
 use time_in_status::TimeInStatus;
 use time_zone::parse_time_zone;
 
-/// What is kept between requests so that many can ask.
+/// An argument that is a moment.
+type Moment = DateTime<Utc>;
+
+/// What is shared between queries.
 #[derive(Debug, Default)]
 pub struct AggregateCaches {
     pub inspection_index: InspectionIndex,
@@ -42,7 +45,7 @@ impl AggregateCaches {
         ctx.data::<AggregateCaches>().map_err(|_| ApiError::internal("the schema has no aggregations"))
     }
 
-    /// Without answers that are kept.
+    /// Without cached results.
     #[cfg(test)]
     pub fn without_caching() -> Self {
         AggregateCaches {
@@ -61,23 +64,23 @@ pub struct AggregateFields;
 
 #[Object]
 impl AggregateFields {
-    /// How many inspections were first seen in a period, by their present status, vendor, source, or the day on which they
-    /// were first seen (`createdAt`). One row for each combination that there is, in order; without `groupBy` one row of
-    /// all. Rows of `STATUS` without a status are inspections of which none was reported yet.
+    /// The number of inspections created in a period, by their current status, vendor, source, or day of creation
+    /// (`createdAt`). One row for each combination that occurs, in order; without `groupBy` one row for all. A row of `STATUS`
+    /// without a status counts inspections whose status was never reported.
     async fn inspection_counts(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What to count by, e.g. `[VENDOR, DAY]`.", default)] group_by: Vec<InspectionDimension>,
-        #[graphql(desc = "First seen at this moment or later: 30 days before `until`, unless said otherwise.")]
-        since: Option<DateTime<Utc>>,
-        #[graphql(desc = "First seen before this moment: now, unless said otherwise. At most 366 days after `since`.")]
-        until: Option<DateTime<Utc>>,
+        #[graphql(desc = "Created at this moment or later. Default: 30 days before `until`.")] since: Option<Moment>,
+        #[graphql(desc = "Created before this moment. Default: now. At most 366 days after `since`.")] until: Option<
+            Moment,
+        >,
         #[graphql(
-            desc = "Where days begin: `UTC`, a place by its name in the IANA time zone database as in `Europe/Berlin`, or a fixed distance from UTC as in `+02:00` or `-05:30`.",
+            desc = "Where days begin: `UTC`, a name of the IANA time zone database as in `Europe/Berlin`, or an offset from UTC as in `+02:00` or `-05:30`.",
             default = "UTC"
         )]
         time_zone: String,
-        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
+        #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionFilter>,
     ) -> Result<Vec<InspectionCount>, ApiError> {
         let api = QueryRoot.begin_read(ctx).await?;
         let (period, zone) = (period::parse_period(api.now(), since, until)?, parse_time_zone(&time_zone)?);
@@ -89,49 +92,49 @@ impl AggregateFields {
         Ok(all.counts.get_or_compute(key, count).await?.to_vec())
     }
 
-    /// How long inspections that were first seen in a period stayed in each status: of all stays that have ended, half were
-    /// at most as long as the median, and 95 of 100 at most as long as the 95th percentile. A stay begins and ends by the
-    /// vendor's clock, or when the hub received it where the vendor gives no time. Who comes back into a status, say after
-    /// a reopening, begins another stay. Rows come by vendor or source, then in the order of a life.
+    /// How long inspections created in a period stayed in each status. Of all stays that have ended, half were at most as long
+    /// as the median, and 95 % at most as long as the 95th percentile. A stay begins and ends at the vendor's time, or when
+    /// the hub received the event if the vendor reported no time. A return into a status, for example after a reopening, is
+    /// another stay. Rows are in the order of vendor or source, then of the statuses.
     async fn time_in_status(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Of whom to tell apart.", default_with = "Grouping::Vendor")] group_by: Grouping,
-        #[graphql(desc = "First seen at this moment or later: 30 days before `until`, unless said otherwise.")]
-        since: Option<DateTime<Utc>>,
-        #[graphql(desc = "First seen before this moment: now, unless said otherwise. At most 366 days after `since`.")]
-        until: Option<DateTime<Utc>>,
-        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
+        #[graphql(desc = "One row for each of these.", default_with = "Grouping::Vendor")] group_by: Grouping,
+        #[graphql(desc = "Created at this moment or later. Default: 30 days before `until`.")] since: Option<Moment>,
+        #[graphql(desc = "Created before this moment. Default: now. At most 366 days after `since`.")] until: Option<
+            Moment,
+        >,
+        #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionFilter>,
     ) -> Result<Vec<TimeInStatus>, ApiError> {
         Ok(lifecycle_stats(ctx, since, until, filter).await?.times(group_by).to_vec())
     }
 
-    /// How far inspections that were first seen in a period have come, stage by stage, and where those dropped out that
-    /// were never completed. Who skipped a stage has reached it, and who was reopened has still been as far as ever before.
+    /// How many inspections created in a period reached each stage, and where those dropped out that were never completed. An
+    /// inspection that skipped a stage has reached it. A reopened inspection counts with the furthest stage it ever reached.
     async fn funnel(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Of whom to tell apart.", default_with = "Grouping::Vendor")] group_by: Grouping,
-        #[graphql(desc = "First seen at this moment or later: 30 days before `until`, unless said otherwise.")]
-        since: Option<DateTime<Utc>>,
-        #[graphql(desc = "First seen before this moment: now, unless said otherwise. At most 366 days after `since`.")]
-        until: Option<DateTime<Utc>>,
-        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
+        #[graphql(desc = "One row for each of these.", default_with = "Grouping::Vendor")] group_by: Grouping,
+        #[graphql(desc = "Created at this moment or later. Default: 30 days before `until`.")] since: Option<Moment>,
+        #[graphql(desc = "Created before this moment. Default: now. At most 366 days after `since`.")] until: Option<
+            Moment,
+        >,
+        #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionFilter>,
     ) -> Result<Vec<Funnel>, ApiError> {
         Ok(lifecycle_stats(ctx, since, until, filter).await?.funnels(group_by).to_vec())
     }
 
-    /// How many inspections that are not at an end have been without a change for how long: like `stalledFor`, in buckets.
-    /// The youngest come first; every bucket is there.
+    /// The number of unfinished inspections by the time since their last change, in buckets; see `stalledFor`. The most recent
+    /// come first, and every bucket is present.
     async fn stalled_inspections(
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "Where the buckets are cut: durations as in `stalledFor`, from the shortest up, at most 20.",
+            desc = "The limits of the buckets: durations as in `stalledFor`, in ascending order, at most 20.",
             default_with = "ages::default_ages()"
         )]
         ages: Vec<String>,
-        #[graphql(desc = "Only inspections that fit.")] filter: Option<InspectionFilter>,
+        #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionFilter>,
     ) -> Result<Vec<AgeBucket>, ApiError> {
         let api = QueryRoot.begin_read(ctx).await?;
         let all = AggregateCaches::of(ctx)?;
@@ -142,22 +145,22 @@ impl AggregateFields {
         Ok(all.ages.get_or_compute(key, count).await?.to_vec())
     }
 
-    /// The hours of the week in which most happened, the busiest first: of all changes that the hub received in a period,
-    /// by when they happened (the vendor's clock, or when received where the vendor gives no time).
+    /// The hours of the week with the most changes, the busiest first: of all changes that the hub received in a period, by
+    /// when they happened (the vendor's time, or when received if the vendor reported none).
     async fn busiest_hours(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many hours, at most the 168 of a week.", default = 24)] first: i32,
-        #[graphql(desc = "Received at this moment or later: 30 days before `until`, unless said otherwise.")]
-        since: Option<DateTime<Utc>>,
-        #[graphql(desc = "Received before this moment: now, unless said otherwise. At most 366 days after `since`.")]
-        until: Option<DateTime<Utc>>,
+        #[graphql(desc = "The number of hours, at most the 168 of a week.", default = 24)] first: i32,
+        #[graphql(desc = "Received at this moment or later. Default: 30 days before `until`.")] since: Option<Moment>,
+        #[graphql(desc = "Received before this moment. Default: now. At most 366 days after `since`.")] until: Option<
+            Moment,
+        >,
         #[graphql(
-            desc = "Where hours and days begin: `UTC`, a place by its name in the IANA time zone database as in `Europe/Berlin`, or a fixed distance from UTC as in `+02:00` or `-05:30`.",
+            desc = "Where hours and days begin: `UTC`, a name of the IANA time zone database as in `Europe/Berlin`, or an offset from UTC as in `+02:00` or `-05:30`.",
             default = "UTC"
         )]
         time_zone: String,
-        #[graphql(desc = "Only changes that fit.")] filter: Option<ChangeFilter>,
+        #[graphql(desc = "Only changes that match.")] filter: Option<ChangeFilter>,
     ) -> Result<Vec<BusyHour>, ApiError> {
         let api = QueryRoot.begin_read(ctx).await?;
         let (period, zone) = (period::parse_period(api.now(), since, until)?, parse_time_zone(&time_zone)?);
@@ -170,11 +173,11 @@ impl AggregateFields {
     }
 }
 
-// Times and funnels are told of the same lives: both are made at once.
+// `timeInStatus` and `funnel` are computed from the same timelines, so both are computed at once.
 async fn lifecycle_stats(
     ctx: &Context<'_>,
-    since: Option<DateTime<Utc>>,
-    until: Option<DateTime<Utc>>,
+    since: Option<Moment>,
+    until: Option<Moment>,
     filter: Option<InspectionFilter>,
 ) -> Result<Arc<LifecycleStats>, ApiError> {
     let api = QueryRoot.begin_read(ctx).await?;

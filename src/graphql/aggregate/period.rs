@@ -1,15 +1,15 @@
-//! Periods as callers write them.
+//! The period of an aggregate, as clients write it.
 
 use crate::graphql::error::ApiError;
 use crate::store::read::Period;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-/// How long a period is where the caller says nothing.
+/// The length of a period without `since`.
 const DEFAULT_LENGTH: TimeDelta = TimeDelta::days(30);
-/// How long it may be.
+/// The longest period.
 const MAX_LENGTH: TimeDelta = TimeDelta::days(366);
 
-/// From a moment on, before another: the last 30 days, unless said otherwise.
+/// The period between two moments. Default: the last 30 days.
 pub fn parse_period(
     now: DateTime<Utc>,
     since: Option<DateTime<Utc>>,
@@ -21,7 +21,7 @@ pub fn parse_period(
     if since >= until {
         return Err(ApiError::bad_user_input(
             format!("the period begins at {} and ends at {}", spelled(since), spelled(until)),
-            "`since` must be before `until`, which is now if you do not say otherwise.",
+            "`since` must be before `until`, which is now by default.",
         ));
     }
     if until.signed_duration_since(since) > MAX_LENGTH {

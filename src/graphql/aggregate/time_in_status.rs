@@ -1,4 +1,4 @@
-//! How long inspections stay in each status.
+//! The time that inspections spend in each status.
 
 use super::lifecycle::GroupingKey;
 use crate::graphql::enums::InspectionStatus;
@@ -7,20 +7,20 @@ use async_graphql::SimpleObject;
 use entity::Status;
 use std::collections::HashMap;
 
-/// How long stays in a status were.
+/// The lengths of the stays in a status.
 #[derive(Clone, Debug, PartialEq, SimpleObject)]
 pub struct TimeInStatus {
-    /// The vendor; none if all are told of in one.
+    /// The vendor; null if the row is of all vendors.
     pub vendor: Option<String>,
-    /// The source; none unless sources are told apart.
+    /// The source; null unless rows are grouped by source.
     pub source: Option<String>,
     /// The status.
     pub status: InspectionStatus,
-    /// How many stays in it have ended.
+    /// The number of stays that have ended.
     pub count: i32,
-    /// In seconds: half of them were at most so long. A length that one of them really had.
+    /// Seconds that half of the stays did not exceed. One stay had this length.
     pub median_seconds: f64,
-    /// In seconds: 95 of 100 of them were at most so long. A length that one of them really had.
+    /// Seconds that 95 % of the stays did not exceed. One stay had this length.
     pub p95_seconds: f64,
 }
 
@@ -29,34 +29,34 @@ pub struct TimeInStatus {
 pub struct StayDurations(HashMap<Status, Vec<i64>>);
 
 impl StayDurations {
-    pub fn add(&mut self, life: &StatusTimeline) {
-        for (status, length) in life.time_in_status() {
+    pub fn add(&mut self, timeline: &StatusTimeline) {
+        for (status, length) in timeline.time_in_status() {
             self.0.entry(status).or_default().push(length);
         }
     }
 
-    /// In the order of a life.
-    pub fn into_rows(mut self, whose: &GroupingKey) -> Vec<TimeInStatus> {
-        let told = |status: &InspectionStatus| {
+    /// The rows in the order of the statuses.
+    pub fn into_rows(mut self, key: &GroupingKey) -> Vec<TimeInStatus> {
+        let row = |status: &InspectionStatus| {
             let lengths = self.0.get_mut(&Status::from(*status))?;
             Some(TimeInStatus {
-                vendor: whose.vendor.clone(),
-                source: whose.source.clone(),
+                vendor: key.vendor.clone(),
+                source: key.source.clone(),
                 status: *status,
                 count: i32::try_from(lengths.len()).unwrap_or(i32::MAX),
                 median_seconds: seconds(nearest_rank(lengths, 50)?),
                 p95_seconds: seconds(nearest_rank(lengths, 95)?),
             })
         };
-        InspectionStatus::ALL.iter().filter_map(told).collect()
+        InspectionStatus::ALL.iter().filter_map(row).collect()
     }
 }
 
-/// The smallest of the numbers that so many per cent of them do not exceed; none of none.
+/// The smallest number that this percentage of the numbers does not exceed; none without numbers.
 fn nearest_rank(numbers: &mut [i64], percent: usize) -> Option<i64> {
     let rank = (numbers.len() * percent).div_ceil(100);
-    let place = rank.checked_sub(1)?;
-    Some(*numbers.select_nth_unstable(place).1)
+    let index = rank.checked_sub(1)?;
+    Some(*numbers.select_nth_unstable(index).1)
 }
 
 fn seconds(micros: i64) -> f64 {

@@ -1,5 +1,5 @@
-//! Time zones as callers write them: `UTC`, a fixed distance from it, or a place by its name in the IANA time zone database
-//! (<https://www.iana.org/time-zones>), whose clocks are put forward and back.
+//! Time zones as clients write them: `UTC`, an offset from it, or a name of the IANA time zone database
+//! (<https://www.iana.org/time-zones>), with its daylight saving time.
 
 use crate::graphql::error::ApiError;
 use crate::graphql::node::truncated;
@@ -8,24 +8,24 @@ use crate::store::{ReadPool, StoreError};
 use chrono::{DateTime, Offset};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
-/// Seconds. There is no place further from Greenwich than UTC+14:00.
+/// Seconds. No place has a larger offset than UTC+14:00.
 const MAX_OFFSET: i32 = 14 * 3_600;
-/// Seconds. No place has ever changed its distance twice within so short a time.
+/// Seconds. No place has ever changed its offset twice within so short a time.
 const PROBE_STEP: i64 = 6 * 3_600;
 const HOUR: i64 = 3_600;
 const QUARTER: i64 = HOUR / 4;
 const MICROS: i64 = 1_000_000;
-/// Names that an error suggests at most.
+/// The most names that an error suggests.
 const MAX_SUGGESTIONS: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zone {
-    /// So many seconds ahead of UTC, always.
+    /// Seconds ahead of UTC.
     Fixed(i32),
     Iana(Tz),
 }
 
-/// The time zone that a text means: `UTC`, `Z`, `+02:00`, `-05:30`, `Europe/Berlin`. Names have no case.
+/// Parses a time zone: `UTC`, `Z`, `+02:00`, `-05:30`, `Europe/Berlin`. Letter case does not matter.
 pub fn parse_time_zone(text: &str) -> Result<Zone, ApiError> {
     if let Some(offset) = parse_offset(text) {
         return Ok(Zone::Fixed(offset));
@@ -54,25 +54,25 @@ fn parse_offset(zone: &str) -> Option<i32> {
 }
 
 fn unknown_time_zone(text: &str) -> ApiError {
-    const FORMS: &str = "Write `UTC`, a name of the IANA time zone database like `Europe/Berlin`, or a fixed distance from UTC \
-                         like `+02:00` or `-05:30`.";
+    const FORMS: &str = "Write `UTC`, a name of the IANA time zone database like `Europe/Berlin`, or an offset from UTC like \
+                         `+02:00` or `-05:30`.";
     let place = |name: &str| name.rsplit('/').next().unwrap_or_default().replace(' ', "_").to_ascii_lowercase();
     let wanted = place(text.trim());
-    let alike = TZ_VARIANTS.iter().map(|zone| zone.name()).filter(|name| place(name) == wanted);
-    let alike: Vec<_> = alike.take(MAX_SUGGESTIONS).map(|name| format!("`{name}`")).collect();
-    let hint = match alike.is_empty() {
+    let similar = TZ_VARIANTS.iter().map(|zone| zone.name()).filter(|name| place(name) == wanted);
+    let similar: Vec<_> = similar.take(MAX_SUGGESTIONS).map(|name| format!("`{name}`")).collect();
+    let hint = match similar.is_empty() {
         true => FORMS.to_owned(),
-        false => format!("Did you mean {}? {FORMS}", alike.join(" or ")),
+        false => format!("Did you mean {}? {FORMS}", similar.join(" or ")),
     };
-    ApiError::bad_user_input(format!("`timeZone` is not a time zone that is known here: `{}`", truncated(text)), hint)
+    ApiError::bad_user_input(format!("`timeZone` is not a known time zone: `{}`", truncated(text)), hint)
 }
 
 impl Zone {
-    /// The distances from UTC that it has in a period.
+    /// Its offsets from UTC in a period.
     pub fn offsets(self, period: Period) -> UtcOffsets {
         let (mut at, end) = (period.since.timestamp(), period.until.timestamp() + 1);
         let first = self.offset(at);
-        let (mut offset, mut then) = (first, Vec::new());
+        let (mut offset, mut transitions) = (first, Vec::new());
         while at < end && matches!(self, Zone::Iana(_)) {
             let next = end.min(at + PROBE_STEP);
             if self.offset(next) == offset {
@@ -82,17 +82,17 @@ impl Zone {
             let (mut last, mut changed) = (at, next);
             while changed - last > 1 {
                 let middle = last + (changed - last) / 2;
-                let place = if self.offset(middle) == offset { &mut last } else { &mut changed };
-                *place = middle;
+                let bound = if self.offset(middle) == offset { &mut last } else { &mut changed };
+                *bound = middle;
             }
             (at, offset) = (changed, self.offset(changed));
-            then.push((changed * MICROS, offset));
+            transitions.push((changed * MICROS, offset));
         }
-        UtcOffsets::with_transitions(first, then)
+        UtcOffsets::with_transitions(first, transitions)
     }
 
-    /// How many changes that were received in a period, and that a filter lets through, happened in each local hour, counted
-    /// from Thursday, 1970-01-01 00:00. The hour that is there twice when clocks are put back is one.
+    /// The number of changes received in a period, and accepted by a filter, in each local hour, counted from Thursday,
+    /// 1970-01-01 00:00. The hour that occurs twice when clocks are set back counts as one.
     pub async fn counts_by_hour(
         self,
         db: &ReadPool,
@@ -110,7 +110,7 @@ impl Zone {
         Ok(counts.into_iter().map(|(quarter, count)| (hour(quarter), count)).collect())
     }
 
-    // At a second since the Unix epoch. Where the calendar ends, there are no places.
+    // At a second since the Unix epoch; 0 outside of the calendar's range.
     fn offset(self, second: i64) -> i32 {
         match self {
             Zone::Fixed(offset) => offset,
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn distances_and_names_are_read() {
+    fn offsets_and_names_are_parsed() {
         for (text, seconds) in [
             ("UTC", Some(0)),
             ("utc", Some(0)),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_zone_is_told_with_what_is_known() {
+    fn an_unknown_zone_gets_suggestions() {
         for (text, wanted) in [
             ("Berlin", "Did you mean `Europe/Berlin`?"),
             ("new york", "Did you mean `America/New_York`?"),
@@ -179,9 +179,9 @@ mod tests {
         }
     }
 
-    // From Python's zoneinfo: when clocks are changed, in seconds since the Unix epoch, and to what distance.
+    // From Python's zoneinfo: transitions in seconds since the Unix epoch, with the new offset.
     #[test]
-    fn clocks_are_changed_when_they_are() {
+    fn transitions_are_found() {
         for (name, since, until, expected) in [
             (
                 "Europe/Berlin",

@@ -1,5 +1,5 @@
-//! What is compared of each table: the rows in the order of their key, what names a row, and which event brought it.
-//! Repetitions leave no row, so their counts cannot be derived.
+//! What is compared of each table: its rows in the order of their key, the name of a row, and the event that caused it.
+//! Duplicates leave no row, so their counts cannot be derived.
 
 use super::difference::RowCause;
 use entity::{change, delivery, entity as entities, ledger, log_head, step};
@@ -9,14 +9,14 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoSimpleExpr, Iterable, QueryFilter, Q
 /// Rows that are read at once.
 const PAGE_SIZE: u64 = 1000;
 
-/// A table that is derived.
+/// A derived table.
 pub trait DerivedTable: EntityTrait {
     const NAME: &'static str;
     type Key: Ord + Clone + Send;
-    /// Columns of which nothing is derived.
+    /// Columns that are not derived.
     const NOT_DERIVED: &'static [&'static str] = &[];
 
-    /// Its rows, with what is compared of them.
+    /// Selects all rows, with the columns that are compared.
     fn select_compared() -> Select<Self> {
         Self::find()
     }
@@ -26,26 +26,26 @@ pub trait DerivedTable: EntityTrait {
 
     fn key(row: &Self::Model) -> Self::Key;
 
-    /// What names the row.
+    /// Names the row for an operator.
     fn describe(row: &Self::Model) -> String;
 
-    /// The vendor, and what brought it.
+    /// The vendor, and the event that caused the row.
     fn cause(row: &Self::Model) -> (String, RowCause);
 
-    /// The number of the row, in a table that has them ([`Numbered`]).
+    /// The integer that the key begins with; none for tables that are not [`IntegerKeyed`].
     fn leading_key(_: &Self::Model) -> Option<i64> {
         None
     }
 
-    /// Without what cannot be derived.
+    /// Clears the columns that cannot be derived.
     fn normalize(row: Self::Model) -> Self::Model {
         row
     }
 }
 
-/// A table whose key begins with a number. All others have few rows.
+/// A table whose key begins with an integer. All others have few rows.
 pub trait IntegerKeyed: DerivedTable {
-    /// The column of that number.
+    /// The column of that integer.
     const LEADING_KEY: Self::Column;
 }
 
@@ -65,7 +65,23 @@ impl IntegerKeyed for step::Entity {
     const LEADING_KEY: step::Column = step::Column::EntityRowId;
 }
 
-/// The next rows of a table whose key is one number.
+/// Implements what follows from a primary key of one integer.
+macro_rules! one_integer_key {
+    ($table:ident, $field:ident) => {
+        fn page(after: Option<&i64>) -> Select<Self> {
+            page_by_key(Self::LEADING_KEY, after)
+        }
+
+        fn key(row: &$table::Model) -> i64 {
+            row.$field
+        }
+
+        fn leading_key(row: &$table::Model) -> Option<i64> {
+            Some(row.$field)
+        }
+    };
+}
+
 fn page_by_key<T: DerivedTable>(key: T::Column, after: Option<&i64>) -> Select<T> {
     T::select_compared().filter(key.gt(after.copied().unwrap_or(i64::MIN))).order_by_asc(key).limit(PAGE_SIZE)
 }
@@ -73,9 +89,10 @@ fn page_by_key<T: DerivedTable>(key: T::Column, after: Option<&i64>) -> Select<T
 impl DerivedTable for delivery::Entity {
     const NAME: &'static str = "delivery";
     type Key = i64;
+    one_integer_key!(delivery, row_id);
     const NOT_DERIVED: &'static [&'static str] = &["headers", "body", "duplicates", "last_duplicate_at"];
 
-    // Without what it was derived from.
+    // Without the headers and the body, from which all else is derived.
     fn select_compared() -> Select<Self> {
         use delivery::Column::{Body, Headers};
         delivery::Entity::find()
@@ -83,14 +100,6 @@ impl DerivedTable for delivery::Entity {
             .columns(delivery::Column::iter().filter(|column| !matches!(column, Headers | Body)))
             .expr_as(Expr::val(""), "headers")
             .expr_as(Expr::val(Vec::<u8>::new()), "body")
-    }
-
-    fn page(after: Option<&i64>) -> Select<Self> {
-        page_by_key(delivery::Column::RowId, after)
-    }
-
-    fn key(row: &delivery::Model) -> i64 {
-        row.row_id
     }
 
     fn describe(row: &delivery::Model) -> String {
@@ -101,10 +110,6 @@ impl DerivedTable for delivery::Entity {
         (row.vendor.clone(), RowCause::Event(row.event.clone()))
     }
 
-    fn leading_key(row: &delivery::Model) -> Option<i64> {
-        Some(row.row_id)
-    }
-
     fn normalize(row: delivery::Model) -> delivery::Model {
         delivery::Model { duplicates: 0, last_duplicate_at: None, ..row }
     }
@@ -113,18 +118,7 @@ impl DerivedTable for delivery::Entity {
 impl DerivedTable for change::Entity {
     const NAME: &'static str = "change";
     type Key = i64;
-
-    fn page(after: Option<&i64>) -> Select<Self> {
-        page_by_key(change::Column::Position, after)
-    }
-
-    fn key(row: &change::Model) -> i64 {
-        row.position
-    }
-
-    fn leading_key(row: &change::Model) -> Option<i64> {
-        Some(row.position)
-    }
+    one_integer_key!(change, position);
 
     fn describe(row: &change::Model) -> String {
         let vendor = row.vendor.as_deref().unwrap_or_default();
@@ -140,18 +134,7 @@ impl DerivedTable for change::Entity {
 impl DerivedTable for entities::Entity {
     const NAME: &'static str = "entity";
     type Key = i64;
-
-    fn page(after: Option<&i64>) -> Select<Self> {
-        page_by_key(entities::Column::RowId, after)
-    }
-
-    fn key(row: &entities::Model) -> i64 {
-        row.row_id
-    }
-
-    fn leading_key(row: &entities::Model) -> Option<i64> {
-        Some(row.row_id)
-    }
+    one_integer_key!(entities, row_id);
 
     fn describe(row: &entities::Model) -> String {
         let subkind = if row.subkind.is_empty() { String::new() } else { format!("{} ", row.subkind) };
@@ -201,7 +184,7 @@ impl DerivedTable for ledger::Entity {
     const NAME: &'static str = "ledger";
     type Key = String;
 
-    // All of them at once: databases order names each in their own way.
+    // All of them at once: each database has its own collation.
     fn page(after: Option<&String>) -> Select<Self> {
         ledger::Entity::find().limit(after.is_some().then_some(0))
     }

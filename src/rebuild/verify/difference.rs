@@ -1,4 +1,4 @@
-//! What differs, value by value, and which events that comes from.
+//! What differs, value by value, and which events the differences come from.
 
 use super::derived_tables::{DerivedTable, IntegerKeyed};
 use crate::store::StoreError;
@@ -8,90 +8,90 @@ use sea_orm::{
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Differences that are kept; the others are counted.
+/// Differences that are listed; the others are only counted.
 const MAX_LISTED: usize = 10_000;
-/// Positions that are looked up at once.
+/// Positions in one look-up.
 const POSITIONS_PER_STATEMENT: usize = 500;
-/// Columns of JSON.
+/// Columns that hold JSON.
 const JSON_COLUMNS: [&str; 4] = ["facts", "details", "field_versions", "fold_state"];
 
-/// What a comparison found.
+/// The result of a comparison.
 #[derive(Debug, Default)]
 pub struct Differences {
-    /// The first of them.
+    /// The first differences.
     pub listed: Vec<Difference>,
-    /// How many there are.
+    /// The number of differences.
     pub total: u64,
-    /// How many rows were compared.
+    /// The number of rows compared.
     pub rows_compared: u64,
-    /// How many of them were compared value by value, because nothing quicker said that they are the same.
+    /// How many of them were compared value by value, because nothing faster showed that they are equal.
     pub rows_compared_by_value: u64,
-    /// How many there are in each table.
+    /// The number of differences in each table.
     pub by_table: BTreeMap<&'static str, u64>,
     /// The rows that differ, by what they come from.
     pub by_origin: BTreeMap<DifferenceOrigin, DifferenceSummary>,
     pub(in crate::rebuild) differing_keys: DifferingKeys,
 }
 
-/// The numbers of the rows that differ, table by table.
+/// The leading keys of the rows that differ, by table.
 #[derive(Clone, Debug, Default)]
 pub struct DifferingKeys(BTreeMap<&'static str, BTreeSet<i64>>);
 
-/// A value that is stored otherwise than it is derived now.
+/// A stored value that differs from the derived one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     pub table: &'static str,
-    /// What names the row.
+    /// The name of the row.
     pub row: String,
-    /// The column, and the field in it if it is JSON; empty for a whole row.
+    /// The column, with the path in it if it holds JSON; empty for a whole row.
     pub field: String,
-    /// None if it is not there.
+    /// None if it is not stored.
     pub stored: Option<String>,
     /// None if it would not be there.
     pub derived: Option<String>,
 }
 
-/// What a row comes from.
+/// What rows come from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DifferenceOrigin {
     pub table: &'static str,
-    /// Empty for rows that are of no vendor.
+    /// Empty for rows of no vendor.
     pub vendor: String,
-    /// The event that was the newest to change it; empty if that is not known.
+    /// The newest event that changed the row; empty if it is unknown.
     pub event: String,
 }
 
-/// How far the differences of one origin go.
+/// The extent of the differences of one origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DifferenceSummary {
     pub rows: u64,
     /// The columns that differ.
     pub columns: BTreeSet<&'static str>,
-    /// Rows of these that are only stored, and that are only derived.
+    /// How many of the rows are only stored, and how many only derived.
     pub only_stored: u64,
     pub only_derived: u64,
 }
 
-/// Which event brought a row.
+/// The event that caused a row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RowCause {
     Event(String),
-    /// The one of this position.
+    /// The event of the change at this position.
     Change(i64),
     NoEvent,
 }
 
-/// Rows of a table by vendor and by the position of the change that brought them, until it is known which event that was.
+/// Rows of a table by vendor and by the position of the change that caused them, until its event is looked up.
 #[derive(Debug, Default)]
 pub struct UnresolvedCauses(Vec<(String, i64, DifferenceSummary)>);
 
 impl Differences {
-    /// Two rows with the same key.
+    /// Adds two rows with the same key.
     pub(super) fn add_changed_row<T: DerivedTable>(
         &mut self,
         stored: &T::Model,
         derived: &T::Model,
-        later: &mut UnresolvedCauses,
+        unresolved: &mut UnresolvedCauses,
     ) where
         T::Model: ModelTrait<Entity = T>,
     {
@@ -111,22 +111,19 @@ impl Differences {
                 self.add(Difference { table: T::NAME, row, field, stored: ours, derived: theirs });
             }
         }
-        // JSON may be printed otherwise and say the same.
+        // JSON may be written differently and be equal.
         if !columns.is_empty() {
-            self.record_cause::<T>(
-                derived,
-                DifferenceSummary { rows: 1, columns, ..DifferenceSummary::default() },
-                later,
-            );
+            let summary = DifferenceSummary { rows: 1, columns, ..DifferenceSummary::default() };
+            self.record_cause::<T>(derived, summary, unresolved);
         }
     }
 
-    /// A row that is only stored, or only derived.
+    /// Adds a row that exists on one side only.
     pub(super) fn add_missing_row<T: DerivedTable>(
         &mut self,
         row: &T::Model,
         which: OnlyIn,
-        later: &mut UnresolvedCauses,
+        unresolved: &mut UnresolvedCauses,
     ) {
         let (stored, derived) = match which {
             OnlyIn::Stored => (Some(String::new()), None),
@@ -134,11 +131,8 @@ impl Differences {
         };
         let (only_stored, only_derived) = (u64::from(stored.is_some()), u64::from(derived.is_some()));
         self.add(Difference { table: T::NAME, row: T::describe(row), field: String::new(), stored, derived });
-        self.record_cause::<T>(
-            row,
-            DifferenceSummary { rows: 1, only_stored, only_derived, ..DifferenceSummary::default() },
-            later,
-        );
+        let summary = DifferenceSummary { rows: 1, only_stored, only_derived, ..DifferenceSummary::default() };
+        self.record_cause::<T>(row, summary, unresolved);
     }
 
     fn add(&mut self, difference: Difference) {
@@ -152,27 +146,27 @@ impl Differences {
     fn record_cause<T: DerivedTable>(
         &mut self,
         row: &T::Model,
-        extent: DifferenceSummary,
-        later: &mut UnresolvedCauses,
+        summary: DifferenceSummary,
+        unresolved: &mut UnresolvedCauses,
     ) {
         self.differing_keys.insert::<T>(row);
-        let (vendor, brought) = T::cause(row);
-        match brought {
-            RowCause::Event(event) => self.count_rows(T::NAME, vendor, event, extent),
-            RowCause::Change(position) => later.0.push((vendor, position, extent)),
-            RowCause::NoEvent => self.count_rows(T::NAME, vendor, String::new(), extent),
+        let (vendor, cause) = T::cause(row);
+        match cause {
+            RowCause::Event(event) => self.count_rows(T::NAME, vendor, event, summary),
+            RowCause::Change(position) => unresolved.0.push((vendor, position, summary)),
+            RowCause::NoEvent => self.count_rows(T::NAME, vendor, String::new(), summary),
         }
     }
 
     fn count_rows(&mut self, table: &'static str, vendor: String, event: String, more: DifferenceSummary) {
-        let extent = self.by_origin.entry(DifferenceOrigin { table, vendor, event }).or_default();
-        extent.rows += more.rows;
-        extent.columns.extend(more.columns);
-        extent.only_stored += more.only_stored;
-        extent.only_derived += more.only_derived;
+        let summary = self.by_origin.entry(DifferenceOrigin { table, vendor, event }).or_default();
+        summary.rows += more.rows;
+        summary.columns.extend(more.columns);
+        summary.only_stored += more.only_stored;
+        summary.only_derived += more.only_derived;
     }
 
-    /// Looks up which events brought rows, in the history that was derived anew.
+    /// Looks up the events that caused rows, in the derived history.
     pub(super) async fn resolve_causes<C: ConnectionTrait>(
         &mut self,
         table: &'static str,
@@ -190,10 +184,10 @@ impl Differences {
             let events: Vec<(i64, String, String)> = events.into_tuple().all(derived).await?;
             let events: HashMap<i64, (String, String)> =
                 events.into_iter().map(|(position, vendor, event)| (position, (vendor, event))).collect();
-            for (vendor, position, extent) in rows {
+            for (vendor, position, summary) in rows {
                 let (known, event) = events.get(position).cloned().unwrap_or_default();
                 let vendor = if vendor.is_empty() { known } else { vendor.clone() };
-                self.count_rows(table, vendor, event, extent.clone());
+                self.count_rows(table, vendor, event, summary.clone());
             }
         }
         Ok(())
@@ -202,35 +196,35 @@ impl Differences {
 
 impl DifferingKeys {
     fn insert<T: DerivedTable>(&mut self, row: &T::Model) {
-        if let Some(number) = T::leading_key(row) {
-            self.0.entry(T::NAME).or_default().insert(number);
+        if let Some(key) = T::leading_key(row) {
+            self.0.entry(T::NAME).or_default().insert(key);
         }
     }
 
-    /// Those of a table.
+    /// The keys of a table.
     pub fn keys<T: IntegerKeyed>(&self) -> Vec<i64> {
-        self.0.get(T::NAME).map(|numbers| numbers.iter().copied().collect()).unwrap_or_default()
+        self.0.get(T::NAME).map(|keys| keys.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// Whether there are any in a table.
+    /// Whether any row of a table differs.
     pub fn contains_table<T: DerivedTable>(&self) -> bool {
         self.0.contains_key(T::NAME)
     }
 
-    /// How many there are.
+    /// The number of keys.
     pub fn len(&self) -> usize {
         self.0.values().map(BTreeSet::len).sum()
     }
 
-    /// Those of another comparison as well.
+    /// Adds the keys of another comparison.
     pub fn extend(&mut self, other: DifferingKeys) {
-        for (table, numbers) in other.0 {
-            self.0.entry(table).or_default().extend(numbers);
+        for (table, keys) in other.0 {
+            self.0.entry(table).or_default().extend(keys);
         }
     }
 }
 
-/// Where a row is that the other side does not have.
+/// The only side that has a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnlyIn {
     Stored,
@@ -245,11 +239,11 @@ fn display_value(value: &Value) -> String {
         Value::Bool(Some(yes)) => yes.to_string(),
         Value::Uuid(Some(id)) => id.to_string(),
         Value::Bytes(Some(bytes)) => hex::encode(bytes),
-        _ => "none".to_owned(),
+        _ => "null".to_owned(),
     }
 }
 
-// A column of JSON field by field, as deep as objects go; any other as it is.
+// The fields of a JSON column, with nested objects flattened; any other column is one field.
 fn flatten_fields(column: &str, value: &Value) -> BTreeMap<String, String> {
     fn flatten(name: String, value: serde_json::Value, out: &mut BTreeMap<String, String>) {
         match value {

@@ -1,5 +1,5 @@
-//! Whether the tables are what the raw log says: every delivery is read and applied anew, into a database of its own, and the
-//! outcome is compared row by row. The hub may go on meanwhile: all is read as it was at one moment.
+//! Compares the tables with what the raw log yields: every delivery is parsed and applied again, into a second database, and
+//! the two are compared row by row. The hub may run: all is read as of one moment.
 
 pub(super) mod derived_tables;
 mod difference;
@@ -24,18 +24,18 @@ use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
 use tokio_util::sync::CancellationToken;
 
-/// Rows that differ and are read at once.
+/// Differing rows that are read at once.
 const ROWS_PER_STATEMENT: usize = 500;
 
 /// A database as it was at one moment.
 #[derive(Debug)]
 pub struct DatabaseSnapshot {
     pub(super) txn: DatabaseTransaction,
-    /// Where it is, unless a transaction is all that is known of it.
+    /// None if only a transaction is known.
     db: Option<Database>,
-    /// The number of the newest delivery.
+    /// The row id of the newest delivery.
     newest_delivery: i64,
-    /// How many deliveries there are.
+    /// The number of deliveries.
     pub deliveries: i64,
     /// The newest position.
     pub position: i64,
@@ -43,75 +43,55 @@ pub struct DatabaseSnapshot {
 
 impl DatabaseSnapshot {
     /// Reads a database as it is now, until this is dropped.
-    ///
-    /// # Errors
-    /// If it cannot be read, or was never migrated.
     pub async fn open(db: &Database) -> Result<DatabaseSnapshot, StoreError> {
-        let at = match &db.address {
-            // Another file is attached to the connection, which goes with it.
+        let txn = match &db.address {
+            // A connection of its own: the file of the second database is attached to it.
             DatabaseAddress::Sqlite(path) => store::read_only_connection(path, db.pool_settings).await?.begin().await?,
             DatabaseAddress::Postgres(_) => {
-                let long = db.maintenance_connection().await?;
+                let connection = db.maintenance_connection().await?;
                 let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
-                let at = long.begin_with_config(Some(isolation), Some(access)).await?;
-                // Before the first look: a table that is replaced later would be empty for it.
+                let txn = connection.begin_with_config(Some(isolation), Some(access)).await?;
+                // Before the first query: a table that is replaced later would look empty in this snapshot.
                 let tables = "LOCK TABLE delivery, change, entity, step, ledger, log_head IN ACCESS SHARE MODE";
-                at.execute_unprepared(tables).await?;
-                at
+                txn.execute_unprepared(tables).await?;
+                txn
             }
         };
-        Ok(DatabaseSnapshot { db: Some(db.clone()), ..DatabaseSnapshot::from_transaction(at).await? })
+        Ok(DatabaseSnapshot { db: Some(db.clone()), ..DatabaseSnapshot::from_transaction(txn).await? })
     }
 
-    /// What a transaction sees, which may write, too.
-    ///
-    /// # Errors
-    /// If it cannot be read, or was never migrated.
-    pub(super) async fn from_transaction(at: DatabaseTransaction) -> Result<DatabaseSnapshot, StoreError> {
-        let position = head(&at).await?.position;
-        let newest = raw_log::newest_delivery(&at).await?;
-        Ok(DatabaseSnapshot {
-            deliveries: newest - raw_log::purged_delivery_count(&at).await?,
-            newest_delivery: newest,
-            position,
-            txn: at,
-            db: None,
-        })
+    /// What a transaction sees, which may also write.
+    pub(super) async fn from_transaction(txn: DatabaseTransaction) -> Result<DatabaseSnapshot, StoreError> {
+        let position = head(&txn).await?.position;
+        let newest_delivery = raw_log::newest_delivery(&txn).await?;
+        let deliveries = newest_delivery - raw_log::purged_delivery_count(&txn).await?;
+        Ok(DatabaseSnapshot { deliveries, newest_delivery, position, txn, db: None })
     }
 
-    /// Applies all its deliveries anew.
-    ///
-    /// # Errors
-    /// As [`Scratch::derive`].
+    /// Replays all its deliveries; see [`ShadowDb::replay`].
     pub async fn replay_into(
         &self,
         into: &mut ShadowDb,
         stop: &CancellationToken,
-        done: impl Fn(u64) + Send + 'static,
+        on_progress: impl Fn(u64) + Send + 'static,
     ) -> Result<(), StoreError> {
-        into.replay(&self.txn, self.newest_delivery, stop, done).await
+        into.replay(&self.txn, self.newest_delivery, stop, on_progress).await
     }
 
-    /// Compares what is stored with what was derived anew.
-    ///
-    /// # Errors
-    /// If a database fails.
+    /// Compares all that is stored with what was derived.
     pub async fn diff(&self, derived: &DatabaseSnapshot) -> Result<Differences, StoreError> {
         let mut all = Differences::default();
-        let mut compared = DiffMethod::choose(self, derived).await?;
-        all.diff_table::<delivery::Entity>(self, derived, &mut compared).await?;
-        all.diff_table::<change::Entity>(self, derived, &mut compared).await?;
-        all.diff_table::<entities::Entity>(self, derived, &mut compared).await?;
-        all.diff_table::<step::Entity>(self, derived, &mut compared).await?;
+        let mut method = DiffMethod::choose(self, derived).await?;
+        all.diff_table::<delivery::Entity>(self, derived, &mut method).await?;
+        all.diff_table::<change::Entity>(self, derived, &mut method).await?;
+        all.diff_table::<entities::Entity>(self, derived, &mut method).await?;
+        all.diff_table::<step::Entity>(self, derived, &mut method).await?;
         all.diff_all_rows::<ledger::Entity>(self, derived).await?;
         all.diff_all_rows::<log_head::Entity>(self, derived).await?;
         Ok(all)
     }
 
-    /// Compares what has come, or was touched, since they were compared before, when the counters were these.
-    ///
-    /// # Errors
-    /// If a database fails.
+    /// Compares what was written or touched after the previous comparison, when the counters were `before`.
     pub(super) async fn diff_since(
         &self,
         derived: &DatabaseSnapshot,
@@ -124,7 +104,7 @@ impl DatabaseSnapshot {
         let mut entities: BTreeSet<i64> =
             keys_after::<entities::Entity>(both, before.last_entity_row_id).await?.into_iter().collect();
         entities.extend(touched);
-        // Who reads deliveries otherwise may have changed others.
+        // An adapter that parses deliveries differently may have changed other entities.
         entities.extend(entities_changed_at(&self.txn, &positions).await?);
         let entities: Vec<i64> = entities.into_iter().collect();
         let mut all = Differences::default();
@@ -136,7 +116,7 @@ impl DatabaseSnapshot {
     }
 }
 
-// The numbers after another one, of the rows that are there: what the counters say may be what differs.
+// The keys after another one, of rows that exist on either side: the counters themselves may be what differs.
 async fn keys_after<T: IntegerKeyed>(both: [&DatabaseTransaction; 2], after: i64) -> Result<Vec<i64>, StoreError> {
     let mut numbers = BTreeSet::new();
     for at in both {
@@ -146,7 +126,7 @@ async fn keys_after<T: IntegerKeyed>(both: [&DatabaseTransaction; 2], after: i64
     Ok(numbers.into_iter().collect())
 }
 
-// The entities that the history is about at some positions.
+// The entities of the changes at these positions.
 async fn entities_changed_at<C: ConnectionTrait>(at: &C, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
     use change::Column::{EntityRowId, Position};
     let mut all = Vec::new();
@@ -158,13 +138,13 @@ async fn entities_changed_at<C: ConnectionTrait>(at: &C, positions: &[i64]) -> R
     Ok(all)
 }
 
-/// How it is found out which rows may differ, without reading all of both as models.
+/// How to find the rows that may differ without reading all rows of both sides as models.
 enum DiffMethod {
-    /// SQLite compares two of its files.
+    /// SQLite compares two attached files.
     Attached,
-    /// Both print their rows: a connection to the one, and where the other is.
+    /// Both sides write their rows as text: a connection to the stored one, and the path of the derived one.
     CopyText(SnapshotConnection, String),
-    /// Not at all.
+    /// Reads all rows.
     RowByRow,
 }
 
@@ -187,30 +167,30 @@ impl DiffMethod {
 }
 
 impl Differences {
-    // The whole table.
+    // A whole table.
     async fn diff_table<T: IntegerKeyed>(
         &mut self,
         stored: &DatabaseSnapshot,
         derived: &DatabaseSnapshot,
-        compared: &mut DiffMethod,
+        method: &mut DiffMethod,
     ) -> Result<(), StoreError>
     where
         T::Model: ModelTrait<Entity = T> + PartialEq,
     {
-        let (numbers, count) = match compared {
+        let (keys, count) = match method {
             DiffMethod::Attached => (
                 sqlite_diff::differing_keys::<T>(&stored.txn).await?,
                 sqlite_diff::count_derived_rows::<T>(&stored.txn).await?,
             ),
-            DiffMethod::CopyText(beside, file) => beside.differing_keys::<T>(file).await?,
+            DiffMethod::CopyText(connection, file) => connection.differing_keys::<T>(file).await?,
             DiffMethod::RowByRow => return self.diff_all_rows::<T>(stored, derived).await,
         };
-        let DiffCounts { only_stored, .. } = self.diff_keys::<T>(stored, derived, &numbers).await?;
+        let DiffCounts { only_stored, .. } = self.diff_keys::<T>(stored, derived, &keys).await?;
         self.rows_compared += only_stored + count;
         Ok(())
     }
 
-    // The whole table, row by row.
+    // A whole table, row by row.
     async fn diff_all_rows<T: DerivedTable>(
         &mut self,
         stored: &DatabaseSnapshot,
@@ -224,75 +204,77 @@ impl Differences {
         Ok(())
     }
 
-    // The rows with these numbers.
+    // The rows with these leading keys.
     async fn diff_keys<T: IntegerKeyed>(
         &mut self,
         stored: &DatabaseSnapshot,
         derived: &DatabaseSnapshot,
-        numbers: &[i64],
+        keys: &[i64],
     ) -> Result<DiffCounts, StoreError>
     where
         T::Model: ModelTrait<Entity = T> + PartialEq,
     {
-        let which =
-            || RowSelection::Keys(T::LEADING_KEY, numbers.chunks(ROWS_PER_STATEMENT).map(<[i64]>::to_vec).collect());
-        self.diff_rows::<T>(stored, derived, which).await
+        let chunks = || keys.chunks(ROWS_PER_STATEMENT).map(<[i64]>::to_vec).collect();
+        self.diff_rows::<T>(stored, derived, || RowSelection::Keys(T::LEADING_KEY, chunks())).await
     }
 
-    // Rows of both in the order of the key, side by side.
+    // Merges the rows of both sides in the order of the key.
     async fn diff_rows<T: DerivedTable>(
         &mut self,
         stored: &DatabaseSnapshot,
         derived: &DatabaseSnapshot,
-        which: impl Fn() -> RowSelection<T>,
+        selection: impl Fn() -> RowSelection<T>,
     ) -> Result<DiffCounts, StoreError>
     where
         T::Model: ModelTrait<Entity = T> + PartialEq,
     {
-        let (mut ours, mut theirs) = (RowCursor::<T>::new(stored, which()), RowCursor::<T>::new(derived, which()));
-        let (mut one, mut other) = tokio::try_join!(ours.next(), theirs.next())?;
-        let mut later = UnresolvedCauses::default();
-        let mut seen = DiffCounts::default();
+        let mut stored_rows = RowCursor::<T>::new(stored, selection());
+        let mut derived_rows = RowCursor::<T>::new(derived, selection());
+        let (mut ours, mut theirs) = tokio::try_join!(stored_rows.next(), derived_rows.next())?;
+        let mut unresolved = UnresolvedCauses::default();
+        let mut counts = DiffCounts::default();
         loop {
-            let order = match (&one, &other) {
+            let order = match (&ours, &theirs) {
                 (None, None) => break,
-                (Some(one), Some(other)) => T::key(one).cmp(&T::key(other)),
+                (Some(ours), Some(theirs)) => T::key(ours).cmp(&T::key(theirs)),
                 (Some(_), None) => Ordering::Less,
                 (None, Some(_)) => Ordering::Greater,
             };
-            seen.rows += 1;
-            seen.only_stored += u64::from(order.is_lt());
-            match (order, &one, &other) {
-                (Ordering::Equal, Some(one), Some(other)) if one == other => {}
-                (Ordering::Equal, Some(one), Some(other)) => self.add_changed_row::<T>(one, other, &mut later),
-                (Ordering::Less, Some(one), _) => self.add_missing_row::<T>(one, OnlyIn::Stored, &mut later),
-                (_, _, Some(other)) => self.add_missing_row::<T>(other, OnlyIn::Derived, &mut later),
+            counts.rows += 1;
+            counts.only_stored += u64::from(order.is_lt());
+            match (order, &ours, &theirs) {
+                (Ordering::Equal, Some(ours), Some(theirs)) if ours == theirs => {}
+                (Ordering::Equal, Some(ours), Some(theirs)) => {
+                    self.add_changed_row::<T>(ours, theirs, &mut unresolved);
+                }
+                (Ordering::Less, Some(ours), _) => self.add_missing_row::<T>(ours, OnlyIn::Stored, &mut unresolved),
+                (_, _, Some(theirs)) => self.add_missing_row::<T>(theirs, OnlyIn::Derived, &mut unresolved),
                 _ => {}
             }
             match order {
-                Ordering::Equal => (one, other) = tokio::try_join!(ours.next(), theirs.next())?,
-                Ordering::Less => one = ours.next().await?,
-                Ordering::Greater => other = theirs.next().await?,
+                Ordering::Equal => (ours, theirs) = tokio::try_join!(stored_rows.next(), derived_rows.next())?,
+                Ordering::Less => ours = stored_rows.next().await?,
+                Ordering::Greater => theirs = derived_rows.next().await?,
             }
         }
-        self.rows_compared_by_value += seen.rows;
-        self.resolve_causes(T::NAME, later, &derived.txn).await?;
-        Ok(seen)
+        self.rows_compared_by_value += counts.rows;
+        self.resolve_causes(T::NAME, unresolved, &derived.txn).await?;
+        Ok(counts)
     }
 }
 
-/// How many rows were looked at, and how many of them are only stored.
+/// How many rows were read, and how many of them are only stored.
 #[derive(Default)]
 struct DiffCounts {
     rows: u64,
     only_stored: u64,
 }
 
-/// Which rows of a table are read next.
+/// The rows of a table that are still to be read.
 enum RowSelection<T: DerivedTable> {
     /// Those after a key.
     After(Option<T::Key>),
-    /// Those with these numbers in this column.
+    /// Those with these values in a column.
     Keys(T::Column, VecDeque<Vec<i64>>),
 }
 
@@ -300,31 +282,31 @@ enum RowSelection<T: DerivedTable> {
 struct RowCursor<'a, T: DerivedTable> {
     txn: &'a DatabaseTransaction,
     page: std::vec::IntoIter<T::Model>,
-    which: RowSelection<T>,
+    selection: RowSelection<T>,
     finished: bool,
 }
 
 impl<'a, T: DerivedTable> RowCursor<'a, T> {
-    fn new(stored: &'a DatabaseSnapshot, which: RowSelection<T>) -> Self {
-        RowCursor { txn: &stored.txn, page: Vec::new().into_iter(), which, finished: false }
+    fn new(snapshot: &'a DatabaseSnapshot, selection: RowSelection<T>) -> Self {
+        RowCursor { txn: &snapshot.txn, page: Vec::new().into_iter(), selection, finished: false }
     }
 
     async fn next(&mut self) -> Result<Option<<T as EntityTrait>::Model>, StoreError> {
         while self.page.len() == 0 && !self.finished {
-            let mut page = match &mut self.which {
+            let mut page = match &mut self.selection {
                 RowSelection::After(last) => T::page(last.as_ref()).all(self.txn).await?,
-                RowSelection::Keys(number, left) => match left.pop_front() {
-                    Some(numbers) => T::select_compared().filter(number.is_in(numbers)).all(self.txn).await?,
+                RowSelection::Keys(column, left) => match left.pop_front() {
+                    Some(keys) => T::select_compared().filter(column.is_in(keys)).all(self.txn).await?,
                     None => Vec::new(),
                 },
             };
             page.sort_by_cached_key(T::key);
-            match &mut self.which {
+            match &mut self.selection {
                 RowSelection::After(last) => {
                     self.finished = page.is_empty();
                     *last = page.last().map(T::key);
                 }
-                // All of these may be on the other side only.
+                // An empty page is not the end: its keys may exist only on the other side.
                 RowSelection::Keys(_, left) => self.finished = page.is_empty() && left.is_empty(),
             }
             self.page = page.into_iter();

@@ -1,5 +1,5 @@
-//! Which rows differ, where one database is PostgreSQL and the other a file: both print their rows as `COPY` does, in the
-//! order of the key, and lines are compared, not values.
+//! Finds the rows that differ between PostgreSQL and a SQLite file: both write their rows in `COPY`'s text format, in the
+//! order of the key, and lines are compared instead of values.
 
 use super::derived_tables::IntegerKeyed;
 use crate::rebuild::copy_format::send_copy_text;
@@ -14,36 +14,30 @@ use std::cmp::Ordering;
 use std::pin::Pin;
 use tokio::sync::mpsc;
 
-/// Parts that are printed ahead of who compares them.
+/// Chunks that are read ahead of the comparison.
 const CHUNKS_AHEAD: usize = 2;
 
-/// A connection that sees what another one sees.
+/// A connection with the snapshot of another one.
 #[derive(Debug)]
 pub struct SnapshotConnection(PoolConnection<Postgres>);
 
 impl SnapshotConnection {
     /// Opens it (<https://www.postgresql.org/docs/current/sql-set-transaction.html>).
-    ///
-    /// # Errors
-    /// If the database cannot be reached.
     pub async fn open(db: &Database, at: &DatabaseTransaction) -> Result<SnapshotConnection, StoreError> {
         let exported = Statement::from_string(DbBackend::Postgres, "SELECT pg_export_snapshot() AS snapshot");
         let exported = at.query_one_raw(exported).await?;
         let exported = exported.ok_or_else(|| StoreError::Corrupt("there is no snapshot".into()))?;
         let snapshot: String = exported.try_get("", "snapshot")?;
-        // The pool ends with its only connection.
+        // The pool closes with its only connection.
         let mut connection = db.maintenance_connection().await?.get_postgres_connection_pool().acquire().await?;
         let begin = format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT '{snapshot}'");
-        // The server's own words.
+        // The server has generated the snapshot's name.
         sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *connection).await?;
         Ok(SnapshotConnection(connection))
     }
 
-    /// The numbers of the rows that are not printed alike there and in a file of SQLite, in order; and how many rows the
-    /// file has.
-    ///
-    /// # Errors
-    /// If a database fails.
+    /// The leading keys of the rows whose text differs between PostgreSQL and the file, in order; and the number of rows in
+    /// the file.
     pub async fn differing_keys<T: IntegerKeyed>(&mut self, file: &str) -> Result<(Vec<i64>, u64), StoreError> {
         let key = T::PrimaryKey::iter().map(|column| column.as_str()).collect::<Vec<_>>();
         let others = || {
@@ -58,21 +52,19 @@ impl SnapshotConnection {
         let ours = self.0.copy_out_raw(&format!("COPY ({ours}) TO STDOUT")).await?;
         let mut ours = LineReader::of(ours.map(|part| part.map_err(StoreError::from)));
 
-        let (send, mut parts) = mpsc::channel(CHUNKS_AHEAD);
+        let (send, mut chunks) = mpsc::channel(CHUNKS_AHEAD);
         let file = file.to_owned();
-        let printing = tokio::task::spawn_blocking(move || send_copy_text(&file, &theirs, &send));
-        let parts = futures_util::stream::poll_fn(move |context| parts.poll_recv(context));
-        let mut theirs = LineReader::of(parts.map(|part| Ok(Bytes::from(part.text))));
+        let reader = tokio::task::spawn_blocking(move || send_copy_text(&file, &theirs, &send));
+        let chunks = futures_util::stream::poll_fn(move |context| chunks.poll_recv(context));
+        let mut theirs = LineReader::of(chunks.map(|chunk| Ok(Bytes::from(chunk.text))));
 
         let differing = diff_lines(&mut ours, &mut theirs).await?;
-        printing
-            .await
-            .map_err(|error| StoreError::OpenFailed(format!("reading the second database ended: {error}")))??;
+        reader.await.map_err(|error| StoreError::task("reading the second database", error))??;
         Ok((differing, theirs.lines_read))
     }
 }
 
-// As SQLite has it.
+// As the SQLite file has it.
 fn as_sqlite_text<C: ColumnTrait>(column: &C) -> String {
     match column.def().get_column_type() {
         ColumnType::Boolean => format!("{}::int", column.as_str()),
@@ -90,7 +82,7 @@ async fn diff_lines(ours: &mut LineReader<'_>, theirs: &mut LineReader<'_>) -> R
             (one, other) => {
                 let (one, other) =
                     (one.as_ref().map(leading_key).transpose()?, other.as_ref().map(leading_key).transpose()?);
-                // Who is at its end comes last.
+                // A side that has ended sorts last.
                 let order = (one.is_none(), one).cmp(&(other.is_none(), other));
                 differing.extend(if order.is_gt() { other } else { one });
                 Some(order)
@@ -107,13 +99,13 @@ async fn diff_lines(ours: &mut LineReader<'_>, theirs: &mut LineReader<'_>) -> R
     Ok(differing)
 }
 
-// What a line begins with.
+// The integer that a line begins with.
 fn leading_key(line: &Bytes) -> Result<i64, StoreError> {
-    let number = line.split(|byte| *byte == b'\t').next().and_then(|number| str::from_utf8(number).ok()?.parse().ok());
-    number.ok_or_else(|| StoreError::Corrupt("a row begins with no number".to_owned()))
+    let key = line.split(|byte| *byte == b'\t').next().and_then(|key| str::from_utf8(key).ok()?.parse().ok());
+    key.ok_or_else(|| StoreError::Corrupt("a row does not begin with an integer".to_owned()))
 }
 
-/// Lines, one after the other, out of parts that end anywhere.
+/// Splits a stream of chunks into lines, wherever the chunks end.
 struct LineReader<'a> {
     chunks: Pin<Box<dyn Stream<Item = Result<Bytes, StoreError>> + Send + 'a>>,
     buffer: Bytes,
@@ -156,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_are_compared_wherever_their_parts_end() {
+    async fn chunks_may_end_anywhere_in_a_line() {
         assert_eq!(differing(&["1\ta\n2\tb\n"], &["1\t", "a\n2", "\tb\n"]).await, (vec![], 2));
         assert_eq!(differing(&["1\ta\n2\tb\n3\tc\n"], &["1\ta\n2\tx\n3\tc\n"]).await, (vec![2], 3));
         assert_eq!(differing(&["2\tb\n", "9\tc\n"], &["1\ta\n2\tb\n10\tc\n"]).await, (vec![1, 9, 10], 3));

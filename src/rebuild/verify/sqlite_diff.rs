@@ -1,35 +1,26 @@
-//! Which rows differ, where both databases are files of SQLite: it compares them itself, and hands over only those.
+//! Finds the rows that differ between two SQLite files: SQLite compares them itself, and returns only the differing ones.
 
 use super::derived_tables::{DerivedTable, IntegerKeyed};
 use crate::store::StoreError;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, IdenStatic, Iterable, Statement};
 
-/// What the second database is called then.
+/// The schema name of the second database.
 pub const ATTACHED_SCHEMA: &str = "derived";
 
-/// Makes the file of the second database known to a connection.
-///
-/// # Errors
-/// If it cannot be read.
+/// Attaches the file of the second database to a connection.
 pub async fn attach<C: ConnectionTrait>(db: &C, path: &str) -> Result<(), StoreError> {
     let attach = format!("ATTACH DATABASE ? AS {ATTACHED_SCHEMA}");
     db.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, attach, [path.into()])).await?;
     Ok(())
 }
 
-/// Makes it unknown again.
-///
-/// # Errors
-/// If it is being read.
+/// Detaches it. Fails while it is being read.
 pub async fn detach<C: ConnectionTrait>(db: &C) -> Result<(), StoreError> {
     db.execute_unprepared(&format!("DETACH DATABASE {ATTACHED_SCHEMA}")).await?;
     Ok(())
 }
 
-/// The numbers of the rows that are not the same in both, in order.
-///
-/// # Errors
-/// If a database fails.
+/// The leading keys of the rows that differ, in order.
 pub async fn differing_keys<T: IntegerKeyed>(at: &DatabaseTransaction) -> Result<Vec<i64>, StoreError> {
     let (table, number) = (T::NAME, T::LEADING_KEY.as_str());
     let both = |columns: Vec<&str>| -> String {
@@ -49,10 +40,7 @@ pub async fn differing_keys<T: IntegerKeyed>(at: &DatabaseTransaction) -> Result
     Ok(rows.iter().map(|row| row.try_get("", "row_id")).collect::<Result<_, _>>()?)
 }
 
-/// How many rows a table of the second one has.
-///
-/// # Errors
-/// If the database fails.
+/// The number of rows of a table in the second database.
 pub async fn count_derived_rows<T: DerivedTable>(at: &DatabaseTransaction) -> Result<u64, StoreError> {
     let text = format!("SELECT count(*) AS count FROM {ATTACHED_SCHEMA}.{}", T::NAME);
     let row = at.query_one_raw(Statement::from_string(DbBackend::Sqlite, text)).await?;

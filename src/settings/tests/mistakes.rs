@@ -47,7 +47,7 @@ inspection-hub.toml:19: sources.record360: has no verify; add [[sources.record36
 INSPECTION_HUB_LOGS: is no setting; did you mean INSPECTION_HUB_LOG?
 INSPECTION_HUB_LOG_FORMAT: \"xml\" is not a format of the log; write text or json
 INSPECTION_HUB_SOURCES__PAVE__RATE: is no setting; did you mean INSPECTION_HUB_SOURCES__PAVE__RATE_LIMIT?
---database: the database's address cannot be understood: percent-encode the password's `@ # ? / %` (as %40 %23 %3F %2F %25); what stands in the place of a port is no number from 1 to 65535; write the path of a SQLite file, or the URL of a PostgreSQL database: sqlite://data/hub.db, postgres://hub@db.example/hub";
+--database: the database's address cannot be understood: percent-encode the password's `@ # ? / %` (as %40 %23 %3F %2F %25); the port is not a number from 1 to 65535; write the path of a SQLite file, or the URL of a PostgreSQL database: sqlite://data/hub.db, postgres://hub@db.example/hub";
     assert_eq!(world.load().unwrap_err().to_string(), expected);
 }
 

@@ -1,5 +1,5 @@
-//! What the address of a database means. An address that cannot be read may hold a password in any of its parts, so
-//! errors name the part and the rule, and quote nothing.
+//! Parses the address of a database. An invalid address may hold a password in any of its parts, so errors name the part
+//! and the rule, and quote nothing.
 
 use super::DatabaseAddress;
 use crate::store::StoreError;
@@ -7,11 +7,11 @@ use form_urlencoded::Serializer;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
 
-/// What the process is called in PostgreSQL's list of connections.
+/// The name of the process in PostgreSQL's list of connections.
 const APPLICATION_NAME: &str = "inspection-hub";
-/// How a file is told from a server where nothing says `sqlite://`.
+/// Endings that identify a file where the address has no `sqlite://`.
 const SQLITE_EXTENSIONS: &[&str] = &[".db", ".db3", ".sqlite", ".sqlite3"];
-/// The parameters that are passed on; `options[name]` is one, too.
+/// The parameters that are passed on, beside `options[name]`.
 const SUPPORTED_PARAMETERS: &[&str] = &[
     "application_name",
     "dbname",
@@ -27,8 +27,8 @@ const SUPPORTED_PARAMETERS: &[&str] = &[
     "user",
 ];
 const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
-/// Parameters of other clients, and what to do instead. Only these names are ever quoted: of an unencoded password that
-/// has an `&` in it, the rest would look like a name.
+/// Parameters of other clients, and what to do instead. Only these names are ever quoted: the rest of an unencoded password
+/// with an `&` in it would look like a name.
 const UNSUPPORTED_PARAMETERS: &[(&[&str], &str)] = &[
     (&["passwd", "pwd", "pass"], "the parameter is called password"),
     (&["username", "usr"], "the parameter is called user"),
@@ -36,7 +36,7 @@ const UNSUPPORTED_PARAMETERS: &[(&[&str], &str)] = &[
     (&["sslpassword"], "a key that has a password of its own cannot be used"),
     (
         &["target_session_attrs", "load_balance_hosts"],
-        "the hub writes: name the one host that takes writes, and leave it out",
+        "the hub writes: name the one host that accepts writes, and leave it out",
     ),
     (&["connect_timeout", "pool_timeout"], "leave it out, and set database_acquire_timeout"),
     (
@@ -45,7 +45,7 @@ const UNSUPPORTED_PARAMETERS: &[(&[&str], &str)] = &[
     ),
     (
         &["keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"],
-        "leave it out: the hub gives up connections that do not answer by itself",
+        "leave it out: the hub detects connections that do not answer",
     ),
     (
         &[
@@ -70,19 +70,16 @@ const UNSUPPORTED_PARAMETERS: &[(&[&str], &str)] = &[
 const PERCENT_ENCODE_ERROR: &str =
     "the database's address cannot be understood: percent-encode the password's `@ # ? / %` (as %40 %23 %3F %2F %25)";
 
-/// What `sqlite://PATH`, the path of a file, or `postgres://…` means.
-///
-/// # Errors
-/// If it is none of these, or says something that would not be done.
+/// The database that `sqlite://PATH`, a path, or `postgres://…` names.
 pub fn parse(address: &str) -> Result<DatabaseAddress, StoreError> {
-    let refused = |why: String| StoreError::OpenFailed(why);
+    let refused = StoreError::Configuration;
     match address.split_once("://") {
         Some(("sqlite", path)) => parse_sqlite_path(path).map_err(refused),
         Some(("postgres" | "postgresql", rest)) => {
             parse_postgres_url(rest).map(Box::new).map(DatabaseAddress::Postgres).map_err(refused)
         }
         None if looks_like_path(address) => parse_sqlite_path(address).map_err(refused),
-        _ => Err(refused("is not a database that we know".to_owned())),
+        _ => Err(refused("is not a supported database address".to_owned())),
     }
 }
 
@@ -95,10 +92,10 @@ fn looks_like_path(text: &str) -> bool {
 
 fn parse_sqlite_path(text: &str) -> Result<DatabaseAddress, String> {
     let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
-    // Other programs write `mode=rwc` for what is always done here.
+    // Other programs write `mode=rwc`, which is the only mode here.
     if query.is_some_and(|query| query != "mode=rwc") {
         return Err("nothing may follow a ? in the path of a SQLite file: it is always opened for reading and \
-                    writing, and made if it is not there"
+                    writing, and created if it does not exist"
             .to_owned());
     }
     if path.is_empty() || path.ends_with('/') {
@@ -123,9 +120,7 @@ impl ConnectionParameters {
             "host" if value.contains(',') => return Err(multiple_hosts_error()),
             "host" if !is_host(&value) => return Err(format!("{PERCENT_ENCODE_ERROR}, or name a host")),
             "port" if !value.parse::<u16>().is_ok_and(|port| port > 0) => {
-                return Err(format!(
-                    "{PERCENT_ENCODE_ERROR}; what stands in the place of a port is no number from 1 to 65535"
-                ));
+                return Err(format!("{PERCENT_ENCODE_ERROR}; the port is not a number from 1 to 65535"));
             }
             "hostaddr" if value.parse::<std::net::IpAddr>().is_err() => {
                 return Err("hostaddr in the database's address must be an IP address".to_owned());
@@ -144,7 +139,7 @@ fn parse_postgres_url(rest: &str) -> Result<PgConnectOptions, String> {
     let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = base.split_once('/').unwrap_or((base, ""));
     let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    // Where one of these stands, the parts are not what they seem.
+    // One of these characters makes the parts ambiguous.
     if rest.contains('#') || user.contains('@') || database.contains(['@', '/']) || query.contains(['@', '?']) {
         return Err(PERCENT_ENCODE_ERROR.to_owned());
     }
@@ -153,7 +148,7 @@ fn parse_postgres_url(rest: &str) -> Result<PgConnectOptions, String> {
     if host.contains(',') {
         return Err(multiple_hosts_error());
     }
-    // The colons of an IPv6 address stand in brackets.
+    // An IPv6 address has its colons in brackets.
     let (host, port) = match host.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
         Some((host, port)) => (host, Some(port).filter(|port| !port.is_empty())),
         None => (host, None),
@@ -174,19 +169,18 @@ fn parse_postgres_url(rest: &str) -> Result<PgConnectOptions, String> {
         }
         parts.add(&name, value)?;
     }
-    // Said in parameters alone, an address leaves the driver nothing to interpret.
+    // Written as parameters alone, the address leaves the driver nothing to interpret.
     let query = Serializer::new(String::new()).extend_pairs(&parts.0).finish();
     let options = PgConnectOptions::from_str(&format!("postgres:///?{query}"))
         .map_err(|_| "the database's address cannot be understood".to_owned())?;
     let named = options.get_application_name().is_some();
     let options = if named { options } else { options.application_name(APPLICATION_NAME) };
-    // A pooler would refuse what is said so early; results come in binary form, where it means nothing.
+    // A pooler refuses this startup parameter; results are binary, where it has no effect.
     Ok(options.extra_float_digits(None))
 }
 
 fn multiple_hosts_error() -> String {
-    "the database's address names several hosts: name one, such as a name or a proxy that always leads to the server \
-     that takes writes"
+    "the database's address names several hosts: name one, such as a name or a proxy that always leads to the primary"
         .to_owned()
 }
 
@@ -204,13 +198,13 @@ fn unknown_parameter_error(place: usize, name: &str) -> String {
     match UNSUPPORTED_PARAMETERS.iter().find(|(names, _)| names.contains(&name)) {
         Some((_, instead)) => format!("the database's address has the parameter {name}: {instead}"),
         None => format!(
-            "parameter {place} after the ? of the database's address is none that we know; write one of {known}, and \
-             percent-encode `& = + %` in what they say"
+            "parameter {place} after the ? of the database's address is unknown; write one of {known}, and \
+             percent-encode `& = + %` in the values"
         ),
     }
 }
 
-// As libpq reads it: a plus sign is a plus sign.
+// As libpq does: a plus sign is a plus sign.
 fn percent_decode(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -271,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_taken_for_something_else_is_refused_without_a_word_of_it() {
+    fn an_ambiguous_address_is_refused_and_not_quoted() {
         for password in
             ["SEK@RET", "SEK#RET", "SEK?RET", "SEK/RET", "SEK%RET", "5432#SEKRET", "5432/SEKRET", "12?x=SEKRET"]
         {
@@ -280,8 +274,8 @@ mod tests {
             assert!(!why.contains("SEK") && !why.contains("RET") && !why.contains("hub:"), "{password}: {why}");
         }
         for (address, expected) in [
-            ("postgres://hub:SEKRET@db:port/x", "no number from 1 to 65535"),
-            ("postgres://hub:SEKRET@db:0/x", "no number from 1 to 65535"),
+            ("postgres://hub:SEKRET@db:port/x", "not a number from 1 to 65535"),
+            ("postgres://hub:SEKRET@db:0/x", "not a number from 1 to 65535"),
             ("postgres://hub:SEKRET@one,two/x", "several hosts"),
             ("postgres://hub:SEKRET@one:1,two:2/x", "several hosts"),
             ("postgres://hub:SEKRET@/x?host=one,two", "several hosts"),
@@ -292,18 +286,18 @@ mod tests {
             ("postgres://hub@db/x?pwd=SEKRET", "called password"),
             ("postgres://hub@db/x?pass=SEKRET", "called password"),
             ("postgres://hub@db/x?sslpassword=SEKRET", "a password of its own"),
-            ("postgres://hub@db/x?target_session_attrs=read-write", "name the one host that takes writes"),
+            ("postgres://hub@db/x?target_session_attrs=read-write", "name the one host that accepts writes"),
             ("postgres://hub@db/x?connect_timeout=10", "set database_acquire_timeout"),
             ("postgres://hub@db/x?channel_binding=require", "cannot be honoured"),
             ("postgres://hub@db/x?password=a&SEKRET", "parameter 2 after the ?"),
             ("postgres://hub@db/x?password=a&SEKRET=b", "parameter 2 after the ?"),
             ("postgres://hub@db/x?password=%5", "percent-encode"),
             ("postgres://hub@db/x?password=%ff", "percent-encode"),
-            ("mysql://root:SEKRET@db", "is not a database that we know"),
-            ("host=db password=SEKRET", "is not a database that we know"),
-            ("sqlite:hub.db", "is not a database that we know"),
-            ("file:hub.db", "is not a database that we know"),
-            ("", "is not a database that we know"),
+            ("mysql://root:SEKRET@db", "is not a supported database address"),
+            ("host=db password=SEKRET", "is not a supported database address"),
+            ("sqlite:hub.db", "is not a supported database address"),
+            ("file:hub.db", "is not a supported database address"),
+            ("", "is not a supported database address"),
             ("sqlite://hub.db?mode=ro", "nothing may follow a ?"),
             ("sqlite://hub.db?mode=memory", "nothing may follow a ?"),
             ("sqlite://hub.db?key=SEKRET", "nothing may follow a ?"),
@@ -322,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_named_by_its_path() {
+    fn a_path_names_a_file() {
         for (address, expected) in [
             ("sqlite://data/hub.db", "data/hub.db"),
             ("sqlite:///srv/hub.db", "/srv/hub.db"),
@@ -339,16 +333,16 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-        // Either it is read as it is meant, or nothing of the password is in what is said about it.
+        // Either the password is parsed as meant, or the error shows nothing of it.
         #[test]
         fn no_password_is_ever_shown(password in "[a-z0-9@#?/%:&=+, \\[\\]]{0,12}") {
             let password = format!("qZ{password}Zq");
             for address in [format!("postgres://hub:{password}@db/hub"), format!("postgres://hub@db/hub?password={password}")] {
-                let said = match parse(&address) {
-                    Ok(place) => place.redacted(),
+                let shown = match parse(&address) {
+                    Ok(parsed) => parsed.redacted(),
                     Err(error) => error.to_string(),
                 };
-                prop_assert!(!said.contains("qZ") && !said.contains("Zq"), "{address}: {said}");
+                prop_assert!(!shown.contains("qZ") && !shown.contains("Zq"), "{address}: {shown}");
             }
         }
     }

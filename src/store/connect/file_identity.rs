@@ -1,16 +1,16 @@
-//! Whether the files of an open SQLite database are still those at its path. SQLite itself goes on writing into files that
-//! were removed, replaced, or unmounted, and what it writes there is lost.
+//! Whether the files at the path of an open SQLite database are still the open ones. SQLite keeps writing to files that were
+//! removed, replaced or unmounted, and those writes are lost.
 
 use crate::store::StoreError;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-/// The database, its log, and the log's index.
+/// The database, its write-ahead log, and the log's index.
 const SQLITE_FILE_SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
-/// The files as they were when they were opened: device and inode of each. Never opened here: closing a file ends the
-/// locks that SQLite holds on it (<https://sqlite.org/howtocorrupt.html>, section 2.2).
+/// Device and inode of each file when it was opened. The files are never opened here: closing a file would end SQLite's
+/// locks on it (<https://sqlite.org/howtocorrupt.html>, section 2.2).
 #[derive(Clone, Debug)]
 pub struct FileIdentity {
     path: String,
@@ -18,17 +18,14 @@ pub struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// The files at a path that was just opened, and read from so that there is a log.
+    /// Records the files of a database that was just read, so that its log exists.
     pub fn record(path: &str) -> FileIdentity {
         let paths = SQLITE_FILE_SUFFIXES.iter().map(|ending| PathBuf::from(format!("{path}{ending}")));
         let files = paths.filter_map(|path| identity(&path).map(|identity| (path, identity)));
         FileIdentity { path: path.to_owned(), files: files.collect() }
     }
 
-    /// Looks whether they are still there.
-    ///
-    /// # Errors
-    /// If one of them is not.
+    /// Fails if a file is no longer the recorded one.
     pub fn check(&self) -> Result<(), StoreError> {
         let gone = self.files.iter().find(|(path, open)| identity(path) != Some(*open));
         gone.map_or(Ok(()), |(path, _)| {
@@ -47,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_of_the_files_that_goes_or_is_another_is_noticed() {
+    fn a_removed_or_replaced_file_is_detected() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |ending: &str| folder.path().join(format!("hub.db{ending}"));
         let database = path("").display().to_string();

@@ -1,59 +1,57 @@
-//! Opening the database: which one an address means, its connections, and the tables brought up to date.
+//! Opens the database: address, connections, and migrations.
 
 mod address;
 mod file_identity;
+mod layout;
 mod postgres;
 mod read_pool;
 mod sqlite;
 
 pub use file_identity::FileIdentity;
 pub use postgres::{open_connection, timeout_settings};
-pub use read_pool::ReadPool;
+pub use read_pool::{ReadPool, with_timeout};
 pub use sqlite::read_only_connection;
 
 use super::StoreError;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use migration::{Migrator, MigratorTrait};
-use sea_orm::sea_query::Query;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPool};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait};
-use std::collections::BTreeSet;
+use sea_orm::{DatabaseConnection, DbErr, EntityTrait};
 use std::time::Duration;
 
-/// After so long without an answer, it is looked for the reason.
+/// A readiness check that takes longer looks for the reason.
 const DIAGNOSE_AFTER: Duration = Duration::from_millis(500);
 
 /// An open database.
 #[derive(Clone, Debug)]
 pub struct Database {
-    /// For migrations, and for what is written beside deliveries.
+    /// For migrations, and for everything that the writer does not write.
     pub(crate) write_pool: DatabaseConnection,
-    /// What the writer opens once more for itself.
+    /// The writer opens a connection of its own to it.
     pub(crate) address: DatabaseAddress,
     pub(crate) pool_settings: PoolSettings,
     /// Connections that only read.
     pub read_pool: ReadPool,
 }
 
-/// Where a database is.
+/// The location of a database.
 #[derive(Clone, Debug)]
 pub enum DatabaseAddress {
     /// A SQLite file.
     Sqlite(String),
-    /// A PostgreSQL database: host, credentials, TLS.
+    /// A PostgreSQL database, with credentials and TLS settings.
     Postgres(Box<PgConnectOptions>),
 }
 
-/// How many connections there are, and how long is waited for what.
+/// Sizes and time limits of the connection pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Connections that read at the same time.
+    /// The number of reading connections.
     pub pool_size: u32,
-    /// For a connection, and for what somebody else has locked.
+    /// For getting a connection, and for getting a lock.
     pub acquire_timeout: Duration,
-    /// For a statement to end. SQLite's take as long as they take.
+    /// For a statement. SQLite's statements have no limit.
     pub statement_timeout: Duration,
 }
 
@@ -67,7 +65,7 @@ impl Default for PoolSettings {
     }
 }
 
-/// Whether the tables are brought up to date on opening.
+/// Whether opening runs migrations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
     Migrate,
@@ -75,15 +73,12 @@ pub enum OpenMode {
 }
 
 impl DatabaseAddress {
-    /// What `sqlite://PATH`, the path of a file, or `postgres://…` means.
-    ///
-    /// # Errors
-    /// If the address is of another form. It is not quoted: it may hold a password.
+    /// Parses `sqlite://PATH`, the path of a file, or `postgres://…`. Errors do not quote the address: it may hold a password.
     pub fn parse(address: &str) -> Result<DatabaseAddress, StoreError> {
         address::parse(address)
     }
 
-    /// The address without a password, to be shown.
+    /// The address without a password.
     pub fn redacted(&self) -> String {
         match self {
             DatabaseAddress::Sqlite(path) => format!("sqlite://{path}"),
@@ -93,54 +88,47 @@ impl DatabaseAddress {
 }
 
 impl Database {
-    /// Opens a database with the pools that suffice for most.
-    ///
-    /// # Errors
-    /// As [`Database::open_with`].
+    /// Opens a database with the default pools.
     pub fn open(address: &str, mode: OpenMode) -> BoxFuture<'_, Result<Self, StoreError>> {
         Database::open_with(address, mode, PoolSettings::default())
     }
 
-    /// Opens `sqlite://PATH`, creating the file and its folder if need be, or `postgres://USER@HOST/DATABASE`.
+    /// Opens `sqlite://PATH`, or `postgres://USER@HOST/DATABASE`. With [`OpenMode::Migrate`], creates a missing file and its
+    /// folder. Fails if the layout is of another version, or if the server does not keep locks.
     ///
-    /// The future is boxed so that the drivers are compiled here, and not once more in each program that opens a database.
-    ///
-    /// # Errors
-    /// If the address is of another form, or the database cannot be opened, or does not keep a lock.
+    /// The future is boxed so that the drivers are compiled once, and not again in each program that opens a database.
     pub fn open_with(address: &str, mode: OpenMode, pools: PoolSettings) -> BoxFuture<'_, Result<Self, StoreError>> {
         Database::open_unboxed(address, mode, pools).boxed()
     }
 
     async fn open_unboxed(address: &str, mode: OpenMode, pools: PoolSettings) -> Result<Self, StoreError> {
-        let place = DatabaseAddress::parse(address)?;
-        match &place {
-            DatabaseAddress::Sqlite(path) => {
-                let (writer, readers) = sqlite::open(path, mode, pools).await?;
-                Ok(Database { write_pool: writer, address: place, pool_settings: pools, read_pool: readers })
-            }
-            DatabaseAddress::Postgres(options) => {
-                let (writer, readers) = postgres::open(options, mode, pools).await?;
-                Ok(Database { write_pool: writer, address: place, pool_settings: pools, read_pool: readers })
-            }
+        let address = DatabaseAddress::parse(address)?;
+        let (write_pool, read_pool) = match &address {
+            DatabaseAddress::Sqlite(path) => sqlite::open(path, mode, pools).await?,
+            DatabaseAddress::Postgres(options) => postgres::open(options, mode, pools).await?,
+        };
+        let db = Database { write_pool, address, pool_settings: pools, read_pool };
+        if mode == OpenMode::SkipMigrations
+            && let Err(error @ StoreError::Configuration(_)) = db.is_migrated().await
+        {
+            return Err(error);
         }
+        Ok(db)
     }
 
-    /// The address without a password, to be shown.
+    /// The address without a password.
     pub fn redacted_address(&self) -> String {
         self.address.redacted()
     }
 
-    /// The connections of a PostgreSQL database, for what only it has.
+    /// The pool of a PostgreSQL database, for `LISTEN` and `NOTIFY`.
     pub fn postgres_pool(&self) -> Option<PgPool> {
         matches!(self.address, DatabaseAddress::Postgres(_))
             .then(|| self.write_pool.get_postgres_connection_pool().clone())
     }
 
-    /// One more connection for what takes long: without PostgreSQL's limits on how long a statement and a transaction take,
-    /// and without waiting for SQLite's lock.
-    ///
-    /// # Errors
-    /// If there is none.
+    /// Opens a connection for long work: without PostgreSQL's time limits for statements and transactions, and without
+    /// waiting for SQLite's lock.
     pub(crate) async fn maintenance_connection(&self) -> Result<DatabaseConnection, StoreError> {
         match &self.address {
             DatabaseAddress::Sqlite(path) => sqlite::maintenance_connection(path, self.pool_settings).await,
@@ -148,13 +136,11 @@ impl Database {
         }
     }
 
-    /// Whether the database answers and has all the tables this version needs.
-    ///
-    /// # Errors
-    /// If it does not answer.
+    /// Whether the database answers and has all tables of this version. Fails with [`StoreError::Configuration`] if its
+    /// layout is of another version.
     pub async fn is_ready(&self) -> Result<bool, StoreError> {
         let DatabaseAddress::Postgres(options) = &self.address else { return self.is_migrated().await };
-        // A pool tries again and again where a connection is refused, and cannot say why there is none.
+        // A pool retries a refused connection until its timeout, and then cannot say why there is none.
         let why_not = async {
             tokio::time::sleep(DIAGNOSE_AFTER).await;
             match postgres::check_reachable(options).await {
@@ -168,33 +154,32 @@ impl Database {
         }
     }
 
-    /// Makes the history one of its own, so that cursors of another are refused: to be done after a backup was put in
-    /// place, whose positions will be given to other changes than before.
-    ///
-    /// # Errors
-    /// If it cannot be written.
+    /// Fails unless all tables are up to date.
+    pub async fn ensure_migrated(&self) -> Result<(), StoreError> {
+        if self.is_ready().await? {
+            return Ok(());
+        }
+        let address = self.redacted_address();
+        let why = format!("the tables of {address} are not up to date: run `inspection-hub migrate` first");
+        Err(StoreError::Configuration(why))
+    }
+
+    /// Begins a new generation, so that cursors of the previous one are refused. Needed after a backup was restored: its
+    /// positions will be given to other changes than before.
     pub async fn begin_new_generation(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         use entity::log_head::{Column, Entity};
-        // As at the beginning: a moment is a number that no other history of this database has.
+        // As in a new database: no other history of this database has this moment as its generation.
         let generation = Entity::update_many().col_expr(Column::Generation, now.timestamp_micros().into());
         self.with_timeout(generation.exec(&self.write_pool)).await?;
         Ok(())
     }
 
-    /// Does something on the connections for what is written beside deliveries, unless it takes longer than it can: then the
-    /// way to the database is cut.
-    ///
-    /// # Errors
-    /// If it fails, or takes too long.
-    pub(super) async fn with_timeout<T>(&self, doing: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
-        Ok(read_pool::with_timeout(self.read_pool.timeout(), doing).await?)
+    /// Awaits work on the connections of [`Self::write_pool`] within the limit of a statement.
+    pub(super) async fn with_timeout<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, StoreError> {
+        Ok(self.read_pool.with_timeout(work).await?)
     }
 
     async fn is_migrated(&self) -> Result<bool, StoreError> {
-        let applied = Query::select().column("version").from("seaql_migrations").take();
-        let applied = self.read_pool.query_all(&applied).await?;
-        let applied: BTreeSet<String> =
-            applied.iter().map(|row| row.try_get("", "version")).collect::<Result<_, _>>()?;
-        Ok(Migrator::migrations().iter().all(|step| applied.contains(step.name())))
+        layout::is_current(&self.read_pool, &self.redacted_address()).await
     }
 }

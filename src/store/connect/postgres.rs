@@ -1,29 +1,28 @@
-//! A PostgreSQL database: its connections, and whether its locks are locks.
+//! Connections to a PostgreSQL database, and checks that its locks exclude each other.
 
-use super::read_pool::ReadPool;
-use super::{OpenMode, PoolSettings};
+use super::read_pool::{ReadPool, with_timeout};
+use super::{OpenMode, PoolSettings, layout};
 use crate::store::StoreError;
 use futures_util::future::BoxFuture;
-use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor, Row};
 use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use std::time::{Duration, Instant};
 
-/// Which advisory lock stands for the making of tables: "inspecti" as a number.
+/// The key of the advisory lock for migrations: "inspecti" as a number.
 const MIGRATION_LOCK: &str = "7597136547995153513";
-/// A transaction in which nothing happens for so long is ended by PostgreSQL: its process is frozen, or cut off, and must
-/// not keep the others from writing.
+/// PostgreSQL ends a transaction that is idle for this long: its process is frozen or disconnected, and must not block other
+/// writers.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections for what is written beside deliveries: notifications, the listener to them, and answers to vendors.
+/// Connections for notifications, the listener to them, and answers to vendors.
 const WRITE_POOL_SIZE: u32 = 3;
 /// `lock_not_available` (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-/// How long a pool waits for a sign of life of a connection, before it makes another.
+/// How long a pool waits for a connection's answer to a ping before it opens another.
 const PING_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection that was used so short a time ago is not asked again.
+/// A reading connection that was used this recently is not pinged.
 const SKIP_PING_WITHIN: Duration = Duration::from_millis(100);
-/// Between two tries to take the lock for migrations, and when it is said that it is waited for, first and again.
+/// The wait between two attempts to take the migration lock, and when a warning reports the wait, first and repeatedly.
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(100);
 const LOCK_WARN_AFTER: Duration = Duration::from_secs(1);
 const LOCK_WARN_INTERVAL: Duration = Duration::from_secs(30);
@@ -37,13 +36,9 @@ pub fn redacted_url(options: &PgConnectOptions) -> String {
     format!("postgres://{}@{host}/{}", options.get_username(), options.get_database().unwrap_or_default())
 }
 
-/// One that is connected, with PostgreSQL's own limits on how long a statement runs, waits for a lock, or holds one, and
-/// what else is to be set.
+/// Connects, with the server's time limits for statements, locks and idle transactions, and other session settings.
 ///
-/// Set by statements, not in the startup message: a pooler refuses that, or drops it without a word.
-///
-/// # Errors
-/// If it cannot be reached.
+/// They are set by statements, not in the startup message: a pooler refuses that message, or drops it silently.
 pub async fn open_connection(options: &PgConnectOptions, limits: &str) -> sqlx::Result<PgConnection> {
     let mut connection = PgConnection::connect_with(options).await?;
     apply_session_settings(&mut connection, limits).await?;
@@ -52,8 +47,8 @@ pub async fn open_connection(options: &PgConnectOptions, limits: &str) -> sqlx::
 
 async fn apply_session_settings(connection: &mut PgConnection, limits: &str) -> sqlx::Result<()> {
     connection.execute(AssertSqlSafe(limits)).await?;
-    // So that a statement ends soon after the process that asked has gone. Older servers, and other systems than Linux,
-    // do not have it, and then it runs into its limit.
+    // Ends a statement soon after its client has gone. Older servers, and systems other than Linux, do not have this
+    // setting; the statement then runs into its time limit.
     let _ = connection.execute("SET client_connection_check_interval = '1s'").await;
     Ok(())
 }
@@ -68,8 +63,8 @@ pub fn timeout_settings(pools: PoolSettings) -> String {
     )
 }
 
-/// A pool whose connections answer: one that was lost, without a word, is given up after a second, whether it is taken or
-/// given back. The driver itself would wait for ever, and the pool would run dry.
+/// A pool that replaces connections without an answer within a second, when they are taken and when they are returned. The
+/// driver itself would wait for ever, and the pool would run dry.
 fn pool_options(most: u32, pools: PoolSettings, limits: String, use_of: PoolRole) -> PgPoolOptions {
     let patience = PING_TIMEOUT.min(pools.acquire_timeout);
     PgPoolOptions::new()
@@ -87,31 +82,27 @@ fn pool_options(most: u32, pools: PoolSettings, limits: String, use_of: PoolRole
         .after_release(move |connection, _| is_alive(connection, patience, PoolRole::Read))
 }
 
-/// What a pool is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PoolRole {
     Read,
-    /// A connection that has become one that only reads is given up, too: another one may lead to the server that writes.
+    /// Also replaces a connection that became read-only: another one may lead to the primary.
     Write,
 }
 
 fn is_alive(connection: &mut PgConnection, patience: Duration, use_of: PoolRole) -> BoxFuture<'_, sqlx::Result<bool>> {
     const WRITES: &str = "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'";
     Box::pin(async move {
-        let asked = async {
+        let probe = async {
             match use_of {
                 PoolRole::Read => connection.ping().await.map(|()| true),
                 PoolRole::Write => connection.fetch_one(WRITES).await?.try_get(0),
             }
         };
-        tokio::time::timeout(patience, asked).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        with_timeout(patience, probe).await
     })
 }
 
-/// Opens the database for writing and for reading. Tables are made by one process at a time.
-///
-/// # Errors
-/// If it cannot be reached, or its locks do not exclude.
+/// Opens the writing and the reading connections. One process at a time migrates. Fails if locks do not exclude each other.
 pub async fn open(
     options: &PgConnectOptions,
     mode: OpenMode,
@@ -120,10 +111,8 @@ pub async fn open(
     if mode == OpenMode::Migrate {
         let connecting =
             async { Ok((PgConnection::connect_with(options).await?, PgConnection::connect_with(options).await?)) };
-        let (mut one, mut other) = match tokio::time::timeout(pools.acquire_timeout, connecting).await {
-            Ok(connections) => connections.map_err(|error| open_error(options, &error))?,
-            Err(_) => return Err(open_error(options, &sqlx::Error::PoolTimedOut)),
-        };
+        let connections = with_timeout(pools.acquire_timeout, connecting).await;
+        let (mut one, mut other) = connections.map_err(|error| open_error(options, error))?;
         check_session_pooling(&mut one, &mut other).await?;
         migrate(options, &mut one, &mut other).await?;
         check_row_locks(&mut one, &mut other, pools).await?;
@@ -135,19 +124,16 @@ pub async fn open(
         .min_connections(1)
         .connect_with(options.clone())
         .await;
-    let writer = writer.map_err(|error| open_error(options, &error))?;
+    let writer = writer.map_err(|error| open_error(options, error))?;
     let readers = pool_options(pools.pool_size, pools, reading, PoolRole::Read).min_connections(1);
-    let readers = readers.connect_with(options.clone()).await.map_err(|error| open_error(options, &error))?;
+    let readers = readers.connect_with(options.clone()).await.map_err(|error| open_error(options, error))?;
     Ok((
         SqlxPostgresConnector::from_sqlx_postgres_pool(writer),
         ReadPool::for_postgres(SqlxPostgresConnector::from_sqlx_postgres_pool(readers), pools),
     ))
 }
 
-/// One connection without limits, except on how long it waits for a lock.
-///
-/// # Errors
-/// If the database cannot be reached.
+/// Opens a connection whose only time limit is the wait for a lock.
 pub async fn maintenance_connection(
     options: &PgConnectOptions,
     pools: PoolSettings,
@@ -156,7 +142,7 @@ pub async fn maintenance_connection(
         "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET lock_timeout = {}",
         pools.acquire_timeout.as_millis()
     );
-    // The same connection to the end: it may hold locks.
+    // A pool of one connection that is never replaced: it may hold locks.
     let pool = PgPoolOptions::new()
         .max_connections(1)
         .acquire_timeout(pools.acquire_timeout)
@@ -168,29 +154,32 @@ pub async fn maintenance_connection(
         })
         .connect_with(options.clone())
         .await;
-    let pool = pool.map_err(|error| open_error(options, &error))?;
+    let pool = pool.map_err(|error| open_error(options, error))?;
     Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
-/// Whether it can be connected to at all, and if not, why.
-///
-/// # Errors
-/// Why not.
+/// Connects and disconnects, to find out why a pool has no connection.
 pub async fn check_reachable(options: &PgConnectOptions) -> Result<(), StoreError> {
     let connection = PgConnection::connect_with(options).await?;
     let _ = connection.close().await;
     Ok(())
 }
 
-fn open_error(options: &PgConnectOptions, error: &sqlx::Error) -> StoreError {
-    let why = match error {
+// What SQLSTATE calls invalid authorization (28), an unknown database (3D000) or a missing privilege (42501) is the operator's
+// to fix.
+fn open_error(options: &PgConnectOptions, error: sqlx::Error) -> StoreError {
+    let reason = match &error {
         sqlx::Error::PoolTimedOut => "it does not answer in time".to_owned(),
         other => other.to_string(),
     };
-    StoreError::OpenFailed(format!("the database {} cannot be opened: {why}", redacted_url(options)))
+    let message = format!("the database {} cannot be opened: {reason}", redacted_url(options));
+    match StoreError::Postgres(error).has_sqlstate_class(&["28", "3D000", "42501"]) {
+        true => StoreError::Configuration(message),
+        false => StoreError::Unavailable(message),
+    }
 }
 
-// The migrator itself takes no lock: two processes that start together would make the same tables.
+// The migrator itself takes no lock: two processes that start at once would create the same tables.
 async fn migrate(
     options: &PgConnectOptions,
     one: &mut PgConnection,
@@ -200,41 +189,42 @@ async fn migrate(
     let second = AssertSqlSafe(format!("SELECT pg_try_advisory_lock({MIGRATION_LOCK})"));
     if other.fetch_one(second).await?.try_get(0)? {
         tracing::warn!(
-            "this database does not keep advisory locks: let one process alone bring the tables up to date, with \
-             `inspection-hub migrate`, before others start"
+            "this database does not keep advisory locks: run `inspection-hub migrate` in one process before others \
+             start"
         );
     }
-    // One connection, without limits: making an index takes as long as it takes.
+    // One connection without time limits: creating an index may take long.
     let quiet = PgPoolOptions::new().max_connections(1).after_connect(|connection, _| {
         Box::pin(async move { connection.execute("SET client_min_messages = warning").await.map(|_| ()) })
     });
     let pool = quiet.connect_with(options.clone()).await?;
-    let migrated = Migrator::up(&SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone()), None).await;
+    let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool.clone());
+    let migrated = layout::migrate(&connection, &redacted_url(options)).await;
     pool.close().await;
     one.execute(AssertSqlSafe(format!("SELECT pg_advisory_unlock({MIGRATION_LOCK})"))).await?;
-    Ok(migrated?)
+    migrated
 }
 
-// Tried again and again rather than waited for in the database: a process that is ended meanwhile leaves nobody in line.
+// Polls rather than waits in the database: a process that is ended while it waits leaves no session in the queue.
 async fn acquire_migration_lock(connection: &mut PgConnection) -> Result<(), StoreError> {
-    let (since, mut said_at) = (Instant::now(), None::<Instant>);
+    let (since, mut warned_at) = (Instant::now(), None::<Instant>);
     loop {
         let lock = AssertSqlSafe(format!("SELECT pg_try_advisory_lock({MIGRATION_LOCK})"));
         if connection.fetch_one(lock).await?.try_get(0)? {
             return Ok(());
         }
-        let due = said_at.map_or(since.elapsed() >= LOCK_WARN_AFTER, |at| at.elapsed() >= LOCK_WARN_INTERVAL);
+        let due = warned_at.map_or(since.elapsed() >= LOCK_WARN_AFTER, |at| at.elapsed() >= LOCK_WARN_INTERVAL);
         if due {
-            said_at = Some(Instant::now());
+            warned_at = Some(Instant::now());
             let seconds = since.elapsed().as_secs();
-            tracing::warn!(seconds, "waiting for another process to bring the tables up to date");
+            tracing::warn!(seconds, "waiting for another process that migrates the database");
         }
         tokio::time::sleep(LOCK_RETRY_INTERVAL).await;
     }
 }
 
-// Both are open. If they are one session for PostgreSQL, or lose what they have set, a pooler hands out sessions by the
-// transaction, or by the statement.
+// With two open connections: if PostgreSQL sees one session, or a session loses its settings, a pooler assigns sessions per
+// transaction or per statement.
 async fn check_session_pooling(one: &mut PgConnection, other: &mut PgConnection) -> Result<(), StoreError> {
     const SESSION: &str = "SELECT pg_backend_pid(), current_setting('inspection_hub.session', true)";
     for round in 0..3 {
@@ -256,15 +246,15 @@ async fn check_session_pooling(one: &mut PgConnection, other: &mut PgConnection)
 }
 
 fn transaction_pooling_error() -> StoreError {
-    StoreError::OpenFailed(
+    StoreError::Configuration(
         "this is a pooler that shares sessions between connections (pool_mode transaction or statement), on which \
-         locks, notifications and prepared statements do not hold. Use a pool in the mode `session`, or PostgreSQL \
-         itself."
+         locks, notifications and prepared statements do not work. Use a pool in the mode `session`, or connect to \
+         PostgreSQL itself."
             .into(),
     )
 }
 
-// Positions are contiguous because only one transaction at a time can hold the counters.
+// Positions are contiguous only because one transaction at a time can lock the counters.
 async fn check_row_locks(
     one: &mut PgConnection,
     other: &mut PgConnection,
@@ -280,9 +270,9 @@ async fn check_row_locks(
     match second {
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => Ok(()),
         Err(error) => Err(error.into()),
-        Ok(_) => Err(StoreError::OpenFailed(
-            "this database does not keep row locks: two connections could lock the same row, so that the positions of \
-             two writers would collide. Use PostgreSQL itself, without a pooler that shares transactions."
+        Ok(_) => Err(StoreError::Configuration(
+            "this database does not keep row locks: two connections locked the same row, so the positions of two \
+             writers would collide. Use PostgreSQL itself, without a pooler that shares transactions."
                 .into(),
         )),
     }
@@ -291,7 +281,7 @@ async fn check_row_locks(
 async fn warn_if_fsync_off(connection: &mut PgConnection) -> Result<(), StoreError> {
     let fsync: String = connection.fetch_one("SHOW fsync").await?.try_get(0)?;
     if fsync == "off" {
-        tracing::warn!("PostgreSQL runs with fsync = off: what is acknowledged may be lost when its machine fails");
+        tracing::warn!("PostgreSQL runs with fsync = off: acknowledged deliveries may be lost if its machine fails");
     }
     Ok(())
 }

@@ -1,69 +1,63 @@
-//! The connections that read. A statement on PostgreSQL that gets no answer at all, because the way there is cut, is given
-//! up, and its connection with it; PostgreSQL's own limit would not be heard.
+//! The pool of reading connections. On PostgreSQL a statement without any answer is given up together with its connection:
+//! where the network is cut, the server's own timeout cannot arrive.
 
 use super::PoolSettings;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr, Statement, sqlx,
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, FromQueryResult, QueryResult, RuntimeErr,
+    Statement, sqlx,
 };
+use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What PostgreSQL may take over its own limit to say so.
+/// How much longer than its own limit PostgreSQL may take to report a timeout.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 
-/// A pool of connections that read.
+/// A pool of reading connections.
 #[derive(Clone, Debug)]
 pub struct ReadPool {
     pool: DatabaseConnection,
-    /// How long a statement may take, with the wait for a connection. SQLite's take as long as they take.
+    /// For a statement, with the wait for a connection. SQLite's statements have no limit.
     timeout: Option<Duration>,
 }
 
 impl ReadPool {
-    /// Those of a SQLite file.
+    /// The pool of a SQLite file.
     pub fn for_sqlite(pool: DatabaseConnection) -> ReadPool {
         ReadPool { pool, timeout: None }
     }
 
-    /// Those of a PostgreSQL server.
+    /// The pool of a PostgreSQL server.
     pub fn for_postgres(pool: DatabaseConnection, pools: PoolSettings) -> ReadPool {
         ReadPool { pool, timeout: Some(pools.acquire_timeout + pools.statement_timeout + TIMEOUT_GRACE) }
     }
 
     /// Closes the pool.
-    ///
-    /// # Errors
-    /// If the driver does.
     pub async fn close(self) -> Result<(), DbErr> {
         self.pool.close().await
     }
 
-    /// How long a statement may take; none for as long as it takes.
-    pub fn timeout(&self) -> Option<Duration> {
-        self.timeout
+    /// The rows of a query, each as an `M`.
+    pub(crate) async fn fetch<M: FromQueryResult>(&self, query: &SelectStatement) -> Result<Vec<M>, DbErr> {
+        self.query_all(query).await?.iter().map(|row| M::from_query_result(row, "")).collect()
     }
 
-    async fn with_timeout<T>(&self, doing: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
-        with_timeout(self.timeout, doing).await
+    /// Awaits `work` within the limit of a statement. If it takes longer, the connection counts as lost.
+    pub(crate) async fn with_timeout<T>(&self, work: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let Some(limit) = self.timeout else { return work.await };
+        let lost =
+            |_| Err(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(io::Error::from(io::ErrorKind::TimedOut).into()))));
+        tokio::time::timeout(limit, work).await.unwrap_or_else(lost)
     }
 }
 
-/// What comes of it, unless it takes longer than that.
-///
-/// # Errors
-/// If it does, or fails.
-pub async fn with_timeout<T>(
-    patience: Option<Duration>,
-    doing: impl Future<Output = Result<T, DbErr>>,
-) -> Result<T, DbErr> {
-    let Some(patience) = patience else { return doing.await };
-    tokio::time::timeout(patience, doing).await.unwrap_or_else(|_| {
-        let lost = std::io::Error::from(std::io::ErrorKind::TimedOut);
-        Err(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(lost)))))
-    })
+/// Awaits a call of the driver. If it takes longer than the limit, the connection counts as lost.
+pub async fn with_timeout<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
 impl From<ReadPool> for DatabaseConnection {
@@ -72,7 +66,7 @@ impl From<ReadPool> for DatabaseConnection {
     }
 }
 
-/// For what a pool can do besides reading: to be closed, and to say what it is.
+/// For what a pool does besides reading, such as reporting its backend.
 impl Deref for ReadPool {
     type Target = DatabaseConnection;
 
@@ -87,7 +81,7 @@ impl DerefMut for ReadPool {
     }
 }
 
-/// The form that `async_trait` gives its methods.
+/// What `async_trait` makes of an asynchronous method.
 type DbFuture<'a, T> = BoxFuture<'a, Result<T, DbErr>>;
 
 impl ConnectionTrait for ReadPool {

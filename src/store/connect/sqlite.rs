@@ -1,46 +1,40 @@
-//! A SQLite file: one connection that writes, some that read.
+//! Connections to a SQLite file: one that writes, several that read.
 
 use super::read_pool::ReadPool;
-use super::{OpenMode, PoolSettings};
+use super::{OpenMode, PoolSettings, layout};
 use crate::store::StoreError;
-use migration::{Migrator, MigratorTrait};
 use sea_orm::sqlx;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxSqliteConnector};
 use std::path::Path;
 
-/// Opens the file for writing and for reading.
+/// Opens the writing and the reading connections.
 ///
 /// `synchronous=FULL`: a commit is on the disk before it is answered. `journal_mode=WAL`: readers never wait for the
 /// writer.
-///
-/// # Errors
-/// If the file cannot be opened.
 pub async fn open(
     path: &str,
     mode: OpenMode,
     pools: PoolSettings,
 ) -> Result<(DatabaseConnection, ReadPool), StoreError> {
     if Path::new(path).is_dir() {
-        return Err(StoreError::OpenFailed(format!("{path} is a folder: name a file in it")));
+        return Err(StoreError::Configuration(format!("{path} is a folder: name a file in it")));
     }
     let folder = Path::new(path).parent().filter(|f| !f.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|_| mode == OpenMode::Migrate) {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            StoreError::OpenFailed(format!("the folder {} cannot be created: {error}", folder.display()))
-        })?;
+        std::fs::create_dir_all(folder).map_err(StoreError::io(folder))?;
     }
     let options = connect_options(path, pools).create_if_missing(mode == OpenMode::Migrate);
     let writer = connect(path, options.clone()).await?;
     if mode == OpenMode::Migrate {
-        Migrator::up(&writer, None).await?;
-        // SQLite opens a file that cannot be written without a word, to be read, and says so at the first write.
+        layout::migrate(&writer, &format!("sqlite://{path}")).await?;
+        // SQLite silently opens a file without write permission for reading, and fails at the first write.
         let written = writer.execute_unprepared("UPDATE log_head SET id = id WHERE id = -1").await;
         if let Err(error) = written.map_err(StoreError::from)
             && error.is_read_only()
         {
             let why = "it cannot be written: see who owns the file and its folder, and whether the volume is read-only";
-            return Err(StoreError::OpenFailed(format!("the database {path} cannot be opened: {why}")));
+            return Err(StoreError::Configuration(format!("the database {path} cannot be opened: {why}")));
         }
     }
     let readers = SqlitePoolOptions::new()
@@ -53,20 +47,14 @@ pub async fn open(
     Ok((writer, ReadPool::for_sqlite(SqlxSqliteConnector::from_sqlx_sqlite_pool(readers))))
 }
 
-/// One more connection, for what takes long. It does not wait for the lock by itself.
-///
-/// # Errors
-/// If the file cannot be opened.
+/// Opens a connection for long work. It does not wait for the lock by itself.
 pub async fn maintenance_connection(path: &str, pools: PoolSettings) -> Result<DatabaseConnection, StoreError> {
     let connection = connect(path, connect_options(path, pools)).await?;
     connection.execute_unprepared("PRAGMA busy_timeout = 0").await?;
     Ok(connection)
 }
 
-/// One more connection, which only reads.
-///
-/// # Errors
-/// If the file cannot be opened.
+/// Opens another connection, for reading only.
 pub async fn read_only_connection(path: &str, pools: PoolSettings) -> Result<DatabaseConnection, StoreError> {
     connect(path, connect_options(path, pools).read_only(true)).await
 }
@@ -86,11 +74,11 @@ fn connect_options(path: &str, pools: PoolSettings) -> SqliteConnectOptions {
         .pragma("temp_store", "memory")
 }
 
-// The same to the end.
+// Keeps its one connection until it is closed.
 fn single_connection_pool() -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None)
 }
 
 fn open_error(path: &str, error: &sqlx::Error) -> StoreError {
-    StoreError::OpenFailed(format!("the database {path} cannot be opened: {error}"))
+    StoreError::Unavailable(format!("the database {path} cannot be opened: {error}"))
 }

@@ -1,4 +1,4 @@
-//! How long inspections that are not at an end have been without a change.
+//! Counts unfinished inspections by the time since their last change.
 
 use super::filter::{EntityFilter, FINAL_STATUSES};
 use crate::store::{ReadPool, StoreError};
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use entity::Status;
 use entity::entity::{Column, Entity};
 use sea_orm::sea_query::{CaseStatement, Expr, UnionType};
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, StatementBuilder};
+use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait};
 
 #[derive(FromQueryResult)]
 struct AgeCountRow {
@@ -15,21 +15,17 @@ struct AgeCountRow {
     count: i64,
 }
 
-/// How many entities that a filter lets through are in each status and last changed in each of the spans that moments cut
-/// time into, which come from the newest to the oldest: span 0 is what changed after the first of them. Those at an end are
-/// left out.
-///
-/// # Errors
-/// If the database does not answer.
+/// The number of unfinished entities that a filter accepts, by status and by the span of their last change. The moments, from
+/// the newest to the oldest, separate the spans: span 0 is after the first moment.
 pub async fn counts_by_age(
     db: &ReadPool,
     filter: &EntityFilter,
     moments: &[DateTime<Utc>],
 ) -> Result<Vec<(Option<Status>, usize, i64)>, StoreError> {
-    // The oldest span first: the first that fits counts.
+    // The oldest span first: the first case that matches counts.
     let mut span = CaseStatement::new();
-    for (place, moment) in moments.iter().enumerate().rev() {
-        let number = i64::try_from(place + 1).unwrap_or(i64::MAX);
+    for (index, moment) in moments.iter().enumerate().rev() {
+        let number = i64::try_from(index + 1).unwrap_or(i64::MAX);
         span = span.case(Column::UpdatedAt.lte(moment.timestamp_micros()), Expr::value(number));
     }
     let span: Expr = span.finally(Expr::value(0i64)).into();
@@ -45,13 +41,11 @@ pub async fn counts_by_age(
             .group_by(Expr::cust("2"));
         rows.into_query()
     };
-    // Said of the open ones rather than of the others, and of those without a status apart, so that the index finds them:
-    // most are at an end.
+    // Selects open statuses, and entities without a status apart, so that the index is used: most entities are finished.
     let open = Status::ALL.iter().copied().filter(|status| !FINAL_STATUSES.contains(status));
     let mut rows = counted(Column::Status.is_in(open));
     rows.union(UnionType::All, counted(Column::Status.is_null()));
-    let rows =
-        AgeCountRow::find_by_statement(StatementBuilder::build(&rows, &db.get_database_backend())).all(db).await?;
+    let rows: Vec<AgeCountRow> = db.fetch(&rows).await?;
     let read = |AgeCountRow { status, span, count }| (status, usize::try_from(span).unwrap_or(usize::MAX), count);
     Ok(rows.into_iter().map(read).collect())
 }

@@ -1,4 +1,4 @@
-//! Entities as they were at a moment, by what was known then or by when it happened.
+//! Reads entities as of a moment.
 
 use super::as_of_join::AsOfJoin;
 use super::pagination::padded_keys;
@@ -6,17 +6,17 @@ use crate::store::{ReadPool, StoreError};
 use chrono::{DateTime, Utc};
 use entity::{Status, entity as thing};
 use sea_orm::sea_query::{Expr, Query};
-use sea_orm::{ColumnTrait, FromQueryResult, StatementBuilder};
+use sea_orm::{ColumnTrait, FromQueryResult};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// By which clock a moment is meant.
+/// The time axis of a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TimeAxis {
-    /// What the hub knew then.
+    /// What the hub knew at the moment.
     Received,
-    /// What had happened by then, whenever the hub heard of it.
+    /// What had happened by the moment, whenever the hub received it.
     Occurred,
 }
 
@@ -27,17 +27,14 @@ pub struct SnapshotRow {
     pub state: Option<String>,
     pub status: Option<Status>,
     pub cycle: i32,
-    /// The change that it had come to be by.
+    /// The change that led to this state.
     pub position: i64,
     pub event: String,
     pub occurred_at: Option<i64>,
     pub received_at: i64,
 }
 
-/// Entities as they were at a moment, by their numbers. Those not known then are left out.
-///
-/// # Errors
-/// If the database does not answer.
+/// Entities as of a moment, by row id. Those that did not exist yet are left out.
 pub async fn as_of(
     db: &ReadPool,
     at: DateTime<Utc>,
@@ -48,10 +45,7 @@ pub async fn as_of(
     Ok(rows.into_iter().map(|row| (row.entity, Arc::new(row))).collect())
 }
 
-/// The same of one entity, by its public id.
-///
-/// # Errors
-/// If the database does not answer.
+/// As [`as_of`], for one entity by its public id.
 pub async fn as_of_by_id(
     db: &ReadPool,
     at: DateTime<Utc>,
@@ -68,6 +62,6 @@ impl SnapshotRow {
         rows.from(thing::Entity).and_where(which);
         past.join(&mut rows);
         past.select(&mut rows, "");
-        Ok(SnapshotRow::find_by_statement(StatementBuilder::build(&rows, &db.get_database_backend())).all(db).await?)
+        Ok(db.fetch(&rows).await?)
     }
 }

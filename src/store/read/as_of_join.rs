@@ -1,10 +1,10 @@
-//! How entities stood at a moment, as SQL: each joined with the row of history that tells it. What it costs does not depend
-//! on how long the history is.
+//! As-of queries in SQL: joins each entity with the row of history that has its state at a moment. The cost does not depend
+//! on the length of the history.
 //!
-//! - By the time of receipt, which goes up with the positions: up to which position all was received by then is searched for by
-//!   halving, once for all; the newest change of an entity up to there is one look-up in its index.
-//! - By the time of happening: where steps stand in `step`, one look-up by their time; else back from step to step, of
-//!   which there are few.
+//! - By time of receipt, which ascends with positions: one binary search finds the newest position at the moment; one look-up
+//!   per entity in the index finds its newest change up to there.
+//! - By time of occurrence: one look-up by time where steps are materialized in `step`; otherwise a walk from step to
+//!   previous step, of which there are few.
 
 use super::as_of::TimeAxis;
 use entity::{change, entity as thing, log_head, step};
@@ -13,14 +13,14 @@ use sea_orm::sea_query::{
 };
 use sea_orm::{ColumnTrait, JoinType};
 
-/// The name of the table that is looked through for an entity.
+/// The alias of the history of an entity.
 const HISTORY_ALIAS: &str = "past";
-/// The names of what is computed step by step.
+/// The names of the computed tables.
 const BEFORE: &str = "before";
 const SEARCH: &str = "search";
 const WALK: &str = "walk";
 
-/// A moment by a clock.
+/// A moment on a time axis.
 #[derive(Clone, Copy, Debug)]
 pub struct AsOfJoin {
     /// In microseconds since the Unix epoch.
@@ -29,20 +29,20 @@ pub struct AsOfJoin {
 }
 
 impl AsOfJoin {
-    /// Joins entities with how they stood. Those not known then are left out.
+    /// Joins entities with their past. Those that did not exist yet are left out.
     pub fn join(self, entities: &mut SelectStatement) {
         use change::Column::Position;
         let position = match self.axis {
             TimeAxis::Received => Expr::from(newest_change(Some(Expr::from(position_as_of(self.at))))),
             TimeAxis::Occurred => {
-                let together = is_same_entity(step::Column::EntityRowId, thing::Column::RowId)
+                let is_step = is_same_entity(step::Column::EntityRowId, thing::Column::RowId)
                     .and(steps_materialized())
                     .and(
                         Expr::col((step::Entity, step::Column::EffectiveAt))
                             .eq(materialized_step_as_of(self.at, "effective_at")),
                     )
                     .and(Expr::col((step::Entity, step::Column::Seq)).eq(materialized_step_as_of(self.at, "seq")));
-                entities.join(JoinType::LeftJoin, step::Entity, together);
+                entities.join(JoinType::LeftJoin, step::Entity, is_step);
                 let of_step = Expr::col((step::Entity, step::Column::Position));
                 Expr::case(steps_materialized(), of_step).finally(Expr::from(step_position_as_of(self.at))).into()
             }
@@ -50,7 +50,7 @@ impl AsOfJoin {
         entities.join(JoinType::InnerJoin, change::Entity, Expr::col((change::Entity, Position)).eq(position));
     }
 
-    /// Selects how they stood, each column with `prefix` before its name.
+    /// Selects the past, each column with a prefix.
     pub fn select(self, entities: &mut SelectStatement, prefix: &str) {
         let of_change = |column: change::Column| Expr::col((change::Entity, column));
         for (name, value) in [
@@ -67,12 +67,12 @@ impl AsOfJoin {
         }
     }
 
-    /// The state then.
+    /// The state at the moment.
     pub fn state(self) -> Expr {
         self.step_or_change(step::Column::StateAfter, change::Column::ToState)
     }
 
-    /// The status then.
+    /// The status at the moment.
     pub fn status(self) -> Expr {
         self.step_or_change(step::Column::StatusAfter, change::Column::ToStatus)
     }
@@ -83,19 +83,19 @@ impl AsOfJoin {
             TimeAxis::Received => of_change,
             TimeAxis::Occurred => {
                 let received = Expr::col((change::Entity, change::Column::ReceivedAt));
-                let together = Expr::col((step::Entity, step::Column::EffectiveAt));
-                Func::coalesce([together, of_change, received]).into()
+                let of_step = Expr::col((step::Entity, step::Column::EffectiveAt));
+                Func::coalesce([of_step, of_change, received]).into()
             }
         }
     }
 
-    // Of the steps put together, where they are.
+    // From the materialized steps, if the entity has them.
     fn step_or_change(self, of_step: step::Column, of_change: change::Column) -> Expr {
-        let told = Expr::col((change::Entity, of_change));
+        let of_change = Expr::col((change::Entity, of_change));
         match self.axis {
-            TimeAxis::Received => told,
+            TimeAxis::Received => of_change,
             TimeAxis::Occurred => {
-                Expr::case(steps_materialized(), Expr::col((step::Entity, of_step))).finally(told).into()
+                Expr::case(steps_materialized(), Expr::col((step::Entity, of_step))).finally(of_change).into()
             }
         }
     }
@@ -113,7 +113,7 @@ fn history_column(column: change::Column) -> Expr {
     Expr::col((HISTORY_ALIAS, column))
 }
 
-// The position of an entity's newest change, up to a position if one is given. Each change keeps the state after it.
+// The position of an entity's newest change, up to a position if one is given. Each change has the state after it.
 fn newest_change(up_to: Option<Expr>) -> SelectStatement {
     use change::Column;
     Query::select()
@@ -126,8 +126,8 @@ fn newest_change(up_to: Option<Expr>) -> SelectStatement {
         .take()
 }
 
-// Up to which position all was received by a moment: found by halving, some twenty steps for a million changes. Where
-// positions were removed, the newest one before is looked at.
+// The newest position that was received by a moment, by binary search: some twenty steps for a million changes. For a purged
+// position, the newest one before it is compared.
 pub(super) fn position_as_of(at: i64) -> SelectStatement {
     use change::Column;
     let (low, high) = (|| Expr::col("low"), || Expr::col("high"));
@@ -161,7 +161,7 @@ pub(super) fn position_as_of(at: i64) -> SelectStatement {
     Query::select().expr(Func::max(low())).from(SEARCH).with_cte(search).take()
 }
 
-// The position of the newest step that had happened by a moment, from an entity's newest change back from step to step.
+// The position of the newest step that had happened by a moment: walks from an entity's newest change to previous steps.
 fn step_position_as_of(at: i64) -> SelectStatement {
     use change::Column;
     let columns = || {
@@ -195,7 +195,7 @@ fn step_position_as_of(at: i64) -> SelectStatement {
     Query::select().column("position").from(WALK).and_where(Expr::col("fits")).with_cte(walk).take()
 }
 
-// A column of the newest of the steps put together that had happened by a moment. They stand in the order of the fold.
+// A column of the newest materialized step that had happened by a moment. Their order is that of the fold.
 fn materialized_step_as_of(at: i64, column: &'static str) -> SelectStatement {
     use step::Column;
     let past = |column: Column| Expr::col((HISTORY_ALIAS, column));

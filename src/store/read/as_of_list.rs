@@ -1,4 +1,4 @@
-//! All entities of a kind as they were at a moment: who was there, and how each stood.
+//! Lists all entities of a kind as of a moment.
 
 use super::as_of::{SnapshotRow, TimeAxis};
 use super::as_of_join::AsOfJoin;
@@ -13,11 +13,10 @@ use entity::entity::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait, Func, SelectStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait, Select,
-    StatementBuilder,
 };
 use std::sync::Arc;
 
-/// What stands before the names of the columns that tell the past.
+/// The prefix of the columns that describe the past.
 const SNAPSHOT_PREFIX: &str = "then_";
 
 /// Which entities, and at what moment.
@@ -25,11 +24,11 @@ const SNAPSHOT_PREFIX: &str = "then_";
 pub struct AsOfList {
     pub at: DateTime<Utc>,
     pub axis: TimeAxis,
-    /// `status` and `state` are those of then; all else is what is known now.
+    /// `status` and `state` are as of the moment; all other fields are current.
     pub filter: EntityFilter,
 }
 
-/// An entity as it is, and as it was.
+/// An entity as it is now, and as it was.
 #[derive(Clone, Debug)]
 pub struct EntityAsOf {
     pub current: Arc<EntityRow>,
@@ -37,10 +36,7 @@ pub struct EntityAsOf {
 }
 
 impl AsOfList {
-    /// A page of it in the order of first sight. The key is the entity's number.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// A page of the list in the order of creation. The key is the row id.
     pub async fn page(
         &self,
         db: &ReadPool,
@@ -51,40 +47,34 @@ impl AsOfList {
         let KeyRange { order, above, below } = page.key_range(direction);
         let mut rows = self.rows(select_columns(projection), below);
         self.as_of_join().select(&mut rows, SNAPSHOT_PREFIX);
-        rows.and_where_option(above.map(|number| creation_key().gt(creation_key_of(number))))
+        rows.and_where_option(above.map(|row_id| creation_key().gt(creation_key_of(row_id))))
             .order_by((Entity, Column::CreatedAt), order.clone())
             .order_by((Entity, Column::RowId), order)
             .limit(page.fetch_limit());
-        let rows = db.query_all_raw(StatementBuilder::build(&rows, &db.get_database_backend())).await?;
         let read = |row: &_| -> Result<EntityAsOf, StoreError> {
-            let now = Arc::new(EntityRow::from_row(row, projection)?);
-            Ok(EntityAsOf { current: now, snapshot: Arc::new(SnapshotRow::from_query_result(row, SNAPSHOT_PREFIX)?) })
+            let current = Arc::new(EntityRow::from_row(row, projection)?);
+            Ok(EntityAsOf { current, snapshot: Arc::new(SnapshotRow::from_query_result(row, SNAPSHOT_PREFIX)?) })
         };
+        let rows = db.query_all(&rows).await?;
         Ok(page.to_slice(rows.iter().map(read).collect::<Result<_, _>>()?))
     }
 
-    /// How many there were.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// The number of entities.
     pub async fn count(&self, db: &ReadPool) -> Result<i64, StoreError> {
         let mut rows = self.rows(Entity::find().select_only(), None);
         rows.expr_as(Func::count(Expr::col((Entity, Column::RowId))), "count");
-        let row = db.query_one_raw(StatementBuilder::build(&rows, &db.get_database_backend())).await?;
+        let row = db.query_one(&rows).await?;
         Ok(row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or_default())
     }
 
-    /// How many there were in each status. Statuses of none are left out.
-    ///
-    /// # Errors
-    /// If the database does not answer.
+    /// The number of entities in each status. Entities without a status are left out.
     pub async fn status_counts(&self, db: &ReadPool) -> Result<Vec<(Status, i64)>, StoreError> {
         let mut rows = self.rows(Entity::find().select_only(), None);
         rows.expr_as(self.as_of_join().status(), "status")
             .expr_as(Func::count(Expr::col((Entity, Column::RowId))), "count")
             .and_where(self.as_of_join().status().is_not_null())
             .add_group_by([self.as_of_join().status()]);
-        let rows = db.query_all_raw(StatementBuilder::build(&rows, &db.get_database_backend())).await?;
+        let rows = db.query_all(&rows).await?;
         let read = |row: &sea_orm::QueryResult| Ok((row.try_get("", "status")?, row.try_get("", "count")?));
         rows.iter().map(read).collect()
     }
@@ -93,19 +83,19 @@ impl AsOfList {
         AsOfJoin { at: self.at.timestamp_micros(), axis: self.axis }
     }
 
-    // Those that were there, joined with how they stood, below an edge if one is given.
+    // The entities that existed, joined with their past, and below a key if one is given.
     fn rows(&self, entities: Select<Entity>, below: Option<i64>) -> SelectStatement {
         let EntityFilter { status, state, .. } = &self.filter;
-        let of_now = EntityFilter { status: None, state: None, ..self.filter.clone() };
-        let mut rows = entities.filter(of_now.condition()).into_query();
+        let current = EntityFilter { status: None, state: None, ..self.filter.clone() };
+        let mut rows = entities.filter(current.condition()).into_query();
         let past = self.as_of_join();
         past.join(&mut rows);
-        let words = |status: &Vec<Status>| past.status().is_in(status.iter().map(|status| status.as_str()));
-        rows.and_where_option(status.as_ref().map(words));
+        let in_status = |status: &Vec<Status>| past.status().is_in(status.iter().map(|status| status.as_str()));
+        rows.and_where_option(status.as_ref().map(in_status));
         rows.and_where_option(state.as_ref().map(|state| past.state().is_in(state.iter().map(String::as_str))));
-        // Where the index may begin. The edge is one that was there; the moment says what the join says too.
+        // Bounds for the index on creation. The join excludes later entities anyway; a key given by the client existed then.
         match (below, self.axis) {
-            (Some(number), _) => rows.and_where(creation_key().lt(creation_key_of(number))),
+            (Some(row_id), _) => rows.and_where(creation_key().lt(creation_key_of(row_id))),
             (None, TimeAxis::Received) => rows.and_where(Column::CreatedAt.lte(past.at)),
             (None, TimeAxis::Occurred) => &mut rows,
         };

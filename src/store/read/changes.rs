@@ -1,4 +1,4 @@
-//! History in order of position, as the feed and the API read it.
+//! Reads the history in the order of positions, for the feed and the API.
 
 use super::pagination::padded_keys;
 use crate::store::{ReadPool, StoreError};
@@ -7,17 +7,17 @@ use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
 
-/// A change, and which entity it is about.
+/// A change, with its entity.
 #[derive(Clone, Debug)]
 pub struct ChangeWithEntity {
     pub change: change::Model,
-    /// None when the delivery was about no entity.
+    /// None if the delivery was about no entity.
     pub entity: Option<Identity>,
-    /// The public id of its inspection.
+    /// The public id of the entity's inspection.
     pub inspection_id: Option<Uuid>,
 }
 
-/// What names an entity, without what is known of it.
+/// The columns that identify an entity.
 #[derive(Clone, Debug, FromQueryResult)]
 pub struct Identity {
     pub row_id: i64,
@@ -29,28 +29,22 @@ pub struct Identity {
     pub group_key: Option<String>,
 }
 
-/// The newest positions.
-///
-/// # Errors
-/// If the database does not answer, or was never migrated.
+/// The counters: newest position, generation and others. Fails if the database was never migrated.
 pub async fn head<C: ConnectionTrait>(db: &C) -> Result<log_head::Model, StoreError> {
     let head = log_head::Entity::find_by_id(1).one(db).await?;
     head.ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))
 }
 
-/// Whether all that came after a position is still there.
+/// Checks that no change after a position was purged.
 ///
 /// # Errors
-/// [`StoreError::Expired`] if something of it was removed.
+/// [`StoreError::Expired`] if one was.
 pub fn ensure_retained_after(head: &log_head::Model, position: i64) -> Result<(), StoreError> {
     let log_head::Model { retained_from, generation, .. } = *head;
     if position >= retained_from { Ok(()) } else { Err(StoreError::Expired { retained_from, generation }) }
 }
 
 /// The changes after a position, oldest first, at most `limit`.
-///
-/// # Errors
-/// If the database does not answer.
 pub async fn changes_after(db: &ReadPool, after: i64, limit: u64) -> Result<Vec<ChangeWithEntity>, StoreError> {
     let changes = change::Entity::find()
         .filter(change::Column::Position.gt(after))
@@ -61,35 +55,27 @@ pub async fn changes_after(db: &ReadPool, after: i64, limit: u64) -> Result<Vec<
     with_identities(db, changes).await
 }
 
-/// Adds to each change which entity it is about: one statement for all.
-///
-/// # Errors
-/// If the database does not answer.
+/// Adds to each change its entity, with one statement for all.
 pub async fn with_identities(db: &ReadPool, changes: Vec<change::Model>) -> Result<Vec<ChangeWithEntity>, StoreError> {
-    let numbers = changes.iter().flat_map(|change| [change.entity_row_id, change.inspection_row_id]).flatten();
-    let identities = identities(db, numbers.collect()).await?;
+    let row_ids = changes.iter().flat_map(|change| [change.entity_row_id, change.inspection_row_id]).flatten();
+    let identities = identities(db, row_ids.collect()).await?;
+    let identity = |row_id: Option<i64>| identities.get(&row_id?);
     Ok(changes
         .into_iter()
         .map(|change| ChangeWithEntity {
-            entity: change.entity_row_id.and_then(|number| identities.get(&number).cloned()),
-            inspection_id: change
-                .inspection_row_id
-                .and_then(|number| identities.get(&number))
-                .map(|identity| identity.id),
+            entity: identity(change.entity_row_id).cloned(),
+            inspection_id: identity(change.inspection_row_id).map(|identity| identity.id),
             change,
         })
         .collect())
 }
 
-/// What names entities, by their numbers.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn identities(db: &ReadPool, mut numbers: Vec<i64>) -> Result<HashMap<i64, Identity>, StoreError> {
+/// What identifies entities, by row id.
+pub async fn identities(db: &ReadPool, mut row_ids: Vec<i64>) -> Result<HashMap<i64, Identity>, StoreError> {
     use entity::entity::{Column, Entity};
-    numbers.sort_unstable();
-    numbers.dedup();
-    if numbers.is_empty() {
+    row_ids.sort_unstable();
+    row_ids.dedup();
+    if row_ids.is_empty() {
         return Ok(HashMap::new());
     }
     let rows = Entity::find()
@@ -103,7 +89,7 @@ pub async fn identities(db: &ReadPool, mut numbers: Vec<i64>) -> Result<HashMap<
             Column::Reference,
             Column::GroupKey,
         ])
-        .filter(Column::RowId.is_in(padded_keys(&numbers)))
+        .filter(Column::RowId.is_in(padded_keys(&row_ids)))
         .into_model::<Identity>()
         .all(db)
         .await?;

@@ -1,15 +1,15 @@
-//! What hangs on entities: of many parents at once, each with its own first rows.
+//! Reads the children of many parents at once, each with its own first rows.
 
 use super::filter::EntityFilter;
-use super::pagination::{PageRequest, Slice, padded_keys, top_n_per_group};
+use super::pagination::{PageRequest, Slice, SortDirection, padded_keys, top_n_per_group};
 use super::projection::{EntityProjection, EntityRow, fetch_rows, select_columns};
 use crate::store::{ReadPool, StoreError};
 use entity::entity::{Column, Entity};
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Which children, and how many of each parent. They are in the order of first sight.
+/// Which children, and how many of each parent, in the order of creation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ChildrenQuery {
     pub relation: ChildRelation,
@@ -18,12 +18,12 @@ pub struct ChildrenQuery {
     pub page: PageRequest<i64>,
 }
 
-/// In which sense they are somebody's children.
+/// The relation between a parent and its children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChildRelation {
-    /// They belong to an inspection.
+    /// They belong to an inspection, directly or not.
     Inspection,
-    /// They hang directly on it.
+    /// They belong to it directly.
     Parent,
 }
 
@@ -43,44 +43,30 @@ impl ChildRelation {
     }
 }
 
-/// A page of the children of each parent, by the parents' numbers.
-///
-/// # Errors
-/// If the database does not answer.
+/// A page of the children of each parent, by the parents' row ids.
 pub async fn children(
     db: &ReadPool,
     query: &ChildrenQuery,
     parents: &[i64],
 ) -> Result<HashMap<i64, Slice<Arc<EntityRow>>>, StoreError> {
     let (column, page) = (query.relation.column(), &query.page);
-    let range = Condition::all()
-        .add_option(page.after.map(|number| Column::RowId.gt(number)))
-        .add_option(page.before.map(|number| Column::RowId.lt(number)));
+    let range = page.key_range(SortDirection::Asc);
     let all = Entity::find()
         .select_only()
         .filter(column.is_in(padded_keys(parents)))
         .filter(query.filter.condition())
-        .filter(range);
-    let keys = top_n_per_group(all.into_query(), Column::RowId, column, page.order(), page.fetch_limit());
+        .filter(range.condition(Column::RowId));
+    let keys = top_n_per_group(all.into_query(), Column::RowId, column, range.order.clone(), page.fetch_limit());
     let projection = query.projection | query.relation.projection();
-    let rows = select_columns(projection).filter(Column::RowId.in_subquery(keys)).order_by(Column::RowId, page.order());
-    let mut of_each: HashMap<i64, Vec<Arc<EntityRow>>> = HashMap::new();
-    for row in fetch_rows(db, rows, projection).await? {
-        let parent = match query.relation {
-            ChildRelation::Inspection => row.inspection_row_id,
-            ChildRelation::Parent => row.parent_row_id,
-        };
-        if let Some(parent) = parent {
-            of_each.entry(parent).or_default().push(Arc::new(row));
-        }
-    }
-    Ok(of_each.into_iter().map(|(parent, rows)| (parent, page.to_slice(rows))).collect())
+    let rows = select_columns(projection).filter(Column::RowId.in_subquery(keys)).order_by(Column::RowId, range.order);
+    let rows = fetch_rows(db, rows, projection).await?.into_iter();
+    Ok(page.to_slices(rows.map(|row| match query.relation {
+        ChildRelation::Inspection => (row.inspection_row_id, row),
+        ChildRelation::Parent => (row.parent_row_id, row),
+    })))
 }
 
-/// How many children each parent has, by the parents' numbers. Parents without any are left out.
-///
-/// # Errors
-/// If the database does not answer.
+/// The number of children of each parent, by the parents' row ids. Parents without children are left out.
 pub async fn count_children(
     db: &ReadPool,
     of: ChildRelation,

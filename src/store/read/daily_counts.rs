@@ -1,4 +1,4 @@
-//! How many inspections were first seen on each day, by source, vendor and status.
+//! Counts inspections by the day of their creation, source, vendor and status.
 
 use super::filter::EntityFilter;
 use super::inspection_index::{CountGroup, InspectionIndex, Period};
@@ -13,22 +13,22 @@ use std::collections::BTreeMap;
 pub(super) const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
-/// The distances from UTC that a time zone has one after another.
+/// The offsets from UTC that a time zone has in a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UtcOffsets {
-    /// The first one, in seconds.
+    /// The first offset, in seconds.
     initial: i32,
-    /// From when on there is which other one: microseconds since the Unix epoch, going up, and seconds.
+    /// Later offsets: from when on, in microseconds since the Unix epoch and ascending, and seconds.
     transitions: Vec<(i64, i32)>,
 }
 
 impl UtcOffsets {
-    /// One that never changes, in seconds.
+    /// A single offset, in seconds.
     pub fn fixed(offset: i32) -> Self {
         UtcOffsets { initial: offset, transitions: Vec::new() }
     }
 
-    /// From the moments on, which go up, others; in microseconds since the Unix epoch, and in seconds.
+    /// An initial offset in seconds, and later ones: ascending microseconds since the Unix epoch, and seconds.
     pub fn with_transitions(initial: i32, transitions: Vec<(i64, i32)>) -> Self {
         UtcOffsets { initial, transitions }
     }
@@ -41,7 +41,7 @@ impl UtcOffsets {
         (at + i64::from(offset) * SECOND).div_euclid(DAY)
     }
 
-    // The same, by the database. Rows are not older than 1970.
+    // The same, computed by the database. Division rounds down only from 1970 on, and no row is older.
     fn local_day_expr(&self, column: Column) -> Expr {
         let shift = |offset: i32| i64::from(offset) * SECOND;
         let mut before = self.initial;
@@ -58,11 +58,8 @@ impl UtcOffsets {
     }
 }
 
-/// How many of the inspections first seen in a period, that a filter lets through, are in each group, by the local day on which
-/// they were first seen: counted from 1970-01-01. The census tells if it can; else each of them is looked at.
-///
-/// # Errors
-/// If the database does not answer.
+/// The number of the inspections created in a period, and accepted by a filter, in each group, by the local day of their
+/// creation, counted from 1970-01-01. The index answers if it supports the filter; otherwise the database reads each row.
 pub async fn counts_by_day(
     db: &ReadPool,
     index: &InspectionIndex,

@@ -1,4 +1,4 @@
-//! Inspections, sessions, jobs and items as they stand now.
+//! Reads the current inspections, sessions, jobs and items.
 
 use super::filter::EntityFilter;
 use super::pagination::{KeyRange, PageRequest, Slice, SortDirection, padded_keys};
@@ -12,29 +12,26 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The name of the table in which a key of the order of first sight is looked up.
+/// The alias of the table in which a key of the order of creation is looked up.
 const BOUNDARY_ALIAS: &str = "edge";
 
-/// What entities can be ordered by.
+/// The orders of entities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntityOrder {
-    /// By the newest news that changed them, then by their number.
+    /// By the time of the newest change, then by row id.
     Updated(SortDirection),
-    /// By their number: the order of first sight. The time of first sight goes up with it.
+    /// By row id, which is the order of creation. The time of creation ascends with it.
     Created(SortDirection),
 }
 
-/// Where an entity stands in an order.
+/// The position of an entity in an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EntitySortKey {
     pub updated_at: i64,
     pub row_id: i64,
 }
 
-/// A page of the entities that a filter lets through.
-///
-/// # Errors
-/// If the database does not answer.
+/// A page of the entities that a filter accepts.
 pub async fn entities(
     db: &ReadPool,
     projection: EntityProjection,
@@ -67,36 +64,30 @@ pub async fn entities(
     Ok(page.to_slice(rows.into_iter().map(Arc::new).collect()))
 }
 
-/// An entity's place in the order of first sight: in the words of the index that has them so.
+/// The sort key of the order of creation, as the index has it.
 pub(super) fn creation_key() -> Expr {
     Expr::tuple([Column::CreatedAt, Column::RowId].map(|column| Expr::col((Entity, column))))
 }
 
-/// The place of the entity with this number; if it was removed, behind the one that came before it.
-pub(super) fn creation_key_of(number: i64) -> Expr {
+/// The sort key of the entity with this row id. If it was purged: the key just after the entity before it.
+pub(super) fn creation_key_of(row_id: i64) -> Expr {
     let edge = Query::select()
         .expr(Expr::col((BOUNDARY_ALIAS, Column::CreatedAt)))
         .from_as(Entity, BOUNDARY_ALIAS)
-        .and_where(Expr::col((BOUNDARY_ALIAS, Column::RowId)).lte(number))
+        .and_where(Expr::col((BOUNDARY_ALIAS, Column::RowId)).lte(row_id))
         .order_by((BOUNDARY_ALIAS, Column::RowId), sea_query::Order::Desc)
         .limit(1)
         .take();
     let created_at = Func::coalesce([Expr::from(edge), Expr::value(0_i64)]);
-    Expr::tuple([Expr::from(created_at), Expr::value(number)])
+    Expr::tuple([Expr::from(created_at), Expr::value(row_id)])
 }
 
-/// How many entities a filter lets through.
-///
-/// # Errors
-/// If the database does not answer.
+/// The number of entities that a filter accepts.
 pub async fn count_entities(db: &ReadPool, filter: &EntityFilter) -> Result<u64, StoreError> {
     Ok(Entity::find().filter(filter.condition()).count(db).await?)
 }
 
-/// How many of the entities that a filter lets through have each status. Statuses of none are left out.
-///
-/// # Errors
-/// If the database does not answer.
+/// The number of entities that a filter accepts, by status. Entities without a status are left out.
 pub async fn status_counts(db: &ReadPool, filter: &EntityFilter) -> Result<Vec<(Status, i64)>, StoreError> {
     let rows = Entity::find()
         .select_only()
@@ -108,24 +99,18 @@ pub async fn status_counts(db: &ReadPool, filter: &EntityFilter) -> Result<Vec<(
     Ok(rows.into_tuple().all(db).await?)
 }
 
-/// Entities by their numbers.
-///
-/// # Errors
-/// If the database does not answer.
+/// Entities by row id.
 pub async fn entities_by_row_id(
     db: &ReadPool,
     projection: EntityProjection,
-    numbers: &[i64],
+    row_ids: &[i64],
 ) -> Result<HashMap<i64, Arc<EntityRow>>, StoreError> {
-    let rows = select_columns(projection).filter(Column::RowId.is_in(padded_keys(numbers)));
+    let rows = select_columns(projection).filter(Column::RowId.is_in(padded_keys(row_ids)));
     let rows = fetch_rows(db, rows, projection).await?;
     Ok(rows.into_iter().map(|row| (row.row_id, Arc::new(row))).collect())
 }
 
-/// Entities by their public ids.
-///
-/// # Errors
-/// If the database does not answer.
+/// Entities by public id.
 pub async fn entities_by_id(
     db: &ReadPool,
     projection: EntityProjection,

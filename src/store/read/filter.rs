@@ -1,4 +1,4 @@
-//! Which rows are asked for. A field that is none does not filter; an empty list lets nothing through.
+//! Filters. A field that is `None` does not filter; an empty list accepts nothing.
 
 use super::delivery_row_id;
 use chrono::{DateTime, Utc};
@@ -7,15 +7,15 @@ use sea_orm::entity::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Value};
 
-/// The statuses after which nothing more is expected.
+/// Statuses in which an entity is finished.
 pub const FINAL_STATUSES: &[Status] =
     &[Status::Completed, Status::Canceled, Status::Expired, Status::Failed, Status::Succeeded];
 
-/// Which inspections, sessions, jobs or items.
+/// A filter of inspections, sessions, jobs or items.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EntityFilter {
     pub kind: Option<Kind>,
-    /// Words of job or item kinds.
+    /// Names of job or item kinds.
     pub subkind: Option<Vec<&'static str>>,
     pub vendor: Option<Vec<String>>,
     pub source: Option<Vec<String>>,
@@ -28,11 +28,11 @@ pub struct EntityFilter {
     pub inspection: Option<Uuid>,
     pub updated_after: Option<DateTime<Utc>>,
     pub updated_before: Option<DateTime<Utc>>,
-    /// Not changed since, and not at an end.
+    /// Not changed since, and not finished.
     pub stalled_since: Option<DateTime<Utc>>,
 }
 
-/// Which changes.
+/// A filter of changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChangeRowFilter {
     pub vendor: Option<Vec<String>>,
@@ -42,14 +42,14 @@ pub struct ChangeRowFilter {
     pub event: Option<Vec<String>>,
     /// The inspection they belong to.
     pub inspection: Option<Uuid>,
-    /// What they are about.
+    /// The entity that they changed.
     pub entity: Option<Uuid>,
-    /// The delivery that brought them.
+    /// The delivery that caused them.
     pub delivery: Option<Uuid>,
     pub to_status: Option<Vec<Status>>,
 }
 
-/// Which deliveries.
+/// A filter of deliveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryRowFilter {
     pub vendor: Option<Vec<String>>,
@@ -58,20 +58,20 @@ pub struct DeliveryRowFilter {
     pub event: Option<Vec<String>>,
     pub received_after: Option<DateTime<Utc>>,
     pub received_before: Option<DateTime<Utc>>,
-    /// Whether the same news came again.
+    /// Whether it was received again.
     pub duplicated: Option<bool>,
 }
 
 impl EntityFilter {
     pub(super) fn condition(&self) -> Condition {
         use thing::Column;
-        let quiet = self.stalled_since.map(|since| {
+        let stalled = self.stalled_since.map(|since| {
             let open = Column::Status.is_null().or(Column::Status.is_not_in(FINAL_STATUSES.iter().copied()));
             Column::UpdatedAt.lte(since.timestamp_micros()).and(open)
         });
         Condition::all()
             .add_option(self.kind.map(|kind| Column::Kind.eq(kind)))
-            // In the words of the indexes that are only for these.
+            // As the partial indexes are declared.
             .add_option(self.kind.map(|kind| match kind {
                 Kind::Item => Expr::cust("\"entity\".\"kind\" = 'ITEM'"),
                 _ => Expr::cust("\"entity\".\"kind\" <> 'ITEM'"),
@@ -87,7 +87,7 @@ impl EntityFilter {
             .add_option(self.inspection.map(|id| Column::InspectionRowId.in_subquery(row_id_of(id))))
             .add_option(self.updated_after.map(|at| Column::UpdatedAt.gt(at.timestamp_micros())))
             .add_option(self.updated_before.map(|at| Column::UpdatedAt.lt(at.timestamp_micros())))
-            .add_option(quiet)
+            .add_option(stalled)
     }
 }
 
@@ -124,11 +124,11 @@ impl DeliveryRowFilter {
     }
 }
 
-fn any_of<T: Clone + Into<Value>>(column: impl ColumnTrait, words: Option<&[T]>) -> Option<Expr> {
-    words.map(|words| column.is_in(words.iter().cloned()))
+fn any_of<T: Clone + Into<Value>>(column: impl ColumnTrait, values: Option<&[T]>) -> Option<Expr> {
+    values.map(|values| column.is_in(values.iter().cloned()))
 }
 
-// The history of what belongs to an inspection by now. What did not yet belong to it then is left out by the second part.
+// The history of the present members of an inspection. The second part leaves out changes from before they belonged to it.
 fn in_inspection(inspection: Uuid) -> Expr {
     let members = thing::Entity::find()
         .select_only()
@@ -142,12 +142,12 @@ fn row_id_of(id: Uuid) -> SelectStatement {
     thing::Entity::find().select_only().column(thing::Column::RowId).filter(thing::Column::Id.eq(id)).into_query()
 }
 
-// A delivery's changes stand together, so their positions find them without an index of their own.
+// A delivery's changes are contiguous, so their positions find them without another index.
 fn from_delivery(id: Uuid) -> Expr {
     use delivery::Column;
-    let Some(number) = delivery_row_id(id) else { return Expr::value(false) };
+    let Some(row_id) = delivery_row_id(id) else { return Expr::value(false) };
     let position = |edge: Expr| {
-        let row = delivery::Entity::find().select_only().expr_as(edge, "edge").filter(Column::RowId.eq(number));
+        let row = delivery::Entity::find().select_only().expr_as(edge, "edge").filter(Column::RowId.eq(row_id));
         Expr::from(row.into_query())
     };
     let first = Expr::col(Column::FirstPosition);

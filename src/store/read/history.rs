@@ -1,7 +1,7 @@
-//! The history: all of it through a filter, or that of entities.
+//! Reads the history: all of it through a filter, or that of entities.
 
 use super::filter::ChangeRowFilter;
-use super::pagination::{PageRequest, Slice, padded_keys, top_n_per_group};
+use super::pagination::{PageRequest, Slice, SortDirection, padded_keys, top_n_per_group};
 use crate::store::{ReadPool, StoreError};
 use entity::change::{Column, Entity, Model};
 use entity::log_head;
@@ -10,63 +10,47 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A page of the changes that a filter lets through, by position. Where it is not said after which, it begins where nothing
-/// was removed; else the caller looks whether all is there ([`super::kept_after`]).
-///
-/// # Errors
-/// If the database does not answer.
+/// A page of the changes that a filter accepts, by position. Without a lower bound, it begins after the last purged change;
+/// with one, the caller checks that nothing after it was purged ([`super::ensure_retained_after`]).
 pub async fn changes(
     db: &ReadPool,
     filter: &ChangeRowFilter,
     page: &PageRequest<i64>,
 ) -> Result<Slice<Arc<Model>>, StoreError> {
+    let range = page.key_range(SortDirection::Asc);
     let rows = Entity::find()
         .filter(filter.condition())
-        // One lower bound: of two, SQLite might begin at the one that is further off.
+        // One lower bound: of two, SQLite may start at the lower one.
         .filter(Condition::all().add_option(page.after.is_none().then(is_retained)))
-        .filter(position_range(page))
-        .order_by(Column::Position, page.order())
+        .filter(range.condition(Column::Position))
+        .order_by(Column::Position, range.order)
         .limit(page.fetch_limit());
     Ok(page.to_slice(rows.all(db).await?.into_iter().map(Arc::new).collect()))
 }
 
-/// How many changes a filter lets through.
-///
-/// # Errors
-/// If the database does not answer.
+/// The number of changes that a filter accepts.
 pub async fn count_changes(db: &ReadPool, filter: &ChangeRowFilter) -> Result<u64, StoreError> {
     Ok(Entity::find().filter(filter.condition()).filter(is_retained()).count(db).await?)
 }
 
-/// A page of the history of each entity, by the entities' numbers.
-///
-/// # Errors
-/// If the database does not answer.
+/// A page of the history of each entity, by the entities' row ids.
 pub async fn histories(
     db: &ReadPool,
     page: &PageRequest<i64>,
     entities: &[i64],
 ) -> Result<HashMap<i64, Slice<Arc<Model>>>, StoreError> {
+    let range = page.key_range(SortDirection::Asc);
     let all = Entity::find()
         .select_only()
         .filter(Column::EntityRowId.is_in(padded_keys(entities)))
-        .filter(position_range(page));
-    let keys =
-        top_n_per_group(all.into_query(), Column::Position, Column::EntityRowId, page.order(), page.fetch_limit());
-    let rows = Entity::find().filter(Column::Position.in_subquery(keys)).order_by(Column::Position, page.order());
-    let mut of_each: HashMap<i64, Vec<Arc<Model>>> = HashMap::new();
-    for row in rows.all(db).await? {
-        if let Some(entity) = row.entity_row_id {
-            of_each.entry(entity).or_default().push(Arc::new(row));
-        }
-    }
-    Ok(of_each.into_iter().map(|(entity, rows)| (entity, page.to_slice(rows))).collect())
+        .filter(range.condition(Column::Position));
+    let order = range.order.clone();
+    let keys = top_n_per_group(all.into_query(), Column::Position, Column::EntityRowId, order, page.fetch_limit());
+    let rows = Entity::find().filter(Column::Position.in_subquery(keys)).order_by(Column::Position, range.order);
+    Ok(page.to_slices(rows.all(db).await?.into_iter().map(|row| (row.entity_row_id, row))))
 }
 
-/// How long the history of each entity is, by the entities' numbers.
-///
-/// # Errors
-/// If the database does not answer.
+/// The length of the history of each entity, by the entities' row ids.
 pub async fn count_histories(db: &ReadPool, entities: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
     let rows = Entity::find()
         .select_only()
@@ -78,23 +62,14 @@ pub async fn count_histories(db: &ReadPool, entities: &[i64]) -> Result<HashMap<
     Ok(counts.into_iter().collect())
 }
 
-/// Changes by their positions. Those that were removed are left out.
-///
-/// # Errors
-/// If the database does not answer.
+/// Changes by position. Purged ones are left out.
 pub async fn changes_by_position(db: &ReadPool, positions: &[i64]) -> Result<HashMap<i64, Arc<Model>>, StoreError> {
     let rows = Entity::find().filter(Column::Position.is_in(padded_keys(positions))).all(db).await?;
     Ok(rows.into_iter().map(|row| (row.position, Arc::new(row))).collect())
 }
 
-// What is older are parts of the history: of lives that are kept.
+// Below this position the history has gaps: only changes of retained entities are left.
 fn is_retained() -> Expr {
     let retained_from = log_head::Entity::find_by_id(1).select_only().column(log_head::Column::RetainedFrom);
     Expr::col((Entity, Column::Position)).gt(Expr::from(retained_from.into_query()))
-}
-
-pub(super) fn position_range(page: &PageRequest<i64>) -> Condition {
-    Condition::all()
-        .add_option(page.after.map(|position| Column::Position.gt(position)))
-        .add_option(page.before.map(|position| Column::Position.lt(position)))
 }

@@ -1,4 +1,4 @@
-//! How much was reported in each hour.
+//! Counts changes by the hour in which they happened.
 
 use super::as_of_join::position_as_of;
 use super::daily_counts::SECOND;
@@ -10,17 +10,14 @@ use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 
 const HOUR: i64 = 3_600 * SECOND;
-/// Weeks before 1970 that are added, so that division rounds the times of our era down, in both databases. Vendors' clocks
-/// can say anything.
+/// Weeks that are added before the division, so that it rounds down for times before 1970 on both databases. Vendors' clocks
+/// may report any time.
 const EPOCH_SHIFT_WEEKS: i64 = 102_738;
 const HOURS_PER_WEEK: i64 = 7 * 24;
 
-/// How many changes that were received in a period, and that a filter lets through, happened in each hour: counted from
-/// Thursday, 1970-01-01 00:00, `offset` seconds east of Greenwich. By the vendor's clock, or when they were received where
-/// the vendor gives no time. The times of receipt go up with the positions, so the period is one range of the history.
-///
-/// # Errors
-/// If the database does not answer.
+/// The number of changes received in a period, and accepted by a filter, that happened in each hour, counted from Thursday,
+/// 1970-01-01 00:00, at `offset` seconds from UTC. A change happened at its vendor's time, or when it was received if the
+/// vendor reported none. Times of receipt ascend with positions, so the period is one range of the history.
 pub async fn counts_by_hour(
     db: &ReadPool,
     filter: &ChangeRowFilter,
@@ -30,10 +27,7 @@ pub async fn counts_by_hour(
     counts_by_interval(db, filter, period, HOUR, i64::from(offset) * SECOND).await
 }
 
-/// The same, in each quarter of an hour, counted in UTC: no time zone of today is ahead of UTC by anything but quarters.
-///
-/// # Errors
-/// If the database does not answer.
+/// As [`counts_by_hour`], for each quarter of an hour in UTC: all offsets of today's time zones are multiples of a quarter.
 pub async fn counts_by_quarter(
     db: &ReadPool,
     filter: &ChangeRowFilter,
@@ -49,18 +43,18 @@ async fn counts_by_interval(
     length: i64,
     shift: i64,
 ) -> Result<Vec<(i64, i64)>, StoreError> {
-    let happened = Func::coalesce([Expr::col(Column::OccurredAt), Expr::col(Column::ReceivedAt)]);
-    let earlier = EPOCH_SHIFT_WEEKS * HOURS_PER_WEEK * HOUR;
-    let span = Expr::from(happened).add(shift + earlier).div(length);
+    let happened_at = Func::coalesce([Expr::col(Column::OccurredAt), Expr::col(Column::ReceivedAt)]);
+    let epoch_shift = EPOCH_SHIFT_WEEKS * HOURS_PER_WEEK * HOUR;
+    let interval = Expr::from(happened_at).add(shift + epoch_shift).div(length);
     let before = |moment: chrono::DateTime<chrono::Utc>| Expr::from(position_as_of(moment.timestamp_micros() - 1));
     let rows = Entity::find()
         .select_only()
-        .expr_as(span, "span")
+        .expr_as(interval, "interval")
         .expr_as(Expr::cust("COUNT(*)"), "count")
         .filter(Expr::col((Entity, Column::Position)).gt(before(period.since)))
         .filter(Expr::col((Entity, Column::Position)).lte(before(period.until)))
         .filter(filter.condition())
         .group_by(Expr::cust("1"));
     let rows: Vec<(i64, i64)> = rows.into_tuple().all(db).await?;
-    Ok(rows.into_iter().map(|(span, count)| (span - earlier / length, count)).collect())
+    Ok(rows.into_iter().map(|(interval, count)| (interval - epoch_shift / length, count)).collect())
 }

@@ -1,5 +1,4 @@
-//! What the API reads, one file per question. Questions about many rows at once take many keys and answer with one
-//! statement, so that a reader never asks row by row.
+//! What the API reads, one file per question. A question about many rows takes many keys and answers with one statement.
 
 mod age_counts;
 mod as_of;
@@ -46,7 +45,7 @@ pub use status_timeline::{StatusInterval, StatusTimeline, status_timelines};
 
 use chrono::{DateTime, Utc};
 
-/// The moment that a column of microseconds since the Unix epoch says.
+/// The moment of a column of microseconds since the Unix epoch.
 pub fn datetime_from_micros(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }

@@ -1,50 +1,51 @@
-//! Pages by key: which part of an ordered list is asked for, and what came of it. Never by offset, so that rows that
-//! come or go in between neither repeat nor hide others.
+//! Keyset pagination: reads pages of an ordered list by key, never by offset, so that rows that are added or removed between
+//! two pages neither repeat nor hide others.
 
 use sea_orm::sea_query::{self, Expr, ExprTrait, IntoColumnRef, SelectStatement, WindowStatement};
+use sea_orm::{ColumnTrait, Condition};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-/// Which part of an ordered list is asked for. The order's key is `K`.
+/// A page of an ordered list. The order's key is `K`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PageRequest<K> {
-    /// Only what comes after this key.
+    /// Only rows after this key.
     pub after: Option<K>,
-    /// Only what comes before this key.
+    /// Only rows before this key.
     pub before: Option<K>,
-    /// At most so many.
+    /// The most rows.
     pub limit: u64,
-    /// Counted from which end.
+    /// The end from which the limit counts.
     pub paging: PagingDirection,
 }
 
-/// An end of a list.
+/// The end of the list at which a page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PagingDirection {
     Forward,
     Backward,
 }
 
-/// Whether an order goes up or down.
+/// The direction of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SortDirection {
     Asc,
     Desc,
 }
 
-/// Where a page is read in an index whose keys go up.
+/// The part of an ascending index that a page reads.
 pub(super) struct KeyRange<K> {
     /// The order to read in.
     pub order: sea_query::Order,
-    /// Only what is above this key.
     pub above: Option<K>,
-    /// Only what is below this key.
     pub below: Option<K>,
 }
 
-/// A part of an ordered list, in the list's order.
+/// The rows of a page, in the list's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slice<T> {
     pub rows: Vec<T>,
-    /// Whether there is more beyond the limit.
+    /// Whether there are more rows beyond the limit.
     pub has_more: bool,
 }
 
@@ -54,21 +55,22 @@ impl<T> Default for Slice<T> {
     }
 }
 
+impl KeyRange<i64> {
+    /// Selects the rows in the range, where the key is one integer column.
+    pub fn condition(&self, key: impl ColumnTrait) -> Condition {
+        Condition::all()
+            .add_option(self.above.map(|above| key.gt(above)))
+            .add_option(self.below.map(|below| key.lt(below)))
+    }
+}
+
 impl<K> PageRequest<K> {
-    /// How many rows to read: one over the limit tells whether there are more.
+    /// How many rows to read: one beyond the limit shows whether there are more.
     pub(super) fn fetch_limit(&self) -> u64 {
         self.limit.saturating_add(1)
     }
 
-    /// The order to read an ascending list in.
-    pub(super) fn order(&self) -> sea_query::Order {
-        match self.paging {
-            PagingDirection::Forward => sea_query::Order::Asc,
-            PagingDirection::Backward => sea_query::Order::Desc,
-        }
-    }
-
-    /// Where it is read, if the list goes this way.
+    /// The part of an ascending index to read, for a list in this direction.
     pub(super) fn key_range(self, direction: SortDirection) -> KeyRange<K> {
         let is_up = (direction == SortDirection::Asc) == (self.paging == PagingDirection::Forward);
         let order = if is_up { sea_query::Order::Asc } else { sea_query::Order::Desc };
@@ -79,7 +81,7 @@ impl<K> PageRequest<K> {
         KeyRange { order, above, below }
     }
 
-    /// Cuts what was read, in the order of reading, down to the page.
+    /// Cuts rows, in the order in which they were read, down to the page.
     pub(super) fn to_slice<T>(&self, mut rows: Vec<T>) -> Slice<T> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
@@ -89,10 +91,19 @@ impl<K> PageRequest<K> {
         }
         Slice { rows, has_more: more }
     }
+
+    /// As [`Self::to_slice`], for each group of the rows. Rows of no group are left out.
+    pub(super) fn to_slices<T>(&self, rows: impl Iterator<Item = (Option<i64>, T)>) -> HashMap<i64, Slice<Arc<T>>> {
+        let mut groups: HashMap<i64, Vec<Arc<T>>> = HashMap::new();
+        for (group, row) in rows.filter_map(|(group, row)| Some((group?, row))) {
+            groups.entry(group).or_default().push(Arc::new(row));
+        }
+        groups.into_iter().map(|(group, rows)| (group, self.to_slice(rows))).collect()
+    }
 }
 
-/// Keys for an `IN` list, the last one repeated up to a power of two: few different statements, so that the prepared
-/// ones stay in the connection's cache.
+/// Keys for an `IN` list. The last one is repeated up to a power of two: few different statements, so that prepared ones
+/// stay in the connection's cache.
 pub(super) fn padded_keys(keys: &[i64]) -> Vec<i64> {
     let mut padded = keys.to_vec();
     if let Some(last) = keys.last() {
@@ -101,7 +112,7 @@ pub(super) fn padded_keys(keys: &[i64]) -> Vec<i64> {
     padded
 }
 
-/// The keys of the first `limit` rows of each group. `rows` selects from the table and filters; nothing is selected yet.
+/// The keys of the first `limit` rows of each group. `rows` selects and filters rows; it has no columns yet.
 pub(super) fn top_n_per_group(
     mut rows: SelectStatement,
     key: impl IntoColumnRef + Copy,
@@ -112,11 +123,11 @@ pub(super) fn top_n_per_group(
     let mut window = WindowStatement::partition_by(group);
     window.order_by(key, order);
     rows.expr_as(Expr::col(key), "key");
-    rows.expr_window_as(sea_query::Func::cust("ROW_NUMBER"), window, "place");
+    rows.expr_window_as(sea_query::Func::cust("ROW_NUMBER"), window, "rank");
     sea_query::Query::select()
         .column("key")
         .from_subquery(rows, "ranked")
-        .and_where(Expr::col("place").lte(i64::try_from(limit).unwrap_or(i64::MAX)))
+        .and_where(Expr::col("rank").lte(i64::try_from(limit).unwrap_or(i64::MAX)))
         .take()
 }
 
@@ -125,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_from_the_end_is_turned_around() {
+    fn a_page_from_the_end_is_reversed() {
         let page = PageRequest { after: None::<i64>, before: None, limit: 2, paging: PagingDirection::Backward };
         assert_eq!(page.to_slice(vec![9, 8, 7]), Slice { rows: vec![8, 9], has_more: true });
         assert_eq!(page.to_slice(vec![9]), Slice { rows: vec![9], has_more: false });

@@ -1,15 +1,13 @@
-//! Which columns of an entity are read: those that somebody asks for, and the few that every row is handled by.
+//! Column projection: selects the columns of an entity that a query needs, and the few that every row needs.
 
 use crate::store::{ReadPool, StoreError};
 use entity::entity::{Column, Entity};
 use entity::{Kind, Status};
 use sea_orm::entity::prelude::Uuid;
-use sea_orm::{
-    ConnectionTrait, DbErr, EntityTrait, QueryResult, QuerySelect, QueryTrait, Select, StatementBuilder, TryGetable,
-};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryResult, QuerySelect, QueryTrait, Select, TryGetable};
 use std::ops::BitOr;
 
-/// An entity's row, without what only the writer needs. What was not asked for is empty, 0 or none.
+/// An entity's row, without the writer's columns. A column that was not selected is empty, 0 or none.
 #[derive(Clone, Debug)]
 pub struct EntityRow {
     pub row_id: i64,
@@ -34,49 +32,64 @@ pub struct EntityRow {
     pub position: i64,
 }
 
-/// A set of columns, beside those that every row has: number, id, kind and the time of the newest news.
+/// A set of columns, beside those that every row has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EntityProjection(u16);
 
-/// Those that every row has.
+/// The columns that every row has.
 const REQUIRED_COLUMNS: [Column; 4] = [Column::RowId, Column::Id, Column::Kind, Column::UpdatedAt];
-/// The others, in the order of their bits.
-const OPTIONAL_COLUMNS: [Column; 16] = [
-    Column::Subkind,
-    Column::Source,
-    Column::Vendor,
-    Column::ExternalId,
-    Column::ParentRowId,
-    Column::InspectionRowId,
-    Column::Reference,
-    Column::GroupKey,
-    Column::State,
-    Column::Status,
-    Column::Cycle,
-    Column::Facts,
-    Column::Details,
-    Column::CreatedAt,
-    Column::OccurredAt,
-    Column::Position,
-];
+
+/// Declares the other columns: the name of the projection, the column, and the field of [`EntityRow`].
+macro_rules! optional_columns {
+    ($($name:ident = $column:ident -> $field:ident,)+) => {
+        /// The bit of each column.
+        enum Bit {
+            $($column),+
+        }
+
+        /// In the order of their bits.
+        const OPTIONAL_COLUMNS: &[Column] = &[$(Column::$column),+];
+
+        impl EntityProjection {
+            $(pub const $name: EntityProjection = EntityProjection(1 << Bit::$column as u16);)+
+        }
+
+        impl EntityRow {
+            /// Reads columns by index: looking up their names takes longer than reading them. Fails if a column holds a
+            /// value that this version does not know.
+            pub fn from_row(row: &QueryResult, projection: EntityProjection) -> Result<EntityRow, DbErr> {
+                Ok(EntityRow {
+                    row_id: row.try_get_by_index(0)?,
+                    id: row.try_get_by_index(1)?,
+                    kind: row.try_get_by_index(2)?,
+                    updated_at: row.try_get_by_index(3)?,
+                    $($field: optional_column(row, projection, EntityProjection::$name)?,)+
+                })
+            }
+        }
+    };
+}
+
+optional_columns! {
+    SUBKIND = Subkind -> subkind,
+    SOURCE = Source -> source,
+    VENDOR = Vendor -> vendor,
+    EXTERNAL_ID = ExternalId -> external_id,
+    PARENT = ParentRowId -> parent_row_id,
+    INSPECTION = InspectionRowId -> inspection_row_id,
+    REFERENCE = Reference -> reference,
+    GROUP = GroupKey -> group_key,
+    STATE = State -> state,
+    STATUS = Status -> status,
+    CYCLE = Cycle -> cycle,
+    FACTS = Facts -> facts,
+    DETAILS = Details -> details,
+    CREATED_AT = CreatedAt -> created_at,
+    OCCURRED_AT = OccurredAt -> occurred_at,
+    POSITION = Position -> position,
+}
 
 impl EntityProjection {
-    pub const SUBKIND: EntityProjection = EntityProjection(1);
-    pub const SOURCE: EntityProjection = EntityProjection(1 << 1);
-    pub const VENDOR: EntityProjection = EntityProjection(1 << 2);
-    pub const EXTERNAL_ID: EntityProjection = EntityProjection(1 << 3);
-    pub const PARENT: EntityProjection = EntityProjection(1 << 4);
-    pub const INSPECTION: EntityProjection = EntityProjection(1 << 5);
-    pub const REFERENCE: EntityProjection = EntityProjection(1 << 6);
-    pub const GROUP: EntityProjection = EntityProjection(1 << 7);
-    pub const STATE: EntityProjection = EntityProjection(1 << 8);
-    pub const STATUS: EntityProjection = EntityProjection(1 << 9);
-    pub const CYCLE: EntityProjection = EntityProjection(1 << 10);
-    pub const FACTS: EntityProjection = EntityProjection(1 << 11);
-    pub const DETAILS: EntityProjection = EntityProjection(1 << 12);
-    pub const CREATED_AT: EntityProjection = EntityProjection(1 << 13);
-    pub const OCCURRED_AT: EntityProjection = EntityProjection(1 << 14);
-    pub const POSITION: EntityProjection = EntityProjection(1 << 15);
     pub const EMPTY: EntityProjection = EntityProjection(0);
     pub const ALL: EntityProjection = EntityProjection(u16::MAX);
 
@@ -84,7 +97,7 @@ impl EntityProjection {
         self.0 & other.0 != 0
     }
 
-    /// Where a column stands among those that are read.
+    /// The index of a column among those selected.
     fn index_of(self, column: EntityProjection) -> usize {
         REQUIRED_COLUMNS.len() + (self.0 & (column.0 - 1)).count_ones() as usize
     }
@@ -104,58 +117,21 @@ impl FromIterator<EntityProjection> for EntityProjection {
     }
 }
 
-/// The rows' columns, which stand first in what is selected.
+/// Selects the columns, which come first in the row.
 pub fn select_columns(projection: EntityProjection) -> Select<Entity> {
-    let asked = OPTIONAL_COLUMNS
-        .into_iter()
-        .enumerate()
-        .filter(|(bit, _)| projection.intersects(EntityProjection(1 << bit)))
-        .map(|(_, column)| column);
-    Entity::find().select_only().columns(REQUIRED_COLUMNS).columns(asked)
+    let optional = OPTIONAL_COLUMNS.iter().enumerate();
+    let selected = optional.filter(|(bit, _)| projection.intersects(EntityProjection(1 << bit)));
+    Entity::find().select_only().columns(REQUIRED_COLUMNS).columns(selected.map(|(_, column)| *column))
 }
 
-/// The rows of what was selected by [`select`] with the same columns.
-///
-/// # Errors
-/// If the database does not answer.
+/// The rows of a query that begins with [`select_columns`] of the same projection.
 pub async fn fetch_rows(
     db: &ReadPool,
     rows: Select<Entity>,
     projection: EntityProjection,
 ) -> Result<Vec<EntityRow>, StoreError> {
-    let rows = db.query_all_raw(StatementBuilder::build(&rows.into_query(), &db.get_database_backend())).await?;
+    let rows = db.query_all(&rows.into_query()).await?;
     Ok(rows.iter().map(|row| EntityRow::from_row(row, projection)).collect::<Result<_, _>>()?)
-}
-
-impl EntityRow {
-    /// By the places of the columns: looking for their names takes longer than reading them.
-    ///
-    /// # Errors
-    /// If a column holds what this version does not know.
-    pub fn from_row(row: &QueryResult, projection: EntityProjection) -> Result<EntityRow, DbErr> {
-        Ok(EntityRow {
-            row_id: row.try_get_by_index(0)?,
-            id: row.try_get_by_index(1)?,
-            kind: row.try_get_by_index(2)?,
-            updated_at: row.try_get_by_index(3)?,
-            subkind: optional_column(row, projection, EntityProjection::SUBKIND)?,
-            source: optional_column(row, projection, EntityProjection::SOURCE)?,
-            vendor: optional_column(row, projection, EntityProjection::VENDOR)?,
-            external_id: optional_column(row, projection, EntityProjection::EXTERNAL_ID)?,
-            parent_row_id: optional_column(row, projection, EntityProjection::PARENT)?,
-            inspection_row_id: optional_column(row, projection, EntityProjection::INSPECTION)?,
-            reference: optional_column(row, projection, EntityProjection::REFERENCE)?,
-            group_key: optional_column(row, projection, EntityProjection::GROUP)?,
-            state: optional_column(row, projection, EntityProjection::STATE)?,
-            status: optional_column(row, projection, EntityProjection::STATUS)?,
-            cycle: optional_column(row, projection, EntityProjection::CYCLE)?,
-            facts: optional_column(row, projection, EntityProjection::FACTS)?,
-            details: optional_column(row, projection, EntityProjection::DETAILS)?,
-            created_at: optional_column(row, projection, EntityProjection::CREATED_AT)?,
-            occurred_at: optional_column(row, projection, EntityProjection::OCCURRED_AT)?,
-            position: optional_column(row, projection, EntityProjection::POSITION)?,
-        })
-    }
 }
 
 fn optional_column<T: TryGetable + Default>(

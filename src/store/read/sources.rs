@@ -1,4 +1,4 @@
-//! How each source fares.
+//! Reads the ledgers and handshakes of the sources.
 
 use crate::store::{ReadPool, StoreError};
 use entity::{Verdict, delivery, handshake, ledger};
@@ -6,28 +6,19 @@ use sea_orm::sea_query::{Alias, Expr, ExprTrait, Order, Query};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
 
-/// The ledgers, by the sources' names. A source that never received anything has none.
-///
-/// # Errors
-/// If the database does not answer.
+/// The ledgers by source. A source without deliveries has none.
 pub async fn ledgers(db: &ReadPool) -> Result<HashMap<String, ledger::Model>, StoreError> {
     let rows = ledger::Entity::find().all(db).await?;
     Ok(rows.into_iter().map(|row| (row.source.clone(), row)).collect())
 }
 
-/// The newest request for a proof of ownership, by the sources' names.
-///
-/// # Errors
-/// If the database does not answer.
+/// The newest request for a proof of ownership, by source.
 pub async fn handshakes(db: &ReadPool) -> Result<HashMap<String, handshake::Model>, StoreError> {
     let rows = handshake::Entity::find().order_by_asc(handshake::Column::RequestedAt).all(db).await?;
     Ok(rows.into_iter().map(|row| (row.source.clone(), row)).collect())
 }
 
-/// What became of the newest delivery, by the sources' names.
-///
-/// # Errors
-/// If the database does not answer.
+/// The verdict of the newest delivery, by source.
 pub async fn last_verdicts(db: &ReadPool) -> Result<HashMap<String, Verdict>, StoreError> {
     use delivery::Column;
     let past = Alias::new("past");
@@ -38,10 +29,10 @@ pub async fn last_verdicts(db: &ReadPool) -> Result<HashMap<String, Verdict>, St
         .order_by((past, Column::RowId), Order::Desc)
         .limit(1)
         .take();
-    let numbers = Query::select().expr(Expr::from(newest)).from(ledger::Entity).take();
+    let row_ids = Query::select().expr(Expr::from(newest)).from(ledger::Entity).take();
     let rows = delivery::Entity::find()
         .select_only()
         .columns([Column::Source, Column::Verdict])
-        .filter(Column::RowId.in_subquery(numbers));
+        .filter(Column::RowId.in_subquery(row_ids));
     Ok(rows.into_tuple().all(db).await?.into_iter().collect())
 }

@@ -1,40 +1,40 @@
-//! The lives of many inspections: which statuses each went through, and when, in the order of the fold. One statement and
-//! one row for each inspection, because rows are what costs: the database writes a life as one text, read here.
+//! The status timelines of many inspections, in the order of the fold. The cost is in the number of rows: one statement
+//! returns one row for each inspection, whose steps the database concatenates into a text.
 
 use super::filter::EntityFilter;
 use super::inspection_index::Cohort;
 use crate::store::{ReadPool, StoreError};
 use entity::{Status, change, entity as thing, step};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
-use sea_orm::{ColumnTrait, FromQueryResult, JoinType, StatementBuilder};
+use sea_orm::{ColumnTrait, FromQueryResult, JoinType};
 
-/// The steps of an inspection whose history tells them, in the order of the fold: status, cycle, and when it happened.
-/// An event without a time counts as having happened when it was received.
+/// The steps of an inspection from its history, in the order of the fold: status, cycle and time. An event without a time
+/// counts as having happened when it was received.
 const STEPS_FROM_HISTORY: &str = r#"STRING_AGG(COALESCE("change"."to_status", '') || ' ' || "change"."cycle" || ' ' ||
     COALESCE("change"."occurred_at", "change"."received_at"), ';' ORDER BY "change"."position")"#;
-/// The steps of an inspection whose steps stand together.
+/// The materialized steps of an inspection.
 const STEPS_FROM_TABLE: &str = r#"STRING_AGG(COALESCE("step"."status_after", '') || ' ' || "step"."cycle_after" || ' ' ||
     "step"."effective_at", ';' ORDER BY "step"."seq")"#;
 
-/// An inspection, and what it went through.
+/// An inspection, and its statuses over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusTimeline {
     pub row_id: i64,
     pub source: String,
     pub vendor: String,
-    /// The present one.
+    /// The current status.
     pub status: Option<Status>,
     pub intervals: Vec<StatusInterval>,
 }
 
-/// A time without a change of status. A reopening begins another, even in the same status.
+/// A time without a change of status. A reopening begins another interval, even in the same status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusInterval {
-    /// None before the vendor reported one.
+    /// None before the first reported status.
     pub status: Option<Status>,
     pub cycle: i32,
-    /// When it began, in microseconds since the Unix epoch: by the vendor's clock, or when it was received where the vendor
-    /// gives no time, and never later than what followed.
+    /// Its beginning, in microseconds since the Unix epoch: the vendor's time, or when it was received if the vendor reported
+    /// none, and never later than what followed.
     pub since: i64,
 }
 
@@ -47,10 +47,7 @@ struct TimelineRow {
     steps: Option<String>,
 }
 
-/// The lives of a cohort, by number.
-///
-/// # Errors
-/// If the database does not answer.
+/// The timelines of a cohort, by row id.
 pub async fn status_timelines(db: &ReadPool, cohort: &Cohort) -> Result<Vec<StatusTimeline>, StoreError> {
     if cohort.size == 0 {
         return Ok(Vec::new());
@@ -68,15 +65,14 @@ pub async fn status_timelines(db: &ReadPool, cohort: &Cohort) -> Result<Vec<Stat
         .join(JoinType::LeftJoin, step::Entity, step_of)
         .and_where(thing::Column::StepsMaterialized.eq(true));
     let all = from_history.union(UnionType::All, from_steps);
-    let rows =
-        TimelineRow::find_by_statement(StatementBuilder::build(&*all, &db.get_database_backend())).all(db).await?;
-    // There can be many: who else is served by this thread does not wait for it.
-    let reading = tokio::task::spawn_blocking(|| {
-        let mut lives = rows.into_iter().map(StatusTimeline::from_row).collect::<Result<Vec<_>, _>>()?;
-        lives.sort_unstable_by_key(|life| life.row_id);
-        Ok(lives)
+    let rows: Vec<TimelineRow> = db.fetch(&*all).await?;
+    // In another thread: parsing many rows would block other queries of this one.
+    let parsing = tokio::task::spawn_blocking(|| {
+        let mut timelines = rows.into_iter().map(StatusTimeline::from_row).collect::<Result<Vec<_>, _>>()?;
+        timelines.sort_unstable_by_key(|timeline| timeline.row_id);
+        Ok(timelines)
     });
-    reading.await.map_err(|error| StoreError::Corrupt(format!("the lives could not be read: {error}")))?
+    parsing.await.map_err(|error| StoreError::task("parsing status timelines", error))?
 }
 
 fn select_cohort(cohort: &Cohort) -> SelectStatement {
@@ -101,22 +97,22 @@ impl StatusTimeline {
         let TimelineRow { row_id, source, vendor, status, steps } = row;
         let corrupt = || StoreError::Corrupt(format!("the steps of inspection {row_id}"));
         let steps = steps.as_deref().unwrap_or_default().split(';').filter(|step| !step.is_empty());
-        let mut phases =
+        let mut intervals =
             steps.map(|step| StatusInterval::parse(step).ok_or_else(corrupt)).collect::<Result<Vec<_>, _>>()?;
-        // Nothing happened later than what followed it.
+        // No interval begins later than the next one.
         let mut next = i64::MAX;
-        for phase in phases.iter_mut().rev() {
-            next = Ord::min(phase.since, next);
-            phase.since = next;
+        for interval in intervals.iter_mut().rev() {
+            next = Ord::min(interval.since, next);
+            interval.since = next;
         }
-        phases.dedup_by(|later, earlier| (later.status, later.cycle) == (earlier.status, earlier.cycle));
-        Ok(StatusTimeline { row_id, source, vendor, status, intervals: phases })
+        intervals.dedup_by(|later, earlier| (later.status, later.cycle) == (earlier.status, earlier.cycle));
+        Ok(StatusTimeline { row_id, source, vendor, status, intervals })
     }
 
-    /// Each status that it left, and how long it had been in it, in microseconds.
+    /// Each status that it left, with the time spent in it in microseconds.
     pub fn time_in_status(&self) -> impl Iterator<Item = (Status, i64)> {
         let left = self.intervals.iter().zip(self.intervals.iter().skip(1));
-        left.filter_map(|(phase, next)| Some((phase.status?, next.since - phase.since)))
+        left.filter_map(|(interval, next)| Some((interval.status?, next.since - interval.since)))
     }
 }
 

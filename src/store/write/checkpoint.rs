@@ -51,7 +51,7 @@ impl Checkpointer {
             let due = due.clone();
             move || run(&connection, &written, &due, &files)
         });
-        let thread = thread.map_err(|error| StoreError::OpenFailed(format!("no thread for checkpoints: {error}")))?;
+        let thread = thread.map_err(|error| StoreError::task("the thread for checkpoints", error))?;
         Ok(Checkpointer { written_pages: Some(pages), writer_checkpoint_due: due, thread: Some(thread) })
     }
 

@@ -39,7 +39,7 @@ impl Database {
     /// If the database is not a SQLite file, or cannot be opened.
     pub fn open_shadow_write_connection(&self) -> Result<Box<dyn WriteConnection>, StoreError> {
         let DatabaseAddress::Sqlite(path) = &self.address else {
-            return Err(StoreError::OpenFailed("a shadow database is a SQLite file".into()));
+            return Err(StoreError::Configuration("a shadow database is a SQLite file".into()));
         };
         let connection = SqliteWriteConnection::open(path, self.pool_settings.acquire_timeout, Durability::SyncOff)?;
         Ok(Box::new(connection))

@@ -62,7 +62,7 @@ async fn nothing_is_acknowledged_once_the_file_is_another() {
         assert_eq!(post(&server, "A2").await, 503, "{what}");
         let (code, why) = ready(&server).await;
         assert_eq!((code, why.as_str()), (503, "the database file was removed or replaced"), "{what}");
-        server.wait_for_log("is not the one that is open any more").await;
+        server.wait_for_log("is no longer the one that is open").await;
         // Another connection to the new file changes nothing.
         drop(rusqlite::Connection::open(folder.join("hub.db")));
         assert_eq!(post(&server, "A3").await, 503, "{what}");
@@ -77,7 +77,7 @@ async fn a_file_that_comes_back_is_written_again_and_its_absence_is_logged_witho
     let server = HubProcess::start(&database).await;
     assert_eq!(post(&server, "A1").await, 200);
     std::fs::rename(&path, &away).expect("moved");
-    server.wait_for_log("is not the one that is open any more").await;
+    server.wait_for_log("is no longer the one that is open").await;
     std::fs::rename(&away, &path).expect("moved back");
     until_ready(&server).await;
     assert_eq!(post(&server, "A2").await, 200);

@@ -240,7 +240,7 @@ async fn a_failover_to_a_server_that_only_reads_and_back_heals() {
     sending.await.expect("sent");
     assert_unavailable_with_retry_after(&app).await;
     let answer = send_request(app.client.get(app.url("/readyz"))).await;
-    assert_eq!(answer.body["detail"], "the database can only be read");
+    assert_eq!(answer.body["detail"], "the database is read-only");
     operator
         .execute_unprepared(&format!("ALTER DATABASE {name} RESET default_transaction_read_only"))
         .await

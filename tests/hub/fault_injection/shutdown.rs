@@ -109,7 +109,7 @@ async fn it_ends_before_it_is_ready() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_says_that_it_waits_for_another_process_and_ends() {
-    const WAITING: &str = "waiting for another process to bring the tables up to date";
+    const WAITING: &str = "waiting for another process that migrates the database";
     let cluster = PostgresCluster::start();
     let database = TestDatabase::on(cluster.url.clone()).await;
     let other = Database::connect(&database.address).await.expect("PostgreSQL");

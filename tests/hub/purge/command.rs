@@ -1,4 +1,4 @@
-//! `inspection-hub purge`: what it says, beside a hub that receives, and killed.
+//! `inspection-hub purge`: its output, beside a hub that receives, and after a kill.
 
 use super::{delivery_body, discrepancies, post_inspection, purge};
 use crate::database::TestDatabase;
@@ -36,15 +36,15 @@ async fn the_command_says_what_it_does() {
     app.post("pave", "{").await;
     let (code, text) = run(&app.database, &["--older-than", "1ms", "--dry-run"]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("would be removed: 3 lives with 6 entities"), "{text}");
-    assert!(text.contains("kept: 1, not at an end"), "{text}");
+    assert!(text.contains("would be purged: 3 units with 6 entities"), "{text}");
+    assert!(text.contains("kept: 1, not finished"), "{text}");
     assert_ne!(app.inspection("pave", "K0").await, Value::Null);
     let (code, text) = run(&app.database, &["--older-than", "1h"]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("removed: 0 lives"), "{text}");
+    assert!(text.contains("purged: 0 units"), "{text}");
     let (code, text) = run(&app.database, &["--older-than", "1ms"]);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("\nremoved: 3 lives"), "{text}");
+    assert!(text.contains("\npurged: 3 units"), "{text}");
     assert_eq!(app.inspection("pave", "K0").await, Value::Null);
     let (code, text) = run(&app.database, &["--older-than", "soon"]);
     assert_eq!(code, Some(2), "{text}");
@@ -74,19 +74,19 @@ async fn nothing_that_is_acknowledged_is_lost_to_the_ledger_while_a_sender_posts
         })
         .collect();
     let db = Database::open(&database.address, OpenMode::SkipMigrations).await.expect("the database");
-    let mut lives = 0;
+    let mut units = 0;
     while !senders.iter().all(|sender| sender.is_finished()) {
         let done = purge(&db, Utc::now() - TimeDelta::milliseconds(50), PurgeMode::Delete).await;
-        lives += done.units;
+        units += done.units;
     }
     for sender in senders {
         sender.await.expect("all was accepted");
     }
-    assert!(lives > 20, "{lives} lives were forgotten meanwhile");
+    assert!(units > 20, "{units} units were purged while the hub received");
     assert_eq!(discrepancies(&db).await, Vec::<String>::new());
     let ledger = ledger::Entity::find_by_id("pave").one(&db.read_pool).await.expect("an answer").expect("a ledger");
     assert_eq!((ledger.received, ledger.duplicates), (LIVES as i64 * 4, 0));
-    // The hub knows what is there: not what it remembers.
+    // The hub reads the database, not its cache.
     let answer =
         client().post(format!("{}/webhooks/pave", server.url)).body(delivery_body(0)).send().await.expect("an answer");
     assert_eq!(answer.json::<Value>().await.expect("JSON")["status"], "accepted");
@@ -117,16 +117,16 @@ async fn a_kill_in_the_middle_is_harmless() {
     assert_eq!(
         entity::delivery::Entity::find().all(&db.read_pool).await.expect("deliveries").len(),
         32,
-        "all is there"
+        "nothing is missing"
     );
     let started = Instant::now();
     loop {
         let (code, text) = run(&app.database, &flags);
         if code == Some(0) {
-            assert!(text.contains("\nremoved: 7 lives"), "{text}");
+            assert!(text.contains("\npurged: 7 units"), "{text}");
             break;
         }
-        // PostgreSQL has to notice that it is gone.
+        // PostgreSQL has to notice that the process is gone.
         assert!(started.elapsed() < TIMEOUT, "{text}");
     }
     assert_eq!(discrepancies(&db).await, Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Who follows the history is told what of it is left.
+//! Cursors of purged changes are refused, with the oldest valid one.
 
 use super::{delivery_body, discrepancies, open_database, post_inspection, purge};
 use crate::test_hub::TestHub;
@@ -12,11 +12,11 @@ fn code(answer: &Value) -> &Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cursor_of_what_is_forgotten_is_refused_with_what_is_left() {
+async fn a_purged_cursor_is_refused_with_the_oldest_valid_one() {
     let app = TestHub::start().await;
     let begin = app.query("{ head { cursor oldestCursor } }").await["head"].clone();
-    assert_eq!(begin["cursor"], begin["oldestCursor"], "all is there, from the first on");
-    // The second begins before the first has ended, and goes on.
+    assert_eq!(begin["cursor"], begin["oldestCursor"], "nothing was purged");
+    // The second begins before the first has finished, and stays open.
     app.post("pave", delivery_body(4)).await;
     post_inspection(&app, 0).await;
     let then = Utc::now();
@@ -30,11 +30,11 @@ async fn a_cursor_of_what_is_forgotten_is_refused_with_what_is_left() {
     let done = purge(&db, then, PurgeMode::Delete).await;
     assert_eq!((done.units, done.deliveries), (1, 4), "{done:?}");
     let after = app.query(counted).await;
-    assert_eq!(after["inspections"]["totalCount"], 1, "no position tells of it");
+    assert_eq!(after["inspections"]["totalCount"], 1, "without a new position");
     let counts = after["statusCounts"].as_array().expect("counts").iter().filter_map(|row| row["count"].as_i64());
     assert_eq!(counts.sum::<i64>(), 1, "{after:#}");
     let again = app.client.get(&url).header("if-none-match", tag).send().await.expect("an answer");
-    assert_eq!(again.status(), 200, "what the client has does not hold any more");
+    assert_eq!(again.status(), 200, "the client's copy is outdated");
     assert_eq!(app.inspection("pave", "K0").await, Value::Null);
     assert_eq!(app.inspection("pave", "K1").await["state"], "PROCESS");
 
@@ -60,7 +60,7 @@ async fn a_cursor_of_what_is_forgotten_is_refused_with_what_is_left() {
     assert!(!positions.is_empty() && positions.windows(2).all(|two| two[0] + 1 == two[1]), "{positions:?}");
     assert_eq!(left["changes"]["totalCount"], positions.len());
 
-    // What is kept has all of its history, page by page.
+    // A retained inspection has all of its history, page by page.
     let query = "query($after: String) { inspectionByExternalId(source: \"pave\", externalId: \"K1\") {
         history(first: 1, after: $after) { totalCount pageInfo { endCursor hasNextPage } nodes { toState } } } }";
     let first = app.query(query.replace("($after: String)", "").replace(", after: $after", "").as_str()).await;
@@ -84,7 +84,7 @@ async fn a_cursor_of_what_is_forgotten_is_refused_with_what_is_left() {
     resumed.next_data().await;
     assert_ledger_sums(&app.ledger("pave").await);
     assert_eq!(app.ledger("pave").await["received"], 7);
-    // It is made known anew if the vendor says it again.
+    // The inspection is created again if the vendor repeats an event.
     assert_eq!(app.post("pave", delivery_body(3)).await.body["status"], "accepted");
     assert_eq!(app.inspection("pave", "K0").await["state"], "EXPIRED");
     assert_eq!(discrepancies(&db).await, Vec::<String>::new());

@@ -1,5 +1,5 @@
-//! Old lives can be forgotten, and what is left is as if it were all there ever was: it derives as before, goes on as
-//! before, and the ledger still counts everything.
+//! Finished inspections are purged, and the rest is as if they had never existed: it can be replayed, it accepts deliveries,
+//! and the ledger still counts everything.
 
 mod command;
 mod cursors;
@@ -19,15 +19,15 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Removes what nothing was heard of since a moment.
-pub async fn purge(db: &Database, before: DateTime<Utc>, doing: PurgeMode) -> PurgeReport {
-    let mut forgotten = PurgeReport::default();
-    let forgetting = retry_while_locked(async || Purger::open(db.clone(), CancellationToken::new()).await).await;
-    forgetting.run(before, doing, &mut forgotten, |_| {}).await.expect("it is done");
-    forgotten
+/// Purges what has not changed since a moment.
+pub async fn purge(db: &Database, before: DateTime<Utc>, mode: PurgeMode) -> PurgeReport {
+    let mut report = PurgeReport::default();
+    let purger = retry_while_locked(async || Purger::open(db.clone(), CancellationToken::new()).await).await;
+    purger.run(before, mode, &mut report, |_| {}).await.expect("it is done");
+    report
 }
 
-/// Tries until nobody else is at it: PostgreSQL lets go when it notices that a connection is closed.
+/// Retries until the lock is free: PostgreSQL releases it when it notices that a connection is closed.
 pub async fn retry_while_locked<T>(open: impl AsyncFn() -> Result<T, StoreError>) -> T {
     let started = Instant::now();
     loop {
@@ -39,15 +39,15 @@ pub async fn retry_while_locked<T>(open: impl AsyncFn() -> Result<T, StoreError>
     }
 }
 
-/// What is wrong with what is left.
+/// What is inconsistent after a purge.
 pub async fn discrepancies(db: &Database) -> Vec<String> {
     let mut complaints = Vec::new();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut scratch = ShadowDb::open(folder.path(), "it").await.expect("a second database");
+    let mut shadow = ShadowDb::open(folder.path(), "it").await.expect("a second database");
     let stored = DatabaseSnapshot::open(db).await.expect("the first");
-    stored.replay_into(&mut scratch, &CancellationToken::new(), |_| {}).await.expect("it derives");
+    stored.replay_into(&mut shadow, &CancellationToken::new(), |_| {}).await.expect("it derives");
     let differences =
-        stored.diff(&DatabaseSnapshot::open(&scratch.db).await.expect("the second")).await.expect("compared");
+        stored.diff(&DatabaseSnapshot::open(&shadow.db).await.expect("the second")).await.expect("compared");
     complaints.extend(differences.listed.iter().map(|difference| format!("{difference:?}")));
     assert_eq!(differences.total, complaints.len() as u64);
 
@@ -55,7 +55,7 @@ pub async fn discrepancies(db: &Database) -> Vec<String> {
     let changes = change::Entity::find().all(&db.read_pool).await.expect("history");
     let positions: BTreeSet<i64> = changes.iter().map(|row| row.position).collect();
     let holes = (head.retained_from + 1..=head.position).filter(|position| !positions.contains(position));
-    complaints.extend(holes.map(|position| format!("there is no position {position}")));
+    complaints.extend(holes.map(|position| format!("position {position} is missing")));
     let entities = thing::Entity::find().all(&db.read_pool).await.expect("entities");
     let numbers: BTreeSet<i64> = entities.iter().map(|row| row.row_id).collect();
     let deliveries = delivery::Entity::find().all(&db.read_pool).await.expect("deliveries");
@@ -65,9 +65,9 @@ pub async fn discrepancies(db: &Database) -> Vec<String> {
     let steps = step::Entity::find().all(&db.read_pool).await.expect("steps");
     let named = named.chain(steps.iter().map(|row| row.entity_row_id));
     let lost = named.filter(|number| !numbers.contains(number)).collect::<BTreeSet<_>>();
-    complaints.extend(lost.iter().map(|number| format!("the entity {number} is gone, and something refers to it")));
+    complaints.extend(lost.iter().map(|number| format!("entity {number} is missing, and a row refers to it")));
     let lost = changes.iter().filter(|row| row.delivery_row_id.is_some_and(|delivery| !there.contains(&delivery)));
-    complaints.extend(lost.map(|row| format!("the delivery of {} is gone", row.position)));
+    complaints.extend(lost.map(|row| format!("the delivery of {} is missing", row.position)));
 
     for row in ledger::Entity::find().all(&db.read_pool).await.expect("the ledger") {
         let base = purged_ledger::Entity::find_by_id(row.source.as_str()).one(&db.read_pool).await.expect("an answer");
@@ -75,7 +75,7 @@ pub async fn discrepancies(db: &Database) -> Vec<String> {
         let stored = deliveries.iter().filter(|delivery| delivery.source == row.source);
         let (stored, again) = stored.fold((0, 0), |(count, again), row| (count + 1, again + row.duplicates));
         if row.duplicates != base.duplicates + again || row.received != base.received + stored + again {
-            complaints.push(format!("{row:?} is not {base:?} and {stored} with {again} repetitions"));
+            complaints.push(format!("{row:?} is not {base:?} and {stored} with {again} duplicates"));
         }
         let verdicts = row.applied + row.skipped_ahead + row.stale + row.refused;
         let verdicts = verdicts + row.no_change + row.unrecognized + row.unreadable + row.orphaned;
@@ -86,12 +86,12 @@ pub async fn discrepancies(db: &Database) -> Vec<String> {
     complaints
 }
 
-/// When the first news comes, where a test says when.
+/// The time of the first delivery, where a test sets times.
 pub fn start() -> DateTime<Utc> {
     "2026-03-01T00:00:00Z".parse().expect("a moment")
 }
 
-/// What is sent as such a number: four of each life, which then is at its end.
+/// The body of the nth delivery: four for each inspection, the last of which finishes it.
 pub fn delivery_body(number: usize) -> String {
     json!({ "event": "SESSION:STATUS_CHANGE", "session_key": format!("K{}", number / 4),
         "status": (["STARTED", "PROCESS", "EXPIRED", "EXPIRED"][number % 4]),
@@ -99,14 +99,14 @@ pub fn delivery_body(number: usize) -> String {
     .to_string()
 }
 
-/// A whole life.
+/// Posts all deliveries of an inspection.
 pub async fn post_inspection(app: &TestHub, number: usize) {
     for number in number * 4..number * 4 + 4 {
         assert_eq!(app.post("pave", delivery_body(number)).await.status, 200);
     }
 }
 
-/// The database of a hub that runs.
+/// The database of a running hub.
 pub async fn open_database(app: &TestHub) -> Database {
     Database::open(&app.database.address, OpenMode::SkipMigrations).await.expect("the database")
 }

@@ -1,4 +1,4 @@
-//! Random lives of all vendors, some of them forgotten now and then.
+//! Random inspections of all vendors, some of them purged at times.
 
 use super::{discrepancies, purge, retry_while_locked, start};
 use crate::database::{TestDatabase, write};
@@ -14,10 +14,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// When and to which vendor something is sent.
+/// A delivery: when, to which vendor, and its body.
 type Sent = (DateTime<Utc>, &'static str, Value);
 
-/// A life under names of its own, apart from those that lives of this vendor share.
+/// The deliveries of an inspection under ids of its own, except for ids that inspections of this vendor share.
 fn named(vendor: &str, number: usize, life: Vec<Value>, shares: bool) -> Vec<Value> {
     let own = format!("9{number}");
     let mut names: Vec<(String, String)> = match vendor {
@@ -49,8 +49,8 @@ fn named(vendor: &str, number: usize, life: Vec<Value>, shares: bool) -> Vec<Val
     life.into_iter().map(renamed).collect()
 }
 
-/// Lives of all vendors that begin within days of each other and take hours, with garbage between, in the order in which they
-/// are received.
+/// Deliveries of all vendors whose inspections begin within days of each other and take hours, with invalid bodies between,
+/// in the order of receipt.
 fn traffic() -> impl Strategy<Value = Vec<Sent>> {
     let life = prop_oneof![
         pave_scenario().prop_map(|life| ("pave", life)),
@@ -109,7 +109,7 @@ proptest! {
                     return unchanged;
                 }
                 let done = purge(&db, before, PurgeMode::Delete).await;
-                assert_eq!(would, done, "what is counted is what is removed");
+                assert_eq!(would, done, "a dry run counts what a purge deletes");
                 let left = discrepancies(&db).await;
                 if !left.is_empty() {
                     return left;

@@ -1,4 +1,4 @@
-//! What is kept, what it says of the past, and who may forget.
+//! What a purge retains, its as-of states, and the lock that admits one purge.
 
 use super::{delivery_body, discrepancies, open_database, post_inspection, purge, retry_while_locked, start};
 use crate::database::{TestDatabase, write};
@@ -19,11 +19,11 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
-async fn the_past_is_told_of_what_is_left() {
+async fn retained_entities_keep_their_past() {
     let database = TestDatabase::new().await;
     let db = Database::open(&database.address, OpenMode::Migrate).await.expect("a database");
     let mut writer = Writer::open(&db).expect("a writer");
-    // Many that end, and one beside each ten of them that goes on.
+    // Many that finish, and one of each ten that stays open.
     let minute = |minute: i64| start() + TimeDelta::minutes(minute);
     let mut kept = BTreeMap::new();
     for number in 0..60_usize {
@@ -38,7 +38,7 @@ async fn the_past_is_told_of_what_is_left() {
         }
     }
     let all = purge(&db, minute(1_000), PurgeMode::Delete).await;
-    // The newest delivery is never removed, and so is its life.
+    // The newest delivery is never purged, nor is its inspection.
     assert_eq!((all.units, all.kept_open, all.kept_recent), (53, 6, 1), "{all:?}");
     let things = thing::Entity::find().all(&db.read_pool).await.expect("entities");
     for (number, begun) in kept {
@@ -56,7 +56,7 @@ async fn the_past_is_told_of_what_is_left() {
 }
 
 #[tokio::test]
-async fn what_is_kept_says_so() {
+async fn the_report_says_what_was_kept() {
     let database = TestDatabase::new().await;
     let db = Database::open(&database.address, OpenMode::Migrate).await.expect("a database");
     let mut writer = Writer::open(&db).expect("a writer");
@@ -84,7 +84,7 @@ async fn what_is_kept_says_so() {
     let left = thing::Entity::find().all(&db.read_pool).await.expect("entities");
     let left: BTreeSet<&str> = left.iter().map(|row| row.external_id.as_str()).collect();
     assert_eq!(left, BTreeSet::from(["acc-1", "open", "repeated", "run-2"]), "{done:?}");
-    // A run that has ended goes, though its account goes on.
+    // A finished run is purged, though its account stays.
     assert_eq!((done.units, done.kept_open, done.deliveries), (2, 2, 4), "{done:?}");
     assert_eq!(discrepancies(&db).await, Vec::<String>::new());
 }
@@ -103,7 +103,7 @@ async fn one_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rebuild_that_was_begun_before_begins_anew() {
+async fn a_purge_restarts_a_rebuild_from_scratch() {
     let app = TestHub::start().await;
     for number in 0..3 {
         post_inspection(&app, number).await;
@@ -124,7 +124,7 @@ async fn a_rebuild_that_was_begun_before_begins_anew() {
 }
 
 #[tokio::test]
-async fn the_hub_forgets_by_itself() {
+async fn the_hub_purges_periodically() {
     let database = TestDatabase::new().await;
     let db = Database::open(&database.address, OpenMode::Migrate).await.expect("a database");
     let mut writer = Writer::open(&db).expect("a writer");

@@ -82,7 +82,7 @@ impl PostgresWriteConnection {
     /// If the process cannot create a runtime.
     pub fn open(options: &PgConnectOptions, pools: PoolSettings) -> Result<Self, StoreError> {
         let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| StoreError::OpenFailed(format!("no runtime for PostgreSQL: {error}")))?;
+        let runtime = runtime.map_err(|error| StoreError::task("the runtime for PostgreSQL", error))?;
         // Whatever the database's defaults: a commit is on the disk when it returns, and a statement that waited for a lock sees
         // what the holder has written. All look-ups are by key, so sequential scans and other joins are disabled: a generic plan
         // that was made while a table was empty would stay.
