@@ -1,8 +1,9 @@
 //! `POST /webhooks/{source}`: looks for the source, then for the method; caps size and time, keeps the raw bytes, asks whether it is from them, hands it in, and
 //! answers once it is durable. Exactly 200, because Truepic and Truto take nothing else for success.
 
+use super::body::read_body;
 use super::normalize::OriginalPath;
-use super::{AppState, Problem, content_encoding};
+use super::{AppState, Problem};
 use crate::ingest::Unavailable;
 use crate::ingest::{DeliveryReceipt, PreparedDelivery, RawDelivery};
 use crate::settings::SourceSettings;
@@ -13,10 +14,8 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use entity::Verdict;
 use governor::clock::{Clock, DefaultClock};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -121,10 +120,7 @@ async fn handle(
     if *method != Method::POST && *method != Method::PUT {
         return Err(Problem::WebhookMethodNotAllowed(inlet.source.vendor.title));
     }
-    if let Some(coding) = content_encoding::content_coding(headers) {
-        return Err(Problem::UnsupportedContentEncoding(coding));
-    }
-    let body = read_body(app, headers, body).await?;
+    let body = read_body(headers, body, app.limits.webhook_body, app.limits.body_timeout).await?;
     let received_at = (app.clock)();
     let request = WebhookRequest { headers, path, query, body: &body, now: received_at };
     let verified = inlet.source.verifier.verify(&request).map_err(|unverified| {
@@ -151,20 +147,6 @@ async fn handle(
         Unavailable::Overloaded => Problem::Unavailable(1),
         Unavailable::Storage | Unavailable::ShuttingDown => Problem::Unavailable(RETRY_AFTER_SECONDS),
     })
-}
-
-async fn read_body(app: &AppState, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let limit = app.limits.webhook_body;
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit as u64) {
-        return Err(Problem::BodyTooLarge(limit));
-    }
-    match tokio::time::timeout(app.limits.body_timeout, Limited::new(body, limit).collect()).await {
-        Err(_) => Err(Problem::BodyTimeout),
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::BodyTooLarge(limit)),
-        Ok(Err(_)) => Err(Problem::IncompleteBody),
-    }
 }
 
 // The headers as JSON; a header that came several times is a list.
