@@ -18,6 +18,7 @@ mod error;
 mod error_code;
 mod error_hints;
 mod federation;
+mod field_cost;
 mod filter;
 mod inspection;
 mod item;
@@ -51,13 +52,13 @@ pub use cursor::Cursor;
 pub use cursor::parse_change_cursor;
 pub use error::{ApiError, LimitExceeded, is_request_error};
 pub use error_code::{ApiErrorCode, ERROR_CODES, ErrorCodeEntry};
-pub use limits::{
-    BODY_COST, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_PARSER_RECURSION, MAX_QUERY_COMPLEXITY, MAX_QUERY_DEPTH,
-};
+pub use field_cost::ListSize;
+pub use limits::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, MAX_PARSER_RECURSION, MAX_QUERY_COMPLEXITY, MAX_QUERY_DEPTH};
 pub use overlapping_fields::check_overlapping_fields;
-pub use sdl::{full_sdl, sdl, subgraph_sdl};
+pub use schema_types::{named_type, root_type, schema_field};
+pub use sdl::{sdl, subgraph_sdl};
 pub use source::SourceInfo;
-pub use subscription_progress::{ResumeCursor, SubscriptionProgress};
+pub use subscription_progress::{StartPosition, SubscriptionProgress};
 
 use crate::feed::Feed;
 use crate::store::ReadPool;
@@ -143,19 +144,19 @@ impl ApiSchema {
     #[cfg(test)]
     pub(crate) fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
         let document = Arc::new(parse_query(&request.query).expect("a document"));
-        let (request, scheduler, asked) = prepare(request, &document);
-        let answers = scheduler.drive_stream(self.0.execute_stream(request).boxed());
-        answers.map(move |answer| asked.shape(answer)).boxed()
+        let progress = SubscriptionProgress::new(StartPosition::FromOperation, None);
+        let responses = self.subscribe(request, &document, &progress);
+        responses.inspect(move |_| drop(progress.ack())).boxed()
     }
 
-    /// Answers a subscription with each of its changes, and tells by the walk which change each answer is about.
+    /// Executes a subscription. Its start is in `progress`, which also says which change each response is about.
     pub fn subscribe(
         &self,
         request: Request,
         document: &Arc<ExecutableDocument>,
-        walk: &Arc<SubscriptionProgress>,
+        progress: &Arc<SubscriptionProgress>,
     ) -> BoxStream<'static, Response> {
-        let (request, scheduler, asked) = prepare(request.data(walk.clone()), document);
+        let (request, scheduler, asked) = prepare(request.data(progress.clone()), document);
         let answers = scheduler.drive_stream(self.0.execute_stream(request).boxed());
         answers.map(move |answer| asked.shape(answer)).boxed()
     }

@@ -1,14 +1,14 @@
-//! Whether fields of the same name in an answer can be one field there (GraphQL, October 2021, section 5.3.2): a client must
-//! know its type, whichever of several objects it is of. async-graphql compares only fields of the same object.
+//! Whether fields with the same response name can be merged (GraphQL, October 2021, section 5.3.2): a client must know the
+//! field's type, whichever of several objects it belongs to. async-graphql compares only fields of the same object.
 
 use super::collect_fields::{FieldGroup, TypeConflict};
 use super::error::ApiError;
 use async_graphql::parser::types::ExecutableDocument;
 
-/// Whether they can, in all operations of a document. It must be known to be small when all fragments are put in.
+/// Checks all operations of a document. It must be known to be small when all fragments are expanded.
 ///
 /// # Errors
-/// Where they cannot.
+/// The first two fields that cannot be merged.
 pub fn check_overlapping_fields(document: &ExecutableDocument) -> Result<(), ApiError> {
     document
         .operations
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_the_same_name_has_the_same_type() {
+    fn fields_with_the_same_name_have_the_same_type() {
         for fields in [
             "id ... on Inspection { id status } ... on Job { id jobStatus: status }",
             "... on Inspection { externalId } ... on Job { externalId }",
@@ -76,8 +76,8 @@ mod tests {
                 "\"status\" would be both InspectionStatus and SessionStatus",
             ),
         ] {
-            let told = refused(fields);
-            assert!(told.as_deref().is_some_and(|told| told.starts_with(why)), "{fields}: {told:?}");
+            let message = refused(fields);
+            assert!(message.as_deref().is_some_and(|message| message.starts_with(why)), "{fields}: {message:?}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Everything that can be listened to. What has passed since a cursor comes first, then what happens, without a seam.
+//! The subscriptions. Changes since a cursor come first, then new ones, without a gap or a repeat. `live` runs them for many
+//! subscribers.
 
 use super::ApiContext;
 use super::change::Change;
@@ -7,7 +8,7 @@ use super::filter::{ChangeFilter, InspectionFilter, JobFilter, SessionFilter};
 use super::matching::{self, FilterMatch};
 use super::node::parse_id;
 use super::pagination;
-use super::subscription_progress::{ResumeCursor, SubscriptionProgress};
+use super::subscription_progress::{StartPosition, SubscriptionProgress};
 use crate::store::StoreError;
 use crate::store::read::{ChangeWithEntity, EntityFilter};
 use async_graphql::{Context, ID, Subscription};
@@ -18,8 +19,8 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct SubscriptionRoot;
 
-/// Everything that can be listened to. Every subscription can be resumed: keep the `cursor` of the newest change you have
-/// dealt with, and subscribe again with it as `after`. You then get all that you missed, in order, once.
+/// Every subscription can be resumed: keep the `cursor` of the newest change that you have processed, and subscribe again with
+/// it as `after`. You then receive everything that you missed, in order, once.
 #[Subscription(name = "Subscription")]
 impl SubscriptionRoot {
     /// The history as it is written: every change, also those without effect, in the order of their positions.
@@ -30,23 +31,23 @@ impl SubscriptionRoot {
             desc = "Begin after this cursor of a change, `Change.cursor` or `LogHead.cursor`, e.g. `YzI6Nzo0Mg`; without it, begin now."
         )]
         after: Option<String>,
-        #[graphql(desc = "Only changes that fit.")] filter: Option<ChangeFilter>,
+        #[graphql(desc = "Only matching changes.")] filter: Option<ChangeFilter>,
     ) -> Result<impl Stream<Item = Result<Change, ApiError>>, ApiError> {
         let filter = filter.unwrap_or_default().into_store_filter()?;
-        let fit = move |changed: &ChangeWithEntity| {
+        let matches = move |changed: &ChangeWithEntity| {
             if matching::match_change(&filter, changed) { FilterMatch::Yes } else { FilterMatch::No }
         };
-        subscribe(ctx, after, fit).await
+        subscribe(ctx, after, matches).await
     }
 
-    /// Each change that had an effect on an inspection. What happens to its sessions, jobs and items comes here only as
-    /// far as it changes the inspection itself.
+    /// Each change that had an effect on an inspection. A change of its sessions, jobs and items is sent here only if it
+    /// changes the inspection itself.
     async fn inspection_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this inspection: its `id`. It need not be known yet.")] id: Option<ID>,
+        #[graphql(desc = "Only this inspection: its `id`. It need not exist yet.")] id: Option<ID>,
         #[graphql(
-            desc = "Only inspections that fit. By status and state, what fitted before the change fits too: see `Change.leavesFilter`."
+            desc = "Only matching inspections. A filter by status or state also matches what matched before the change: see `Change.leavesFilter`."
         )]
         filter: Option<InspectionFilter>,
         #[graphql(
@@ -62,9 +63,9 @@ impl SubscriptionRoot {
     async fn session_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this session: its `id`. It need not be known yet.")] id: Option<ID>,
+        #[graphql(desc = "Only this session: its `id`. It need not exist yet.")] id: Option<ID>,
         #[graphql(
-            desc = "Only sessions that fit. By status and state, what fitted before the change fits too: see `Change.leavesFilter`."
+            desc = "Only matching sessions. A filter by status or state also matches what matched before the change: see `Change.leavesFilter`."
         )]
         filter: Option<SessionFilter>,
         #[graphql(
@@ -80,9 +81,9 @@ impl SubscriptionRoot {
     async fn job_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only this job: its `id`. It need not be known yet.")] id: Option<ID>,
+        #[graphql(desc = "Only this job: its `id`. It need not exist yet.")] id: Option<ID>,
         #[graphql(
-            desc = "Only jobs that fit. By status and state, what fitted before the change fits too: see `Change.leavesFilter`."
+            desc = "Only matching jobs. A filter by status or state also matches what matched before the change: see `Change.leavesFilter`."
         )]
         filter: Option<JobFilter>,
         #[graphql(
@@ -102,47 +103,46 @@ fn entity_matcher(
     if filter.stalled_since.is_some() {
         return Err(ApiError::bad_user_input(
             "`stalledFor` cannot be subscribed to",
-            "That nothing happens is no news. Ask `inspections(filter: { stalledFor: … })` from time to time.",
+            "A lack of changes is not a change. Query `inspections(filter: { stalledFor: … })` periodically.",
         ));
     }
     let id: Option<Uuid> = id.as_ref().map(parse_id).transpose()?;
     Ok(move |changed: &ChangeWithEntity| {
-        let is_it = id.is_none_or(|id| changed.entity.as_ref().is_some_and(|about| about.id == id));
-        if is_it { matching::match_entity(&filter, changed) } else { FilterMatch::No }
+        let is_requested = id.is_none_or(|id| changed.entity.as_ref().is_some_and(|entity| entity.id == id));
+        if is_requested { matching::match_entity(&filter, changed) } else { FilterMatch::No }
     })
 }
 
 async fn subscribe(
     ctx: &Context<'_>,
     after: Option<String>,
-    fit: impl Fn(&ChangeWithEntity) -> FilterMatch + Send + 'static,
+    matches: impl Fn(&ChangeWithEntity) -> FilterMatch + Send + 'static,
 ) -> Result<BoxStream<'static, Result<Change, ApiError>>, ApiError> {
-    let walk = ctx.data_opt::<Arc<SubscriptionProgress>>().cloned();
-    let after = ctx.data_opt::<ResumeCursor>().map(|ResumeCursor(cursor)| cursor.to_string()).or(after);
-    let position = match (walk.as_ref().and_then(|walk| walk.start_after), after) {
-        (Some(position), _) => position,
-        (None, Some(cursor)) => pagination::resolve_position(ctx, &cursor).await?,
-        (None, None) => pagination::read_head(ctx).await?.position,
+    let no_progress = || ApiError::internal("a subscription was executed without its progress");
+    let progress = ctx.data_opt::<Arc<SubscriptionProgress>>().cloned().ok_or_else(no_progress)?;
+    let position = match (&progress.start, &after) {
+        (StartPosition::Position(position), _) => *position,
+        (StartPosition::Cursor(cursor), _) => pagination::resolve_position(ctx, cursor).await?,
+        (StartPosition::FromOperation, Some(cursor)) => pagination::resolve_position(ctx, cursor).await?,
+        (StartPosition::FromOperation, None) => pagination::read_head(ctx).await?.position,
     };
-    let until = walk.as_ref().and_then(|walk| walk.end_at);
-    let changes = ApiContext::of(ctx)?.feed.subscribe(position, until).filter_map(move |next| {
-        let change = match next {
-            Ok(changed) => match (fit(&changed), &walk) {
-                (FilterMatch::No, Some(walk)) => walk.skip(changed.change.position).err().map(Err),
-                (FilterMatch::No, None) => None,
-                (fit, walk) => {
-                    let handed = walk.as_ref().map_or(Ok(()), |walk| walk.deliver(changed.change.position));
-                    Some(handed.map(|()| Change::from_feed(changed, fit == FilterMatch::LeavesFilter)))
+    let changes = ApiContext::of(ctx)?.feed.subscribe(position, progress.end_at).filter_map(move |next| {
+        let change = next.and_then(|changed| {
+            let position = changed.change.position;
+            match matches(&changed) {
+                FilterMatch::No => progress.skip(position).map(|()| None),
+                found => {
+                    progress.deliver(position)?;
+                    Ok(Some(Change::from_feed(changed, found == FilterMatch::LeavesFilter)))
                 }
-            },
-            Err(error) => Some(Err(error)),
-        };
-        std::future::ready(change)
+            }
+        });
+        std::future::ready(change.transpose())
     });
     Ok(end_after_error(changes.boxed()).boxed())
 }
 
-// A listener that failed would fail again at once: it ends, and its client goes on from its cursor.
+// A failed subscription would fail again at once: it ends, and its client resumes from its cursor.
 fn end_after_error(
     changes: BoxStream<'static, Result<Change, StoreError>>,
 ) -> impl Stream<Item = Result<Change, ApiError>> {

@@ -1,42 +1,48 @@
-//! A subscription's way through the history, as its transport sees it: where it begins and ends, how far it has looked,
-//! and which change an answer is about.
+//! A subscription's progress through the history, as its transport sees it: where it begins and ends, up to where it has
+//! scanned, and which change a response is about.
 
 use crate::store::StoreError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Passed along with a request. Answers come one by one: a change is handed out to be answered, its answer comes out of
-/// the execution, and whoever receives it takes the position. The next change is not handed out before that, so an
-/// answer cannot be taken for one about another change.
+/// Where a subscription begins. It is decided once, before the execution, and passed down with the request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StartPosition {
+    /// After the cursor in the operation's `after`, or at the newest change. The field resolves it.
+    #[default]
+    FromOperation,
+    /// After this cursor, whatever the operation says: a client that reconnects with the same operation. The field validates it.
+    Cursor(Arc<str>),
+    /// After this position, which is known to be in this history.
+    Position(i64),
+}
+
+/// Passed along with a request. Responses come one by one: the subscription delivers a change, the execution makes its
+/// response, and the receiver acknowledges it. The next change is not delivered before that, so a response cannot be mistaken
+/// for one about another change.
 #[derive(Debug, Default)]
 pub struct SubscriptionProgress {
-    /// Begins after this position, whatever the operation says.
-    pub(super) start_after: Option<i64>,
-    /// Ends with this position.
+    pub(super) start: StartPosition,
+    /// The last position; null for a subscription without an end.
     pub(super) end_at: Option<i64>,
     state: Mutex<AckState>,
 }
 
 #[derive(Debug, Default)]
 struct AckState {
-    /// All up to here was passed over, or its answer was taken.
+    /// All changes up to here were skipped, or their responses acknowledged.
     scanned_to: i64,
-    /// Handed out, and its answer not taken yet.
+    /// Delivered, and its response not acknowledged yet.
     unacked: Option<i64>,
 }
 
-/// A cursor after which a subscription begins, whatever the operation says: so when a client comes back by itself, with
-/// the same operation, and its transport says what it got last.
-#[derive(Clone, Debug)]
-pub struct ResumeCursor(pub Arc<str>);
-
 impl SubscriptionProgress {
-    /// From a position, or from where the operation says, up to another.
-    pub fn new(from: Option<i64>, until: Option<i64>) -> Arc<SubscriptionProgress> {
-        let state = AckState { scanned_to: from.unwrap_or_default(), unacked: None };
-        Arc::new(SubscriptionProgress { start_after: from, end_at: until, state: Mutex::new(state) })
+    pub fn new(start: StartPosition, end_at: Option<i64>) -> Arc<SubscriptionProgress> {
+        let scanned_to = if let StartPosition::Position(position) = start { position } else { 0 };
+        let state = Mutex::new(AckState { scanned_to, unacked: None });
+        Arc::new(SubscriptionProgress { start, end_at, state })
     }
 
-    /// The position that the answer just received is about; none if it is about no change.
+    /// The position that the response just received is about; null if it is about no change.
     pub fn ack(&self) -> Option<i64> {
         let mut state = self.state();
         let position = state.unacked.take()?;
@@ -44,43 +50,35 @@ impl SubscriptionProgress {
         Some(position)
     }
 
-    /// The position up to which nothing more will come.
+    /// The watermark: no more responses are about positions up to here.
     pub fn scanned_to(&self) -> i64 {
         self.state().scanned_to
     }
 
-    /// This change is not told.
+    /// This change does not match.
     pub(super) fn skip(&self, position: i64) -> Result<(), StoreError> {
-        let mut state = self.state();
-        match state.unacked {
-            None => {
-                state.scanned_to = position;
-                Ok(())
-            }
-            Some(handed) => Err(out_of_order(handed, position)),
-        }
+        self.advance(position, |state| state.scanned_to = position)
     }
 
-    /// The next answer is about this change.
+    /// The next response is about this change.
     pub(super) fn deliver(&self, position: i64) -> Result<(), StoreError> {
+        self.advance(position, |state| state.unacked = Some(position))
+    }
+
+    fn advance(&self, position: i64, update: impl FnOnce(&mut AckState)) -> Result<(), StoreError> {
         let mut state = self.state();
         match state.unacked {
-            None => {
-                state.unacked = Some(position);
-                Ok(())
-            }
-            Some(handed) => Err(out_of_order(handed, position)),
+            None => Ok(update(&mut state)),
+            Some(unacked) => Err(StoreError::Corrupt(format!(
+                "change {position} came up before the response about change {unacked} was acknowledged"
+            ))),
         }
     }
 
-    // A panic elsewhere leaves nothing half done here.
+    // A panic of another task leaves the state consistent.
     fn state(&self) -> MutexGuard<'_, AckState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn out_of_order(handed: i64, next: i64) -> StoreError {
-    StoreError::Corrupt(format!("change {next} came up before the answer about change {handed} was taken"))
 }
 
 #[cfg(test)]
@@ -88,23 +86,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_about_the_change_handed_out_last() {
-        let walk = SubscriptionProgress::new(Some(3), None);
-        assert_eq!((walk.scanned_to(), walk.ack()), (3, None));
-        walk.skip(4).expect("nothing is out");
-        walk.deliver(5).expect("nothing is out");
-        assert_eq!(walk.scanned_to(), 4, "5 has no answer yet");
-        assert_eq!((walk.ack(), walk.scanned_to(), walk.ack()), (Some(5), 5, None));
+    fn a_response_is_about_the_change_delivered_last() {
+        let progress = SubscriptionProgress::new(StartPosition::Position(3), None);
+        assert_eq!((progress.scanned_to(), progress.ack()), (3, None));
+        progress.skip(4).expect("nothing is unacknowledged");
+        progress.deliver(5).expect("nothing is unacknowledged");
+        assert_eq!(progress.scanned_to(), 4, "5 has no response yet");
+        assert_eq!((progress.ack(), progress.scanned_to(), progress.ack()), (Some(5), 5, None));
     }
 
     #[test]
-    fn no_change_comes_up_before_the_last_one_is_answered() {
-        let walk = SubscriptionProgress::default();
-        walk.deliver(1).expect("nothing is out");
-        assert!(walk.deliver(2).is_err());
-        let walk = SubscriptionProgress::default();
-        walk.deliver(1).expect("nothing is out");
-        assert!(walk.skip(2).is_err());
-        assert_eq!(walk.ack(), Some(1));
+    fn no_change_is_delivered_before_the_last_one_is_acknowledged() {
+        let progress = SubscriptionProgress::default();
+        progress.deliver(1).expect("nothing is unacknowledged");
+        assert!(progress.deliver(2).is_err());
+        let progress = SubscriptionProgress::default();
+        progress.deliver(1).expect("nothing is unacknowledged");
+        assert!(progress.skip(2).is_err());
+        assert_eq!(progress.ack(), Some(1));
     }
 }
