@@ -14,7 +14,7 @@ async fn a_change_is_seen_as_it_happens() {
     let query = "subscription { inspectionChanged { position cursor verdict fromState toState toStatus
         inspection { externalId vendor status } } }";
     let mut live = app.subscribe(query, json!({})).await;
-    // The acknowledgement of the socket says nothing of the subscription: what is sent until it stands may be missed.
+    // The acknowledgement of the socket does not mean that the subscription has begun: earlier changes may be missed.
     let seen = loop {
         app.post_json("pave", status("LIVE", "STARTED", 0)).await;
         app.post_json("pave", status(&uuid::Uuid::new_v4().to_string(), "STARTED", 0)).await;
