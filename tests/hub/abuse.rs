@@ -271,7 +271,7 @@ async fn the_usual_probes_find_nothing() {
     let form = form.await;
     assert_eq!(form.body, json!({ "data": { "__typename": "Query" } }));
     assert!(!form.headers.contains_key("access-control-allow-origin"), "{form:?}");
-    // No traces, no stacks, whoever asks for them, and no page of its own for browsers.
+    // No traces and no stacks for any client, and no page of its own for browsers.
     for extensions in [json!({}), json!({ "tracing": true }), json!({ "debug": true })] {
         let traced = post(&app, json!({ "query": "{ __typename }", "extensions": extensions }).to_string()).await;
         assert_eq!(traced.body, json!({ "data": { "__typename": "Query" } }));
