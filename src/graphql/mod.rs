@@ -146,7 +146,10 @@ impl ApiSchema {
         let document = Arc::new(parse_query(&request.query).expect("a document"));
         let progress = SubscriptionProgress::new(StartPosition::FromOperation, None);
         let responses = self.subscribe(request, &document, &progress);
-        responses.inspect(move |_| drop(progress.ack())).boxed()
+        let acknowledge = move |_: &Response| {
+            progress.ack();
+        };
+        responses.inspect(acknowledge).boxed()
     }
 
     /// Executes a subscription. Its start is in `progress`, which also says which change each response is about.
