@@ -1,26 +1,24 @@
-//! Field collection: the selections at each place of a response, those with the same response name together, fragments
-//! included.
+//! Field collection (GraphQL, October 2021, section 6.3.2): all selections with the same response name together, those of
+//! fragments where they are spread. Unlike `request::visitor` it expands fragments, so it runs only on documents that are
+//! known to be small when expanded.
 
-use super::schema_types::field_type;
-use async_graphql::parser::types::{
-    BaseType, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet, Type,
-};
+use super::schema_types::{field_type, named_type, root_type};
+use async_graphql::parser::types::{BaseType, ExecutableDocument, OperationDefinition, Selection, SelectionSet, Type};
 use async_graphql::{Name, Pos, Positioned, indexmap::IndexMap};
 use std::cell::OnceCell;
 use std::collections::HashSet;
 
-/// The selections at one place of a response.
+/// What is selected at one place of a response.
 pub struct FieldGroup<'a> {
-    /// The type of the field. Unknown in an untyped group, and in introspection.
+    /// As the schema declares it. Unknown in an untyped group, and in introspection.
     pub ty: Option<&'static Type>,
-    /// The first selection whose type conflicts with it.
+    /// The first selection with a type that cannot be merged with `ty`.
     pub conflict: Option<TypeConflict>,
     /// Empty for scalars.
     selected: Vec<TypedSelectionSet<'a>>,
     fields: OnceCell<IndexMap<&'a Name, FieldGroup<'a>>>,
 }
 
-/// A type that conflicts with the first selection of the same response name, and its position.
 #[derive(Clone, Copy)]
 pub struct TypeConflict {
     pub ty: &'static Type,
@@ -29,31 +27,25 @@ pub struct TypeConflict {
 
 #[derive(Clone, Copy)]
 struct TypedSelectionSet<'a> {
-    /// The parent type, unknown as above.
+    /// The type whose fields they are; unknown as above.
     of: Option<&'a str>,
     set: &'a SelectionSet,
 }
 
 impl<'a> FieldGroup<'a> {
-    /// The selections of an operation.
+    /// What an operation selects, without types: enough to order fields.
     pub fn untyped(operation: &'a OperationDefinition) -> Self {
-        FieldGroup {
-            selected: vec![TypedSelectionSet { of: None, set: &operation.selection_set.node }],
-            ..FieldGroup::new(None)
-        }
+        FieldGroup::of_operation(operation, None)
     }
 
-    /// The selections of an operation, with the types of the schema.
+    /// What an operation selects, with the types of the schema.
     pub fn typed(operation: &'a OperationDefinition) -> Self {
-        let root = match operation.ty {
-            OperationType::Query => "Query",
-            OperationType::Mutation => "Mutation",
-            OperationType::Subscription => "Subscription",
-        };
-        FieldGroup {
-            selected: vec![TypedSelectionSet { of: Some(root), set: &operation.selection_set.node }],
-            ..FieldGroup::new(None)
-        }
+        FieldGroup::of_operation(operation, Some(root_type(operation.ty)))
+    }
+
+    fn of_operation(operation: &'a OperationDefinition, of: Option<&'a str>) -> Self {
+        let selected = vec![TypedSelectionSet { of, set: &operation.selection_set.node }];
+        FieldGroup { selected, ..FieldGroup::new(None) }
     }
 
     fn new(ty: Option<&'static Type>) -> Self {
@@ -65,7 +57,7 @@ impl<'a> FieldGroup<'a> {
         !self.selected.is_empty()
     }
 
-    /// The subfields by response name, in the order of the response.
+    /// What is selected of it, by response name, in the order of selection.
     pub fn subfields(&self, document: &'a ExecutableDocument) -> &IndexMap<&'a Name, FieldGroup<'a>> {
         self.fields.get_or_init(|| self.collect_subfields(document))
     }
@@ -83,7 +75,7 @@ impl<'a> FieldGroup<'a> {
         }
     }
 
-    // Each fragment counts once, where it is spread first: again, it would select the same.
+    // A fragment that is spread again adds no field and no place, so only its first spread counts.
     fn collect_subfields(&self, document: &'a ExecutableDocument) -> IndexMap<&'a Name, FieldGroup<'a>> {
         let mut fields: IndexMap<&Name, FieldGroup> = IndexMap::new();
         let mut spread: HashSet<&Name> = HashSet::new();
@@ -128,11 +120,4 @@ fn has_same_response_shape(one: &Type, other: &Type) -> bool {
             (BaseType::List(one), BaseType::List(other)) => has_same_response_shape(one, other),
             _ => false,
         }
-}
-
-fn named_type(ty: &Type) -> &str {
-    match &ty.base {
-        BaseType::Named(name) => name,
-        BaseType::List(item) => named_type(item),
-    }
 }

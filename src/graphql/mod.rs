@@ -20,6 +20,7 @@ mod error_code;
 mod error_hints;
 mod explanation;
 mod federation;
+mod field_cost;
 mod filter;
 mod key;
 mod limits;
@@ -49,13 +50,13 @@ pub use cursor::Cursor;
 pub use cursor::parse_change_cursor;
 pub use error::{ApiError, LimitExceeded, is_request_error};
 pub use error_code::{ApiErrorCode, ERROR_CODES, ErrorCodeEntry};
-pub use limits::{
-    DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, MAX_PAGE_SIZE, MAX_PARSER_RECURSION, MAX_QUERY_COST, MAX_QUERY_DEPTH,
-};
+pub use field_cost::ListSize;
+pub use limits::{DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, MAX_PAGE_SIZE, MAX_PARSER_RECURSION, MAX_QUERY_COST, MAX_QUERY_DEPTH};
 pub use overlapping_fields::check_overlapping_fields;
-pub use sdl::{full_sdl, sdl, subgraph_sdl};
+pub use schema_types::{named_type, root_type, schema_field};
+pub use sdl::{sdl, subgraph_sdl};
 pub use source::SourceInfo;
-pub use subscription_progress::{ResumeCursor, SubscriptionProgress};
+pub use subscription_progress::{StartPosition, SubscriptionProgress};
 
 use crate::feed::Feed;
 use crate::store::ReadPool;
@@ -141,12 +142,15 @@ impl ApiSchema {
     #[cfg(test)]
     pub(crate) fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
         let document = Arc::new(parse_query(&request.query).expect("a document"));
-        let (request, scheduler, shaper) = prepare(request, &document);
-        let responses = scheduler.drive_stream(self.0.execute_stream(request).boxed());
-        responses.map(move |response| shaper.shape(response)).boxed()
+        let progress = SubscriptionProgress::new(StartPosition::FromOperation, None);
+        let responses = self.subscribe(request, &document, &progress);
+        let acknowledge = move |_: &Response| {
+            progress.ack();
+        };
+        responses.inspect(acknowledge).boxed()
     }
 
-    /// Executes a subscription. `progress` has the position of the change that each response is about.
+    /// Executes a subscription. Its start is in `progress`, which also says which change each response is about.
     pub fn subscribe(
         &self,
         request: Request,

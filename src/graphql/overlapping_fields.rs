@@ -1,14 +1,14 @@
-//! Whether fields with the same response name can be merged (GraphQL, October 2021, section 5.3.2): their types must
-//! agree, whichever object they are of. async-graphql compares only fields of the same object.
+//! Whether fields with the same response name can be merged (GraphQL, October 2021, section 5.3.2): a client must know the
+//! field's type, whichever of several objects it belongs to. async-graphql compares only fields of the same object.
 
 use super::collect_fields::{FieldGroup, TypeConflict};
 use super::error::ApiError;
 use async_graphql::parser::types::ExecutableDocument;
 
-/// Checks all operations of a document, whose size with all fragments expanded must be within the limits.
+/// Checks all operations of a document. It must be known to be small when all fragments are expanded.
 ///
 /// # Errors
-/// If two fields cannot be merged, with the position.
+/// The first two fields that cannot be merged.
 pub fn check_overlapping_fields(document: &ExecutableDocument) -> Result<(), ApiError> {
     document
         .operations
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_same_name_have_the_same_type() {
+    fn fields_with_the_same_name_have_the_same_type() {
         for fields in [
             "id ... on Inspection { id status } ... on Job { id jobStatus: status }",
             "... on Inspection { externalId } ... on Job { externalId }",

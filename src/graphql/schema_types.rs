@@ -1,26 +1,28 @@
-//! The types of the schema: fields with types and arguments, and what inputs accept. Parsed once from the SDL.
+//! The schema as one map: the type, arguments, list size and cost of each field, and what can be written for each input type.
+//! It is parsed once from the SDL.
 
+use super::field_cost::{self, ListSize};
+use async_graphql::Positioned;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{
-    FieldDefinition, InputObjectType, Type, TypeDefinition, TypeKind, TypeSystemDefinition,
+    BaseType, FieldDefinition, InputObjectType, OperationType, Type, TypeDefinition, TypeKind, TypeSystemDefinition,
 };
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-static TYPES: LazyLock<HashMap<String, SchemaType>> = LazyLock::new(|| parse_types(&super::full_sdl()));
+static TYPES: LazyLock<HashMap<String, SchemaType>> = LazyLock::new(|| parse_types(&super::sdl::full_sdl()));
 
-/// The type of `__typename`.
+/// The type of `__typename`, a field of every type.
 static TYPENAME: LazyLock<Option<Type>> = LazyLock::new(|| Type::new("String!"));
 
-/// A type of the schema.
 #[derive(Debug)]
 pub enum SchemaType {
-    /// By name.
+    /// Of an object or interface, by name.
     Fields(HashMap<String, SchemaField>),
     /// Fields in the order of the schema.
     Input {
         fields: Vec<String>,
-        /// Whether exactly one field must be given.
+        /// Whether exactly one of them must be given.
         one_of: bool,
     },
     /// In the order of the schema.
@@ -29,19 +31,32 @@ pub enum SchemaType {
     Union,
 }
 
-/// A field of an object or interface.
+/// A field that can be selected.
 #[derive(Debug)]
 pub struct SchemaField {
-    ty: Type,
+    pub ty: Type,
     arguments: Vec<String>,
+    pub list_size: ListSize,
+    /// In fields of a response.
+    pub cost: u64,
+    /// Whether its value can change without a new position in the history.
+    pub is_volatile: bool,
 }
 
-/// A type by name.
+/// A type of the schema, by name.
 pub fn schema_type(name: &str) -> Option<&'static SchemaType> {
     TYPES.get(name)
 }
 
-/// The type of a field; none for the fields of introspection.
+/// Null for the fields of introspection, and for `__typename`.
+pub fn schema_field(parent: &str, field: &str) -> Option<&'static SchemaField> {
+    match TYPES.get(parent)? {
+        SchemaType::Fields(fields) => fields.get(field),
+        _ => None,
+    }
+}
+
+/// The type of a field; unknown for the fields of introspection.
 pub fn field_type(parent: &str, field: &str) -> Option<&'static Type> {
     if field == "__typename" {
         return TYPENAME.as_ref();
@@ -54,14 +69,24 @@ pub fn field_arguments(parent: &str, field: &str) -> Option<&'static [String]> {
     Some(&schema_field(parent, field)?.arguments)
 }
 
-fn schema_field(parent: &str, field: &str) -> Option<&'static SchemaField> {
-    match TYPES.get(parent)? {
-        SchemaType::Fields(fields) => fields.get(field),
-        _ => None,
+/// `[Node!]!` is of the type `Node`.
+pub fn named_type(ty: &Type) -> &str {
+    match &ty.base {
+        BaseType::Named(name) => name,
+        BaseType::List(item) => named_type(item),
     }
 }
 
-// A schema that cannot be parsed has no types; a test parses it.
+/// The type whose fields an operation selects.
+pub fn root_type(operation: OperationType) -> &'static str {
+    match operation {
+        OperationType::Query => "Query",
+        OperationType::Mutation => "Mutation",
+        OperationType::Subscription => "Subscription",
+    }
+}
+
+// A schema that cannot be parsed has no types: every list then counts as one row, and the other limits hold. A test parses it.
 fn parse_types(sdl: &str) -> HashMap<String, SchemaType> {
     let definitions = parse_schema(sdl).map(|document| document.definitions).unwrap_or_default();
     let types = definitions.into_iter().filter_map(|definition| match definition {
@@ -74,27 +99,35 @@ fn parse_types(sdl: &str) -> HashMap<String, SchemaType> {
 
 fn to_schema_type(definition: TypeDefinition) -> SchemaType {
     let one_of = definition.directives.iter().any(|directive| directive.node.name.node == "oneOf");
+    let parent = definition.name.node.as_str();
     match definition.kind {
-        TypeKind::Object(object) => fields(object.fields.into_iter().map(|field| field.node)),
-        TypeKind::Interface(interface) => fields(interface.fields.into_iter().map(|field| field.node)),
+        TypeKind::Object(object) => fields(parent, object.fields),
+        TypeKind::Interface(interface) => fields(parent, interface.fields),
         TypeKind::InputObject(InputObjectType { fields }) => SchemaType::Input {
             fields: fields.into_iter().map(|field| field.node.name.node.to_string()).collect(),
             one_of,
         },
-        TypeKind::Enum(words) => {
-            SchemaType::Enum(words.values.into_iter().map(|word| word.node.value.node.to_string()).collect())
+        TypeKind::Enum(values) => {
+            SchemaType::Enum(values.values.into_iter().map(|value| value.node.value.node.to_string()).collect())
         }
         TypeKind::Scalar => SchemaType::Scalar,
         TypeKind::Union(_) => SchemaType::Union,
     }
 }
 
-fn fields(fields: impl Iterator<Item = FieldDefinition>) -> SchemaType {
-    let field = |field: FieldDefinition| {
-        let arguments = field.arguments.into_iter().map(|argument| argument.node.name.node.to_string()).collect();
-        (field.name.node.to_string(), SchemaField { ty: field.ty.node, arguments })
+fn fields(parent: &str, fields: Vec<Positioned<FieldDefinition>>) -> SchemaType {
+    let field = |Positioned { node: field, .. }: Positioned<FieldDefinition>| {
+        let name = field.name.node.to_string();
+        let declared = SchemaField {
+            list_size: field_cost::list_size(parent, &field),
+            cost: field_cost::field_cost(parent, &name),
+            is_volatile: field_cost::is_volatile(parent, &name),
+            arguments: field.arguments.into_iter().map(|argument| argument.node.name.node.to_string()).collect(),
+            ty: field.ty.node,
+        };
+        (name, declared)
     };
-    SchemaType::Fields(fields.map(field).collect())
+    SchemaType::Fields(fields.into_iter().map(field).collect())
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The fields of subscriptions. Changes after a cursor come first, then new ones, without a gap.
+//! The subscriptions. Changes since a cursor come first, then new ones, without a gap or a repeat. `live` runs them for many
+//! subscribers.
 
 use super::ApiContext;
 use super::change::Change;
@@ -7,7 +8,7 @@ use super::filter::{ChangeFilter, InspectionFilter, JobFilter, SessionFilter};
 use super::matching::{self, FilterMatch};
 use super::node::parse_id;
 use super::pagination;
-use super::subscription_progress::{ResumeCursor, SubscriptionProgress};
+use super::subscription_progress::{StartPosition, SubscriptionProgress};
 use crate::store::StoreError;
 use crate::store::read::{ChangeWithEntity, EntityFilter};
 use async_graphql::{Context, ID, Subscription};
@@ -84,13 +85,13 @@ fn entity_matcher(
     if filter.stalled_since.is_some() {
         return Err(ApiError::bad_user_input(
             "`stalledFor` cannot be subscribed to",
-            "The passing of time is not a change. Poll `inspections(filter: { stalledFor: … })`.",
+            "A lack of changes is not a change. Query `inspections(filter: { stalledFor: … })` periodically.",
         ));
     }
     let id: Option<Uuid> = id.as_ref().map(parse_id).transpose()?;
     Ok(move |changed: &ChangeWithEntity| {
-        let is_entity = id.is_none_or(|id| changed.entity.as_ref().is_some_and(|entity| entity.id == id));
-        if is_entity { matching::match_entity(&filter, changed) } else { FilterMatch::No }
+        let is_requested = id.is_none_or(|id| changed.entity.as_ref().is_some_and(|entity| entity.id == id));
+        if is_requested { matching::match_entity(&filter, changed) } else { FilterMatch::No }
     })
 }
 
@@ -99,33 +100,31 @@ async fn subscribe(
     after: Option<String>,
     matches: impl Fn(&ChangeWithEntity) -> FilterMatch + Send + 'static,
 ) -> Result<BoxStream<'static, Result<Change, ApiError>>, ApiError> {
-    let progress = ctx.data_opt::<Arc<SubscriptionProgress>>().cloned();
-    let after = ctx.data_opt::<ResumeCursor>().map(|ResumeCursor(cursor)| cursor.to_string()).or(after);
-    let position = match (progress.as_ref().and_then(|progress| progress.start_after), after) {
-        (Some(position), _) => position,
-        (None, Some(cursor)) => pagination::resolve_position(ctx, &cursor).await?,
-        (None, None) => pagination::read_head(ctx).await?.position,
+    let no_progress = || ApiError::internal("a subscription was executed without its progress");
+    let progress = ctx.data_opt::<Arc<SubscriptionProgress>>().cloned().ok_or_else(no_progress)?;
+    let position = match (&progress.start, &after) {
+        (StartPosition::Position(position), _) => *position,
+        (StartPosition::Cursor(cursor), _) => pagination::resolve_position(ctx, cursor).await?,
+        (StartPosition::FromOperation, Some(cursor)) => pagination::resolve_position(ctx, cursor).await?,
+        (StartPosition::FromOperation, None) => pagination::read_head(ctx).await?.position,
     };
-    let end_at = progress.as_ref().and_then(|progress| progress.end_at);
-    let changes = ApiContext::of(ctx)?.feed.subscribe(position, end_at).filter_map(move |next| {
-        let change = match next {
-            Ok(changed) => match (matches(&changed), &progress) {
-                (FilterMatch::No, Some(progress)) => progress.skip(changed.change.position).err().map(Err),
-                (FilterMatch::No, None) => None,
-                (matched, progress) => {
-                    let delivered =
-                        progress.as_ref().map_or(Ok(()), |progress| progress.deliver(changed.change.position));
-                    Some(delivered.map(|()| Change::from_feed(changed, matched == FilterMatch::LeavesFilter)))
+    let changes = ApiContext::of(ctx)?.feed.subscribe(position, progress.end_at).filter_map(move |next| {
+        let change = next.and_then(|changed| {
+            let position = changed.change.position;
+            match matches(&changed) {
+                FilterMatch::No => progress.skip(position).map(|()| None),
+                found => {
+                    progress.deliver(position)?;
+                    Ok(Some(Change::from_feed(changed, found == FilterMatch::LeavesFilter)))
                 }
-            },
-            Err(error) => Some(Err(error)),
-        };
-        std::future::ready(change)
+            }
+        });
+        std::future::ready(change.transpose())
     });
     Ok(end_after_error(changes.boxed()).boxed())
 }
 
-// A stream that failed would fail again at once. It ends, and the client resumes from its cursor.
+// A failed subscription would fail again at once: it ends, and its client resumes from its cursor.
 fn end_after_error(
     changes: BoxStream<'static, Result<Change, StoreError>>,
 ) -> impl Stream<Item = Result<Change, ApiError>> {

@@ -1,6 +1,7 @@
 //! The HTTP surface. Routes on one page; what each does stands in its file.
 
 mod auth;
+mod body;
 mod content_encoding;
 mod cors;
 mod graphql;

@@ -60,7 +60,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         match self {
             Problem::RouteNotFound | Problem::SourceNotFound | Problem::StreamNotFound | Problem::OperationNotFound => {
                 StatusCode::NOT_FOUND

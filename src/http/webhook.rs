@@ -1,8 +1,9 @@
 //! `POST /webhooks/{source}`: checks source, method, size and time, verifies the raw bytes, submits the delivery, and responds once
 //! it is durable. Exactly 200, because Truepic and Truto accept nothing else as success.
 
+use super::body::read_body;
 use super::normalize::OriginalPath;
-use super::{AppState, Problem, content_encoding};
+use super::{AppState, Problem};
 use crate::ingest::{DeliveryReceipt, PreparedDelivery, Unavailable};
 use crate::settings::SourceSettings;
 use crate::store::read::delivery_id;
@@ -12,10 +13,8 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use entity::Verdict;
 use governor::clock::{Clock, DefaultClock};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -120,10 +119,7 @@ async fn handle(
     if *method != Method::POST && *method != Method::PUT {
         return Err(Problem::WebhookMethodNotAllowed(endpoint.source.vendor.title));
     }
-    if let Some(coding) = content_encoding::content_coding(headers) {
-        return Err(Problem::UnsupportedContentEncoding(coding));
-    }
-    let body = read_body(app, headers, body).await?;
+    let body = read_body(headers, body, app.limits.webhook_body, app.limits.body_timeout).await?;
     let is_empty = body.is_empty();
     let delivery = UnverifiedDelivery {
         source: endpoint.name.clone(),
@@ -149,20 +145,6 @@ async fn handle(
         Unavailable::Overloaded => Problem::Unavailable(1),
         Unavailable::Storage | Unavailable::ShuttingDown => Problem::Unavailable(RETRY_AFTER_SECONDS),
     })
-}
-
-async fn read_body(app: &AppState, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
-    let limit = app.limits.webhook_body;
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit as u64) {
-        return Err(Problem::BodyTooLarge(limit));
-    }
-    match tokio::time::timeout(app.limits.body_timeout, Limited::new(body, limit).collect()).await {
-        Err(_) => Err(Problem::BodyTimeout),
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::BodyTooLarge(limit)),
-        Ok(Err(_)) => Err(Problem::IncompleteBody),
-    }
 }
 
 fn status_of(receipt: &DeliveryReceipt) -> &'static str {

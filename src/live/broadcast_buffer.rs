@@ -1,7 +1,7 @@
-//! What an execution has told, kept until all who follow have taken it, and no longer than there is room.
+//! The bounded buffer of one shared execution's messages, retained until every subscriber has read them or a limit is reached.
 //!
-//! Whoever is further behind than there is room for is cut off, so that memory stays bounded. But if most are behind, it
-//! is the hub that is slow and not they: then the execution waits for them, as long as they come on.
+//! A subscriber that falls further behind than the limits allow is disconnected, so that memory stays bounded. If most
+//! subscribers are behind, the hub is slow and not they: the execution then waits for them, as long as they make progress.
 
 use super::SubscriptionManager;
 use super::message::{MessageBatch, Payloads};
@@ -15,28 +15,26 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
 
-/// How often it is looked whether those who are behind have come on.
+/// How often a waiting execution checks the progress of its subscribers.
 const BACKPRESSURE_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What is kept for those who are behind.
 #[derive(Clone, Copy, Debug)]
 pub struct BufferLimits {
     pub messages: u64,
     pub bytes: usize,
-    /// How long the execution waits for most of them if none of them comes on.
+    /// How long the execution waits for most subscribers while none of them makes progress.
     pub stall_timeout: Duration,
-    /// How long it waits for them at all.
+    /// How long it waits at all.
     pub max_wait: Duration,
 }
 
 impl Default for BufferLimits {
     fn default() -> Self {
-        let (stalled, patience) = (Duration::from_secs(1), Duration::from_secs(10));
-        BufferLimits { messages: 4096, bytes: 8 << 20, stall_timeout: stalled, max_wait: patience }
+        let (stall_timeout, max_wait) = (Duration::from_secs(1), Duration::from_secs(10));
+        BufferLimits { messages: 4096, bytes: 8 << 20, stall_timeout, max_wait }
     }
 }
 
-/// What one execution has told, and who follows it.
 #[derive(Debug)]
 pub struct BroadcastBuffer {
     key: SubscriptionKey,
@@ -46,50 +44,45 @@ pub struct BroadcastBuffer {
 
 #[derive(Debug, Default)]
 struct BufferState {
-    /// Without holes: each begins with the number after the end of the one before.
+    /// Contiguous: each batch begins with the index after the end of the one before.
     batches: VecDeque<Arc<MessageBatch>>,
     bytes: usize,
-    /// The number of the next answer.
+    /// The index of the next message.
     end_index: u64,
-    /// All changes up to this position are told, or are not for these subscribers.
+    /// The watermark: all changes up to this position are in a message, or do not match.
     scanned_to: i64,
     subscribers: Slab<SubscriberState>,
     ended: Option<EndReason>,
     execution: Option<AbortHandle>,
 }
 
-/// One who follows.
 #[derive(Debug, Default)]
 struct SubscriberState {
-    /// The number that is taken next; none as long as nothing is taken.
+    /// The index that is read next; null while it is in backfill and nothing is retained for it.
     next_index: Option<u64>,
     waker: Option<Waker>,
-    /// It was waited for in vain. Once it takes something, it counts again.
+    /// The execution waited for it in vain. Once it reads again, it counts again.
     wait_abandoned: bool,
 }
 
-/// Why an execution has ended: with these errors, or by itself.
+/// Why an execution has ended: with these errors, or normally.
 pub type EndReason = Option<Bytes>;
 
 impl BroadcastBuffer {
-    pub fn new(key: SubscriptionKey, seen: i64, room: BufferLimits) -> Arc<BroadcastBuffer> {
-        Arc::new(BroadcastBuffer {
-            key,
-            limits: room,
-            state: Mutex::new(BufferState { scanned_to: seen, ..BufferState::default() }),
-        })
+    pub fn new(key: SubscriptionKey, scanned_to: i64, limits: BufferLimits) -> Arc<BroadcastBuffer> {
+        let state = Mutex::new(BufferState { scanned_to, ..BufferState::default() });
+        Arc::new(BroadcastBuffer { key, limits, state })
     }
 
     pub fn key(&self) -> &SubscriptionKey {
         &self.key
     }
 
-    /// This execution tells what is kept here.
+    /// The execution that fills the buffer.
     pub fn set_execution(&self, execution: JoinHandle<()>) {
         self.lock().execution = Some(execution.abort_handle());
     }
 
-    /// Ends the execution.
     pub fn abort_execution(&self) {
         let execution = self.lock().execution.take();
         if let Some(execution) = execution {
@@ -97,21 +90,21 @@ impl BroadcastBuffer {
         }
     }
 
-    /// Answers that find room beside those that most have not taken yet.
+    /// Messages of a batch that fits beside those that most subscribers have not read yet.
     pub fn max_batch_len(&self) -> usize {
         usize::try_from(self.limits.messages / 2).unwrap_or(usize::MAX).max(1)
     }
 
-    /// Waits until there is room for more, or until waiting makes no sense.
+    /// Waits until there is room for more, or until no progress can be expected.
     pub async fn wait_for_capacity(&self) {
         let begun = Instant::now();
-        let mut came_on = (begun, None);
-        while let Some(taken) = self.progress_if_most_lag() {
+        let mut last_progress = (begun, None);
+        while let Some(read) = self.progress_if_most_lag() {
             let now = Instant::now();
-            if came_on.1 != Some(taken) {
-                came_on = (now, Some(taken));
+            if last_progress.1 != Some(read) {
+                last_progress = (now, Some(read));
             }
-            if now - came_on.0 >= self.limits.stall_timeout || now - begun >= self.limits.max_wait {
+            if now - last_progress.0 >= self.limits.stall_timeout || now - begun >= self.limits.max_wait {
                 self.lock().abandon_wait();
                 return;
             }
@@ -119,27 +112,27 @@ impl BroadcastBuffer {
         }
     }
 
-    // What those who are waited for have taken together, if most of them are behind.
+    /// If the buffer is half full and most subscribers lag: the sum of their indexes.
     fn progress_if_most_lag(&self) -> Option<u64> {
         let state = self.lock();
         if state.end_index - state.first_index() < self.limits.messages / 2 && state.bytes < self.limits.bytes / 2 {
             return None;
         }
-        let middle = state.lag_threshold();
-        let (mut taken, mut readers, mut behind) = (0, 0, 0);
-        for (_, place) in &state.subscribers {
-            let Some(next) = place.next_index.filter(|_| !place.wait_abandoned) else { continue };
+        let threshold = state.lag_threshold();
+        let (mut progress, mut readers, mut lagging) = (0, 0, 0);
+        for (_, subscriber) in &state.subscribers {
+            let Some(next) = subscriber.next_index.filter(|_| !subscriber.wait_abandoned) else { continue };
             readers += 1;
-            behind += usize::from(next < middle);
-            taken += next;
+            lagging += usize::from(next < threshold);
+            progress += next;
         }
-        (behind * 2 > readers).then_some(taken)
+        (lagging * 2 > readers).then_some(progress)
     }
 
-    /// Tells these answers. All changes up to `seen` are told with them.
-    pub fn push(&self, mut batch: MessageBatch, seen: i64) {
+    /// Appends a batch that brings the watermark to `scanned_to`.
+    pub fn push(&self, mut batch: MessageBatch, scanned_to: i64) {
         let mut state = self.lock();
-        state.scanned_to = seen;
+        state.scanned_to = scanned_to;
         if batch.entries.is_empty() {
             return;
         }
@@ -148,65 +141,70 @@ impl BroadcastBuffer {
         state.bytes += batch.bytes();
         state.batches.push_back(Arc::new(batch));
         state.trim(self.limits);
-        let wakers = state.take_wakers();
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(state);
     }
 
-    /// There was nothing to tell up to this position.
-    pub fn advance_watermark(&self, seen: i64) {
-        self.lock().scanned_to = seen;
+    /// No change up to this position matches.
+    pub fn advance_watermark(&self, scanned_to: i64) {
+        self.lock().scanned_to = scanned_to;
     }
 
-    /// Nothing more will be told.
+    /// No more messages follow.
     pub fn close(&self, end: EndReason) {
         let mut state = self.lock();
         state.ended = Some(end);
-        let wakers = state.take_wakers();
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(state);
     }
 
-    /// Whether the last one has left.
-    pub fn remove_subscriber(&self, place: usize) -> bool {
+    /// Returns whether it was the last subscriber.
+    pub fn remove_subscriber(&self, slot: usize) -> bool {
         let mut state = self.lock();
-        state.subscribers.try_remove(place);
+        state.subscribers.try_remove(slot);
         state.subscribers.is_empty()
     }
 
-    // A panic elsewhere leaves nothing half done here.
+    // A panic of another task leaves the state consistent.
     fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Wakes all subscribers, without the lock: they take it at once.
+fn wake_all(mut state: MutexGuard<'_, BufferState>) {
+    let wakers: Vec<Waker> =
+        state.subscribers.iter_mut().filter_map(|(_, subscriber)| subscriber.waker.take()).collect();
+    drop(state);
+    wakers.into_iter().for_each(Waker::wake);
+}
+
 impl BufferState {
-    /// The number of the first answer that is kept.
+    /// The index of the first message that is retained.
     fn first_index(&self) -> u64 {
         self.batches.front().map_or(self.end_index, |batch| batch.first_index)
     }
 
-    /// Who has not come so far is behind.
+    /// A subscriber that has not read up to here lags.
     fn lag_threshold(&self) -> u64 {
         self.end_index - (self.end_index - self.first_index()) / 2
     }
 
-    /// Those who are behind are not waited for any more.
+    /// The execution does not wait for lagging subscribers any more.
     fn abandon_wait(&mut self) {
-        let middle = self.lag_threshold();
-        for (_, place) in &mut self.subscribers {
-            place.wait_abandoned = place.next_index.is_some_and(|next| next < middle);
+        let threshold = self.lag_threshold();
+        for (_, subscriber) in &mut self.subscribers {
+            subscriber.wait_abandoned = subscriber.next_index.is_some_and(|next| next < threshold);
         }
     }
 
-    /// Drops what all have taken, and what there is no room for. The newest batch always stays.
-    fn trim(&mut self, room: BufferLimits) {
-        let taken = self.subscribers.iter().filter_map(|(_, place)| place.next_index).min().unwrap_or(self.end_index);
+    /// Drops batches that all have read, and those beyond the limits. The newest batch always remains.
+    fn trim(&mut self, limits: BufferLimits) {
+        let read_by_all = self.subscribers.iter().filter_map(|(_, subscriber)| subscriber.next_index).min();
+        let read_by_all = read_by_all.unwrap_or(self.end_index);
         while self.batches.len() > 1 {
             let Some(first) = self.batches.front() else { return };
-            if first.end_index() > taken
-                && self.end_index - first.first_index <= room.messages
-                && self.bytes <= room.bytes
+            if first.end_index() > read_by_all
+                && self.end_index - first.first_index <= limits.messages
+                && self.bytes <= limits.bytes
             {
                 return;
             }
@@ -214,13 +212,9 @@ impl BufferState {
             self.batches.pop_front();
         }
     }
-
-    fn take_wakers(&mut self) -> Vec<Waker> {
-        self.subscribers.iter_mut().filter_map(|(_, place)| place.waker.take()).collect()
-    }
 }
 
-/// A place among those who follow. The execution goes on as long as one is taken.
+/// A subscriber of a shared execution, which runs as long as it has one.
 #[derive(Debug)]
 pub struct Subscriber {
     subscriptions: Arc<SubscriptionManager>,
@@ -228,17 +222,17 @@ pub struct Subscriber {
     slot: usize,
 }
 
-/// What comes next for one who follows.
+/// What a subscriber finds in the buffer.
 #[derive(Debug)]
 pub enum BufferRead {
     Payloads(Payloads),
-    /// It is not kept any more.
+    /// The next message is no longer retained.
     Lagged,
     Ended(EndReason),
 }
 
 impl Subscriber {
-    /// Takes a place. Nothing is kept for it yet.
+    /// Nothing is retained for it until it attaches.
     pub fn new(subscriptions: Arc<SubscriptionManager>, buffer: Arc<BroadcastBuffer>) -> Subscriber {
         let slot = buffer.lock().subscribers.insert(SubscriberState::default());
         Subscriber { subscriptions, buffer, slot }
@@ -248,49 +242,49 @@ impl Subscriber {
         &self.subscriptions
     }
 
-    /// All changes up to this position are told.
+    /// The watermark of the shared execution.
     pub fn scanned_to(&self) -> i64 {
         self.buffer.lock().scanned_to
     }
 
-    /// From here on all is kept for this one: the changes after the position that is returned.
+    /// From here on, messages are retained for this subscriber: those about changes after the returned watermark.
     pub fn attach(&self) -> i64 {
         let mut state = self.buffer.lock();
-        let end = state.end_index;
-        if let Some(place) = state.subscribers.get_mut(self.slot) {
-            place.next_index = Some(end);
+        let end_index = state.end_index;
+        if let Some(subscriber) = state.subscribers.get_mut(self.slot) {
+            subscriber.next_index = Some(end_index);
         }
         state.scanned_to
     }
 
-    /// Nothing is kept for this one any more.
+    /// Nothing is retained for this subscriber any more.
     pub fn detach(&self) {
-        if let Some(place) = self.buffer.lock().subscribers.get_mut(self.slot) {
-            place.next_index = None;
+        if let Some(subscriber) = self.buffer.lock().subscribers.get_mut(self.slot) {
+            subscriber.next_index = None;
         }
     }
 
-    /// Takes what is there, without what is not after this position.
+    /// Reads the next batch, without responses about changes up to `after`.
     pub fn poll(&self, context: &Context<'_>, after: i64) -> Poll<BufferRead> {
         let mut state = self.buffer.lock();
         let state = &mut *state;
-        let begin = state.first_index();
-        let Some(place) = state.subscribers.get_mut(self.slot) else { return Poll::Ready(BufferRead::Lagged) };
-        let next = place.next_index.unwrap_or(state.end_index);
-        if next < begin {
+        let first_index = state.first_index();
+        let Some(subscriber) = state.subscribers.get_mut(self.slot) else { return Poll::Ready(BufferRead::Lagged) };
+        let next = subscriber.next_index.unwrap_or(state.end_index);
+        if next < first_index {
             return Poll::Ready(BufferRead::Lagged);
         }
         let found = state.batches.partition_point(|batch| batch.end_index() <= next);
         if let Some(batch) = state.batches.get(found) {
-            place.next_index = Some(batch.end_index());
-            place.wait_abandoned = false;
-            let from = usize::try_from(next - batch.first_index).unwrap_or_default();
-            return Poll::Ready(BufferRead::Payloads(Payloads::new(batch.clone(), from, after)));
+            subscriber.next_index = Some(batch.end_index());
+            subscriber.wait_abandoned = false;
+            let start_index = usize::try_from(next - batch.first_index).unwrap_or_default();
+            return Poll::Ready(BufferRead::Payloads(Payloads::new(batch.clone(), start_index, after)));
         }
         if let Some(end) = &state.ended {
             return Poll::Ready(BufferRead::Ended(end.clone()));
         }
-        match &mut place.waker {
+        match &mut subscriber.waker {
             Some(waker) => waker.clone_from(context.waker()),
             none => *none = Some(context.waker().clone()),
         }

@@ -1,4 +1,4 @@
-//! Executions of subscriptions and queries: one for many, whose answers go into a tail, or one for one.
+//! Executions: a shared one fills a buffer for many subscribers, a dedicated one serves one subscriber.
 
 use super::StreamMessage;
 use super::broadcast_buffer::{BroadcastBuffer, EndReason};
@@ -9,28 +9,28 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Answers and bytes that are told at once, if they are ready.
+/// Messages and bytes that are pushed at once, if they are ready.
 const MAX_BATCH_MESSAGES: usize = 64;
 const MAX_BATCH_BYTES: usize = 256 << 10;
-/// Answers that wait for one who follows alone.
+/// Messages that wait for a dedicated execution's subscriber.
 const DEDICATED_QUEUE_CAPACITY: usize = 16;
 
 type ExecutionStream = BoxStream<'static, Response>;
 
-/// Tells a tail each answer, until there are no more; then why.
+/// Pushes each response into the buffer until there are no more. Returns the reason.
 pub async fn run_shared(
-    mut answers: ExecutionStream,
-    walk: &SubscriptionProgress,
-    tail: &BroadcastBuffer,
+    mut responses: ExecutionStream,
+    progress: &SubscriptionProgress,
+    buffer: &BroadcastBuffer,
 ) -> EndReason {
     loop {
-        let gathered = poll_fn(|context| poll_batch(&mut answers, walk, tail, context)).await;
-        tail.wait_for_capacity().await;
-        tail.push(gathered.batch, gathered.scanned_to);
+        let gathered = poll_fn(|context| poll_batch(&mut responses, progress, buffer, context)).await;
+        buffer.wait_for_capacity().await;
+        buffer.push(gathered.batch, gathered.scanned_to);
         if let Some(end) = gathered.end {
             return end;
         }
@@ -43,20 +43,20 @@ struct GatheredBatch {
     end: Option<EndReason>,
 }
 
-// What is ready already is told together, so that each subscriber wakes once for all of it.
+// All responses that are ready make one batch, so that each subscriber wakes once for them.
 fn poll_batch(
-    answers: &mut ExecutionStream,
-    walk: &SubscriptionProgress,
-    tail: &BroadcastBuffer,
+    responses: &mut ExecutionStream,
+    progress: &SubscriptionProgress,
+    buffer: &BroadcastBuffer,
     context: &mut Context<'_>,
 ) -> Poll<GatheredBatch> {
     let mut batch = MessageBatch::default();
     let mut bytes = 0;
     let mut end = None;
-    let most = tail.max_batch_len().min(MAX_BATCH_MESSAGES);
-    while end.is_none() && batch.entries.len() < most && bytes < MAX_BATCH_BYTES {
-        match answers.poll_next_unpin(context) {
-            Poll::Ready(Some(answer)) => match serialize_entry(&answer, walk) {
+    let max_messages = buffer.max_batch_len().min(MAX_BATCH_MESSAGES);
+    while end.is_none() && batch.entries.len() < max_messages && bytes < MAX_BATCH_BYTES {
+        match responses.poll_next_unpin(context) {
+            Poll::Ready(Some(response)) => match serialize_entry(&response, progress) {
                 Ok(entry) => {
                     bytes += entry.payload.len();
                     batch.entries.push(entry);
@@ -65,25 +65,25 @@ fn poll_batch(
             },
             Poll::Ready(None) => end = Some(None),
             Poll::Pending if batch.entries.is_empty() => {
-                tail.advance_watermark(walk.scanned_to());
+                buffer.advance_watermark(progress.scanned_to());
                 return Poll::Pending;
             }
             Poll::Pending => break,
         }
     }
-    Poll::Ready(GatheredBatch { batch, scanned_to: walk.scanned_to(), end })
+    Poll::Ready(GatheredBatch { batch, scanned_to: progress.scanned_to(), end })
 }
 
-// An answer that is about no change says why there is no subscription.
-fn serialize_entry(answer: &Response, walk: &SubscriptionProgress) -> Result<BatchEntry, bytes::Bytes> {
-    match walk.ack() {
-        Some(position) => Ok(BatchEntry { position, payload: message::serialize_response(answer) }),
-        None => Err(message::serialize_errors(&answer.errors)),
+// A response that is about no change says why the subscription failed.
+fn serialize_entry(response: &Response, progress: &SubscriptionProgress) -> Result<BatchEntry, bytes::Bytes> {
+    match progress.ack() {
+        Some(position) => Ok(BatchEntry { position, payload: message::serialize_response(response) }),
+        None => Err(message::serialize_errors(&response.errors)),
     }
 }
 
-/// An execution for one. It is a task of its own, so that it can neither hold up nor be held up by what else its
-/// subscriber listens to, and it ends when nobody wants its answers any more.
+/// An execution for one subscriber. It is a task of its own, so that it neither blocks nor is blocked by the subscriber's
+/// other operations. It is aborted when the subscriber drops it.
 #[derive(Debug)]
 pub struct DedicatedExecution {
     messages: mpsc::Receiver<StreamMessage>,
@@ -91,41 +91,34 @@ pub struct DedicatedExecution {
 }
 
 impl DedicatedExecution {
-    pub fn spawn(answers: ExecutionStream, walk: Option<Arc<SubscriptionProgress>>) -> DedicatedExecution {
+    pub fn spawn(responses: ExecutionStream, progress: Option<Arc<SubscriptionProgress>>) -> DedicatedExecution {
         let (sender, messages) = mpsc::channel(DEDICATED_QUEUE_CAPACITY);
-        DedicatedExecution {
-            messages,
-            _task: AbortOnDropHandle::new(tokio::spawn(run_dedicated(answers, walk, sender))),
-        }
+        let task = tokio::spawn(run_dedicated(responses, progress, sender));
+        DedicatedExecution { messages, _task: AbortOnDropHandle::new(task) }
     }
 
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<StreamMessage>> {
-        let news = ready!(self.messages.poll_recv(context));
-        Poll::Ready(news)
+        self.messages.poll_recv(context)
     }
 }
 
 async fn run_dedicated(
-    mut answers: ExecutionStream,
-    walk: Option<Arc<SubscriptionProgress>>,
-    news: mpsc::Sender<StreamMessage>,
+    mut responses: ExecutionStream,
+    progress: Option<Arc<SubscriptionProgress>>,
+    messages: mpsc::Sender<StreamMessage>,
 ) {
-    while let Some(answer) = answers.next().await {
-        let entry = match &walk {
-            Some(walk) => serialize_entry(&answer, walk),
-            None if is_request_error(&answer) => Err(message::serialize_errors(&answer.errors)),
-            None => Ok(BatchEntry { position: 0, payload: message::serialize_response(&answer) }),
+    while let Some(response) = responses.next().await {
+        let entry = match &progress {
+            Some(progress) => serialize_entry(&response, progress),
+            None if is_request_error(&response) => Err(message::serialize_errors(&response.errors)),
+            None => Ok(BatchEntry { position: 0, payload: message::serialize_response(&response) }),
         };
-        let (told, last) = match entry {
-            Ok(entry) => (single_message(entry), false),
+        let (message, is_last) = match entry {
+            Ok(entry) => (StreamMessage::Next(Payloads::single(entry)), false),
             Err(errors) => (StreamMessage::Error(errors), true),
         };
-        if news.send(told).await.is_err() || last {
+        if messages.send(message).await.is_err() || is_last {
             return;
         }
     }
-}
-
-fn single_message(entry: BatchEntry) -> StreamMessage {
-    StreamMessage::Next(Payloads::new(Arc::new(MessageBatch { first_index: 0, entries: vec![entry] }), 0, i64::MIN))
 }

@@ -1,40 +1,43 @@
-//! Subscriptions of many subscribers: those with the same operation share one execution and one serialised payload for
-//! each change, whatever cursor each of them began with.
+//! Live subscriptions. Subscribers with the same operation share one execution and one serialised payload for each change,
+//! whatever cursor each of them began with.
 //!
-//! `operation` finds what is the same, `execution` follows the history once for all, `tail` keeps what it has told until
-//! all have taken it, and `answers` is one subscriber's way: first alone over the past, then along the tail.
+//! `operation` finds which operations are the same and where each subscriber begins; `execution` runs them;
+//! `broadcast_buffer` retains a shared execution's messages until every subscriber has read them; `subscription_stream` is
+//! one subscriber's way from backfill to live; `round_robin` polls the operations of one connection in turn.
 
 mod broadcast_buffer;
 mod execution;
 mod message;
 mod operation;
+mod round_robin;
 mod subscription_stream;
 #[cfg(test)]
 mod tests;
 
 pub use broadcast_buffer::BufferLimits;
 pub use message::{Payloads, StreamMessage};
+pub use round_robin::RoundRobin;
 pub use subscription_stream::SubscriptionStream;
 
 use crate::feed::Feed;
-use crate::graphql::{ApiError, SubscriptionProgress};
+use crate::graphql::{ApiError, StartPosition, SubscriptionProgress};
 use crate::request::{ClientNetwork, Params, Pipeline, PreparedOperation};
 use broadcast_buffer::{BroadcastBuffer, EndReason, Subscriber};
 use futures_util::{StreamExt, stream};
-use operation::{ExecutionMode, StartPosition, SubscriptionKey};
+use operation::{ExecutionMode, SubscriptionKey};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All that is being listened to.
+/// All executions of subscriptions in this process.
 pub struct SubscriptionManager {
     pipeline: Arc<Pipeline>,
     feed: Arc<Feed>,
     buffer_limits: BufferLimits,
     buffers: Mutex<HashMap<SubscriptionKey, Arc<BroadcastBuffer>>>,
-    /// Subscribers that follow a tail, or are on their way to one.
+    /// Subscribers of shared executions, those in backfill included.
     subscribers: AtomicUsize,
-    /// Executions begun so far: shared ones, catching up, and all others.
+    /// Executions started so far: shared ones, backfill, and all others.
     executions_started: AtomicU64,
 }
 
@@ -43,156 +46,143 @@ impl SubscriptionManager {
         SubscriptionManager::with_buffer_limits(pipeline, feed, BufferLimits::default())
     }
 
-    /// With other limits of what is kept for those who are behind.
     pub fn with_buffer_limits(
         pipeline: Arc<Pipeline>,
         feed: Arc<Feed>,
-        room: BufferLimits,
+        buffer_limits: BufferLimits,
     ) -> Arc<SubscriptionManager> {
-        let (followers, executions) = (AtomicUsize::default(), AtomicU64::default());
         Arc::new(SubscriptionManager {
             pipeline,
             feed,
-            buffer_limits: room,
+            buffer_limits,
             buffers: Mutex::default(),
-            subscribers: followers,
-            executions_started: executions,
+            subscribers: AtomicUsize::default(),
+            executions_started: AtomicU64::default(),
         })
     }
 
-    /// Answers a request of this client: a query once, a subscription with each of its changes. Must be called within
+    /// Executes a request of this client: a query has one message, a subscription one for each change. Must be called within
     /// tokio.
     pub fn execute(self: &Arc<Self>, params: Params, client: Option<ClientNetwork>) -> SubscriptionStream {
         match self.pipeline.prepare(params, client) {
             Ok(prepared) => self.execute_prepared(prepared),
-            Err(why) => SubscriptionStream::rejected(&why),
+            Err(error) => SubscriptionStream::rejected(&error),
         }
     }
 
-    /// The same, for what is prepared already.
+    /// Like [`Self::execute`], for an operation that is prepared.
     pub fn execute_prepared(self: &Arc<Self>, prepared: PreparedOperation) -> SubscriptionStream {
         let operation = Arc::new(prepared);
-        match ExecutionMode::of(&operation) {
+        match ExecutionMode::of(&operation, self.feed.generation()) {
+            ExecutionMode::Rejected(error) => SubscriptionStream::rejected(&error),
             ExecutionMode::Query => SubscriptionStream::dedicated(self.spawn_dedicated(&operation, None)),
-            ExecutionMode::Dedicated => SubscriptionStream::dedicated(
-                self.spawn_dedicated(&operation, Some(SubscriptionProgress::new(None, None))),
-            ),
-            ExecutionMode::Rejected(why) => SubscriptionStream::rejected(&why),
-            // Of another history, or of one that this process has not heard of yet: the execution knows.
-            ExecutionMode::Shared(_, StartPosition::After { generation, .. })
-                if generation != self.feed.generation() =>
-            {
-                SubscriptionStream::dedicated(
-                    self.spawn_dedicated(&operation, Some(SubscriptionProgress::new(None, None))),
-                )
+            ExecutionMode::Dedicated => {
+                let progress = SubscriptionProgress::new(operation.start.clone(), None);
+                SubscriptionStream::dedicated(self.spawn_dedicated(&operation, Some(progress)))
             }
-            ExecutionMode::Shared(key, begin) => {
+            ExecutionMode::Shared { key, after } => {
                 let newest = self.feed.newest();
-                let seat = self.join_shared(key, &operation);
-                match begin {
-                    StartPosition::Now => SubscriptionStream::from_now(seat, newest),
-                    StartPosition::After { position, .. } => {
-                        SubscriptionStream::from_position(seat, operation, position)
-                    }
+                let subscriber = self.join_shared(key, &operation);
+                match after {
+                    None => SubscriptionStream::from_now(subscriber, newest),
+                    Some(position) => SubscriptionStream::from_position(subscriber, operation, position),
                 }
             }
         }
     }
 
-    /// Of which history the positions are that are told now.
+    /// The generation of the history that is delivered now.
     pub fn generation(&self) -> i64 {
         self.feed.generation()
     }
 
-    /// How many follow a tail, or are on their way to one.
+    /// Subscribers of shared executions, those in backfill included.
     pub fn subscribers(&self) -> usize {
         self.subscribers.load(Ordering::Relaxed)
     }
 
-    /// How many executions are shared now.
+    /// Shared executions that are running.
     pub fn shared_executions(&self) -> usize {
         self.lock_buffers().len()
     }
 
-    /// How many executions were begun so far.
+    /// Executions started so far.
     pub fn executions_started(&self) -> u64 {
         self.executions_started.load(Ordering::Relaxed)
     }
 
     fn join_shared(self: &Arc<Self>, key: SubscriptionKey, operation: &PreparedOperation) -> Subscriber {
         self.subscribers.fetch_add(1, Ordering::Relaxed);
-        let mut tails = self.lock_buffers();
-        let tail = tails.entry(key.clone()).or_insert_with(|| self.start_shared(key, operation)).clone();
-        Subscriber::new(self.clone(), tail)
+        let mut buffers = self.lock_buffers();
+        let buffer = buffers.entry(key.clone()).or_insert_with(|| self.start_shared(key, operation)).clone();
+        Subscriber::new(self.clone(), buffer)
     }
 
     fn start_shared(self: &Arc<Self>, key: SubscriptionKey, operation: &PreparedOperation) -> Arc<BroadcastBuffer> {
         self.executions_started.fetch_add(1, Ordering::Relaxed);
-        let from = self.feed.newest();
-        let tail = BroadcastBuffer::new(key, from, self.buffer_limits);
-        let walk = SubscriptionProgress::new(Some(from), None);
-        let answers = self.pipeline.subscribe(operation, &walk);
-        let mut running = ExecutionGuard { subscriptions: self.clone(), buffer: tail.clone(), end_reason: None };
-        tail.set_execution(tokio::spawn(async move {
-            let why = execution::run_shared(answers, &walk, &running.buffer).await;
-            running.set_end_reason(why);
+        let newest = self.feed.newest();
+        let buffer = BroadcastBuffer::new(key, newest, self.buffer_limits);
+        let progress = SubscriptionProgress::new(StartPosition::Position(newest), None);
+        let responses = self.pipeline.subscribe(operation, &progress);
+        let mut guard = ExecutionGuard { subscriptions: self.clone(), buffer: buffer.clone(), end_reason: None };
+        buffer.set_execution(tokio::spawn(async move {
+            let end_reason = execution::run_shared(responses, &progress, &guard.buffer).await;
+            guard.set_end_reason(end_reason);
         }));
-        tail
+        buffer
     }
 
-    // The tail is left and forgotten under one lock, so that nobody enters one that has ended.
-    fn leave_shared(&self, tail: &Arc<BroadcastBuffer>, place: usize) {
+    // One lock for leaving and removing the buffer: nobody joins an execution that is about to end.
+    fn leave_shared(&self, buffer: &Arc<BroadcastBuffer>, slot: usize) {
         self.subscribers.fetch_sub(1, Ordering::Relaxed);
-        let mut tails = self.lock_buffers();
-        if tail.remove_subscriber(place) {
-            if tails.get(tail.key()).is_some_and(|known| Arc::ptr_eq(known, tail)) {
-                tails.remove(tail.key());
-            }
-            drop(tails);
-            tail.abort_execution();
+        let mut buffers = self.lock_buffers();
+        if buffer.remove_subscriber(slot) {
+            remove_buffer(&mut buffers, buffer);
+            drop(buffers);
+            buffer.abort_execution();
         }
     }
 
-    fn remove_buffer(&self, tail: &Arc<BroadcastBuffer>) {
-        let mut tails = self.lock_buffers();
-        if tails.get(tail.key()).is_some_and(|known| Arc::ptr_eq(known, tail)) {
-            tails.remove(tail.key());
-        }
-    }
-
-    /// Executes for one subscriber alone. With a walk it is a subscription.
+    /// Executes for one subscriber alone: a subscription if there is progress to record, else a query.
     fn spawn_dedicated(
         &self,
         operation: &Arc<PreparedOperation>,
-        walk: Option<Arc<SubscriptionProgress>>,
+        progress: Option<Arc<SubscriptionProgress>>,
     ) -> execution::DedicatedExecution {
         self.executions_started.fetch_add(1, Ordering::Relaxed);
-        let answers = match &walk {
-            Some(walk) => self.pipeline.subscribe(operation, walk),
+        let responses = match &progress {
+            Some(progress) => self.pipeline.subscribe(operation, progress),
             None => {
                 let (pipeline, operation) = (self.pipeline.clone(), operation.clone());
                 stream::once(async move { pipeline.execute(&operation).await }).boxed()
             }
         };
-        execution::DedicatedExecution::spawn(answers, walk)
+        execution::DedicatedExecution::spawn(responses, progress)
     }
 
-    // A panic elsewhere leaves nothing half done here.
+    // A panic of another task leaves the map consistent.
     fn lock_buffers(&self) -> MutexGuard<'_, HashMap<SubscriptionKey, Arc<BroadcastBuffer>>> {
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl std::fmt::Debug for SubscriptionManager {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live")
-            .field("followers", &self.subscribers)
-            .field("executions", &self.executions_started)
-            .finish()
+/// Unless a newer execution has taken its place.
+fn remove_buffer(buffers: &mut HashMap<SubscriptionKey, Arc<BroadcastBuffer>>, buffer: &Arc<BroadcastBuffer>) {
+    if buffers.get(buffer.key()).is_some_and(|current| Arc::ptr_eq(current, buffer)) {
+        buffers.remove(buffer.key());
     }
 }
 
-/// However an execution ends, those who follow hear of it, and nobody enters its tail any more.
+impl std::fmt::Debug for SubscriptionManager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SubscriptionManager")
+            .field("subscribers", &self.subscribers)
+            .field("executions_started", &self.executions_started)
+            .finish_non_exhaustive()
+    }
+}
+
+/// However an execution ends, its subscribers are notified, and nobody joins it any more.
 struct ExecutionGuard {
     subscriptions: Arc<SubscriptionManager>,
     buffer: Arc<BroadcastBuffer>,
@@ -200,28 +190,28 @@ struct ExecutionGuard {
 }
 
 impl ExecutionGuard {
-    fn set_end_reason(&mut self, why: EndReason) {
-        self.end_reason = why;
+    fn set_end_reason(&mut self, end_reason: EndReason) {
+        self.end_reason = end_reason;
     }
 }
 
 impl Drop for ExecutionGuard {
     fn drop(&mut self) {
-        self.subscriptions.remove_buffer(&self.buffer);
+        remove_buffer(&mut self.subscriptions.lock_buffers(), &self.buffer);
         self.buffer.close(self.end_reason.take());
     }
 }
 
-/// Who is further behind than is kept goes on from here.
+/// Disconnects a subscriber that is too far behind; it can resume from the cursor.
 fn slow_consumer(position: i64, generation: i64) -> StreamMessage {
     let cursor = crate::graphql::Cursor::Change { position, generation }.encode();
     StreamMessage::Error(message::error_payload(ApiError::SlowConsumer { cursor }))
 }
 
-/// The errors of an operation that is one too many on its connection.
-pub fn too_many_operations(most: usize) -> bytes::Bytes {
+/// The errors for an operation beyond a connection's limit.
+pub fn too_many_operations(max: usize) -> bytes::Bytes {
     message::error_payload(ApiError::bad_user_input(
-        format!("a connection takes at most {most} operations at the same time"),
-        "Complete what you do not need any more, or open another connection.",
+        format!("a connection takes at most {max} operations at the same time"),
+        "Complete operations that you do not need any more, or open another connection.",
     ))
 }

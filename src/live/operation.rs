@@ -1,17 +1,17 @@
-//! What a subscriber asks for, and what makes two of them ask for the same.
+//! Which subscriptions are the same, and where a subscriber begins.
 
-use crate::graphql::{ApiError, parse_change_cursor};
+use crate::graphql::{ApiError, StartPosition, parse_change_cursor};
 use crate::request::PreparedOperation;
 use async_graphql::parser::types::{Field, OperationDefinition, OperationType, Selection};
-use async_graphql::{Name, Pos, Value};
+use async_graphql::{Name, Pos, Positioned, Value};
 use std::convert::Infallible;
 use std::sync::Arc;
 
-/// The argument that says where a subscription begins.
+/// The argument with the start position.
 const AFTER: &str = "after";
 
-/// Operations with the same key have the same answers from any position on. Where a subscriber begins is no part of it.
-/// Once subscribers have rights, what they may see belongs here too.
+/// Operations with the same key have the same responses from any position on. The start position is not part of it. Once
+/// subscribers have rights, what they may see belongs here too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SubscriptionKey {
     query: Arc<str>,
@@ -20,106 +20,100 @@ pub struct SubscriptionKey {
     variables: Arc<str>,
 }
 
-/// Where a subscription begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartPosition {
-    Now,
-    After { position: i64, generation: i64 },
-}
-
-/// How an operation is answered.
+/// How an operation is executed.
 #[derive(Debug)]
 pub enum ExecutionMode {
-    /// Anything that is no subscription.
+    /// Anything but a subscription.
     Query,
-    /// A subscription that others may have in common.
-    Shared(SubscriptionKey, StartPosition),
-    /// A subscription whose beginning cannot be told apart from the rest of it.
+    /// A subscription that can share an execution.
+    Shared {
+        key: SubscriptionKey,
+        after: ResolvedStart,
+    },
+    /// A subscription whose start position cannot be separated from the rest of it, or is invalid. The execution reports the
+    /// latter, because it knows the field's path.
     Dedicated,
     Rejected(ApiError),
 }
 
+/// A start position that is resolved: after this position, or at the newest change.
+type ResolvedStart = Option<i64>;
+
 impl ExecutionMode {
-    pub fn of(prepared: &PreparedOperation) -> ExecutionMode {
+    /// `generation` is that of the current history: a cursor of another one is invalid here.
+    pub fn of(prepared: &PreparedOperation, generation: i64) -> ExecutionMode {
         if prepared.operation_type != OperationType::Subscription {
             return ExecutionMode::Query;
         }
         let operation = match prepared.operation() {
             Ok(operation) => operation,
-            Err(fault) => return ExecutionMode::Rejected(fault),
+            Err(error) => return ExecutionMode::Rejected(error),
         };
-        let [selection] = operation.selection_set.node.items.as_slice() else {
-            return ExecutionMode::Rejected(not_one_field());
+        let [Positioned { node: Selection::Field(field), .. }] = operation.selection_set.node.items.as_slice() else {
+            return ExecutionMode::Rejected(ApiError::bad_user_input(
+                "a subscription has exactly one field, named in the operation itself",
+                "Subscribe to each field by an operation of its own; one socket takes many.",
+            ));
         };
-        let Selection::Field(field) = &selection.node else { return ExecutionMode::Rejected(not_one_field()) };
-        shared(prepared, operation, &field.node).unwrap_or(ExecutionMode::Dedicated)
+        shared(prepared, operation, &field.node, generation).unwrap_or(ExecutionMode::Dedicated)
     }
 }
 
-/// None if the argument `after` is not apart from the rest.
-fn shared(prepared: &PreparedOperation, operation: &OperationDefinition, field: &Field) -> Option<ExecutionMode> {
+/// Separates the start position from the rest of the operation. Null if that is impossible.
+fn shared(
+    prepared: &PreparedOperation,
+    operation: &OperationDefinition,
+    field: &Field,
+    generation: i64,
+) -> Option<ExecutionMode> {
     let (mut query, mut variables) = (prepared.document.text.clone(), prepared.variables.clone());
-    let mut begins = StartPosition::Now;
-    if let Some(value) = field.get_argument(AFTER) {
+    let mut start = Value::Null;
+    if let Some(argument) = field.get_argument(AFTER) {
         let mut variable = None;
-        let constant = value.node.clone().into_const_with(|name| {
+        let constant = argument.node.clone().into_const_with(|name| {
             variable = Some(name);
             Ok::<_, Infallible>(Value::Null)
         });
         match (variable, constant.ok()?) {
             (None, Value::Null) => {}
             (None, Value::String(cursor)) => {
-                query = without_literal(&query, value.pos, &cursor)?.into();
-                begins = start_from_cursor(&cursor)?;
+                query = without_literal(&query, argument.pos, &cursor)?.into();
+                start = Value::String(cursor);
             }
-            (Some(name), Value::Null) => {
-                let given = variables.remove(&name);
-                begins = start_from_variable(&query, operation, &name, given)?;
-            }
+            (Some(name), Value::Null) => start = variable_value(&query, operation, &name, variables.remove(&name))?,
             _ => return None,
         }
     }
-    if let Some(cursor) = &prepared.resume_cursor {
-        begins = start_from_cursor(cursor)?;
+    if let StartPosition::Cursor(cursor) = &prepared.start {
+        start = Value::from(&**cursor);
     }
+    let after: ResolvedStart = match start {
+        Value::String(cursor) => match parse_change_cursor(&cursor).ok()? {
+            (position, of) if of == generation => Some(position),
+            _ => return None,
+        },
+        _ => None,
+    };
     let variables = serde_json::to_string(&variables).ok()?.into();
-    Some(ExecutionMode::Shared(
-        SubscriptionKey { query, operation_name: prepared.operation_name.clone(), variables },
-        begins,
-    ))
+    let key = SubscriptionKey { query, operation_name: prepared.operation_name.clone(), variables };
+    Some(ExecutionMode::Shared { key, after })
 }
 
-fn start_from_variable(
-    query: &str,
-    operation: &OperationDefinition,
-    name: &Name,
-    given: Option<Value>,
-) -> Option<StartPosition> {
+/// The value of a variable that is used only here: a text or null.
+fn variable_value(query: &str, operation: &OperationDefinition, name: &Name, given: Option<Value>) -> Option<Value> {
     // Once where it is declared, once where it is used.
     if occurrences(query, name) != 2 {
         return None;
     }
-    let declared = operation.variable_definitions.iter().find(|known| known.node.name.node == *name)?;
-    match given.or_else(|| declared.node.default_value().cloned()).unwrap_or(Value::Null) {
-        Value::String(cursor) => start_from_cursor(&cursor),
-        Value::Null if declared.node.var_type.node.nullable => Some(StartPosition::Now),
+    let declared = &operation.variable_definitions.iter().find(|variable| variable.node.name.node == *name)?.node;
+    match given.or_else(|| declared.default_value().cloned()).unwrap_or(Value::Null) {
+        Value::Null if !declared.var_type.node.nullable => None,
+        value @ (Value::Null | Value::String(_)) => Some(value),
         _ => None,
     }
 }
 
-// What is no cursor is refused by the execution, which knows the field's path.
-fn start_from_cursor(cursor: &str) -> Option<StartPosition> {
-    parse_change_cursor(cursor).ok().map(|(position, generation)| StartPosition::After { position, generation })
-}
-
-fn not_one_field() -> ApiError {
-    ApiError::bad_user_input(
-        "a subscription has exactly one field, named in the operation itself",
-        "Subscribe to each field by an operation of its own; one socket takes many.",
-    )
-}
-
-/// The document without a string that stands at this place in it.
+/// The document without a string at this place.
 fn without_literal(query: &str, at: Pos, text: &str) -> Option<String> {
     let line = query.split('\n').nth(at.line.checked_sub(1)?)?;
     let start = line.as_ptr() as usize - query.as_ptr() as usize;
@@ -129,16 +123,14 @@ fn without_literal(query: &str, at: Pos, text: &str) -> Option<String> {
     Some(format!("{before}\"\"{rest}"))
 }
 
+/// How often the document names a variable.
 fn occurrences(query: &str, name: &Name) -> usize {
-    let mut pieces = query.split('$');
-    pieces.next();
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-    pieces
-        .filter(|piece| {
-            let rest = piece.trim_start().strip_prefix(name.as_str());
-            rest.is_some_and(|rest| !rest.starts_with(is_name))
-        })
-        .count()
+    let names_it = |piece: &&str| {
+        let rest = piece.trim_start().strip_prefix(name.as_str());
+        rest.is_some_and(|rest| !rest.starts_with(is_name))
+    };
+    query.split('$').skip(1).filter(names_it).count()
 }
 
 #[cfg(test)]
@@ -147,13 +139,13 @@ mod tests {
     use crate::graphql::Cursor;
     use serde_json::json;
 
-    fn kind(query: &str, variables: serde_json::Value) -> ExecutionMode {
-        ExecutionMode::of(&crate::request::tests::prepared(query, variables))
+    fn mode(query: &str, variables: serde_json::Value) -> ExecutionMode {
+        ExecutionMode::of(&crate::request::tests::prepared(query, variables), 1)
     }
 
-    fn shared(query: &str, variables: serde_json::Value) -> (SubscriptionKey, StartPosition) {
-        match kind(query, variables) {
-            ExecutionMode::Shared(key, begin) => (key, begin),
+    fn shared(query: &str, variables: serde_json::Value) -> (SubscriptionKey, ResolvedStart) {
+        match mode(query, variables) {
+            ExecutionMode::Shared { key, after } => (key, after),
             other => panic!("{query}: {other:?}"),
         }
     }
@@ -163,12 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn where_it_begins_does_not_tell_operations_apart() {
+    fn the_start_position_is_not_part_of_the_key() {
         let query = "subscription($after: String, $k: [ChangeKind!]) { changes(after: $after, filter: {kind: $k}) { position } }";
-        let (key, begin) = shared(query, json!({ "after": cursor(3), "k": ["JOB"] }));
-        assert_eq!(begin, StartPosition::After { position: 3, generation: 1 });
-        assert_eq!(shared(query, json!({ "k": ["JOB"] })), (key.clone(), StartPosition::Now));
-        assert_eq!(shared(query, json!({ "after": null, "k": ["JOB"] })), (key.clone(), StartPosition::Now));
+        let (key, after) = shared(query, json!({ "after": cursor(3), "k": ["JOB"] }));
+        assert_eq!(after, Some(3));
+        assert_eq!(shared(query, json!({ "k": ["JOB"] })), (key.clone(), None));
+        assert_eq!(shared(query, json!({ "after": null, "k": ["JOB"] })), (key.clone(), None));
         assert_ne!(shared(query, json!({ "k": ["ITEM"] })).0, key);
 
         let literal = |position| {
@@ -180,30 +172,30 @@ mod tests {
                 json!({}),
             )
         };
-        assert_eq!(
-            (literal(3).0, literal(3).1),
-            (literal(70_000).0, StartPosition::After { position: 3, generation: 1 })
-        );
+        assert_eq!((literal(3).0, literal(3).1), (literal(70_000).0, Some(3)));
         let default = format!("subscription($a: String = \"{}\") {{ changes(after: $a) {{ position }} }}", cursor(4));
-        assert_eq!(shared(&default, json!({})).1, StartPosition::After { position: 4, generation: 1 });
+        assert_eq!(shared(&default, json!({})).1, Some(4));
     }
 
     #[test]
-    fn an_odd_operation_runs_alone() {
-        let (after, used) = (
-            cursor(1),
-            "subscription($a: String) { changes(after: $a) { inspection { history(after: $a) { totalCount } } } }",
-        );
+    fn an_inseparable_or_invalid_start_position_is_left_to_the_execution() {
+        let after = cursor(1);
+        let used =
+            "subscription($a: String) { changes(after: $a) { inspection { history(after: $a) { totalCount } } } }";
         for (query, variables) in [
             (used, json!({ "a": after })),
             ("subscription($a: String) { changes(after: $a) { position } }", json!({ "a": "no cursor" })),
             ("subscription($a: String) { changes(after: $a) { position } }", json!({ "a": 5 })),
+            (
+                "subscription($a: String) { changes(after: $a) { position } }",
+                json!({ "a": Cursor::Change { position: 1, generation: 2 }.encode() }),
+            ),
             ("subscription($a: String!) { changes(after: $a) { position } }", json!({})),
             ("subscription { changes(after: $a) { position } }", json!({ "a": after })),
             ("subscription { changes(after: 5) { position } }", json!({})),
             ("subscription { changes(after: \"\"\"YzI6MTox\"\"\") { position } }", json!({})),
         ] {
-            assert!(matches!(kind(query, variables), ExecutionMode::Dedicated), "{query}");
+            assert!(matches!(mode(query, variables), ExecutionMode::Dedicated), "{query}");
         }
     }
 
@@ -213,10 +205,10 @@ mod tests {
             "subscription { changes { position } jobChanged { position } }",
             "subscription { ...F } fragment F on Subscription { changes { position } }",
         ] {
-            assert!(matches!(kind(query, json!({})), ExecutionMode::Rejected(_)), "{query}");
+            assert!(matches!(mode(query, json!({})), ExecutionMode::Rejected(_)), "{query}");
         }
         for query in ["{ head { position } }", "query A { head { time } }"] {
-            assert!(matches!(kind(query, json!({})), ExecutionMode::Query), "{query}");
+            assert!(matches!(mode(query, json!({})), ExecutionMode::Query), "{query}");
         }
     }
 }

@@ -1,96 +1,106 @@
-//! One subscriber's way: first over the past by an execution of its own, then along the tail that it shares.
+//! One subscriber's messages. A subscription that shares an execution has two phases:
+//!
+//! 1. **Backfill.** A subscriber with a cursor reads the history by executions of its own, each up to a position that the
+//!    shared execution has reached.
+//! 2. **Live.** It reads the shared execution's buffer.
+//!
+//! The **hand-over** rule: `delivered_to` bounds both phases, so that each position is delivered once and in order.
+//!
+//! - While the subscriber is more than [`HANDOFF_THRESHOLD`] changes behind, the buffer retains nothing for it. A backfill run
+//!   ends at the buffer's watermark; the next run begins there.
+//! - Closer than that, it attaches first: under one lock it reads the watermark, and from then on the buffer retains every
+//!   later message for it. The last run ends at exactly this watermark, and live continues with the first retained message.
+//! - If the buffer overflows during the last run, the subscriber returns to backfill: it has read nothing from the buffer yet.
+//!   A subscriber that falls behind later is disconnected with `SLOW_CONSUMER`; backfill for the slowest would cost the most.
 
 use super::broadcast_buffer::{BufferRead, Subscriber};
 use super::execution::DedicatedExecution;
-use super::message;
-use super::{StreamMessage, slow_consumer};
-use crate::graphql::{ApiError, SubscriptionProgress};
+use super::{StreamMessage, message, slow_consumer};
+use crate::graphql::{ApiError, StartPosition, SubscriptionProgress};
 use crate::request::PreparedOperation;
 use futures_util::Stream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// So many changes are caught up with while the tail keeps what comes meanwhile. Who is further behind comes closer
-/// first, without anything being kept.
+/// The distance, in changes, at which a subscriber attaches to the shared buffer.
 const HANDOFF_THRESHOLD: i64 = 1000;
 
-/// The answers to one operation: it ends after the last one, or after [`News::Failed`].
+/// The messages of one operation. It ends after the last one, or after a [`StreamMessage::Error`].
 #[derive(Debug)]
-pub struct SubscriptionStream(StreamPhase);
+pub struct SubscriptionStream(StreamState);
 
 #[derive(Debug)]
-enum StreamPhase {
+enum StreamState {
     Dedicated(DedicatedExecution),
-    Backfill(Box<BackfillPhase>),
-    Live(LivePhase),
-    Failed(bytes::Bytes),
+    Shared(SharedSubscription),
+    Rejected(bytes::Bytes),
     Ended,
 }
 
-/// On the way from a position to the tail.
 #[derive(Debug)]
-struct BackfillPhase {
+struct SharedSubscription {
     subscriber: Subscriber,
-    operation: Arc<PreparedOperation>,
-    /// All up to here is told.
+    /// All changes up to here were delivered, or do not match.
     delivered_to: i64,
-    /// Whether the beginning is known to be a position of this history.
-    cursor_verified: bool,
+    phase: StreamPhase,
+    /// For backfill; null once it cannot be needed any more.
+    backfill: Option<Box<Backfill>>,
+}
+
+#[derive(Debug)]
+enum StreamPhase {
+    Backfill,
+    Live,
+}
+
+#[derive(Debug)]
+struct Backfill {
+    operation: Arc<PreparedOperation>,
+    /// Whether `delivered_to` is known to be a position of this history. The first run verifies it.
+    is_verified: bool,
     run: Option<BackfillRun>,
 }
 
-/// One execution over a part of the past.
+/// One execution over a part of the history.
 #[derive(Debug)]
 struct BackfillRun {
     execution: DedicatedExecution,
     until: i64,
-    /// Whether the tail keeps what comes after this part.
-    joins_live: bool,
-}
-
-/// Along the tail.
-#[derive(Debug)]
-struct LivePhase {
-    subscriber: Subscriber,
-    /// All up to here is told.
-    delivered_to: i64,
-    /// What it takes to catch up once more, as long as nothing was taken from the tail.
-    backfill_operation: Option<Arc<PreparedOperation>>,
+    /// Whether the buffer retains what follows.
+    is_last: bool,
 }
 
 impl SubscriptionStream {
-    pub(super) fn dedicated(alone: DedicatedExecution) -> SubscriptionStream {
-        SubscriptionStream(StreamPhase::Dedicated(alone))
+    pub(super) fn dedicated(execution: DedicatedExecution) -> SubscriptionStream {
+        SubscriptionStream(StreamState::Dedicated(execution))
     }
 
     pub(super) fn rejected(why: &ApiError) -> SubscriptionStream {
-        SubscriptionStream(StreamPhase::Failed(message::error_payload(why.clone())))
+        SubscriptionStream(StreamState::Rejected(message::error_payload(why.clone())))
     }
 
-    /// Tells what comes after the position that is the newest now.
-    pub(super) fn from_now(seat: Subscriber, newest: i64) -> SubscriptionStream {
-        let last = seat.attach().max(newest);
-        SubscriptionStream(StreamPhase::Live(LivePhase {
-            subscriber: seat,
-            delivered_to: last,
-            backfill_operation: None,
-        }))
+    /// Begins live, after the position that is the newest now.
+    pub(super) fn from_now(subscriber: Subscriber, newest: i64) -> SubscriptionStream {
+        let delivered_to = subscriber.attach().max(newest);
+        let shared = SharedSubscription { subscriber, delivered_to, phase: StreamPhase::Live, backfill: None };
+        SubscriptionStream(StreamState::Shared(shared))
     }
 
-    /// Tells what comes after a position.
+    /// Begins with backfill, after a position that is not verified yet.
     pub(super) fn from_position(
-        seat: Subscriber,
+        subscriber: Subscriber,
         operation: Arc<PreparedOperation>,
         position: i64,
     ) -> SubscriptionStream {
-        SubscriptionStream(StreamPhase::Backfill(Box::new(BackfillPhase {
-            subscriber: seat,
-            operation,
+        let backfill = Some(Box::new(Backfill { operation, is_verified: false, run: None }));
+        let phase = StreamPhase::Backfill;
+        SubscriptionStream(StreamState::Shared(SharedSubscription {
+            subscriber,
             delivered_to: position,
-            cursor_verified: false,
-            run: None,
-        })))
+            phase,
+            backfill,
+        }))
     }
 }
 
@@ -98,139 +108,96 @@ impl Stream for SubscriptionStream {
     type Item = StreamMessage;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<StreamMessage>> {
-        let way = &mut self.get_mut().0;
-        loop {
-            match way {
-                StreamPhase::Dedicated(alone) => return alone.poll(context),
-                StreamPhase::Backfill(past) => match ready!(past.poll(context)) {
-                    Some(news) => return Poll::Ready(Some(end_on_error(way, news))),
-                    None => *way = std::mem::replace(way, StreamPhase::Ended).into_live(),
-                },
-                StreamPhase::Live(along) => match ready!(along.poll(context)) {
-                    LiveEvent::Next(news) => return Poll::Ready(Some(news)),
-                    LiveEvent::Error(news) => return Poll::Ready(Some(end_on_error(way, news))),
-                    LiveEvent::FallBack => *way = std::mem::replace(way, StreamPhase::Ended).into_backfill(),
-                    LiveEvent::Ended => *way = StreamPhase::Ended,
-                },
-                StreamPhase::Failed(errors) => {
-                    let news = StreamMessage::Error(std::mem::take(errors));
-                    return Poll::Ready(Some(end_on_error(way, news)));
-                }
-                StreamPhase::Ended => return Poll::Ready(None),
-            }
+        let state = &mut self.get_mut().0;
+        let message = match state {
+            StreamState::Dedicated(execution) => return execution.poll(context),
+            StreamState::Shared(shared) => ready!(shared.poll(context)),
+            StreamState::Rejected(errors) => Some(StreamMessage::Error(std::mem::take(errors))),
+            StreamState::Ended => None,
+        };
+        if !matches!(message, Some(StreamMessage::Next(_))) {
+            *state = StreamState::Ended;
         }
+        Poll::Ready(message)
     }
 }
 
-// Failing is the end.
-fn end_on_error(way: &mut StreamPhase, news: StreamMessage) -> StreamMessage {
-    if matches!(news, StreamMessage::Error(_)) {
-        *way = StreamPhase::Ended;
-    }
-    news
-}
-
-impl StreamPhase {
-    /// From the past to the tail.
-    fn into_live(self) -> StreamPhase {
-        match self {
-            StreamPhase::Backfill(past) => StreamPhase::Live(LivePhase {
-                subscriber: past.subscriber,
-                delivered_to: past.delivered_to,
-                backfill_operation: Some(past.operation),
-            }),
-            other => other,
-        }
-    }
-
-    /// Missed while it caught up: it does so once more.
-    fn into_backfill(self) -> StreamPhase {
-        match self {
-            StreamPhase::Live(LivePhase {
-                subscriber: seat,
-                delivered_to: last,
-                backfill_operation: Some(operation),
-            }) => StreamPhase::Backfill(Box::new(BackfillPhase {
-                subscriber: seat,
-                operation,
-                delivered_to: last,
-                cursor_verified: true,
-                run: None,
-            })),
-            other => other,
-        }
-    }
-}
-
-impl BackfillPhase {
-    /// None once the tail can be followed.
+impl SharedSubscription {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<StreamMessage>> {
         loop {
-            let Some(round) = &mut self.run else {
-                match self.next_run() {
-                    Some(round) => self.run = Some(round),
-                    None => return Poll::Ready(None),
-                }
-                continue;
-            };
-            match ready!(round.execution.poll(context)) {
-                Some(news) => return Poll::Ready(Some(news)),
-                None => {
-                    self.delivered_to = self.delivered_to.max(round.until);
-                    self.cursor_verified = true;
-                    let joins = round.joins_live;
-                    self.run = None;
-                    if joins {
-                        return Poll::Ready(None);
+            match self.phase {
+                StreamPhase::Backfill => match ready!(self.poll_backfill(context)) {
+                    Some(message) => return Poll::Ready(Some(message)),
+                    None => self.phase = StreamPhase::Live,
+                },
+                StreamPhase::Live => match ready!(self.subscriber.poll(context, self.delivered_to)) {
+                    BufferRead::Payloads(payloads) => {
+                        self.backfill = None;
+                        self.delivered_to = payloads.last_position().unwrap_or_default().max(self.delivered_to);
+                        return Poll::Ready(Some(StreamMessage::Next(payloads)));
+                    }
+                    BufferRead::Lagged if self.backfill.is_some() => self.phase = StreamPhase::Backfill,
+                    BufferRead::Lagged => {
+                        let generation = self.subscriber.subscriptions().generation();
+                        return Poll::Ready(Some(slow_consumer(self.delivered_to, generation)));
+                    }
+                    BufferRead::Ended(errors) => return Poll::Ready(errors.map(StreamMessage::Error)),
+                },
+            }
+        }
+    }
+
+    /// Null once the subscriber can go live.
+    fn poll_backfill(&mut self, context: &mut Context<'_>) -> Poll<Option<StreamMessage>> {
+        let Some(backfill) = &mut self.backfill else { return Poll::Ready(None) };
+        loop {
+            let run = match &mut backfill.run {
+                Some(run) => run,
+                none => {
+                    match backfill_run(&self.subscriber, self.delivered_to, &backfill.operation, backfill.is_verified) {
+                        Some(run) => none.insert(run),
+                        None => break,
                     }
                 }
+            };
+            if let Some(message) = ready!(run.execution.poll(context)) {
+                return Poll::Ready(Some(message));
+            }
+            let (until, is_last) = (run.until, run.is_last);
+            self.delivered_to = self.delivered_to.max(until);
+            backfill.is_verified = true;
+            backfill.run = None;
+            if is_last {
+                break;
             }
         }
-    }
-
-    fn next_run(&self) -> Option<BackfillRun> {
-        let seen = self.subscriber.scanned_to();
-        let joins = seen.saturating_sub(self.delivered_to) <= HANDOFF_THRESHOLD;
-        let until = if joins {
-            self.subscriber.attach()
-        } else {
-            self.subscriber.detach();
-            seen
-        };
-        // All up to `seen` is known to be there.
-        if joins && (until == self.delivered_to || self.cursor_verified && until < self.delivered_to) {
-            return None;
-        }
-        let walk = SubscriptionProgress::new(self.cursor_verified.then_some(self.delivered_to), Some(until));
-        Some(BackfillRun {
-            execution: self.subscriber.subscriptions().spawn_dedicated(&self.operation, Some(walk)),
-            until,
-            joins_live: joins,
-        })
+        // If it returns here, it was at a position of the shared execution.
+        backfill.is_verified = true;
+        Poll::Ready(None)
     }
 }
 
-enum LiveEvent {
-    Next(StreamMessage),
-    Error(StreamMessage),
-    FallBack,
-    Ended,
-}
-
-impl LivePhase {
-    fn poll(&mut self, context: &Context<'_>) -> Poll<LiveEvent> {
-        Poll::Ready(match ready!(self.subscriber.poll(context, self.delivered_to)) {
-            BufferRead::Payloads(payloads) => {
-                self.backfill_operation = None;
-                self.delivered_to = payloads.last_position().unwrap_or_default().max(self.delivered_to);
-                LiveEvent::Next(StreamMessage::Next(payloads))
-            }
-            BufferRead::Lagged if self.backfill_operation.is_some() => LiveEvent::FallBack,
-            BufferRead::Lagged => {
-                LiveEvent::Error(slow_consumer(self.delivered_to, self.subscriber.subscriptions().feed.generation()))
-            }
-            BufferRead::Ended(Some(errors)) => LiveEvent::Error(StreamMessage::Error(errors)),
-            BufferRead::Ended(None) => LiveEvent::Ended,
-        })
+/// The next part of the history to read, by the hand-over rule. Null if there is none.
+fn backfill_run(
+    subscriber: &Subscriber,
+    delivered_to: i64,
+    operation: &Arc<PreparedOperation>,
+    is_verified: bool,
+) -> Option<BackfillRun> {
+    let watermark = subscriber.scanned_to();
+    let is_last = watermark.saturating_sub(delivered_to) <= HANDOFF_THRESHOLD;
+    let until = if is_last {
+        subscriber.attach()
+    } else {
+        subscriber.detach();
+        watermark
+    };
+    // The watermark itself is a position of this history; one beyond it has to be verified.
+    if is_last && (until == delivered_to || is_verified && until < delivered_to) {
+        return None;
     }
+    let start = if is_verified { StartPosition::Position(delivered_to) } else { operation.start.clone() };
+    let execution =
+        subscriber.subscriptions().spawn_dedicated(operation, Some(SubscriptionProgress::new(start, Some(until))));
+    Some(BackfillRun { execution, until, is_last })
 }

@@ -14,18 +14,18 @@ const STALE: &str =
     "subscription($after: String) { changes(after: $after, filter: { verdict: [STALE] }) { position cursor
     inspection { state } delivery { id } } }";
 
-/// A hub with an inspection, the delivery that brings all changes, and a running feed.
-async fn hub(room: BufferLimits) -> (Arc<ApiFixture>, Arc<SubscriptionManager>, DropGuard) {
+/// A hub with an inspection, the delivery of all changes, and a running feed.
+async fn hub(limits: BufferLimits) -> (Arc<ApiFixture>, Arc<SubscriptionManager>, DropGuard) {
     let hub = Arc::new(ApiFixture::new().await);
     hub.inspection(1).await;
     hub.delivery(1, 1, 1, |_| {}).await;
     let stop = CancellationToken::new();
     tokio::spawn(hub.feed.clone().run(stop.clone()));
-    let live = SubscriptionManager::with_buffer_limits(hub.pipeline(), hub.feed.clone(), room);
+    let live = SubscriptionManager::with_buffer_limits(hub.pipeline(), hub.feed.clone(), limits);
     (hub, live, stop.drop_guard())
 }
 
-/// Writes changes and tells of each; every third is stale.
+/// Writes and publishes changes; every third is stale.
 async fn write(hub: &ApiFixture, positions: impl Iterator<Item = i64>) {
     for position in positions {
         let verdict = if position % 3 == 0 { Verdict::Stale } else { Verdict::Applied };
@@ -43,10 +43,10 @@ fn operation(query: &str, variables: Value) -> Params {
 }
 
 async fn next_message(answers: &mut SubscriptionStream) -> Option<StreamMessage> {
-    tokio::time::timeout(Duration::from_secs(60), answers.next()).await.expect("news in time")
+    tokio::time::timeout(Duration::from_secs(20), answers.next()).await.expect("a message in time")
 }
 
-/// What is told next, with the position of each.
+/// The next changes, each with its position.
 async fn next_changes(answers: &mut SubscriptionStream) -> Vec<(i64, Value)> {
     match next_message(answers).await {
         Some(StreamMessage::Next(payloads)) => payloads.iter().map(|payload| change(payload)).collect(),
@@ -73,7 +73,7 @@ async fn error(answers: &mut SubscriptionStream) -> Value {
     }
 }
 
-/// Takes positions until one is reached.
+/// Reads positions until one is reached.
 async fn until(answers: &mut SubscriptionStream, end: i64) -> Vec<i64> {
     let mut seen = Vec::new();
     while seen.last() != Some(&end) {
@@ -89,7 +89,7 @@ async fn subscribers_of_the_same_operation_share_one_execution() {
     let mut first = live.execute(operation(query, json!({})), None);
     let mut second = live.execute(operation(query, after(0)), None);
     let mut other = live.execute(operation(ALL, json!({})), None);
-    // They begin when they are first asked.
+    // They start when they are first polled.
     assert!([&mut first, &mut second, &mut other].into_iter().all(|answers| answers.next().now_or_never().is_none()));
     write(&hub, 1..=1).await;
     for answers in [&mut first, &mut second, &mut other] {
@@ -98,7 +98,7 @@ async fn subscribers_of_the_same_operation_share_one_execution() {
     assert_eq!((live.subscribers(), live.shared_executions(), live.executions_started()), (3, 2, 2));
     hub.statements.lock().expect("a log").clear();
     write(&hub, 2..=2).await;
-    let payload = |news: Option<StreamMessage>| match news {
+    let payload = |message: Option<StreamMessage>| match message {
         Some(StreamMessage::Next(payloads)) => payloads.iter().next().cloned().expect("a payload"),
         other => panic!("{other:?}"),
     };
@@ -119,27 +119,27 @@ async fn a_position_belongs_to_its_payload() {
     let (hub, _, _run) = hub(BufferLimits::default()).await;
     write(&hub, 1..=60).await;
     for (query, count) in [(ALL, 60), (STALE, 20)] {
-        let walk = SubscriptionProgress::new(Some(0), Some(60));
-        let mut answers = hub.pipeline().subscribe(&prepared(query, json!({})), &walk);
+        let progress = SubscriptionProgress::new(StartPosition::Position(0), Some(60));
+        let mut answers = hub.pipeline().subscribe(&prepared(query, json!({})), &progress);
         let mut seen = 0;
         while let Some(answer) = answers.next().await {
             let payload = message::serialize_response(&answer);
-            let position = walk.ack().expect("the answer is about a change");
+            let position = progress.ack().expect("the response is about a change");
             assert_eq!(change(&payload).0, position);
-            assert_eq!(walk.scanned_to(), position);
+            assert_eq!(progress.scanned_to(), position);
             seen += 1;
         }
-        assert_eq!((seen, walk.scanned_to()), (count, 60));
+        assert_eq!((seen, progress.scanned_to()), (count, 60));
     }
-    // Who does not take positions gets no second answer.
-    let walk = SubscriptionProgress::new(Some(0), Some(60));
-    let answers: Vec<_> = hub.pipeline().subscribe(&prepared(ALL, json!({})), &walk).collect().await;
+    // Without acknowledgements there is no second response.
+    let progress = SubscriptionProgress::new(StartPosition::Position(0), Some(60));
+    let answers: Vec<_> = hub.pipeline().subscribe(&prepared(ALL, json!({})), &progress).collect().await;
     assert_eq!(answers.len(), 2);
     assert_eq!(answers[1].errors.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_resumes_has_no_gap_and_no_repeat() {
+async fn a_resumed_subscription_has_no_gap_and_no_repeat() {
     const END: i64 = 600;
     let (hub, live, _run) = hub(BufferLimits::default()).await;
     write(&hub, 1..=20).await;
@@ -157,12 +157,12 @@ async fn whoever_resumes_has_no_gap_and_no_repeat() {
         let live = live.clone();
         subscribers.spawn(async move {
             let query = if number % 2 == 0 { ALL } else { STALE };
-            let (mut seen, mut chance) = (Vec::new(), number);
+            let (mut seen, mut random) = (Vec::new(), number);
             while seen.last() != Some(&END) {
                 let last = seen.last().copied().unwrap_or(i64::try_from(number % 5).expect("small"));
                 let mut answers = live.execute(operation(query, after(last)), None);
-                chance = chance.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                let cut = (chance >> 33) % 40 + 1;
+                random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                let cut = (random >> 33) % 40 + 1;
                 for _ in 0..cut {
                     if seen.last() == Some(&END) {
                         break;
@@ -170,7 +170,7 @@ async fn whoever_resumes_has_no_gap_and_no_repeat() {
                     let mut positions: Vec<i64> =
                         next_changes(&mut answers).await.into_iter().map(|(it, _)| it).collect();
                     if positions.len() > 1 && cut % 3 == 0 {
-                        // Cut within what is told at once.
+                        // Disconnected within a batch.
                         positions.truncate(positions.len() / 2);
                         seen.extend(positions);
                         break;
@@ -192,9 +192,8 @@ async fn whoever_resumes_has_no_gap_and_no_repeat() {
 }
 
 #[tokio::test]
-async fn who_is_further_behind_than_there_is_room_is_cut_off_and_can_go_on() {
-    let room = BufferLimits { messages: 8, ..BufferLimits::default() };
-    let (hub, live, _run) = hub(room).await;
+async fn a_slow_subscriber_is_disconnected_and_can_resume() {
+    let (hub, live, _run) = hub(BufferLimits { messages: 8, ..BufferLimits::default() }).await;
     let mut slow = live.execute(operation(ALL, json!({})), None);
     let mut fast = live.execute(operation(ALL, json!({})), None);
     write(&hub, 1..=3).await;
@@ -208,16 +207,16 @@ async fn who_is_further_behind_than_there_is_room_is_cut_off_and_can_go_on() {
     let error = error(&mut slow).await;
     assert_eq!(error["extensions"]["code"], "SLOW_CONSUMER");
     assert_eq!(error["extensions"]["cursor"], after(last)["after"]);
-    assert_eq!(live.subscribers(), 1, "it holds nothing up any more");
+    assert_eq!(live.subscribers(), 1, "it does not delay others any more");
     let mut resumed = live.execute(operation(ALL, after(last)), None);
     assert_eq!(until(&mut resumed, 40).await, (last + 1..=40).collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn the_execution_waits_for_most_of_them_but_not_for_ever() {
-    let stalled = Duration::from_secs(1);
-    let (hub, live, _run) = hub(BufferLimits { messages: 8, stall_timeout: stalled, ..BufferLimits::default() }).await;
-    // Alone, and slow: it is waited for.
+async fn the_execution_waits_for_most_subscribers_within_limits() {
+    let stall_timeout = Duration::from_millis(300);
+    let (hub, live, _run) = hub(BufferLimits { messages: 8, stall_timeout, ..BufferLimits::default() }).await;
+    // The only subscriber, and slow: the execution waits for it.
     let mut only = live.execute(operation(ALL, json!({})), None);
     let writer = hub.clone();
     tokio::spawn(async move { write(&writer, 1..=30).await });
@@ -227,12 +226,12 @@ async fn the_execution_waits_for_most_of_them_but_not_for_ever() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(seen, (1..=30).collect::<Vec<_>>());
-    // It takes nothing more.
+    // It reads nothing more.
     for position in 31..=150 {
         write(&hub, position..=position).await;
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    tokio::time::sleep(stalled * 3).await;
+    tokio::time::sleep(stall_timeout * 3).await;
     let error = error(&mut only).await;
     assert_eq!(
         (&error["extensions"]["code"], &error["extensions"]["cursor"]),
@@ -241,7 +240,7 @@ async fn the_execution_waits_for_most_of_them_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn what_fails_fails_for_all_and_begins_anew() {
+async fn an_execution_fails_for_all_subscribers_and_can_start_again() {
     let (hub, live, _run) = hub(BufferLimits::default()).await;
     let wrong = "subscription { inspectionChanged(id: \"x\") { position } }";
     for mut answers in
@@ -274,7 +273,7 @@ async fn what_fails_fails_for_all_and_begins_anew() {
 }
 
 #[tokio::test]
-async fn without_a_cursor_it_begins_now() {
+async fn without_a_cursor_a_subscription_begins_now() {
     let (hub, live, _run) = hub(BufferLimits::default()).await;
     let mut early = live.execute(operation(ALL, json!({})), None);
     write(&hub, 1..=5).await;

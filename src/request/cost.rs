@@ -1,18 +1,14 @@
-//! What an operation may cost: about so many fields of an answer, if every list is as long as it may be. Like the
-//! document's shape it is found in one pass, each fragment once.
+//! What an operation may cost: about as many fields as the response can have, if every list is as long as it may be.
 
-use super::limits;
-use super::list_sizes::{FieldSize, ListSize, ListSizes, TypeId};
-use crate::graphql::{ApiError, DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, LimitExceeded, MAX_PAGE_SIZE};
-use async_graphql::parser::types::{
-    ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
-};
+use super::limits::{self, check_limit};
+use super::visitor::{DocumentVisitor, DocumentWalk, is_introspection};
+use crate::graphql::{ApiError, DEFAULT_PAGE_SIZE, ListSize, MAX_PAGE_SIZE, schema_field};
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition};
 use async_graphql_value::{ConstValue, Name, Number, Value, Variables};
-use std::collections::HashMap;
 
-/// Rows of a list that has no pages.
-const ASSUMED_LIST_SIZE: u64 = 10;
-/// How long the lists of introspection are, about.
+/// Rows of a list without pages.
+const SHORT_LIST_SIZE: u64 = 10;
+/// About how long the lists of introspection are.
 const INTROSPECTION_LIST_SIZES: &[(&str, u64)] = &[
     ("types", 100),
     ("fields", 15),
@@ -23,77 +19,34 @@ const INTROSPECTION_LIST_SIZES: &[(&str, u64)] = &[
     ("possibleTypes", 5),
     ("interfaces", 2),
 ];
-/// Whose answers are the same as long as the history is: what is not named here may depend on more.
-const STABLE_QUERY_FIELDS: &[&str] = &[
-    "__typename",
-    "node",
-    "nodes",
-    "inspection",
-    "inspectionByExternalId",
-    "inspections",
-    "session",
-    "sessions",
-    "job",
-    "jobs",
-    "item",
-    "items",
-    "changes",
-    "deliveries",
-    "statusCounts",
-    "head",
-];
-/// What else changes without a change in the history: repetitions are counted, and sources are configured.
-const VOLATILE_FIELDS: &[(&str, &str)] = &[("Delivery", "duplicates"), ("Delivery", "lastDuplicateAt")];
-const VOLATILE_TYPES: &[&str] = &["Source", "Ledger", "Handshake"];
 
 /// What an operation comes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OperationCost {
-    /// In fields of an answer.
+    /// In fields of a response.
     pub field_cost: u64,
-    /// Of what the schema tells of itself, apart.
+    /// Of fields that describe the schema, counted apart.
     pub introspection_cost: u64,
-    /// Whether a variable says how long a list is.
+    /// Whether a variable decides how long a list is.
     pub depends_on_variables: bool,
-    /// Whether the answer may change though the history does not.
+    /// Whether the response can change without a new position in the history.
     pub is_volatile: bool,
-    /// Selections that were looked at.
-    pub visited_selections: u64,
 }
 
-/// Prices an operation of a document that was measured: its fragments are there, and go in no circles.
+/// Estimates the cost of an operation.
+///
+/// # Errors
+/// None for a document whose complexity was measured: its fragments exist, and none contains itself.
 pub fn estimate_cost(
     document: &ExecutableDocument,
     operation: &OperationDefinition,
     variables: &Variables,
-) -> OperationCost {
-    let sizes = ListSizes::global();
-    let root = match operation.ty {
-        OperationType::Query => "Query",
-        OperationType::Mutation => "Mutation",
-        OperationType::Subscription => "Subscription",
-    };
-    let mut pricing = CostEstimator {
-        document,
-        operation,
-        variables,
-        sizes,
-        fragments: HashMap::new(),
-        depends_on_variables: false,
-        visited_selections: 0,
-    };
-    let sum = pricing.selection_set(&operation.selection_set.node, SelectionParent::Object(sizes.id(root)));
-    OperationCost {
-        field_cost: sum.field_cost,
-        introspection_cost: sum.introspection_cost,
-        depends_on_variables: pricing.depends_on_variables,
-        is_volatile: sum.is_volatile,
-        visited_selections: pricing.visited_selections,
-    }
+) -> Result<OperationCost, ApiError> {
+    DocumentWalk::new(document, CostVisitor { operation, variables }).operation(operation)
 }
 
 impl OperationCost {
-    /// What is taken from a budget. Introspection reads no row: ten of its fields count for one.
+    /// What is charged to a client's rate limit. Introspection reads no row: ten of its fields count for one.
     pub fn rate_limit_cost(&self) -> u64 {
         self.field_cost.saturating_add(self.introspection_cost / 10)
     }
@@ -101,177 +54,104 @@ impl OperationCost {
     /// # Errors
     /// If it is over what one request may cost.
     pub fn check_limits(&self) -> Result<(), ApiError> {
-        let limits = [
-            ("points of cost", self.field_cost, limits::MAX_COST),
-            ("points of cost for introspection", self.introspection_cost, limits::MAX_INTROSPECTION_COST),
-        ];
-        match limits.into_iter().find(|(_, asked, most)| asked > most) {
-            Some((what, asked, most)) => Err(ApiError::QueryTooCostly(LimitExceeded {
-                name: what,
-                max: most,
-                actual: (asked < u64::MAX).then_some(asked),
-            })),
-            None => Ok(()),
-        }
+        check_limit(self.field_cost, limits::MAX_COST, "points of cost")?;
+        check_limit(self.introspection_cost, limits::MAX_INTROSPECTION_COST, "points of cost for introspection")
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct CostSum {
-    field_cost: u64,
-    introspection_cost: u64,
-    is_volatile: bool,
-}
-
-impl CostSum {
-    fn merge(self, other: CostSum) -> CostSum {
-        CostSum {
-            field_cost: self.field_cost.saturating_add(other.field_cost),
-            introspection_cost: self.introspection_cost.saturating_add(other.introspection_cost),
-            is_volatile: self.is_volatile || other.is_volatile,
-        }
-    }
-}
-
-/// Whose fields are selected.
-#[derive(Clone, Copy, Debug)]
-enum SelectionParent {
-    /// None if the schema has no such type: validation will say so.
-    Object(Option<TypeId>),
-    Introspection,
-}
-
-struct CostEstimator<'a> {
-    document: &'a ExecutableDocument,
+struct CostVisitor<'a> {
     operation: &'a OperationDefinition,
     variables: &'a Variables,
-    sizes: &'static ListSizes,
-    fragments: HashMap<&'a Name, CostSum>,
-    depends_on_variables: bool,
-    visited_selections: u64,
 }
 
-impl<'a> CostEstimator<'a> {
-    fn selection_set(&mut self, set: &'a SelectionSet, place: SelectionParent) -> CostSum {
-        let mut sum = CostSum::default();
-        for selection in &set.items {
-            self.visited_selections += 1;
-            let of = match &selection.node {
-                Selection::Field(field) => self.field(&field.node, place),
-                Selection::InlineFragment(inline) => {
-                    let on = inline.node.type_condition.as_ref().map(|condition| &condition.node.on.node);
-                    let place = on.map_or(place, |on| self.parent_of(on));
-                    self.selection_set(&inline.node.selection_set.node, place)
-                }
-                Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node),
-            };
-            sum = sum.merge(of);
+impl<'a> DocumentVisitor<'a> for CostVisitor<'a> {
+    type Figures = OperationCost;
+
+    fn merge(one: OperationCost, other: OperationCost) -> OperationCost {
+        OperationCost {
+            field_cost: one.field_cost.saturating_add(other.field_cost),
+            introspection_cost: one.introspection_cost.saturating_add(other.introspection_cost),
+            depends_on_variables: one.depends_on_variables || other.depends_on_variables,
+            is_volatile: one.is_volatile || other.is_volatile,
         }
-        sum
     }
 
-    fn fragment(&mut self, name: &'a Name) -> CostSum {
-        if let Some(sum) = self.fragments.get(name) {
-            return *sum;
-        }
-        let Some(fragment) = self.document.fragments.get(name) else { return CostSum::default() };
-        let place = self.parent_of(&fragment.node.type_condition.node.on.node);
-        let sum = self.selection_set(&fragment.node.selection_set.node, place);
-        self.fragments.insert(name, sum);
-        sum
-    }
-
-    fn parent_of(&self, on: &str) -> SelectionParent {
-        if on.starts_with("__") { SelectionParent::Introspection } else { SelectionParent::Object(self.sizes.id(on)) }
-    }
-
-    fn field(&mut self, field: &'a Field, place: SelectionParent) -> CostSum {
+    fn field(&mut self, field: &'a Field, parent: &str, selected: OperationCost) -> Result<OperationCost, ApiError> {
         let name = field.name.node.as_str();
-        let selected = &field.selection_set.node;
-        let of = match place {
-            SelectionParent::Introspection => return self.introspection_field(field),
-            SelectionParent::Object(_) if matches!(name, "__schema" | "__type") => {
-                return self.introspection_field(field);
-            }
-            SelectionParent::Object(of) => of,
-        };
-        let size = of.and_then(|of| self.sizes.field(of, name));
-        let size = size.unwrap_or(FieldSize { type_id: None, list_size: ListSize::One });
-        let inner = self.selection_set(selected, SelectionParent::Object(size.type_id));
-        let parent = of.map_or("", |of| self.sizes.name(of));
-        let own = FIELD_WEIGHTS
-            .iter()
-            .find(|(of, heavy, _)| *of == parent && *heavy == name)
-            .map_or(1, |(_, _, points)| *points);
-        let moves = parent == "Query" && !STABLE_QUERY_FIELDS.contains(&name)
-            || VOLATILE_TYPES.contains(&parent)
-            || VOLATILE_FIELDS.contains(&(parent, name));
-        CostSum {
-            field_cost: self.list_size(field, size.list_size).saturating_mul(inner.field_cost).saturating_add(own),
-            introspection_cost: inner.introspection_cost,
-            is_volatile: inner.is_volatile || moves,
+        if is_introspection(parent) || matches!(name, "__schema" | "__type") {
+            let size = INTROSPECTION_LIST_SIZES.iter().find(|(list, _)| *list == name).map_or(1, |(_, size)| *size);
+            return Ok(OperationCost {
+                introspection_cost: selected.introspection_cost.saturating_mul(size).saturating_add(1),
+                is_volatile: true,
+                ..selected
+            });
         }
+        // A field that the schema does not have is refused by the validation.
+        let declared = schema_field(parent, name);
+        let (size, by_variable) = self.list_size(field, declared.map_or(ListSize::One, |declared| declared.list_size));
+        let cost = declared.map_or(1, |declared| declared.cost);
+        Ok(OperationCost {
+            field_cost: size.saturating_mul(selected.field_cost).saturating_add(cost),
+            introspection_cost: selected.introspection_cost,
+            depends_on_variables: selected.depends_on_variables || by_variable,
+            is_volatile: selected.is_volatile || declared.map_or(name != "__typename", |declared| declared.is_volatile),
+        })
     }
+}
 
-    fn introspection_field(&mut self, field: &'a Field) -> CostSum {
-        let rows =
-            INTROSPECTION_LIST_SIZES.iter().find(|(name, _)| field.name.node == *name).map_or(1, |(_, rows)| *rows);
-        let inner = self.selection_set(&field.selection_set.node, SelectionParent::Introspection);
-        CostSum {
-            field_cost: 0,
-            introspection_cost: inner.introspection_cost.saturating_mul(rows).saturating_add(1),
-            is_volatile: true,
-        }
-    }
+/// An argument, as far as it decides how long a list is.
+enum SizeArgument {
+    Number(u64),
+    Length(u64),
+    /// Of a type that the validation refuses.
+    Other,
+}
 
-    fn list_size(&mut self, field: &Field, rows: ListSize) -> u64 {
-        let most = u64::from(MAX_PAGE_SIZE.unsigned_abs());
-        match rows {
-            ListSize::One | ListSize::SizedByParent => 1,
-            ListSize::Assumed => ASSUMED_LIST_SIZE,
-            ListSize::Paged => {
-                let asked = self.number(field, "first").or_else(|| self.number(field, "last"));
-                asked.unwrap_or(u64::from(DEFAULT_PAGE_SIZE.unsigned_abs())).min(most)
-            }
-            ListSize::Keyed => {
-                let asked = self.length(field, "ids").or_else(|| self.length(field, "representations"));
-                asked.unwrap_or(1)
-            }
-        }
-    }
-
-    /// None if it is not given; what is no number counts as the most.
-    fn number(&mut self, field: &Field, name: &str) -> Option<u64> {
-        let of = |number: &Number| number.as_i64().map_or(u64::MAX, |number| number.max(0).unsigned_abs());
-        match &field.get_argument(name)?.node {
+impl CostVisitor<'_> {
+    /// How many rows a field may have, and whether a variable decides it.
+    fn list_size(&self, field: &Field, declared: ListSize) -> (u64, bool) {
+        let mut by_variable = false;
+        let mut argument = |name: &str| match &field.get_argument(name)?.node {
             Value::Null => None,
-            Value::Number(number) => Some(of(number)),
-            Value::Variable(name) => match self.variable(name)? {
-                ConstValue::Null => None,
-                ConstValue::Number(number) => Some(of(number)),
-                _ => Some(u64::MAX),
+            Value::Number(number) => Some(SizeArgument::Number(rows(number))),
+            Value::List(items) => Some(SizeArgument::Length(items.len() as u64)),
+            Value::Variable(name) => {
+                by_variable = true;
+                match self.variable(name)? {
+                    ConstValue::Null => None,
+                    ConstValue::Number(number) => Some(SizeArgument::Number(rows(number))),
+                    ConstValue::List(items) => Some(SizeArgument::Length(items.len() as u64)),
+                    _ => Some(SizeArgument::Other),
+                }
+            }
+            _ => Some(SizeArgument::Other),
+        };
+        let size = match declared {
+            ListSize::One => 1,
+            ListSize::Short => SHORT_LIST_SIZE,
+            ListSize::Paged => match argument("first").or_else(|| argument("last")) {
+                None => u64::from(DEFAULT_PAGE_SIZE.unsigned_abs()),
+                Some(SizeArgument::Number(number)) => number.min(MAX_PAGE_SIZE.unsigned_abs().into()),
+                Some(_) => MAX_PAGE_SIZE.unsigned_abs().into(),
             },
-            _ => Some(u64::MAX),
-        }
+            ListSize::Keyed => match argument("ids").or_else(|| argument("representations")) {
+                Some(SizeArgument::Length(length)) => length,
+                _ => 1,
+            },
+        };
+        (size, by_variable)
     }
 
-    fn length(&mut self, field: &Field, name: &str) -> Option<u64> {
-        match &field.get_argument(name)?.node {
-            Value::List(values) => Some(values.len() as u64),
-            Value::Variable(name) => match self.variable(name)? {
-                ConstValue::List(values) => Some(values.len() as u64),
-                _ => Some(1),
-            },
-            _ => Some(1),
-        }
-    }
-
-    fn variable(&mut self, name: &Name) -> Option<&'a ConstValue> {
-        self.depends_on_variables = true;
-        let (variables, operation) = (self.variables, self.operation);
-        variables.get(name).or_else(|| {
-            let declared = operation.variable_definitions.iter().find(|known| known.node.name.node == *name)?;
+    /// Its value, or its default.
+    fn variable(&self, name: &Name) -> Option<&ConstValue> {
+        self.variables.get(name).or_else(|| {
+            let definitions = &self.operation.variable_definitions;
+            let declared = definitions.iter().find(|variable| variable.node.name.node == *name)?;
             declared.node.default_value.as_ref().map(|value| &value.node)
         })
     }
+}
+
+fn rows(number: &Number) -> u64 {
+    number.as_i64().map_or(u64::MAX, |number| number.max(0).unsigned_abs())
 }

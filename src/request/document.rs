@@ -1,17 +1,16 @@
-//! Documents that were parsed and measured, kept for the next request with the same text.
+//! Documents that are parsed and measured, and a cache of them for the next request with the same text.
 
 use super::complexity::{DocumentComplexity, measure_complexity};
 use super::cost::{OperationCost, estimate_cost};
+use super::text_cache::TextCache;
 use super::token_limits::count_tokens;
 use crate::graphql::{ApiError, check_overlapping_fields, parse_failed};
 use async_graphql::Variables;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, OperationDefinition};
-use hashlink::LruCache;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-/// Documents that are kept at most, and the bytes of their texts together: parsed, a text takes about thirty times its
-/// bytes.
+/// Cached documents, and the bytes of their texts together: parsed, a text takes about thirty times its bytes.
 const MAX_CACHED_DOCUMENTS: usize = 1_000;
 const MAX_CACHED_BYTES: usize = 1 << 20;
 
@@ -21,31 +20,29 @@ pub struct Document {
     pub text: Arc<str>,
     pub parsed: Arc<ExecutableDocument>,
     pub complexity: DocumentComplexity,
-    /// The price of its only operation, if no variable has a part in it.
+    /// The cost of its only operation, if no variable changes it.
     static_cost: Option<OperationCost>,
 }
 
 impl Document {
-    /// Reads a document.
-    ///
     /// # Errors
-    /// If it is no GraphQL, asks for too much, or gives several things the same name.
+    /// If it is not GraphQL, is over a limit, or has fields of the same name that cannot be merged.
     pub fn parse(text: &Arc<str>) -> Result<Document, ApiError> {
         count_tokens(text)?;
         let parsed = parse_query(&**text).map_err(|error| parse_failed(&error))?;
-        let shape = measure_complexity(&parsed)?;
+        let complexity = measure_complexity(&parsed)?;
         check_overlapping_fields(&parsed)?;
         let mut operations = parsed.operations.iter();
         let only = operations.next().filter(|_| operations.next().is_none());
-        let price = only.map(|(_, operation)| estimate_cost(&parsed, &operation.node, &Variables::default()));
-        let price = price.filter(|price| !price.depends_on_variables);
-        Ok(Document { text: text.clone(), parsed: Arc::new(parsed), complexity: shape, static_cost: price })
+        let cost = only.map(|(_, operation)| estimate_cost(&parsed, &operation.node, &Variables::default()));
+        let static_cost = cost.transpose()?.filter(|cost| !cost.depends_on_variables);
+        Ok(Document { text: text.clone(), parsed: Arc::new(parsed), complexity, static_cost })
     }
 
     /// The operation with this name, or the only one.
     ///
     /// # Errors
-    /// If there is none with this name, or there are several and none is named.
+    /// If there is none with this name, or there are several and the request names none.
     pub fn operation(&self, name: Option<&str>) -> Result<&OperationDefinition, ApiError> {
         let mut operations = self.parsed.operations.iter();
         let Some(wanted) = name else {
@@ -66,64 +63,54 @@ impl Document {
         })
     }
 
-    /// What one of its operations comes to.
-    pub fn operation_cost(&self, operation: &OperationDefinition, variables: &Variables) -> OperationCost {
-        self.static_cost.unwrap_or_else(|| estimate_cost(&self.parsed, operation, variables))
+    /// # Errors
+    /// None: the document was measured.
+    pub fn operation_cost(
+        &self,
+        operation: &OperationDefinition,
+        variables: &Variables,
+    ) -> Result<OperationCost, ApiError> {
+        self.static_cost.map_or_else(|| estimate_cost(&self.parsed, operation, variables), Ok)
     }
 }
 
-/// The documents asked for lately.
+/// Recently used documents.
 #[derive(Debug)]
-pub struct DocumentCache(Mutex<CachedDocuments>);
-
-#[derive(Debug)]
-struct CachedDocuments {
-    documents: LruCache<Arc<str>, Arc<Document>>,
-    bytes: usize,
-}
+pub struct DocumentCache(TextCache<Arc<str>, Arc<Document>>);
 
 impl Default for DocumentCache {
     fn default() -> Self {
-        DocumentCache(Mutex::new(CachedDocuments { documents: LruCache::new_unbounded(), bytes: 0 }))
+        DocumentCache(TextCache::new(MAX_CACHED_DOCUMENTS, MAX_CACHED_BYTES))
     }
 }
 
 impl DocumentCache {
-    /// The document with this text, parsed only if it is new.
+    /// The document with this text, parsed if it is not cached.
     ///
     /// # Errors
-    /// If it is no GraphQL, or asks for too much: such a document is not kept.
+    /// Those of [`Document::parse`]. Such a document is not cached.
     pub fn get(&self, text: &Arc<str>) -> Result<Arc<Document>, ApiError> {
-        if let Some(known) = self.lock().documents.get(&**text) {
-            return Ok(known.clone());
+        if let Some(document) = self.0.get(text) {
+            return Ok(document);
         }
         let document = Arc::new(Document::parse(text)?);
-        self.lock().insert(&document);
+        self.0.insert(text.clone(), document.clone(), text.len());
         Ok(document)
-    }
-
-    // A panic elsewhere leaves nothing half done here.
-    fn lock(&self) -> MutexGuard<'_, CachedDocuments> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl CachedDocuments {
-    fn insert(&mut self, document: &Arc<Document>) {
-        self.bytes += document.text.len();
-        if let Some(same) = self.documents.insert(document.text.clone(), document.clone()) {
-            self.bytes -= same.text.len();
-        }
-        while self.bytes > MAX_CACHED_BYTES || self.documents.len() > MAX_CACHED_DOCUMENTS {
-            let Some((text, _)) = self.documents.remove_lru() else { return };
-            self.bytes -= text.len();
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(text: &str) -> Document {
+        Document::parse(&text.into()).expect("a document")
+    }
+
+    fn cost(document: &Document, name: Option<&str>, variables: serde_json::Value) -> OperationCost {
+        let operation = document.operation(name).expect("an operation");
+        document.operation_cost(operation, &Variables::from_json(variables)).expect("measured before")
+    }
 
     #[test]
     fn a_document_is_parsed_once() {
@@ -132,27 +119,22 @@ mod tests {
         assert!(Arc::ptr_eq(&get("{ head { position } }"), &get("{ head { position } }")));
         assert!(!Arc::ptr_eq(&get("{ head { position } }"), &get("{ head { time } }")));
         assert!(documents.get(&"{".into()).is_err());
-        assert_eq!(documents.lock().documents.len(), 2);
+        assert_eq!(documents.0.len_and_bytes().0, 2);
     }
 
     #[test]
-    fn what_is_kept_is_bounded_in_number_and_bytes() {
+    fn the_cache_is_bounded_in_number_and_bytes() {
         let documents = DocumentCache::default();
-        for number in 0..MAX_CACHED_DOCUMENTS + 50 {
-            documents.get(&format!("{{ a{number} }}").into()).expect("a document");
-        }
-        assert_eq!(documents.lock().documents.len(), MAX_CACHED_DOCUMENTS);
-        for number in 0..30 {
-            documents.get(&format!("{{ a{number} }} # {}", " ".repeat(90_000)).into()).expect("a document");
-        }
-        let kept = documents.lock();
-        assert!(kept.documents.len() < 20 && kept.bytes <= MAX_CACHED_BYTES, "{} {}", kept.documents.len(), kept.bytes);
-        assert_eq!(kept.bytes, kept.documents.iter().map(|(text, _)| text.len()).sum::<usize>());
+        let get = |text: String| drop(documents.get(&text.into()).expect("a document"));
+        (0..MAX_CACHED_DOCUMENTS + 50).for_each(|number| get(format!("{{ a{number} }}")));
+        assert_eq!(documents.0.len_and_bytes().0, MAX_CACHED_DOCUMENTS);
+        (0..30).for_each(|number| get(format!("{{ a{number} }} # {}", " ".repeat(90_000))));
+        let (count, bytes) = documents.0.len_and_bytes();
+        assert!(count < 20 && bytes <= MAX_CACHED_BYTES, "{count} {bytes}");
     }
 
     #[test]
     fn an_operation_is_found_by_its_name_or_alone() {
-        let read = |text: &str| Document::parse(&text.into()).expect("a document");
         let (one, two) =
             (read("query A { head { time } }"), read("query A { head { time } } query B { sources { name } }"));
         assert!(one.operation(None).is_ok() && one.operation(Some("A")).is_ok() && one.operation(Some("B")).is_err());
@@ -161,12 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn a_price_is_that_of_the_operation_and_its_variables() {
-        let read = |text: &str| Document::parse(&text.into()).expect("a document");
-        let cost = |document: &Document, name: Option<&str>, variables: serde_json::Value| {
-            let operation = document.operation(name).expect("an operation");
-            document.operation_cost(operation, &Variables::from_json(variables)).field_cost
-        };
+    fn a_cost_is_that_of_the_operation_and_its_variables() {
+        let cost = |document: &Document, name: Option<&str>, variables| cost(document, name, variables).field_cost;
         let none = serde_json::json!({});
         assert_eq!(cost(&read("{ inspections { nodes { id status } } }"), None, none.clone()), 1 + 25 * 3);
         assert_eq!(
@@ -187,28 +165,22 @@ mod tests {
     }
 
     #[test]
-    fn a_price_looks_at_each_selection_of_the_text_once() {
-        let fragments =
-            (0..8).map(|level| format!("fragment F{level} on Inspection {{ ...F{0} ...F{0} }} ", level + 1));
-        let fragments: String = fragments.collect();
+    fn the_cost_of_a_fragment_counts_where_it_is_spread() {
+        let fragments: String =
+            (0..8).map(|level| format!("fragment F{level} on Inspection {{ ...F{0} ...F{0} }} ", level + 1)).collect();
         let text = format!("{{ inspection(id: \"x\") {{ ...F0 }} }} {fragments} fragment F8 on Inspection {{ id }}");
         let document = Document::parse(&text.into()).expect("a document");
-        let price = document.operation_cost(document.operation(None).expect("one"), &Variables::default());
-        assert_eq!((price.field_cost, price.visited_selections), (1 + (1 << 8), 2 + 8 * 2 + 1));
-        assert!(document.complexity.total.selections > 500);
+        assert_eq!(cost(&document, None, serde_json::json!({})).field_cost, 1 + (1 << 8));
+        assert!(document.complexity.selections > 500);
     }
 
     #[test]
-    fn only_what_the_history_decides_stands_still() {
-        let moves = |text: &str| {
-            let document = Document::parse(&text.into()).expect("a document");
-            let operation = document.operation(None).expect("an operation");
-            document.operation_cost(operation, &Variables::default()).is_volatile
-        };
+    fn only_what_depends_on_the_history_alone_is_stable() {
+        let is_volatile = |text: &str| cost(&read(text), None, serde_json::json!({})).is_volatile;
         for text in
             ["{ inspections { nodes { id history { nodes { position } } } } }", "{ head { position } __typename }"]
         {
-            assert!(!moves(text), "{text}");
+            assert!(!is_volatile(text), "{text}");
         }
         for text in [
             "{ sources { ledger { received } } }",
@@ -217,27 +189,26 @@ mod tests {
             "{ __schema { types { name } } }",
             "{ somethingNew }",
         ] {
-            assert!(moves(text), "{text}");
+            assert!(is_volatile(text), "{text}");
         }
     }
 
     #[test]
-    fn introspection_has_a_price_of_its_own() {
+    fn introspection_has_a_cost_of_its_own() {
         let standard = "{ __schema { types { ...T } directives { name args { ...V } } } }
             fragment T on __Type { kind name fields(includeDeprecated: true) { name args { ...V } type { ...R } }
               inputFields { ...V } interfaces { ...R } enumValues { name } possibleTypes { ...R } }
             fragment V on __InputValue { name type { ...R } defaultValue }
             fragment R on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
               ofType { kind name ofType { kind name ofType { kind name } } } } } } } }";
-        let document = Document::parse(&standard.into()).expect("a document");
-        let price = document.operation_cost(document.operation(None).expect("one"), &Variables::default());
-        assert_eq!(price.field_cost, 0);
-        assert!((50_000..400_000).contains(&price.introspection_cost), "{price:?}");
-        assert!(price.check_limits().is_ok());
+        let of = |text: &str| cost(&read(text), None, serde_json::json!({}));
+        let cost = of(standard);
+        assert_eq!(cost.field_cost, 0);
+        assert!((50_000..400_000).contains(&cost.introspection_cost), "{cost:?}");
+        assert!(cost.check_limits().is_ok());
         let wide =
             format!("{{ __schema {{ types {{ fields {{ type {{ fields {{ {} }} }} }} }} }} }}", "name ".repeat(100));
-        let document = Document::parse(&wide.into()).expect("a document");
-        let price = document.operation_cost(document.operation(None).expect("one"), &Variables::default());
-        assert!(price.check_limits().is_err(), "{price:?}");
+        let cost = of(&wide);
+        assert!(cost.check_limits().is_err(), "{cost:?}");
     }
 }

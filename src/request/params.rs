@@ -1,5 +1,5 @@
-//! What a client sends, whatever it comes by: the parameters of GraphQL over HTTP (section 4.1), which are those of a
-//! `subscribe` over WebSocket too.
+//! The parameters of a request, whatever its transport: those of GraphQL over HTTP (section 4.1), which a `subscribe` over
+//! WebSocket has too.
 
 use super::limits;
 use crate::graphql::{ApiError, LimitExceeded};
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Map;
 use std::sync::Arc;
 
-/// A request as it comes. What is not known is left aside.
+/// A request as it was sent. Unknown parameters are ignored.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Params {
@@ -20,12 +20,12 @@ pub struct Params {
     pub variables: Variables,
     #[serde(default)]
     pub extensions: Option<Map<String, serde_json::Value>>,
-    /// The id of a document that the hub knows.
+    /// The id of a trusted document.
     #[serde(default)]
     pub document_id: Option<Arc<str>>,
 }
 
-/// How a request says which document it means.
+/// How a request refers to its document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DocumentRef<'a> {
     pub text: Option<&'a Arc<str>>,
@@ -35,17 +35,16 @@ pub struct DocumentRef<'a> {
 }
 
 impl Params {
-    /// A request for this document.
     pub fn from_document(query: impl Into<Arc<str>>) -> Params {
         Params { query: Some(query.into()), ..Params::default() }
     }
 
-    /// Reads a JSON object.
+    /// Parses a JSON object.
     ///
     /// # Errors
-    /// If it is none, or a parameter is of another type.
+    /// If it is not an object, or a parameter is of another type.
     pub fn from_json(json: &[u8]) -> Result<Params, ApiError> {
-        // An array would be taken for the parameters in a row.
+        // Serde would accept an array of the parameters in their order.
         if json.trim_ascii_start().first() != Some(&b'{')
             && serde_json::from_slice::<&serde_json::value::RawValue>(json).is_ok()
         {
@@ -54,10 +53,10 @@ impl Params {
         serde_json::from_slice(json).map_err(invalid_request)
     }
 
-    /// Reads the query of a URL, `application/x-www-form-urlencoded`, with JSON in `variables` and `extensions`.
+    /// Parses the query of a URL, `application/x-www-form-urlencoded`, with JSON in `variables` and `extensions`.
     ///
     /// # Errors
-    /// If a parameter comes twice, or what should be JSON is none.
+    /// If a parameter is repeated, or `variables` or `extensions` is not JSON.
     pub fn from_query_string(query: &str) -> Result<Params, ApiError> {
         let mut params = Params::default();
         let mut seen = Vec::new();
@@ -65,14 +64,16 @@ impl Params {
             if seen.contains(&name) {
                 return Err(invalid_request(format!("`{name}` is given twice")));
             }
-            let of_json = |error: serde_json::Error| invalid_request(format!("`{name}`: {error}"));
+            let not_json = |error: serde_json::Error| invalid_request(format!("`{name}`: {error}"));
             match &*name {
                 "query" => params.query = Some((*value).into()),
                 "operationName" => params.operation_name = Some((*value).into()),
                 "documentId" => params.document_id = Some((*value).into()),
-                "variables" if !value.is_empty() => params.variables = serde_json::from_str(&value).map_err(of_json)?,
+                "variables" if !value.is_empty() => {
+                    params.variables = serde_json::from_str(&value).map_err(not_json)?
+                }
                 "extensions" if !value.is_empty() => {
-                    params.extensions = serde_json::from_str(&value).map_err(of_json)?
+                    params.extensions = serde_json::from_str(&value).map_err(not_json)?
                 }
                 _ => continue,
             }
@@ -81,10 +82,8 @@ impl Params {
         Ok(params)
     }
 
-    /// Which document is meant.
-    ///
     /// # Errors
-    /// If none is.
+    /// If the request refers to no document.
     pub fn document_ref(&self) -> Result<DocumentRef<'_>, ApiError> {
         let persisted = self.extension("persistedQuery").and_then(|persisted| persisted.as_object());
         if let Some(persisted) = persisted {
@@ -100,33 +99,32 @@ impl Params {
         let hash = persisted.and_then(|persisted| persisted.get("sha256Hash")?.as_str());
         // Some clients send an empty text along with the hash.
         let text = self.query.as_ref().filter(|text| !text.is_empty());
-        let names = DocumentRef { text, hash, id: self.document_id.as_deref() };
-        match names {
+        match (DocumentRef { text, hash, id: self.document_id.as_deref() }) {
             DocumentRef { text: None, hash: None, id: None } => Err(invalid_request("`query` is missing")),
-            names => Ok(names),
+            document => Ok(document),
         }
     }
 
-    /// Empty names are none: many clients send them.
+    /// Null for an empty name: many clients send one.
     pub fn operation_name(&self) -> Option<&Arc<str>> {
         self.operation_name.as_ref().filter(|name| !name.is_empty())
     }
 
-    /// Whether the answer is to say what it cost: `"extensions": {"cost": true}`.
+    /// Whether the response must report its cost: `"extensions": {"cost": true}`.
     pub fn wants_cost(&self) -> bool {
         self.extension("cost") == Some(&serde_json::Value::Bool(true))
     }
 
     /// # Errors
-    /// If the variables have more values than are taken.
+    /// If the variables have too many values.
     pub fn check_variables(&self) -> Result<(), ApiError> {
         let mut left = limits::MAX_VARIABLE_VALUES;
         let mut waiting: Vec<&Value> = self.variables.values().collect();
         while let Some(value) = waiting.pop() {
             let Some(rest) = left.checked_sub(1) else {
-                let too_much =
-                    LimitExceeded { name: "values in variables", max: limits::MAX_VARIABLE_VALUES, actual: None };
-                return Err(ApiError::QueryTooCostly(too_much));
+                let max = limits::MAX_VARIABLE_VALUES;
+                let limit = LimitExceeded { name: "values in variables", max, actual: None };
+                return Err(ApiError::QueryTooCostly(limit));
             };
             left = rest;
             match value {
@@ -175,7 +173,7 @@ mod tests {
         ] {
             assert!(matches!(read(bad.clone()), Err(ApiError::BadRequest { .. })), "{bad}");
         }
-        assert!(Params::from_json(b"{\"query\":\"{a}\",\"query\":\"{b}\"}").is_err(), "named twice");
+        assert!(Params::from_json(b"{\"query\":\"{a}\",\"query\":\"{b}\"}").is_err(), "a repeated key");
         assert!(Params::from_json(b"{\"query\":\"\xff\"}").is_err(), "no UTF-8");
         assert!(Params::from_json(b"").is_err());
         assert!(read(json!({})).expect("an object").document_ref().is_err());
@@ -193,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_named_by_its_text_its_hash_or_its_id() {
+    fn a_document_is_found_by_its_text_its_hash_or_its_id() {
         let with =
             |extensions: serde_json::Value| Params { extensions: extensions.as_object().cloned(), ..Params::default() };
         let hash = with(json!({ "persistedQuery": { "version": 1, "sha256Hash": "ab" } }));

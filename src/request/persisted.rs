@@ -1,19 +1,19 @@
-//! Documents that are known by a hash or an id: those that clients have taught the hub (Apollo's automatic persisted
-//! queries), and those that it was configured with (trusted documents).
+//! Persisted queries: documents found by a hash or an id. Clients register some (Apollo's automatic persisted queries); others
+//! come with the configuration (trusted documents).
 
 use super::document::{Document, DocumentCache};
 use super::params::DocumentRef;
+use super::text_cache::TextCache;
 use crate::graphql::ApiError;
-use hashlink::LruCache;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-/// Documents that clients may teach, and their bytes together. The one not asked for for longest is forgotten.
+/// Documents that clients may register, and their bytes together.
 const MAX_REGISTERED: usize = 1_000;
 const MAX_REGISTERED_BYTES: usize = 4 << 20;
 
-/// The documents that a hub was configured with.
+/// The documents of the configuration.
 #[derive(Debug, Default)]
 pub struct TrustedDocuments {
     by_id: HashMap<Box<str>, Arc<str>>,
@@ -21,7 +21,7 @@ pub struct TrustedDocuments {
     trusted_only: bool,
 }
 
-/// Why a file of trusted documents cannot be used.
+/// Why a file of trusted documents is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustedDocumentsError {
     #[error("it must be a JSON object of ids and documents: {0}")]
@@ -31,38 +31,33 @@ pub enum TrustedDocumentsError {
 }
 
 impl TrustedDocuments {
-    /// Reads a JSON object: an id or hash, and its document. Each document is known by its SHA-256 too.
+    /// Parses a JSON object from ids or hashes to documents. Each document is also found by its SHA-256.
     ///
     /// # Errors
-    /// If it is no such object, or a document in it is not one that would be executed.
-    pub fn from_json(json: &str, only: bool) -> Result<TrustedDocuments, TrustedDocumentsError> {
+    /// If it is not such an object, or a request would be refused for one of the documents.
+    pub fn from_json(json: &str, trusted_only: bool) -> Result<TrustedDocuments, TrustedDocumentsError> {
         let documents: HashMap<String, Arc<str>> = serde_json::from_str(json)?;
-        let mut by_name = HashMap::new();
+        let mut by_id = HashMap::new();
         for (id, text) in documents {
-            if let Err(fault) = Document::parse(&text) {
-                return Err(TrustedDocumentsError::Document { id, why: fault.into_server_error().message });
+            if let Err(error) = Document::parse(&text) {
+                return Err(TrustedDocumentsError::Document { id, why: error.into_server_error().message });
             }
-            by_name.insert(sha256_hex(&text).into(), text.clone());
-            by_name.insert(strip_hash_prefix(&id).into(), text);
+            by_id.insert(sha256_hex(&text).into(), text.clone());
+            by_id.insert(strip_hash_prefix(&id).into(), text);
         }
-        Ok(TrustedDocuments { by_id: by_name, trusted_only: only })
+        Ok(TrustedDocuments { by_id, trusted_only })
     }
 }
 
-/// All documents that can be asked for by name.
+/// All documents that are found by hash or id.
 #[derive(Debug)]
 pub struct PersistedQueries {
     trusted: TrustedDocuments,
-    registered: Mutex<RegisteredQueries>,
+    /// By hash, in lower case.
+    registered: TextCache<Box<str>, Arc<str>>,
 }
 
-#[derive(Debug)]
-struct RegisteredQueries {
-    by_hash: LruCache<Box<str>, Arc<str>>,
-    bytes: usize,
-}
-
-/// The text that a request means, and the hash to keep it by once it has proved good.
+/// The text that a request refers to, and the hash to register it by once it is known to be valid.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ResolvedDocument {
     pub text: Arc<str>,
@@ -71,27 +66,25 @@ pub struct ResolvedDocument {
 
 impl PersistedQueries {
     pub fn new(trusted: TrustedDocuments) -> PersistedQueries {
-        PersistedQueries {
-            trusted,
-            registered: Mutex::new(RegisteredQueries { by_hash: LruCache::new_unbounded(), bytes: 0 }),
-        }
+        PersistedQueries { trusted, registered: TextCache::new(MAX_REGISTERED, MAX_REGISTERED_BYTES) }
     }
 
-    /// Which document a request means.
+    /// Finds the document that a request refers to.
     ///
     /// # Errors
-    /// If no document is known by this name, its text is another one's, or it is not trusted where only those are taken.
-    pub fn resolve(&self, names: DocumentRef<'_>) -> Result<ResolvedDocument, ApiError> {
-        let name = names.id.or(names.hash).map(strip_hash_prefix);
-        let Some(text) = names.text else {
+    /// If no document has this hash or id, the hash is not that of the text, or only trusted documents are allowed and it is
+    /// not one.
+    pub fn resolve(&self, requested: DocumentRef<'_>) -> Result<ResolvedDocument, ApiError> {
+        let name = requested.id.or(requested.hash).map(strip_hash_prefix);
+        let Some(text) = requested.text else {
             let name = name.unwrap_or_default();
             let text = self.trusted.by_id.get(name).cloned().or_else(|| self.registered(name));
             return text
                 .map(|text| ResolvedDocument { text, hash_to_register: None })
                 .ok_or(ApiError::PersistedQueryNotFound);
         };
-        let actual = (names.hash.is_some() || self.trusted.trusted_only).then(|| sha256_hex(text));
-        if let Some(claimed) = names.hash.map(strip_hash_prefix)
+        let actual = (requested.hash.is_some() || self.trusted.trusted_only).then(|| sha256_hex(text));
+        if let Some(claimed) = requested.hash.map(strip_hash_prefix)
             && actual.as_deref().is_none_or(|actual| !actual.eq_ignore_ascii_case(claimed))
         {
             return Err(ApiError::bad_request(
@@ -103,39 +96,29 @@ impl PersistedQueries {
         {
             return Err(ApiError::Forbidden);
         }
-        let teaches = names.hash.and(actual).filter(|hash| self.registered(hash).is_none()).map(String::into_boxed_str);
-        Ok(ResolvedDocument { text: text.clone(), hash_to_register: teaches })
+        let new_hash = requested.hash.and(actual).filter(|hash| self.registered(hash).is_none());
+        Ok(ResolvedDocument { text: text.clone(), hash_to_register: new_hash.map(String::into_boxed_str) })
     }
 
-    /// Keeps a document that has proved good.
+    /// Registers a document that is known to be valid.
     pub fn register(&self, hash: Box<str>, text: &Arc<str>) {
-        let mut taught = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
-        taught.bytes += text.len();
-        if let Some(same) = taught.by_hash.insert(hash, text.clone()) {
-            taught.bytes -= same.len();
-        }
-        while taught.bytes > MAX_REGISTERED_BYTES || taught.by_hash.len() > MAX_REGISTERED {
-            let Some((_, text)) = taught.by_hash.remove_lru() else { return };
-            taught.bytes -= text.len();
-        }
+        self.registered.insert(hash, text.clone(), text.len());
     }
 
     fn registered(&self, hash: &str) -> Option<Arc<str>> {
-        let mut taught = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
-        let lower = hash.to_ascii_lowercase();
-        taught.by_hash.get(lower.as_str()).cloned()
+        self.registered.get(hash.to_ascii_lowercase().as_str())
     }
 
-    /// Reads all trusted documents into the cache.
+    /// Parses all trusted documents into the cache.
     pub fn warm(&self, documents: &DocumentCache) {
         for text in self.trusted.by_id.values() {
-            // They were read once already.
+            // It was parsed when the configuration was read.
             let _ = documents.get(text);
         }
     }
 }
 
-/// Ids may say which hash they are, as in the appendix "Persisted Documents" of GraphQL over HTTP.
+/// An id may name its hash function, as in the appendix "Persisted Documents" of GraphQL over HTTP.
 fn strip_hash_prefix(name: &str) -> &str {
     name.strip_prefix("sha256:").unwrap_or(name)
 }
@@ -157,33 +140,33 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_taught_with_its_hash_and_asked_for_by_it() {
-        let known = PersistedQueries::new(TrustedDocuments::default());
-        assert_eq!(known.resolve(by_hash(HASH, None)), Err(ApiError::PersistedQueryNotFound));
+    fn a_document_is_registered_with_its_hash_and_found_by_it() {
+        let queries = PersistedQueries::new(TrustedDocuments::default());
+        assert_eq!(queries.resolve(by_hash(HASH, None)), Err(ApiError::PersistedQueryNotFound));
         let text = TEXT.into();
-        let meant = known.resolve(by_hash(HASH, Some(&text))).expect("meant");
-        assert_eq!(meant.hash_to_register.as_deref(), Some(HASH));
+        let resolved = queries.resolve(by_hash(HASH, Some(&text))).expect("resolved");
+        assert_eq!(resolved.hash_to_register.as_deref(), Some(HASH));
         assert_eq!(
-            known.resolve(by_hash(HASH, None)),
+            queries.resolve(by_hash(HASH, None)),
             Err(ApiError::PersistedQueryNotFound),
-            "not before it has proved good"
+            "not before it is known to be valid"
         );
-        known.register(HASH.into(), &meant.text);
-        assert_eq!(known.resolve(by_hash(HASH, None)).expect("known").text, text);
-        assert_eq!(known.resolve(by_hash(&HASH.to_uppercase(), None)).expect("known").text, text);
-        assert_eq!(known.resolve(by_hash(HASH, Some(&text))).expect("known").hash_to_register, None);
-        assert!(matches!(known.resolve(by_hash("ab", Some(&text))), Err(ApiError::BadRequest { .. })));
+        queries.register(HASH.into(), &resolved.text);
+        assert_eq!(queries.resolve(by_hash(HASH, None)).expect("known").text, text);
+        assert_eq!(queries.resolve(by_hash(&HASH.to_uppercase(), None)).expect("known").text, text);
+        assert_eq!(queries.resolve(by_hash(HASH, Some(&text))).expect("known").hash_to_register, None);
+        assert!(matches!(queries.resolve(by_hash("ab", Some(&text))), Err(ApiError::BadRequest { .. })));
     }
 
     #[test]
-    fn what_is_taught_is_bounded() {
-        let known = PersistedQueries::new(TrustedDocuments::default());
+    fn registered_documents_are_bounded() {
+        let queries = PersistedQueries::new(TrustedDocuments::default());
         for number in 0..MAX_REGISTERED + 10 {
-            known.register(number.to_string().into(), &TEXT.into());
+            queries.register(number.to_string().into(), &TEXT.into());
         }
-        assert!(known.registered("0").is_none() && known.registered("1009").is_some());
-        known.register("large".into(), &" ".repeat(MAX_REGISTERED_BYTES).into());
-        assert!(known.registered("1009").is_none() && known.registered("large").is_some());
+        assert!(queries.registered("0").is_none() && queries.registered("1009").is_some());
+        queries.register("large".into(), &" ".repeat(MAX_REGISTERED_BYTES).into());
+        assert!(queries.registered("1009").is_none() && queries.registered("large").is_some());
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What one client may ask for in a minute, in points of cost (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>).
+//! The rate limit of each client, in points of cost per minute
+//! (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>).
 
 use crate::graphql::{ApiError, LimitExceeded};
 use governor::clock::{Clock, DefaultClock};
@@ -10,12 +11,12 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// The time in which an empty budget fills up.
+/// The time in which an empty quota fills up.
 pub const RATE_LIMIT_WINDOW: Duration = Duration::from_secs(60);
-/// After so many requests, clients that have all of their budget again are forgotten.
+/// After so many requests, clients whose quota is full again are removed.
 const REQUESTS_PER_SWEEP: u32 = 4_096;
 
-/// Who asks: an IPv4 address, or an IPv6 network of 64 bits, which is what one household gets.
+/// A client: an IPv4 address, or an IPv6 network of 64 bits, which is what one household gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientNetwork(IpAddr);
 
@@ -28,10 +29,10 @@ impl ClientNetwork {
     }
 }
 
-/// What is left to a client.
+/// What remains to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitStatus {
-    /// In a minute.
+    /// Per minute.
     pub quota: u32,
     pub remaining: u32,
 }
@@ -39,7 +40,6 @@ pub struct RateLimitStatus {
 type KeyedLimiter =
     RateLimiter<ClientNetwork, DefaultKeyedStateStore<ClientNetwork>, DefaultClock, StateInformationMiddleware>;
 
-/// The budgets of all clients.
 #[derive(Debug)]
 pub struct ClientRateLimiter {
     quota: NonZeroU32,
@@ -48,7 +48,7 @@ pub struct ClientRateLimiter {
 }
 
 impl ClientRateLimiter {
-    /// So many points in a minute for each client; all of them may be used at once.
+    /// A quota of points per minute for each client. A client may use all of them at once.
     pub fn new(quota: NonZeroU32) -> ClientRateLimiter {
         let period = RATE_LIMIT_WINDOW / quota.get();
         let period = Quota::with_period(period.max(Duration::from_nanos(1))).unwrap_or(Quota::per_minute(quota));
@@ -56,25 +56,25 @@ impl ClientRateLimiter {
         ClientRateLimiter { quota, limiter, request_count: AtomicU32::default() }
     }
 
-    /// Takes what a request costs.
+    /// Charges the cost of a request.
     ///
     /// # Errors
-    /// If that is more than is left, or more than there ever is.
+    /// If it is more than remains, or more than the quota.
     pub fn charge(&self, client: ClientNetwork, cost: u64) -> Result<RateLimitStatus, ApiError> {
         if self.request_count.fetch_add(1, Ordering::Relaxed) % REQUESTS_PER_SWEEP == REQUESTS_PER_SWEEP - 1 {
             self.limiter.retain_recent();
         }
         let quota = self.quota.get();
         let points = u32::try_from(cost.max(1)).ok().and_then(NonZeroU32::new);
-        let too_much = LimitExceeded { name: "points of cost in a minute", max: quota.into(), actual: Some(cost) };
-        let points = points.ok_or(ApiError::QueryTooCostly(too_much))?;
+        let limit = LimitExceeded { name: "points of cost in a minute", max: quota.into(), actual: Some(cost) };
+        let points = points.ok_or(ApiError::QueryTooCostly(limit))?;
         match self.limiter.check_key_n(&client, points) {
             Ok(Ok(state)) => Ok(RateLimitStatus { quota, remaining: state.remaining_burst_capacity() }),
             Ok(Err(until)) => {
                 let wait = until.wait_time_from(DefaultClock::default().now());
                 Err(ApiError::RateLimited { seconds: wait.as_secs() + 1 })
             }
-            Err(_) => Err(ApiError::QueryTooCostly(too_much)),
+            Err(_) => Err(ApiError::QueryTooCostly(limit)),
         }
     }
 }
@@ -88,15 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn a_client_has_a_budget_of_its_own() {
-        let budgets = ClientRateLimiter::new(NonZeroU32::new(100).expect("more than none"));
+    fn each_client_has_its_own_quota() {
+        let limiter = ClientRateLimiter::new(NonZeroU32::new(100).expect("not zero"));
         let (one, other) = (client("192.0.2.1"), client("192.0.2.2"));
-        assert_eq!(budgets.charge(one, 60).map(|allowance| (allowance.quota, allowance.remaining)), Ok((100, 40)));
-        let Err(ApiError::RateLimited { seconds }) = budgets.charge(one, 60) else { panic!("it is used up") };
+        assert_eq!(limiter.charge(one, 60).map(|status| (status.quota, status.remaining)), Ok((100, 40)));
+        let Err(ApiError::RateLimited { seconds }) = limiter.charge(one, 60) else { panic!("it is used up") };
         assert!((1..=60).contains(&seconds), "{seconds}");
-        assert!(budgets.charge(other, 60).is_ok());
-        assert!(matches!(budgets.charge(other, 101), Err(ApiError::QueryTooCostly(_))));
-        assert!(matches!(budgets.charge(other, u64::MAX), Err(ApiError::QueryTooCostly(_))));
+        assert!(limiter.charge(other, 60).is_ok());
+        assert!(matches!(limiter.charge(other, 101), Err(ApiError::QueryTooCostly(_))));
+        assert!(matches!(limiter.charge(other, u64::MAX), Err(ApiError::QueryTooCostly(_))));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Requests on their way to an answer.
+//! Requests on their way to a response.
 
 use super::*;
 use crate::graphql::ApiErrorCode;
@@ -11,16 +11,17 @@ pub(crate) fn prepared(query: &str, variables: serde_json::Value) -> PreparedOpe
     let document = Arc::new(Document::parse(&query.into()).expect("a document"));
     let variables = Variables::from_json(variables);
     let operation = document.operation(None).expect("one operation");
-    let (kind, price) = (operation.ty, document.operation_cost(operation, &variables));
+    let cost = document.operation_cost(operation, &variables).expect("measured before");
+    let operation_type = operation.ty;
     PreparedOperation {
         document,
         operation_name: None,
-        operation_type: kind,
+        operation_type,
         variables,
-        cost: price,
+        cost,
         rate_limit: None,
         wants_cost: false,
-        resume_cursor: None,
+        start: StartPosition::FromOperation,
     }
 }
 
@@ -61,7 +62,7 @@ async fn a_refused_request_reaches_no_database() {
 }
 
 #[tokio::test]
-async fn variables_say_what_a_list_costs() {
+async fn variables_decide_what_a_list_costs() {
     let pipeline = ApiFixture::new().await.pipeline();
     let query = "query($n: Int) { inspections(first: $n) { nodes { items(first: $n) { nodes { history(first: $n) { nodes { position } } } } } } }";
     let asked = |n: i32| pipeline.prepare(params(json!({ "query": query, "variables": { "n": n } })), client());
@@ -70,21 +71,21 @@ async fn variables_say_what_a_list_costs() {
 }
 
 #[tokio::test]
-async fn a_budget_is_taken_before_anything_is_read() {
+async fn the_cost_is_charged_before_anything_is_read() {
     let hub = ApiFixture::new().await;
-    let rules =
+    let config =
         PipelineConfig { rate_limiter: NonZeroU32::new(100).map(ClientRateLimiter::new), ..PipelineConfig::default() };
-    let pipeline = Pipeline::new(hub.graph.clone(), rules);
+    let pipeline = Pipeline::new(hub.graph.clone(), config);
     let asked = || pipeline.prepare(Params::from_document("{ inspections(first: 30) { nodes { id } } }"), client());
     assert_eq!(asked().expect("within").rate_limit, Some(RateLimitStatus { quota: 100, remaining: 39 }));
     assert_eq!(code(asked()), ApiErrorCode::RateLimited);
     let dear = Params::from_document("{ inspections(first: 100) { nodes { id } } }");
-    assert_eq!(code(pipeline.prepare(dear, client())), ApiErrorCode::QueryTooCostly, "more than there ever is");
-    assert!(pipeline.prepare(Params::from_document("{ __typename }"), None).is_ok(), "nobody pays");
+    assert_eq!(code(pipeline.prepare(dear, client())), ApiErrorCode::QueryTooCostly, "more than the quota");
+    assert!(pipeline.prepare(Params::from_document("{ __typename }"), None).is_ok(), "no client to charge");
 }
 
 #[tokio::test]
-async fn an_answer_says_its_cost_if_it_is_asked_to() {
+async fn a_response_reports_its_cost_on_request() {
     let hub = ApiFixture::new().await;
     hub.inspection(1).await;
     let pipeline = hub.pipeline();
@@ -97,7 +98,7 @@ async fn an_answer_says_its_cost_if_it_is_asked_to() {
 }
 
 #[tokio::test]
-async fn only_a_document_that_is_valid_is_learnt() {
+async fn only_a_valid_document_is_registered() {
     let pipeline = ApiFixture::new().await.pipeline();
     let with = |query: Option<&str>, text: &str| {
         let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text));
@@ -111,7 +112,7 @@ async fn only_a_document_that_is_valid_is_learnt() {
         assert_eq!(&*with(None, good).expect("known").document.text, good);
     }
     for bad in ["{ nothing }", "subscription { nothing }", "{ head }", "{ inspections(first: \"x\") { totalCount } }"] {
-        assert!(with(Some(bad), bad).is_ok(), "{bad}: the execution says what is wrong");
+        assert!(with(Some(bad), bad).is_ok(), "{bad}: the execution reports what is wrong");
         assert_eq!(code(with(None, bad)), ApiErrorCode::PersistedQueryNotFound, "{bad}");
     }
     assert!(with(Some("{"), "{").is_err());
@@ -119,10 +120,10 @@ async fn only_a_document_that_is_valid_is_learnt() {
 }
 
 #[tokio::test]
-async fn an_answer_that_takes_too_long_is_given_up() {
+async fn a_response_that_takes_too_long_is_cancelled() {
     let hub = ApiFixture::new().await;
-    let rules = PipelineConfig { timeout: Some(Duration::ZERO), ..PipelineConfig::default() };
-    let pipeline = Pipeline::new(hub.graph.clone(), rules);
+    let config = PipelineConfig { timeout: Some(Duration::ZERO), ..PipelineConfig::default() };
+    let pipeline = Pipeline::new(hub.graph.clone(), config);
     let asked = pipeline.prepare(Params::from_document("{ inspections { totalCount } }"), client()).expect("fine");
     let answer = json_of(pipeline.execute(&asked).await).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "TIMEOUT", "{answer}");
@@ -143,9 +144,9 @@ async fn errors_are_few_and_each_has_a_code() {
     }
 }
 
-/// Whoever hangs up drops the answer.
+/// A client that disconnects drops the future.
 #[tokio::test]
-async fn an_answer_that_nobody_waits_for_asks_no_more() {
+async fn a_dropped_execution_reads_no_more() {
     let hub = ApiFixture::new().await;
     hub.inspection(1).await;
     let pipeline = hub.pipeline();
@@ -163,7 +164,7 @@ async fn an_answer_that_nobody_waits_for_asks_no_more() {
     }
     let before = count();
     drop(answer);
-    // What the database is busy with ends before it answers as many others.
+    // The statement that is running ends before ten others do.
     let other = pipeline.prepare(Params::from_document("{ head { position } }"), client()).expect("fine");
     for _ in 0..10 {
         pipeline.execute(&other).await;

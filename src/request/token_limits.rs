@@ -1,31 +1,30 @@
-//! The first look at a document: one pass over its bytes, before it is parsed. The parser goes down one level of the
-//! stack for each bracket, and takes some hundred times as long for each token.
+//! Token limits: one pass over a document's bytes before it is parsed. The parser recurses for each bracket, and takes some
+//! hundred times as long for each token.
 
 use super::limits::{MAX_BRACKET_DEPTH, MAX_DOCUMENT_BYTES, MAX_TOKENS, max_brackets, max_tokens};
 use crate::graphql::{ApiError, LimitExceeded};
 
-/// What was counted: about the tokens of GraphQL's specification (section 2.1.6; a number with a point counts as three),
-/// and brackets within brackets.
+/// About the tokens of GraphQL's specification (section 2.1.6; a number with a point counts as three), and brackets within
+/// brackets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenCounts {
     pub tokens: u64,
     pub bracket_depth: u64,
 }
 
-/// Counts a document's tokens, and stops where there are too many. What is no GraphQL is left to the parser.
+/// Counts a document's tokens, up to a limit. Text that is not GraphQL is left to the parser.
 ///
 /// # Errors
 /// If it is too long, or nested too deep.
 pub fn count_tokens(text: &str) -> Result<TokenCounts, ApiError> {
-    let too_much =
-        |what, most, asked| Err(ApiError::QueryTooCostly(LimitExceeded { name: what, max: most, actual: asked }));
+    let over = |name, max, actual| Err(ApiError::QueryTooCostly(LimitExceeded { name, max, actual }));
     let bytes = text.as_bytes();
     if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
-        return too_much("bytes of a document", MAX_DOCUMENT_BYTES, Some(bytes.len() as u64));
+        return over("bytes of a document", MAX_DOCUMENT_BYTES, Some(bytes.len() as u64));
     }
-    let most = max_tokens(bytes.len() as u64);
-    let mut seen = TokenCounts::default();
-    let most_brackets = max_brackets(bytes.len() as u64);
+    let max_tokens = max_tokens(bytes.len() as u64);
+    let mut counts = TokenCounts::default();
+    let max_brackets = max_brackets(bytes.len() as u64);
     let (mut open, mut opened, mut at) = (0_u64, 0_u64, 0);
     while let Some(byte) = bytes.get(at) {
         let length = match byte {
@@ -40,7 +39,7 @@ pub fn count_tokens(text: &str) -> Result<TokenCounts, ApiError> {
             b'{' | b'[' | b'(' => {
                 open += 1;
                 opened += 1;
-                seen.bracket_depth = seen.bracket_depth.max(open);
+                counts.bracket_depth = counts.bracket_depth.max(open);
                 1
             }
             b'}' | b']' | b')' => {
@@ -53,26 +52,27 @@ pub fn count_tokens(text: &str) -> Result<TokenCounts, ApiError> {
                 .max(1),
         };
         at += length;
-        seen.tokens += 1;
-        if seen.tokens > most {
-            let what = if most == MAX_TOKENS { "tokens of a document" } else { "tokens of a document of its length" };
-            return too_much(what, most, None);
+        counts.tokens += 1;
+        if counts.tokens > max_tokens {
+            let name =
+                if max_tokens == MAX_TOKENS { "tokens of a document" } else { "tokens of a document of its length" };
+            return over(name, max_tokens, None);
         }
-        if opened > most_brackets {
-            return too_much("brackets of a document of its length", most_brackets, None);
+        if opened > max_brackets {
+            return over("brackets of a document of its length", max_brackets, None);
         }
-        if seen.bracket_depth > MAX_BRACKET_DEPTH {
-            return too_much("brackets within brackets", MAX_BRACKET_DEPTH, None);
+        if counts.bracket_depth > MAX_BRACKET_DEPTH {
+            return over("brackets within brackets", MAX_BRACKET_DEPTH, None);
         }
     }
-    Ok(seen)
+    Ok(counts)
 }
 
 fn length_of(bytes: &[u8], belongs: impl Fn(u8) -> bool) -> usize {
     bytes.iter().position(|byte| !belongs(*byte)).unwrap_or(bytes.len())
 }
 
-/// With its quotation marks; to the end if it is not closed.
+/// Includes the quotation marks. A string that is not closed extends to the end.
 fn length_of_string(bytes: &[u8]) -> usize {
     let block = bytes.starts_with(br#"""""#);
     let mut at = if block { 3 } else { 1 };
@@ -83,7 +83,7 @@ fn length_of_string(bytes: &[u8]) -> usize {
             b'"' if rest.starts_with(br#"""""#) => return at + 3,
             b'\\' if block && rest.starts_with(br#"\""""#) => at += 4,
             b'\\' if !block => at += 2,
-            // A string of one line ends with it: the parser says so.
+            // The parser refuses a string that is not closed in its line.
             b'\n' | b'\r' if !block => return at,
             _ => at += 1,
         }
@@ -96,8 +96,8 @@ mod tests {
     use super::*;
 
     fn counts(text: &str) -> (u64, u64) {
-        let scan = count_tokens(text).expect("not too much");
-        (scan.tokens, scan.bracket_depth)
+        let counts = count_tokens(text).expect("within the limits");
+        (counts.tokens, counts.bracket_depth)
     }
 
     fn limit(text: &str) -> (&'static str, u64) {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_or_too_deep_ends_there() {
+    fn counting_ends_at_a_limit() {
         assert_eq!(limit(&"{a".repeat(10_000)), ("brackets within brackets", MAX_BRACKET_DEPTH));
         assert_eq!(limit(&"[".repeat(10_000)), ("brackets within brackets", MAX_BRACKET_DEPTH));
         assert_eq!(limit(&"a ".repeat(20_000)), ("tokens of a document", MAX_TOKENS));
@@ -137,13 +137,13 @@ mod tests {
         assert_eq!(counts(&"a ".repeat(500)), (500, 0));
         assert_eq!(limit(&"[]".repeat(500)), ("brackets of a document of its length", 135));
         assert_eq!(limit(&"a{b}".repeat(250)), ("brackets of a document of its length", 135));
-        let most = usize::try_from(MAX_BRACKET_DEPTH).expect("small");
-        let deep = format!("{}{}{}", "{".repeat(most), "}".repeat(most), " ".repeat(1_000));
+        let max = usize::try_from(MAX_BRACKET_DEPTH).expect("small");
+        let deep = format!("{}{}{}", "{".repeat(max), "}".repeat(max), " ".repeat(1_000));
         assert_eq!(counts(&deep), (2 * MAX_BRACKET_DEPTH, MAX_BRACKET_DEPTH));
     }
 
     #[test]
-    fn many_look_ups_without_a_blank_are_read() {
+    fn many_look_ups_without_a_blank_are_allowed() {
         for (field, fields) in [("job", "{id}"), ("inspection", "{...F}"), ("node", "{id}"), ("item", "{id state}")] {
             for count in [1, 5, 20, 50] {
                 let variables: String = (0..count).map(|number| format!("$a{number}:ID!")).collect();

@@ -1,5 +1,5 @@
-//! What the field uses to attack GraphQL servers. Each is refused, or answered, with less than a 500; afterwards the hub
-//! answers a small query like before.
+//! Known attacks on GraphQL servers. Each is refused or answered with a status below 500, and afterwards the hub answers a
+//! small query as before.
 
 use crate::test_hub::{Socket, TIMEOUT, TestHub, TestResponse, send_request};
 use futures_util::stream::SplitStream;
@@ -104,7 +104,7 @@ async fn documents_that_ask_for_too_much_are_refused() {
     let app = TestHub::start().await;
     for (name, query, expected) in documents() {
         let refused = ask(&app, &query).await;
-        // A field's own error stands beside its data.
+        // The error of a field comes with the data.
         let status = if expected == "BAD_USER_INPUT" { 200 } else { 400 };
         let start: String = refused.body.to_string().chars().take(300).collect();
         assert_eq!((refused.status, code(&refused)), (status, expected), "{name}: {start}");
@@ -114,7 +114,7 @@ async fn documents_that_ask_for_too_much_are_refused() {
     }
 }
 
-/// A socket's operations go the same way.
+/// The same on a socket.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn documents_are_refused_on_a_socket_too() {
     let app = TestHub::start().await;
@@ -271,13 +271,13 @@ async fn the_usual_probes_find_nothing() {
     let form = form.await;
     assert_eq!(form.body, json!({ "data": { "__typename": "Query" } }));
     assert!(!form.headers.contains_key("access-control-allow-origin"), "{form:?}");
-    // No traces, no stacks, whoever asks for them, and no page of its own for browsers.
+    // No traces and no stacks for any client, and no page of its own for browsers.
     for extensions in [json!({}), json!({ "tracing": true }), json!({ "debug": true })] {
         let traced = post(&app, json!({ "query": "{ __typename }", "extensions": extensions }).to_string()).await;
         assert_eq!(traced.body, json!({ "data": { "__typename": "Query" } }));
         let failed = post(&app, json!({ "query": "qwerty cop { abc }", "extensions": extensions }).to_string()).await;
-        let told = failed.body["errors"][0]["extensions"].as_object().expect("extensions");
-        assert!(told.keys().all(|name| name == "code" || name == "hint"), "{failed:?}");
+        let extensions = failed.body["errors"][0]["extensions"].as_object().expect("extensions");
+        assert!(extensions.keys().all(|name| name == "code" || name == "hint"), "{failed:?}");
     }
     let page = app.client.get(&url).header("accept", "text/html");
     assert_eq!(send_request(page).await.status, 406);
@@ -286,7 +286,7 @@ async fn the_usual_probes_find_nothing() {
     assert_healthy(&app).await;
 }
 
-/// Whatever one socket asks for, it has so many operations at once; the others on it, and beside it, go on.
+/// One socket has a limited number of concurrent operations; its others, and other sockets, continue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_subscriptions_on_one_socket_are_a_hundred() {
     let app = TestHub::start().await;
@@ -313,14 +313,14 @@ async fn ten_thousand_subscriptions_on_one_socket_are_a_hundred() {
         }
     };
     let (mut talk, mut hear, ()) = tokio::join!(asking, hearing, beside);
-    // What was taken is told, and who completes something has room again.
+    // Accepted operations receive changes, and completing one makes room for another.
     let body = json!({ "event": "SESSION:STATUS_CHANGE", "session_key": "S", "status": "STARTED" });
     assert_eq!(app.post_json("pave", body).await.status, 200);
-    let mut told = std::collections::HashSet::new();
-    while told.len() < 100 {
+    let mut received = std::collections::HashSet::new();
+    while received.len() < 100 {
         let next = next_message(&mut hear).await;
         assert_eq!(next["type"], "next", "{next}");
-        told.insert(next["id"].to_string());
+        received.insert(next["id"].to_string());
     }
     for message in [
         json!({ "id": "0", "type": "complete" }),
@@ -339,7 +339,7 @@ async fn ten_thousand_subscriptions_on_one_socket_are_a_hundred() {
     assert_eq!(again.await["payload"]["data"]["__typename"], "Query");
 }
 
-/// While bombs come, others are answered.
+/// While bombs arrive, other requests are answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bombs_by_the_hundred_leave_room_for_others() {
     let app = TestHub::start().await;

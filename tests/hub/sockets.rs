@@ -1,4 +1,4 @@
-//! `graphql-transport-ws` on the wire: the handshake, the official client, who is too slow, and the end of the server.
+//! `graphql-transport-ws` on the wire: the handshake, the official client, slow clients, and the shutdown.
 
 use crate::test_hub::{TIMEOUT, TestHub};
 use futures_util::{SinkExt, StreamExt};
@@ -17,7 +17,7 @@ fn status(key: &str, note: &str) -> Value {
     json!({ "event": "SESSION:STATUS_CHANGE", "session_key": key, "status": "STARTED", "note": note })
 }
 
-/// The status line and the headers of the answer to a handshake.
+/// The status line and the headers of the response to a handshake.
 async fn handshake(app: &TestHub, headers: &[&str]) -> String {
     let mut stream = TcpStream::connect(app.hub.address()).await.expect("a connection");
     let head = format!("GET /graphql HTTP/1.1\r\nhost: hub\r\n{}\r\n\r\n", headers.join("\r\n"));
@@ -53,9 +53,9 @@ async fn the_handshake_names_what_is_spoken() {
     assert!(handshake(&app, &[]).await.starts_with("http/1.1 400"));
 }
 
-/// A browser shows a refused handshake to nobody, but the code and the reason of a socket that was closed.
+/// A browser does not show a refused handshake, but it shows the code and the reason of a closed socket.
 #[tokio::test]
-async fn who_offers_another_protocol_is_told_which_one_is_spoken() {
+async fn a_client_that_offers_another_protocol_reads_which_one_is_supported() {
     let app = TestHub::start().await;
     for (offered, named) in [
         (Some("graphql-ws"), Some("graphql-ws")),
@@ -216,6 +216,6 @@ async fn the_official_client_understands_it() {
             .output()
     });
     let output = run.await.expect("it ran").expect("node starts");
-    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{told}");
+    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{printed}");
 }

@@ -1,4 +1,4 @@
-//! The same subscriptions over server-sent events, alone and many in one stream, and as parts of a multipart body.
+//! Subscriptions over server-sent events, one or many in a stream, and as parts of a multipart body.
 
 use crate::test_hub::{TIMEOUT, TestHub, send_request};
 use futures_util::future::join_all;
@@ -11,7 +11,7 @@ const PARTS: &str = "multipart/mixed;subscriptionSpec=1.0, application/json";
 const TOKEN: &str = "X-GraphQL-Event-Stream-Token";
 const CHANGES: &str = "subscription($after: String) { changes(after: $after) { position cursor } }";
 
-/// A response that goes on.
+/// A response whose body is read as it arrives.
 struct Body {
     response: Response,
     read: String,
@@ -35,7 +35,7 @@ impl Body {
         self.response.headers()["content-type"].to_str().expect("text").to_owned()
     }
 
-    /// Up to this text, which is taken away. None if the body ends before.
+    /// Up to this text, which is removed. Null if the body ends before.
     async fn until(&mut self, end: &str) -> Option<String> {
         loop {
             if let Some(at) = self.read.find(end) {
@@ -120,7 +120,7 @@ async fn every_transport_tells_the_same() {
     }
 }
 
-/// A field that failed and must not be null takes along what it is a field of: here the inspection, which may be null.
+/// A field that failed and must not be null makes its parent null: here the inspection, which may be null.
 #[tokio::test]
 async fn what_must_not_be_null_takes_its_parents_along_on_every_transport() {
     let app = TestHub::with("graphql_batching = true").await;
@@ -184,8 +184,8 @@ async fn an_event_stream_goes_on_after_the_last_event() {
     events.ends().await;
 }
 
-/// Many clients, cut off again and again while it is written, each of which comes back as browsers do: with the operation
-/// of the beginning, and the id of the last event.
+/// Many clients that are disconnected again and again during writes. Each reconnects as a browser does: with its first
+/// operation, and the id of the last event.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_come_back_at_once_and_hear_every_change_once() {
     const CLIENTS: usize = 48;
@@ -224,9 +224,9 @@ async fn many_come_back_at_once_and_hear_every_change_once() {
     let (all, heard) = tokio::join!(writing, join_all((0..CLIENTS).map(one)));
     assert!(all.len() >= DELIVERIES as usize);
     for (number, heard) in heard.iter().enumerate() {
-        let told: Vec<&Value> = heard.iter().map(|event| &event.data["data"]["changes"]["position"]).collect();
+        let received: Vec<&Value> = heard.iter().map(|event| &event.data["data"]["changes"]["position"]).collect();
         let expected: Vec<&Value> = all.iter().take(heard.len()).map(|change| &change["position"]).collect();
-        assert_eq!(told, expected, "client {number}");
+        assert_eq!(received, expected, "client {number}");
     }
 }
 
@@ -237,7 +237,7 @@ async fn queries_and_refusals_end_the_stream() {
     assert_eq!(events.event().await.expect("an event").data, json!({ "data": { "head": { "position": 0 } } }));
     assert_eq!(events.event().await.map(|event| event.name).as_deref(), Some("complete"));
     events.ends().await;
-    // Who takes JSON too gets what has one answer as JSON.
+    // A client that accepts JSON too gets a single response as JSON.
     let either = format!("application/json, {EVENTS}, multipart/mixed");
     let one = request(&app, &either, "{ head { position } }", json!({})).send().await.expect("an answer");
     assert_eq!(one.headers()["content-type"], "application/json");

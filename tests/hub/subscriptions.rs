@@ -14,7 +14,7 @@ async fn a_change_is_seen_as_it_happens() {
     let query = "subscription { inspectionChanged { position cursor verdict fromState toState toStatus
         inspection { externalId vendor status } } }";
     let mut live = app.subscribe(query, json!({})).await;
-    // The socket is acknowledged before the subscription is active, so earlier changes may be missed.
+    // The acknowledgement of the socket does not mean that the subscription has begun: earlier changes may be missed.
     let started = std::time::Instant::now();
     let seen = loop {
         assert!(started.elapsed() < crate::test_hub::TIMEOUT, "no change arrives");

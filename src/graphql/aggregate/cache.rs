@@ -1,27 +1,29 @@
-//! Caches results that took long, and shares a computation between equal queries that arrive while it runs. A fast result is
-//! computed each time.
+//! Results of slow aggregates, cached for a while and shared by concurrent requests. Fast ones are computed each time.
+//!
+//! A request waits for a computation that has begun. Whole queries must not (`src/http/graphql/coalesce.rs`): a query's
+//! response is never older than its request, an aggregate may be.
 
 use crate::graphql::error::ApiError;
 use hashlink::LruCache;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A result that took no longer is not cached.
+/// A result that took less is not reused by later requests.
 const MIN_COMPUTE_TIME: Duration = Duration::from_millis(100);
-/// A result is cached for this many times its computing time: repeated queries use a twentieth of a core at most.
+/// A result is reused for so many times the time that it took: repeated requests use a twentieth of a core at most.
 const TTL_FACTOR: u32 = 20;
-/// A result is not cached for longer than this.
 const MAX_TTL: Duration = Duration::from_secs(60);
-/// Results in the cache.
+/// Results of different arguments.
 const MAX_ENTRIES: usize = 64;
 
-/// Results by key.
+/// Results by their arguments.
 #[derive(Debug)]
 pub struct ResultCache<V> {
     slots: Mutex<LruCache<String, Arc<CacheSlot<V>>>>,
     min_compute_time: Duration,
 }
 
+/// Locked while its result is being computed.
 type CacheSlot<V> = tokio::sync::Mutex<Option<CachedResult<V>>>;
 
 #[derive(Debug)]
@@ -38,32 +40,35 @@ impl<V> Default for ResultCache<V> {
 }
 
 impl<V> ResultCache<V> {
-    /// Caches nothing, on however slow a machine a test runs.
+    /// Reuses nothing, however slow the machine is that a test runs on.
     #[cfg(test)]
     pub fn disabled() -> Self {
         ResultCache { min_compute_time: Duration::MAX, ..ResultCache::default() }
     }
 
-    /// The cached result, or that of a running computation, or else a new one. Errors are not cached.
+    /// The result for these arguments: cached, being computed by another request, or else computed now.
+    ///
+    /// # Errors
+    /// If it cannot be computed. An error is not cached.
     pub async fn get_or_compute(
         &self,
-        key: String,
+        arguments: String,
         compute: impl Future<Output = Result<V, ApiError>>,
     ) -> Result<Arc<V>, ApiError> {
         let requested_at = Instant::now();
-        // A panic of another holder leaves nothing inconsistent.
         let slot = {
+            // A panic of another task leaves the slots consistent.
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.entry(key).or_insert_with(Arc::default).clone()
+            slots.entry(arguments).or_insert_with(Arc::default).clone()
         };
         let mut cached = slot.lock().await;
-        if let Some(cached) = cached.as_ref().filter(|cached| cached.is_fresh(requested_at, self.min_compute_time)) {
-            return Ok(cached.value.clone());
+        if let Some(result) = cached.as_ref().filter(|result| result.is_fresh(requested_at, self.min_compute_time)) {
+            return Ok(result.value.clone());
         }
-        let begin = Instant::now();
+        let begun = Instant::now();
         let value = Arc::new(compute.await?);
-        *cached =
-            Some(CachedResult { value: value.clone(), computed_at: Instant::now(), compute_time: begin.elapsed() });
+        let (computed_at, compute_time) = (Instant::now(), begun.elapsed());
+        *cached = Some(CachedResult { value: value.clone(), computed_at, compute_time });
         Ok(value)
     }
 }
@@ -85,35 +90,42 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_result_is_cached_in_proportion() {
+    fn slow_results_are_cached_in_proportion() {
         for (took, ttl) in [(1, 0), (100, 0), (101, 2_020), (1_000, 20_000), (9_000, 60_000)] {
             let result = result(took);
-            assert!(result.is_fresh(result.computed_at, MIN_COMPUTE_TIME), "requested while it was computed");
+            assert!(
+                result.is_fresh(result.computed_at, MIN_COMPUTE_TIME),
+                "it was being computed when it was requested"
+            );
             for late in [1, 1_000, 2_019, 2_020, 19_999, 20_000, 59_999, 60_000] {
                 let requested_at = result.computed_at + Duration::from_millis(late);
-                assert_eq!(result.is_fresh(requested_at, MIN_COMPUTE_TIME), late < ttl, "took {took}, {late} later");
+                assert_eq!(
+                    result.is_fresh(requested_at, MIN_COMPUTE_TIME),
+                    late < ttl,
+                    "took {took}, requested {late} later"
+                );
             }
         }
     }
 
     #[tokio::test]
-    async fn equal_queries_share_a_running_computation() {
+    async fn concurrent_requests_share_a_computation() {
         let cache = ResultCache::<u32>::disabled();
         let computed = std::sync::atomic::AtomicU32::new(0);
         let compute = || async {
             tokio::task::yield_now().await;
             Ok(computed.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
         };
-        let get = |key: &str| cache.get_or_compute(key.to_owned(), compute());
-        let (one, equal, other) = tokio::join!(get("a"), get("a"), get("b"));
+        let get = |arguments: &str| cache.get_or_compute(arguments.to_owned(), compute());
+        let (one, shared, other) = tokio::join!(get("a"), get("a"), get("b"));
         let one = *one.expect("a result");
-        assert_eq!(one, *equal.expect("a result"));
+        assert_eq!(one, *shared.expect("a result"));
         assert_ne!(one, *other.expect("a result"));
-        assert_eq!(*get("a").await.expect("a result"), 2, "a fast result is computed each time");
+        assert_eq!(*get("a").await.expect("a result"), 2, "a fast one is computed each time");
     }
 
     #[tokio::test]
-    async fn a_failure_is_not_cached() {
+    async fn an_error_is_not_cached() {
         let cache = ResultCache::<u32>::default();
         let failed = cache.get_or_compute("a".to_owned(), async { Err(ApiError::bad_user_input("no", "no")) }).await;
         assert!(failed.is_err());

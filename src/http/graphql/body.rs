@@ -1,27 +1,24 @@
-//! The body of a `POST`: JSON, uncompressed, within size and time.
+//! The body of a `POST`: JSON in UTF-8, one request or a batch.
 
-use super::batch_size_error;
 use super::response::RequestRejection;
 use crate::graphql::ApiError;
+use crate::http::body::read_body;
 use crate::http::media_type::MediaRange;
-use crate::http::{AppState, content_encoding};
+use crate::http::{AppState, Problem};
 use crate::request::{Params, limits};
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::value::RawValue;
 
-/// What came.
 pub enum GraphqlBody {
     Single(Params),
     Batch(Vec<Params>),
 }
 
-/// Reads a body.
+/// Reads and parses a body.
 pub async fn read(app: &AppState, headers: &HeaderMap, body: Body) -> Result<GraphqlBody, RequestRejection> {
-    is_json(headers)?;
-    let bytes = bytes(app, headers, body).await?;
+    check_media_type(headers)?;
+    let bytes = read_body(headers, body, app.limits.graphql_body, app.limits.body_timeout).await.map_err(rejection)?;
     if bytes.trim_ascii_start().first() != Some(&b'[') {
         return Ok(GraphqlBody::Single(Params::from_json(&bytes)?));
     }
@@ -31,58 +28,41 @@ pub async fn read(app: &AppState, headers: &HeaderMap, body: Body) -> Result<Gra
     if !app.limits.graphql_batching {
         return Err(ApiError::bad_request("batches are not taken here", "Send one request, a JSON object.").into());
     }
-    if batch.is_empty() || batch.len() as u64 > limits::MAX_BATCH_REQUESTS {
-        return Err(batch_size_error(batch.len()).into());
+    let (count, max) = (batch.len(), limits::MAX_BATCH_REQUESTS);
+    if count == 0 || count as u64 > max {
+        let error = ApiError::bad_request(
+            format!("a batch has 1 to {max} requests, and this one has {count}"),
+            "Send them in several batches, or one by one.",
+        );
+        return Err(error.into());
     }
     let batch: Result<_, ApiError> = batch.iter().map(|one| Params::from_json(one.get().as_bytes())).collect();
     Ok(GraphqlBody::Batch(batch?))
 }
 
-async fn bytes(app: &AppState, headers: &HeaderMap, body: Body) -> Result<Bytes, RequestRejection> {
-    let limit = app.limits.graphql_body;
-    let too_large = || {
-        let text = format!("the body is over the limit of {limit} bytes");
-        RequestRejection::closing_connection(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            text,
-            "Send a smaller document, or fewer variables.",
-        )
-    };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit as u64) {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(app.limits.body_timeout, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(RequestRejection::closing_connection(
-            StatusCode::BAD_REQUEST,
-            "the body did not arrive whole",
-            "Send it again.",
-        )),
-        Err(_) => Err(RequestRejection::closing_connection(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body did not arrive in time",
-            "Send it faster.",
-        )),
+fn rejection(problem: Problem) -> RequestRejection {
+    let (status, message) = (problem.status(), problem.to_string());
+    match problem {
+        Problem::UnsupportedContentEncoding(coding) => RequestRejection::with_status(
+            status,
+            format!("the body has the content encoding {coding}"),
+            "Send it uncompressed, without Content-Encoding.",
+        ),
+        Problem::BodyTooLarge(_) => {
+            RequestRejection::closing_connection(status, message, "Send a smaller document, or fewer variables.")
+        }
+        Problem::BodyTimeout => RequestRejection::closing_connection(status, message, "Send it faster."),
+        _ => RequestRejection::closing_connection(status, message, "Send it again."),
     }
 }
 
-fn is_json(headers: &HeaderMap) -> Result<(), RequestRejection> {
-    let unsupported =
-        |text: &str, hint: &str| RequestRejection::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, text, hint);
-    if let Some(coding) = content_encoding::content_coding(headers) {
-        let text = format!("the body has the content encoding {coding}");
-        return Err(unsupported(&text, "Send it uncompressed, without Content-Encoding."));
+fn check_media_type(headers: &HeaderMap) -> Result<(), RequestRejection> {
+    let unsupported = |text, hint| RequestRejection::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, text, hint);
+    match MediaRange::from_header(headers, header::CONTENT_TYPE) {
+        Some(media) if media.name() == "application/json" && media.is_utf8() => Ok(()),
+        Some(media) if media.name() == "application/json" => {
+            Err(unsupported("JSON is UTF-8", "Send it with charset=utf-8, or without a charset."))
+        }
+        _ => Err(unsupported("the body must be JSON", "Send it with the header Content-Type: application/json.")),
     }
-    let media =
-        MediaRange::from_header(headers, header::CONTENT_TYPE).filter(|media| media.name() == "application/json");
-    let Some(media) = media else {
-        let hint = "Send it with the header Content-Type: application/json.";
-        return Err(unsupported("the body must be JSON", hint));
-    };
-    if media.is_utf8() {
-        return Ok(());
-    }
-    Err(unsupported("JSON is UTF-8", "Send it with charset=utf-8, or without a charset."))
 }

@@ -1,7 +1,8 @@
-//! Queries that ask for the same at the same time share one execution and the bytes of its answer.
+//! Request coalescing (single-flight): concurrent equal queries share one execution and the bytes of its response.
 //!
-//! An answer is never older than its question, and nothing is kept: whoever asks while the same is being executed does not
-//! take that answer, which may have read already, but shares the next execution with all who ask until that begins.
+//! A response is never older than its request, and nothing is cached. A request that arrives during an execution does not
+//! join it, because it may have read the database already; it shares the next execution with all requests that arrive before
+//! that starts.
 
 use super::serialized_response::SerializedResponse;
 use crate::request::CoalesceKey;
@@ -12,77 +13,77 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Executions of the same query at a time: the second begins before the first ends, so that whoever comes too late for one
-/// need not wait for all of it.
+/// Concurrent executions of the same query. The second starts before the first ends, so that a request that is too late for
+/// one need not wait for all of it.
 const MAX_CONCURRENT: usize = 2;
 
-/// The executions that are under way, or wait for their turn.
+/// The executions that are running or waiting.
 #[derive(Clone, Debug, Default)]
 pub struct Coalescer(Arc<Mutex<Flights>>);
 
 #[derive(Debug, Default)]
 struct Flights {
-    /// The newest of each query.
+    /// The newest execution of each query.
     by_key: HashMap<CoalesceKey, Flight>,
-    /// How many there were so far.
+    /// For the ids.
     started: u64,
 }
 
-/// An execution.
 #[derive(Debug)]
 struct Flight {
     id: u64,
-    /// Whether it has begun: then it is too late to join.
+    /// Then it is too late to join.
     has_started: bool,
     permits: Arc<Semaphore>,
     response: WeakShared<BoxFuture<'static, SerializedResponse>>,
 }
 
 impl Coalescer {
-    /// What the query is answered. `execute` is called if nobody else's execution will do. It begins when somebody waits for
-    /// it, in a task of its own, and is given up when nobody does any more. Must be awaited within tokio.
+    /// The response to a query. `execute` is called if there is no execution to join. The execution starts when its response
+    /// is first awaited, in a task of its own, and is aborted when nobody awaits it any more. Must be awaited within tokio.
     pub fn coalesce<F>(
         &self,
-        same: CoalesceKey,
+        key: CoalesceKey,
         execute: impl FnOnce() -> F,
     ) -> Shared<BoxFuture<'static, SerializedResponse>>
     where
         F: Future<Output = SerializedResponse> + Send + 'static,
     {
         let mut flights = self.lock();
-        let last = flights.by_key.get(&same);
-        if let Some(reply) = last.filter(|flight| !flight.has_started).and_then(|flight| flight.response.upgrade()) {
-            return reply;
+        let newest = flights.by_key.get(&key);
+        if let Some(response) = newest.filter(|flight| !flight.has_started).and_then(|flight| flight.response.upgrade())
+        {
+            return response;
         }
-        let turns = last.map_or_else(|| Arc::new(Semaphore::new(MAX_CONCURRENT)), |flight| flight.permits.clone());
+        let permits = newest.map_or_else(|| Arc::new(Semaphore::new(MAX_CONCURRENT)), |flight| flight.permits.clone());
         flights.started += 1;
-        let number = flights.started;
-        let (turn, execution) = (turns.clone().acquire_owned(), execute());
-        let seat = FlightGuard { coalescer: self.clone(), key: same.clone(), flight_id: number };
+        let flight_id = flights.started;
+        let (permit, execution) = (permits.clone().acquire_owned(), execute());
+        let guard = FlightGuard { coalescer: self.clone(), key: key.clone(), flight_id };
         let execution = async move {
-            let _turn = turn.await;
-            seat.mark_started();
+            let _permit = permit.await;
+            guard.mark_started();
             execution.await
         };
-        // Not spawned here: a runtime that ends would drop it at once, and with it the seat, which wants the lock.
-        let reply = async { AbortOnDropHandle::new(tokio::spawn(execution)).await };
-        let reply = reply
-            .map(|reply| reply.unwrap_or_else(|failed| SerializedResponse::internal_error(&failed)))
+        // Not spawned here: a runtime that is shutting down would drop it at once, and with it the guard, which takes the lock.
+        let response = async { AbortOnDropHandle::new(tokio::spawn(execution)).await };
+        let response = response
+            .map(|done| done.unwrap_or_else(|failed| SerializedResponse::internal_error(&failed)))
             .boxed()
             .shared();
-        if let Some(weak) = reply.downgrade() {
-            flights.by_key.insert(same, Flight { id: number, has_started: false, permits: turns, response: weak });
+        if let Some(weak) = response.downgrade() {
+            flights.by_key.insert(key, Flight { id: flight_id, has_started: false, permits, response: weak });
         }
-        reply
+        response
     }
 
-    // A panic elsewhere leaves nothing half done here.
+    // A panic of another task leaves the map consistent.
     fn lock(&self) -> MutexGuard<'_, Flights> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The place of one execution, given up when it ends.
+/// Removes an execution from the map when it ends.
 struct FlightGuard {
     coalescer: Coalescer,
     key: CoalesceKey,
@@ -117,7 +118,7 @@ mod tests {
     use tokio::sync::Notify;
     use tokio::task::yield_now;
 
-    /// Executions that end when they are told to, each with its number.
+    /// Executions that end on command, each with its number.
     #[derive(Clone, Default)]
     struct ControlledExecutions {
         begun: Arc<AtomicUsize>,
@@ -153,16 +154,16 @@ mod tests {
     const LIST: &str = "{ inspections { nodes { id status } } }";
 
     #[tokio::test]
-    async fn who_asks_meanwhile_shares_what_begins_later() {
-        let (together, work) = (Coalescer::default(), ControlledExecutions::default());
-        let same = coalesce_key(LIST).await;
-        let ask = || AbortOnDropHandle::new(tokio::spawn(together.coalesce(same.clone(), || work.execute())));
+    async fn requests_during_an_execution_share_the_next_one() {
+        let (coalescer, work) = (Coalescer::default(), ControlledExecutions::default());
+        let key = coalesce_key(LIST).await;
+        let ask = || AbortOnDropHandle::new(tokio::spawn(coalescer.coalesce(key.clone(), || work.execute())));
         let first = ask();
         settle().await;
         let second = ask();
         settle().await;
         assert_eq!(work.begun(), MAX_CONCURRENT);
-        // Both have begun, and may have read already.
+        // Both have started, and may have read already.
         let later: Vec<_> = (0..10).map(|_| ask()).collect();
         settle().await;
         assert_eq!(work.begun(), MAX_CONCURRENT);
@@ -176,12 +177,12 @@ mod tests {
         {
             assert_eq!(&*reply.await.expect("an answer").json, number);
         }
-        assert!(together.lock().by_key.is_empty());
+        assert!(coalescer.lock().by_key.is_empty());
     }
 
     #[tokio::test]
     async fn another_query_is_another_execution() {
-        let (together, work) = (Coalescer::default(), ControlledExecutions::default());
+        let (coalescer, work) = (Coalescer::default(), ControlledExecutions::default());
         let queries = [
             LIST,
             "query($n: Int = 20) { inspections(first: $n) { nodes { id status } } }",
@@ -192,39 +193,39 @@ mod tests {
             all.push(coalesce_key(query).await);
         }
         let twice = all.iter().chain(&all);
-        let ask = |same: &CoalesceKey| {
-            AbortOnDropHandle::new(tokio::spawn(together.coalesce(same.clone(), || work.execute())))
+        let ask = |key: &CoalesceKey| {
+            AbortOnDropHandle::new(tokio::spawn(coalescer.coalesce(key.clone(), || work.execute())))
         };
         let replies: Vec<_> = twice.map(ask).collect();
         settle().await;
         assert_eq!(work.begun(), queries.len());
         drop(replies);
         settle().await;
-        assert!(together.lock().by_key.is_empty());
+        assert!(coalescer.lock().by_key.is_empty());
     }
 
     #[tokio::test]
-    async fn what_nobody_waits_for_is_given_up() {
-        let (together, work) = (Coalescer::default(), ControlledExecutions::default());
-        let same = coalesce_key(LIST).await;
-        let ask = || AbortOnDropHandle::new(tokio::spawn(together.coalesce(same.clone(), || work.execute())));
+    async fn an_execution_that_nobody_awaits_is_aborted() {
+        let (coalescer, work) = (Coalescer::default(), ControlledExecutions::default());
+        let key = coalesce_key(LIST).await;
+        let ask = || AbortOnDropHandle::new(tokio::spawn(coalescer.coalesce(key.clone(), || work.execute())));
         let (one, other) = (ask(), ask());
         settle().await;
         assert_eq!(work.begun(), 1);
         drop(one);
         settle().await;
-        assert_eq!(Arc::strong_count(&work.begun), 2, "one still waits");
+        assert_eq!(Arc::strong_count(&work.begun), 2, "one still awaits it");
         drop(other);
         settle().await;
-        assert_eq!(Arc::strong_count(&work.begun), 1, "nobody does");
-        assert!(together.lock().by_key.is_empty());
+        assert_eq!(Arc::strong_count(&work.begun), 1, "nobody does any more");
+        assert!(coalescer.lock().by_key.is_empty());
         let next = ask();
         work.end.notify_one();
         assert_eq!(&*next.await.expect("an answer").json, b"2");
     }
 
     #[tokio::test]
-    async fn a_panic_is_an_answer() {
+    async fn a_panic_is_an_internal_error() {
         let reply = Coalescer::default().coalesce(coalesce_key(LIST).await, async || panic!("no")).await;
         assert_eq!(reply.outcome, ResponseOutcome::InternalError);
         let text = String::from_utf8_lossy(&reply.json);
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_has_a_cost_of_its_own_or_hardly_any_is_executed_alone() {
+    async fn cheap_queries_and_those_that_report_their_cost_are_not_coalesced() {
         let pipeline = ApiFixture::new().await.pipeline();
         let params = |text: &str| serde_json::from_str::<Params>(text).expect("parameters");
         for text in [

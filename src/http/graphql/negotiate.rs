@@ -1,16 +1,16 @@
 //! Which media type an answer has (RFC 9110, section 12.5.1, and GraphQL over HTTP, section 6.1).
 
 use super::response::RequestRejection;
-use crate::http::media_type::MediaRange as Ranges;
+use crate::http::media_type::MediaRange;
 use crate::http::stream::StreamFormat;
 use axum::http::{HeaderMap, StatusCode, header};
 
-/// The media types of answers.
+/// The media types of responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseMediaType {
     /// Its status says whether the request could be executed.
     GraphqlResponse,
-    /// The older one: its status is 200 as long as the request is one.
+    /// The older one: its status is 200 for every well-formed request.
     Json,
 }
 
@@ -23,10 +23,10 @@ impl ResponseMediaType {
     }
 }
 
-/// How answers that follow each other are wanted, if they are wanted at all. Parts are only for subscriptions: who names
-/// them takes other answers in one piece.
+/// The format of a stream, if the client accepts one. Multipart is for subscriptions only: a client that accepts it accepts
+/// other responses in one piece.
 pub fn stream_format(headers: &HeaderMap) -> Option<StreamFormat> {
-    let mut formats = Ranges::list_from_header(headers, header::ACCEPT).filter_map(|range| {
+    let mut formats = MediaRange::list_from_header(headers, header::ACCEPT).filter_map(|range| {
         let format = match range.name().as_str() {
             "text/event-stream" => StreamFormat::EventStream,
             "multipart/mixed" if range.parameter("subscriptionSpec").is_some() => StreamFormat::Multipart,
@@ -37,21 +37,21 @@ pub fn stream_format(headers: &HeaderMap) -> Option<StreamFormat> {
     formats.next()
 }
 
-/// How well a media type is accepted: the weight in thousandths, and whether it is named itself.
+/// How well a media type is accepted: the weight in thousandths, and how specific the range is.
 type Weight = Option<(u16, u8)>;
 
-/// What the client wants most. Who says nothing, or takes anything, gets the older one; who names both alike, the newer.
+/// The media type that the client prefers: the older one if it does not say, the newer one if it names both equally.
 pub fn response_media_type(headers: &HeaderMap) -> Result<ResponseMediaType, RequestRejection> {
     if !headers.contains_key(header::ACCEPT) {
         return Ok(ResponseMediaType::Json);
     }
     let (mut response, mut json): (Weight, Weight) = (None, None);
-    for range in Ranges::list_from_header(headers, header::ACCEPT) {
+    for range in MediaRange::list_from_header(headers, header::ACCEPT) {
         let (name, weight) = (range.name(), range.weight());
-        // The most particular range counts, wherever it stands.
-        let take = |known: &mut Weight, named: u8| {
-            if known.is_none_or(|(_, before)| named >= before) {
-                *known = Some((weight, named));
+        // The most specific range counts, in any order.
+        let update = |known: &mut Weight, specificity: u8| {
+            if known.is_none_or(|(_, before)| specificity >= before) {
+                *known = Some((weight, specificity));
             }
         };
         let (of_response, of_json) = match name.as_str() {
@@ -61,11 +61,11 @@ pub fn response_media_type(headers: &HeaderMap) -> Result<ResponseMediaType, Req
             "application/json" => (None, Some(2)),
             _ => continue,
         };
-        of_response.into_iter().for_each(|named| take(&mut response, named));
-        of_json.into_iter().for_each(|named| take(&mut json, named));
+        of_response.into_iter().for_each(|specificity| update(&mut response, specificity));
+        of_json.into_iter().for_each(|specificity| update(&mut json, specificity));
     }
-    let wanted = |weight: Weight| weight.filter(|(weight, _)| *weight > 0);
-    match (wanted(response), wanted(json)) {
+    let accepted = |weight: Weight| weight.filter(|(weight, _)| *weight > 0);
+    match (accepted(response), accepted(json)) {
         (None, None) => Err(RequestRejection::with_status(
             StatusCode::NOT_ACCEPTABLE,
             "none of the media types in Accept can be given",
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_that_follow_each_other_are_asked_for_in_any_spelling() {
+    fn stream_formats_are_found_in_any_spelling() {
         for (accept, expected) in [
             ("multipart/mixed; subscriptionSpec=1.0", Some(StreamFormat::Multipart)),
             ("multipart/mixed;subscriptionSpec=\"1.0\", application/json", Some(StreamFormat::Multipart)),

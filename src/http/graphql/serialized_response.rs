@@ -1,7 +1,7 @@
-//! An answer as it is sent: its bytes, and what HTTP must know of it. Copying it copies no byte.
+//! A response as it is sent: its bytes, and what its HTTP status depends on. A clone shares the bytes.
 
 use crate::graphql::{ApiError, is_request_error};
-use async_graphql::{Response as Answer, Value};
+use async_graphql::{Response, Value};
 use async_graphql_axum::GraphQLResponse;
 use axum::response::IntoResponse;
 use bytes::Bytes;
@@ -15,52 +15,51 @@ pub struct SerializedResponse {
     pub outcome: ResponseOutcome,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseOutcome {
     Success,
-    /// Some of its fields failed.
+    /// Some fields failed.
     Partial,
     /// Nothing was executed.
     RequestError,
-    /// It took too long.
     TimedOut,
-    /// It could not be printed.
+    /// The response could not be made.
     InternalError,
 }
 
 impl SerializedResponse {
-    pub async fn of(answer: Answer) -> SerializedResponse {
-        if is_request_error(&answer) {
-            return SerializedResponse::request_error(&answer);
+    pub async fn of(response: Response) -> SerializedResponse {
+        if is_request_error(&response) {
+            return SerializedResponse::request_error(&response);
         }
-        let standing = if answer.errors.is_empty() { ResponseOutcome::Success } else { ResponseOutcome::Partial };
-        let body = GraphQLResponse::from(answer).into_response().into_body();
-        // It is in memory already.
+        let outcome = if response.errors.is_empty() { ResponseOutcome::Success } else { ResponseOutcome::Partial };
+        let body = GraphQLResponse::from(response).into_response().into_body();
+        // The body is in memory.
         match body.collect().await {
-            Ok(body) => SerializedResponse { json: body.to_bytes(), outcome: standing },
+            Ok(body) => SerializedResponse { json: body.to_bytes(), outcome },
             Err(error) => SerializedResponse::internal_error(&error),
         }
     }
 
     /// Nothing was executed: there is no `data`.
-    pub fn request_error(answer: &Answer) -> SerializedResponse {
-        let standing = if is_timeout(answer) { ResponseOutcome::TimedOut } else { ResponseOutcome::RequestError };
-        match serde_json::to_vec(&json!({ "errors": answer.errors })) {
-            Ok(json) => SerializedResponse { json: json.into(), outcome: standing },
+    pub fn request_error(response: &Response) -> SerializedResponse {
+        let outcome = if is_timeout(response) { ResponseOutcome::TimedOut } else { ResponseOutcome::RequestError };
+        match serde_json::to_vec(&json!({ "errors": response.errors })) {
+            Ok(json) => SerializedResponse { json: json.into(), outcome },
             Err(error) => SerializedResponse::internal_error(&error),
         }
     }
 
-    /// There is no answer for this reason, which stands in the log.
+    /// There is no response. The log has the reason.
     pub fn internal_error(why: &impl Display) -> SerializedResponse {
-        let fault = ApiError::internal(format!("no answer could be made: {why}"));
-        let json = json!({ "errors": fault.into_graphql_response().errors }).to_string();
+        let error = ApiError::internal(format!("no response could be made: {why}"));
+        let json = json!({ "errors": error.into_graphql_response().errors }).to_string();
         SerializedResponse { json: json.into(), outcome: ResponseOutcome::InternalError }
     }
 }
 
-fn is_timeout(answer: &Answer) -> bool {
-    let codes = answer.errors.iter().filter_map(|error| error.extensions.as_ref()?.get("code"));
+fn is_timeout(response: &Response) -> bool {
+    let codes = response.errors.iter().filter_map(|error| error.extensions.as_ref()?.get("code"));
     codes.into_iter().any(|code| *code == Value::from("TIMEOUT"))
 }

@@ -1,5 +1,6 @@
-//! When a client may keep the answer that it has (RFC 9110, section 8.8.3). What only the history decides is the same as
-//! long as the history is: then a request costs one look at where it ends. All else is compared by what was answered.
+//! Entity tags: when a client may keep the response that it has (RFC 9110, section 8.8.3). If a response depends on the history
+//! alone, its tag follows from the newest position, and a revalidation costs one read of it. The tag of any other response is
+//! a digest of its bytes.
 
 use super::negotiate::ResponseMediaType;
 use super::response;
@@ -14,16 +15,16 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// What an answer's tag is made of.
+/// What a tag is made of.
 pub enum Validator {
-    /// Where the history ends, and what was asked.
+    /// The newest position, and the request.
     Position(String),
-    /// What was answered.
+    /// The response.
     Content,
 }
 
 impl Validator {
-    /// The position is read before the answer is: what comes in between makes the answer newer than its tag, never older.
+    /// The position is read before the execution: a change in between makes the response newer than its tag, never older.
     pub async fn of(
         app: &AppState,
         prepared: &PreparedOperation,
@@ -36,16 +37,16 @@ impl Validator {
         let variables = serde_json::to_string(&prepared.variables).unwrap_or_default();
         let name = prepared.operation_name.as_deref().unwrap_or_default();
         let parts = [env!("CARGO_PKG_VERSION"), media.name(), &prepared.document.text, name, &variables];
-        let asked = parts.iter().fold(Sha256::new(), |hash, part| {
+        let request = parts.iter().fold(Sha256::new(), |hash, part| {
             hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part.as_bytes())
         });
-        // Repetitions are counted and old lives forgotten without a new position, but never without this time.
-        let (moved, asked) = (head.updated_at, short(asked.finalize()));
-        Ok(Validator::Position(format!("W/\"{}.{}.{moved}.{asked}\"", head.generation, head.position)))
+        // Duplicates are counted and old inspections purged without a new position, but never without a new time.
+        let (updated_at, request) = (head.updated_at, short(request.finalize()));
+        Ok(Validator::Position(format!("W/\"{}.{}.{updated_at}.{request}\"", head.generation, head.position)))
     }
 }
 
-/// Whether the client has what this tag stands for. Weak tags compare like strong ones here (section 13.1.2).
+/// Whether the client has the response with this tag. Weak tags compare like strong ones here (section 13.1.2).
 pub fn etag_matches(headers: &HeaderMap, tag: &str) -> bool {
     let bare = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
     let values = headers.get_all(header::IF_NONE_MATCH);
@@ -53,22 +54,22 @@ pub fn etag_matches(headers: &HeaderMap, tag: &str) -> bool {
     tags.any(|known| known.trim() == "*" || bare(known) == bare(tag))
 }
 
-/// An answer with its tag, or word that it is the one the client has.
+/// The response with its tag, or 304 if the client has it.
 pub fn with_etag(
-    reply: SerializedResponse,
+    body: SerializedResponse,
     media: ResponseMediaType,
     headers: &HeaderMap,
-    of: Validator,
-    allowance: Option<RateLimitStatus>,
+    validator: Validator,
+    rate_limit: Option<RateLimitStatus>,
 ) -> Response {
-    let tag = match of {
+    let tag = match validator {
         Validator::Position(tag) => tag,
-        Validator::Content => format!("\"{}\"", short(Sha256::digest(&reply.json))),
+        Validator::Content => format!("\"{}\"", short(Sha256::digest(&body.json))),
     };
     if etag_matches(headers, &tag) {
-        return response::not_modified(&tag, allowance);
+        return response::not_modified(&tag, rate_limit);
     }
-    let mut response = response::operation_response(reply, media, allowance);
+    let mut response = response::operation_response(body, media, rate_limit);
     response::set_etag(&mut response, &tag);
     response
 }

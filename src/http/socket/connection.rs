@@ -1,13 +1,12 @@
-//! One socket: who may say what and when. All of it is one task that is woken only when there is something to do; its one
-//! timer mostly stands at the time of the next ping.
+//! One socket: the states of the protocol, and its timeouts. It is one task that wakes only when there is something to do; its one
+//! timer is usually set to the next ping.
 
 use super::limits::SocketLimits;
 use super::message::{self, ClientMessage, CloseReason, MessageEnvelope};
 use super::wire::{Frame, Wire};
 use crate::http::ApiAuth;
-use crate::live::{StreamMessage, SubscriptionManager, SubscriptionStream};
+use crate::live::{RoundRobin, StreamMessage, SubscriptionManager};
 use crate::request::{ClientNetwork, Params};
-use futures_util::StreamExt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,31 +15,27 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// With so many bytes waiting to be written nothing more is read, nor taken from operations.
+/// With so many bytes waiting to be written, nothing more is read from the client or from operations.
 const HIGH_WATER_MARK: usize = 64 << 10;
-/// What is done at once before other tasks get their turn.
+/// Turns before the task yields to others.
 const MAX_TURNS_PER_POLL: usize = 8;
 
 /// A socket of one client.
 pub struct SocketConnection<S> {
     wire: Wire<S>,
     subscriptions: Arc<SubscriptionManager>,
-    /// Whose budget pays.
+    /// For the rate limit.
     client: Option<ClientNetwork>,
-    /// Whom it lets in, if its client has not shown that yet.
+    /// Set until the client has authenticated by `connection_init`.
     pending_auth: Option<ApiAuth>,
     limits: SocketLimits,
     phase: ConnectionPhase,
-    operations: Vec<ActiveOperation>,
-    /// The operation that comes first next time.
-    next_turn: usize,
-    /// When anything was heard.
+    operations: RoundRobin<ActiveOperation>,
     last_received: Instant,
-    /// When anything was written.
     last_written: Instant,
-    /// When a sign of life was asked for, if none has come since.
+    /// Set until anything is received after a ping.
     ping_sent_at: Option<Instant>,
-    /// Since when no bytes are taken.
+    /// Since when the client has taken no bytes.
     write_blocked_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -48,22 +43,21 @@ pub struct SocketConnection<S> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ConnectionPhase {
-    /// `connection_init` has to come first, by then.
+    /// `connection_init` must come first, by this time.
     AwaitingInit(Instant),
     Open,
-    /// We have closed, and the other side has to, by then.
+    /// The server has closed; the client must close by this time.
     Closing(Instant),
-    /// All is said; what waits is written.
+    /// What is left is written, then the connection ends.
     Flushing,
 }
 
 struct ActiveOperation {
     id: Box<str>,
     envelope: MessageEnvelope,
-    responses: SubscriptionStream,
 }
 
-/// The connection is at its end.
+/// The connection has ended.
 struct Closed;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
@@ -81,8 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
             pending_auth: None,
             limits,
             phase: ConnectionPhase::AwaitingInit(now + limits.init_timeout),
-            operations: Vec::new(),
-            next_turn: 0,
+            operations: RoundRobin::default(),
             last_received: now,
             last_written: now,
             ping_sent_at: None,
@@ -92,17 +85,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         }
     }
 
-    /// With this client at its other end.
     pub fn with_client(self, client: Option<ClientNetwork>) -> Self {
         SocketConnection { client, ..self }
     }
 
-    /// Whose client has to show that it may come in.
-    pub fn requiring_auth(self, access: ApiAuth) -> Self {
-        SocketConnection { pending_auth: Some(access), ..self }
+    /// The client must authenticate by `connection_init`.
+    pub fn requiring_auth(self, auth: ApiAuth) -> Self {
+        SocketConnection { pending_auth: Some(auth), ..self }
     }
 
-    /// Says why the socket is closed before anything is heard: a browser shows nothing else of a refusal.
+    /// Closes the socket with a reason before anything is read: a browser shows no other kind of refusal.
     pub async fn reject(mut self, why: &CloseReason) {
         self.close(why);
         self.run().await;
@@ -110,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
 
     /// Serves until the socket is closed.
     pub async fn run(mut self) {
-        // An error says that the connection is over.
+        // An error only says that the connection has ended.
         let _ = poll_fn(|context| self.poll(context)).await;
     }
 
@@ -122,16 +114,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
             while self.timer.as_mut().poll(context).is_ready() {
                 self.on_timer()?;
             }
-            let heard = self.receive(context)?;
-            let told = self.send_responses(context);
-            // As long as it was full, nobody was asked for more, and nobody will call.
+            let received = self.receive(context)?;
+            let sent = self.send_responses(context);
+            // While the buffer was full, nothing was polled for more, so nothing will wake this task.
             let was_full = self.wire.pending_bytes() >= HIGH_WATER_MARK;
             self.write(context)?;
             let has_room = was_full && self.wire.pending_bytes() < HIGH_WATER_MARK;
             if self.phase == ConnectionPhase::Flushing && self.wire.pending_bytes() == 0 {
                 return self.wire.poll_shutdown(context).map(|_| Ok(()));
             }
-            if !heard && !told && !has_room {
+            if !received && !sent && !has_room {
                 return Poll::Pending;
             }
         }
@@ -143,13 +135,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         matches!(self.phase, ConnectionPhase::AwaitingInit(_) | ConnectionPhase::Open)
     }
 
-    /// Reads what has come. Whether there was anything.
+    /// Reads what has arrived. Returns whether there was anything.
     fn receive(&mut self, context: &mut Context<'_>) -> Result<bool, Closed> {
-        let mut heard = false;
+        let mut received = false;
         while self.wire.pending_bytes() < HIGH_WATER_MARK && self.phase != ConnectionPhase::Flushing {
-            let Poll::Ready(came) = self.wire.poll_frame(context) else { break };
-            heard = true;
-            match came {
+            let Poll::Ready(frame) = self.wire.poll_frame(context) else { break };
+            received = true;
+            match frame {
                 Frame::Disconnected => return Err(Closed),
                 Frame::Close => {
                     self.operations.clear();
@@ -157,24 +149,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
                 }
                 Frame::Invalid(why) => self.close(&why),
                 Frame::Text(text) if self.accepts_messages() => match ClientMessage::parse(&text) {
-                    Ok(said) => self.handle_message(said),
+                    Ok(message) => self.handle_message(message),
                     Err(why) => self.close(&why),
                 },
                 Frame::Text(_) | Frame::Control => {}
             }
         }
-        if heard {
+        if received {
             (self.last_received, self.ping_sent_at) = (Instant::now(), None);
         }
-        Ok(heard)
+        Ok(received)
     }
 
-    fn handle_message(&mut self, said: ClientMessage) {
-        match (said, self.phase) {
+    fn handle_message(&mut self, message: ClientMessage) {
+        match (message, self.phase) {
             (ClientMessage::ConnectionInit(payload), ConnectionPhase::AwaitingInit(_)) => {
-                let access =
-                    self.pending_auth.take().map(|access| access.authorizes_connection_init(payload.as_deref()));
-                if let Some(Err(why)) = access {
+                let auth = self.pending_auth.take();
+                if let Some(Err(why)) = auth.map(|auth| auth.authorizes_connection_init(payload.as_deref())) {
                     return self.close(&CloseReason::Forbidden(why));
                 }
                 self.phase = ConnectionPhase::Open;
@@ -186,58 +177,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
             (ClientMessage::Pong, _) => {}
             (ClientMessage::Subscribe(id, operation), ConnectionPhase::Open) => self.subscribe(id, *operation),
             (ClientMessage::Subscribe(..), _) => self.close(&CloseReason::Unauthorized),
-            // It may cross our own `complete` on the way: an operation that is not there is no fault.
+            // It may cross the server's own `complete` on the way: an unknown operation is no error.
             (ClientMessage::Complete(id), _) => self.operations.retain(|running| *running.id != *id),
         }
     }
 
     fn subscribe(&mut self, id: String, operation: Params) {
-        if self.operations.iter().any(|running| *running.id == *id) {
+        if self.operations.contains(|running| *running.id == *id) {
             return self.close(&CloseReason::SubscriberAlreadyExists(id));
         }
         let envelope = MessageEnvelope::new(&id);
-        if self.operations.len() >= self.limits.max_operations {
+        if self.operations.count() >= self.limits.max_operations {
             let errors = crate::live::too_many_operations(self.limits.max_operations);
             return self.wire.send(&[&envelope.error(), &errors, message::END]);
         }
-        let answers = self.subscriptions.execute(operation, self.client);
-        self.operations.push(ActiveOperation { id: id.into(), envelope, responses: answers });
+        let responses = self.subscriptions.execute(operation, self.client);
+        self.operations.push(ActiveOperation { id: id.into(), envelope }, responses);
     }
 
-    /// Takes what operations have, in turn. Whether there was anything.
+    /// Sends one message of each operation that has one, as long as there is room. Returns whether there was any.
     fn send_responses(&mut self, context: &mut Context<'_>) -> bool {
-        let count = self.operations.len();
-        let mut told = false;
-        let mut ended = false;
-        for index in (0..count).map(|index| (self.next_turn + index) % count) {
+        let mut sent = false;
+        for _ in 0..self.operations.count() {
             if self.wire.pending_bytes() >= HIGH_WATER_MARK {
-                self.next_turn = index;
                 break;
             }
-            let ActiveOperation { envelope, responses: answers, id } = &mut self.operations[index];
-            let Poll::Ready(news) = answers.poll_next_unpin(context) else { continue };
-            told = true;
-            match news {
-                Some(StreamMessage::Next(payloads)) => {
-                    let (texts, bytes) = payloads.count_and_bytes();
-                    let around = envelope.next().len() + message::END.len();
-                    self.wire.reserve(texts, bytes + texts * around);
-                    for payload in payloads.iter() {
-                        self.wire.send(&[envelope.next(), payload, message::END]);
+            let wire = &mut self.wire;
+            let polled =
+                self.operations.poll_next(context, |ActiveOperation { envelope, .. }, message| match message {
+                    Some(StreamMessage::Next(payloads)) => {
+                        let (count, bytes) = payloads.count_and_bytes();
+                        let around = envelope.next().len() + message::END.len();
+                        wire.reserve(count, bytes + count * around);
+                        payloads.iter().for_each(|payload| wire.send(&[envelope.next(), payload, message::END]));
                     }
-                    continue;
-                }
-                Some(StreamMessage::Error(errors)) => self.wire.send(&[&envelope.error(), &errors, message::END]),
-                None => self.wire.send(&[&envelope.complete(), message::END]),
+                    Some(StreamMessage::Error(errors)) => wire.send(&[&envelope.error(), &errors, message::END]),
+                    None => wire.send(&[&envelope.complete(), message::END]),
+                });
+            if polled.is_pending() {
+                break;
             }
-            // No id is empty otherwise.
-            *id = Box::default();
-            ended = true;
+            sent = true;
         }
-        if ended {
-            self.operations.retain(|running| !running.id.is_empty());
-        }
-        told
+        sent
     }
 
     fn write(&mut self, context: &mut Context<'_>) -> Result<(), Closed> {
@@ -267,7 +249,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         }
     }
 
-    /// Looks which time has come.
+    /// Handles the timeouts that have passed.
     fn on_timer(&mut self) -> Result<(), Closed> {
         let now = Instant::now();
         let passed = |since: Option<Instant>, limit| since.is_some_and(|since| now >= since + limit);
@@ -291,7 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         Ok(())
     }
 
-    /// Since when nothing has gone one of the two ways: proxies look at either.
+    /// Since when one direction has been idle: proxies watch both.
     fn idle_since(&self) -> Instant {
         self.last_received.min(self.last_written)
     }
@@ -299,10 +281,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
     fn set_timer(&mut self) {
         let next = match (self.phase, self.ping_sent_at) {
             (ConnectionPhase::AwaitingInit(until) | ConnectionPhase::Closing(until), _) => until,
-            (_, Some(pinged)) => pinged + self.limits.pong_timeout,
+            (_, Some(sent_at)) => sent_at + self.limits.pong_timeout,
             (_, None) => self.idle_since() + self.limits.ping_after,
         };
-        let stuck = self.write_blocked_since.map_or(next, |since| since + self.limits.write_timeout);
-        self.timer.as_mut().reset(next.min(stuck));
+        let write_deadline = self.write_blocked_since.map_or(next, |since| since + self.limits.write_timeout);
+        self.timer.as_mut().reset(next.min(write_deadline));
     }
 }

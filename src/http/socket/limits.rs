@@ -1,4 +1,4 @@
-//! What a socket may cost, and how long it may take.
+//! Limits of size, number and time of a socket.
 
 use rand::Rng;
 use std::time::Duration;
@@ -7,20 +7,20 @@ use std::time::Duration;
 pub struct SocketLimits {
     /// Bytes of a message.
     pub max_message_bytes: usize,
-    /// Operations at the same time.
+    /// Concurrent operations.
     pub max_operations: usize,
     /// Until `connection_init`.
     pub init_timeout: Duration,
-    /// From the last that was heard, or written, to a ping: with the jitter, less than the 30 seconds after which the more
-    /// impatient of proxies give up.
+    /// From the last byte received or sent to a ping: with the jitter, less than the 30 seconds after which some proxies close
+    /// a connection.
     pub ping_after: Duration,
     /// So that sockets opened together are not pinged together.
     pub ping_jitter: Duration,
-    /// From a ping to anything at all.
+    /// From a ping to anything received.
     pub pong_timeout: Duration,
-    /// How long a socket may take no bytes while there are some for it.
+    /// How long a client may take no bytes while there are some for it.
     pub write_timeout: Duration,
-    /// How long the other side may take to close, once we did.
+    /// How long the client may take to close after the server did.
     pub close_timeout: Duration,
 }
 
@@ -40,9 +40,8 @@ impl Default for SocketLimits {
 }
 
 impl SocketLimits {
-    /// With an idle time of its own.
     pub fn with_jitter(self) -> Self {
-        let share = rand::rng().random_range(0.0..1.0);
-        SocketLimits { ping_after: self.ping_after + self.ping_jitter.mul_f64(share), ..self }
+        let fraction = rand::rng().random_range(0.0..1.0);
+        SocketLimits { ping_after: self.ping_after + self.ping_jitter.mul_f64(fraction), ..self }
     }
 }

@@ -1,11 +1,11 @@
-//! The messages of `graphql-transport-ws`, and the codes with which a socket is closed.
+//! The messages and close codes of `graphql-transport-ws`.
 
 use crate::request::Params;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// What a client says.
+/// A message from a client.
 #[derive(Debug)]
 pub enum ClientMessage {
     /// With its payload as JSON.
@@ -17,22 +17,21 @@ pub enum ClientMessage {
     Complete(String),
 }
 
-/// Why we close a socket.
+/// Why the server closes a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The server ends.
+    /// The server shuts down.
     GoingAway,
-    /// No JSON text.
     InvalidUtf8,
     NotText,
     MessageTooBig(usize),
-    /// WebSocket itself is not spoken well.
+    /// Of WebSocket itself.
     ProtocolError,
     InvalidMessage(String),
     Unauthorized,
-    /// Says what is expected.
+    /// With what is expected.
     Forbidden(&'static str),
-    /// Another protocol was offered, or none.
+    /// The client offers another protocol, or none.
     SubprotocolNotAcceptable,
     ConnectionInitTimeout,
     SubscriberAlreadyExists(String),
@@ -41,7 +40,7 @@ pub enum CloseReason {
 
 /// Bytes of a reason: a control frame has 125, two of them for the code (RFC 6455, section 5.5).
 const MAX_REASON_BYTES: usize = 123;
-/// Bytes of an id: it stands in front of every answer.
+/// Bytes of an id: it is repeated in every response.
 const MAX_ID_BYTES: usize = 256;
 
 #[derive(Deserialize)]
@@ -54,7 +53,6 @@ struct ProtocolMessage {
 }
 
 impl ClientMessage {
-    /// Reads a message.
     pub fn parse(text: &str) -> Result<ClientMessage, CloseReason> {
         let message: ProtocolMessage = serde_json::from_str(text).map_err(invalid)?;
         let ProtocolMessage { r#type, id, payload } = message;
@@ -64,19 +62,18 @@ impl ClientMessage {
             "pong" => object(payload).map(|_| ClientMessage::Pong),
             "subscribe" => {
                 let payload = payload.ok_or_else(|| invalid("subscribe without a payload"))?;
-                let operation = Params::from_json(payload.get().as_bytes());
-                let operation =
-                    operation.and_then(|operation| operation.document_ref().map(|_| ()).map(|()| operation));
-                let operation = operation.map_err(|fault| invalid(fault.into_server_error().message))?;
-                Ok(ClientMessage::Subscribe(named(id)?, Box::new(operation)))
+                let params = Params::from_json(payload.get().as_bytes());
+                let params = params.and_then(|params| params.document_ref().map(|_| ()).map(|()| params));
+                let params = params.map_err(|error| invalid(error.into_server_error().message))?;
+                Ok(ClientMessage::Subscribe(valid_id(id)?, Box::new(params)))
             }
-            "complete" => Ok(ClientMessage::Complete(named(id)?)),
-            other => Err(invalid(format!("no client says {other}"))),
+            "complete" => Ok(ClientMessage::Complete(valid_id(id)?)),
+            other => Err(invalid(format!("{other} is no message of a client"))),
         }
     }
 }
 
-fn named(id: Option<String>) -> Result<String, CloseReason> {
+fn valid_id(id: Option<String>) -> Result<String, CloseReason> {
     match id {
         Some(id) if !id.is_empty() && id.len() <= MAX_ID_BYTES => Ok(id),
         Some(_) => Err(invalid(format!("an id has 1 to {MAX_ID_BYTES} bytes"))),
@@ -112,19 +109,19 @@ impl CloseReason {
         }
     }
 
-    /// In the words of the protocol where it has some, never longer than a frame can be.
+    /// In the words of the protocol if it has some, and never longer than a frame allows.
     pub fn reason(&self) -> String {
         let mut reason: Cow<'_, str> = match self {
-            CloseReason::GoingAway => "The hub ends; connect again".into(),
+            CloseReason::GoingAway => "The hub shuts down; connect again".into(),
             CloseReason::ProtocolError => "Protocol error".into(),
             CloseReason::InvalidUtf8 => "Text that is not UTF-8".into(),
             CloseReason::MessageTooBig(limit) => format!("A message has at most {limit} bytes").into(),
-            CloseReason::NotText => "Invalid message: it is no text".into(),
+            CloseReason::NotText => "Invalid message: it is not text".into(),
             CloseReason::InvalidMessage(why) => why.into(),
             CloseReason::Unauthorized => "Unauthorized".into(),
             CloseReason::Forbidden(why) => format!("Forbidden: {why}").into(),
             CloseReason::SubprotocolNotAcceptable => {
-                "Subprotocol not acceptable: this address speaks graphql-transport-ws and no other".into()
+                "Subprotocol not acceptable: this address supports graphql-transport-ws and no other".into()
             }
             CloseReason::ConnectionInitTimeout => "Connection initialisation timeout".into(),
             CloseReason::SubscriberAlreadyExists(id) => format!("Subscriber for {id} already exists").into(),
@@ -138,12 +135,12 @@ impl CloseReason {
     }
 }
 
-/// What stands before and after each payload of an operation.
+/// What comes before the payloads of an operation.
 #[derive(Debug)]
 pub struct MessageEnvelope {
     /// `{"id":"…","type":"next","payload":`
     next: Box<[u8]>,
-    /// Where its type begins.
+    /// The index of `,"type"`.
     id_length: usize,
 }
 
@@ -159,7 +156,7 @@ impl MessageEnvelope {
         MessageEnvelope { id_length: start.len(), next: next.into_bytes().into() }
     }
 
-    /// Before an answer.
+    /// Before a response.
     pub fn next(&self) -> &[u8] {
         &self.next
     }
@@ -169,7 +166,7 @@ impl MessageEnvelope {
         self.with(br#","type":"error","payload":"#)
     }
 
-    /// The whole message but its end.
+    /// The whole message but [`END`].
     pub fn complete(&self) -> Vec<u8> {
         self.with(br#","type":"complete""#)
     }
@@ -179,7 +176,7 @@ impl MessageEnvelope {
     }
 }
 
-/// The answer to a ping.
+/// The reply to a ping.
 pub fn pong(payload: Option<&RawValue>) -> Cow<'static, [u8]> {
     match payload {
         None => PONG.into(),
@@ -202,7 +199,7 @@ mod tests {
         ] {
             assert!(closing.reason().len() <= 123, "{closing:?}");
         }
-        // These are not cut.
+        // These fit in full.
         for (closing, end) in [
             (CloseReason::Forbidden(MISSING_TOKEN), MISSING_TOKEN),
             (CloseReason::Forbidden(UNKNOWN_TOKEN), UNKNOWN_TOKEN),

@@ -1,7 +1,7 @@
 //! `GET /graphql` as a WebSocket: GraphQL by the protocol `graphql-transport-ws`
 //! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>).
 //!
-//! `message` has what is said, `wire` the bytes, `connection` who may say what and when, `limits` how much and how long.
+//! `message` has the messages, `wire` the frames, `connection` the states of the protocol, `limits` the limits.
 
 mod connection;
 mod limits;
@@ -27,39 +27,39 @@ use message::CloseReason;
 use sha1::{Digest, Sha1};
 use std::sync::Arc;
 
-/// The only protocol that is spoken.
+/// The only supported subprotocol.
 const SUBPROTOCOL: &str = "graphql-transport-ws";
-/// What is said to a page of another origin.
+/// The close reason for a page of another origin.
 const ORIGIN_NOT_ALLOWED: &str = "pages of this origin may not use the API; its operator can add it to allowed_origins";
-/// What makes the answer to a key (RFC 6455, section 1.3).
+/// Hashed with the key for `Sec-WebSocket-Accept` (RFC 6455, section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Opens a socket for queries and subscriptions.
 pub async fn open(State(app): State<Arc<AppState>>, mut request: Request) -> Response {
     let headers = request.headers();
     let Some(key) = key(&request) else { return Problem::MethodNotAllowed.into_response() };
-    let (protocol, refusal) = match negotiate_subprotocol(headers) {
+    let (protocol, rejection) = match negotiate_subprotocol(headers) {
         Ok(()) if app.allowed_origins.allows_websocket(headers) => (Some(HeaderValue::from_static(SUBPROTOCOL)), None),
         Ok(()) => (Some(HeaderValue::from_static(SUBPROTOCOL)), Some(CloseReason::Forbidden(ORIGIN_NOT_ALLOWED))),
         Err(other) => (other, Some(CloseReason::SubprotocolNotAcceptable)),
     };
     let accept = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize());
-    let place = request.extensions().get::<ConnectionSlot>().cloned();
+    let slot = request.extensions().get::<ConnectionSlot>().cloned();
     let client = request.extensions().get::<Peer>().map(|peer| ClientNetwork::new(peer.0));
-    let access = (!app.auth.authorizes_request(headers)).then(|| app.auth.clone());
+    let pending_auth = (!app.auth.authorizes_request(headers)).then(|| app.auth.clone());
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
-        // Held as long as the socket is open: it counts as a connection, and the end waits for it.
-        let _place = place;
+        // Held while the socket is open: it counts as a connection, and the shutdown waits for it.
+        let _slot = slot;
         match upgrade.await {
             Ok(upgraded) => {
                 let limits = SocketLimits { max_message_bytes: app.limits.graphql_body, ..SocketLimits::default() };
                 let stop = app.shutdown.clone();
                 let connection = SocketConnection::new(TokioIo::new(upgraded), app.subscriptions.clone(), limits, stop);
                 let connection = connection.with_client(client);
-                match (refusal, access) {
+                match (rejection, pending_auth) {
                     (Some(why), _) => connection.reject(&why).await,
-                    (None, Some(access)) => connection.requiring_auth(access).run().await,
+                    (None, Some(auth)) => connection.requiring_auth(auth).run().await,
                     (None, None) => connection.run().await,
                 }
             }
@@ -75,26 +75,26 @@ pub async fn open(State(app): State<Arc<AppState>>, mut request: Request) -> Res
     response
 }
 
-/// Whether our protocol is offered.
+/// Whether the client offers the supported protocol.
 ///
 /// # Errors
-/// Else the first one that is. It is named in the answer, because a browser does not take it otherwise and shows nothing; the
-/// socket is then closed with a code and a reason, which it does show.
+/// The first one that it offers instead. The response names it, because a browser refuses the connection otherwise and shows
+/// nothing; the socket is then closed with a code and a reason, which a browser does show.
 fn negotiate_subprotocol(headers: &HeaderMap) -> Result<(), Option<HeaderValue>> {
     let mut offered = words(headers, header::SEC_WEBSOCKET_PROTOCOL).filter(|word| !word.is_empty()).peekable();
     let first = offered.peek().and_then(|first| HeaderValue::from_str(first).ok());
     if offered.any(|word| word == SUBPROTOCOL) { Ok(()) } else { Err(first) }
 }
 
-/// The key of a request for a WebSocket; none if it is no such request.
+/// The key of a WebSocket request; null for any other request.
 fn key(request: &Request) -> Option<HeaderValue> {
     let headers = request.headers();
-    let asks = request.method() == Method::GET
+    let is_upgrade = request.method() == Method::GET
         && request.version() == Version::HTTP_11
         && header_contains(headers, header::CONNECTION, "upgrade", str::eq_ignore_ascii_case)
         && header_contains(headers, header::UPGRADE, "websocket", str::eq_ignore_ascii_case)
         && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-    if asks { headers.get(header::SEC_WEBSOCKET_KEY).cloned() } else { None }
+    if is_upgrade { headers.get(header::SEC_WEBSOCKET_KEY).cloned() } else { None }
 }
 
 fn header_contains(headers: &HeaderMap, name: HeaderName, wanted: &str, same: fn(&str, &str) -> bool) -> bool {

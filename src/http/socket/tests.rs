@@ -1,4 +1,4 @@
-//! Sockets without a network: what is said, byte by byte, and when the hub loses patience.
+//! Sockets without a network: messages byte by byte, and timeouts.
 
 use super::*;
 use crate::graphql::tests::ApiFixture;
@@ -60,7 +60,7 @@ impl SocketClient {
     }
 
     async fn send(&mut self, message: Message) {
-        // Who is closed meanwhile hears of it.
+        // A client whose socket was closed reads the reason.
         let _ = self.0.send(message).await;
     }
 
@@ -76,12 +76,12 @@ impl SocketClient {
         }
     }
 
-    /// The code and the reason with which it is closed; whatever comes before is passed over.
+    /// The close code and reason. Messages before it are ignored.
     async fn closed(&mut self) -> (u16, String) {
         loop {
             match self.message().await {
                 Some(Message::Close(Some(frame))) => {
-                    assert!(self.message().await.is_none(), "nothing comes after it");
+                    assert!(self.message().await.is_none(), "nothing follows it");
                     return (frame.code.into(), frame.reason.to_string());
                 }
                 Some(_) => {}
@@ -102,7 +102,7 @@ async fn each_mistake_has_its_code() {
     let init = json!({ "type": "connection_init" });
     let changes = "subscription { changes { position } }";
     let long = "ä".repeat(120);
-    for (said, code, reason) in [
+    for (messages, code, reason) in [
         (vec![init.clone(), init.clone()], 4429, "Too many initialisation requests"),
         (vec![subscribe("1", changes)], 4401, "Unauthorized"),
         (vec![init.clone(), subscribe("a", changes), subscribe("a", changes)], 4409, "Subscriber for a already exists"),
@@ -127,12 +127,12 @@ async fn each_mistake_has_its_code() {
         (vec![init.clone(), subscribe("1", &"x".repeat(5000))], 1009, "A message has at most 4096 bytes"),
     ] {
         let mut client = server.client().await;
-        for message in &said {
+        for message in &messages {
             client.send_json(message.clone()).await;
         }
         let closed = client.closed().await;
-        assert_eq!(closed.0, code, "{said:?}: {closed:?}");
-        assert!(closed.1.starts_with(reason) && closed.1.len() <= 123, "{said:?}: {closed:?}");
+        assert_eq!(closed.0, code, "{messages:?}: {closed:?}");
+        assert!(closed.1.starts_with(reason) && closed.1.len() <= 123, "{messages:?}: {closed:?}");
     }
     let mut client = server.client().await;
     client.send(Message::binary(init.to_string().into_bytes())).await;
@@ -157,13 +157,13 @@ async fn bytes_that_are_no_websocket_are_refused() {
         tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("in time").expect("read");
         assert_eq!(answer[0], 0x88, "{bytes:?}");
         assert_eq!(u16::from_be_bytes([answer[2], answer[3]]), code, "{bytes:?}");
-        assert_eq!(answer.len(), 2 + usize::from(answer[1]), "nothing comes after it");
+        assert_eq!(answer.len(), 2 + usize::from(answer[1]), "nothing follows it");
         task.await.expect("it ended well");
     }
 }
 
 #[tokio::test]
-async fn who_says_nothing_is_not_waited_for() {
+async fn a_silent_client_is_disconnected() {
     let server = Server::new(SocketLimits { init_timeout: SHORT, ..SocketLimits::default() }).await;
     let closed = server.client().await.closed().await;
     assert_eq!(closed, (4408, "Connection initialisation timeout".to_owned()));
@@ -175,7 +175,7 @@ async fn who_says_nothing_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn an_idle_socket_is_asked_for_a_sign_of_life() {
+async fn an_idle_socket_is_pinged() {
     let limits = SocketLimits {
         ping_after: SHORT,
         ping_jitter: Duration::ZERO,
@@ -183,7 +183,7 @@ async fn an_idle_socket_is_asked_for_a_sign_of_life() {
         ..SocketLimits::default()
     };
     let server = Server::new(limits).await;
-    // tungstenite answers pings while it reads: this one lives on.
+    // tungstenite replies to pings while it reads: this socket stays open.
     let mut client = server.open().await;
     for _ in 0..6 {
         assert!(matches!(client.message().await, Some(Message::Ping(_))));
@@ -198,19 +198,19 @@ async fn an_idle_socket_is_asked_for_a_sign_of_life() {
             other => assert!(matches!(other, Message::Ping(_)), "{other:?}"),
         }
     }
-    // This one never answers.
+    // This one never replies.
     let (mut stream, task) = server.connect(4096);
     let init = br#"{"type":"connection_init"}"#;
     stream.write_all(&[0x81, 0x80 | init.len() as u8, 0, 0, 0, 0]).await.expect("written");
     stream.write_all(init).await.expect("written");
-    let mut heard = Vec::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut heard)).await.expect("in time").expect("read");
-    assert_eq!(heard, [&[0x81, 25][..], br#"{"type":"connection_ack"}"#, &[0x89, 0]].concat());
+    let mut received = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received)).await.expect("in time").expect("read");
+    assert_eq!(received, [&[0x81, 25][..], br#"{"type":"connection_ack"}"#, &[0x89, 0]].concat());
     task.await.expect("it ended well");
 }
 
 #[tokio::test]
-async fn a_socket_that_is_only_heard_is_asked_too() {
+async fn a_socket_that_only_sends_is_pinged_too() {
     let limits = SocketLimits {
         ping_after: SHORT,
         ping_jitter: Duration::ZERO,
@@ -219,8 +219,8 @@ async fn a_socket_that_is_only_heard_is_asked_too() {
     };
     let server = Server::new(limits).await;
     let mut client = server.open().await;
-    // Nothing is said to it: a proxy on the way would take the hub for dead.
-    let asked = async {
+    // Nothing is sent to it: a proxy would close the connection.
+    let pinged = async {
         loop {
             client.send_json(json!({ "type": "pong" })).await;
             let message = tokio::time::timeout(SHORT / 6, client.message()).await;
@@ -229,13 +229,13 @@ async fn a_socket_that_is_only_heard_is_asked_too() {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, asked).await.expect("it is asked");
+    tokio::time::timeout(PATIENCE, pinged).await.expect("it is pinged");
 }
 
 #[test]
-fn an_idle_socket_is_asked_before_proxies_give_up() {
-    let SocketLimits { ping_after: idle, ping_jitter: jitter, .. } = SocketLimits::default();
-    assert!(idle + jitter < Duration::from_secs(30));
+fn an_idle_socket_is_pinged_before_proxies_close_it() {
+    let SocketLimits { ping_after, ping_jitter, .. } = SocketLimits::default();
+    assert!(ping_after + ping_jitter < Duration::from_secs(30));
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn a_socket_that_takes_nothing_is_closed() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_server_is_said() {
+async fn a_shutdown_closes_the_socket_with_its_code() {
     let server = Server::new(SocketLimits::default()).await;
     let mut client = server.open().await;
     client.send_json(subscribe("1", "subscription { changes { position } }")).await;

@@ -1,5 +1,5 @@
-//! The bytes of a WebSocket. tungstenite reads frames and answers control frames; what we send is put together in one
-//! buffer, frame after frame, and goes out with as few writes as there can be.
+//! The frames of a WebSocket. tungstenite parses frames and replies to control frames. Outgoing frames are appended to one
+//! buffer, and sent with as few writes as possible.
 
 use super::message::CloseReason;
 use std::io::{self, ErrorKind, Read, Write};
@@ -14,43 +14,42 @@ use tungstenite::{Message, Utf8Bytes};
 
 /// A socket that is idle most of the time needs no large buffer; tungstenite's own would be 128 KiB.
 const READ_BUFFER: usize = 4096;
-/// What is kept of the buffer for writing when nothing is left in it.
+/// A larger buffer is released when it is empty.
 const WRITE_BUFFER: usize = 4096;
-/// The first byte of a whole text frame.
+/// The first byte of an unfragmented text frame.
 const TEXT: u8 = 0x81;
-/// Bytes before a text, at most.
+/// The largest header of a frame.
 const MAX_FRAME_HEADER: usize = 10;
-/// A ping without anything.
+/// A ping without a payload.
 const PING: [u8; 2] = [0x89, 0];
 
-/// A WebSocket over a stream, on the server's side.
+/// The server's side of a WebSocket.
 pub struct Wire<S> {
     stream: S,
     protocol: WebSocketContext,
     limit: usize,
-    /// It sends what cannot be understood: nothing more of it is.
+    /// The client sent an invalid frame: nothing more is parsed.
     broken: bool,
     out: Vec<u8>,
-    /// Bytes of `out` that are written already.
+    /// Bytes of `out` that are written.
     written: usize,
 }
 
-/// What comes from the other side.
+/// What arrives from the client.
 #[derive(Debug)]
 pub enum Frame {
     Text(Utf8Bytes),
-    /// Something that says no more than that it is there.
+    /// A ping or a pong.
     Control,
-    /// It closes; the answer is in the buffer.
+    /// The client closes; the reply is in the buffer.
     Close,
-    /// It cannot be understood.
     Invalid(CloseReason),
-    /// Nothing comes any more.
+    /// Nothing more can be read.
     Disconnected,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// With a limit of bytes for each message.
+    /// `limit` is in bytes of a message.
     pub fn new(stream: S, limit: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
@@ -61,17 +60,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Wire { stream, protocol, limit, broken: false, out: Vec::new(), written: 0 }
     }
 
-    /// Bytes that wait to be written.
+    /// Bytes that are not written yet.
     pub fn pending_bytes(&self) -> usize {
         self.out.len() - self.written
     }
 
-    /// There will be texts of so many bytes together.
-    pub fn reserve(&mut self, texts: usize, bytes: usize) {
-        self.out.reserve(bytes + texts * MAX_FRAME_HEADER);
+    /// Reserves room for texts, `bytes` together.
+    pub fn reserve(&mut self, count: usize, bytes: usize) {
+        self.out.reserve(bytes + count * MAX_FRAME_HEADER);
     }
 
-    /// Sends a text that stands in several pieces.
+    /// Sends a text that consists of several pieces.
     pub fn send(&mut self, pieces: &[&[u8]]) {
         if !self.protocol.can_write() {
             return;
@@ -95,32 +94,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    /// Asks for a sign of life.
     pub fn ping(&mut self) {
         if self.protocol.can_write() {
             self.out.extend(PING);
         }
     }
 
-    /// Says that no more is sent, and why.
+    /// Sends a close frame; nothing is sent after it.
     pub fn close(&mut self, why: &CloseReason) {
         let frame = CloseFrame { code: CloseCode::from(why.code()), reason: why.reason().into() };
-        // It goes into the buffer, where nothing can go wrong.
+        // Writing to the buffer cannot fail.
         let _ = self.protocol.close(&mut Buffer(&mut self.out), Some(frame));
     }
 
-    /// The next thing that comes.
     pub fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Frame> {
         let mut bridge = Bridge { stream: &mut self.stream, out: &mut self.out, context };
         if self.broken {
             return bridge.drain();
         }
-        let came = match self.protocol.read(&mut bridge) {
+        let frame = match self.protocol.read(&mut bridge) {
             Ok(Message::Text(text)) => Frame::Text(text),
             Ok(Message::Binary(_)) => Frame::Invalid(CloseReason::NotText),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Frame::Control,
             Ok(Message::Close(_)) => {
-                // The answer to it waits within; an error says that all is said now.
+                // tungstenite holds the reply; its error only says that the connection is closed now.
                 let _ = self.protocol.flush(&mut Buffer(&mut self.out));
                 Frame::Close
             }
@@ -135,11 +132,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             Err(Error::Protocol(_)) => Frame::Invalid(CloseReason::ProtocolError),
             Err(_) => Frame::Disconnected,
         };
-        self.broken = matches!(&came, Frame::Invalid(why) if *why != CloseReason::NotText);
-        Poll::Ready(came)
+        self.broken = matches!(&frame, Frame::Invalid(why) if *why != CloseReason::NotText);
+        Poll::Ready(frame)
     }
 
-    /// Writes what waits; the number of bytes, 0 if none wait.
+    /// Writes pending bytes. Returns how many; 0 if there are none.
     pub fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Some(rest) = self.out.get(self.written..).filter(|rest| !rest.is_empty()) else {
             return Poll::Ready(Ok(0));
@@ -159,13 +156,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(written))
     }
 
-    /// Ends the stream.
     pub fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
-/// How tungstenite sees the stream: what it writes goes into the buffer, in order with what we write.
+/// The stream for tungstenite: it reads from the socket and writes into the buffer, in order with other frames.
 struct Bridge<'a, 'b, S> {
     stream: &'a mut S,
     out: &'a mut Vec<u8>,
@@ -173,7 +169,7 @@ struct Bridge<'a, 'b, S> {
 }
 
 impl<S: AsyncRead + Unpin> Bridge<'_, '_, S> {
-    // What comes is read and forgotten: a stream that ends with bytes unread loses those that are on their way.
+    // Reads and discards: closing a stream with unread bytes would lose bytes that are being sent.
     fn drain(&mut self) -> Poll<Frame> {
         let mut bytes = [0; 1024];
         loop {
@@ -206,7 +202,7 @@ impl<S> Write for Bridge<'_, '_, S> {
     }
 }
 
-/// The buffer alone, where nothing is to be read.
+/// The buffer alone, for writing without reading.
 struct Buffer<'a>(&'a mut Vec<u8>);
 
 impl Read for Buffer<'_> {

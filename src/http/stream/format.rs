@@ -1,13 +1,13 @@
-//! What stands around each answer.
+//! The framing of each response.
 
 use crate::graphql::Cursor;
 use crate::live::Payloads;
 use bytes::{BufMut, Bytes, BytesMut};
 
-/// How answers follow each other in one body.
+/// How responses follow each other in one body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamFormat {
-    /// Server-sent events, each operation with a stream of its own
+    /// Server-sent events, a stream for each operation
     /// (<https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>, "distinct connections mode"). Each event's
     /// `id` is the cursor of the change it is about.
     EventStream,
@@ -16,9 +16,9 @@ pub enum StreamFormat {
     Multipart,
 }
 
-/// Nothing but a sign of life.
-pub const COMMENT: &[u8] = b":\n\n";
-/// Comes before a part. It is sent right after the one before, since a reader takes a part as whole only then.
+/// Ignored by clients.
+const COMMENT: &[u8] = b":\n\n";
+/// Begins a part. It is sent right after the part before, because a client knows only then that that part is complete.
 const DELIMITER: &[u8] = b"\r\n--graphql";
 const PART_HEADER: &[u8] = b"\r\nContent-Type: application/json\r\n\r\n";
 
@@ -37,10 +37,10 @@ impl StreamFormat {
         })
     }
 
-    /// Answers, which are JSON in one line each.
+    /// Responses, each JSON in one line.
     pub fn next(self, payloads: &Payloads, generation: i64) -> Bytes {
-        let (texts, bytes) = payloads.count_and_bytes();
-        let mut frames = BytesMut::with_capacity(bytes + texts * 96);
+        let (count, bytes) = payloads.count_and_bytes();
+        let mut frames = BytesMut::with_capacity(bytes + count * 96);
         for entry in payloads.entries() {
             match self {
                 StreamFormat::EventStream => {
@@ -61,7 +61,7 @@ impl StreamFormat {
         frames.freeze()
     }
 
-    /// It ends with these errors: a JSON array.
+    /// The operation ends with these errors: a JSON array.
     pub fn error(self, errors: &[u8]) -> Bytes {
         match self {
             StreamFormat::EventStream => joined(&[b"event: next\ndata: {\"errors\":", errors, b"}\n\n", COMPLETE]),
@@ -71,7 +71,7 @@ impl StreamFormat {
         }
     }
 
-    /// It has ended by itself.
+    /// The operation is complete.
     pub fn complete(self) -> Bytes {
         Bytes::from_static(match self {
             StreamFormat::EventStream => COMPLETE,
@@ -89,7 +89,6 @@ impl StreamFormat {
 
 const COMPLETE: &[u8] = b"event: complete\ndata:\n\n";
 
-/// These pieces as one.
 pub fn joined(pieces: &[&[u8]]) -> Bytes {
     pieces.concat().into()
 }

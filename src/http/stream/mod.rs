@@ -1,6 +1,6 @@
-//! Answers one after the other as the body of one HTTP response: server-sent events, and the parts of a multipart body.
+//! Responses one after the other in the body of one HTTP response: server-sent events, or the parts of a multipart body.
 //!
-//! `format` has what stands around each answer, `single` the many operations that share one event stream.
+//! `format` has the framing of each response; `single_connection` is many operations over one event stream.
 
 mod format;
 mod single_connection;
@@ -8,47 +8,63 @@ mod single_connection;
 pub use format::StreamFormat;
 pub use single_connection::{StreamQuery, StreamReservations, open, reserve, start_operation, stop_operation, token};
 
-use crate::graphql::ApiError;
-use crate::live::{StreamMessage, SubscriptionManager, SubscriptionStream};
+use crate::graphql::{ApiError, StartPosition};
+use crate::live::{StreamMessage, SubscriptionManager};
 use crate::request::PreparedOperation;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::Stream;
 use futures_util::StreamExt;
+use futures_util::stream::{once, poll_fn};
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
 
-/// After so long without news a sign of life is sent, so that nobody on the way takes the connection for dead.
+/// Idle time after which a keep-alive is sent, so that proxies do not close the connection.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(12);
-/// Where a client that was cut off says what it got last (HTML Standard, section 9.2.4).
+/// The cursor that a reconnecting client received last (HTML Standard, section 9.2.4).
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Answers an operation with all that comes of it. A client that comes back goes on after what it got last.
+/// Streams the responses of an operation. A client that reconnects resumes after the last event that it received.
 pub fn operation_response(
-    live: &Arc<SubscriptionManager>,
+    subscriptions: &Arc<SubscriptionManager>,
     mut operation: PreparedOperation,
     format: StreamFormat,
     headers: &HeaderMap,
-    stop: &CancellationToken,
+    shutdown: &CancellationToken,
 ) -> Response {
-    if format == StreamFormat::EventStream {
-        let last = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
-        operation.resume_cursor = last.filter(|last| !last.is_empty()).map(Arc::from);
+    if format == StreamFormat::EventStream
+        && let Some(cursor) = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok())
+        && !cursor.is_empty()
+    {
+        operation.start = StartPosition::Cursor(cursor.into());
     }
-    let answers = live.execute_prepared(operation);
-    streaming_response(format, Body::from_stream(StreamBody::new(live.clone(), answers, format, stop)))
+    let subscriptions = subscriptions.clone();
+    let mut messages = Some(subscriptions.execute_prepared(operation));
+    let frames = move |context: &mut Context<'_>| {
+        let Some(running) = &mut messages else { return Poll::Ready(None) };
+        running.poll_next_unpin(context).map(|message| {
+            if !matches!(message, Some(StreamMessage::Next(_))) {
+                messages = None;
+            }
+            Some(match message {
+                Some(StreamMessage::Next(payloads)) => format.next(&payloads, subscriptions.generation()),
+                Some(StreamMessage::Error(errors)) => format.error(&errors),
+                None => format.complete(),
+            })
+        })
+    };
+    streaming_response(format, stream_body(format, shutdown, frames))
 }
 
-/// Tells why there are no answers, in the stream: a browser's `EventSource` does not show what else an error says.
-pub fn error_response(fault: ApiError, format: StreamFormat) -> Response {
-    let errors = serde_json::to_vec(&fault.into_graphql_response().errors).unwrap_or_else(|_| b"[]".to_vec());
+/// Reports in the stream why there are no responses: a browser's `EventSource` shows no other error.
+pub fn error_response(error: ApiError, format: StreamFormat) -> Response {
+    let errors = serde_json::to_vec(&error.into_graphql_response().errors).unwrap_or_else(|_| b"[]".to_vec());
     streaming_response(format, Body::from([format.preamble(), format.error(&errors)].concat()))
 }
 
@@ -57,82 +73,28 @@ fn streaming_response(format: StreamFormat, body: Body) -> Response {
         (header::CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::VARY, HeaderValue::from_static("accept")),
-        // Asks nginx and what behaves like it not to gather answers.
+        // Asks nginx and proxies that support it not to buffer.
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
     (headers, body).into_response()
 }
 
-/// The answers to one operation as they are sent.
-struct StreamBody {
-    subscriptions: Arc<SubscriptionManager>,
-    /// None once all is said.
-    responses: Option<SubscriptionStream>,
+/// The frames that `poll_frame` returns, with keep-alives while there are none. At a shutdown the body is cut off and not
+/// completed, so that the client reconnects to another process.
+fn stream_body(
     format: StreamFormat,
-    started: bool,
-    keep_alive: Interval,
-    stop: Pin<Box<WaitForCancellationFutureOwned>>,
-}
-
-impl StreamBody {
-    fn new(
-        subscriptions: Arc<SubscriptionManager>,
-        answers: SubscriptionStream,
-        format: StreamFormat,
-        stop: &CancellationToken,
-    ) -> Self {
-        let stop = Box::pin(stop.clone().cancelled_owned());
-        StreamBody {
-            subscriptions,
-            responses: Some(answers),
-            format,
-            started: false,
-            keep_alive: keep_alive_interval(),
-            stop,
+    shutdown: &CancellationToken,
+    mut poll_frame: impl FnMut(&mut Context<'_>) -> Poll<Option<Bytes>> + Send + 'static,
+) -> Body {
+    let mut keep_alive = interval_at(Instant::now() + KEEP_ALIVE_INTERVAL, KEEP_ALIVE_INTERVAL);
+    keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let frames = poll_fn(move |context| match poll_frame(context) {
+        Poll::Ready(frame) => {
+            keep_alive.reset();
+            Poll::Ready(frame)
         }
-    }
-}
-
-impl Stream for StreamBody {
-    type Item = Result<Bytes, Infallible>;
-
-    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        let Some(answers) = &mut this.responses else { return Poll::Ready(None) };
-        if !std::mem::replace(&mut this.started, true) {
-            return Poll::Ready(Some(Ok(this.format.preamble())));
-        }
-        // Cut off and not completed: the client comes back, to another process.
-        if this.stop.as_mut().poll(context).is_ready() {
-            this.responses = None;
-            return Poll::Ready(None);
-        }
-        if let Poll::Ready(news) = answers.poll_next_unpin(context) {
-            this.keep_alive.reset();
-            let told = match news {
-                Some(StreamMessage::Next(payloads)) => this.format.next(&payloads, this.subscriptions.generation()),
-                Some(StreamMessage::Error(errors)) => {
-                    this.responses = None;
-                    this.format.error(&errors)
-                }
-                None => {
-                    this.responses = None;
-                    this.format.complete()
-                }
-            };
-            return Poll::Ready(Some(Ok(told)));
-        }
-        match this.keep_alive.poll_tick(context) {
-            Poll::Ready(_) => Poll::Ready(Some(Ok(this.format.keep_alive()))),
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-use std::future::Future as _;
-
-fn keep_alive_interval() -> Interval {
-    let mut beat = interval_at(Instant::now() + KEEP_ALIVE_INTERVAL, KEEP_ALIVE_INTERVAL);
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    beat
+        Poll::Pending => keep_alive.poll_tick(context).map(|_| Some(format.keep_alive())),
+    });
+    let frames = frames.take_until(shutdown.clone().cancelled_owned());
+    Body::from_stream(once(ready(format.preamble())).chain(frames).map(Ok::<_, Infallible>))
 }
