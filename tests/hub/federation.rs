@@ -1,4 +1,4 @@
-//! The hub in a federation: it composes with a subgraph of somebody else's, and answers what a router then asks it.
+//! Apollo Federation: the hub composes with another subgraph, and answers the router's queries.
 
 use crate::test_hub::TestHub;
 use serde_json::{Value, json};
@@ -6,11 +6,11 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What a user asks the router: claims are known elsewhere, their inspections here.
+/// A query to the router. Claims are in another subgraph, their inspections in the hub.
 const QUERY: &str =
     "{ claims { number inspection { id status state } ordered { overdue sessions { nodes { status } } } } }";
 
-/// What the router then asks the hub, as Apollo's query planner words it.
+/// The router's queries to the hub, as Apollo's query planner writes them.
 const FETCHES: [&str; 2] = [
     "query($representations:[_Any!]!){_entities(representations:$representations){...on Inspection{status state}}}",
     "query($representations:[_Any!]!){_entities(representations:$representations){...on Inspection{status updatedAt \
@@ -27,12 +27,12 @@ async fn a_router_joins_claims_and_inspections() {
     assert_eq!(inspections.len(), 2);
     let sdl = app.query("{ _service { sdl } }").await["_service"]["sdl"].clone();
 
-    // On a bare clone the planner is not there; `make test` installs it.
+    // `make test` installs the planner.
     if Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/node_modules").exists() {
         let planned = plan(json!({ "sdl": sdl, "query": QUERY })).expect("they compose");
         let fetches: Vec<_> = planned.as_array().expect("fetches").iter().map(|fetch| &fetch["operation"]).collect();
         assert_eq!(fetches, FETCHES, "{planned:#}");
-        // The other subgraph cannot know by what to ask, if the hub does not say it.
+        // Without keys the other subgraph cannot refer to inspections.
         let broken = sdl
             .as_str()
             .expect("SDL")
@@ -57,7 +57,7 @@ async fn a_router_joins_claims_and_inspections() {
     }
 }
 
-// What the hub is asked for a query to the supergraph; or why there is no supergraph.
+// The query plan, or the error of the composition.
 fn plan(question: Value) -> Result<Value, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/federation");
     let mut node = Command::new("node");

@@ -1,4 +1,4 @@
-//! Several hubs on one database: one history, one order, and whoever listens to one hears what the others receive.
+//! Several hubs on one database share one history. A subscriber of one receives the changes that the others write.
 
 use crate::test_hub::TestHub;
 use crate::vendor_client::VendorClient;
@@ -21,7 +21,6 @@ async fn two_hubs_write_one_history_without_holes() {
     for hub in [&one, &other] {
         assert_eq!(sender.discrepancies(&base(hub)).await, Vec::<String>::new());
     }
-    // Each has written, and each inspection has heard from both.
     assert_eq!(
         one.query("{ statusCounts { status count } }").await,
         other.query("{ statusCounts { status count } }").await
@@ -31,31 +30,31 @@ async fn two_hubs_write_one_history_without_holes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_listens_to_one_hears_what_another_receives_and_goes_on_at_a_third() {
+async fn a_subscriber_receives_changes_of_other_hubs_and_resumes_at_another() {
     let one = TestHub::start().await;
     let other = one.second_hub().await;
     let start = one.query("{ head { cursor } }").await["head"]["cursor"].clone();
     let mut live = one.subscribe(CHANGES, json!({ "after": start })).await;
     let sender = VendorClient::new(60);
     sender.send_unacknowledged(&[base(&other)]).await;
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     let mut cursor = Value::Null;
-    while heard.len() < 40 {
+    while received.len() < 40 {
         let change = live.next_data().await["changes"].clone();
         cursor = change["cursor"].clone();
-        heard.push(change["position"].clone());
+        received.push(change["position"].clone());
     }
     drop(live);
     let third = other.restart().await;
     let mut live = third.subscribe(CHANGES, json!({ "after": cursor })).await;
     let history = one.changes().await;
-    while heard.len() < history.len() {
-        heard.push(live.next_data().await["changes"]["position"].clone());
+    while received.len() < history.len() {
+        received.push(live.next_data().await["changes"]["position"].clone());
     }
-    assert_eq!(heard, history.iter().map(|change| change["position"].clone()).collect::<Vec<_>>());
+    assert_eq!(received, history.iter().map(|change| change["position"].clone()).collect::<Vec<_>>());
 }
 
-// One after the other goes and comes back, and who sends and who listens need not care.
+// A rolling restart, without an effect on senders and subscribers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hubs_are_replaced_one_by_one_under_traffic() {
     let mut hubs = vec![TestHub::start().await];
@@ -81,10 +80,10 @@ async fn hubs_are_replaced_one_by_one_under_traffic() {
     }
     assert_eq!(sender.discrepancies(&base(&hubs[0])).await, Vec::<String>::new());
     let history = listener.changes().await;
-    let mut heard = Vec::new();
-    while heard.len() < history.len() {
+    let mut received = Vec::new();
+    while received.len() < history.len() {
         let next = tokio::time::timeout(Duration::from_secs(20), live.next_data()).await.expect("in time");
-        heard.push(next["changes"]["position"].clone());
+        received.push(next["changes"]["position"].clone());
     }
-    assert_eq!(heard, history.iter().map(|change| change["position"].clone()).collect::<Vec<_>>());
+    assert_eq!(received, history.iter().map(|change| change["position"].clone()).collect::<Vec<_>>());
 }
