@@ -33,28 +33,27 @@ struct Cli {
 enum Command {
     /// Receive webhooks and serve the API and the playground.
     Serve(serve::ServeCommand),
-    /// Bring the database up to date, and end.
+    /// Migrate the database to this version, and exit.
     Migrate(migrate::MigrateCommand),
-    /// Compare what is stored with what the raw log says.
+    /// Compare the stored state with a replay of the raw log.
     ///
-    /// Reads and applies all deliveries anew, in a database of its own, and compares row by row. Nothing is changed; the
-    /// hub may run meanwhile. The exit status is 0 if all is as it should be, 2 if there are differences, 1 if it could
-    /// not be done.
+    /// Replays all deliveries into a shadow database and compares it row by row. Changes nothing; the hub may run at the
+    /// same time. Exit status: 0 without differences, 2 with differences, 1 after an error.
     Verify(verify::VerifyCommand),
-    /// Put what the raw log says in place of what is stored.
+    /// Replace the stored state by a replay of the raw log.
     ///
-    /// Reads and applies all deliveries anew, in a database of its own, and compares. If there are differences, they are
-    /// told, and all tables that are derived are replaced at once; the hub may run meanwhile. The raw log stays as it is.
-    /// If it is ended before, nothing has changed, and the same command goes on from where it was; to begin anew, remove
-    /// its scratch folder. The exit status is 0 if all is as it should be now, 1 if it could not be done.
+    /// Replays all deliveries into a shadow database and compares. Differences are printed, and all derived tables are
+    /// replaced at once; the hub may run at the same time. The raw log does not change. If the command is interrupted,
+    /// nothing has changed, and the same command resumes; to start from scratch, remove its work folder. Exit status: 0 if
+    /// the state now equals the replay, 1 after an error.
     Rebuild(rebuild::RebuildCommand),
-    /// Remove old lives.
+    /// Delete finished inspections of the given age.
     ///
-    /// An inspection with all that hangs on it, or what stands alone with all that hangs on it, is removed if it is at an end
-    /// and nothing was heard of any of it for so long; with its history, and with the deliveries that concern it. So are
-    /// deliveries of that age that concern nothing. What is left is as before, and the hub may run meanwhile. It cannot be
-    /// taken back. A vendor that repeats news of what was removed makes it known anew. The setting `retention` does the
-    /// same hourly. The exit status is 0 if it is done, 1 if it could not be done.
+    /// Deletes each finished inspection, and everything that belongs to it, once the last delivery about any of it is older
+    /// than the given age, with its history and deliveries. The same holds for sessions and jobs without an inspection, and
+    /// for deliveries about no entity. The hub may run at the same time. This cannot be undone. A later delivery about a
+    /// deleted inspection creates it again. The setting `retention` does the same hourly. Exit status: 0, or 1 after an
+    /// error.
     Purge(purge::PurgeCommand),
     /// Print the GraphQL schema.
     Schema(schema::SchemaCommand),
@@ -62,14 +61,14 @@ enum Command {
     Simulate(Box<simulate::Simulate>),
 }
 
-/// Reads the command line and does what it says.
+/// Runs the command of the command line.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
         Command::Migrate(migrate) => migrate.run(),
         Command::Verify(verify) => verify.run(),
         Command::Rebuild(rebuild) => rebuild.run(),
-        Command::Purge(forget) => forget.run(),
+        Command::Purge(purge) => purge.run(),
         Command::Schema(schema) => schema.run(),
         Command::Simulate(simulate) => simulate.run(),
     };
@@ -82,7 +81,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// An error with its causes. Many an error says its cause itself: that is said once.
+/// An error with its causes. A cause that the error's own message contains is not repeated.
 fn error_chain(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -94,19 +93,19 @@ fn error_chain(error: &anyhow::Error) -> String {
     line
 }
 
-/// The settings from flags, environment and file; whatever is wrong with them is the error.
-fn load_settings(flags: &SettingFlags) -> anyhow::Result<(Settings, Vec<crate::settings::SettingsWarning>)> {
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+/// The settings from flags, environment and file. The error lists all mistakes.
+fn load_settings(flags: &SettingFlags) -> anyhow::Result<(Settings, Vec<String>)> {
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
+    let variables = std::env::vars_os();
+    let environment = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let read = |path: &Path| std::fs::read_to_string(path);
-    Settings::load(flags, environment, &read)
-        .map_err(|problems| anyhow::anyhow!("the settings are not right\n{problems}"))
+    Settings::load(flags, environment, &read).map_err(|problems| anyhow::anyhow!("invalid configuration\n{problems}"))
 }
 
-/// Logs to standard error, as the settings say.
+/// Logs to standard error, as configured.
 fn init_logging(settings: &Settings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log)?;
-    // What cannot be written there is lost; to say so there would end the thread that tried.
+    // A line that cannot be written is lost. Reporting that to standard error would panic.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let no_secrets = filter_fn(|metadata| !would_log_secrets(metadata));
     match settings.log_format {
@@ -116,16 +115,14 @@ fn init_logging(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a line would quote what may be a password: the driver of PostgreSQL shows parameters that it does not know, and
-/// whole lines of `~/.pgpass`.
+/// Whether a log line may quote a password: the PostgreSQL driver logs unknown parameters, and lines of `~/.pgpass`.
 fn would_log_secrets(metadata: &Metadata<'_>) -> bool {
     let quotes = |field: &str| metadata.fields().field(field).is_some();
     metadata.target().starts_with("sqlx_postgres::options") && (quotes("value") || quotes("line"))
 }
 
-/// The address of the database without a password.
 fn redacted_database_url(settings: &Settings) -> String {
-    DatabaseAddress::parse(&settings.database).map_or_else(|error| error.to_string(), |place| place.redacted())
+    DatabaseAddress::parse(&settings.database).map_or_else(|error| error.to_string(), |address| address.redacted())
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -138,7 +135,7 @@ mod tests {
     use anyhow::Context;
 
     #[test]
-    fn a_cause_is_said_once() {
+    fn a_cause_is_not_repeated() {
         let refused = || std::io::Error::other("refused");
         let error = Err::<(), _>(refused()).context("the database failed: refused").context("cannot start");
         assert_eq!(error_chain(&error.expect_err("failed")), "cannot start: the database failed: refused");

@@ -28,10 +28,11 @@ impl PurgeCommand {
         // No log: it would stand between the lines of progress.
         let (settings, _) = super::load_settings(&self.flags)?;
         let age = TimeDelta::from_std(self.older_than).ok();
-        let before = age.and_then(|age| Utc::now().checked_sub_signed(age)).context("--older-than is too long")?;
+        let before =
+            age.and_then(|age| crate::clock::now().checked_sub_signed(age)).context("--older-than is too long")?;
         let doing = if self.dry_run { PurgeMode::DryRun } else { PurgeMode::Delete };
         super::runtime()?.block_on(async {
-            let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools).await;
+            let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools()).await;
             let db = opened.with_context(|| format!("cannot open {}", super::redacted_database_url(&settings)))?;
             let stop = CancellationToken::new();
             tokio::spawn(super::rebuild::cancel_on_ctrl_c(stop.clone()));

@@ -425,7 +425,7 @@ impl<'a> DeliveryBatch<'a> {
     /// Writes all rows.
     pub fn flush(mut self) -> Result<FlushedBatch, StoreError> {
         // Never the same twice: by this others know what they have seen.
-        self.head.updated_at = Utc::now().timestamp_micros().max(self.head_before.updated_at + 1);
+        self.head.updated_at = crate::clock::now().timestamp_micros().max(self.head_before.updated_at + 1);
         if self.max_clock_lag > CLOCK_LAG_WARN_MICROS {
             let seconds = self.max_clock_lag / 1_000_000;
             tracing::warn!(

@@ -158,7 +158,7 @@ impl ConfirmationTask {
             match send_confirmation(&self.client, &self.target, &self.request.code).await {
                 Ok(()) => {
                     tracing::info!(source = self.request.source, "the URL is confirmed");
-                    self.record_confirmed(Utc::now()).await;
+                    self.record_confirmed(crate::clock::now()).await;
                     return true;
                 }
                 Err(why) => {

@@ -290,7 +290,7 @@ impl Rebuild {
         another = another || old.position != new.position;
         let head = log_head::Model {
             // Never the same row: a writer trusts what it remembers only while nobody else wrote.
-            updated_at: chrono::Utc::now().timestamp_micros().max(old.updated_at + 1),
+            updated_at: crate::clock::now().timestamp_micros().max(old.updated_at + 1),
             generation: old.generation + i64::from(another),
             retained_from: old.retained_from,
             ..new

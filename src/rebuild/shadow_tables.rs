@@ -145,6 +145,7 @@ impl ShadowTables {
     ///
     /// # Errors
     /// If somebody else writes for too long.
+    #[expect(clippy::disallowed_methods, reason = "less than a millisecond, which the runtime's timer cannot wait")]
     pub async fn begin(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
         // From the start: SQLite lets nobody write who has read before others wrote.
         let immediate = TransactionOptions {

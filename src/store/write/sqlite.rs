@@ -82,6 +82,7 @@ impl SqliteWriteConnection {
 
     /// Takes the lock: nobody else writes until the transaction ends. Who has it (a rebuild, forgetting) has it for a moment
     /// only. SQLite itself would wait longer and longer, as if that were no use.
+    #[expect(clippy::disallowed_methods, reason = "runs on the writer's thread")]
     fn begin_immediate(&self) -> Result<(), StoreError> {
         let begun = Instant::now();
         loop {
