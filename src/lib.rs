@@ -15,8 +15,6 @@
         clippy::disallowed_methods,
         clippy::expect_used,
         clippy::get_unwrap,
-        clippy::indexing_slicing,
-        clippy::mem_forget,
         clippy::panic,
         clippy::string_slice,
         clippy::unreachable,

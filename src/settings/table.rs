@@ -14,8 +14,6 @@ use std::time::Duration;
 pub const ENV_PREFIX: &str = "INSPECTION_HUB_";
 /// The placeholder of settings whose flag needs no value.
 pub const BOOLEAN: &str = "true|false";
-/// The placeholder of settings that accept `env:NAME` and `file:PATH`.
-pub const SECRET: &str = "SECRET";
 
 /// A setting of the server, of a source, or of a verification scheme.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ mod fuzz;
 mod generators;
 mod graphql;
 mod handshake;
+mod http;
 mod hub_process;
 mod lossless;
 mod machines;

@@ -2,7 +2,10 @@
 //! placeholder needs a sample here.
 
 use super::*;
-use crate::settings::table::{SCHEMES, SECRET, SETTINGS, SOURCE_SETTINGS, Setting, VERIFY_SETTINGS};
+use crate::settings::table::{SCHEMES, SETTINGS, SOURCE_SETTINGS, Setting, VERIFY_SETTINGS};
+
+/// The placeholder of settings that accept `env:NAME` and `file:PATH`.
+const SECRET: &str = "SECRET";
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----
 MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAofgWCuLjybRlzo0tZWJj
