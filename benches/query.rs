@@ -179,7 +179,7 @@ fn post(path: &str, query: &str) -> Vec<u8> {
 /// Writes deliveries of many inspections. Returns the number of changes.
 fn fill(settings: &Settings) -> anyhow::Result<i64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let db = runtime.block_on(Database::open_with(&settings.database, OpenMode::Migrate, settings.pools))?;
+    let db = runtime.block_on(Database::open_with(&settings.database, OpenMode::Migrate, settings.pools()))?;
     let stock = StockBuilder::new(settings)?.make(DELIVERIES)?;
     println!("filled with requests of {} bytes on average", stock.bytes_each());
     let incoming = Requests::of(&stock)?.read(settings)?;

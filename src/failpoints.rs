@@ -1,9 +1,10 @@
-//! What tests can break on purpose: places at which the writer stops for good, to be killed just there, and rules that do
-//! not hold. A build without the feature `failpoints` has none of this.
+//! Fail points for tests: places at which a process stops, to be killed there, and rules that can be disabled. Without the
+//! feature `failpoints` they do nothing.
 
-/// Stops this thread for ever if the variable `FAILPOINT` names this place, and how often it has to be reached: `committed:3`.
-/// Says so on standard output first.
+/// Stops this thread forever, after a line on standard output, if the variable `FAILPOINT` names this place. `committed:3`
+/// stops when the place `committed` is reached for the third time.
 #[cfg(feature = "failpoints")]
+#[expect(clippy::disallowed_methods, reason = "tests control another process by its environment")]
 pub fn pause_at(place: &str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,15 +24,16 @@ pub fn pause_at(place: &str) {
     }
 }
 
-/// Whether the variable `FAILPOINT_DISABLED_RULE` names this rule: then it does not hold, and tests must notice.
+/// Whether the variable `FAILPOINT_DISABLED_RULE` names this rule. It is then not applied, and a test must notice.
 #[cfg(feature = "failpoints")]
+#[expect(clippy::disallowed_methods, reason = "tests control another process by its environment")]
 pub fn rule_disabled(rule: &str) -> bool {
     use std::sync::OnceLock;
     static CHOSEN: OnceLock<Option<String>> = OnceLock::new();
     CHOSEN.get_or_init(|| std::env::var("FAILPOINT_DISABLED_RULE").ok()).as_deref() == Some(rule)
 }
 
-/// Every second time this is true, if the variable `FAILPOINT_DISABLED_RULE` is `hints`: then a hint is lost.
+/// True every second time if the variable `FAILPOINT_DISABLED_RULE` is `hints`: that hint is lost.
 #[cfg(feature = "failpoints")]
 pub fn drop_hint() -> bool {
     use std::sync::atomic::{AtomicBool, Ordering};

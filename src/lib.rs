@@ -1,16 +1,29 @@
-//! Inspection Hub: the webhooks of remote-inspection vendors in, one GraphQL API out.
+//! Inspection Hub: receives the webhooks of remote-inspection vendors, and serves one GraphQL API.
 //!
-//! The map; imports go one way, from left to right:
+//! Modules import only from modules to their left:
 //!
 //! ```text
-//! entity -> machine -> event -> vendor -> store -> feed -> ingest -> rebuild -> retention -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
+//! entity -> clock -> machine -> event -> vendor -> store -> feed -> ingest -> rebuild -> retention -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
 //! ```
 //!
-//! [`machine`] and [`event`] are pure: what a vendor's news does to an entity. [`vendor`] reads and verifies
-//! deliveries, [`store`] is the database, [`ingest`] writes, [`feed`] tells, [`graphql`] answers, [`request`] says what may be asked, [`live`]
-//! lets subscribers share.
+//! [`machine`] and [`event`] are pure: they decide what a delivery changes. [`vendor`] verifies and parses deliveries,
+//! [`store`] is the database, [`ingest`] writes, [`feed`] notifies, [`graphql`] serves queries, [`request`] limits them, and
+//! [`live`] serves subscriptions.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::disallowed_methods,
+        clippy::expect_used,
+        clippy::get_unwrap,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod cli;
+pub mod clock;
 pub mod event;
 mod failpoints;
 pub mod feed;

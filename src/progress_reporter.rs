@@ -1,4 +1,4 @@
-//! How far it has come, on standard error: a bar for people, plain lines for logs.
+//! Progress of a command on standard error: a bar on a terminal, lines otherwise.
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
@@ -8,36 +8,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// How often the bar is drawn anew, and how often a line is printed.
 const BAR_INTERVAL: Duration = Duration::from_millis(100);
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The count of deliveries that are done. Clones count together.
+/// Counts deliveries. Clones share the count.
 #[derive(Clone, Debug)]
 pub struct ProgressReporter {
-    /// What is done with them.
+    /// The verb: `delivered`.
     what: &'static str,
     done: Arc<AtomicU64>,
-    /// None where there is no end.
+    /// `None` if there is no end.
     total: Option<u64>,
     started: Instant,
-    /// None where standard error is no terminal.
+    /// `None` if standard error is not a terminal.
     bar: Option<ProgressBar>,
 }
 
 impl ProgressReporter {
-    /// Of so many in all, if there is an end. `what` is done with them, e.g. `delivered`.
     pub fn new(what: &'static str, total: Option<u64>) -> ProgressReporter {
         let bar = std::io::stderr().is_terminal().then(|| progress_bar(what, total));
         ProgressReporter { what, done: Arc::default(), total, started: Instant::now(), bar }
     }
 
-    /// So many more are done.
     pub fn advance(&self, more: u64) {
         self.done.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Shows it again and again until the work is done.
+    /// Shows the progress until the work is done.
     pub async fn report_while<T>(&self, work: impl Future<Output = T>) -> T {
         let mut ticks = tokio::time::interval(if self.bar.is_some() { BAR_INTERVAL } else { LINE_INTERVAL });
         ticks.tick().await;
@@ -64,25 +61,24 @@ impl ProgressReporter {
     }
 }
 
-fn progress_bar(what: &str, all: Option<u64>) -> ProgressBar {
-    let (bar, template) = match all {
-        Some(all) => (ProgressBar::new(all), "{wide_bar} {human_pos} of {human_len} WHAT, {rate}, {eta} left"),
+fn progress_bar(what: &str, total: Option<u64>) -> ProgressBar {
+    let (bar, template) = match total {
+        Some(total) => (ProgressBar::new(total), "{wide_bar} {human_pos} of {human_len} WHAT, {rate}, {eta} left"),
         None => (ProgressBar::new_spinner(), "{spinner} {human_pos} WHAT, {rate}, for {elapsed}"),
     };
     let style = ProgressStyle::with_template(&template.replace("WHAT", what));
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.with_style(style.with_key("rate", |state: &ProgressState, to: &mut dyn Write| {
-        // If it cannot be shown, nobody is the worse for it.
         let _ = write!(to, "{:.0}/s", state.per_sec());
     }))
 }
 
-fn progress_line(what: &str, done: u64, all: Option<u64>, elapsed: Duration) -> String {
+fn progress_line(what: &str, done: u64, total: Option<u64>, elapsed: Duration) -> String {
     let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
-    match all {
-        Some(all) => {
-            let left = all.saturating_sub(done) as f64 / rate.max(0.001);
-            format!("{done} of {all} {what}, {rate:.0}/s, {left:.0} s left")
+    match total {
+        Some(total) => {
+            let left = total.saturating_sub(done) as f64 / rate.max(0.001);
+            format!("{done} of {total} {what}, {rate:.0}/s, {left:.0} s left")
         }
         None => format!("{done} {what}, {rate:.0}/s, for {} s", elapsed.as_secs()),
     }
@@ -93,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_many_how_fast_and_how_long() {
+    fn a_line_has_count_rate_and_time() {
         let ten = Duration::from_secs(10);
         assert_eq!(progress_line("delivered", 400, Some(1000), ten), "400 of 1000 delivered, 40/s, 15 s left");
         assert_eq!(progress_line("checked", 400, None, ten), "400 checked, 40/s, for 10 s");

@@ -1,5 +1,6 @@
-//! A whole hub: the database, the writer, the feed and the listener, wired together and ended in order.
+//! A running hub: starts the database, the writer, the feed, the background tasks and the listener, and stops them in order.
 
+use crate::clock;
 use crate::feed::{self, Feed};
 use crate::file_limit;
 use crate::graphql::{ApiContext, ApiSchema, SourceInfo};
@@ -12,7 +13,6 @@ use crate::retention::RetentionTask;
 use crate::settings::{Settings, SourceSettings};
 use crate::store::read::head;
 use crate::store::{Database, HandshakeStore, OpenMode, StoreError};
-use chrono::Utc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use governor::{Quota, RateLimiter};
@@ -27,17 +27,17 @@ use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-/// The wait before a vendor's URL is confirmed a second time.
+/// The first retry of a confirmation at a vendor.
 const HANDSHAKE_RETRY_DELAY: Duration = Duration::from_secs(2);
-/// When old lives are forgotten for the first time after the start, and how often.
+/// The first purge after the start, and the time between two.
 const FIRST_PURGE_DELAY: Duration = Duration::from_secs(10);
 const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
-/// Buckets of durations, in seconds.
+/// Histogram buckets, in seconds.
 const DURATION_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
-/// Buckets of batch sizes.
+/// Histogram buckets of batch sizes.
 const BATCH_SIZE_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
-/// How long what waits may take to be written once nobody is waited for any more, and the other tasks to end.
+/// How long the queued deliveries may take to be written after the last request, and the other tasks to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A running hub.
@@ -46,47 +46,45 @@ pub struct Hub {
     address: SocketAddr,
     stop: CancellationToken,
     ingest: IngestQueue,
-    /// In the order in which they end.
+    // In the order in which they are stopped.
     listener: JoinHandle<()>,
     writer: JoinHandle<()>,
     background_tasks: Vec<JoinHandle<()>>,
 }
 
-/// Why a hub cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("the trusted documents in {0} cannot be read: {1}")]
     TrustedDocumentsUnreadable(PathBuf, io::Error),
-    #[error("the trusted documents in {0} cannot be used: {1}")]
+    #[error("the trusted documents in {0} are invalid: {1}")]
     TrustedDocumentsInvalid(PathBuf, TrustedDocumentsError),
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
 }
 
 impl Hub {
-    /// Opens the database, brings it up to date, and serves.
-    ///
-    /// The future is boxed so that all a hub is made of is compiled here, and not once more in each program that starts one.
+    /// Opens and migrates the database, and serves. The future is boxed, so that it is compiled here and not again in each
+    /// program that starts a hub.
     ///
     /// # Errors
-    /// If the database cannot be opened or the address is taken.
+    /// If the database or the trusted documents cannot be opened, or the address is in use.
     pub fn start(settings: Settings) -> BoxFuture<'static, Result<Hub, StartError>> {
         Hub::start_unboxed(settings).boxed()
     }
 
     async fn start_unboxed(settings: Settings) -> Result<Hub, StartError> {
         install_tls();
-        let allowed = ConnectionLimits {
+        let limits = ConnectionLimits {
             max_connections: file_limit::max_connections(&settings),
             header_timeout: settings.header_timeout,
             shutdown_grace: settings.shutdown_grace,
         };
-        let db = Database::open_with(&settings.database, OpenMode::Migrate, settings.pools).await?;
-        let listening = TcpListener::bind(settings.listen).await;
-        let listening = listening.map_err(|error| StartError::Listen(settings.listen, error))?;
-        let address = listening.local_addr().map_err(|error| StartError::Listen(settings.listen, error))?;
+        let db = Database::open_with(&settings.database, OpenMode::Migrate, settings.pools()).await?;
+        let cannot_listen = |error| StartError::Listen(settings.listen, error);
+        let listener = TcpListener::bind(settings.listen).await.map_err(cannot_listen)?;
+        let address = listener.local_addr().map_err(cannot_listen)?;
         let stop = CancellationToken::new();
         let feed = Feed::new(db.read_pool.clone(), &head(&db.read_pool).await?);
         let handshakes = Arc::new(Notify::new());
@@ -97,40 +95,40 @@ impl Hub {
             wake: handshakes,
             initial_backoff: HANDSHAKE_RETRY_DELAY,
         };
-        let mut others = vec![tokio::spawn(feed.clone().run(stop.clone())), tokio::spawn(confirmer.run(stop.clone()))];
-        if let Some(keep) = settings.retention {
+        let mut tasks = vec![tokio::spawn(feed.clone().run(stop.clone())), tokio::spawn(confirmer.run(stop.clone()))];
+        if let Some(max_age) = settings.retention {
             let retention = RetentionTask {
                 db: db.clone(),
-                max_age: keep,
+                max_age,
                 initial_delay: FIRST_PURGE_DELAY,
                 interval: PURGE_INTERVAL,
-                clock: Utc::now,
+                clock: clock::now,
             };
-            others.push(tokio::spawn(retention.run(stop.clone())));
+            tasks.push(tokio::spawn(retention.run(stop.clone())));
         }
         if let Some(address) = &settings.nats {
             let client = feed::nats::connect(address).await?;
-            others.push(tokio::spawn(feed::nats::run(client, feed.clone(), stop.clone())));
+            tasks.push(tokio::spawn(feed::nats::run(client, feed.clone(), stop.clone())));
         } else if let Some(pool) = db.postgres_pool() {
-            others.push(tokio::spawn(feed::postgres::run(pool, feed.clone(), stop.clone())));
+            tasks.push(tokio::spawn(feed::postgres::run(pool, feed.clone(), stop.clone())));
         }
         let api = ApiContext {
             readers: db.read_pool.clone(),
             feed: feed.clone(),
             sources: settings.sources.iter().map(source_info).collect(),
-            clock: Utc::now,
+            clock: clock::now,
         };
-        let graph = if settings.graphql_suggestions { ApiSchema::with_suggestions(api) } else { ApiSchema::new(api) };
-        let (reading, stopped) = (graph.clone(), stop.clone());
-        others.push(tokio::spawn(
-            async move { stopped.run_until_cancelled(reading.warm_up()).await.unwrap_or_default() },
+        let schema = if settings.graphql_suggestions { ApiSchema::with_suggestions(api) } else { ApiSchema::new(api) };
+        let (warming, stopped) = (schema.clone(), stop.clone());
+        tasks.push(tokio::spawn(
+            async move { stopped.run_until_cancelled(warming.warm_up()).await.unwrap_or_default() },
         ));
-        let rules = PipelineConfig {
+        let config = PipelineConfig {
             timeout: Some(settings.graphql_timeout),
             rate_limiter: settings.graphql_rate_limit.map(ClientRateLimiter::new),
             trusted_documents: load_trusted_documents(&settings)?,
         };
-        let pipeline = Pipeline::new(graph, rules);
+        let pipeline = Pipeline::new(schema, config);
         let app = AppState {
             ingest: ingest.clone(),
             auth: ApiAuth::new(settings.api_tokens.clone()),
@@ -141,7 +139,7 @@ impl Hub {
                 graphql_body: settings.graphql_body_limit,
                 graphql_batching: settings.graphql_batching,
             },
-            clock: Utc::now,
+            clock: clock::now,
             subscriptions: SubscriptionManager::new(pipeline.clone(), feed.clone()),
             stream_reservations: Default::default(),
             pipeline,
@@ -155,22 +153,21 @@ impl Hub {
             address,
             ingest,
             writer: tokio::task::spawn_blocking(|| writer.run()),
-            background_tasks: others,
-            listener: tokio::spawn(http::serve(listening, http::router(Arc::new(app)), allowed, stop.clone())),
+            background_tasks: tasks,
+            listener: tokio::spawn(http::serve(listener, http::router(Arc::new(app)), limits, stop.clone())),
             stop,
         })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Takes no more requests, answers those it has, writes what waits, and ends. What takes too long is left behind, and
-    /// ends with the process.
+    /// Accepts no more requests, finishes the open ones, writes the queued deliveries and ends. What exceeds its timeout ends with
+    /// the process.
     pub async fn stop(self) {
         self.stop.cancel();
-        // It ends within its grace.
+        // Ends within the grace period.
         log_task_failure(self.listener.await);
         let rest = async {
             self.ingest.close().await;
@@ -187,15 +184,15 @@ impl Hub {
 
 fn log_task_failure(task: Result<(), JoinError>) {
     if let Err(error) = task {
-        tracing::error!(%error, "a background task failed");
+        tracing::error!(%error, "background task failed");
     }
 }
 
-/// Chooses the TLS implementation for the hub's own calls. Once per process.
+/// Selects the TLS implementation of outgoing connections, once per process.
 pub fn install_tls() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // An error says that one is chosen already.
+        // An error means that one is already selected.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
 }
@@ -230,7 +227,7 @@ fn endpoint(source: SourceSettings) -> Endpoint {
     Endpoint { name: source.name.as_str().into(), rate_limiter: rate, source }
 }
 
-// The recorder is the process', not the hub's: tests start several hubs.
+// The recorder belongs to the process: tests start several hubs.
 fn metrics_handle() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(install_metrics).clone()
@@ -247,13 +244,16 @@ fn install_metrics() -> PrometheusHandle {
     let recorder = builder.build_recorder();
     let handle = recorder.handle();
     if metrics::set_global_recorder(recorder).is_err() {
-        tracing::warn!("metrics are recorded by somebody else in this process");
+        tracing::warn!("metrics disabled: another recorder is installed in this process");
     }
-    metrics::describe_counter!("inspection_hub_deliveries_total", "Webhooks by source and answer");
-    metrics::describe_histogram!("inspection_hub_webhook_duration_seconds", "Time from a webhook's head to its answer");
+    metrics::describe_counter!("inspection_hub_deliveries_total", "Webhooks by source and outcome");
+    metrics::describe_histogram!(
+        "inspection_hub_webhook_duration_seconds",
+        "Time from a webhook's headers to its response"
+    );
     metrics::describe_histogram!("inspection_hub_batch_deliveries", "Deliveries per transaction");
-    metrics::describe_counter!("inspection_hub_purged_rows_total", "Rows of old lives that were removed");
-    metrics::describe_gauge!("inspection_hub_subscriptions", "Subscriptions that follow the history");
-    metrics::describe_gauge!("inspection_hub_shared_executions", "Executions that these subscriptions share");
+    metrics::describe_counter!("inspection_hub_purged_rows_total", "Rows deleted by a purge, by table");
+    metrics::describe_gauge!("inspection_hub_subscriptions", "Open subscriptions");
+    metrics::describe_gauge!("inspection_hub_shared_executions", "Executions that the open subscriptions share");
     handle
 }

@@ -1,16 +1,16 @@
 import { defineConfig } from "vite";
 
-// The server embeds dist/ and serves the page at /graphiql, everything else below /graphiql/. All of it is found by relative
-// addresses, because the hub may be below a path of a proxy's.
+// The server embeds dist/, serves the page at /graphiql and the other files below /graphiql/. All URLs are relative, because
+// a proxy may prefix the hub's paths.
 export default defineConfig({
   base: "./",
   build: {
     target: "es2022",
-    // The notices of the packages in the bundle travel with it.
+    // The licence notices of the bundled packages.
     license: { fileName: "licenses.md" },
-    // Monaco is one big piece; it is fetched once and cached for good.
+    // Monaco is one large chunk; browsers fetch it once and cache it.
     chunkSizeWarningLimit: 2000,
-    // "use client" means nothing without a server that renders; a hundred packages say it.
+    // "use client" has no effect without server-side rendering, and a hundred packages contain it.
     rolldownOptions: { checks: { moduleLevelDirective: false } },
   },
 });

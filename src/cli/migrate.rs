@@ -2,7 +2,6 @@
 
 use crate::settings::SettingFlags;
 use crate::store::{Database, OpenMode};
-use chrono::Utc;
 use clap::Args;
 use std::process::ExitCode;
 
@@ -21,9 +20,9 @@ impl MigrateCommand {
         let (settings, _) = super::load_settings(&self.flags)?;
         super::init_logging(&settings)?;
         super::runtime()?.block_on(async {
-            let db = Database::open_with(&settings.database, OpenMode::Migrate, settings.pools).await?;
+            let db = Database::open_with(&settings.database, OpenMode::Migrate, settings.pools()).await?;
             if self.restored {
-                db.begin_new_generation(Utc::now()).await?;
+                db.begin_new_generation(crate::clock::now()).await?;
                 println!("{} has a new generation: cursors of the previous one are refused", db.redacted_address());
             }
             println!("{} is up to date", db.redacted_address());

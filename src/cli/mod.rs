@@ -33,27 +33,27 @@ struct Cli {
 enum Command {
     /// Receive webhooks and serve the API and the playground.
     Serve(serve::ServeCommand),
-    /// Migrate the database, and exit.
+    /// Migrate the database to this version, and exit.
     Migrate(migrate::MigrateCommand),
-    /// Compare what is stored with what the raw log yields.
+    /// Compare the stored state with a replay of the raw log.
     ///
-    /// Replays all deliveries into a second database and compares row by row. Changes nothing; the hub may run. The exit
-    /// status is 0 if all rows are equal, 2 if there are differences, and 1 after a failure.
+    /// Replays all deliveries into a shadow database and compares it row by row. Changes nothing; the hub may run at the
+    /// same time. Exit status: 0 without differences, 2 with differences, 1 after an error.
     Verify(verify::VerifyCommand),
-    /// Replace what is stored by what the raw log yields.
+    /// Replace the stored state by a replay of the raw log.
     ///
-    /// Replays all deliveries into a second database and compares. Prints the differences, and replaces the rows that differ,
-    /// or all derived tables, in one transaction; the hub may run. The raw log does not change. If the command is ended
-    /// early, nothing has changed, and the same command resumes; to start from scratch, remove its work folder. The exit
-    /// status is 0 if all rows are equal now, and 1 after a failure.
+    /// Replays all deliveries into a shadow database and compares. Differences are printed, and all derived tables are
+    /// replaced at once; the hub may run at the same time. The raw log does not change. If the command is interrupted,
+    /// nothing has changed, and the same command resumes; to start from scratch, remove its work folder. Exit status: 0 if
+    /// the state now equals the replay, 1 after an error.
     Rebuild(rebuild::RebuildCommand),
-    /// Purge finished inspections.
+    /// Delete finished inspections of the given age.
     ///
-    /// Deletes an inspection with everything that belongs to it, its history and its deliveries, if it is finished and nothing
-    /// of it has changed for the given time. Also deletes entities without an inspection, and deliveries about no entity, of
-    /// that age. The rest stays as it is, and the hub may run. There is no undo. If a vendor sends an event about a purged
-    /// inspection again, the inspection is created again. The setting `retention` runs a purge every hour. The exit status is
-    /// 0 after a complete run, and 1 after a failure.
+    /// Deletes each finished inspection, and everything that belongs to it, once the last delivery about any of it is older
+    /// than the given age, with its history and deliveries. The same holds for sessions and jobs without an inspection, and
+    /// for deliveries about no entity. The hub may run at the same time. This cannot be undone. A later delivery about a
+    /// deleted inspection creates it again. The setting `retention` does the same hourly. Exit status: 0, or 1 after an
+    /// error.
     Purge(purge::PurgeCommand),
     /// Print the GraphQL schema.
     Schema(schema::SchemaCommand),
@@ -61,7 +61,7 @@ enum Command {
     Simulate(Box<simulate::Simulate>),
 }
 
-/// Reads the command line and does what it says.
+/// Runs the command of the command line.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
@@ -81,7 +81,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// An error with its causes. Many an error says its cause itself: that is said once.
+/// An error with its causes. A cause that the error's own message contains is not repeated.
 fn error_chain(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -93,19 +93,19 @@ fn error_chain(error: &anyhow::Error) -> String {
     line
 }
 
-/// The settings from flags, environment and file; whatever is wrong with them is the error.
-fn load_settings(flags: &SettingFlags) -> anyhow::Result<(Settings, Vec<crate::settings::SettingsWarning>)> {
-    let environment =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+/// The settings from flags, environment and file. The error lists all mistakes.
+fn load_settings(flags: &SettingFlags) -> anyhow::Result<(Settings, Vec<String>)> {
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
+    let variables = std::env::vars_os();
+    let environment = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let read = |path: &Path| std::fs::read_to_string(path);
-    Settings::load(flags, environment, &read)
-        .map_err(|problems| anyhow::anyhow!("the settings are not right\n{problems}"))
+    Settings::load(flags, environment, &read).map_err(|problems| anyhow::anyhow!("invalid configuration\n{problems}"))
 }
 
-/// Logs to standard error, as the settings say.
+/// Logs to standard error, as configured.
 fn init_logging(settings: &Settings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log)?;
-    // What cannot be written there is lost; to say so there would end the thread that tried.
+    // A line that cannot be written is lost. Reporting that to standard error would panic.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let no_secrets = filter_fn(|metadata| !would_log_secrets(metadata));
     match settings.log_format {
@@ -115,16 +115,14 @@ fn init_logging(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a line would quote what may be a password: the driver of PostgreSQL shows parameters that it does not know, and
-/// whole lines of `~/.pgpass`.
+/// Whether a log line may quote a password: the PostgreSQL driver logs unknown parameters, and lines of `~/.pgpass`.
 fn would_log_secrets(metadata: &Metadata<'_>) -> bool {
     let quotes = |field: &str| metadata.fields().field(field).is_some();
     metadata.target().starts_with("sqlx_postgres::options") && (quotes("value") || quotes("line"))
 }
 
-/// The address of the database without a password.
 fn redacted_database_url(settings: &Settings) -> String {
-    DatabaseAddress::parse(&settings.database).map_or_else(|error| error.to_string(), |place| place.redacted())
+    DatabaseAddress::parse(&settings.database).map_or_else(|error| error.to_string(), |address| address.redacted())
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
@@ -137,7 +135,7 @@ mod tests {
     use anyhow::Context;
 
     #[test]
-    fn a_cause_is_said_once() {
+    fn a_cause_is_not_repeated() {
         let refused = || std::io::Error::other("refused");
         let error = Err::<(), _>(refused()).context("the database failed: refused").context("cannot start");
         assert_eq!(error_chain(&error.expect_err("failed")), "cannot start: the database failed: refused");

@@ -49,7 +49,7 @@ impl RebuildCommand {
         folder: &std::path::Path,
         stop: CancellationToken,
     ) -> anyhow::Result<ExitCode> {
-        let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools).await;
+        let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools()).await;
         let db = opened.with_context(|| format!("cannot read {}", super::redacted_database_url(settings)))?;
         let shown = db.redacted_address();
         let mut rebuild = Rebuilding::open(db, folder, stop).await?;

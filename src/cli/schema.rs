@@ -1,11 +1,11 @@
-//! `inspection-hub schema`: the GraphQL schema in its definition language; `schema.graphql` is this text.
+//! `inspection-hub schema`: prints the GraphQL schema as SDL. `schema.graphql` is its output.
 
 use clap::Args;
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
 pub struct SchemaCommand {
-    /// As a subgraph of an Apollo Federation, version 2: what `_service { sdl }` answers.
+    /// Print the schema of an Apollo Federation 2 subgraph, as `_service { sdl }` returns it.
     #[arg(long)]
     federation: bool,
 }

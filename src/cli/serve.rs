@@ -1,4 +1,4 @@
-//! `inspection-hub serve`: until it is told to stop, by Ctrl-C or SIGTERM.
+//! `inspection-hub serve`: runs the hub until Ctrl-C or SIGTERM.
 
 use crate::server::Hub;
 use crate::settings::{SettingFlags, Settings};
@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGXFSZ, as Linux numbers it (signal(7)): a file would grow over the process' limit.
+/// SIGXFSZ on Linux (signal(7)): a write would exceed the process' limit of file sizes.
 const FILE_SIZE_LIMIT: i32 = 25;
-/// What is left behind gets so long to leave its files in order.
+/// How long unfinished tasks have to close their files.
 const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ impl ServeCommand {
         }
         let runtime = super::runtime()?;
         let served = runtime.block_on(serve(settings));
-        // Not waited for: a look-up of a name, or a writer whose database does not answer, may take for ever.
+        // Do not wait: a DNS look-up, or a writer whose database does not respond, may take forever.
         runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
         served.map(|()| ExitCode::SUCCESS)
     }
@@ -37,30 +37,29 @@ impl ServeCommand {
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut signals = ShutdownSignals::new()?;
-    // Who handles it is not killed by it: the write fails instead, and with it the deliveries.
+    // With a handler the signal does not kill the process; the write fails instead.
     let _too_large = signal(SignalKind::from_raw(FILE_SIZE_LIMIT))?;
     let database = DatabaseAddress::parse(&settings.database)?.redacted();
-    // A task of its own: parts of it block.
+    // On another task, because parts of it block.
     let starting = tokio::spawn(Hub::start(settings));
     let hub = tokio::select! {
         started = starting => started??,
         () = signals.recv() => {
-            tracing::info!("ended before it was ready: nothing was taken in yet");
+            tracing::info!("stopped before it was ready");
             return Ok(());
         }
     };
     let address = hub.address();
     tracing::info!(%address, database, "Inspection Hub is ready: http://{address}/graphiql");
     signals.recv().await;
-    tracing::info!("ending: open requests are finished first");
+    tracing::info!("shutdown started: finishing open requests");
     tokio::select! {
-        () = hub.stop() => tracing::info!("ended"),
-        () = signals.recv() => tracing::warn!("ended at once: open requests were cut off"),
+        () = hub.stop() => tracing::info!("shutdown finished"),
+        () = signals.recv() => tracing::warn!("shutdown aborted by a second signal: open requests were cut off"),
     }
     Ok(())
 }
 
-/// What the system asks for.
 struct ShutdownSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -76,14 +75,14 @@ impl ShutdownSignals {
         })
     }
 
-    /// Waits until it shall end.
+    /// Waits for a signal to stop.
     async fn recv(&mut self) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
                 _ = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP is ignored: settings are read at the start, so restart to change them");
+                    tracing::warn!("SIGHUP is ignored: settings are read only at the start, so restart to change them");
                 }
             }
         }

@@ -31,7 +31,7 @@ impl VerifyCommand {
         let work_dir = work_dir.context("no folder for the second database can be created")?;
         let differences = super::runtime()?.block_on(async {
             let cannot_read = || format!("cannot read {}", super::redacted_database_url(&settings));
-            let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools).await;
+            let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools()).await;
             let db = opened.with_context(cannot_read)?;
             let stored = DatabaseSnapshot::open(&db).await.with_context(cannot_read)?;
             println!("{}: {} deliveries, {} changes", db.redacted_address(), stored.deliveries, stored.position);

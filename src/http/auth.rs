@@ -1,4 +1,4 @@
-//! Who may use the API: anybody, or whoever shows one of the tokens that the hub was configured with.
+//! Authentication of the API: open, or one of the configured tokens.
 
 use crate::vendor::Secret;
 use crate::vendor::verify::{bearer_token, matches_any_secret, strip_auth_scheme};
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// What is said to a socket whose client shows nothing that could be a token: it has to fit into a close frame.
+/// Close reason for a missing token. At most 123 bytes, the size of a close frame.
 pub const MISSING_TOKEN: &str = "no token: send {\"Authorization\": \"Bearer …\"} as the payload of connection_init";
 /// Close reason for an unknown token.
 pub const UNKNOWN_TOKEN: &str =
@@ -15,10 +15,10 @@ pub const UNKNOWN_TOKEN: &str =
 
 const AUTHORIZATION: &str = "authorization";
 const BEARER: &str = "Bearer";
-/// Other names under which clients show a token, without a scheme or with it: Apollo's and graphql-ws' own examples.
+/// Other fields in which clients send a token, with or without a scheme: those of the examples of Apollo and graphql-ws.
 const TOKEN_FIELDS: [&str; 2] = ["authToken", "token"];
 
-/// The tokens, any of which fits; none where the API is open.
+/// The valid tokens; empty if the API is open.
 #[derive(Clone, Debug)]
 pub struct ApiAuth(Arc<[Secret]>);
 
@@ -27,15 +27,15 @@ impl ApiAuth {
         ApiAuth(tokens.into())
     }
 
-    /// Whether a request may come in, by its header `Authorization`.
+    /// Checks the header `Authorization` of a request.
     pub fn authorizes_request(&self, headers: &HeaderMap) -> bool {
         self.0.is_empty() || bearer_token(headers).is_ok_and(|token| self.is_known_token(token))
     }
 
-    /// Whether a socket may, by the payload of its `connection_init`.
+    /// Checks the payload of a socket's `connection_init`.
     ///
     /// # Errors
-    /// Why it may not, without what it has shown.
+    /// The close reason, which does not quote the token.
     pub fn authorizes_connection_init(&self, payload: Option<&RawValue>) -> Result<(), &'static str> {
         if self.0.is_empty() {
             return Ok(());
@@ -53,11 +53,11 @@ impl ApiAuth {
     }
 }
 
-/// The token that a payload shows: `Authorization` as in headers, which browsers cannot set for a socket, itself or within
-/// `headers`; else under another name. What stands first in this order counts, and nothing after it.
+/// The token in a payload. Browsers cannot set headers for a socket, so clients send `Authorization` as a field, at the top or
+/// in `headers`, or another field. The first one in this order counts, even if it is invalid; null counts as missing.
 fn token_in_payload(payload: &Map<String, Value>) -> Option<&str> {
-    let of_headers = || field_ignore_case(field_ignore_case(payload, "headers")?.as_object()?, AUTHORIZATION);
-    if let Some(authorization) = field_ignore_case(payload, AUTHORIZATION).or_else(of_headers) {
+    let in_headers = || field_ignore_case(field_ignore_case(payload, "headers")?.as_object()?, AUTHORIZATION);
+    if let Some(authorization) = field_ignore_case(payload, AUTHORIZATION).or_else(in_headers) {
         return strip_auth_scheme(authorization.as_str()?, BEARER);
     }
     let token = TOKEN_FIELDS.into_iter().find_map(|name| field_ignore_case(payload, name))?.as_str()?;

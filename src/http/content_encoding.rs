@@ -1,16 +1,16 @@
-//! Whether a body is compressed, by the header `Content-Encoding` (RFC 9110, section 8.4): one judgement for all routes.
+//! Detects compressed bodies by the header `Content-Encoding` (RFC 9110, section 8.4), for all routes.
 
 use axum::http::{HeaderMap, header};
 use encoding_rs::Encoding;
 
-/// Words that say that a body is as it is. Only the first is registered; senders mean the same by the others: `none`, the
-/// names of MIME's transfer encodings (RFC 2045, section 6.1), and a media type that stands in the wrong header.
+/// Values that mean an uncompressed body. Only the first is registered. Senders also use `none`, MIME's transfer encodings
+/// (RFC 2045, section 6.1), and a media type in the wrong header.
 const IDENTITY_NAMES: &[&str] = &["identity", "none", "binary", "7bit", "8bit", "application/json"];
-/// Characters of a coding's name that are told.
+/// Characters of a coding's name that the error quotes.
 const MAX_CODING_CHARS: usize = 40;
 
-/// The first coding that the header names; none where it says that nothing is compressed. It may come several times, and
-/// list several codings. Names of character sets say nothing about compression.
+/// The first coding that the header names, or `None` for an uncompressed body. The header may be repeated, and may list
+/// several codings. Names of character sets are ignored.
 pub fn content_coding(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     values.map(|value| String::from_utf8_lossy(value.as_bytes())).find_map(|value| {
@@ -25,7 +25,7 @@ fn coding_name(coding: &str) -> String {
 }
 
 fn is_identity(name: &str) -> bool {
-    // The Encoding Standard has no UTF-7 and UTF-32, and not the names that databases give to UTF-8.
+    // The Encoding Standard lacks UTF-7, UTF-32 and the names that databases use for UTF-8.
     let charset = || Encoding::for_label(name.as_bytes()).is_some() || name.starts_with("utf");
     name.is_empty() || IDENTITY_NAMES.contains(&name) || charset()
 }
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_says_that_nothing_is_compressed_is_no_coding() {
+    fn names_of_uncompressed_bodies_are_not_codings() {
         for name in [
             "",
             " ",
@@ -77,20 +77,20 @@ mod tests {
             assert_eq!(of(&[name, "identity"]), None, "{name:?}");
             assert_eq!(of(&[&format!("{name}, identity,,UTF-8")]), None, "{name:?}");
             for compressed in ["gzip", "GZip", "x-gzip", "deflate", "br", "zstd", "compress", "aws-chunked", "sneeze"] {
-                let told = Some(compressed.to_ascii_lowercase());
-                assert_eq!(of(&[compressed]), told);
-                assert_eq!(of(&[name, compressed]), told, "{name:?}");
-                assert_eq!(of(&[compressed, name]), told, "{name:?}");
-                assert_eq!(of(&[&format!("{name},{compressed}")]), told, "{name:?}");
-                assert_eq!(of(&[&format!(" {compressed} ,{name}")]), told, "{name:?}");
+                let expected = Some(compressed.to_ascii_lowercase());
+                assert_eq!(of(&[compressed]), expected);
+                assert_eq!(of(&[name, compressed]), expected, "{name:?}");
+                assert_eq!(of(&[compressed, name]), expected, "{name:?}");
+                assert_eq!(of(&[&format!("{name},{compressed}")]), expected, "{name:?}");
+                assert_eq!(of(&[&format!(" {compressed} ,{name}")]), expected, "{name:?}");
             }
         }
         assert_eq!(of(&[]), None);
     }
 
     #[test]
-    fn a_name_that_is_none_is_told_in_letters_and_not_at_length() {
+    fn a_quoted_name_is_ascii_and_short() {
         assert_eq!(of(&["gz\u{e9}p"]).as_deref(), Some("gz?p"));
-        assert_eq!(of(&[&"x".repeat(1000)]).map(|told| told.len()), Some(MAX_CODING_CHARS));
+        assert_eq!(of(&[&"x".repeat(1000)]).map(|name| name.len()), Some(MAX_CODING_CHARS));
     }
 }

@@ -1,4 +1,4 @@
-//! What operators and machines ask: alive, ready, metrics, schema.
+//! Endpoints for operators and tools: liveness, readiness, metrics, schema.
 
 use super::{AppState, Problem};
 use axum::extract::rejection::QueryRejection;
@@ -11,12 +11,12 @@ use std::time::Duration;
 /// Time limit of a readiness check.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// `GET /healthz`: the process answers.
+/// `GET /healthz`: liveness.
 pub async fn healthz() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"alive"}"#).into_response()
 }
 
-/// What readiness is asked for: `?check=read` or `?check=write`; without it, both.
+/// `?check=read` or `?check=write`; without it, both are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReadinessCheck {
@@ -24,29 +24,28 @@ pub enum ReadinessCheck {
     Write,
 }
 
-/// The query of `/readyz`.
 #[derive(Debug, Default, serde::Deserialize)]
 pub struct ReadinessQuery {
     check: Option<ReadinessCheck>,
 }
 
-/// `GET /readyz`: the database is migrated, can be read, and takes what is written.
+/// `GET /readyz`: the database is migrated, readable and writable.
 pub async fn readyz(
     State(app): State<Arc<AppState>>,
-    checks: Result<Query<ReadinessQuery>, QueryRejection>,
+    query: Result<Query<ReadinessQuery>, QueryRejection>,
 ) -> Response {
-    let Ok(Query(ReadinessQuery { check })) = checks else { return Problem::InvalidCheck.into_response() };
+    let Ok(Query(ReadinessQuery { check })) = query else { return Problem::InvalidCheck.into_response() };
     match tokio::time::timeout(READINESS_TIMEOUT, check_readiness(&app, check)).await {
         Ok(Ok(())) => ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ready"}"#).into_response(),
         Ok(Err(why)) => Problem::NotReady(why).into_response(),
-        Err(_) => Problem::NotReady("the database does not answer in time").into_response(),
+        Err(_) => Problem::NotReady("the database did not respond in time").into_response(),
     }
 }
 
 async fn check_readiness(app: &AppState, check: Option<ReadinessCheck>) -> Result<(), &'static str> {
     if check != Some(ReadinessCheck::Write) {
         let migrated = app.db.is_ready().await.map_err(|error| {
-            tracing::warn!(%error, "not ready");
+            tracing::warn!(%error, "readiness check failed: database unavailable");
             error.outage_message()
         })?;
         if !migrated {
@@ -59,7 +58,7 @@ async fn check_readiness(app: &AppState, check: Option<ReadinessCheck>) -> Resul
     Ok(())
 }
 
-/// `GET /metrics`: the Prometheus text format.
+/// `GET /metrics`, in the Prometheus text format.
 pub async fn metrics(State(app): State<Arc<AppState>>) -> Response {
     let Some(handle) = &app.metrics else { return Problem::RouteNotFound.into_response() };
     metrics::gauge!("inspection_hub_subscriptions").set(app.subscriptions.subscribers() as f64);
@@ -67,7 +66,7 @@ pub async fn metrics(State(app): State<Arc<AppState>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()).into_response()
 }
 
-/// `GET /schema.graphql`: the schema in its definition language.
+/// `GET /schema.graphql`: the schema as SDL.
 pub async fn schema() -> Response {
     ([(header::CONTENT_TYPE, "application/graphql; charset=utf-8")], crate::graphql::sdl()).into_response()
 }

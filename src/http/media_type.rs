@@ -1,46 +1,45 @@
-//! Media types in headers, and their parameters. The names of both have no case, and values may be quoted (RFC 9110, sections
-//! 5.6.6 and 8.3.1). All of GraphQL's headers are read here and nowhere else.
+//! Media types in headers, and their parameters. Names are case-insensitive, and values may be quoted (RFC 9110, sections 5.6.6
+//! and 8.3.1). All GraphQL endpoints parse `Accept` and `Content-Type` with it.
 
 use axum::http::{HeaderMap, HeaderName};
 use encoding_rs::{Encoding, UTF_8};
 use mediatype::{MediaType, MediaTypeList, Name, ReadParams};
 
-/// A media type, or a range of them.
+/// A media type, or a range such as `text/*`.
 #[derive(Clone, Debug)]
 pub struct MediaRange<'a>(MediaType<'a>);
 
 impl<'a> MediaRange<'a> {
-    /// What a header says that has one, such as `Content-Type`; none where it is not there, or is none.
+    /// The value of a header with one media type, such as `Content-Type`. `None` if it is missing or invalid.
     pub fn from_header(headers: &'a HeaderMap, header: HeaderName) -> Option<MediaRange<'a>> {
         let value = headers.get(header)?.to_str().ok()?;
         MediaType::parse(value.trim()).ok().map(MediaRange)
     }
 
-    /// What a header lists, such as `Accept`, in all of its lines. What is none is left out.
+    /// The values of a header with a list, such as `Accept`, which may be repeated. Invalid ones are skipped.
     pub fn list_from_header(headers: &'a HeaderMap, header: HeaderName) -> impl Iterator<Item = MediaRange<'a>> {
         let lines = headers.get_all(header).into_iter().filter_map(|value| value.to_str().ok());
         lines.flat_map(MediaTypeList::new).filter_map(Result::ok).map(MediaRange)
     }
 
-    /// Its name without parameters, in small letters: `application/json`, `*/*`.
+    /// In lower case, without parameters: `application/json`, `*/*`.
     pub fn name(&self) -> String {
         self.0.essence().to_string().to_ascii_lowercase()
     }
 
-    /// The value of a parameter, without quotes.
+    /// The unquoted value of a parameter.
     pub fn parameter(&self, name: &str) -> Option<String> {
         let value = self.0.get_param(Name::new(name)?)?;
         Some(value.unquoted_str().into_owned())
     }
 
-    /// How well it is accepted, in thousandths (RFC 9110, section 12.4.2). What is no weight is none.
+    /// The weight `q` in thousandths (RFC 9110, section 12.4.2); 0 if it is invalid.
     pub fn weight(&self) -> u16 {
         let weight = self.parameter("q").map_or(1.0, |weight| weight.trim().parse::<f32>().unwrap_or(0.0));
-        // At most three digits stand after the point.
         (weight.clamp(0.0, 1.0) * 1000.0) as u16
     }
 
-    /// Whether its text is in UTF-8, by one of the names that this has (Encoding Standard, section 4.2), or by saying nothing.
+    /// Whether the charset is a label of UTF-8 (Encoding Standard, section 4.2), or missing.
     pub fn is_utf8(&self) -> bool {
         self.parameter("charset").is_none_or(|charset| Encoding::for_label(charset.as_bytes()) == Some(UTF_8))
     }
@@ -56,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn names_have_no_case_and_values_may_be_quoted() {
+    fn names_are_case_insensitive_and_values_may_be_quoted() {
         for (text, name, charset, is_utf8) in [
             ("application/json", "application/json", None, true),
             ("Application/JSON;charset=utf-8", "application/json", Some("utf-8"), true),
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_taken_apart_at_commas_that_are_not_quoted() {
+    fn lists_are_split_at_commas_outside_quotes() {
         let headers = headers(
             ACCEPT,
             &["text/html;a=\"x, y\", */*; Q=0.5", "application/json;q=nonsense", "*; q=.2, text/*;q=2"],

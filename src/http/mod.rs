@@ -1,4 +1,4 @@
-//! The HTTP surface. Routes on one page; what each does stands in its file.
+//! The HTTP surface: all routes, and the state of their handlers.
 
 mod auth;
 mod body;
@@ -22,6 +22,7 @@ pub use serve::{ConnectionLimits, serve};
 pub use stream::StreamReservations;
 pub use webhook::Endpoint;
 
+use crate::clock::TimeSource;
 use crate::ingest::IngestQueue;
 use crate::live::SubscriptionManager;
 use crate::request::Pipeline;
@@ -29,42 +30,40 @@ use crate::store::Database;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, any, get, put};
-use chrono::{DateTime, Utc};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// What the handlers need.
+/// The state of the handlers.
 pub struct AppState {
     pub endpoints: HashMap<String, Endpoint>,
     pub ingest: IngestQueue,
-    /// To `/graphql`.
+    /// For `/graphql`.
     pub auth: ApiAuth,
-    /// Of pages that may use it from a browser.
     pub allowed_origins: AllowedOrigins,
     pub limits: RequestLimits,
-    pub clock: fn() -> DateTime<Utc>,
+    pub clock: TimeSource,
     pub db: Database,
     pub pipeline: Arc<Pipeline>,
     pub coalescer: graphql::Coalescer,
     pub subscriptions: Arc<SubscriptionManager>,
     pub stream_reservations: stream::StreamReservations,
-    /// None if metrics are switched off.
+    /// `None` if metrics are disabled.
     pub metrics: Option<PrometheusHandle>,
     pub shutdown: CancellationToken,
 }
 
-/// What a request may cost.
+/// Limits of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
-    /// Bytes of a webhook's body.
+    /// In bytes.
     pub webhook_body: usize,
     pub body_timeout: Duration,
-    /// Bytes of a GraphQL request's body.
+    /// In bytes.
     pub graphql_body: usize,
-    /// Whether several requests may come in one body.
+    /// Whether one body may contain several requests.
     pub graphql_batching: bool,
 }
 
@@ -75,10 +74,9 @@ fn graphql_routes(app: Arc<AppState>) -> MethodRouter<Arc<AppState>> {
     origins.with_cors(all.layer(from_fn_with_state(app, graphql::authenticate)))
 }
 
-/// All routes.
 pub fn router(app: Arc<AppState>) -> Router {
     let routes = Router::new()
-        // Any method: an address that is no source's is not found, whatever is done with it.
+        // Any method: an unknown source is 404, not 405.
         .route("/webhooks/{source}", any(webhook::receive))
         .route("/graphql", graphql_routes(app.clone()))
         .route("/", get(playground::redirect))

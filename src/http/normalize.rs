@@ -1,5 +1,5 @@
-//! Middleware around all routes. Before routing it normalizes the path: a trailing or a double slash makes no other
-//! address. After it, it turns errors of libraries into problem details.
+//! Middleware around all routes. Before routing, it normalizes the path: a trailing or double slash makes no difference. After
+//! routing, it turns error responses of libraries into problem details.
 
 use super::{Problem, webhook};
 use crate::vendor::verify::normalize_path;
@@ -15,9 +15,8 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 pub struct OriginalPath(pub String);
 
-/// Puts the middleware around the routes.
 pub fn with_middleware(routes: Router) -> Router {
-    // A layer on the routes themselves would run after routing.
+    // A layer on the router itself would run after routing.
     Router::new().fallback_service(routes).layer(from_fn(normalize))
 }
 
@@ -29,10 +28,10 @@ async fn normalize(mut request: Request, next: Next) -> Response {
         return Problem::PathNotUtf8.into_response();
     }
     if let Cow::Owned(plain) = normalize_path(path) {
-        let called = OriginalPath(path.to_owned());
+        let original = OriginalPath(path.to_owned());
         if let Some(uri) = replace_path(request.uri(), &plain) {
             *request.uri_mut() = uri;
-            request.extensions_mut().insert(called);
+            request.extensions_mut().insert(original);
         }
     }
     ensure_problem(next.run(request).await)
@@ -48,7 +47,7 @@ fn replace_path(uri: &Uri, path: &str) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-// Errors of axum are plain text, or have no body. Other headers are kept, such as `Allow`.
+// axum's errors are plain text, or have no body. Other headers, such as `Allow`, are kept.
 fn ensure_problem(response: Response) -> Response {
     let status = response.status();
     let content_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -57,13 +56,13 @@ fn ensure_problem(response: Response) -> Response {
         return response;
     }
     let (parts, _) = response.into_parts();
-    let mut answer = Problem::Other(status).into_response();
+    let mut problem = Problem::Other(status).into_response();
     for (name, value) in &parts.headers {
         if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH {
-            answer.headers_mut().append(name, value.clone());
+            problem.headers_mut().append(name, value.clone());
         }
     }
-    answer
+    problem
 }
 
 #[cfg(test)]
@@ -77,11 +76,11 @@ mod tests {
     use hyper_util::service::TowerToHyperService;
     use std::collections::HashMap;
 
-    async fn answered(uri: &'static str) -> (u16, Option<String>, String) {
+    async fn fetch(uri: &'static str) -> (u16, Option<String>, String) {
         let numbers = async |Path(number): Path<u8>, Query(_): Query<HashMap<String, u8>>| number.to_string();
         let shown = async |request: Request| {
-            let called = request.extensions().get::<OriginalPath>().map(|called| called.0.clone());
-            format!("{} {called:?}", request.uri())
+            let original = request.extensions().get::<OriginalPath>().map(|path| path.0.clone());
+            format!("{} {original:?}", request.uri())
         };
         let routes = Router::new().route("/number/{number}", get(numbers)).route("/shown", get(shown));
         let request = Request::builder().uri(uri).body(Body::empty()).expect("a request");
@@ -101,16 +100,16 @@ mod tests {
             ("/shown/", "/shown Some(\"/shown/\")"),
             ("//shown//?a", "/shown?a Some(\"//shown//\")"),
         ] {
-            let (status, _, body) = answered(uri).await;
+            let (status, _, body) = fetch(uri).await;
             assert_eq!((status, body.as_str()), (200, expected), "{uri}");
         }
     }
 
     #[tokio::test]
-    async fn what_extractors_refuse_is_a_problem() {
-        assert_eq!(answered("/number/7").await.2, "7");
+    async fn rejections_of_extractors_are_problems() {
+        assert_eq!(fetch("/number/7").await.2, "7");
         for (uri, status) in [("/number/x", 400), ("/number/7?a=x", 400), ("/nowhere", 404), ("/number/%ff", 400)] {
-            let (code, content_type, body) = answered(uri).await;
+            let (code, content_type, body) = fetch(uri).await;
             assert_eq!((code, content_type.as_deref()), (status, Some("application/problem+json")), "{uri}: {body}");
         }
     }

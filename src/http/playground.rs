@@ -1,4 +1,4 @@
-//! GraphiQL, from the binary and without the internet. Built by `make web` from `web/`.
+//! Serves the playground (GraphiQL) from assets in the binary. `make web` builds them from `web/`.
 
 use super::Problem;
 use super::normalize::OriginalPath;
@@ -8,11 +8,11 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-/// What the page may load: itself, and the API over HTTP and WebSocket.
+/// The page may load its own files, and connect to the API over HTTP and WebSocket.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; worker-src 'self'; img-src 'self' data:; \
                       connect-src 'self' ws: wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-/// Shown instead of the playground by a binary that was built without it.
+/// Served by a binary that was built without the playground.
 const NOT_BUILT_PAGE: &str = "<!doctype html><meta charset=utf-8><title>Inspection Hub</title>\
     <body style=\"font:16px/1.5 system-ui;max-width:40rem;margin:4rem auto;padding:0 1rem\">\
     <h1>The playground is not in this binary</h1>\
@@ -24,25 +24,24 @@ const NOT_BUILT_PAGE: &str = "<!doctype html><meta charset=utf-8><title>Inspecti
 #[allow_missing = true]
 struct Assets;
 
-/// `GET /`: leads to the page.
+/// `GET /`: redirects to the page.
 pub async fn redirect() -> Response {
-    // Relative, for the hub may be below a path of a proxy's.
+    // Relative, because a proxy may prefix the hub's paths.
     (StatusCode::SEE_OTHER, [(header::LOCATION, "graphiql")]).into_response()
 }
 
-/// `GET /graphiql`: the page. What it loads it finds beside itself: below `graphiql/`, which a browser that called
-/// `/graphiql` has to be told.
-pub async fn page(called: Option<Extension<OriginalPath>>, headers: HeaderMap) -> Response {
+/// `GET /graphiql`: the page. Its links are relative to `/graphiql/`, so they are rewritten for a browser at `/graphiql`.
+pub async fn page(original: Option<Extension<OriginalPath>>, headers: HeaderMap) -> Response {
     let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let within = called.is_some_and(|Extension(OriginalPath(path))| path.ends_with('/'));
-    let found = if within {
+    let has_trailing_slash = original.is_some_and(|Extension(OriginalPath(path))| path.ends_with('/'));
+    let found = if has_trailing_slash {
         find_asset("index.html", &headers)
     } else {
         Assets::get("index.html").map(with_asset_links_below_graphiql)
     };
     match found {
         Some(found) => asset_response(found, "text/html; charset=utf-8", &headers, "no-cache"),
-        // A browser names what it shows.
+        // Only browsers accept HTML.
         None if accept.into_iter().any(|types| types.contains("text/html")) => {
             (StatusCode::SERVICE_UNAVAILABLE, Html(NOT_BUILT_PAGE)).into_response()
         }
@@ -50,7 +49,7 @@ pub async fn page(called: Option<Extension<OriginalPath>>, headers: HeaderMap) -
     }
 }
 
-/// `GET /graphiql/{path}`: what the page loads. Names under `assets/` carry a digest of their content.
+/// `GET /graphiql/{path}`: the page's files. Names under `assets/` contain a digest of their content.
 pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     match find_asset(&path, &headers).filter(|_| !path.ends_with(".br")) {
@@ -64,7 +63,6 @@ struct EncodedAsset {
     brotli: bool,
 }
 
-// The page as it is found from beside its assets' folder.
 fn with_asset_links_below_graphiql(mut page: EmbeddedFile) -> EncodedAsset {
     page.data = String::from_utf8_lossy(&page.data).replace("=\"./", "=\"graphiql/").into_bytes().into();
     EncodedAsset { file: page, brotli: false }
@@ -93,17 +91,17 @@ fn asset_response(
     } else {
         ([(header::CONTENT_TYPE, content_type)], found.file.data).into_response()
     };
-    let answer = response.headers_mut();
+    let response_headers = response.headers_mut();
     if found.brotli && !fresh {
-        answer.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
+        response_headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
     }
-    // Workers are bound by the policy of their own response.
-    answer.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
-    answer.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    answer.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    answer.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    // The policy of a worker is that of its own response.
+    response_headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
+    response_headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response_headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     if let Ok(etag) = HeaderValue::from_str(&etag) {
-        answer.insert(header::ETAG, etag);
+        response_headers.insert(header::ETAG, etag);
     }
     response
 }

@@ -1,19 +1,18 @@
-//! Errors outside GraphQL: `application/problem+json` (RFC 9457). Every status code of the HTTP surface is made here.
+//! Errors outside GraphQL, as `application/problem+json` (RFC 9457).
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// What went wrong with a request, and whose fault it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    #[error("there is nothing at this address")]
+    #[error("this URL does not exist")]
     RouteNotFound,
-    #[error("the path of the address is not UTF-8")]
+    #[error("the path of the URL is not UTF-8")]
     PathNotUtf8,
-    #[error("this address does not take this method")]
+    #[error("this URL does not support the method")]
     MethodNotAllowed,
-    #[error("this address takes POST (and PUT) of {0}'s webhooks")]
+    #[error("this URL accepts {0}'s webhooks by POST (or PUT) only")]
     WebhookMethodNotAllowed(&'static str),
     #[error("no source with this name is configured")]
     SourceNotFound,
@@ -21,41 +20,41 @@ pub enum Problem {
     NotAuthenticated,
     #[error("the body is empty")]
     EmptyBody,
-    #[error("the body did not arrive whole")]
+    #[error("the body is incomplete")]
     IncompleteBody,
     #[error("the body did not arrive in time")]
     BodyTimeout,
-    #[error("the body is over the limit of {0} bytes")]
+    #[error("the body exceeds the limit of {0} bytes")]
     BodyTooLarge(usize),
     #[error("the body has the content encoding {0}; send it uncompressed, without Content-Encoding")]
     UnsupportedContentEncoding(String),
-    #[error("there is no open event stream with this token: reserve one with PUT, then open it with GET")]
+    #[error("no event stream has this token: reserve one with PUT, then open it with GET")]
     StreamNotFound,
-    #[error("the event stream is open already")]
+    #[error("the event stream is already open")]
     StreamAlreadyOpen,
     #[error(
-        "the operation needs an id of 1 to 128 letters: extensions.operationId to start it, ?operationId= to stop it"
+        "the operation needs an id of 1 to 128 characters: extensions.operationId to start it, ?operationId= to stop it"
     )]
     InvalidOperationId,
     #[error("no operation with this id is running on the event stream")]
     OperationNotFound,
-    #[error("an operation with this id is running on the event stream already")]
+    #[error("an operation with this id is already running on the event stream")]
     DuplicateOperationId,
-    #[error("the event stream has as many operations as it may have")]
+    #[error("the event stream has the maximum number of operations")]
     TooManyOperations,
-    #[error("there are as many event streams as there may be; try again in a minute")]
+    #[error("the maximum number of event streams is reserved; try again in a minute")]
     TooManyStreams,
-    #[error("the source is over its rate; try again in {0} s")]
+    #[error("the source exceeds its rate limit; try again in {0} s")]
     RateLimited(u64),
     #[error("the delivery could not be stored; try again in {0} s")]
     Unavailable(u64),
     #[error("{0}")]
     NotReady(&'static str),
-    #[error("check is read or write, or left out for both")]
+    #[error("check must be read or write, or be omitted for both")]
     InvalidCheck,
-    #[error("the playground is not in this binary; `make web` builds its assets, and a build after that has it")]
+    #[error("this binary was built without the playground; run `make web`, then build again")]
     PlaygroundNotBuilt,
-    #[error("the request cannot be answered: {0}")]
+    #[error("the request failed: {0}")]
     Other(StatusCode),
 }
 
@@ -104,7 +103,7 @@ impl IntoResponse for Problem {
             Problem::NotAuthenticated => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Webhook"));
             }
-            // What is left of the body is not read: the connection cannot be used again.
+            // The rest of the body is not read, so the connection cannot be reused.
             Problem::BodyTooLarge(_) | Problem::BodyTimeout | Problem::IncompleteBody => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }

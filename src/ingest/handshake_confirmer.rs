@@ -158,7 +158,7 @@ impl ConfirmationTask {
             match send_confirmation(&self.client, &self.target, &self.request.code).await {
                 Ok(()) => {
                     tracing::info!(source = self.request.source, "a webhook URL was confirmed");
-                    self.record_confirmed(Utc::now()).await;
+                    self.record_confirmed(crate::clock::now()).await;
                     return true;
                 }
                 Err(why) => {

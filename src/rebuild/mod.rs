@@ -276,7 +276,7 @@ impl Rebuild {
         let is_new_generation = is_new_generation || old.position != new.position;
         let head = log_head::Model {
             // Always another value: the writer's cache is valid only while this row is unchanged.
-            updated_at: chrono::Utc::now().timestamp_micros().max(old.updated_at + 1),
+            updated_at: crate::clock::now().timestamp_micros().max(old.updated_at + 1),
             generation: old.generation + i64::from(is_new_generation),
             retained_from: old.retained_from,
             ..new

@@ -120,6 +120,7 @@ impl ShadowTables {
     }
 
     /// Begins a transaction that can write.
+    #[expect(clippy::disallowed_methods, reason = "less than a millisecond, which the runtime's timer cannot wait")]
     pub async fn begin(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
         // Immediate: SQLite refuses a write after a read if another process wrote in between.
         let immediate = TransactionOptions {

@@ -1,36 +1,34 @@
-//! Where values come from: a flag before a variable, a variable before the file, the file before the default. Mistakes
-//! are collected, and reading goes on.
+//! Looks values up: a flag wins over a variable, a variable over the file, the file over the default. Mistakes are
+//! collected, and loading continues.
 
-use super::error::{SettingError, ValueOrigin, did_you_mean};
-use super::file::FileSection;
+use super::error::{Location, SettingError, ValueOrigin, did_you_mean};
+use super::file::FileValue;
 use super::flags::SettingFlags;
-use super::table::{SETTINGS, Setting};
-use super::{SettingsWarning, stray_characters};
+use super::stray_characters;
+use super::table::{CONFIG, ENV_PREFIX, SETTINGS, Setting, setting};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// What all variables of ours begin with.
-const ENV_PREFIX: &str = "INSPECTION_HUB_";
+const QUOTED_WARNING: &str =
+    "is in quotes, which are treated as part of the value; remove them unless they are intended";
 
-const QUOTED_WARNING: &str = "is in quotes, which are taken for a part of it; remove them unless they are";
-
-/// How a file is read; the file system is passed in, as the environment is.
+/// Reads a file. Passed in, as the environment is, so that tests need neither.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<String>;
 
-pub struct SettingsLoader<'a> {
+pub struct Loader<'a> {
     flags: &'a SettingFlags,
     environment: &'a BTreeMap<String, String>,
     read_file: ReadFile<'a>,
-    /// What relative paths in the file start from.
+    /// Base of relative paths in the file.
     base: PathBuf,
-    /// The variables that secrets are read from.
+    /// The variables that contain secrets.
     secret_variables: BTreeSet<String>,
     pub errors: Vec<SettingError>,
-    pub warnings: Vec<SettingsWarning>,
+    pub warnings: Vec<String>,
 }
 
-/// The mistake is on the list, and this value is not to be had.
+/// The value is missing because of a mistake, which is in the list of errors.
 #[derive(Clone, Copy, Debug)]
 pub struct Reported;
 
@@ -38,204 +36,169 @@ pub struct Reported;
 #[derive(Clone, Debug)]
 pub struct GivenValue {
     pub text: String,
-    pub key: String,
-    pub origin: ValueOrigin,
+    pub at: Location,
 }
 
-impl<'a> SettingsLoader<'a> {
+impl<'a> Loader<'a> {
     pub fn new(
         flags: &'a SettingFlags,
         environment: &'a BTreeMap<String, String>,
         read_file: ReadFile<'a>,
-    ) -> SettingsLoader<'a> {
+    ) -> Loader<'a> {
         let (base, secret_variables) = (PathBuf::new(), BTreeSet::new());
-        SettingsLoader {
-            flags,
-            environment,
-            read_file,
-            base,
-            secret_variables,
-            errors: Vec::new(),
-            warnings: Vec::new(),
-        }
+        let (errors, warnings) = (Vec::new(), Vec::new());
+        Loader { flags, environment, read_file, base, secret_variables, errors, warnings }
     }
 
-    /// Notes what is wrong.
-    pub fn report(&mut self, origin: ValueOrigin, key: impl Into<String>, text: impl Into<String>) -> Reported {
-        self.errors.push(SettingError { origin, key: key.into(), message: text.into() });
+    pub fn report(&mut self, at: &Location, message: impl Into<String>) -> Reported {
+        self.errors.push(SettingError { at: at.clone(), message: message.into() });
         Reported
     }
 
-    /// Notes what works, and deserves a second look.
-    pub fn warn(&mut self, origin: ValueOrigin, key: impl Into<String>, text: impl Into<String>) {
-        self.warnings.push(SettingsWarning(SettingError { origin, key: key.into(), message: text.into() }.to_string()));
+    pub fn warn(&mut self, at: &Location, message: &str) {
+        self.warnings.push(SettingError { at: at.clone(), message: message.to_owned() }.to_string());
     }
 
-    /// Notes stray characters as a mistake, and quotes around the whole as a warning.
-    pub fn check_characters(&mut self, text: &str, key: &str, origin: &ValueOrigin) -> Result<(), Reported> {
-        if let Some(fault) = stray_characters::find_stray(text) {
-            return Err(self.report(origin.clone(), key, fault));
+    /// Rejects stray characters, and warns about quotes around the whole value.
+    pub fn check_characters(&mut self, text: &str, at: &Location) -> Result<(), Reported> {
+        if let Some(problem) = stray_characters::find_stray(text) {
+            return Err(self.report(at, problem));
         }
         if stray_characters::is_quoted(text) {
-            self.warn(origin.clone(), key, QUOTED_WARNING);
+            self.warn(at, QUOTED_WARNING);
         }
         Ok(())
     }
 
-    /// The variable's value; one that is empty counts as not set.
-    pub fn env_var(&self, name: &str) -> Option<&'a str> {
-        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    /// What the settings file says; nothing if there is none and none was asked for.
-    pub fn file(&mut self, config: &Setting) -> (String, String) {
-        let asked = self.lookup(config, None);
-        let name = asked.as_ref().map_or(config.default, |found| found.text.as_str()).to_owned();
+    /// The name and the content of the settings file. A missing file is empty, unless its name was given.
+    pub fn config_file(&mut self) -> (String, String) {
+        let given = self.lookup(&CONFIG, None);
+        let name = given.as_ref().map_or(CONFIG.default, |given| given.text.as_str()).to_owned();
         self.base = Path::new(&name).parent().map(Path::to_owned).unwrap_or_default();
-        match ((self.read_file)(Path::new(&name)), asked) {
-            (Ok(text), _) => (name, text),
-            (Err(error), None) if error.kind() == io::ErrorKind::NotFound => (name, String::new()),
-            (Err(error), asked) => {
-                let origin = asked.map_or(ValueOrigin::Default, |found| found.origin);
-                self.report(origin, config.key, format!("{name} cannot be read: {error}"));
-                (name, String::new())
+        let text = match ((self.read_file)(Path::new(&name)), given) {
+            (Ok(text), _) => text,
+            (Err(error), None) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            (Err(error), given) => {
+                let default = Location { origin: ValueOrigin::Default, key: CONFIG.key.to_owned() };
+                let at = given.map_or(default, |given| given.at);
+                self.report(&at, format!("{name} cannot be read: {error}"));
+                String::new()
             }
-        }
+        };
+        (name, text)
     }
 
-    /// A setting of the server as it was given.
-    pub fn lookup(&mut self, setting: &Setting, file: Option<&FileSection<'_>>) -> Option<GivenValue> {
+    /// A setting of the server.
+    pub fn lookup(&mut self, setting: &Setting, file: Option<&FileValue<'_>>) -> Option<GivenValue> {
         if let Some(text) = self.flags.get(setting.key) {
-            return Some(GivenValue {
-                text: text.to_owned(),
-                key: setting.key.into(),
-                origin: ValueOrigin::Flag(setting.flag()),
-            });
+            let at = Location { origin: ValueOrigin::Flag(setting.flag()), key: setting.key.to_owned() };
+            return Some(GivenValue { text: text.to_owned(), at });
         }
         self.lookup_env_or_file(setting.env_var(), setting.key, file)
     }
 
-    /// The same, by its key.
-    pub fn lookup_key(&mut self, key: &'static str, file: Option<&FileSection<'_>>) -> Option<GivenValue> {
-        self.lookup(setting_for_key(key), file)
-    }
-
-    /// A setting as the variable gives it, or the key in this part of the file.
+    /// The value of a variable, or of a key in this table of the file.
     pub fn lookup_env_or_file(
         &mut self,
         variable: String,
         key: &str,
-        file: Option<&FileSection<'_>>,
+        table: Option<&FileValue<'_>>,
     ) -> Option<GivenValue> {
         if let Some(text) = self.env_var(&variable) {
-            return Some(GivenValue { text: text.to_owned(), key: key.into(), origin: ValueOrigin::EnvVar(variable) });
+            let at = Location { origin: ValueOrigin::EnvVar(variable), key: key.to_owned() };
+            return Some(GivenValue { text: text.to_owned(), at });
         }
-        let value = file?.get(key)?;
+        let value = table?.get(key)?;
         let Some(text) = value.scalar() else {
-            self.report(value.origin, value.key, "must be a single value");
+            self.report(&value.at, "must be a single value");
             return None;
         };
-        Some(GivenValue { text, key: value.key, origin: value.origin })
+        Some(GivenValue { text, at: value.at })
     }
 
-    /// What the text means.
-    pub fn parse<T>(&mut self, found: GivenValue, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Reported> {
-        self.check_characters(&found.text, &found.key, &found.origin)?;
-        parse(&found.text).map_err(|text| self.report(found.origin, found.key, text))
+    pub fn parse<T>(&mut self, given: GivenValue, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Reported> {
+        self.check_characters(&given.text, &given.at)?;
+        parse(&given.text).map_err(|problem| self.report(&given.at, problem))
     }
 
-    /// A setting of the server, or its default where it was not given, or not well.
+    /// A setting of the server. Its default if it was not given, or is wrong, which is reported.
     pub fn value_or_default<T>(
         &mut self,
         key: &'static str,
-        file: Option<&FileSection<'_>>,
+        file: Option<&FileValue<'_>>,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> T {
-        let setting = setting_for_key(key);
-        let given = self.lookup(setting, file).and_then(|found| self.parse(found, &parse).ok());
-        #[expect(clippy::expect_used, reason = "a test takes every setting, with its default")]
-        given.unwrap_or_else(|| parse(setting.default).expect("a default that is well formed"))
+        let setting = setting(SETTINGS, key);
+        let given = self.lookup(setting, file).and_then(|given| self.parse(given, &parse).ok());
+        #[expect(clippy::expect_used, reason = "a test parses every default")]
+        given.unwrap_or_else(|| parse(setting.default).expect("a valid default"))
     }
 
-    /// Where a setting of the server was given.
-    pub fn origin(&self, key: &'static str, file: &FileSection<'_>) -> ValueOrigin {
-        let setting = setting_for_key(key);
-        if self.flags.get(key).is_some() {
-            return ValueOrigin::Flag(setting.flag());
-        }
-        match self.env_var(&setting.env_var()) {
-            Some(_) => ValueOrigin::EnvVar(setting.env_var()),
-            None => file.get(key).map_or(ValueOrigin::Default, |value| value.origin),
-        }
-    }
-
-    /// A secret: `env:NAME`, `file:PATH`, or the text itself. What is wrong never says what the secret is.
-    pub fn secret(&mut self, text: &str, key: &str, origin: &ValueOrigin) -> Result<String, Reported> {
-        let secret = self.resolve(text, origin, stray_characters::find_stray);
-        let secret = secret.map_err(|text| self.report(origin.clone(), key, text))?;
+    /// A secret: `env:NAME`, `file:PATH`, or the text itself.
+    pub fn secret(&mut self, text: &str, at: &Location) -> Result<String, Reported> {
+        let secret = self.resolve(text, at, stray_characters::find_stray)?;
         if stray_characters::is_quoted(&secret) {
-            self.warn(origin.clone(), key, QUOTED_WARNING);
+            self.warn(at, QUOTED_WARNING);
         }
         Ok(secret)
     }
 
-    /// The same for a key in PEM form, which has several lines.
-    pub fn pem(&mut self, text: &str, key: &str, origin: &ValueOrigin) -> Result<String, Reported> {
-        let lines = self.resolve(text, origin, stray_characters::find_stray_in_lines);
-        lines.map_err(|text| self.report(origin.clone(), key, text))
+    /// A key in PEM form, which has several lines.
+    pub fn pem(&mut self, text: &str, at: &Location) -> Result<String, Reported> {
+        self.resolve(text, at, stray_characters::find_stray_in_lines)
     }
 
     fn resolve(
         &mut self,
         text: &str,
-        origin: &ValueOrigin,
-        fault: fn(&str) -> Option<String>,
-    ) -> Result<String, String> {
-        let refused = |fault: Option<String>, whose: String| match fault {
-            Some(fault) => Err(format!("{whose}{fault}")),
-            None => Ok(()),
-        };
-        refused(fault(text), String::new())?;
-        let value = if let Some(name) = text.strip_prefix("env:") {
+        at: &Location,
+        find_stray: fn(&str) -> Option<String>,
+    ) -> Result<String, Reported> {
+        if let Some(name) = text.strip_prefix("env:") {
             self.secret_variables.insert(name.to_owned());
-            let value = self.env_var(name).ok_or_else(|| format!("the variable {name} is not set"))?;
-            refused(fault(value), format!("the variable {name} "))?;
-            value.to_owned()
-        } else if let Some(path) = text.strip_prefix("file:") {
-            let base = if matches!(origin, ValueOrigin::File { .. }) { self.base.as_path() } else { Path::new("") };
-            let text = (self.read_file)(&base.join(path)).map_err(|error| format!("{path} cannot be read: {error}"))?;
-            // One newline ends the line, as editors and `echo` write it. A second one cannot be meant.
-            let line = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(&text);
-            let besides = if line.len() < text.len() { ", without the newline at its end," } else { "" };
-            refused(fault(line), format!("the file {path}{besides} "))?;
-            line.to_owned()
-        } else {
-            text.to_owned()
+        }
+        self.resolved(text, at, find_stray).map_err(|problem| self.report(at, problem))
+    }
+
+    fn resolved(&self, text: &str, at: &Location, find_stray: fn(&str) -> Option<String>) -> Result<String, String> {
+        let check = |text: &str, subject: String| match find_stray(text) {
+            Some(problem) => Err(format!("{subject}{problem}")),
+            None => Ok(text.to_owned()),
         };
+        let mut value = check(text, String::new())?;
+        if let Some(name) = text.strip_prefix("env:") {
+            let content = self.env_var(name).ok_or_else(|| format!("the variable {name} is not set"))?;
+            value = check(content, format!("the variable {name} "))?;
+        } else if let Some(path) = text.strip_prefix("file:") {
+            let base = if matches!(at.origin, ValueOrigin::File { .. }) { self.base.as_path() } else { Path::new("") };
+            let text = (self.read_file)(&base.join(path)).map_err(|error| format!("{path} cannot be read: {error}"))?;
+            // Editors and `echo` end the line with one newline. A second one is a mistake.
+            let line = text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(&text);
+            let without_newline = if line.len() < text.len() { ", without the newline at its end," } else { "" };
+            value = check(line, format!("the file {path}{without_newline} "))?;
+        }
         if value.is_empty() { Err("is empty".to_owned()) } else { Ok(value) }
     }
 
-    /// Notes what stands in a part of the file and is no setting.
-    pub fn report_unknown_keys(&mut self, section: &FileSection<'_>, known: &[&str]) {
-        for (name, value) in section.entries().filter(|(name, _)| !known.contains(name)) {
-            self.report(value.origin, value.key, format!("is no setting{}", did_you_mean(name, known)));
+    /// An empty variable counts as not set.
+    fn env_var(&self, name: &str) -> Option<&'a str> {
+        self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Reports the keys of a table that are not settings.
+    pub fn report_unknown_keys(&mut self, table: &FileValue<'_>, known: &[&str]) {
+        for (name, value) in table.entries().filter(|(name, _)| !known.contains(name)) {
+            self.report(&value.at, format!("is not a setting{}", did_you_mean(name, known)));
         }
     }
 
-    /// Notes the variables that look like ours and are not.
+    /// Reports the variables with our prefix that are not settings.
     pub fn report_unknown_env_vars(&mut self, known: &BTreeSet<String>) {
-        let ours = |name: &&String| {
-            name.starts_with(ENV_PREFIX) && !known.contains(*name) && !self.secret_variables.contains(*name)
-        };
-        let unknown: Vec<String> = self.environment.keys().filter(ours).cloned().collect();
-        for name in unknown {
-            let text = format!("is no setting{}", did_you_mean(&name, known));
-            self.report(ValueOrigin::EnvVar(name), "", text);
+        for name in self.environment.keys().filter(|name| name.starts_with(ENV_PREFIX)) {
+            if !known.contains(name) && !self.secret_variables.contains(name) {
+                let at = Location { origin: ValueOrigin::EnvVar(name.clone()), key: String::new() };
+                self.report(&at, format!("is not a setting{}", did_you_mean(name, known)));
+            }
         }
     }
-}
-
-#[expect(clippy::expect_used, reason = "a test takes every setting")]
-fn setting_for_key(key: &'static str) -> &'static Setting {
-    SETTINGS.iter().find(|setting| setting.key == key).expect("a row of the table")
 }

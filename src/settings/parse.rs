@@ -1,5 +1,5 @@
-//! The forms that values come in. What is wrong is said in words for whoever wrote the value; values that may hold a
-//! password (URLs, the database) are never quoted.
+//! Parsers of setting values. An error says what is wrong and what to write. Values that may contain a password (URLs, the
+//! database) are never quoted.
 
 use super::LogFormat;
 use crate::store::DatabaseAddress;
@@ -9,40 +9,6 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
-
-/// What a setting takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueKind {
-    Address,
-    Count,
-    Database,
-    Duration,
-    Filter,
-    LogFormat,
-    Secret,
-    Size,
-    Boolean,
-    Text,
-    Url,
-}
-
-impl ValueKind {
-    /// What stands for a value in `--help`.
-    pub fn placeholder(self) -> &'static str {
-        match self {
-            ValueKind::Address => "ADDRESS:PORT",
-            ValueKind::Count => "NUMBER",
-            ValueKind::Database | ValueKind::Url => "URL",
-            ValueKind::Duration => "DURATION",
-            ValueKind::Filter => "FILTER",
-            ValueKind::LogFormat => "text|json",
-            ValueKind::Secret => "SECRET",
-            ValueKind::Size => "SIZE",
-            ValueKind::Boolean => "true|false",
-            ValueKind::Text => "TEXT",
-        }
-    }
-}
 
 const SIZE_UNITS: &[(&str, u64)] = &[
     ("GiB", 1 << 30),
@@ -54,62 +20,50 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("B", 1),
     ("", 1),
 ];
+const DAY_MS: u64 = 86_400_000;
+const DURATION_UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", DAY_MS)];
 
-const DURATION_UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-
-/// Long enough for every setting, and short enough to be added to any time.
-const MAX_DURATION_MS: u64 = 365 * 86_400_000;
-
-/// The shortest time that lives are kept for after their end: resuming clients and repeating vendors need some.
+/// Resuming clients and vendors' retries need a finished inspection for some time.
 const MIN_RETENTION: Duration = Duration::from_secs(3600);
-/// The longest.
-const MAX_AGE_MS: u64 = 36_500 * 86_400_000;
 
 pub fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("{text:?} is not an address with a port; write 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080"))
 }
 
-/// Bytes: a number, with a unit or without.
+/// In bytes: a number, with a unit or without.
 pub fn size(text: &str) -> Result<usize, String> {
-    parse_with_unit(text, SIZE_UNITS)
-        .filter(|bytes| *bytes > 0)
-        .and_then(|bytes| usize::try_from(bytes).ok())
-        .ok_or_else(|| {
-            format!("{text:?} is not a size above zero; write bytes, or a unit: 5MiB (KiB, MiB, GiB, kB, MB, GB)")
-        })
+    let bytes = parse_with_unit(text, SIZE_UNITS).filter(|bytes| *bytes > 0);
+    bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| {
+        format!("{text:?} is not a size above zero; write bytes, or a unit: 5MiB (KiB, MiB, GiB, kB, MB, GB)")
+    })
 }
 
-/// A time with its unit.
+/// At most a year, so that it can be added to any time.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    parse_with_unit(text, DURATION_UNITS)
-        .filter(|milliseconds| (1..=MAX_DURATION_MS).contains(milliseconds))
-        .map(Duration::from_millis)
-        .ok_or_else(|| {
-            format!("{text:?} is not a time above zero; write it with its unit: 10s (ms, s, m, h, d; at most 365d)")
-        })
+    duration_up_to(365, "10s", text)
 }
 
-/// How long something is kept, from an hour to a century; empty for ever.
-pub fn retention(text: &str) -> Result<Option<Duration>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match age(text) {
-        Ok(age) if age >= MIN_RETENTION => Ok(Some(age)),
-        Ok(_) => Err(format!("{text:?} is too short; write an hour or more, or nothing: then everything is kept")),
-        Err(why) => Err(why),
-    }
-}
-
-/// How long ago something was.
+/// How long ago something was, at most a century.
 pub fn age(text: &str) -> Result<Duration, String> {
-    parse_with_unit(text, DURATION_UNITS)
-        .filter(|milliseconds| (1..=MAX_AGE_MS).contains(milliseconds))
-        .map(Duration::from_millis)
-        .ok_or_else(|| {
-            format!("{text:?} is not a time above zero; write it with its unit: 90d (ms, s, m, h, d; at most 36500d)")
-        })
+    duration_up_to(36_500, "90d", text)
+}
+
+/// How long something is kept, at least an hour; empty for ever.
+pub fn retention(text: &str) -> Result<Option<Duration>, String> {
+    match optional(text, age)? {
+        Some(age) if age < MIN_RETENTION => {
+            Err(format!("{text:?} is too short; write at least an hour, or nothing to keep everything"))
+        }
+        age => Ok(age),
+    }
+}
+
+fn duration_up_to(days: u64, example: &str, text: &str) -> Result<Duration, String> {
+    let milliseconds = parse_with_unit(text, DURATION_UNITS).filter(|value| (1..=days * DAY_MS).contains(value));
+    milliseconds.map(Duration::from_millis).ok_or_else(|| {
+        format!("{text:?} is not a duration above zero; write a number with its unit: {example} (ms, s, m, h, d; at most {days}d)")
+    })
 }
 
 fn parse_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -120,35 +74,32 @@ fn parse_with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 pub fn boolean(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a switch; write true or false"))
+    text.parse().map_err(|_| format!("{text:?} is not a boolean; write true or false"))
 }
 
 pub fn count(text: &str) -> Result<NonZeroU32, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a number; write a whole one from 1 to {}", u32::MAX))
+    text.parse().map_err(|_| format!("{text:?} is not a whole number from 1 to {}", u32::MAX))
 }
 
 pub fn database(text: &str) -> Result<String, String> {
     const WRITE: &str = "write the path of a SQLite file, or the URL of a PostgreSQL database: sqlite://data/hub.db, \
                          postgres://hub@db.example/hub";
-    match DatabaseAddress::parse(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!("{error}; {WRITE}")),
-    }
+    DatabaseAddress::parse(text).map(|_| text.to_owned()).map_err(|error| format!("{error}; {WRITE}"))
 }
 
-/// Origins of pages, apart by commas, or `*` alone for any; empty for none.
+/// Origins separated by commas, or `*` alone for any.
 pub fn origins(text: &str) -> Result<Vec<String>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
     let origins = text.split(',').map(|text| origin(text.trim())).collect::<Result<Vec<_>, _>>()?;
     if origins.len() > 1 && origins.iter().any(|origin| origin == "*") {
-        return Err("holds `*` beside others; write `*` alone for any origin, or leave it out".to_owned());
+        return Err("contains `*` and others; write `*` alone for any origin, or remove it".to_owned());
     }
     Ok(origins)
 }
 
-// As browsers write it (RFC 6454, section 6.2): the same origin has one spelling.
+// As browsers write it (RFC 6454, section 6.2), so that equal origins are equal strings.
 fn origin(text: &str) -> Result<String, String> {
     const WRITE: &str = "write scheme, host and port as browsers do, without a path: https://app.example or \
                          http://localhost:3000";
@@ -156,20 +107,23 @@ fn origin(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     if text.contains('*') {
-        return Err(format!("{text:?} holds a pattern, and only whole origins are known; write each one"));
+        return Err(format!("{text:?} contains a pattern, which is not supported; write each origin"));
     }
     let url = Url::parse(text).map_err(|_| format!("{text:?} is not an origin; {WRITE}"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("holds a user's name or password; {WRITE}"));
+        return Err(format!("contains a user name or password; {WRITE}"));
     }
     let host =
         url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| format!("{text:?} has no host; {WRITE}"))?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let spelled = format!("{}://{host}{port}", url.scheme());
-    if spelled == text { Ok(spelled) } else { Err(format!("{text:?} is not how browsers write it; write {spelled}")) }
+    let normalized = format!("{}://{host}{port}", url.scheme());
+    if normalized == text {
+        return Ok(normalized);
+    }
+    Err(format!("{text:?} is not how browsers write it; write {normalized}"))
 }
 
-/// What may be left out: empty for nothing.
+/// Empty for null.
 pub fn optional<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
     if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
 }
@@ -178,19 +132,16 @@ pub fn path(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
 
-/// The address of a NATS server, which may hold a password; empty for none.
+/// The address of a NATS server, which may contain a password.
 pub fn nats_url(text: &str) -> Result<Option<String>, String> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match text.parse::<async_nats::ServerAddr>() {
-        Ok(_) if text.starts_with("nats://") || text.starts_with("tls://") => Ok(Some(text.to_owned())),
+    optional(text, |text| match text.parse::<async_nats::ServerAddr>() {
+        Ok(_) if text.starts_with("nats://") || text.starts_with("tls://") => Ok(text.to_owned()),
         _ => Err("is not the address of a NATS server; write nats://nats.example:4222, or tls://…".to_owned()),
-    }
+    })
 }
 
-/// The syntax of `tracing_subscriber::EnvFilter`, but for bare names: `verbose` would be a module of that name, and
-/// nothing else would be logged.
+/// The syntax of `tracing_subscriber::EnvFilter`, except bare names: `verbose` would be a module of that name, and nothing
+/// else would be logged.
 pub fn log_filter(text: &str) -> Result<String, String> {
     const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
     let known = |part: &str| part.contains(['=', '[']) || LEVELS.contains(&part.trim().to_lowercase().as_str());
@@ -207,11 +158,11 @@ pub fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
-        _ => Err(format!("{text:?} is not a format of the log; write text or json")),
+        _ => Err(format!("{text:?} is not a log format; write text or json")),
     }
 }
 
-/// The URL that is registered with a vendor, exactly as it is there: it may be part of what the vendor signs.
+/// The URL that is registered with a vendor, unchanged, because the vendor may sign it.
 pub fn public_url(text: &str) -> Result<String, String> {
     let url = web_url(text, "https://hub.example.com/webhooks/truepic")?;
     if url.query().is_some() || url.fragment().is_some() {
@@ -220,23 +171,23 @@ pub fn public_url(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Where a vendor's API is. A token is sent there, so it is encrypted, except to this machine.
+/// The URL of a vendor's API. A token is sent to it, so it is encrypted, except to this machine.
 pub fn api_url(text: &str) -> Result<String, String> {
     let url = web_url(text, "https://hover.to")?;
-    let here = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
-    if url.scheme() == "http" && !here {
-        return Err("must begin with https://, for a token is sent there".to_owned());
+    let is_local = url.host_str().is_some_and(|host| matches!(host, "localhost" | "127.0.0.1" | "[::1]"));
+    if url.scheme() == "http" && !is_local {
+        return Err("must begin with https://, because a token is sent to it".to_owned());
     }
     Ok(text.trim_end_matches('/').to_owned())
 }
 
 fn web_url(text: &str, example: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    // The parser would take blanks away, or encode them.
+    // The parser would remove or encode whitespace.
     let url = url.filter(|_| !text.contains(char::is_whitespace));
-    let url = url.ok_or_else(|| format!("is not a whole URL; write one such as {example}"))?;
+    let url = url.ok_or_else(|| format!("is not an absolute URL; write one such as {example}"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user name or password".to_owned());
+        return Err("must not contain a user name or password".to_owned());
     }
     Ok(url)
 }
@@ -320,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn other_forms() {
+    fn other_values() {
         assert!(address("127.0.0.1:0").is_ok() && address("[::1]:8080").is_ok());
         assert!(address("localhost:8080").is_err() && address("8080").is_err());
         assert!(log_filter("info,sqlx=warn").is_ok() && log_filter("DEBUG").is_ok());

@@ -1,140 +1,130 @@
-//! The secrets of a scheme: where they stand, and how many may be active.
+//! Secrets: the tokens of the API, and the secrets and keys of a verification scheme.
 
-use super::error::ValueOrigin;
-use super::file::{FileSection, FileValue};
-use super::loader::{GivenValue, Reported, SettingsLoader};
+use super::error::Location;
+use super::file::FileValue;
+use super::loader::{Loader, Reported};
+use super::table::{SETTINGS, setting};
 use super::verify_scheme::SchemeReader;
 use crate::vendor::Secret;
 use crate::vendor::verify::RsaKey;
 
 const NOT_A_BEARER_TOKEN: &str =
-    "holds what cannot come in a header, such as a space; write the token alone, without a word before it";
-const NOT_A_HEADER_VALUE: &str = "holds what cannot come in a header: letters beyond ASCII";
+    "contains a space or another character that no header can carry; write only the token, without a scheme before it";
+const NOT_ASCII: &str = "contains characters beyond ASCII, which no header can carry";
 
-/// How many secrets with one id may be active: the new one and the old one.
+/// While a secret is replaced, the new and the old one are active. Secrets with different ids count separately.
 const MAX_ACTIVE_SECRETS: usize = 2;
 
-const SECRETS: &str = "write secrets = [\"env:NAME\"]";
-const PUBLIC_KEY: &str = "write public_key = \"file:key.pem\"";
+const SECRETS_HINT: &str = "write secrets = [\"env:NAME\"]";
+const PUBLIC_KEY_HINT: &str = "write public_key = \"file:key.pem\"";
 
-/// The tokens of the API, apart by commas.
-pub fn api_tokens(loader: &mut SettingsLoader<'_>, file: Option<&FileSection<'_>>) -> Vec<Secret> {
-    let Some(GivenValue { text, key, origin }) = loader.lookup_key("api_tokens", file) else { return Vec::new() };
-    // Blanks beside the comma are only for reading. At the ends of the whole they are a mistake, as they are of one token.
-    let several = text.contains(',');
-    if several && loader.check_characters(&text, &key, &origin).is_err() {
+/// Where a scheme sends its secrets, which decides what they may contain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum SecretUse {
+    /// Anywhere but a header.
+    Any,
+    /// In a signature. The vendor may name the secret by its id.
+    Signature,
+    /// In `Authorization: Bearer`.
+    Bearer,
+    /// As the whole value of a header, which may contain spaces.
+    Header,
+}
+
+/// The tokens of the API, separated by commas.
+pub fn api_tokens(loader: &mut Loader<'_>, file: Option<&FileValue<'_>>) -> Vec<Secret> {
+    let Some(given) = loader.lookup(setting(SETTINGS, "api_tokens"), file) else { return Vec::new() };
+    // Spaces next to a comma are for readability. At the ends of the value they are a mistake, as for a single token.
+    let several = given.text.contains(',');
+    if several && loader.check_characters(&given.text, &given.at).is_err() {
         return Vec::new();
     }
     let mut tokens = Vec::new();
-    for token in text.split(',') {
-        let token = if several { token.trim() } else { token };
-        let value = loader.secret(token, &key, &origin);
-        let Ok(value) = value.and_then(|value| bearer(loader, value, &key, &origin)) else { continue };
-        tokens.push(Secret { id: None, value });
+    for token in given.text.split(',') {
+        tokens.extend(bearer_token(loader, if several { token.trim() } else { token }, &given.at));
     }
     if tokens.len() > MAX_ACTIVE_SECRETS {
-        loader.report(origin, &key, "holds more than two; leave the oldest out");
+        loader.report(&given.at, "has more than two tokens; remove the oldest");
     }
     tokens
 }
 
-/// A token for `Authorization: Bearer`, which has neither blanks nor letters beyond ASCII (RFC 6750, section 2.1).
-pub fn bearer(
-    loader: &mut SettingsLoader<'_>,
-    token: String,
-    key: &str,
-    origin: &ValueOrigin,
-) -> Result<String, Reported> {
-    if token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(token);
+/// A token for `Authorization: Bearer`, without spaces and characters beyond ASCII (RFC 6750, section 2.1).
+pub fn bearer_token(loader: &mut Loader<'_>, text: &str, at: &Location) -> Result<Secret, Reported> {
+    let value = loader.secret(text, at)?;
+    match value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(Secret { id: None, value }),
+        false => Err(loader.report(at, NOT_A_BEARER_TOKEN)),
     }
-    Err(loader.report(origin.clone(), key, NOT_A_BEARER_TOKEN))
 }
 
-/// A secret as it was given, and where.
-type LocatedSecret<'f> = (Secret, FileValue<'f>);
-
-impl<'f> SchemeReader<'_, '_, 'f> {
-    /// Secrets of any kind.
-    pub fn secrets(&mut self) -> Result<Vec<Secret>, Reported> {
-        let given = self.read_secrets("secrets", SECRETS, false)?;
-        Ok(given.into_iter().map(|(secret, _)| secret).collect())
-    }
-
-    /// Secrets of which the vendor may say which one it used.
-    pub fn secrets_with_ids(&mut self) -> Result<Vec<Secret>, Reported> {
-        let given = self.read_secrets("secrets", SECRETS, true)?;
-        Ok(given.into_iter().map(|(secret, _)| secret).collect())
-    }
-
-    /// Tokens for `Authorization: Bearer`.
-    pub fn bearer_tokens(&mut self) -> Result<Vec<Secret>, Reported> {
-        let given = self.read_secrets("secrets", SECRETS, false)?;
-        let fits = |(secret, place): LocatedSecret<'f>| {
-            let value = bearer(self.loader, secret.value, &place.key, &place.origin)?;
-            Ok(Secret { id: None, value })
-        };
-        given.into_iter().map(fits).collect()
-    }
-
-    /// Secrets that are the whole value of a header: blanks may stand within.
-    pub fn header_values(&mut self) -> Result<Vec<Secret>, Reported> {
-        let given = self.read_secrets("secrets", SECRETS, false)?;
-        let fits = |(secret, place): LocatedSecret<'f>| match secret.value.is_ascii() {
-            true => Ok(secret),
-            false => Err(self.loader.report(place.origin, place.key, NOT_A_HEADER_VALUE)),
-        };
-        given.into_iter().map(fits).collect()
+impl SchemeReader<'_, '_, '_> {
+    pub fn secrets(&mut self, used: SecretUse) -> Result<Vec<Secret>, Reported> {
+        let secrets = self.list("secrets", SECRETS_HINT, |reader, item| reader.secret(item, used))?;
+        let equal_ids = |secret: &Secret| secrets.iter().filter(|other| other.id == secret.id).count();
+        if secrets.iter().any(|secret| equal_ids(secret) > MAX_ACTIVE_SECRETS) {
+            return Err(self.report("secrets", "has more than two secrets with the same id; remove the oldest"));
+        }
+        Ok(secrets)
     }
 
     pub fn public_keys(&mut self) -> Result<Vec<RsaKey>, Reported> {
-        let given = self.read_secrets("public_key", PUBLIC_KEY, false)?;
-        let key = |(pem, value): LocatedSecret<'f>| {
-            RsaKey::from_pem(&pem.value).map_err(|bad| self.loader.report(value.origin, value.key, bad.to_string()))
-        };
-        given.into_iter().map(key).collect()
+        let keys = self.list("public_key", PUBLIC_KEY_HINT, |reader, item| {
+            let text = reader.secret_text(item, PUBLIC_KEY_HINT)?;
+            let pem = reader.loader.pem(text, &item.at)?;
+            RsaKey::from_pem(&pem).map_err(|error| reader.loader.report(&item.at, error.to_string()))
+        })?;
+        if keys.len() > MAX_ACTIVE_SECRETS {
+            return Err(self.report("public_key", "has more than two keys; remove the oldest"));
+        }
+        Ok(keys)
     }
 
-    /// The secrets of this key, at least one.
-    fn read_secrets(&mut self, key: &str, hint: &str, with_ids: bool) -> Result<Vec<LocatedSecret<'f>>, Reported> {
-        let value = self.section.get(key);
-        // A single one needs no list.
-        let items = value.as_ref().map(|value| value.items().unwrap_or_else(|| vec![value.clone()]));
+    /// The values of a list, at least one. A single value needs no list.
+    fn list<T>(
+        &mut self,
+        key: &str,
+        hint: &str,
+        read: impl Fn(&mut Self, &FileValue<'_>) -> Result<T, Reported>,
+    ) -> Result<Vec<T>, Reported> {
+        let items = self.table.get(key).map(|value| value.items().unwrap_or_else(|| vec![value]));
         let Some(items) = items.filter(|items| !items.is_empty()) else {
-            let origin = value.map_or_else(|| self.section.origin.clone(), |value| value.origin);
-            return Err(self.loader.report(origin, self.section.full_key(key), format!("is missing; {hint}")));
+            return Err(self.report(key, &format!("is missing; {hint}")));
         };
-        let all: Vec<_> = items.into_iter().map(|item| self.secret(item, hint, with_ids)).collect();
-        let given: Vec<LocatedSecret<'f>> = all.into_iter().collect::<Result<_, _>>()?;
-        let too_many = |(secret, _): &LocatedSecret<'f>| {
-            given.iter().filter(|(other, _)| other.id == secret.id).count() > MAX_ACTIVE_SECRETS
-        };
-        if given.iter().any(too_many) {
-            return Err(self.report_key(key, "holds more than two with the same id; leave the oldest out"));
-        }
-        Ok(given)
+        // All items are read, so that all mistakes are found.
+        let values: Vec<Result<T, Reported>> = items.iter().map(|item| read(self, item)).collect();
+        values.into_iter().collect()
     }
 
-    /// `"env:NAME"`, or `{ id = "…", value = "env:NAME" }`.
-    fn secret(&mut self, item: FileValue<'f>, hint: &str, with_ids: bool) -> Result<LocatedSecret<'f>, Reported> {
-        if let Some(text) = item.text() {
-            let value = match hint {
-                PUBLIC_KEY => self.loader.pem(text, &item.key, &item.origin)?,
-                _ => self.loader.secret(text, &item.key, &item.origin)?,
-            };
-            return Ok((Secret { id: None, value }, item));
+    fn secret(&mut self, item: &FileValue<'_>, used: SecretUse) -> Result<Secret, Reported> {
+        if used == SecretUse::Signature && item.is_table() {
+            return self.secret_with_id(item);
         }
-        let Some(section) = item.section().filter(|_| with_ids) else {
-            return Err(self.loader.report(item.origin, item.key, format!("must be text; {hint}")));
+        let text = self.secret_text(item, SECRETS_HINT)?;
+        if used == SecretUse::Bearer {
+            return bearer_token(self.loader, text, &item.at);
+        }
+        let value = self.loader.secret(text, &item.at)?;
+        if used == SecretUse::Header && !value.is_ascii() {
+            return Err(self.loader.report(&item.at, NOT_ASCII));
+        }
+        Ok(Secret { id: None, value })
+    }
+
+    fn secret_text<'v>(&mut self, item: &FileValue<'v>, hint: &str) -> Result<&'v str, Reported> {
+        item.text().ok_or_else(|| self.loader.report(&item.at, format!("must be a string; {hint}")))
+    }
+
+    /// `{ id = "…", value = "env:NAME" }`
+    fn secret_with_id(&mut self, item: &FileValue<'_>) -> Result<Secret, Reported> {
+        self.loader.report_unknown_keys(item, &["id", "value"]);
+        let id = item.get("id").and_then(|id| id.scalar()).filter(|id| !id.is_empty());
+        let value = item.get("value");
+        let (Some(id), Some(text)) = (id, value.as_ref().and_then(FileValue::text)) else {
+            return Err(self.loader.report(&item.at, "needs both keys: { id = \"…\", value = \"env:NAME\" }"));
         };
-        self.loader.report_unknown_keys(&section, &["id", "value"]);
-        let id = section.get("id").and_then(|id| id.scalar()).filter(|id| !id.is_empty());
-        let (Some(id), Some(text)) = (id, section.get("value").and_then(|value| value.text())) else {
-            let text = "must have both as text; write { id = \"…\", value = \"env:NAME\" }";
-            return Err(self.loader.report(item.origin, item.key, text));
-        };
-        let plain = self.loader.check_characters(&id, &section.full_key("id"), &item.origin);
-        let value = self.loader.secret(text, &item.key, &item.origin)?;
-        plain.map(|()| (Secret { id: Some(id), value }, item))
+        let checked = self.loader.check_characters(&id, &item.location_of("id"));
+        let value = self.loader.secret(text, &item.at)?;
+        checked.map(|()| Secret { id: Some(id), value })
     }
 }

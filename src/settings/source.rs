@@ -1,165 +1,150 @@
-//! The sources: one per `[sources.<name>]`, or one open one per vendor where the file names none.
+//! The sources: one per `[sources.<name>]`, or one open source per vendor if the file has none.
 
-use super::error::{ValueOrigin, did_you_mean};
-use super::file::{FileSection, FileValue};
-use super::loader::{GivenValue, Reported, SettingsLoader};
-use super::table::{SOURCE_SETTINGS, Setting};
-use super::{HandshakeSettings, Settings, SettingsWarning, SourceSettings, parse, secrets, verify_scheme};
+use super::error::{Location, ValueOrigin, did_you_mean};
+use super::file::FileValue;
+use super::loader::{GivenValue, Loader, Reported};
+use super::table::{SETTINGS, SOURCE_SETTINGS, setting};
+use super::verify_scheme::{SourceContext, read_schemes};
+use super::{HandshakeSettings, Settings, SourceSettings, parse, secrets};
 use crate::vendor::verify::Verifier;
-use crate::vendor::{self, Secret, Vendor};
+use crate::vendor::{self, Vendor};
 use std::collections::BTreeSet;
 
-/// The vendors whose webhooks the hub confirms by calling them.
+/// The vendors that ask for a confirmation of their webhooks by a call of their API.
 const HANDSHAKE_VENDORS: &[&str] = &["hover"];
 
-/// A source's part of the file, if it has one, and what it is read with.
+/// A source with its location: that of its table, or `Default` if the file has no sources.
+type LocatedSource = (SourceSettings, Location);
+
 struct SourceReader<'l, 'a, 'f> {
-    loader: &'l mut SettingsLoader<'a>,
-    name: String,
-    section: Option<FileSection<'f>>,
+    loader: &'l mut Loader<'a>,
+    name: &'l str,
+    table: Option<FileValue<'f>>,
+    at: Location,
 }
 
-/// All sources, each with the place where it begins. Their variables are added to the known ones.
+/// All sources. Adds the variables that set them to the known ones.
 pub fn read_sources(
-    loader: &mut SettingsLoader<'_>,
-    file: &FileSection<'_>,
-    known: &mut BTreeSet<String>,
-) -> Vec<(SourceSettings, ValueOrigin)> {
-    let Some(value) = file.get("sources") else {
-        let vendors = vendor::ALL.iter().map(|vendor| vendor.name.to_owned());
-        return vendors.filter_map(|name| SourceReader { loader, name, section: None }.source(known).ok()).collect();
+    loader: &mut Loader<'_>,
+    file: &FileValue<'_>,
+    known_variables: &mut BTreeSet<String>,
+) -> Vec<LocatedSource> {
+    let mut read = |name: &str, table: Option<FileValue<'_>>| {
+        let settings = SOURCE_SETTINGS.iter().filter(|setting| setting.has_source_env_var());
+        known_variables.extend(settings.map(|setting| setting.source_env_var(name)));
+        let default = || Location { origin: ValueOrigin::Default, key: format!("sources.{name}") };
+        let at = table.as_ref().map_or_else(default, |table| table.at.clone());
+        SourceReader { loader, name, table, at }.source().ok()
     };
-    let Some(section) = value.section() else {
-        loader.report(value.origin, value.key, "must be tables; write [sources.<name>]");
-        return Vec::new();
+    let Some(tables) = file.get("sources") else {
+        return vendor::ALL.iter().filter_map(|vendor| read(vendor.name, None)).collect();
     };
-    if section.entries().next().is_none() {
-        loader.report(value.origin, value.key, "has no source; add [sources.<name>], or leave it out for open ones");
+    let sources = tables.entries().filter(|(_, table)| table.is_table());
+    let sources = sources.filter_map(|(name, table)| read(name, Some(table))).collect();
+    for (_, value) in tables.entries().filter(|(_, value)| !value.is_table()) {
+        loader.report(&value.at, "must be a table; write [sources.<name>]");
     }
-    let read = |(name, value): (&str, FileValue<'_>)| {
-        let Some(section) = value.section() else {
-            loader.report(value.origin, value.key, "must be a table; write [sources.<name>]");
-            return None;
-        };
-        SourceReader { loader, name: name.to_owned(), section: Some(section) }.source(known).ok()
-    };
-    section.entries().filter_map(read).collect()
+    if !tables.is_table() {
+        loader.report(&tables.at, "must be a table; write [sources.<name>]");
+    } else if tables.entries().next().is_none() {
+        loader.report(&tables.at, "has no source; add [sources.<name>], or remove it to have open sources");
+    }
+    sources
 }
 
-/// Open sources are for one machine: elsewhere they must be allowed, and always they are worth a warning.
+/// Open sources are for one machine: on other addresses they must be allowed. They always cause a warning.
 pub fn check_open_sources(
-    loader: &mut SettingsLoader<'_>,
-    sources: &[(SourceSettings, ValueOrigin)],
+    loader: &mut Loader<'_>,
+    sources: &[LocatedSource],
     settings: &Settings,
-    file: &FileSection<'_>,
-) -> Vec<SettingsWarning> {
-    let open: Vec<_> = sources.iter().filter(|(source, _)| source.verifier.is_open()).collect();
-    if open.is_empty() {
-        return Vec::new();
-    }
-    let names: Vec<&str> = open.iter().map(|(source, _)| source.name.as_str()).collect();
-    let names = names.join(", ");
+    file: &FileValue<'_>,
+) {
+    let open: Vec<&LocatedSource> = sources.iter().filter(|(source, _)| source.verifier.is_open()).collect();
+    let names = open.iter().map(|(source, _)| source.name.as_str()).collect::<Vec<_>>().join(", ");
     let listen = settings.listen;
+    if open.is_empty() {
+        return;
+    }
     if listen.ip().to_canonical().is_loopback() || settings.allow_open_sources {
-        let text =
-            format!("whoever reaches {listen} can post to the open sources {names}; add [[sources.<name>.verify]]");
-        return vec![SettingsWarning(text)];
-    }
-    for (source, origin) in open.iter().filter(|(_, origin)| *origin != ValueOrigin::Default) {
-        let text = format!(
-            "is open, and {listen} is not loopback; add [[sources.{}.verify]], or allow_open_sources = true",
-            source.name
-        );
-        loader.report(origin.clone(), format!("sources.{}", source.name), text);
-    }
-    if open.iter().any(|(_, origin)| *origin == ValueOrigin::Default) {
-        let text = format!(
+        loader.warnings.push(format!(
+            "anyone who can reach {listen} can post to the open sources {names}; add [[sources.<name>.verify]]"
+        ));
+    } else if open.iter().any(|(_, at)| at.origin == ValueOrigin::Default) {
+        let message = format!(
             "{listen} is not loopback, and without [sources] in the file there are open ones ({names}); \
              add [sources.<name>] with [[sources.<name>.verify]], or allow_open_sources = true"
         );
-        loader.report(loader.origin("listen", file), "listen", text);
+        if let Some(given) = loader.lookup(setting(SETTINGS, "listen"), Some(file)) {
+            loader.report(&given.at, message);
+        }
+    } else {
+        for (source, at) in open {
+            let add = format!("add [[sources.{}.verify]], or allow_open_sources = true", source.name);
+            loader.report(at, format!("is open, and {listen} is not loopback; {add}"));
+        }
     }
-    Vec::new()
 }
 
 /// `[a-z0-9-]{1,64}`
 fn is_source_name(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=64).contains(&name.len()) && name.chars().all(plain)
-}
-
-#[expect(clippy::expect_used, reason = "a test takes every key")]
-fn setting_for_key(key: &'static str) -> &'static Setting {
-    SOURCE_SETTINGS.iter().find(|row| row.key == key).expect("a row of the table")
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=64).contains(&name.len()) && name.chars().all(allowed)
 }
 
 impl SourceReader<'_, '_, '_> {
-    /// The source, unless it cannot be said what it would be.
-    fn source(mut self, known: &mut BTreeSet<String>) -> Result<(SourceSettings, ValueOrigin), Reported> {
-        known.extend(
-            SOURCE_SETTINGS.iter().filter(|row| row.has_source_env_var()).map(|row| row.source_env_var(&self.name)),
-        );
-        if !is_source_name(&self.name) {
-            self.report("must be a name of a-z, 0-9 and -, at most 64 long; it is the end of the URL");
+    fn source(mut self) -> Result<LocatedSource, Reported> {
+        if !is_source_name(self.name) {
+            self.report("the name must be 1 to 64 of a-z, 0-9 and -; it is the end of the URL");
         }
-        if let Some(section) = &self.section {
-            let keys: Vec<&str> = SOURCE_SETTINGS.iter().map(|row| row.key).chain(["verify"]).collect();
-            self.loader.report_unknown_keys(section, &keys);
+        if let Some(table) = &self.table {
+            let keys: Vec<&str> = SOURCE_SETTINGS.iter().map(|setting| setting.key).chain(["verify"]).collect();
+            self.loader.report_unknown_keys(table, &keys);
         }
-        // Everything is read before anything is given up, so that all mistakes are found.
+        // Everything is read before the first `?`, so that all mistakes are found.
         let public_url = self.optional_value("public_url", parse::public_url);
         let rate_limit = self.optional_value("rate_limit", parse::count);
         let vendor = self.vendor();
-        let verifier = self.verifier(vendor, &public_url);
+        let url = public_url.as_ref().map(Option::as_deref).map_err(|reported| *reported);
+        let verifier = self.verifier(SourceContext { vendor, public_url: url });
         let handshake = self.handshake(vendor);
-        let origin = self.origin();
         let source = SourceSettings {
-            name: self.name,
+            name: self.name.to_owned(),
             vendor: vendor?,
             verifier: verifier?,
             public_url: public_url?,
             rate_limit: rate_limit?,
             handshake: handshake?,
         };
-        Ok((source, origin))
+        Ok((source, self.at))
     }
 
     fn vendor(&mut self) -> Result<&'static Vendor, Reported> {
-        let value = self.section.as_ref().and_then(|section| section.get("vendor"));
-        let found = value.as_ref().and_then(FileValue::text).unwrap_or(&self.name).to_owned();
-        vendor::by_name(&found).ok_or_else(|| {
+        let value = self.table.as_ref().and_then(|table| table.get("vendor"));
+        let name = value.as_ref().and_then(FileValue::text).unwrap_or(self.name);
+        vendor::by_name(name).ok_or_else(|| {
             let names: Vec<&str> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
-            let one_of = format!("write one of {}{}", names.join(", "), did_you_mean(&found, &names));
-            match value {
-                Some(value) => {
-                    self.loader.report(value.origin, value.key, format!("is no vendor that we know; {one_of}"))
-                }
+            let one_of = format!("write one of {}{}", names.join(", "), did_you_mean(name, &names));
+            match &value {
+                Some(value) => self.loader.report(&value.at, format!("is not a supported vendor; {one_of}")),
                 None => self.report(&format!("has no vendor; {one_of}")),
             }
         })
     }
 
-    fn verifier(
-        &mut self,
-        vendor: Result<&'static Vendor, Reported>,
-        public_url: &Result<Option<String>, Reported>,
-    ) -> Result<Verifier, Reported> {
+    fn verifier(&mut self, context: SourceContext<'_>) -> Result<Verifier, Reported> {
         let open = self.optional_value("open", parse::boolean);
-        let tables = self.section.as_ref().and_then(|section| section.get("verify"));
-        let schemes = match &tables {
-            Some(tables) => verify_scheme::read_schemes(self.loader, tables, vendor, public_url)?,
-            None => Vec::new(),
-        };
-        // Without a file, the sources are open; in a file, each must say so.
-        let open = open?.unwrap_or(self.section.is_none());
+        let list = self.table.as_ref().and_then(|table| table.get("verify"));
+        let schemes = list.map_or(Ok(Vec::new()), |list| read_schemes(self.loader, &list, context))?;
+        // Without sources in the file, all are open; in the file, each must say so.
+        let open = open?.unwrap_or(self.table.is_none());
         let mut schemes = schemes.into_iter();
         match (schemes.next(), open) {
             (Some(first), false) => Ok(Verifier::new(first, schemes)),
             (None, true) => Ok(Verifier::open()),
-            (Some(_), true) => Err(self.report("is open and has verify; leave one of them out")),
+            (Some(_), true) => Err(self.report("has both open and verify; remove one of them")),
             (None, false) => {
                 let add = format!("add [[sources.{}.verify]]", self.name);
-                Err(self.report(&format!("has no verify; {add}, or open = true to take deliveries from anybody")))
+                Err(self.report(&format!("has no verify; {add}, or open = true to accept deliveries from anyone")))
             }
         }
     }
@@ -168,46 +153,41 @@ impl SourceReader<'_, '_, '_> {
         let (api_url, api_token) = (self.lookup("api_url"), self.lookup("api_token"));
         let vendor = vendor?;
         if !HANDSHAKE_VENDORS.contains(&vendor.name) {
-            for found in [api_url, api_token].into_iter().flatten() {
-                let text = format!("does nothing: {} does not ask for a confirmation; leave it out", vendor.title);
-                self.loader.report(found.origin, found.key, text);
+            for given in [api_url, api_token].into_iter().flatten() {
+                let message = format!("has no effect: {} does not ask for a confirmation; remove it", vendor.title);
+                self.loader.report(&given.at, message);
             }
             return Ok(None);
         }
         let Some(token) = api_token else {
-            if let Some(found) = api_url {
-                self.loader.report(found.origin, found.key, "does nothing without api_token; add it or leave this out");
+            if let Some(given) = api_url {
+                self.loader.report(&given.at, "has no effect without api_token; add that, or remove this");
             }
             return Ok(None);
         };
-        let value = self.loader.secret(&token.text, &token.key, &token.origin);
-        let value = value.and_then(|value| secrets::bearer(self.loader, value, &token.key, &token.origin));
+        let api_token = secrets::bearer_token(self.loader, &token.text, &token.at);
         let api_url = match api_url {
-            Some(found) => self.loader.parse(found, parse::api_url)?,
-            None => setting_for_key("api_url").default.to_owned(),
+            Some(given) => self.loader.parse(given, parse::api_url)?,
+            None => setting(SOURCE_SETTINGS, "api_url").default.to_owned(),
         };
-        Ok(Some(HandshakeSettings { api_url, api_token: Secret { id: None, value: value? } }))
+        Ok(Some(HandshakeSettings { api_url, api_token: api_token? }))
     }
 
     fn optional_value<T>(
         &mut self,
-        key: &'static str,
+        key: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, Reported> {
-        self.lookup(key).map(|found| self.loader.parse(found, parse)).transpose()
+        self.lookup(key).map(|given| self.loader.parse(given, parse)).transpose()
     }
 
-    fn lookup(&mut self, key: &'static str) -> Option<GivenValue> {
-        let variable = setting_for_key(key).source_env_var(&self.name);
-        self.loader.lookup_env_or_file(variable, key, self.section.as_ref())
+    fn lookup(&mut self, key: &str) -> Option<GivenValue> {
+        let variable = setting(SOURCE_SETTINGS, key).source_env_var(self.name);
+        self.loader.lookup_env_or_file(variable, key, self.table.as_ref())
     }
 
-    fn origin(&self) -> ValueOrigin {
-        self.section.as_ref().map_or(ValueOrigin::Default, |section| section.origin.clone())
-    }
-
-    /// Notes what is wrong with the source as a whole.
-    fn report(&mut self, text: &str) -> Reported {
-        self.loader.report(self.origin(), format!("sources.{}", self.name), text)
+    /// Reports a mistake of the source as a whole.
+    fn report(&mut self, message: &str) -> Reported {
+        self.loader.report(&self.at, message)
     }
 }

@@ -1,290 +1,209 @@
-//! Every setting, one row each. The flags, the variables, the file, `--help` and the tables in `docs/configuration.md`
-//! all come from these rows; what a value turns into stands beside its use in [`Settings::load`](super::Settings::load).
+//! Every setting, defined once: key, type, placeholder, default, parser and description. The struct [`Settings`], the
+//! flags, the variables, the keys of the file, `--help` and the tables in `docs/configuration.md` derive from it.
 
-use super::parse::ValueKind;
+use super::file::FileValue;
+use super::loader::Loader;
+use super::{LogFormat, SourceSettings, parse, secrets};
+use crate::vendor::Secret;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// One setting and its three spellings.
+/// The prefix of all variables.
+pub const ENV_PREFIX: &str = "INSPECTION_HUB_";
+/// The placeholder of settings whose flag needs no value.
+pub const BOOLEAN: &str = "true|false";
+
+/// A setting of the server, of a source, or of a verification scheme.
 #[derive(Debug)]
 pub struct Setting {
     /// The key in the file.
     pub key: &'static str,
-    pub kind: ValueKind,
-    /// What holds when it is not set, as it would be written; empty for nothing.
+    /// Shown instead of the value in `--help`.
+    pub placeholder: &'static str,
+    /// As it would be written; empty if there is none.
     pub default: &'static str,
-    /// What it does, for the operator.
-    pub description: &'static str,
-}
-
-/// A key of `[[sources.<name>.verify]]`.
-#[derive(Debug)]
-pub struct VerifyKey {
-    pub key: &'static str,
-    /// The schemes that have it.
+    /// The verification schemes that have it; empty for all.
     pub schemes: &'static [&'static str],
-    /// What holds when it is not set; empty where it must be set.
-    pub default: &'static str,
-    pub description: &'static str,
+    description: &'static str,
 }
 
-/// The file's name when none is given, and the only setting that cannot stand in it.
-pub const DEFAULT_CONFIG_FILE: &str = "inspection-hub.toml";
+macro_rules! rows {
+    ($($(#[doc = $line:literal])+ $key:ident $placeholder:literal $([$($scheme:literal),+])? = $default:expr;)+) => {
+        &[$(Setting {
+            key: stringify!($key),
+            placeholder: $placeholder,
+            default: $default,
+            schemes: &[$($($scheme),+)?],
+            description: concat!($($line),+),
+        }),+]
+    };
+}
+
+macro_rules! read {
+    ($loader:ident, $file:ident, $key:ident, parse, $parse:expr) => {
+        $loader.value_or_default(stringify!($key), $file, $parse)
+    };
+    ($loader:ident, $file:ident, $key:ident, read, $read:expr) => {
+        $read($loader, $file)
+    };
+}
+
+macro_rules! settings {
+    ($($(#[doc = $line:literal])+
+    $key:ident: $type:ty, $placeholder:literal = $default:literal => $how:ident($with:expr);)+) => {
+        /// All settings of the server.
+        #[derive(Clone, Debug)]
+        pub struct Settings {
+            $($(#[doc = $line])+ pub $key: $type,)+
+            /// By name, in alphabetical order.
+            pub sources: Vec<SourceSettings>,
+        }
+
+        pub const SETTINGS: &[Setting] = rows! { $($(#[doc = $line])+ $key $placeholder = $default;)+ };
+
+        impl Settings {
+            /// The settings of the server, without sources.
+            pub(super) fn read(loader: &mut Loader<'_>, file: Option<&FileValue<'_>>) -> Settings {
+                Settings { $($key: read!(loader, file, $key, $how, $with),)+ sources: Vec::new() }
+            }
+        }
+    };
+}
+
+settings! {
+    /// The address and port that the server listens on. Port 0 selects a free port.
+    listen: SocketAddr, "ADDRESS:PORT" = "127.0.0.1:8080" => parse(parse::address);
+    /// The database: a SQLite file (`sqlite://PATH`, or its path), which is created if it does not exist, or a PostgreSQL
+    /// database: `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE`.
+    database: String, "URL" = "sqlite://data/hub.db" => parse(parse::database);
+    /// The number of connections that read. One more writes; with PostgreSQL, up to three more have small tasks.
+    database_pool_size: NonZeroU32, "NUMBER" = "4" => parse(parse::count);
+    /// How long to wait for a database connection, and for a lock that another process holds.
+    database_acquire_timeout: Duration, "DURATION" = "5s" => parse(parse::duration);
+    /// The time limit of a statement. PostgreSQL only.
+    database_statement_timeout: Duration, "DURATION" = "10s" => parse(parse::duration);
+    /// How long a finished inspection is kept after the last delivery about it, at least an hour (`1h`). Then it is
+    /// deleted, with its history and its deliveries. Without it, nothing is deleted. A later delivery about a deleted
+    /// inspection creates it again, so allow for the vendor's retries (`90d`).
+    retention: Option<Duration>, "DURATION" = "" => parse(parse::retention);
+    /// A NATS server (`nats://USER:PASSWORD@HOST:PORT`) through which the processes on one database notify each other of
+    /// changes. Without it, they use PostgreSQL's LISTEN and NOTIFY; processes on a SQLite file poll once a second.
+    nats: Option<String>, "TEXT" = "" => parse(parse::nats_url);
+    /// Allow sources without verification on an address that is not loopback.
+    allow_open_sources: bool, "true|false" = "false" => parse(parse::boolean);
+    /// The token that clients of the API send as `Authorization: Bearer`: `env:NAME`, `file:PATH`, or the token itself.
+    /// Two tokens, separated by a comma, are valid while one replaces the other. Without it, the API is open.
+    api_tokens: Vec<Secret>, "SECRET" = "" => read(secrets::api_tokens);
+    /// The origins of web pages that may use the API from a browser, separated by commas: `https://app.example,
+    /// http://localhost:3000`; `*` for any. Without it, only the hub's own pages may.
+    allowed_origins: Vec<String>, "TEXT" = "" => parse(parse::origins);
+    /// The largest webhook body. A larger one is answered 413.
+    body_limit: usize, "SIZE" = "5MiB" => parse(parse::size);
+    /// The time limit for receiving the body of a request.
+    body_timeout: Duration, "DURATION" = "10s" => parse(parse::duration);
+    /// The time limit for receiving the headers of a request.
+    header_timeout: Duration, "DURATION" = "10s" => parse(parse::duration);
+    /// The most open connections, including subscriptions; further ones wait. Lowered, with a warning, if the process may
+    /// not open enough files.
+    max_connections: NonZeroU32, "NUMBER" = "10000" => parse(parse::count);
+    /// How long open requests may continue after SIGTERM before they are cut off. The process ends at most two seconds
+    /// later. Docker kills it after 10 seconds.
+    shutdown_grace: Duration, "DURATION" = "8s" => parse(parse::duration);
+    /// The largest body of a GraphQL request.
+    graphql_body_limit: usize, "SIZE" = "1MiB" => parse(parse::size);
+    /// The time limit of a GraphQL query. Subscriptions have none.
+    graphql_timeout: Duration, "DURATION" = "10s" => parse(parse::duration);
+    /// The cost points that one client address may use per minute. A point is about one field of a response. Further
+    /// requests are answered 429. Without it, only the limit of a single request applies, 200000.
+    graphql_rate_limit: Option<NonZeroU32>, "NUMBER" = "" => parse(|text| parse::optional(text, parse::count));
+    /// Accept a JSON array of up to 10 GraphQL requests in one body.
+    graphql_batching: bool, "true|false" = "false" => parse(parse::boolean);
+    /// Suggest similar names in GraphQL errors. For development.
+    graphql_suggestions: bool, "true|false" = "false" => parse(parse::boolean);
+    /// A JSON file of GraphQL documents by id or SHA-256 hash, which clients may send instead of the document.
+    trusted_documents: Option<PathBuf>, "TEXT" = "" => parse(|text| parse::optional(text, parse::path));
+    /// Reject all other documents.
+    trusted_documents_only: bool, "true|false" = "false" => parse(parse::boolean);
+    /// Serve `GET /metrics`, on the same address as everything else.
+    metrics: bool, "true|false" = "true" => parse(parse::boolean);
+    /// What is logged: a level, or levels per module, as in `info,inspection_hub::ingest=debug`.
+    log: String, "FILTER" = "info" => parse(parse::log_filter);
+    /// Text lines, or one JSON object per line.
+    log_format: LogFormat, "text|json" = "text" => parse(parse::log_format);
+}
+
+/// The only setting that the file cannot contain.
 pub const CONFIG: Setting = Setting {
     key: "config",
-    kind: ValueKind::Text,
-    default: DEFAULT_CONFIG_FILE,
-    description: "The file that the other settings are read from.",
+    placeholder: "FILE",
+    default: "inspection-hub.toml",
+    schemes: &[],
+    description: "The file with the other settings.",
 };
 
-/// The names of all schemes, in the order of the documentation.
+/// The keys of `[sources.<name>]`, except `verify`.
+pub const SOURCE_SETTINGS: &[Setting] = rows! {
+    /// The vendor that sends the webhooks.
+    vendor "TEXT" = "the source's name";
+    /// The URL that is registered with the vendor, character by character, without its query; a slash at its end makes no
+    /// difference. Required if the vendor signs its URL (Truepic), and for other signatures if a proxy changes the path.
+    public_url "URL" = "";
+    /// The most deliveries per second. Further ones are answered 429. Without it, there is no limit.
+    rate_limit "NUMBER" = "";
+    /// Accept deliveries from anyone. Required without `verify`, rejected with it.
+    open "true|false" = "false";
+    /// Hover only: a token for Hover's API. With it, the hub confirms a webhook itself when Hover asks for it.
+    api_token "SECRET" = "";
+    /// Hover only: the URL of Hover's API.
+    api_url "URL" = "https://hover.to";
+};
+
+/// All verification schemes, in the order of the documentation.
 pub const SCHEMES: &[&str] = &["signature", "url_token", "basic", "bearer", "api_key", "jwt"];
 
-pub const SETTINGS: &[Setting] = &[
-    Setting {
-        key: "listen",
-        kind: ValueKind::Address,
-        default: "127.0.0.1:8080",
-        description: "The address and port that the server listens on; port 0 takes any free one.",
-    },
-    Setting {
-        key: "database",
-        kind: ValueKind::Database,
-        default: "sqlite://data/hub.db",
-        description: "Where everything is stored: a SQLite file (`sqlite://PATH`, or its path), which is made if it is not there, or \
-                a PostgreSQL database: `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full&sslrootcert=FILE`.",
-    },
-    Setting {
-        key: "database_pool_size",
-        kind: ValueKind::Count,
-        default: "4",
-        description: "How many connections read at once. One more writes; with PostgreSQL, up to three more do small things.",
-    },
-    Setting {
-        key: "database_acquire_timeout",
-        kind: ValueKind::Duration,
-        default: "5s",
-        description: "How long to wait for a connection to the database, and for what somebody else has locked.",
-    },
-    Setting {
-        key: "database_statement_timeout",
-        kind: ValueKind::Duration,
-        default: "10s",
-        description: "How long a statement may take. PostgreSQL only.",
-    },
-    Setting {
-        key: "retention",
-        kind: ValueKind::Duration,
-        default: "",
-        description: "How long what has come to its end is kept: whole lives of which nothing was heard for so long, with their \
-                history and their deliveries, are removed, from an hour (`1h`) on. Without it, everything is kept for ever. A \
-                vendor that repeats news of what was removed makes it known anew, so give vendors time (`90d`).",
-    },
-    Setting {
-        key: "nats",
-        kind: ValueKind::Text,
-        default: "",
-        description: "A NATS server (`nats://USER:PASSWORD@HOST:PORT`) over which the processes on one database tell each other \
-                that there is news. Without one, PostgreSQL itself carries that; processes on a SQLite file look once a \
-                second.",
-    },
-    Setting {
-        key: "allow_open_sources",
-        kind: ValueKind::Boolean,
-        default: "false",
-        description: "Allows sources without verification on other addresses than loopback.",
-    },
-    Setting {
-        key: "api_tokens",
-        kind: ValueKind::Secret,
-        default: "",
-        description: "Who may use the API: whoever sends `Authorization: Bearer` with this token, or with one of two that stand \
-                apart by a comma, while one replaces the other: `env:NAME`, `file:PATH`, or the token itself. Without \
-                one, anybody.",
-    },
-    Setting {
-        key: "allowed_origins",
-        kind: ValueKind::Text,
-        default: "",
-        description: "Which pages of other origins may use the API from a browser, apart by commas: `https://app.example, \
-                http://localhost:3000`; `*` for any. Without one, only the hub's own pages.",
-    },
-    Setting {
-        key: "body_limit",
-        kind: ValueKind::Size,
-        default: "5MiB",
-        description: "The largest webhook that is taken in; a larger one is answered 413.",
-    },
-    Setting {
-        key: "body_timeout",
-        kind: ValueKind::Duration,
-        default: "10s",
-        description: "How long a sender may take for the whole body of a request.",
-    },
-    Setting {
-        key: "header_timeout",
-        kind: ValueKind::Duration,
-        default: "10s",
-        description: "How long a client may take for the headers of a request.",
-    },
-    Setting {
-        key: "max_connections",
-        kind: ValueKind::Count,
-        default: "10000",
-        description: "How many connections may be open at once, subscriptions included; further ones wait. Fewer, with a warning, \
-                where the process may not open so many files.",
-    },
-    Setting {
-        key: "shutdown_grace",
-        kind: ValueKind::Duration,
-        default: "8s",
-        description: "How long open requests may go on after SIGTERM; then they are cut off, and the process ends at most two \
-                seconds later. Docker kills after 10 seconds.",
-    },
-    Setting {
-        key: "graphql_body_limit",
-        kind: ValueKind::Size,
-        default: "1MiB",
-        description: "The largest GraphQL request that is taken.",
-    },
-    Setting {
-        key: "graphql_timeout",
-        kind: ValueKind::Duration,
-        default: "10s",
-        description: "How long the answer to a GraphQL query may take; then it is given up. Subscriptions have no end.",
-    },
-    Setting {
-        key: "graphql_rate_limit",
-        kind: ValueKind::Count,
-        default: "",
-        description: "How many points of cost one client, by its address, may use in a minute: a point is about one field of \
-                an answer. More is answered 429. Without one there is no limit but that of a single request, 200000.",
-    },
-    Setting {
-        key: "graphql_batching",
-        kind: ValueKind::Boolean,
-        default: "false",
-        description: "Whether one body may hold a JSON array of up to 10 GraphQL requests.",
-    },
-    Setting {
-        key: "graphql_suggestions",
-        kind: ValueKind::Boolean,
-        default: "false",
-        description: "Whether errors suggest which name may have been meant: for development.",
-    },
-    Setting {
-        key: "trusted_documents",
-        kind: ValueKind::Text,
-        default: "",
-        description: "A JSON file of GraphQL documents by their ids or SHA-256 hashes, which clients may ask for by those.",
-    },
-    Setting {
-        key: "trusted_documents_only",
-        kind: ValueKind::Boolean,
-        default: "false",
-        description: "Whether all other documents are refused.",
-    },
-    Setting {
-        key: "metrics",
-        kind: ValueKind::Boolean,
-        default: "true",
-        description: "Whether `GET /metrics` answers, on the same address as everything else.",
-    },
-    Setting {
-        key: "log",
-        kind: ValueKind::Filter,
-        default: "info",
-        description: "What is logged: a level, or levels per module as in `info,inspection_hub::ingest=debug`.",
-    },
-    Setting {
-        key: "log_format",
-        kind: ValueKind::LogFormat,
-        default: "text",
-        description: "Lines for people, or one JSON object per line.",
-    },
-];
-
-/// The keys of `[sources.<name>]`, apart from `verify`.
-pub const SOURCE_SETTINGS: &[Setting] = &[
-    Setting {
-        key: "vendor",
-        kind: ValueKind::Text,
-        default: "the source's name",
-        description: "Whose webhooks come here.",
-    },
-    Setting {
-        key: "public_url",
-        kind: ValueKind::Url,
-        default: "",
-        description: "The URL that is registered with the vendor, character by character, without its query; only a slash at its end \
-                makes no difference. Needed where the vendor signs its URL (Truepic), and for other signatures behind a \
-                proxy that changes the path.",
-    },
-    Setting {
-        key: "rate_limit",
-        kind: ValueKind::Count,
-        default: "",
-        description: "How many deliveries are taken per second; more are answered 429. Without one there is no limit.",
-    },
-    Setting {
-        key: "open",
-        kind: ValueKind::Boolean,
-        default: "false",
-        description: "Whether deliveries are taken from anybody. Needed where there is no `verify`, refused where there is one.",
-    },
-    Setting {
-        key: "api_token",
-        kind: ValueKind::Secret,
-        default: "",
-        description: "Hover only: a token for Hover's API. With it, the hub confirms webhooks by itself when Hover asks for it.",
-    },
-    Setting {
-        key: "api_url",
-        kind: ValueKind::Url,
-        default: "https://hover.to",
-        description: "Hover only: where Hover's API is.",
-    },
-];
-
 /// The keys of `[[sources.<name>.verify]]`.
-pub const VERIFY_KEYS: &[VerifyKey] = &[
-    VerifyKey { key: "scheme", schemes: SCHEMES, default: "", description: "Which scheme this is." },
-    VerifyKey {
-        key: "secrets",
-        schemes: SCHEMES,
-        default: "",
-        description: "The active secrets, one or two: signing secrets, tokens, passwords, keys. Any one of them fits. \
-                For `jwt` only with `HS256`.",
-    },
-    VerifyKey {
-        key: "leeway",
-        schemes: &["signature", "jwt"],
-        default: "the vendor's rule; `1m` for `jwt`",
-        description: "How far the sender's clock may be from ours.",
-    },
-    VerifyKey { key: "parameter", schemes: &["url_token"], default: "`token`", description: "The query parameter." },
-    VerifyKey { key: "username", schemes: &["basic"], default: "", description: "The user name." },
-    VerifyKey {
-        key: "header",
-        schemes: &["api_key", "jwt"],
-        default: "`x-api-key`; `authorization` for `jwt`",
-        description: "The header that the key or the token comes in. Choose one without `_`: nginx drops others.",
-    },
-    VerifyKey { key: "algorithm", schemes: &["jwt"], default: "", description: "`HS256` or `RS256`." },
-    VerifyKey {
-        key: "public_key",
-        schemes: &["jwt"],
-        default: "",
-        description: "Only with `RS256`, and then needed: the issuer's public RSA key in PEM form, or a list of two.",
-    },
-    VerifyKey { key: "issuer", schemes: &["jwt"], default: "any", description: "What the claim `iss` must be." },
-    VerifyKey {
-        key: "audience",
-        schemes: &["jwt"],
-        default: "none",
-        description: "What the claim `aud` must be, or name among others. Without it, tokens with an audience are refused.",
-    },
-];
+pub const VERIFY_SETTINGS: &[Setting] = rows! {
+    /// The scheme.
+    scheme "TEXT" = "";
+    /// The active secrets, one or two: signing secrets, tokens, passwords or keys. Any of them is valid. For `jwt` only with
+    /// `HS256`.
+    secrets "SECRET" = "";
+    /// How much the sender's clock may differ from ours.
+    leeway "DURATION" ["signature", "jwt"] = "the vendor's rule; `1m` for `jwt`";
+    /// The query parameter.
+    parameter "TEXT" ["url_token"] = "`token`";
+    /// The user name.
+    username "TEXT" ["basic"] = "";
+    /// The header with the key or the token. Choose one without `_`: nginx drops others.
+    header "TEXT" ["api_key", "jwt"] = "`x-api-key`; `authorization` for `jwt`";
+    /// `HS256` or `RS256`.
+    algorithm "TEXT" ["jwt"] = "";
+    /// Required with `RS256`, and only for it: the issuer's public RSA key in PEM form, or a list of two.
+    public_key "SECRET" ["jwt"] = "";
+    /// The required value of the claim `iss`.
+    issuer "TEXT" ["jwt"] = "any";
+    /// The value that the claim `aud` must have or contain. Without it, tokens with an audience are rejected.
+    audience "TEXT" ["jwt"] = "";
+};
+
+/// The row with this key.
+#[expect(clippy::expect_used, reason = "a test reads every setting")]
+pub fn setting(table: &'static [Setting], key: &str) -> &'static Setting {
+    table.iter().find(|setting| setting.key == key).expect("a row of the table")
+}
+
+/// The settings of the command line: those of the server, and the name of the file.
+pub fn flag_settings() -> impl Iterator<Item = &'static Setting> {
+    std::iter::once(&CONFIG).chain(SETTINGS)
+}
 
 impl Setting {
+    pub fn description(&self) -> &'static str {
+        self.description.trim_start()
+    }
+
     /// `--body-limit`
     pub fn flag(&self) -> String {
         format!("--{}", self.key.replace('_', "-"))
@@ -292,17 +211,21 @@ impl Setting {
 
     /// `INSPECTION_HUB_BODY_LIMIT`
     pub fn env_var(&self) -> String {
-        format!("INSPECTION_HUB_{}", self.key.to_uppercase())
+        format!("{ENV_PREFIX}{}", self.key.to_uppercase())
     }
 
     /// `INSPECTION_HUB_SOURCES__HOVER__PUBLIC_URL`
     pub fn source_env_var(&self, source: &str) -> String {
         let source = source.to_uppercase().replace('-', "_");
-        format!("INSPECTION_HUB_SOURCES__{source}__{}", self.key.to_uppercase())
+        format!("{ENV_PREFIX}SOURCES__{source}__{}", self.key.to_uppercase())
     }
 
-    /// Whether it can be set by a variable: what a source is cannot, only how it behaves.
+    /// Whether a variable can set it for a source. Only the file can say which vendor a source belongs to.
     pub fn has_source_env_var(&self) -> bool {
         self.key != "vendor"
+    }
+
+    pub fn applies_to(&self, scheme: &str) -> bool {
+        self.schemes.is_empty() || self.schemes.contains(&scheme)
     }
 }

@@ -244,7 +244,7 @@ impl SimulationPlan {
     /// Everything that is to be sent, in order.
     fn requests(&self) -> RequestIterator {
         match self.amount {
-            Amount::Forever => Box::new(self.requests_with_clock(TrafficClock::Live(Utc::now), None)),
+            Amount::Forever => Box::new(self.requests_with_clock(TrafficClock::Live(crate::clock::now), None)),
             Amount::Count { deliveries, spread, until } => {
                 let count = usize::try_from(deliveries).unwrap_or(usize::MAX);
                 let span = Some((deliveries, spread));

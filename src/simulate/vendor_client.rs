@@ -8,7 +8,6 @@ use crate::vendor::verify::{RequestCredentials, SignError, Verifier, WebhookRequ
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use bytes::Bytes;
-use chrono::Utc;
 use reqwest::{Client, Response, Url};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -161,7 +160,7 @@ impl SourceEndpoint {
     fn sign(&self, headers: &HeaderMap, body: &[u8], mode: SendMode) -> Result<(RequestCredentials, Bytes), SignError> {
         let body = Bytes::copy_from_slice(body);
         let (path, query) = (self.url.path(), self.url.query());
-        let request = WebhookRequest { headers, path, query, body: &body, now: Utc::now() };
+        let request = WebhookRequest { headers, path, query, body: &body, now: crate::clock::now() };
         match mode {
             SendMode::Forged(forgery) => forgery.forge(&self.verifier, &request, &body),
             _ => Ok((self.verifier.sign(&request)?, body)),

@@ -1,4 +1,4 @@
-// Chromium with an empty profile that can reach one origin only, and a record of everything that went wrong.
+// Chromium with an empty profile that can reach only one origin, and a record of all errors.
 import { chromium } from "playwright-core";
 
 export async function openBrowser(origin) {
@@ -20,14 +20,14 @@ export async function openBrowser(origin) {
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
 
-  const strangers = [];
+  const foreignRequests = [];
   const isOurs = (url) => new URL(url).host === new URL(origin).host;
   await context.route("**/*", (route) => {
     if (isOurs(route.request().url())) return route.continue();
-    strangers.push(route.request().url());
+    foreignRequests.push(route.request().url());
     return route.abort();
   });
-  page.on("websocket", (socket) => isOurs(socket.url()) || strangers.push(socket.url()));
+  page.on("websocket", (socket) => isOurs(socket.url()) || foreignRequests.push(socket.url()));
 
   const errors = [];
   page.on("pageerror", (error) => errors.push(`uncaught: ${error.message}`));
@@ -41,9 +41,9 @@ export async function openBrowser(origin) {
   });
   page.on("requestfailed", (request) => {
     const reason = request.failure()?.errorText;
-    // A page that is left lets go of what it was still loading.
+    // Leaving a page aborts its pending requests.
     if (reason !== "net::ERR_ABORTED") errors.push(`${reason}: ${request.url()}`);
   });
 
-  return { page, strangers, errors, close: () => browser.close() };
+  return { page, foreignRequests, errors, close: () => browser.close() };
 }

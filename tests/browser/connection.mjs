@@ -5,11 +5,11 @@ import { operationIn } from "./visitor.mjs";
 const TOKEN = "playground-test.token_1";
 
 export async function checkConnection(visitor) {
-  const { page, origin, result, answerBar, button, shows, picture } = visitor;
+  const { page, origin, result, responseBar, button, shows, picture } = visitor;
   const pane = page.getByRole("region", { name: "Connection" });
   const box = pane.getByLabel("Bearer token");
 
-  await check("the headers of a tab go with its requests", async () => {
+  await check("the headers of a tab are sent with its requests", async () => {
     await visitor.openTab("Board");
     await button("Headers").click();
     await page.getByLabel("Headers").locator(".graphiql-editor:not(.hidden)").click();
@@ -22,28 +22,28 @@ export async function checkConnection(visitor) {
     await button("Variables").click();
   });
 
-  await check("the token goes with queries", async () => {
+  await check("the token is sent with queries", async () => {
     await button("Show Connection").click();
     await box.fill(`Authorization: Bearer ${TOKEN}`);
     const [introspection] = await Promise.all([
       page.waitForRequest((request) => operationIn(request) === "IntrospectionQuery"),
       button("Use token").click(),
     ]);
-    await shows(pane.getByRole("status"), "goes with every request");
-    const asked = (await introspection.allHeaders()).authorization;
-    expect(asked === `Bearer ${TOKEN}`, `the schema is asked for with ${asked}`);
-    expect((await box.getAttribute("type")) === "password", "the token can be read over the shoulder");
+    await shows(pane.getByRole("status"), "sent with every request");
+    const sent = (await introspection.allHeaders()).authorization;
+    expect(sent === `Bearer ${TOKEN}`, `introspection sent ${sent}`);
+    expect((await box.getAttribute("type")) === "password", "the token is readable on the screen");
     await visitor.openTab("Board");
     const { authorization } = await (await visitor.execute("Board")).allHeaders();
     expect(authorization === `Bearer ${TOKEN}`, `the header is ${authorization}`);
   });
   await picture("connection");
 
-  await check("the token goes with connection_init", async () => {
+  await check("the token is sent in connection_init", async () => {
     const [init] = await Promise.all([firstFrame(page), visitor.follow("Live")]);
     const { type, payload } = JSON.parse(init);
-    const isRight = type === "connection_init" && payload?.Authorization === `Bearer ${TOKEN}`;
-    expect(isRight, `it sent ${init}`);
+    const isAuthorized = type === "connection_init" && payload?.Authorization === `Bearer ${TOKEN}`;
+    expect(isAuthorized, `it sent ${init}`);
     await visitor.stop();
   });
 
@@ -51,7 +51,7 @@ export async function checkConnection(visitor) {
     await visitor.leave();
     await page.reload();
     await visitor.ready();
-    await shows(pane, "Bearer token"); // GraphiQL opens the pane that was open.
+    await shows(pane, "Bearer token"); // GraphiQL reopens the pane.
     expect((await box.inputValue()) === TOKEN, "it is gone");
     const stored = await page.evaluate(() => JSON.stringify({ ...localStorage }));
     expect(!stored.includes(TOKEN), `localStorage has it: ${stored}`);
@@ -62,12 +62,12 @@ export async function checkConnection(visitor) {
     await other.close();
   });
 
-  await check("what no header can carry is no token", async () => {
+  await check("a token that no header can carry is rejected", async () => {
     await box.fill("two words");
     await button("Use token").click();
-    await shows(pane.getByRole("status"), "no bearer token");
-    await button("Forget token").click();
-    await shows(pane.getByRole("status"), "forgotten");
+    await shows(pane.getByRole("status"), "not a bearer token");
+    await button("Remove token").click();
+    await shows(pane.getByRole("status"), "removed");
     await visitor.openTab("Board");
     const { authorization } = await (await visitor.execute("Board")).allHeaders();
     expect(authorization === undefined, `the header is ${authorization}`);
@@ -76,7 +76,7 @@ export async function checkConnection(visitor) {
     await visitor.stop();
   });
 
-  await check("subscriptions go over an event stream when that is chosen, with the token", async () => {
+  await check("subscriptions use an event stream if it is chosen, with the token", async () => {
     await box.fill(TOKEN);
     await button("Use token").click();
     await pane.getByLabel("Server-sent events").check();
@@ -87,8 +87,8 @@ export async function checkConnection(visitor) {
     const { accept, authorization } = await request.allHeaders();
     expect(accept === "text/event-stream", `it accepts ${accept}`);
     expect(authorization === `Bearer ${TOKEN}`, `the token is ${authorization}`);
-    await shows(answerBar(), /Over\s*SSE/);
-    await shows(answerBar(), /Events\s*[1-9]/);
+    await shows(responseBar(), /Protocol\s*SSE/);
+    await shows(responseBar(), /Events\s*[1-9]/);
   });
   await picture("event-stream");
 
@@ -100,21 +100,21 @@ export async function checkConnection(visitor) {
     await visitor.stop();
   });
 
-  await check("the choice of the transport is kept, and can be undone", async () => {
+  await check("the chosen transport is kept and can be changed back", async () => {
     await visitor.leave();
     await page.reload();
     await visitor.ready();
-    expect(await pane.getByLabel("Server-sent events").isChecked(), "it is not kept");
+    expect(await pane.getByLabel("Server-sent events").isChecked(), "the choice was lost");
     await pane.getByLabel("WebSocket").check();
     await visitor.follow("Live");
-    await shows(answerBar(), /Over\s*WebSocket/);
+    await shows(responseBar(), /Protocol\s*WebSocket/);
     await visitor.stop();
   });
-  // The token stays for the check that share links leave it out.
+  // The token stays: a later check asserts that share links omit it.
   await button("Hide Connection").click();
 }
 
-/** What the next WebSocket of the page says first. */
+/** The first frame that the page's next WebSocket sends. */
 async function firstFrame(page) {
   const socket = await page.waitForEvent("websocket");
   const { payload } = await socket.waitForEvent("framesent");

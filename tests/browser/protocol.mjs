@@ -1,10 +1,10 @@
-// Speaks graphql-transport-ws with a running hub by the official client: node --experimental-websocket protocol.mjs <url>
+// Tests graphql-transport-ws of a running hub with the reference client: node --experimental-websocket protocol.mjs <url>
 import { createClient } from "../../web/node_modules/graphql-ws/dist/client.js";
 
 const origin = new URL(process.argv[2]).origin;
 const url = `${origin.replace(/^http/, "ws")}/graphql`;
 const client = createClient({ url, keepAlive: 50, lazy: false, retryAttempts: 0, onNonLazyError: fail });
-setTimeout(() => fail("it took too long"), 15_000).unref();
+setTimeout(() => fail("timed out after 15 s"), 15_000).unref();
 
 let pongs = 0;
 client.on("pong", (received) => received && pongs++);
@@ -13,7 +13,7 @@ client.on("pong", (received) => received && pongs++);
 const [head] = await all({ query: "{ head { position cursor } }" });
 expect(head.data.head.position === 0, head);
 
-// Request errors are errors, and end the operation.
+// A request error is sent as `error` and ends the operation.
 for (const query of ["{", "{ nothing }", 'subscription { changes(after: "x") { position } }']) {
   const errors = await all({ query }).catch((errors) => errors);
   expect(Array.isArray(errors) && errors[0].message, errors);
@@ -39,9 +39,9 @@ await postWebhook("K5");
 const { value } = await two.next();
 expect(value.data.changes.position === 6, value);
 await new Promise((resolve) => setTimeout(resolve, 150));
-expect(pongs > 0, "no pong came");
+expect(pongs > 0, "no pong was received");
 
-// What goes wrong has its code.
+// Each protocol violation has its close code.
 for (const [expected, ...messages] of [
   [4400, "{}"],
   [4401, JSON.stringify({ id: "1", type: "subscribe", payload: { query: "{ head { position } }" } })],

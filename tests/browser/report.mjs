@@ -1,4 +1,4 @@
-// The list of checks, as they pass or fail.
+// Prints the result of each check, and counts them.
 import { stripVTControlCharacters } from "node:util";
 
 let passed = 0;

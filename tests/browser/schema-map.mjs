@@ -1,4 +1,4 @@
-// The picture of the schema: found, clicked, walked through with the keyboard, zoomed.
+// The schema map: search, click, keyboard navigation, zoom.
 import { check, expect } from "./report.mjs";
 
 export async function checkSchemaMap({ page, button, shows, picture }) {
@@ -6,7 +6,7 @@ export async function checkSchemaMap({ page, button, shows, picture }) {
   const box = (type) => map.locator(`.react-flow__node[data-id="${type}"]`);
   const details = (type) => map.getByRole("region", { name: `Type ${type}`, exact: true });
 
-  await check("the schema map is loaded when it is opened, and shows the types", async () => {
+  await check("the code of the schema map is loaded when its pane is opened", async () => {
     const names = () => performance.getEntriesByType("resource").map(({ name }) => name);
     const loaded = async () => (await page.evaluate(names)).some((name) => /schema-map.*\.js/.test(name));
     expect(!(await loaded()), "it was loaded before");
@@ -20,7 +20,7 @@ export async function checkSchemaMap({ page, button, shows, picture }) {
     await map.getByRole("button", { name: "Larger" }).click();
     await map.getByRole("button", { name: "All types" }).click();
     for (const type of ["Query", "Inspection", "Session", "Job", "Node", "Vehicle"]) await box(type).waitFor();
-    expect(!(await box("InspectionConnection").count()), "it shows the pages of lists");
+    expect(!(await box("InspectionConnection").count()), "it shows connection types");
     return `${await map.locator(".react-flow__node").count()} types`;
   });
   await picture("schema-map-all");
@@ -31,17 +31,17 @@ export async function checkSchemaMap({ page, button, shows, picture }) {
     await shows(details("Inspection"), /Used by[\s\S]*Query: /);
     await box("Session").waitFor();
     await shows(map.locator(".react-flow__edge-text"), "sessions");
-    expect(!(await box("Vehicle").count()), "it shows what is further away");
+    expect(!(await box("Vehicle").count()), "it shows types that are not neighbours");
   });
   await picture("schema-map-inspection");
 
-  await check("a field leads to its type, through pages too", async () => {
+  await check("a field leads to its type, also through a connection", async () => {
     await details("Inspection").getByRole("button", { name: /^SessionConnection/ }).click();
     await shows(details("Session"), "inspection");
     await map.locator('.react-flow__node[data-id="Session"].selected').waitFor();
   });
 
-  await check("the keyboard chooses types", async () => {
+  await check("types can be chosen by keyboard", async () => {
     await map.getByRole("button", { name: "All types" }).click();
     await box("Job").focus();
     await page.keyboard.press("Enter");
@@ -63,7 +63,7 @@ export async function checkSchemaMap({ page, button, shows, picture }) {
     await search.press("Escape");
   });
 
-  await check("inputs and enums are drawn when they are asked for", async () => {
+  await check("inputs and enums are drawn only if the checkbox is set", async () => {
     await map.getByRole("button", { name: "All types" }).click();
     await box("Inspection").click();
     expect(!(await box("InspectionStatus").count()), "they were drawn before");
@@ -72,7 +72,7 @@ export async function checkSchemaMap({ page, button, shows, picture }) {
     await map.getByLabel("Inputs and enums").uncheck();
   });
 
-  await check("the picture zooms", async () => {
+  await check("the diagram zooms", async () => {
     const viewport = map.locator(".react-flow__viewport");
     const scale = () => viewport.evaluate((element) => new DOMMatrix(element.style.transform).a);
     await map.getByRole("button", { name: "Fit View" }).click();
@@ -91,12 +91,12 @@ export async function checkSchemaMap({ page, button, shows, picture }) {
   });
 }
 
-/** Waits until a number is the same in ten looks one after another. */
-async function settled(look) {
-  let same = 0;
-  for (let last = NaN; same < 10; ) {
-    const now = await look();
-    same = now === last ? same + 1 : 0;
+/** Waits until ten consecutive reads return the same number. */
+async function settled(read) {
+  let equal = 0;
+  for (let last = NaN; equal < 10; ) {
+    const now = await read();
+    equal = now === last ? equal + 1 : 0;
     last = now;
   }
 }

@@ -1,4 +1,4 @@
-// Share links: what they have in them, that they open and do not run, and what a bad one does. And the schema as a file.
+// Share links: their content, that opening one does not run it, and broken links. Also the download of the schema.
 import { readFile } from "node:fs/promises";
 import { check, expect } from "./report.mjs";
 import { operationIn } from "./visitor.mjs";
@@ -28,10 +28,10 @@ export async function checkSharing(visitor) {
     return `${link.href.length} characters`;
   });
 
-  await check("a share link opens in a tab of its own and is not run", async () => {
+  await check("a share link opens in a new tab and is not run", async () => {
     const before = await bars().count();
-    const asked = [];
-    const listen = (request) => asked.push(operationIn(request) ?? request.url());
+    const requests = [];
+    const listen = (request) => requests.push(operationIn(request) ?? request.url());
     const link = `${origin}/graphiql#${await pack({ query: SHARED, variables: VARIABLES, operationName: "Second" })}`;
     await visitor.leave();
     await page.goto("about:blank");
@@ -41,16 +41,16 @@ export async function checkSharing(visitor) {
     await shows(page.getByLabel("Variables"), "Größe ✓");
     await visitor.ready();
     page.off("request", listen);
-    expect(!asked.some((name) => ["First", "Second"].includes(name)), `it asked for ${asked}`);
-    expect(asked.includes("IntrospectionQuery"), `the page asked for nothing: ${asked}`);
+    expect(!requests.some((name) => ["First", "Second"].includes(name)), `it requested ${requests}`);
+    expect(requests.includes("IntrospectionQuery"), `no introspection in ${requests}`);
     expect((await bars().count()) === before + 1, `${before} tabs became ${await bars().count()}`);
     expect(!(await result().innerText()).includes("data"), "there is an answer");
-    expect(!page.url().includes("#"), `the address is still ${page.url()}`);
+    expect(!page.url().includes("#"), `the URL is still ${page.url()}`);
   });
   await picture("shared");
 
-  await check("the operation that the link names is the one to run", async () => {
-    // Not a click, which would put the cursor elsewhere.
+  await check("Ctrl-Enter runs the operation that the link names", async () => {
+    // Not a click, which would move the cursor.
     await editor().locator("textarea, .native-edit-context").first().focus();
     const [request] = await Promise.all([
       page.waitForRequest((request) => operationIn(request) !== undefined),
@@ -60,7 +60,7 @@ export async function checkSharing(visitor) {
     await shows(result(), "totalCount");
   });
 
-  await check("a link pasted into the open page opens too, a second time without a second tab", async () => {
+  await check("a link pasted into the open page opens, and a second time in the same tab", async () => {
     const fragment = await pack({ query: "query Pasted { __typename }" });
     const before = await bars().count();
     for (let time = 1; time <= 2; time++) {
@@ -71,19 +71,19 @@ export async function checkSharing(visitor) {
     expect((await bars().count()) === before + 1, `${before} tabs became ${await bars().count()}`);
   });
 
-  await check("a broken link says so", async () => {
+  await check("a broken link shows an error", async () => {
     await page.evaluate(() => { location.hash = "share=broken"; });
     await shows(editor(), "This share link cannot be read");
   });
 
-  await check("a link that unpacks to something huge is refused", async () => {
+  await check("a link that unpacks to a huge text is refused", async () => {
     const fragment = await pack({ query: " ".repeat(5_000_000) });
     await page.evaluate((fragment) => { location.hash = fragment; }, fragment);
     await shows(editor(), "it is too long");
     return `${fragment.length} characters for 5,000,000`;
   });
 
-  await check("the schema is downloaded in its definition language", async () => {
+  await check("the schema can be downloaded as SDL", async () => {
     const [file] = await Promise.all([page.waitForEvent("download"), button("Download schema (SDL)").click()]);
     expect(file.suggestedFilename() === "schema.graphql", file.suggestedFilename());
     const text = await readFile(await file.path(), "utf8");

@@ -1,4 +1,4 @@
-// What a visitor of the playground does and sees.
+// The actions of a visitor of the playground, and what the page shows.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "./report.mjs";
@@ -12,14 +12,14 @@ export function visitorOf(page, origin, screenshots) {
 
     editor: () => page.getByLabel("Operation Editor"),
     result: () => page.getByLabel("Result Window"),
-    answerBar: () => page.getByLabel("About the answer"),
+    responseBar: () => page.getByLabel("About the response"),
     button: (name) => page.getByRole("button", { name }),
 
     async shows(place, text, timeout = LIMIT) {
       await place.filter({ hasText: text }).waitFor({ timeout });
     },
 
-    /** Until the page has the schema, and with it everything that it asks for by itself. */
+    /** Waits until the page has loaded the schema, its last own request. */
     async ready() {
       await page.getByRole("button", { name: "Re-fetch GraphQL schema", disabled: false }).waitFor();
     },
@@ -29,7 +29,7 @@ export function visitorOf(page, origin, screenshots) {
       await visitor.shows(visitor.editor(), name);
     },
 
-    /** Until GraphiQL has stored the tabs as they are, and the one in front: a page that is left earlier comes back with others. */
+    /** Waits until GraphiQL has stored the current tabs and the active one: leaving the page earlier would lose changes. */
     async leave() {
       await page.waitForFunction(() => {
         const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem("graphiql:tabState") ?? '{"tabs":[]}');
@@ -41,14 +41,14 @@ export function visitorOf(page, origin, screenshots) {
       });
     },
 
-    /** Presses a button of GraphiQL's sidebar, and again afterwards. */
+    /** Opens a pane of GraphiQL's sidebar, and closes it afterwards. */
     async inPane(title, run) {
       await visitor.button(`Show ${title}`).click();
       await run();
       await visitor.button(`Hide ${title}`).click();
     },
 
-    /** Runs the operation in front and returns the request that it makes. */
+    /** Runs the active tab's operation and returns its request. */
     async execute(name) {
       const [request] = await Promise.all([
         page.waitForRequest((request) => operationIn(request) === name),
@@ -57,7 +57,7 @@ export function visitorOf(page, origin, screenshots) {
       return request;
     },
 
-    /** Runs the query of a tab and returns its data; errors in the answer fail the check. */
+    /** Runs the query of a tab and returns its data; errors in the response fail the check. */
     async query(name) {
       await visitor.openTab(name);
       const request = await visitor.execute(name);
@@ -68,13 +68,13 @@ export function visitorOf(page, origin, screenshots) {
       return data;
     },
 
-    /** Runs the subscription of a tab until it shows what a webhook of ours changes. */
+    /** Runs the subscription of a tab until it shows a change caused by a webhook. */
     async follow(name) {
       await visitor.openTab(name);
       await visitor.button("Execute query").click();
       await visitor.button("Stop query").waitFor();
       const run = Date.now().toString(36).toUpperCase();
-      // The server does not say when a subscription stands, so one webhook can come too early.
+      // The server does not report that a subscription has started, so a webhook can be too early.
       for (let attempt = 1; ; attempt++) {
         const session = `SWP-BROWSER-${run}-${attempt}`;
         await postWebhook(origin, session);
@@ -107,7 +107,7 @@ export function visitorOf(page, origin, screenshots) {
   return visitor;
 }
 
-/** The name of the operation that a request runs; undefined for any other request. */
+/** The operation name of a GraphQL request; undefined for any other request. */
 export function operationIn(request) {
   const isGraphql = request.method() === "POST" && new URL(request.url()).pathname === "/graphql";
   return isGraphql ? request.postDataJSON()?.operationName : undefined;
@@ -124,5 +124,5 @@ async function postWebhook(origin, session) {
       timestamp: "2026-01-01T00:00:00+00:00",
     }),
   });
-  expect(response.status === 200, `the webhook was answered with ${response.status}`);
+  expect(response.status === 200, `the response to the webhook was ${response.status}`);
 }

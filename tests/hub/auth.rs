@@ -1,4 +1,4 @@
-//! With `api_tokens`, the API answers only who shows one of them, on every transport; without, anybody.
+//! With `api_tokens`, every transport of the API requires one of them; without, the API is open.
 
 use crate::test_hub::{Socket, TIMEOUT, TestHub, TestResponse, send_request};
 use futures_util::{SinkExt, StreamExt};
@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 const TOKENS: &str = "api_tokens = \"old-token, new-token\"";
 const QUERY: &str = "{ head { position } }";
 
-async fn refused(request: reqwest::RequestBuilder, what: &str) {
+async fn assert_unauthenticated(request: reqwest::RequestBuilder, what: &str) {
     let TestResponse { status: code, body, headers } = send_request(request).await;
     assert_eq!((code, headers["www-authenticate"].as_bytes()), (401, &b"Bearer"[..]), "{what}: {body}");
     assert_eq!(body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{what}: {body}");
@@ -22,13 +22,13 @@ fn post(app: &TestHub, accept: &str) -> reqwest::RequestBuilder {
 }
 
 #[tokio::test]
-async fn who_shows_no_token_is_answered_nothing() {
+async fn requests_without_a_token_are_unauthenticated() {
     let app = TestHub::with(TOKENS).await;
     for accept in ["application/json", "application/graphql-response+json", "text/event-stream", "text/html", "*/*"] {
-        refused(post(&app, accept), accept).await;
+        assert_unauthenticated(post(&app, accept), accept).await;
     }
     let json = || post(&app, "application/json");
-    for shown in [
+    for authorization in [
         "",
         "Bearer",
         "Bearer ",
@@ -39,17 +39,17 @@ async fn who_shows_no_token_is_answered_nothing() {
         "Basic b2xkLXRva2VuOg==",
         "old-token",
     ] {
-        refused(json().header("authorization", shown), shown).await;
+        assert_unauthenticated(json().header("authorization", authorization), authorization).await;
     }
     let twice = json().header("authorization", "Bearer old-token").header("authorization", "Bearer old-token");
-    refused(twice, "two headers").await;
-    // Only a socket may show its token later.
-    refused(json().header("upgrade", "websocket").header("connection", "upgrade"), "no socket").await;
+    assert_unauthenticated(twice, "two headers").await;
+    // Only a socket may send its token later.
+    assert_unauthenticated(json().header("upgrade", "websocket").header("connection", "upgrade"), "no socket").await;
     for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
         let url = app.url("/graphql?query=%7B__typename%7D");
-        refused(app.client.request(method.clone(), url), method.as_str()).await;
+        assert_unauthenticated(app.client.request(method.clone(), url), method.as_str()).await;
     }
-    // The rest is as it was.
+    // Other routes need no token.
     for path in ["/healthz", "/readyz", "/schema.graphql", "/metrics"] {
         assert_eq!(send_request(app.client.get(app.url(path))).await.status, 200, "{path}");
     }
@@ -57,34 +57,41 @@ async fn who_shows_no_token_is_answered_nothing() {
 }
 
 #[tokio::test]
-async fn each_of_the_tokens_opens_every_transport() {
+async fn each_token_is_valid_on_every_transport() {
     let app = TestHub::with(TOKENS).await;
-    for shown in ["Bearer old-token", "bearer  new-token"] {
-        let without = shown.split_once(' ').expect("a scheme").1.trim();
-        let asked = send_request(post(&app, "application/json").header("authorization", shown)).await;
-        assert_eq!(asked.body, json!({ "data": { "head": { "position": 0 } } }), "{shown}");
+    for authorization in ["Bearer old-token", "bearer  new-token"] {
+        let without = authorization.split_once(' ').expect("a scheme").1.trim();
+        let response = send_request(post(&app, "application/json").header("authorization", authorization)).await;
+        assert_eq!(response.body, json!({ "data": { "head": { "position": 0 } } }), "{authorization}");
         let url = app.url("/graphql?query=%7B__typename%7D");
-        assert_eq!(send_request(app.client.get(&url).header("authorization", shown)).await.status, 200, "{shown}");
-        let reserved = send_request(app.client.put(&url).header("authorization", shown)).await;
-        assert_eq!(reserved.status, 201, "{shown}");
+        assert_eq!(
+            send_request(app.client.get(&url).header("authorization", authorization)).await.status,
+            200,
+            "{authorization}"
+        );
+        let reserved = send_request(app.client.put(&url).header("authorization", authorization)).await;
+        assert_eq!(reserved.status, 201, "{authorization}");
         for accept in ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0, application/json"] {
             let body = json!({ "query": "subscription { changes { position } }" });
-            let request = app.client.post(&url).header("accept", accept).header("authorization", shown).json(&body);
+            let request =
+                app.client.post(&url).header("accept", accept).header("authorization", authorization).json(&body);
             let response = request.send().await.expect("an answer");
             let kind = response.headers()["content-type"].to_str().expect("text").to_owned();
-            assert_eq!((response.status().as_u16(), &kind[..9]), (200, &accept[..9]), "{shown}");
+            assert_eq!((response.status().as_u16(), &kind[..9]), (200, &accept[..9]), "{authorization}");
         }
         for (header, payload) in [
-            (Some(shown), Value::Null),
-            (Some("Bearer wrong"), json!({ "Authorization": shown })),
-            (None, json!({ "Authorization": shown })),
-            (None, json!({ "authorization": shown, "more": 1 })),
-            (None, json!({ "AUTHORIZATION": shown })),
-            (None, json!({ "headers": { "Authorization": shown, "x": 1 } })),
-            (None, json!({ "Headers": { "authorization": shown } })),
-            (None, json!({ "authToken": shown })),
+            (Some(authorization), Value::Null),
+            (Some("Bearer wrong"), json!({ "Authorization": authorization })),
+            (None, json!({ "Authorization": authorization })),
+            (None, json!({ "authorization": authorization, "more": 1 })),
+            (None, json!({ "AUTHORIZATION": authorization })),
+            (None, json!({ "headers": { "Authorization": authorization, "x": 1 } })),
+            (None, json!({ "Headers": { "authorization": authorization } })),
+            (None, json!({ "authToken": authorization })),
             (None, json!({ "authToken": without })),
             (None, json!({ "token": without })),
+            (None, json!({ "Authorization": null, "token": without })),
+            (None, json!({ "Authorization": null, "headers": null, "authToken": authorization })),
         ] {
             let mut socket = socket(&app, header).await;
             send(&mut socket, init(&payload)).await;
@@ -96,7 +103,7 @@ async fn each_of_the_tokens_opens_every_transport() {
 }
 
 #[tokio::test]
-async fn a_socket_that_shows_no_token_is_closed() {
+async fn a_socket_without_a_valid_token_is_closed() {
     let app = TestHub::with(TOKENS).await;
     let subscribe = json!({ "id": "1", "type": "subscribe", "payload": { "query": QUERY } });
     const NONE: &str = "no token: send {\"Authorization\": \"Bearer …\"}";
@@ -142,8 +149,8 @@ async fn socket(app: &TestHub, authorization: Option<&str>) -> Socket {
     let mut request = app.url("/graphql").replace("http://", "ws://").into_client_request().expect("a request");
     let headers = request.headers_mut();
     headers.insert("sec-websocket-protocol", "graphql-transport-ws".parse().expect("a header"));
-    if let Some(shown) = authorization {
-        headers.insert("authorization", shown.parse().expect("a header"));
+    if let Some(authorization) = authorization {
+        headers.insert("authorization", authorization.parse().expect("a header"));
     }
     tokio_tungstenite::connect_async(request).await.expect("a socket").0
 }
@@ -152,12 +159,12 @@ async fn send(socket: &mut Socket, message: Value) {
     socket.send(Message::text(message.to_string())).await.expect("sent");
 }
 
-/// What is said next, or the code with which the socket is closed.
+/// The next message, or the close code.
 async fn receive(socket: &mut Socket) -> Result<Value, u16> {
     receive_or_close(socket).await.map_err(|(code, _)| code)
 }
 
-/// The same, with the reason.
+/// The next message, or the close code and reason.
 async fn receive_or_close(socket: &mut Socket) -> Result<Value, (u16, String)> {
     loop {
         let message = tokio::time::timeout(TIMEOUT, socket.next()).await.expect("in time").expect("a message");

@@ -1,5 +1,5 @@
-//! The examples of `docs/clients`, run as a reader runs them: each lists everything page by page, reports an invalid cursor,
-//! and follows the changes over two restarts of the hub, without gap or repeat.
+//! Runs the examples of `docs/clients`. Each lists all inspections page by page, reports an invalid cursor, and follows the
+//! changes over two restarts of the hub, without gaps or duplicates.
 
 use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
@@ -12,47 +12,47 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Interpreters take long to start while other tests run.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Interpreters start slowly while other tests run.
+const LINE_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// More than two pages of inspections, four deliveries of each.
 const DELIVERIES: usize = 180;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn apollo_client() {
-    follows_without_gap_or_repeat(node("apollo/example.js"), &[], &[]).await;
+    assert_follows_all_changes(node("apollo/example.js"), &[], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn apollo_client_with_subscriptions_in_parts() {
-    follows_without_gap_or_repeat(node("apollo/example.js"), &["multipart"], &[]).await;
+async fn apollo_client_with_multipart_subscriptions() {
+    assert_follows_all_changes(node("apollo/example.js"), &["multipart"], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn urql() {
-    follows_without_gap_or_repeat(node("urql/example.js"), &[], &[]).await;
+    assert_follows_all_changes(node("urql/example.js"), &[], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn relay() {
     build("build:relay").await;
-    follows_without_gap_or_repeat(node("relay/example.mjs"), &[], &["again K0"]).await;
+    assert_follows_all_changes(node("relay/example.mjs"), &[], &["again K0"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn typescript_with_generated_types() {
     build("build:typescript").await;
-    follows_without_gap_or_repeat(node("typescript/dist/example.js"), &[], &[]).await;
+    assert_follows_all_changes(node("typescript/dist/example.js"), &[], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python() {
-    follows_without_gap_or_repeat(in_python("python/example.py"), &[], &[]).await;
+    assert_follows_all_changes(in_python("python/example.py"), &[], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_with_aiohttp() {
-    follows_without_gap_or_repeat(in_python("python/example.py"), &["aiohttp"], &[]).await;
+    assert_follows_all_changes(in_python("python/example.py"), &["aiohttp"], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,15 +60,15 @@ async fn python_without_asyncio() {
     let (_database, server) = with_inspections().await;
     let board = run_query(&server.url, INSPECTIONS, Value::Null).await;
     let mut example = ClientProcess::start(in_python("python/script.py"), &server.url, &[]);
-    example.lists(&board).await;
-    example.ends().await;
+    example.assert_lists(&board).await;
+    example.assert_exits().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rust() {
     let example = built().join("examples/client");
     assert!(example.exists(), "the Rust client is not built: `make test` does it, or `cargo build --example client`");
-    follows_without_gap_or_repeat(Command::new(example), &[], &[]).await;
+    assert_follows_all_changes(Command::new(example), &[], &[]).await;
 }
 
 /// A hub with more than two pages of inspections.
@@ -76,7 +76,7 @@ async fn with_inspections() -> (TestDatabase, HubProcess) {
     let database = TestDatabase::new().await;
     let server = HubProcess::start(&database).await;
     let (url, vendor) = (server.url.clone(), client());
-    // The first inspection of all is the sender's, so that its name is known.
+    // The first inspection is the sender's, so that its id is known.
     post(&vendor, &url, "pave", delivery_body(0)).await;
     let sender = VendorClient::new(DELIVERIES);
     sender.send_unacknowledged(std::slice::from_ref(&url)).await;
@@ -87,22 +87,22 @@ async fn with_inspections() -> (TestDatabase, HubProcess) {
     (database, server)
 }
 
-/// Runs an example with these arguments after the hub's URL. `more` are the lines that it prints after the list.
-async fn follows_without_gap_or_repeat(command: Command, arguments: &[&str], more: &[&str]) {
+/// Runs an example with the hub's URL and these arguments. It must print these lines after the list.
+async fn assert_follows_all_changes(command: Command, arguments: &[&str], extra_lines: &[&str]) {
     let (database, server) = with_inspections().await;
     let (port, url, vendor) = (server.port, server.url.clone(), client());
     let board = run_query(&url, INSPECTIONS, Value::Null).await;
     let mut example = ClientProcess::start(command, &url, arguments);
-    example.lists(&board).await;
-    for line in more {
-        example.says(line).await;
+    example.assert_lists(&board).await;
+    for line in extra_lines {
+        example.assert_next_line(line).await;
     }
 
     let mut cursor = board["head"]["cursor"].clone();
     post(&vendor, &url, "pave", delivery_body(DELIVERIES)).await;
-    example.follows(&url, &mut cursor, 1).await;
+    example.assert_follows(&url, &mut cursor, 1).await;
 
-    // While it is disconnected: a change of an inspection that it has seen, a duplicate, a new one, and another vendor's.
+    // While it is disconnected: a change of a known inspection, a duplicate, a new inspection, and those of another vendor.
     server.kill();
     let other = HubProcess::start(&database).await;
     for number in [1, 0, 4] {
@@ -114,12 +114,12 @@ async fn follows_without_gap_or_repeat(command: Command, arguments: &[&str], mor
     other.kill();
     let server = HubProcess::at(port, &database, &[]).await;
     post(&vendor, &url, "pave", delivery_body(DELIVERIES + 2)).await;
-    example.follows(&url, &mut cursor, 10).await;
+    example.assert_follows(&url, &mut cursor, 10).await;
 
     server.stop().await;
     let server = HubProcess::at(port, &database, &[]).await;
     post(&vendor, &url, "pave", delivery_body(DELIVERIES + 3)).await;
-    example.follows(&url, &mut cursor, 1).await;
+    example.assert_follows(&url, &mut cursor, 1).await;
     server.kill();
 }
 
@@ -131,7 +131,7 @@ const CHANGES: &str = "query($after: String!) {
     changes(first: 100, after: $after, filter: { kind: [INSPECTION], verdict: [APPLIED, SKIPPED_AHEAD, ORPHANED] }) {
         pageInfo { hasNextPage } nodes { cursor position toStatus inspection { vendor externalId } } } }";
 
-/// An example that runs, until it is dropped.
+/// A running example. Killed when it is dropped.
 struct ClientProcess {
     process: Child,
     lines: UnboundedReceiver<String>,
@@ -147,44 +147,43 @@ impl ClientProcess {
         ClientProcess { process, lines }
     }
 
-    /// It must print all inspections in order, and the error of an invalid cursor.
-    async fn lists(&mut self, board: &Value) {
+    /// Asserts that it prints all inspections in order, and an error for an invalid cursor.
+    async fn assert_lists(&mut self, board: &Value) {
         let listed = board["inspections"]["nodes"].as_array().expect("inspections");
         assert!(listed.len() > 40 && board["inspections"]["totalCount"] == listed.len(), "{board:#}");
         for row in listed {
-            self.says(&format!("inspection {} {}", name(row), word(&row["status"]))).await;
+            self.assert_next_line(&format!("inspection {} {}", name(row), word(&row["status"]))).await;
         }
-        self.says("error CURSOR_INVALID").await;
+        self.assert_next_line("error CURSOR_INVALID").await;
     }
 
-    /// It must print no more, and succeed.
-    async fn ends(mut self) {
-        let more = tokio::time::timeout(PATIENCE, self.lines.recv()).await.expect("its end in time");
+    /// Asserts that it exits successfully, without further lines.
+    async fn assert_exits(mut self) {
+        let more = tokio::time::timeout(LINE_TIMEOUT, self.lines.recv()).await.expect("its end in time");
         assert_eq!(more, None);
         assert!(self.process.wait().expect("its end").success(), "{}", self.failure_output());
     }
 
-    /// Its next line must be this.
-    async fn says(&mut self, expected: &str) {
-        match tokio::time::timeout(PATIENCE, self.lines.recv()).await {
+    async fn assert_next_line(&mut self, expected: &str) {
+        match tokio::time::timeout(LINE_TIMEOUT, self.lines.recv()).await {
             Ok(Some(line)) => assert_eq!(line, expected),
-            other => panic!("{other:?} where {expected:?} should be: {}", self.failure_output()),
+            other => panic!("{other:?} instead of {expected:?}: {}", self.failure_output()),
         }
     }
 
-    /// It must print all changes of inspections after the cursor, at least this many, in order. Advances the cursor.
-    async fn follows(&mut self, url: &str, cursor: &mut Value, least: usize) {
+    /// Asserts that it prints all changes of inspections after the cursor, in order and at least so many. Moves the cursor.
+    async fn assert_follows(&mut self, url: &str, cursor: &mut Value, least: usize) {
         let page = run_query(url, CHANGES, json!({ "after": &*cursor })).await["changes"].take();
         let changes = page["nodes"].as_array().expect("changes");
         assert!(changes.len() >= least && page["pageInfo"]["hasNextPage"] == false, "{page:#}");
         for change in changes {
             let (name, status) = (name(&change["inspection"]), word(&change["toStatus"]));
-            self.says(&format!("change {} {name} {status}", change["position"])).await;
+            self.assert_next_line(&format!("change {} {name} {status}", change["position"])).await;
             *cursor = change["cursor"].clone();
         }
     }
 
-    // Ends it. Its standard error.
+    // Kills it, and returns its standard error.
     fn failure_output(&mut self) -> String {
         let _ = self.process.kill();
         let mut text = String::new();
@@ -213,14 +212,12 @@ async fn post(client: &reqwest::Client, url: &str, source: &str, body: impl Into
     assert_eq!(request.body(body).send().await.expect("an answer").status(), 200);
 }
 
-/// An example on Node.
 fn node(example: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(example).current_dir(installed());
     command
 }
 
-/// An example in Python.
 fn in_python(example: &str) -> Command {
     let installed = built().with_file_name("python");
     assert!(installed.join("installed").exists(), "the Python clients are not installed: `make test` does it");
@@ -229,13 +226,13 @@ fn in_python(example: &str) -> Command {
     command
 }
 
-/// Runs a script of the package's.
+/// Runs a script of the package `docs/clients`.
 async fn build(script: &'static str) {
     let mut command = Command::new("npm");
     command.args(["run", "--silent", script]).current_dir(installed());
     let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it ran").expect("npm starts");
-    let output_text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{output_text}");
+    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{printed}");
 }
 
 fn installed() -> PathBuf {
@@ -248,7 +245,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/clients")
 }
 
-/// Where cargo builds: this test is `target/debug/deps/hub-…`.
+/// The build folder. This test is `target/debug/deps/hub-…`.
 fn built() -> PathBuf {
     std::env::current_exe().expect("a path").ancestors().nth(2).expect("a folder").to_owned()
 }

@@ -1,4 +1,4 @@
-//! Pages of other origins: which of them a browser lets use the API.
+//! CORS: which origins may use the API from a browser.
 
 use crate::test_hub::{TIMEOUT, TestHub, send_request};
 use futures_util::StreamExt;
@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-const NAMED: &str = "allowed_origins = \"https://app.example, http://localhost:3000\"\napi_tokens = \"t\"";
+const ALLOWED: &str = "allowed_origins = \"https://app.example, http://localhost:3000\"\napi_tokens = \"t\"";
 const APP: &str = "http://localhost:3000";
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -28,23 +28,23 @@ fn preflight(app: &TestHub, path: &str, origin: &str) -> RequestBuilder {
 }
 
 #[tokio::test]
-async fn a_named_origin_may_use_the_api() {
-    let app = TestHub::with(NAMED).await;
+async fn an_allowed_origin_may_use_the_api() {
+    let app = TestHub::with(ALLOWED).await;
     for path in ["/graphql", "/schema.graphql"] {
-        // No token: browsers ask without one.
-        let asked = send_request(preflight(&app, path, APP)).await;
-        assert_eq!((asked.status, asked.body.as_str()), (204, Some("")), "{path}");
-        assert_eq!(header(&asked.headers, "access-control-allow-origin"), Some(APP));
-        let headers = header(&asked.headers, "access-control-allow-headers").expect("headers");
+        // Browsers send a preflight without a token.
+        let response = send_request(preflight(&app, path, APP)).await;
+        assert_eq!((response.status, response.body.as_str()), (204, Some("")), "{path}");
+        assert_eq!(header(&response.headers, "access-control-allow-origin"), Some(APP));
+        let headers = header(&response.headers, "access-control-allow-headers").expect("headers");
         for wanted in ["authorization", "content-type", "last-event-id"] {
             assert!(headers.contains(wanted), "{headers}");
         }
-        let methods = header(&asked.headers, "access-control-allow-methods").expect("methods");
+        let methods = header(&response.headers, "access-control-allow-methods").expect("methods");
         assert!(["GET", "POST", "PUT", "DELETE"].iter().all(|method| methods.contains(method)), "{methods}");
-        assert_eq!(header(&asked.headers, "access-control-max-age"), Some("7200"));
-        assert!(vary(&asked.headers).contains(&"origin".to_owned()), "{:?}", asked.headers);
-        // Browsers do not get the credentials that they would send by themselves.
-        assert_eq!(header(&asked.headers, "access-control-allow-credentials"), None);
+        assert_eq!(header(&response.headers, "access-control-max-age"), Some("7200"));
+        assert!(vary(&response.headers).contains(&"origin".to_owned()), "{:?}", response.headers);
+        // Browsers must not send credentials of their own, such as cookies.
+        assert_eq!(header(&response.headers, "access-control-allow-credentials"), None);
     }
     let query = json!({ "query": "{ head { position } }" });
     let post = |accept: &str, token: &str| {
@@ -73,63 +73,63 @@ async fn a_named_origin_may_use_the_api() {
         let exposed = header(response.headers(), "access-control-expose-headers").expect("headers");
         assert!(["etag", "retry-after", "ratelimit"].iter().all(|name| exposed.contains(name)), "{exposed}");
     }
-    // What answers differ by otherwise is still said.
+    // `Vary` still has its other values.
     let both = send_request(post("application/json", "Bearer t").json(&query)).await;
     assert!(vary(&both.headers).contains(&"accept".to_owned()), "{:?}", both.headers);
 }
 
 #[tokio::test]
 async fn other_origins_may_not() {
-    let app = TestHub::with(NAMED).await;
+    let app = TestHub::with(ALLOWED).await;
     for origin in ["https://evil.example", "http://localhost:3001", "https://app.example.evil.example", "null", "*"] {
-        let asked = send_request(preflight(&app, "/graphql", origin)).await;
-        assert_eq!(asked.status, 204, "{origin}");
-        assert_eq!(header(&asked.headers, "access-control-allow-origin"), None, "{origin}");
-        assert!(vary(&asked.headers).contains(&"origin".to_owned()), "{origin}");
+        let response = send_request(preflight(&app, "/graphql", origin)).await;
+        assert_eq!(response.status, 204, "{origin}");
+        assert_eq!(header(&response.headers, "access-control-allow-origin"), None, "{origin}");
+        assert!(vary(&response.headers).contains(&"origin".to_owned()), "{origin}");
     }
-    // Webhooks come from no page.
+    // Web pages do not send webhooks.
     let webhook = send_request(app.client.post(app.url("/webhooks/pave")).header("origin", APP).json(&json!({}))).await;
     assert_eq!(header(&webhook.headers, "access-control-allow-origin"), None);
 }
 
 #[tokio::test]
-async fn without_the_setting_nothing_is_said_of_origins() {
+async fn without_the_setting_there_are_no_cors_headers() {
     let app = TestHub::start().await;
     for path in ["/graphql", "/schema.graphql"] {
-        let asked = send_request(preflight(&app, path, APP)).await;
-        assert_eq!(asked.status, 405, "{path}: {asked:?}");
-        assert!(!asked.headers.keys().any(|name| name.as_str().starts_with("access-control")), "{asked:?}");
+        let response = send_request(preflight(&app, path, APP)).await;
+        assert_eq!(response.status, 405, "{path}: {response:?}");
+        assert!(!response.headers.keys().any(|name| name.as_str().starts_with("access-control")), "{response:?}");
     }
-    let answered = send_request(app.client.get(app.url("/graphql?query=%7B__typename%7D")).header("origin", APP)).await;
-    assert_eq!((answered.status, vary(&answered.headers)), (200, vec!["accept".to_owned()]));
-    assert_eq!(opened(&app, Some(APP)).await, None);
+    let response = send_request(app.client.get(app.url("/graphql?query=%7B__typename%7D")).header("origin", APP)).await;
+    assert_eq!((response.status, vary(&response.headers)), (200, vec!["accept".to_owned()]));
+    assert_eq!(close_reason(&app, Some(APP)).await, None);
 }
 
 #[tokio::test]
-async fn any_origin_may_where_the_operator_says_so() {
+async fn a_star_allows_any_origin() {
     let app = TestHub::with("allowed_origins = \"*\"").await;
-    let asked = send_request(preflight(&app, "/graphql", "https://any.example")).await;
-    assert_eq!((asked.status, header(&asked.headers, "access-control-allow-origin")), (204, Some("*")));
-    assert_eq!(header(&asked.headers, "access-control-allow-credentials"), None);
-    assert_eq!(opened(&app, Some("https://any.example")).await, None);
+    let response = send_request(preflight(&app, "/graphql", "https://any.example")).await;
+    assert_eq!((response.status, header(&response.headers, "access-control-allow-origin")), (204, Some("*")));
+    assert_eq!(header(&response.headers, "access-control-allow-credentials"), None);
+    assert_eq!(close_reason(&app, Some("https://any.example")).await, None);
 }
 
 #[tokio::test]
 async fn a_socket_of_another_origin_is_closed_with_a_reason() {
-    let app = TestHub::with(NAMED).await;
+    let app = TestHub::with(ALLOWED).await;
     let own = app.url("");
     for origin in [None, Some(APP), Some("https://app.example"), Some(own.as_str())] {
-        assert_eq!(opened(&app, origin).await, None, "{origin:?}");
+        assert_eq!(close_reason(&app, origin).await, None, "{origin:?}");
     }
     for origin in ["https://evil.example", "null", "http://127.0.0.1:1"] {
-        let (code, reason) = opened(&app, Some(origin)).await.expect("closed");
+        let (code, reason) = close_reason(&app, Some(origin)).await.expect("closed");
         assert_eq!(code, 4403, "{origin}");
         assert!(reason.contains("allowed_origins"), "{reason}");
     }
 }
 
-/// Opens a socket, and says why it is closed; none if it is not.
-async fn opened(app: &TestHub, origin: Option<&str>) -> Option<(u16, String)> {
+/// Opens a socket. Returns the close code and reason if the hub closes it.
+async fn close_reason(app: &TestHub, origin: Option<&str>) -> Option<(u16, String)> {
     let mut request = app.url("/graphql").replace("http://", "ws://").into_client_request().expect("a request");
     request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().expect("a header"));
     if let Some(origin) = origin {
@@ -137,7 +137,7 @@ async fn opened(app: &TestHub, origin: Option<&str>) -> Option<(u16, String)> {
     }
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("a socket");
     let ping = Message::text(json!({ "type": "ping" }).to_string());
-    // One that is being closed may not take it.
+    // A socket that is being closed may reject it.
     let _ = futures_util::SinkExt::send(&mut socket, ping).await;
     match tokio::time::timeout(TIMEOUT, socket.next()).await.expect("in time").expect("a message").expect("no error") {
         Message::Close(Some(frame)) => Some((frame.code.into(), frame.reason.to_string())),

@@ -1,4 +1,4 @@
-//! The hub as a subgraph: it composes with a subgraph of another team, and resolves what a router then requests.
+//! Apollo Federation: the hub composes with another subgraph, and answers the router's queries.
 
 use crate::skip::skip;
 use crate::test_hub::TestHub;
@@ -7,11 +7,11 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A query to the router: claims are in another subgraph, their inspections in the hub.
+/// A query to the router. Claims are in another subgraph, their inspections in the hub.
 const QUERY: &str =
     "{ claims { number inspection { id status state } ordered { overdue sessions { nodes { status } } } } }";
 
-/// The router's requests to the hub, as Apollo's query planner writes them.
+/// The router's queries to the hub, as Apollo's query planner writes them.
 const FETCHES: [&str; 2] = [
     "query($representations:[_Any!]!){_entities(representations:$representations){...on Inspection{status state}}}",
     "query($representations:[_Any!]!){_entities(representations:$representations){...on Inspection{status updatedAt \
@@ -28,11 +28,12 @@ async fn a_router_joins_claims_and_inspections() {
     assert_eq!(inspections.len(), 2);
     let sdl = app.query("{ _service { sdl } }").await["_service"]["sdl"].clone();
 
+    // `make test` installs the planner.
     if Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/node_modules").exists() {
         let planned = plan(json!({ "sdl": sdl, "query": QUERY })).expect("they compose");
         let fetches: Vec<_> = planned.as_array().expect("fetches").iter().map(|fetch| &fetch["operation"]).collect();
         assert_eq!(fetches, FETCHES, "{planned:#}");
-        // Without keys the other subgraph cannot refer to an inspection.
+        // Without keys the other subgraph cannot refer to inspections.
         let broken = sdl
             .as_str()
             .expect("SDL")
@@ -59,7 +60,7 @@ async fn a_router_joins_claims_and_inspections() {
     }
 }
 
-// The requests to the hub for a query to the supergraph, or why the subgraphs do not compose.
+// The query plan, or the error of the composition.
 fn plan(question: Value) -> Result<Value, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/schema/federation");
     let mut node = Command::new("node");

@@ -1,4 +1,4 @@
-//! The playground in Chromium, with every request to another origin blocked.
+//! The playground in Chromium, with every request to another host blocked.
 
 use crate::skip::skip;
 use crate::test_hub::{TestHub, samples, send_request};
@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_playground_works_with_the_network_cut() {
+async fn the_playground_works_without_other_hosts() {
     let app = TestHub::start().await;
     if !is_built() {
-        // Without its files the page says which command builds them.
+        // Without its assets, the page says how to build them. `make test` does so first.
         for (accept, content_type) in
             [("text/html,*/*", "text/html; charset=utf-8"), ("*/*", "application/problem+json")]
         {
@@ -29,7 +29,7 @@ async fn the_playground_works_with_the_network_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_playground_of_a_guarded_hub_works_for_who_has_a_token() {
+async fn the_playground_of_a_guarded_hub_works_with_a_token() {
     if !is_built() {
         return skip("needs the playground: `make web`");
     }
@@ -51,6 +51,6 @@ async fn visit(script: &'static str, arguments: Vec<String>) {
     assert!(folder.join("node_modules").exists(), "the browser test is not installed: `make test` does it");
     let run = move || Command::new("node").arg(script).args(arguments).current_dir(folder).output();
     let output = tokio::task::spawn_blocking(run).await.expect("it ran").expect("node starts");
-    let output_text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{output_text}");
+    let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{printed}");
 }

@@ -1,4 +1,4 @@
-//! Several hubs on one database: one history, one order, and a subscriber of one hub sees what the others receive.
+//! Several hubs on one database share one history. A subscriber of one receives the changes that the others write.
 
 use crate::test_hub::TestHub;
 use crate::vendor_client::VendorClient;
@@ -20,7 +20,6 @@ async fn two_hubs_write_one_history_without_holes() {
     for hub in [&one, &other] {
         assert_eq!(sender.discrepancies(&base(hub)).await, Vec::<String>::new());
     }
-    // Both hubs wrote, and the four deliveries of each inspection went to both.
     assert_eq!(
         one.query("{ statusCounts { status count } }").await,
         other.query("{ statusCounts { status count } }").await
@@ -30,7 +29,7 @@ async fn two_hubs_write_one_history_without_holes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_subscriber_of_one_hub_sees_what_another_receives_and_resumes_at_a_third() {
+async fn a_subscriber_receives_changes_of_other_hubs_and_resumes_at_another() {
     let one = TestHub::start().await;
     let other = one.second_hub().await;
     let start = one.query("{ head { cursor } }").await["head"]["cursor"].clone();
@@ -54,7 +53,7 @@ async fn a_subscriber_of_one_hub_sees_what_another_receives_and_resumes_at_a_thi
     assert_eq!(received, history.iter().map(|change| change["position"].clone()).collect::<Vec<_>>());
 }
 
-// A rolling replacement: the sender retries, and the subscriber notices nothing.
+// A rolling restart, without an effect on senders and subscribers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hubs_are_replaced_one_by_one_under_traffic() {
     let mut hubs = vec![TestHub::start().await];

@@ -4,9 +4,10 @@ use crate::rust::Line;
 use crate::{files, report, rust};
 
 /// From the lowest to the highest. `lib.rs` and `main.rs` put them together and are not listed.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "failpoints",
     "progress_reporter",
+    "clock",
     "machine",
     "event",
     "vendor",

@@ -1,4 +1,4 @@
-// The pane "Connection": the token that goes with every request, and the transport of subscriptions.
+// The pane "Connection": the token that is sent with every request, and the transport of subscriptions.
 import { Button, useGraphiQLActions, type GraphiQLPlugin } from "@graphiql/react";
 import { useState, type FormEvent } from "react";
 import { setToken, setTransport, parseToken, TRANSPORTS, useConnection, type Transport } from "./connection";
@@ -6,8 +6,8 @@ import { setToken, setTransport, parseToken, TRANSPORTS, useConnection, type Tra
 export const CONNECTION_PLUGIN: GraphiQLPlugin = { title: "Connection", icon: Icon, content: Pane };
 
 const NAMES: Record<Transport, [name: string, hint: string]> = {
-  websocket: ["WebSocket", "graphql-transport-ws; the token goes with connection_init"],
-  sse: ["Server-sent events", "graphql-sse, distinct connections; the token is a header"],
+  websocket: ["WebSocket", "graphql-transport-ws; the token is sent in connection_init"],
+  sse: ["Server-sent events", "graphql-sse, distinct connections mode; the token is sent as a header"],
 };
 
 function Pane() {
@@ -24,21 +24,21 @@ function TokenBox() {
   const token = useConnection((connection) => connection.token);
   const [text, setText] = useState(token);
   const [shown, setShown] = useState(false);
-  const [told, setTold] = useState("");
+  const [status, setStatus] = useState("");
   const { introspect, stop } = useGraphiQLActions();
 
-  const use = (token: string, told: string) => {
-    stop(); // What runs was started with the token before.
+  const apply = (token: string, status: string) => {
+    stop(); // A running subscription uses the previous token.
     setToken(token);
     setText(token);
-    setTold(told);
+    setStatus(status);
     introspect();
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const token = parseToken(text);
-    if (token === null) setTold("This is no bearer token: it may have letters, digits and - . _ ~ + / = only.");
-    else use(token, token ? "The token goes with every request from now on." : "No token is sent.");
+    if (token === null) setStatus("This is not a bearer token: only letters, digits and - . _ ~ + / = are allowed.");
+    else apply(token, token ? "The token is now sent with every request." : "No token is sent.");
   };
   return (
     <form onSubmit={submit} autoComplete="off">
@@ -55,19 +55,19 @@ function TokenBox() {
         aria-describedby="connection-token-hint"
       />
       <p id="connection-token-hint">
-        Sent as <code>Authorization: Bearer …</code> unless the tab's own headers have one. Kept until this browser tab
-        is closed; never part of a share link.
+        Sent as <code>Authorization: Bearer …</code>, unless the headers of the tab contain one. Kept until this browser
+        tab is closed; never part of a share link.
       </p>
       <div className="connection-buttons">
         <Button type="submit">Use token</Button>
-        <Button type="button" onClick={() => use("", "The token is forgotten.")} disabled={!token && !text}>
-          Forget token
+        <Button type="button" onClick={() => apply("", "The token was removed.")} disabled={!token && !text}>
+          Remove token
         </Button>
         <label>
           <input type="checkbox" checked={shown} onChange={(event) => setShown(event.target.checked)} /> Show
         </label>
       </div>
-      <p role="status">{told}</p>
+      <p role="status">{status}</p>
     </form>
   );
 }

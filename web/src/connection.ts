@@ -1,11 +1,11 @@
-// What every request to the hub shares, whichever way it goes: the visitor's token, and the transport of subscriptions.
+// What all requests to the hub share: the visitor's token, and the transport of subscriptions.
 import { create } from "zustand";
 
 export const TRANSPORTS = ["websocket", "sse"] as const;
 export type Transport = (typeof TRANSPORTS)[number];
 
 type Connection = {
-  /** What follows "Bearer"; empty for none. Lives as long as the browser tab, and goes nowhere but to the hub. */
+  /** What follows "Bearer"; empty if there is no token. Kept until the browser tab is closed, and sent only to the hub. */
   token: string;
   transport: Transport;
 };
@@ -18,7 +18,7 @@ export const useConnection = create<Connection>(() => ({
   transport: TRANSPORTS.find((known) => known === localStorage.getItem(TRANSPORT)) ?? "websocket",
 }));
 
-/** The token in what was typed or pasted, maybe a whole header. Null if no header can carry it (RFC 6750, 2.1). */
+/** The token in the text that was typed or pasted, which may be a whole header. Null if no header can carry it (RFC 6750, 2.1). */
 export function parseToken(text: string): string | null {
   const token = text.trim().replace(/^(authorization:\s*)?bearer\s+/i, "");
   return /^[A-Za-z0-9._~+/-]*=*$/.test(token) ? token : null;
@@ -35,7 +35,7 @@ export function setTransport(transport: Transport) {
   useConnection.setState({ transport });
 }
 
-/** The headers of a tab, and the token unless the tab has credentials of its own. */
+/** Adds the token to a tab's headers, unless they have an `Authorization` of their own. */
 export function withToken(headers: Record<string, string> = {}): Record<string, string> {
   const { token } = useConnection.getState();
   const own = Object.keys(headers).some((name) => name.toLowerCase() === "authorization");

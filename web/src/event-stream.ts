@@ -1,23 +1,23 @@
-// Subscriptions over server-sent events: one POST each, answered by a stream (graphql-sse, distinct connections mode).
+// Subscriptions over server-sent events: one POST each, with a stream as its response (graphql-sse, distinct connections mode).
 import { createClient } from "graphql-sse";
 import type { ExecutionResult } from "graphql";
-import { API } from "./address";
-import { marked, unmarked } from "./exact";
+import { API } from "./urls";
+import { marked, unmarked } from "./exact-numbers";
 import type { Transport } from "./fetcher";
 import { failure, read } from "./http";
 
-/** The hub's answer where it is no stream and never will be. */
-class Refused extends Error {
-  constructor(readonly answer: ExecutionResult) {
-    super("refused");
+/** A final response of the hub that is not a stream: a retry would not help. */
+class Rejected extends Error {
+  constructor(readonly result: ExecutionResult) {
+    super("rejected");
   }
 }
 
 const RETRIES = 5;
 
 export const eventStream: Transport = (request, headers, listener) => {
-  let refused: Refused | undefined;
-  let over = false;
+  let rejected: Rejected | undefined;
+  let ended = false;
   const client = createClient({
     url: API,
     headers,
@@ -25,36 +25,36 @@ export const eventStream: Transport = (request, headers, listener) => {
     fetchFn: async (url: string, init: RequestInit) => {
       const response = await fetch(url, init);
       if (/^text\/event-stream/i.test(response.headers.get("content-type") ?? "")) return withMarkedNumbers(response);
-      const answer = read(response, await response.text());
-      // A hub that restarts or is full may take the same request a little later.
-      const later = response.status >= 500 || response.status === 429;
-      if (!later) refused = new Refused(answer);
+      const result = read(response, await response.text());
+      // A hub that restarts or is at a limit may accept the same request later.
+      const canRetry = response.status >= 500 || response.status === 429;
+      if (!canRetry) rejected = new Rejected(result);
       throw new Error(`The hub answered with HTTP ${response.status}`);
     },
     retry: async (retries: number) => {
-      if (refused) throw refused;
-      listener.lost(failure("The connection was lost. Changes show again as soon as it is back."));
+      if (rejected) throw rejected;
+      listener.lost(failure("The connection was lost. Reconnecting: changes appear again when it is back."));
       await new Promise((resume) => setTimeout(resume, 1000 * 2 ** retries + 1000 * Math.random()));
     },
   });
   const unsubscribe = client.subscribe(request, {
     next: (result) => listener.next(unmarked(result as ExecutionResult)),
     error: (reason) => {
-      if (over) return;
-      if (reason instanceof Refused) listener.end(reason.answer);
+      if (ended) return;
+      if (reason instanceof Rejected) listener.end(reason.result);
       else listener.end(failure(`The connection failed: ${reason instanceof Error ? reason.message : reason}.`));
     },
     complete: () => {
-      if (!over) listener.end();
+      if (!ended) listener.end();
     },
   });
   return () => {
-    over = true;
+    ended = true;
     unsubscribe();
   };
 };
 
-/** The library parses the events by itself, so what it would round is marked before. The hub sends an event's data in one line. */
+/** graphql-sse parses the events itself, so large numbers are marked first. The hub sends the data of an event in one line. */
 function withMarkedNumbers(response: Response): Response {
   let rest = "";
   const mark = new TransformStream<string, string>({

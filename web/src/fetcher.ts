@@ -1,4 +1,4 @@
-// Which way a request goes to the hub: queries over HTTP, subscriptions over the transport that was chosen.
+// Sends requests to the hub: queries over HTTP, subscriptions over the chosen transport.
 import type { GraphiQLProps } from "graphiql";
 import type { ExecutionResult } from "graphql";
 import { startRequestTimer, type RequestTimer } from "./responses";
@@ -19,44 +19,44 @@ export type Request = {
   extensions?: Record<string, unknown>;
 };
 
-/** What a transport tells of a subscription. After `end` it tells nothing more. */
+/** The events of a subscription. Nothing follows `end`. */
 export type Listener = {
   next(result: ExecutionResult): void;
-  /** The connection was lost and is tried again. */
+  /** The connection was lost; the transport reconnects. */
   lost(result: ExecutionResult): void;
   end(last?: ExecutionResult): void;
 };
 
-/** Starts a subscription and returns what stops it. */
+/** Starts a subscription and returns a function that stops it. */
 export type Transport = (request: Request, headers: Record<string, string>, listener: Listener) => () => void;
 
 export const fetcher: Fetcher = (request, options) => {
   const operation = operationOf(request.query, request.operationName);
-  const isOwn = request.operationName === "IntrospectionQuery";
+  const isIntrospection = request.operationName === "IntrospectionQuery";
   const named: Request = {
     query: request.query,
     variables: request.variables,
     operationName: operation?.name?.value,
-    // The hub says what an answer cost if it is asked to.
-    extensions: isOwn ? undefined : { cost: true },
+    // Asks the hub to report the cost.
+    extensions: isIntrospection ? undefined : { cost: true },
   };
   const headers = withToken(options?.headers);
   if (operation?.operation === "subscription") {
     const overSse = useConnection.getState().transport === "sse";
-    return follow(overSse ? eventStream : webSocket, named, headers, startRequestTimer(overSse ? "SSE" : "WebSocket"));
+    return subscribe(overSse ? eventStream : webSocket, named, headers, startRequestTimer(overSse ? "SSE" : "WebSocket"));
   }
-  return post(named, headers, isOwn ? undefined : startRequestTimer("HTTP"));
+  return post(named, headers, isIntrospection ? undefined : startRequestTimer("HTTP"));
 };
 
-function follow(transport: Transport, request: Request, headers: Record<string, string>, watch: RequestTimer): Observable {
+function subscribe(transport: Transport, request: Request, headers: Record<string, string>, timer: RequestTimer): Observable {
   return {
     subscribe(sink: Sink) {
-      // GraphiQL shows one message at a time, so a fast replay is drawn once a frame.
+      // GraphiQL shows one message at a time, so a fast backfill is drawn once per frame.
       let newest: ExecutionResult | undefined;
       const draw = () => {
         if (newest) sink.next(newest);
         newest = undefined;
-        watch.draw();
+        timer.draw();
       };
       const show = (result: ExecutionResult) => {
         if (!newest) requestAnimationFrame(draw);
@@ -64,7 +64,7 @@ function follow(transport: Transport, request: Request, headers: Record<string, 
       };
       const stop = transport(request, headers, {
         next(result) {
-          watch.followed(result);
+          timer.received(result);
           show(result);
         },
         lost: show,

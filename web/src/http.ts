@@ -1,11 +1,11 @@
-// Queries and mutations: one POST each. What is not GraphQL in the answer is made to look like it.
+// Queries and mutations: one POST each. A response that is not GraphQL is turned into a GraphQL error.
 import { GraphQLError, type ExecutionResult } from "graphql";
-import { API } from "./address";
+import { API } from "./urls";
 import type { RequestTimer } from "./responses";
-import { parseExact } from "./exact";
+import { parseExact } from "./exact-numbers";
 import type { Request } from "./fetcher";
 
-export async function post(request: Request, headers: Record<string, string>, watch?: RequestTimer): Promise<ExecutionResult> {
+export async function post(request: Request, headers: Record<string, string>, timer?: RequestTimer): Promise<ExecutionResult> {
   try {
     const response = await fetch(API, {
       method: "POST",
@@ -18,14 +18,14 @@ export async function post(request: Request, headers: Record<string, string>, wa
     });
     const bytes = await response.arrayBuffer();
     const result = read(response, new TextDecoder().decode(bytes));
-    watch?.answered(result, bytes.byteLength);
+    timer?.responded(result, bytes.byteLength);
     return result;
   } catch (reason) {
-    return failure(`The hub did not answer: ${reason instanceof Error ? reason.message : reason}`);
+    return failure(`The hub did not respond: ${reason instanceof Error ? reason.message : reason}`);
   }
 }
 
-/** Outside GraphQL the hub answers with problem details (RFC 9457), a proxy in between with anything. */
+/** Outside GraphQL the hub responds with problem details (RFC 9457); a proxy in between may respond with anything. */
 export function read(response: Response, body: string): ExecutionResult {
   const type = response.headers.get("content-type") ?? "";
   if (/^application\/(graphql-response\+)?json/i.test(type)) return parseExact(body);

@@ -1,14 +1,15 @@
-// The playground: GraphiQL with the hub's own tabs, from the hub's own files, nothing from anywhere else.
+// The playground: GraphiQL with the hub's own tabs and plugins. Loads nothing from other hosts.
 import { explorerPlugin } from "@graphiql/plugin-explorer";
 import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import "graphiql/setup-workers/vite";
 import { createRoot } from "react-dom/client";
-import { AnswerBar } from "./answer-bar";
 import { CONNECTION_PLUGIN } from "./connection-plugin";
 import { fetcher } from "./fetcher";
+import { ResponseBar } from "./response-bar";
 import { SCHEMA_MAP_PLUGIN } from "./schema-map-plugin";
 import { SharedTab } from "./shared-tab";
 import { SystemTheme } from "./system-theme";
+import { TabOperationName } from "./tab-operation-name";
 import { initialTabs } from "./tabs";
 import { SchemaButton, ShareButton } from "./toolbar";
 import "./style.css";
@@ -31,9 +32,10 @@ createRoot(document.getElementById("root")!).render(
       )}
     </GraphiQL.Toolbar>
     <GraphiQL.Footer>
-      <AnswerBar />
+      <ResponseBar />
     </GraphiQL.Footer>
     <SystemTheme />
+    <TabOperationName />
     <SharedTab />
   </GraphiQL>,
 );

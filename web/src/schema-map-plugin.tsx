@@ -1,4 +1,4 @@
-// The pane "Schema map". What draws it is loaded when it is first opened.
+// The pane "Schema map". Its code is loaded when the pane is first opened.
 import { Spinner, type GraphiQLPlugin } from "@graphiql/react";
 import { lazy, Suspense } from "react";
 

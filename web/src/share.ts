@@ -1,11 +1,11 @@
-// Share links: an operation in the fragment of the page's address, which browsers keep to themselves. A link has the
-// text, the variables and the name of the operation, never headers or the token; it is opened, not run.
+// Share links: an operation in the fragment of the page's URL, which browsers do not send to servers. A link holds the
+// document, the variables and the operation name, never headers or the token. Opening a link does not run the operation.
 
 export type Shared = { query: string; variables?: string; operationName?: string };
 
 const KEY = "share=";
-/** Characters of a link's content: far more than anybody writes, little enough that a bad link does no harm. */
-const LIMIT = 500_000;
+/** The most characters that a link may unpack to: enough for any operation, too few for a malicious link to do harm. */
+const MAX_LENGTH = 500_000;
 
 export async function shareLink({ query, variables, operationName }: Shared): Promise<string> {
   const text = JSON.stringify({
@@ -18,7 +18,7 @@ export async function shareLink({ query, variables, operationName }: Shared): Pr
   return `${location.origin}${location.pathname}#${KEY}${toBase64Url(bytes)}`;
 }
 
-/** What the fragment shares. Null if it shares nothing; fails if it is no link of ours. */
+/** The content of a share link's fragment. Null if the fragment is not a share link; throws if the link is broken. */
 export async function parseShareLink(fragment: string): Promise<Shared | null> {
   const content = fragment.replace(/^#/, "");
   if (!content.startsWith(KEY)) return null;
@@ -39,7 +39,7 @@ async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
     const { done, value } = await reader.read();
     if (done) return text;
     text += value;
-    if (text.length <= LIMIT) continue;
+    if (text.length <= MAX_LENGTH) continue;
     await reader.cancel();
     throw new RangeError("it is too long");
   }

@@ -1,55 +1,45 @@
-// Opens what a share link has in a tab, in front and not run, and takes it out of the address.
+// Opens the content of a share link in a tab, without running it, and removes the fragment from the URL.
 import { pick, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
-import type { OperationDefinitionNode } from "graphql";
 import { useEffect, useState } from "react";
 import { operationOf } from "./operation";
 import { parseShareLink, type Shared } from "./share";
 
 export function SharedTab() {
   const [shared, setShared] = useState<Shared | null>(null);
-  const { queryEditor, variableEditor, tabs, activeTabIndex } = useGraphiQL(
-    pick("queryEditor", "variableEditor", "tabs", "activeTabIndex"),
-  );
+  const { queryEditor, variableEditor, tabs } = useGraphiQL(pick("queryEditor", "variableEditor", "tabs"));
   const { addTab, changeTab, setOperationName, updateActiveTabValues } = useGraphiQLActions();
 
   useEffect(() => {
-    const take = () => {
+    const open = () => {
       parseShareLink(location.hash).catch(unreadable).then((found) => {
         if (!found) return;
         history.replaceState(history.state, "", location.pathname + location.search);
         setShared(found);
       });
     };
-    take();
-    addEventListener("hashchange", take);
-    return () => removeEventListener("hashchange", take);
+    open();
+    addEventListener("hashchange", open);
+    return () => removeEventListener("hashchange", open);
   }, []);
 
   useEffect(() => {
     if (!shared || !queryEditor || !variableEditor) return;
     setShared(null);
     const { query, variables = "", operationName } = shared;
-    const open = tabs.findIndex((tab) => tab.query === query && (tab.variables ?? "") === variables);
-    if (open >= 0) return changeTab(open);
-    // GraphiQL learns of an editor's content a moment late, too late for who goes from tab to tab at once: with a new
-    // tab it would name the one before after an operation of a third.
-    setOperationName(nameOf(operationOf(queryEditor.getValue(), tabs[activeTabIndex]?.operationName)));
+    const existing = tabs.findIndex((tab) => tab.query === query && (tab.variables ?? "") === variables);
+    if (existing >= 0) return changeTab(existing);
     addTab();
     const operation = operationOf(query, operationName);
     queryEditor.setValue(query);
     variableEditor.setValue(variables);
     updateActiveTabValues({ query, variables });
-    setOperationName(nameOf(operation));
-    // Ctrl-Enter runs the operation that the cursor is in.
+    setOperationName(operation?.name?.value ?? "");
+    // Ctrl-Enter runs the operation at the cursor.
     const position = queryEditor.getModel()?.getPositionAt(operation?.loc?.start ?? 0);
     if (position) queryEditor.setPosition(position);
   });
 
   return null;
-}
-
-function nameOf(operation: OperationDefinitionNode | null): string {
-  return operation?.name?.value ?? "";
 }
 
 function unreadable(reason: unknown): Shared {

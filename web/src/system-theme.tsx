@@ -1,4 +1,4 @@
-// GraphiQL asks for the system's theme once, so its editors would stay light when the system turns dark.
+// Follows the system's theme. GraphiQL reads it only once, so its editors would stay light when the system turns dark.
 import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { useEffect } from "react";
 

@@ -1,13 +1,12 @@
-// What a first visit opens with. GraphiQL names a tab after its operation; once the visitor has tabs
-// of their own, those are kept and nothing here is asked.
+// The tabs of a first visit. GraphiQL names a tab after its operation. A returning visitor keeps their own tabs.
 import type { GraphiQLProps } from "graphiql";
-import { API } from "./address";
+import { API } from "./urls";
 import { withToken } from "./connection";
 
 const HOUR = 60 * 60 * 1000;
 
-const BOARD = `# The board: how many inspections have which status,
-# and the twenty that changed last.
+const BOARD = `# The board: inspections by status, and the twenty that
+# changed last.
 query Board {
   statusCounts {
     status
@@ -30,7 +29,7 @@ query Board {
 `;
 
 const ONE_INSPECTION = `# One inspection: the one that changed last, with all
-# that hangs on it. "state" is the vendor's own word,
+# that belongs to it. "state" is the vendor's term,
 # "status" the hub's, the same for all vendors.
 query OneInspection {
   inspections(
@@ -100,8 +99,8 @@ query OneInspection {
 }
 `;
 
-const STALLED = `# What is stalled: open inspections without a change
-# for as long as the variables below say, longest first.
+const STALLED = `# Stalled inspections: open, and without a change for
+# the time in the variables below, longest first.
 # Try "24h" or "3d".
 query Stalled($for: String!) {
   inspections(
@@ -123,8 +122,8 @@ query Stalled($for: String!) {
 `;
 
 const ONE_HOUR_AGO = `# The past: what had happened to each inspection by the
-# time in the variables below, and what was known of it
-# then. The two differ where a vendor reported late.
+# time in the variables below, and what the hub knew of
+# it then. They differ if a vendor reported late.
 query OneHourAgo($at: DateTime!) {
   inspections(
     first: 20
@@ -169,8 +168,8 @@ const CHANGE = `    position
       status
     }`;
 
-const LIVE = `# Live: every change from now on, whichever vendor it
-# comes from. The newest one is shown.
+const LIVE = `# Live: every change from now on, from all vendors.
+# The newest one is shown.
 subscription Live {
   changes {
 ${CHANGE}
@@ -178,9 +177,9 @@ ${CHANGE}
 }
 `;
 
-const RESUME = `# Resume: every change after a cursor, first those in
-# history, then the live ones, without gap or repeat.
-# The variables below take the cursor of any change.
+const RESUME = `# Resume: every change after a cursor, first from the
+# history, then live, without gaps or duplicates. The
+# variables below accept the cursor of any change.
 subscription Resume($after: String) {
   changes(after: $after) {
 ${CHANGE}
@@ -206,7 +205,7 @@ export async function initialTabs(): Promise<GraphiQLProps["defaultTabs"]> {
   ];
 }
 
-/** Where the twentieth newest inspection began: near enough to replay at once. Null while there is none. */
+/** The first change of the twentieth newest inspection: recent enough for a short backfill. Null if there are no inspections. */
 async function recentCursor(): Promise<string | null> {
   try {
     const response = await fetch(API, {

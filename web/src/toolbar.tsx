@@ -1,7 +1,7 @@
-// The buttons beside the editor that GraphiQL does not have: a share link, the schema as a file.
+// The buttons that GraphiQL lacks: copy a share link, download the schema.
 import { pick, ToolbarButton, useGraphiQL } from "@graphiql/react";
 import { useEffect, useState } from "react";
-import { SCHEMA } from "./address";
+import { SCHEMA } from "./urls";
 import { withToken } from "./connection";
 import { operationOf } from "./operation";
 import { shareLink } from "./share";
@@ -17,7 +17,7 @@ const ARROW = "M12 4v11M7.5 11l4.5 4.5 4.5-4.5M5 20h14";
 
 export function ShareButton() {
   const editors = useGraphiQL(pick("queryEditor", "variableEditor", "operationName"));
-  const [told, tell] = useTransientNote();
+  const [note, setNote] = useTransientNote();
   const share = async () => {
     const query = editors.queryEditor?.getValue() ?? "";
     const variables = editors.variableEditor?.getValue();
@@ -25,41 +25,41 @@ export function ShareButton() {
     const link = await shareLink({ query, variables, operationName });
     try {
       await navigator.clipboard.writeText(link);
-      tell("Share link copied");
+      setNote("Share link copied");
     } catch {
-      // Only pages from localhost or over HTTPS may write to the clipboard.
+      // Browsers allow clipboard access only on localhost or over HTTPS.
       history.replaceState(history.state, "", link);
-      tell("The share link is in the address bar");
+      setNote("The share link is in the address bar");
     }
   };
   return (
     <>
-      <ToolbarButton label={told || SHARE} onClick={share}>
-        <Icon path={told ? CHECK : CHAIN} />
+      <ToolbarButton label={note || SHARE} onClick={share}>
+        <Icon path={note ? CHECK : CHAIN} />
       </ToolbarButton>
-      <Note>{told}</Note>
+      <Note>{note}</Note>
     </>
   );
 }
 
 export function SchemaButton() {
-  const [told, tell] = useTransientNote();
+  const [note, setNote] = useTransientNote();
   const download = async () => {
     try {
       const response = await fetch(SCHEMA, { headers: withToken() });
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       save(await response.blob(), "schema.graphql");
-      tell("Schema downloaded");
+      setNote("Schema downloaded");
     } catch (reason) {
-      tell(`The schema cannot be had: ${reason instanceof Error ? reason.message : reason}`);
+      setNote(`The schema could not be downloaded: ${reason instanceof Error ? reason.message : reason}`);
     }
   };
   return (
     <>
-      <ToolbarButton label={told || DOWNLOAD} onClick={download}>
+      <ToolbarButton label={note || DOWNLOAD} onClick={download}>
         <Icon path={ARROW} />
       </ToolbarButton>
-      <Note>{told}</Note>
+      <Note>{note}</Note>
     </>
   );
 }
@@ -72,7 +72,7 @@ function save(content: Blob, name: string) {
   URL.revokeObjectURL(link.href);
 }
 
-/** A text that goes away by itself. */
+/** A text that disappears after three seconds. */
 function useTransientNote(): [string, (text: string) => void] {
   const [note, setNote] = useState({ text: "" });
   useEffect(() => {

@@ -1,9 +1,9 @@
-// Subscriptions over graphql-transport-ws. Each has a connection of its own, because the token and the headers of its
-// tab are told when a connection is opened.
+// Subscriptions over graphql-transport-ws. Each has its own connection, because the token and the headers of its tab are
+// sent when the connection is opened.
 import { createClient } from "graphql-ws";
 import type { ExecutionResult } from "graphql";
-import { API } from "./address";
-import { exact } from "./exact";
+import { API } from "./urls";
+import { exact } from "./exact-numbers";
 import type { Transport } from "./fetcher";
 import { failure } from "./http";
 
@@ -11,17 +11,17 @@ export const webSocket: Transport = (request, headers, listener) => {
   const client = createClient({
     url: `${location.origin.replace(/^http/, "ws")}${API}`,
     connectionParams: Object.keys(headers).length ? headers : undefined,
-    // By default only a connection that once stood is tried again, and a hub that restarts refuses some.
+    // By default a connection that was never established is not retried, and a restarting hub refuses connections.
     shouldRetry: () => true,
     jsonMessageReviver: exact,
   });
-  let over = false;
+  let ended = false;
   client.on("closed", (event) => {
-    if (!over) listener.lost(failure(`${closing(event)}. Changes show again as soon as it is back.`));
+    if (!ended) listener.lost(failure(`${closing(event)}. Reconnecting: changes appear again when it is back.`));
   });
   const end = (last?: ExecutionResult) => {
-    if (!over) listener.end(last);
-    over = true;
+    if (!ended) listener.end(last);
+    ended = true;
   };
   const unsubscribe = client.subscribe(request, {
     next: (result) => listener.next(result as ExecutionResult),
@@ -29,7 +29,7 @@ export const webSocket: Transport = (request, headers, listener) => {
     complete: () => end(),
   });
   return () => {
-    over = true;
+    ended = true;
     unsubscribe();
   };
 };

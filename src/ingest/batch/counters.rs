@@ -55,7 +55,7 @@ impl Counters {
     /// Before the counters are written.
     pub fn finish(&mut self) {
         // Never the same twice: by this time other writers know which batches they have seen.
-        self.head.updated_at = Utc::now().timestamp_micros().max(self.before.updated_at + 1);
+        self.head.updated_at = crate::clock::now().timestamp_micros().max(self.before.updated_at + 1);
         if self.max_clock_lag > CLOCK_LAG_WARN_MICROS {
             let seconds = self.max_clock_lag / 1_000_000;
             tracing::warn!(

@@ -1,9 +1,11 @@
-//! Over every place where a value can be given: stray characters are rejected, and a good value is taken. A new setting, a
-//! new key of a scheme or a new form of value needs a sample here.
+//! For every place where a value can be given: stray characters are rejected, and a valid value is accepted. A new setting or
+//! placeholder needs a sample here.
 
 use super::*;
-use crate::settings::parse::ValueKind;
-use crate::settings::table::{SCHEMES, SETTINGS, SOURCE_SETTINGS, VERIFY_KEYS};
+use crate::settings::table::{SCHEMES, SETTINGS, SOURCE_SETTINGS, Setting, VERIFY_SETTINGS};
+
+/// The placeholder of settings that accept `env:NAME` and `file:PATH`.
+const SECRET: &str = "SECRET";
 
 const KEY: &str = "-----BEGIN PUBLIC KEY-----
 MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAofgWCuLjybRlzo0tZWJj
@@ -15,48 +17,46 @@ FvUK+DWNmoudF8NAco9/h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXp
 oQIDAQAB
 -----END PUBLIC KEY-----";
 
-/// One place where a value can be given, and how a world looks that has it there.
+/// One place where a value can be given, and an input with the value there.
 struct InputPlace {
     name: String,
     sample: &'static str,
-    /// Whether it takes `env:NAME` and `file:PATH`.
+    /// Whether it accepts `env:NAME` and `file:PATH`.
     is_secret: bool,
-    world: Box<dyn Fn(&str) -> SettingsInput>,
+    input: Box<dyn Fn(&str) -> SettingsInput>,
 }
 
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap().replace('\u{7f}', "\\u007f")
 }
 
-fn sample_of(form: ValueKind, key: &str) -> &'static str {
-    match form {
-        ValueKind::Address => "127.0.0.1:1",
-        ValueKind::Count => "7",
-        ValueKind::Database => "sqlite://data/other.db",
-        ValueKind::Duration => "2h",
-        ValueKind::Filter => "debug",
-        ValueKind::LogFormat => "json",
-        ValueKind::Secret => "s3cret",
-        ValueKind::Size => "5MiB",
-        ValueKind::Boolean => "true",
-        ValueKind::Url => "https://hub.example/in",
-        ValueKind::Text => match key {
-            "allowed_origins" => "https://app.example",
-            "nats" => "nats://127.0.0.1:4222",
-            "trusted_documents" => "documents.json",
-            "vendor" => "hover",
-            other => panic!("{other} needs a sample"),
-        },
+fn sample_of(setting: &Setting) -> &'static str {
+    match (setting.key, setting.placeholder) {
+        ("allowed_origins", _) => "https://app.example",
+        ("database", _) => "sqlite://data/other.db",
+        ("nats", _) => "nats://127.0.0.1:4222",
+        ("trusted_documents", _) => "documents.json",
+        ("vendor", _) => "hover",
+        (_, "ADDRESS:PORT") => "127.0.0.1:1",
+        (_, "NUMBER") => "7",
+        (_, "DURATION") => "2h",
+        (_, "FILTER") => "debug",
+        (_, "text|json") => "json",
+        (_, SECRET) => "s3cret",
+        (_, "SIZE") => "5MiB",
+        (_, "true|false") => "true",
+        (_, "URL") => "https://hub.example/in",
+        (key, _) => panic!("{key} needs a sample"),
     }
 }
 
 fn settings() -> Vec<InputPlace> {
     let places = SETTINGS.iter().flat_map(|row| {
-        let place = |how: &str, world: Box<dyn Fn(&str) -> SettingsInput>| InputPlace {
+        let place = |how: &str, input: Box<dyn Fn(&str) -> SettingsInput>| InputPlace {
             name: format!("{how} {}", row.key),
-            sample: sample_of(row.kind, row.key),
-            is_secret: row.kind == ValueKind::Secret,
-            world,
+            sample: sample_of(row),
+            is_secret: row.placeholder == SECRET,
+            input,
         };
         [
             place("file", Box::new(|value| file(&format!("{} = {}", row.key, quoted(value))))),
@@ -67,11 +67,11 @@ fn settings() -> Vec<InputPlace> {
     places.collect()
 }
 
-fn of_sources() -> Vec<InputPlace> {
+fn source_settings() -> Vec<InputPlace> {
     let places = SOURCE_SETTINGS.iter().flat_map(|row| {
         let text = move |value: Option<&str>| {
             let mut text = String::from("[sources.hover]\n");
-            // An address of the API is only for whoever has a token, and a source is open or is not.
+            // An API URL needs a token, and a source without `verify` must be open.
             for (key, other) in [("open", "true"), ("api_token", "'t'")] {
                 if row.key != key {
                     text += &format!("{key} = {other}\n");
@@ -80,11 +80,11 @@ fn of_sources() -> Vec<InputPlace> {
             value.iter().for_each(|value| text += &format!("{} = {}\n", row.key, quoted(value)));
             text
         };
-        let place = |how: &str, world: Box<dyn Fn(&str) -> SettingsInput>| InputPlace {
+        let place = |how: &str, input: Box<dyn Fn(&str) -> SettingsInput>| InputPlace {
             name: format!("{how} sources.hover.{}", row.key),
-            sample: sample_of(row.kind, row.key),
-            is_secret: row.kind == ValueKind::Secret,
-            world,
+            sample: sample_of(row),
+            is_secret: row.placeholder == SECRET,
+            input,
         };
         let in_file = place("file", Box::new(move |value| file(&text(Some(value)))));
         let variable =
@@ -110,17 +110,17 @@ fn sample_of_key(scheme: &str, key: &str) -> &'static str {
     }
 }
 
-/// A source with one scheme, of which these keys have other values, written in TOML.
+/// A source with one scheme. These keys have other values, in TOML syntax.
 fn with_scheme(scheme: &str, changed: &[(&str, String)]) -> SettingsInput {
-    // With a public key there is another algorithm, and there are no secrets.
-    let of_key = changed.iter().any(|(key, _)| *key == "public_key");
+    // A public key needs another algorithm, and excludes secrets.
+    let has_public_key = changed.iter().any(|(key, _)| *key == "public_key");
     let mut text = String::from("[sources.it]\nvendor = 'hover'\n[[sources.it.verify]]\n");
-    for row in VERIFY_KEYS.iter().filter(|row| row.schemes.contains(&scheme)) {
+    for row in VERIFY_SETTINGS.iter().filter(|row| row.applies_to(scheme)) {
         let value = match (row.key, changed.iter().find(|(key, _)| *key == row.key)) {
             (_, Some((_, value))) => value.clone(),
             ("public_key", None) => continue,
-            ("secrets", None) if of_key => continue,
-            ("algorithm", None) if of_key => quoted("RS256"),
+            ("secrets", None) if has_public_key => continue,
+            ("algorithm", None) if has_public_key => quoted("RS256"),
             (key, None) => quoted(sample_of_key(scheme, key)),
         };
         text += &format!("{} = {value}\n", row.key);
@@ -128,21 +128,21 @@ fn with_scheme(scheme: &str, changed: &[(&str, String)]) -> SettingsInput {
     file(&text)
 }
 
-fn of_schemes() -> Vec<InputPlace> {
+fn scheme_settings() -> Vec<InputPlace> {
     let mut places = Vec::new();
     for scheme in SCHEMES {
-        for row in VERIFY_KEYS.iter().filter(|row| row.schemes.contains(scheme)) {
+        for row in VERIFY_SETTINGS.iter().filter(|row| row.applies_to(scheme)) {
             let mut place = |how: &str, sample, is_secret, toml: fn(&str) -> String| {
-                let world = move |value: &str| with_scheme(scheme, &[(row.key, toml(value))]);
+                let input = move |value: &str| with_scheme(scheme, &[(row.key, toml(value))]);
                 places.push(InputPlace {
                     name: format!("{scheme} {how} {}", row.key),
                     sample,
                     is_secret,
-                    world: Box::new(world),
+                    input: Box::new(input),
                 });
             };
             let sample = sample_of_key(scheme, row.key);
-            let is_secret = matches!(row.key, "secrets" | "public_key");
+            let is_secret = row.placeholder == SECRET;
             place("one", sample, is_secret, quoted);
             if is_secret {
                 place("in a list of", sample, true, |value| format!("[{}]", quoted(value)));
@@ -156,8 +156,8 @@ fn of_schemes() -> Vec<InputPlace> {
     places
 }
 
-/// The value with what cannot be meant.
-fn spoiled(value: &str) -> Vec<String> {
+/// The value with each stray character.
+fn with_stray_characters(value: &str) -> Vec<String> {
     let (begin, end) = value.split_at(value.len() / 2);
     let mut all: Vec<String> = ["\n", "\r\n", " ", "\t", "\u{a0}", "\u{7}", "\u{200b}", "\n\n", " \n", "\u{2028}"]
         .iter()
@@ -171,46 +171,46 @@ fn spoiled(value: &str) -> Vec<String> {
     all
 }
 
-/// What is wrong with a key of several lines: blanks and newlines around lines are not.
-fn is_fine_in_lines(value: &str) -> bool {
+/// A key in PEM form has several lines, and may have whitespace around them.
+fn is_valid_pem(value: &str) -> bool {
     value.contains("-----") && value.trim_matches([' ', '\t', '\n', '\r']) == KEY
 }
 
-fn refused(place: &InputPlace, value: &str, world: SettingsInput) {
+fn assert_rejected(place: &InputPlace, value: &str, input: SettingsInput) {
     let what = format!("{}: {value:?}", place.name);
-    if is_fine_in_lines(value) {
-        return assert!(world.load().is_ok(), "{what}: {:?}", world.load());
+    if is_valid_pem(value) {
+        return assert!(input.load().is_ok(), "{what}: {:?}", input.load());
     }
-    let problems = world.load().map(|_| ()).expect_err(&what).0;
+    let problems = input.load().map(|_| ()).expect_err(&what).0;
     let [problem] = problems.as_slice() else { panic!("{what}: {problems:?}") };
-    assert!(problem.origin != ValueOrigin::Default, "{what}: {problem}");
-    // A word that is none of a list has its own sentence.
-    let named = ["begins with", "ends with", "holds"].iter().any(|word| problem.message.contains(word));
-    assert!(named || problem.message.starts_with("is no "), "{what}: {problem}");
-    let told = problem.to_string();
-    assert!(!place.is_secret || !told.contains(place.sample), "{what}: {told}");
+    assert!(problem.at.origin != ValueOrigin::Default, "{what}: {problem}");
+    // A word that is not in a list of known ones has its own message.
+    let named = ["begins with", "ends with", "contains"].iter().any(|word| problem.message.contains(word));
+    assert!(named || problem.message.starts_with("is not "), "{what}: {problem}");
+    let message = problem.to_string();
+    assert!(!place.is_secret || !message.contains(place.sample), "{what}: {message}");
 }
 
 fn places() -> Vec<InputPlace> {
-    [settings(), of_sources(), of_schemes()].into_iter().flatten().collect()
+    [settings(), source_settings(), scheme_settings()].into_iter().flatten().collect()
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_wherever_it_stands() {
+fn stray_characters_are_rejected_everywhere() {
     let places = places();
     assert!(places.len() > 100, "{}", places.len());
     for place in &places {
-        let fine = (place.world)(place.sample);
-        assert!(fine.load().is_ok(), "{}: {:?}", place.name, fine.load());
-        for value in spoiled(place.sample) {
-            refused(place, &value, (place.world)(&value));
+        let valid = (place.input)(place.sample);
+        assert!(valid.load().is_ok(), "{}: {:?}", place.name, valid.load());
+        for value in with_stray_characters(place.sample) {
+            assert_rejected(place, &value, (place.input)(&value));
             if place.is_secret {
-                refused(place, &value, (place.world)("env:IT").variable("IT", &value));
-                // One newline is the end of the line.
+                assert_rejected(place, &value, (place.input)("env:IT").variable("IT", &value));
+                // One newline at the end of a file is allowed.
                 let trimmed = value.strip_suffix("\r\n").or_else(|| value.strip_suffix('\n'));
                 if trimmed != Some(place.sample) {
-                    refused(place, &value, (place.world)("file:it").other_file("it", &value));
-                    refused(place, &value, (place.world)("file:it").other_file("it", &format!("{value}\n")));
+                    assert_rejected(place, &value, (place.input)("file:it").other_file("it", &value));
+                    assert_rejected(place, &value, (place.input)("file:it").other_file("it", &format!("{value}\n")));
                 }
             }
         }
@@ -218,17 +218,17 @@ fn what_cannot_be_meant_is_refused_wherever_it_stands() {
 }
 
 #[test]
-fn a_file_ends_with_a_newline_and_no_more() {
+fn a_file_may_end_with_one_newline() {
     for place in places().iter().filter(|place| place.is_secret) {
         for end in ["", "\n", "\r\n"] {
-            let world = (place.world)("file:it").other_file("it", &format!("{}{end}", place.sample));
-            assert!(world.load().is_ok(), "{} {end:?}: {:?}", place.name, world.load());
+            let input = (place.input)("file:it").other_file("it", &format!("{}{end}", place.sample));
+            assert!(input.load().is_ok(), "{} {end:?}: {:?}", place.name, input.load());
         }
         for end in ["\n\n", "\r\n\r\n", "\n\r\n", "\r\r\n", "\r"] {
-            let world = (place.world)("file:it").other_file("it", &format!("{}{end}", place.sample));
+            let input = (place.input)("file:it").other_file("it", &format!("{}{end}", place.sample));
             match place.sample == KEY {
-                true => assert!(world.load().is_ok(), "{}", place.name),
-                false => assert!(world.problems()[0].contains("ends with a newline; remove it"), "{end:?}"),
+                true => assert!(input.load().is_ok(), "{}", place.name),
+                false => assert!(input.problems()[0].contains("ends with a newline; remove it"), "{end:?}"),
             }
         }
     }
@@ -239,31 +239,30 @@ fn a_file_ends_with_a_newline_and_no_more() {
 }
 
 #[test]
-fn quotes_around_the_whole_are_worth_a_warning() {
+fn quotes_around_a_value_cause_a_warning() {
     for place in places().iter().filter(|place| place.sample != KEY) {
         for value in [format!("\"{}\"", place.sample), format!("'{}'", place.sample)] {
-            let world = (place.world)(&value);
-            let before = (place.world)(place.sample).warnings();
-            // Where quotes cannot be meant, they are refused.
-            let Ok((_, warnings)) = world.load() else { continue };
-            let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+            let input = (place.input)(&value);
+            let before = (place.input)(place.sample).warnings();
+            // Most types reject quotes.
+            let Ok((_, warnings)) = input.load() else { continue };
             let new: Vec<_> = warnings.iter().filter(|warning| !before.contains(warning)).collect();
             assert_eq!(new.len(), 1, "{}: {warnings:?}", place.name);
             assert!(new[0].contains("is in quotes"), "{}: {new:?}", place.name);
             assert!(!place.is_secret || !new[0].contains(place.sample), "{}: {new:?}", place.name);
             if place.is_secret {
-                let referred = (place.world)("env:IT").variable("IT", &value).warnings();
+                let referred = (place.input)("env:IT").variable("IT", &value).warnings();
                 assert!(referred.iter().any(|warning| warning.contains("is in quotes")), "{}", place.name);
             }
         }
     }
     for secret in places().iter().filter(|place| place.is_secret && place.sample != KEY) {
-        assert!((secret.world)("'s3cret'").load().is_ok(), "{}: taken, with a warning", secret.name);
+        assert!((secret.input)("'s3cret'").load().is_ok(), "{}: accepted, with a warning", secret.name);
     }
 }
 
 #[test]
-fn several_tokens_of_the_api_may_have_blanks_beside_the_comma_alone() {
+fn several_api_tokens_may_have_spaces_only_next_to_the_comma() {
     for text in ["a,b", "a, b", "a ,b"] {
         assert_eq!(SettingsInput::default().flag("api_tokens", text).settings().api_tokens.len(), 2, "{text}");
     }
@@ -273,17 +272,17 @@ fn several_tokens_of_the_api_may_have_blanks_beside_the_comma_alone() {
     assert_eq!(
         SettingsInput::default().flag("api_tokens", "'a,b'").warnings().len(),
         2,
-        "it is in quotes; sources are open"
+        "the quotes, and open sources"
     );
 }
 
 #[test]
-fn an_api_key_may_hold_blanks_and_its_header_may_be_any() {
-    let world = with_scheme("api_key", &[("secrets", quoted("Token abc")), ("header", quoted("authorization"))]);
-    assert_eq!(world.warnings(), Vec::<String>::new());
-    assert_eq!(world.settings().sources[0].verifier.schemes(), ["api_key"]);
-    let world = with_scheme("api_key", &[("secrets", quoted("T\u{f6}ken"))]);
-    assert!(world.problems()[0].contains("letters beyond ASCII"), "{:?}", world.problems());
+fn an_api_key_may_contain_spaces_and_be_in_any_header() {
+    let input = with_scheme("api_key", &[("secrets", quoted("Token abc")), ("header", quoted("authorization"))]);
+    assert_eq!(input.warnings(), Vec::<String>::new());
+    assert_eq!(input.settings().sources[0].verifier.schemes(), ["api_key"]);
+    let input = with_scheme("api_key", &[("secrets", quoted("T\u{f6}ken"))]);
+    assert!(input.problems()[0].contains("characters beyond ASCII"), "{:?}", input.problems());
     for scheme in ["api_key", "jwt"] {
         let warnings = with_scheme(scheme, &[("header", quoted("api_key"))]).warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");

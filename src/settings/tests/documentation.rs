@@ -1,9 +1,10 @@
+use super::markdown::render_markdown;
 use super::*;
 
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
 const EXAMPLE: &str = include_str!("../../../docs/inspection-hub.example.toml");
 
-/// `UPDATE_DOCS=1 cargo test --lib settings` writes the tables anew.
+/// `UPDATE_DOCS=1 cargo test --lib settings` generates the tables.
 #[test]
 fn the_tables_are_current() {
     let document = std::fs::read_to_string(DOCUMENT).unwrap();
@@ -16,7 +17,7 @@ fn the_tables_are_current() {
         .iter()
         .chain(table::SOURCE_SETTINGS)
         .map(|row| row.key)
-        .chain(table::VERIFY_KEYS.iter().map(|row| row.key));
+        .chain(table::VERIFY_SETTINGS.iter().map(|row| row.key));
     for key in all {
         assert!(document.contains(&format!("\n| `{key}` |")), "{key} has no row");
     }
@@ -24,7 +25,7 @@ fn the_tables_are_current() {
 
 #[test]
 fn the_example_works() {
-    let world = file(EXAMPLE)
+    let input = file(EXAMPLE)
         .variable("TRUEPIC_SECRET", "s")
         .variable("PAVE_TOKEN", "s")
         .variable("HOVER_API_TOKEN", "s")
@@ -35,8 +36,8 @@ fn the_example_works() {
         .variable("RECORD360_PASSWORD", "s")
         .other_file("secrets/truto-new", "s\n")
         .other_file("secrets/truto-old", "s\n");
-    assert_eq!(world.warnings(), Vec::<String>::new());
-    let sources = world.settings().sources;
+    assert_eq!(input.warnings(), Vec::<String>::new());
+    let sources = input.settings().sources;
     let schemes: Vec<_> = sources.iter().map(|source| (source.name.as_str(), source.verifier.schemes())).collect();
     assert_eq!(
         schemes,
@@ -52,9 +53,9 @@ fn the_example_works() {
 }
 
 #[test]
-fn the_documented_mistakes_are_the_real_ones() {
+fn the_documented_messages_are_current() {
     let document = std::fs::read_to_string(DOCUMENT).unwrap();
     let text = "\n\nbody_limt = 1\n\n\n\n\n\n\n\n[[sources.truepic.verify]]\nscheme = 'signature'\nsecrets = 's'\n";
-    let world = file(text).variable("INSPECTION_HUB_LISTEN", "8080");
-    assert!(document.contains(&world.load().unwrap_err().to_string()), "{}", world.load().unwrap_err());
+    let input = file(text).variable("INSPECTION_HUB_LISTEN", "8080");
+    assert!(document.contains(&input.load().unwrap_err().to_string()), "{}", input.load().unwrap_err());
 }

@@ -1,13 +1,15 @@
 mod characters;
 mod documentation;
+mod markdown;
 mod mistakes;
 mod sources;
 
 use super::*;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
-/// A world of one settings file, some other files, variables and flags.
+/// A settings file, other files, variables and flags.
 #[derive(Default)]
 struct SettingsInput {
     text: Option<String>,
@@ -36,11 +38,11 @@ impl SettingsInput {
         self
     }
 
-    fn load(&self) -> Result<(Settings, Vec<SettingsWarning>), SettingErrors> {
+    fn load(&self) -> Result<(Settings, Vec<String>), SettingErrors> {
         let variables = self.variables.iter().cloned();
         let read = |path: &Path| {
             let other = self.files.iter().find(|(name, _)| Path::new(name) == path).map(|(_, text)| text.clone());
-            let text = if path == Path::new(table::DEFAULT_CONFIG_FILE) { self.text.clone() } else { other };
+            let text = if path == Path::new(table::CONFIG.default) { self.text.clone() } else { other };
             text.ok_or_else(|| io::ErrorKind::NotFound.into())
         };
         Settings::load(&self.flags, variables, &read)
@@ -50,18 +52,18 @@ impl SettingsInput {
         self.load().unwrap_or_else(|problems| panic!("{problems}")).0
     }
 
-    /// What is wrong, one line each.
+    /// The messages of all mistakes.
     fn problems(&self) -> Vec<String> {
         self.load().unwrap_err().to_string().lines().map(str::to_owned).collect()
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.load().unwrap().1.iter().map(ToString::to_string).collect()
+        self.load().unwrap().1
     }
 }
 
 #[test]
-fn nothing_has_to_be_set() {
+fn nothing_is_required() {
     let settings = SettingsInput::default().settings();
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.database, "sqlite://data/hub.db");
@@ -78,48 +80,48 @@ fn nothing_has_to_be_set() {
 }
 
 #[test]
-fn a_flag_goes_before_a_variable_before_the_file() {
-    let world = file("listen = '127.0.0.1:1'\nmax_connections = 1_000\nbody_limit = 0x100\nlog = 'warn'");
-    assert_eq!(world.settings().listen.port(), 1);
-    assert_eq!(world.settings().body_limit, 256);
-    let world = world.variable("INSPECTION_HUB_LISTEN", "127.0.0.1:2").variable("INSPECTION_HUB_LOG", "");
-    assert_eq!(world.settings().listen.port(), 2);
-    let world = world.flag("listen", "127.0.0.1:3").flag("metrics", "false");
-    let settings = world.settings();
+fn a_flag_wins_over_a_variable_over_the_file() {
+    let input = file("listen = '127.0.0.1:1'\nmax_connections = 1_000\nbody_limit = 0x100\nlog = 'warn'");
+    assert_eq!(input.settings().listen.port(), 1);
+    assert_eq!(input.settings().body_limit, 256);
+    let input = input.variable("INSPECTION_HUB_LISTEN", "127.0.0.1:2").variable("INSPECTION_HUB_LOG", "");
+    assert_eq!(input.settings().listen.port(), 2);
+    let input = input.flag("listen", "127.0.0.1:3").flag("metrics", "false");
+    let settings = input.settings();
     assert_eq!(settings.listen.port(), 3);
     assert_eq!((settings.max_connections.get(), settings.log.as_str(), settings.metrics), (1000, "warn", false));
 }
 
 #[test]
-fn the_tokens_of_the_api_stand_apart_by_a_comma() {
+fn api_tokens_are_separated_by_commas() {
     assert_eq!(SettingsInput::default().settings().api_tokens, []);
-    let world =
+    let input =
         SettingsInput::default().flag("api_tokens", "env:NEW, file:old").variable("NEW", "n").other_file("old", "o\n");
-    let tokens: Vec<_> = world.settings().api_tokens.into_iter().map(|token| token.value).collect();
+    let tokens: Vec<_> = input.settings().api_tokens.into_iter().map(|token| token.value).collect();
     assert_eq!(tokens, ["n", "o"]);
 }
 
 #[test]
-fn origins_stand_apart_by_a_comma() {
+fn origins_are_separated_by_commas() {
     assert_eq!(SettingsInput::default().settings().allowed_origins, [""; 0]);
     let named = "https://app.example,http://localhost:3000 , http://[::1]:8080, capacitor://localhost";
-    let world = SettingsInput::default().variable("INSPECTION_HUB_ALLOWED_ORIGINS", named);
+    let input = SettingsInput::default().variable("INSPECTION_HUB_ALLOWED_ORIGINS", named);
     assert_eq!(
-        world.settings().allowed_origins,
+        input.settings().allowed_origins,
         ["https://app.example", "http://localhost:3000", "http://[::1]:8080", "capacitor://localhost"]
     );
     assert_eq!(SettingsInput::default().flag("allowed_origins", "*").settings().allowed_origins, ["*"]);
 }
 
 #[test]
-fn the_file_may_be_elsewhere() {
-    let world =
+fn the_file_can_be_chosen() {
+    let input =
         SettingsInput::default().other_file("etc/hub.toml", "log = 'debug'").other_file("b.toml", "log = 'trace'");
-    assert_eq!(world.settings().log, "info");
-    let world = world.variable("INSPECTION_HUB_CONFIG", "etc/hub.toml");
-    assert_eq!(world.settings().log, "debug");
-    let world = world.flag("config", "b.toml");
-    assert_eq!(world.settings().log, "trace");
-    let world = world.flag("config", "c.toml");
-    assert_eq!(world.problems(), ["--config: c.toml cannot be read: entity not found"]);
+    assert_eq!(input.settings().log, "info");
+    let input = input.variable("INSPECTION_HUB_CONFIG", "etc/hub.toml");
+    assert_eq!(input.settings().log, "debug");
+    let input = input.flag("config", "b.toml");
+    assert_eq!(input.settings().log, "trace");
+    let input = input.flag("config", "c.toml");
+    assert_eq!(input.problems(), ["--config: c.toml cannot be read: entity not found"]);
 }

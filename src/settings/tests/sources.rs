@@ -9,8 +9,8 @@ const BEARER: &str = "\
 scheme = 'bearer'
 ";
 
-/// Whether the first source believes this `Authorization`.
-fn believes(settings: &Settings, authorization: &str) -> bool {
+/// Whether the first source accepts this `Authorization`.
+fn accepts(settings: &Settings, authorization: &str) -> bool {
     let headers: HeaderMap =
         [(axum::http::header::AUTHORIZATION, authorization.parse().unwrap())].into_iter().collect();
     let request =
@@ -19,65 +19,65 @@ fn believes(settings: &Settings, authorization: &str) -> bool {
 }
 
 #[test]
-fn secrets_come_from_variables_files_and_the_text_itself() {
-    let world = file(&format!("{BEARER}secrets = ['env:PAVE_NEW', 'file:secrets/old']"))
+fn a_secret_is_a_variable_a_file_or_the_text_itself() {
+    let input = file(&format!("{BEARER}secrets = ['env:PAVE_NEW', 'file:secrets/old']"))
         .variable("PAVE_NEW", "new")
         .other_file("secrets/old", "old\r\n");
-    let settings = world.settings();
-    assert!(believes(&settings, "Bearer new") && believes(&settings, "Bearer old"));
-    assert!(!believes(&settings, "Bearer PAVE_NEW") && !believes(&settings, "Bearer "));
-    assert!(believes(&file(&format!("{BEARER}secrets = 'itself'")).settings(), "Bearer itself"));
+    let settings = input.settings();
+    assert!(accepts(&settings, "Bearer new") && accepts(&settings, "Bearer old"));
+    assert!(!accepts(&settings, "Bearer PAVE_NEW") && !accepts(&settings, "Bearer "));
+    assert!(accepts(&file(&format!("{BEARER}secrets = 'itself'")).settings(), "Bearer itself"));
 }
 
 #[test]
-fn files_of_secrets_are_beside_the_settings() {
-    let world = SettingsInput::default()
+fn relative_paths_of_secrets_start_at_the_folder_of_the_settings() {
+    let input = SettingsInput::default()
         .flag("config", "/etc/hub/hub.toml")
         .other_file("/etc/hub/hub.toml", "[[sources.pave.verify]]\nscheme = 'bearer'\nsecrets = 'file:token'")
         .other_file("/etc/hub/token", "new");
-    assert!(believes(&world.settings(), "Bearer new"));
+    assert!(accepts(&input.settings(), "Bearer new"));
 }
 
 #[test]
-fn a_variable_with_a_secret_may_be_named_like_ours() {
-    let world = file(&format!("{BEARER}secrets = 'env:INSPECTION_HUB_PAVE'")).variable("INSPECTION_HUB_PAVE", "s");
-    assert!(believes(&world.settings(), "Bearer s"));
+fn a_variable_with_a_secret_may_have_our_prefix() {
+    let input = file(&format!("{BEARER}secrets = 'env:INSPECTION_HUB_PAVE'")).variable("INSPECTION_HUB_PAVE", "s");
+    assert!(accepts(&input.settings(), "Bearer s"));
     assert!(SettingsInput::default().variable("INSPECTION_HUB_PAVE", "s").load().is_err());
 }
 
 #[test]
-fn a_source_takes_variables() {
-    let world = file("[sources.my-hover]\nvendor = 'hover'\nopen = true\nrate_limit = 5")
+fn variables_set_sources() {
+    let input = file("[sources.my-hover]\nvendor = 'hover'\nopen = true\nrate_limit = 5")
         .variable("INSPECTION_HUB_SOURCES__MY_HOVER__RATE_LIMIT", "7")
         .variable("INSPECTION_HUB_SOURCES__MY_HOVER__PUBLIC_URL", "https://hub.example/in")
         .variable("INSPECTION_HUB_SOURCES__MY_HOVER__API_TOKEN", "env:HOVER_TOKEN")
         .variable("INSPECTION_HUB_SOURCES__MY_HOVER__API_URL", "http://127.0.0.1:9/")
         .variable("HOVER_TOKEN", "secret");
-    let source = world.settings().sources.remove(0);
+    let source = input.settings().sources.remove(0);
     assert_eq!((source.name.as_str(), source.vendor.name), ("my-hover", "hover"));
     assert_eq!(source.rate_limit.map(NonZeroU32::get), Some(7));
     assert_eq!(source.public_url.as_deref(), Some("https://hub.example/in"));
     let handshake = source.handshake.unwrap();
     assert_eq!((handshake.api_url.as_str(), handshake.api_token.value.as_str()), ("http://127.0.0.1:9", "secret"));
-    // Sources that are there without a file take them too.
-    let world = SettingsInput::default().variable("INSPECTION_HUB_SOURCES__HOVER__API_TOKEN", "secret");
-    let hover = world.settings().sources.into_iter().find(|source| source.name == "hover").unwrap();
+    // Also the sources that exist without a file.
+    let input = SettingsInput::default().variable("INSPECTION_HUB_SOURCES__HOVER__API_TOKEN", "secret");
+    let hover = input.settings().sources.into_iter().find(|source| source.name == "hover").unwrap();
     assert_eq!(hover.handshake.unwrap().api_url, "https://hover.to");
 }
 
 #[test]
-fn only_hover_is_called() {
-    let world = SettingsInput::default().variable("INSPECTION_HUB_SOURCES__PAVE__API_TOKEN", "s");
-    assert!(world.problems()[0].contains("PAVE does not ask for a confirmation"));
-    let world = SettingsInput::default().variable("INSPECTION_HUB_SOURCES__HOVER__API_URL", "https://hover.to");
-    assert!(world.problems()[0].contains("does nothing without api_token"));
+fn only_hover_has_an_api() {
+    let input = SettingsInput::default().variable("INSPECTION_HUB_SOURCES__PAVE__API_TOKEN", "s");
+    assert!(input.problems()[0].contains("PAVE does not ask for a confirmation"));
+    let input = SettingsInput::default().variable("INSPECTION_HUB_SOURCES__HOVER__API_URL", "https://hover.to");
+    assert!(input.problems()[0].contains("has no effect without api_token"));
 }
 
 #[test]
 fn open_sources_are_for_loopback() {
     assert_eq!(
         SettingsInput::default().warnings(),
-        ["whoever reaches 127.0.0.1:8080 can post to the open sources truepic, pave, hover, truto, record360; \
+        ["anyone who can reach 127.0.0.1:8080 can post to the open sources truepic, pave, hover, truto, record360; \
           add [[sources.<name>.verify]]"]
     );
     for loopback in ["[::1]:80", "127.9.9.9:80", "[::ffff:127.0.0.1]:80"] {
@@ -87,8 +87,8 @@ fn open_sources_are_for_loopback() {
         let problems = SettingsInput::default().flag("listen", public).problems();
         assert_eq!(problems.len(), 1);
         assert!(problems[0].starts_with(&format!("--listen: {public} is not loopback")), "{problems:?}");
-        let world = SettingsInput::default().flag("listen", public).flag("allow_open_sources", "true");
-        assert_eq!(world.warnings().len(), 1);
+        let input = SettingsInput::default().flag("listen", public).flag("allow_open_sources", "true");
+        assert_eq!(input.warnings().len(), 1);
     }
     let in_file = file("listen = '0.0.0.0:80'\n[sources.pave]\nopen = true");
     assert_eq!(
@@ -101,7 +101,7 @@ fn open_sources_are_for_loopback() {
 }
 
 #[test]
-fn a_source_of_the_file_is_open_only_if_it_says_so() {
+fn a_source_in_the_file_is_open_only_if_it_says_so() {
     assert!(file("[sources.pave]\nopen = true").settings().sources[0].verifier.is_open());
     assert!(file("[sources.pave]").problems()[0].contains("has no verify"));
     assert!(file("[sources.pave]\nverify = []").problems()[0].contains("has no verify"));
@@ -109,7 +109,7 @@ fn a_source_of_the_file_is_open_only_if_it_says_so() {
     let verified = file(&format!("listen = '0.0.0.0:80'\n{BEARER}secrets = 's'"));
     assert!(verified.warnings().is_empty());
     let both = verified.variable("INSPECTION_HUB_SOURCES__PAVE__OPEN", "true");
-    assert!(both.problems()[0].contains("is open and has verify"));
+    assert!(both.problems()[0].contains("has both open and verify"));
 }
 
 #[test]
@@ -121,5 +121,5 @@ leeway = '15m'
 secrets = [{ id = 1, value = 'a' }, { id = 1, value = 'b' }, { id = '2', value = 'c' }, 'd', 'e']
 ";
     assert_eq!(file(text).settings().sources[0].verifier.schemes(), ["signature"]);
-    assert!(file(&text.replace("'2'", "1")).problems()[0].contains("more than two with the same id"));
+    assert!(file(&text.replace("'2'", "1")).problems()[0].contains("more than two secrets with the same id"));
 }

@@ -1,4 +1,4 @@
-// The picture: types to click, to walk through with the keyboard, to drag and to zoom.
+// The diagram: types can be clicked, selected by keyboard and zoomed.
 import {
   Controls,
   Handle,
@@ -27,7 +27,7 @@ export function Canvas({ graph, chosen, large, choose }: Props) {
   const nodes = useMemo(() => nodesOf(graph, view, chosen), [graph, view, chosen]);
   const edges = useMemo(() => view.lines.map((line) => edgeOf(line, chosen !== null)), [view, chosen]);
 
-  // Follows the choice, and the room that there is.
+  // Refits the view when the selection or the available space changes.
   useEffect(() => {
     const frame = requestAnimationFrame(() => void fitView({ padding: 0.06, maxZoom: 1.1, duration: 200 }));
     return () => cancelAnimationFrame(frame);
@@ -79,7 +79,7 @@ function edgeOf({ left, right, forth, back }: Line, withLabel: boolean): Edge {
   };
 }
 
-/** Short enough to stand between two types. */
+/** Short enough to fit between two types. */
 function labelOf([first = "", ...more]: string[] = []): string {
   return more.length ? `${first} +${more.length}` : first;
 }

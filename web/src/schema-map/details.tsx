@@ -1,4 +1,4 @@
-// What the chosen type has: its fields, and the fields that lead to it.
+// The chosen type: its fields, and the fields that refer to it.
 import { MarkdownContent } from "@graphiql/react";
 import type { Field, Graph, TypeNode } from "./graph";
 

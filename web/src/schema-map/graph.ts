@@ -1,4 +1,4 @@
-// The schema as a graph: types are nodes, fields and arguments are edges to the types they lead to.
+// The schema as a graph: types are nodes, fields and arguments are edges to their types.
 import {
   getNamedType,
   isEnumType,
@@ -16,23 +16,23 @@ export type Kind = "root" | "type" | "interface" | "union" | "input" | "enum";
 
 export type Field = {
   name: string;
-  /** As the schema writes it, list and non-null marks included. */
+  /** In SDL notation, with list and non-null marks. */
   type: string;
   args: { name: string; type: string }[];
   description?: string;
   deprecated?: string;
-  /** The node it leads to, if its type has one. */
+  /** The node of its type, if the type is drawn. */
   target?: string;
 };
 
 export type TypeNode = { name: string; kind: Kind; description?: string; fields: Field[] };
 
-/** All that leads from one type to another: names of fields, or nothing for what a type implements or joins. */
+/** All references from one type to another: field names, or an empty list for an implemented interface or a union member. */
 export type TypeEdge = { source: string; target: string; fields: string[] };
 
 export type Graph = { types: Map<string, TypeNode>; edges: TypeEdge[] };
 
-/** Scalars are leaves and not drawn. Connections and their edges are drawn as what they page through. */
+/** Scalars are not drawn. A connection and its edges are drawn as the type that they page through. */
 export function buildGraph(schema: GraphQLSchema, withInputs: boolean): Graph {
   const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
   const drawn = Object.values(schema.getTypeMap()).filter((type) => {
@@ -107,7 +107,7 @@ function argumentsOf(type: GraphQLNamedType, field: string) {
   return isObjectType(type) || isInterfaceType(type) ? (type.getFields()[field]?.args ?? []) : [];
 }
 
-/** Connections as Relay's specification has them, their edges, and PageInfo. */
+/** Connections of the Relay specification, their edges, and PageInfo. */
 function isPaging(type: GraphQLNamedType): boolean {
   if (!isObjectType(type)) return false;
   if (type.name === "PageInfo" || connectionNodeType(type) !== type) return true;

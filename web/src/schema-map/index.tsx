@@ -1,4 +1,4 @@
-// The schema as a picture, with a search above and the chosen type below.
+// The schema as a diagram, with a search above and the chosen type below.
 import { Spinner, useGraphiQL } from "@graphiql/react";
 import { ReactFlowProvider } from "@xyflow/react";
 import "@xyflow/react/dist/base.css";
@@ -51,8 +51,8 @@ export default function SchemaMap() {
           <Details graph={graph} type={type} choose={choose} />
         ) : (
           <p className="schema-map-hint">
-            {graph.types.size} types. Choose one to see its fields and what it is connected with. Lists in pages are
-            drawn as what they page through.
+            {graph.types.size} types. Choose one to see its fields and the types it is connected with. A connection is
+            drawn as the type that it pages through.
           </p>
         )}
       </div>

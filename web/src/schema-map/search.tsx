@@ -1,4 +1,4 @@
-// Finds types by their names and by the names of their fields.
+// Finds types by their name or by the name of a field.
 import { useId, useState } from "react";
 import type { Graph } from "./graph";
 

@@ -1,12 +1,11 @@
-// What of the graph is drawn, and where: all types in layers, or one type between those that lead to it and those that
-// it leads to.
+// Layout of the graph: all types in layers, or one type between the types that refer to it and those it refers to.
 import * as dagre from "@dagrejs/dagre";
 import type { Graph } from "./graph";
 
 export const WIDTH = 190;
 export const HEIGHT = 46;
 
-/** One line for all that leads from one type to another and back. */
+/** One line for all references between two types, in both directions. */
 export type Line = { left: string; right: string; forth: string[]; back?: string[] };
 
 export type View = { places: Map<string, { x: number; y: number }>; lines: Line[] };
@@ -28,7 +27,7 @@ export function layoutGraph(graph: Graph, chosen: string | null): View {
   return { places: new Map(places), lines };
 }
 
-/** What leads both ways is drawn from the type that the schema names first. */
+/** References in both directions are drawn from the type that the schema lists first. */
 function linesOf({ edges }: Graph): Line[] {
   const lines = new Map<string, Line>();
   for (const { source, target, fields } of edges) {

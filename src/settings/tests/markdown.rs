@@ -1,12 +1,12 @@
-//! The tables of `docs/configuration.md`, which are made from the tables here.
+//! Generates the tables of `docs/configuration.md`.
 
-use super::table::{CONFIG, SCHEMES, SETTINGS, SOURCE_SETTINGS, Setting, VERIFY_KEYS};
+use crate::settings::table::{self, CONFIG, SOURCE_SETTINGS, Setting, VERIFY_SETTINGS};
 use crate::vendor;
 use std::fmt::Write;
 
 const END: &str = "<!-- end of generated -->";
 
-/// The document with each of its generated parts (`<!-- generated: settings -->`, `sources`, `verify`) made anew.
+/// The document with its generated parts (`<!-- generated: settings -->`, `sources`, `verify`) replaced.
 pub fn render_markdown(document: &str) -> String {
     [("settings", settings()), ("sources", sources()), ("verify", verify())]
         .into_iter()
@@ -24,17 +24,21 @@ fn replace_generated_section(document: &str, name: &str, table: &str) -> String 
 }
 
 fn settings() -> String {
-    let mut table = String::from("| Key | Flag | Variable | Value | Default | Meaning |\n|---|---|---|---|---|---|\n");
-    for setting in std::iter::once(&CONFIG).chain(SETTINGS) {
-        let key = if setting.key == CONFIG.key { "–".to_owned() } else { code(setting.key) };
+    let mut markdown =
+        String::from("| Key | Flag | Variable | Value | Default | Meaning |\n|---|---|---|---|---|---|\n");
+    for setting in table::flag_settings() {
+        let key = code(if setting.key == CONFIG.key { "" } else { setting.key });
         let (flag, variable) = (code(&setting.flag()), code(&setting.env_var()));
-        write_row(&mut table, &[&key, &flag, &variable, &value(setting), &code(setting.default), setting.description]);
+        write_row(
+            &mut markdown,
+            &[&key, &flag, &variable, &value(setting), &code(setting.default), setting.description()],
+        );
     }
-    table
+    markdown
 }
 
 fn sources() -> String {
-    let mut table = String::from(
+    let mut markdown = String::from(
         "| Key | Variable: `INSPECTION_HUB_SOURCES__…` | Value | Default | Meaning |\n|---|---|---|---|---|\n",
     );
     for setting in SOURCE_SETTINGS {
@@ -46,25 +50,24 @@ fn sources() -> String {
             "vendor" => setting.default.to_owned(),
             _ => code(setting.default),
         };
-        write_row(&mut table, &[&code(setting.key), &variable, &value(setting), &default, setting.description]);
+        write_row(&mut markdown, &[&code(setting.key), &variable, &value(setting), &default, setting.description()]);
     }
-    table
+    markdown
 }
 
 fn verify() -> String {
-    let mut table = String::from("| Key | Schemes | Default | Meaning |\n|---|---|---|---|\n");
-    for key in VERIFY_KEYS {
-        let schemes = if key.schemes == SCHEMES { "all".to_owned() } else { key.schemes.join(", ") };
-        write_row(&mut table, &[&code(key.key), &schemes, or_dash(key.default), key.description]);
+    let mut markdown = String::from("| Key | Schemes | Default | Meaning |\n|---|---|---|---|\n");
+    for setting in VERIFY_SETTINGS {
+        let schemes = if setting.schemes.is_empty() { "all".to_owned() } else { setting.schemes.join(", ") };
+        write_row(&mut markdown, &[&code(setting.key), &schemes, or_dash(setting.default), setting.description()]);
     }
-    table
+    markdown
 }
 
 fn value(setting: &Setting) -> String {
     match setting.key {
-        "config" => "FILE".to_owned(),
         "vendor" => vendor::ALL.iter().map(|vendor| code(vendor.name)).collect::<Vec<_>>().join(" or "),
-        _ => setting.kind.placeholder().replace('|', " or "),
+        _ => setting.placeholder.replace('|', " or "),
     }
 }
 
@@ -76,7 +79,6 @@ fn or_dash(text: &str) -> &str {
     if text.is_empty() { "–" } else { text }
 }
 
-fn write_row(table: &mut String, cells: &[&str]) {
-    // Writing to a string does not fail.
-    let _ = writeln!(table, "| {} |", cells.join(" | "));
+fn write_row(markdown: &mut String, cells: &[&str]) {
+    writeln!(markdown, "| {} |", cells.join(" | ")).expect("a string");
 }

@@ -1,38 +1,38 @@
-// JSON with its numbers as the hub wrote them. JavaScript has 53 bits for a whole number: a larger one would be shown as
-// another. Numbers that it cannot hold keep their text, and are printed as that again. Older browsers, which do not tell the
-// text of a number, round as they always did.
+// Parses JSON without rounding its numbers. JavaScript integers are exact up to 53 bits, so a larger number would be shown
+// as a different one. Such numbers keep their source text and are printed as it. Browsers without source text access in
+// `JSON.parse` still round.
 
 type Context = { source?: string };
 type Reviver = (this: unknown, key: string, value: unknown, context?: Context) => unknown;
 
-/** Prints as this text, which must be one JSON value other than an object or a list. */
+/** A value that prints as this text, which must be a JSON primitive. */
 const raw = (JSON as { rawJSON?: (text: string) => unknown }).rawJSON;
 
-/** Replaces the numbers that would be printed otherwise than they are written. For `JSON.parse`. */
-const keeping =
-  (keep: (text: string) => unknown): Reviver =>
+/** A reviver for `JSON.parse` that replaces each number whose printed form differs from its source text. */
+const replacingInexact =
+  (replace: (text: string) => unknown): Reviver =>
   (_key, value, context) =>
     typeof value === "number" && raw && context?.source !== undefined && String(value) !== context.source
-      ? keep(context.source)
+      ? replace(context.source)
       : value;
 
-export const exact = keeping((text) => raw?.(text));
+export const exact = replacingInexact((text) => raw?.(text));
 
 export function parseExact(text: string) {
   return JSON.parse(text, exact);
 }
 
-/** Marks such a number within a text. It is no letter that a vendor's text has. */
+/** Prefix of a marked number. The character is from the private use area, so a vendor's text does not contain it. */
 const MARK = "\uE000number:";
 
-const mark = keeping((text) => MARK + text);
+const mark = replacingInexact((text) => MARK + text);
 
-/** For a library that parses by itself: such numbers become texts that `unmarked` knows. */
+/** For a library that parses JSON itself: large numbers become strings that `unmarked` recognises. */
 export function marked(json: string): string {
   return JSON.stringify(JSON.parse(json, mark));
 }
 
-/** What a library has made of marked JSON, with the numbers in it again. */
+/** Restores the numbers in a value that a library parsed from marked JSON. */
 export function unmarked<T>(value: T): T {
   if (typeof value === "string") {
     const number = value.startsWith(MARK) ? value.slice(MARK.length) : "";

@@ -1,4 +1,4 @@
-// What the page knows of each tab's last answer besides its content: way, time, size, number of events, cost.
+// Statistics of each tab's last response: protocol, time, size, number of events, cost.
 import type { ExecutionResult } from "graphql";
 import { create } from "zustand";
 
@@ -7,50 +7,50 @@ export type ProtocolName = "HTTP" | "WebSocket" | "SSE";
 /** `extensions.cost`, in the hub's unit. */
 export type Cost = { requested?: number; actual?: number; available?: number };
 
-export type Answer = {
-  way: ProtocolName;
-  /** Until the answer was there, or the first event. */
+export type ResponseStats = {
+  protocol: ProtocolName;
+  /** Until the response, or the first event, arrived. */
   milliseconds?: number;
-  /** Of the answer, or of the newest event. */
+  /** Of the response, or of the newest event. */
   bytes?: number;
   /** Zero for anything but a subscription. */
   events: number;
   cost?: Cost;
 };
 
-type Answers = { activeTab: string; ofTab: Record<string, Answer> };
+type ResponseState = { activeTab: string; byTab: Record<string, ResponseStats> };
 
-export const useResponses = create<Answers>(() => ({ activeTab: "", ofTab: {} }));
+export const useResponses = create<ResponseState>(() => ({ activeTab: "", byTab: {} }));
 
-/** Measures one request, for the tab that is active as it starts. */
+/** Measures one request, for the tab that is active when it starts. */
 export type RequestTimer = {
-  answered(result: ExecutionResult, bytes: number): void;
-  /** An event came. Cheap, for a replay brings thousands a second; `draw` shows the newest. */
-  followed(result: ExecutionResult): void;
+  responded(result: ExecutionResult, bytes: number): void;
+  /** Counts an event. Cheap, because a backfill delivers thousands a second; `draw` shows the newest. */
+  received(result: ExecutionResult): void;
   draw(): void;
 };
 
-export function startRequestTimer(way: ProtocolName): RequestTimer {
+export function startRequestTimer(protocol: ProtocolName): RequestTimer {
   const tab = useResponses.getState().activeTab;
   const started = performance.now();
   const elapsed = () => performance.now() - started;
-  let answer: Answer = { way, events: 0 };
+  let stats: ResponseStats = { protocol, events: 0 };
   let newest: ExecutionResult | undefined;
-  const show = () => useResponses.setState(({ ofTab }) => ({ ofTab: { ...ofTab, [tab]: answer } }));
+  const show = () => useResponses.setState(({ byTab }) => ({ byTab: { ...byTab, [tab]: stats } }));
   show();
   return {
-    answered(result, bytes) {
-      answer = { ...answer, milliseconds: elapsed(), bytes, cost: costOf(result) };
+    responded(result, bytes) {
+      stats = { ...stats, milliseconds: elapsed(), bytes, cost: costOf(result) };
       show();
     },
-    followed(result) {
-      answer = { ...answer, events: answer.events + 1, milliseconds: answer.milliseconds ?? elapsed() };
+    received(result) {
+      stats = { ...stats, events: stats.events + 1, milliseconds: stats.milliseconds ?? elapsed() };
       newest = result;
     },
     draw() {
       if (!newest) return;
       const bytes = new TextEncoder().encode(JSON.stringify(newest)).length;
-      answer = { ...answer, bytes, cost: costOf(newest) ?? answer.cost };
+      stats = { ...stats, bytes, cost: costOf(newest) ?? stats.cost };
       newest = undefined;
       show();
     },

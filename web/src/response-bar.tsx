@@ -1,28 +1,28 @@
-// The line below an answer: how it came, how long it took, how big it is, what it cost.
+// The line below a response: its protocol, time, size and cost.
 import { useGraphiQL } from "@graphiql/react";
 import { useEffect, type ReactNode } from "react";
-import { useResponses, type Answer, type Cost } from "./responses";
+import { useResponses, type Cost, type ResponseStats } from "./responses";
 
-export function AnswerBar() {
+export function ResponseBar() {
   const tab = useGraphiQL(({ tabs, activeTabIndex }) => tabs[activeTabIndex]?.id ?? "");
   useEffect(() => useResponses.setState({ activeTab: tab }), [tab]);
-  const answer = useResponses(({ ofTab }) => ofTab[tab]);
+  const stats = useResponses(({ byTab }) => byTab[tab]);
   return (
-    <dl className="answer-bar" aria-label="About the answer">
-      {answer ? <Facts {...answer} /> : <Fact name="Answer">none yet</Fact>}
+    <dl className="response-bar" aria-label="About the response">
+      {stats ? <Facts {...stats} /> : <Fact name="Response">none yet</Fact>}
     </dl>
   );
 }
 
-function Facts({ way, milliseconds, bytes, events, cost }: Answer) {
-  const follows = way !== "HTTP";
+function Facts({ protocol, milliseconds, bytes, events, cost }: ResponseStats) {
+  const isSubscription = protocol !== "HTTP";
   return (
     <>
-      <Fact name="Over">{way}</Fact>
-      {follows && <Fact name="Events">{count(events)}</Fact>}
-      {milliseconds !== undefined && <Fact name={follows ? "First after" : "Time"}>{time(milliseconds)}</Fact>}
-      {bytes !== undefined && <Fact name={follows ? "Newest" : "Size"}>{size(bytes)}</Fact>}
-      {cost && <Fact name="Cost">{price(cost)}</Fact>}
+      <Fact name="Protocol">{protocol}</Fact>
+      {isSubscription && <Fact name="Events">{count(events)}</Fact>}
+      {milliseconds !== undefined && <Fact name={isSubscription ? "First event after" : "Time"}>{time(milliseconds)}</Fact>}
+      {bytes !== undefined && <Fact name={isSubscription ? "Newest event" : "Size"}>{size(bytes)}</Fact>}
+      {cost && <Fact name="Cost">{costText(cost)}</Fact>}
     </>
   );
 }
@@ -36,7 +36,7 @@ function Fact({ name, children }: { name: string; children: ReactNode }) {
   );
 }
 
-function price({ requested, actual, available }: Cost): string {
+function costText({ requested, actual, available }: Cost): string {
   const parts = [];
   if (requested !== undefined) parts.push(count(requested));
   if (actual !== undefined) parts.push(`${count(actual)} used`);
