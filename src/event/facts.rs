@@ -1,13 +1,13 @@
-//! The typed facts that vendors report, in our words. A field is absent until some vendor reported it.
+//! The typed facts that vendors report, in the hub's terms. A field is absent until a vendor has reported it.
 //!
-//! Each group is an object of the API as it stands, so a fact is named, explained and typed in one place.
+//! Each group is also an object of the API, so that a fact is named, described and typed in one place.
 
 use super::json::Json;
 use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Declares the groups of facts: a struct each, the [`FactGroup`] that carries any of them, and [`Facts`] that has room for all.
+/// Declares the groups of facts: a struct for each, the enum [`FactGroup`] of all, and [`Facts`] with one of each.
 macro_rules! facts {
     ($($(#[$about:meta])* $group:ident: $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)+ })+) => {
         $(
@@ -40,7 +40,7 @@ macro_rules! facts {
             }
         }
 
-        /// All that is known of an entity.
+        /// All facts of an entity.
         #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
         #[serde(default)]
         pub struct Facts {
@@ -212,7 +212,7 @@ facts! {
         purpose: String,
         /// `SENT`, `RECEIVED`, `BOUNCED`, `DROPPED` or `FAILED`.
         status: String,
-        /// Who it is for.
+        /// The recipient.
         recipient: String,
         /// The number it went to.
         phone: String,
@@ -238,7 +238,7 @@ facts! {
         title: String,
         /// Its text.
         text: String,
-        /// Who wrote it.
+        /// The author.
         author: String,
         /// When it was written, by the vendor's clock.
         written_at: DateTime<Utc>,
@@ -368,9 +368,9 @@ facts! {
         due_by: DateTime<Utc>,
         /// Whether it is urgent.
         high_priority: bool,
-        /// Who is to do it.
+        /// The assigned person.
         assignee: String,
-        /// Who wants it done.
+        /// The person who requested it.
         requester: String,
     }
 }
