@@ -1,9 +1,7 @@
 //! The past, by both clocks, is what the plainest way of telling it says: take the whole history and look.
 
 use crate::database::{TestDatabase, write};
-use crate::generators::{
-    at, hover_scenario, incoming_at, pave_scenario, record360_scenario, truepic_scenario, truto_scenario,
-};
+use crate::generators::{at, incoming_at, scenario_per_vendor};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{ItemKind, JobKind, Kind, Status, change, delivery, entity as thing};
 use inspection_hub::ingest::Writer;
@@ -204,15 +202,11 @@ fn happened_by<'a>(
 /// Deliveries of two sources of each vendor, in any order: source, vendor, body, and how far the clock of who received it
 /// is off, in half minutes.
 fn traffic() -> impl Strategy<Value = Vec<(String, &'static str, Value, i64)>> {
-    let all =
-        (pave_scenario(), truepic_scenario(), hover_scenario(), truto_scenario(), record360_scenario(), any::<bool>());
-    all.prop_flat_map(|(pave, truepic, hover, truto, record360, twice)| {
-        let lives =
-            [("pave", pave), ("truepic", truepic), ("hover", hover), ("truto", truto), ("record360", record360)];
+    (scenario_per_vendor(), any::<bool>()).prop_flat_map(|(scenarios, twice)| {
         let sources = if twice { &["", "-2"][..] } else { &[""][..] };
-        let all: Vec<_> = lives
+        let all: Vec<_> = scenarios
             .into_iter()
-            .flat_map(|(vendor, life)| life.into_iter().map(move |body| (vendor, body)))
+            .flat_map(|(vendor, bodies)| bodies.into_iter().map(move |body| (vendor, body)))
             .flat_map(|(vendor, body)| sources.iter().map(move |end| (format!("{vendor}{end}"), vendor, body.clone())))
             .collect();
         let off = proptest::collection::vec(-6..6i64, all.len());

@@ -4,7 +4,7 @@ use crate::test_hub::{TestHub, samples};
 use inspection_hub::vendor;
 use serde_json::{Value, json};
 
-/// Every sample of every vendor is read, told apart, and has a verdict; the ledger adds up.
+/// Every sample of every vendor is recognized, is no duplicate, and has a verdict; the ledger adds up.
 #[tokio::test]
 async fn every_sample_of_every_vendor_is_understood() {
     let app = TestHub::start().await;
@@ -21,7 +21,7 @@ async fn every_sample_of_every_vendor_is_understood() {
         assert_eq!(ledger["received"], samples.len(), "{ledger}");
         assert_eq!((&ledger["duplicates"], &ledger["unreadable"]), (&json!(0), &json!(0)), "{ledger}");
     }
-    // Contiguous positions, whoever sent what.
+    // Positions are contiguous over all vendors.
     let positions: Vec<_> = app.changes().await.iter().map(|change| change["position"].clone()).collect();
     let expected: Vec<Value> = (1..=positions.len()).map(|position| json!(position)).collect();
     assert_eq!(positions.iter().map(number).collect::<Vec<_>>(), expected.iter().map(number).collect::<Vec<_>>());
