@@ -28,7 +28,8 @@ impl PurgeCommand {
         // No log: its lines would break the progress bar.
         let (settings, _) = super::load_settings(&self.flags)?;
         let age = TimeDelta::from_std(self.older_than).ok();
-        let before = age.and_then(|age| crate::clock::now().checked_sub_signed(age)).context("--older-than is too long")?;
+        let before =
+            age.and_then(|age| crate::clock::now().checked_sub_signed(age)).context("--older-than is too long")?;
         let mode = if self.dry_run { PurgeMode::DryRun } else { PurgeMode::Delete };
         super::runtime()?.block_on(async {
             let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools()).await;

@@ -1,4 +1,4 @@
-//! `inspection-hub simulate`: sends realistic traffic to a running hub, and checks its ledger.
+//! `inspection-hub simulate`: sends realistic traffic to a running hub, and checks that its ledger adds up.
 
 use crate::settings::{SettingFlags, Settings, SourceSettings};
 use crate::simulate::{self, Amount, ChaosRates, MAX_SEED, SimulationPlan};
@@ -13,55 +13,55 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// The exit status that shells expect after Ctrl-C.
+/// The exit code of a program that Ctrl-C ended, by the convention of shells.
 const INTERRUPTED: i32 = 130;
 
 #[derive(Debug, Args)]
 pub struct Simulate {
-    /// The hub to send to [default: the setting `listen`, on this machine]
+    /// URL of the hub [default: the address of the setting `listen`, on this machine]
     #[arg(long, value_name = "URL")]
     hub: Option<Url>,
     /// Deliveries per second [default: as many as the hub accepts]
     #[arg(long, value_name = "NUMBER")]
     rate: Option<NonZeroU32>,
-    /// Concurrent deliveries
+    /// Number of concurrent connections
     #[arg(long, value_name = "NUMBER", default_value = "16")]
     connections: NonZeroUsize,
     /// Number of deliveries
     #[arg(long, value_name = "NUMBER", default_value = "1000")]
     count: NonZeroU64,
-    /// Send until Ctrl-C; all reported events have just happened
+    /// Send until Ctrl-C, with current timestamps
     #[arg(long, conflicts_with_all = ["count", "spread", "until"])]
     forever: bool,
-    /// Seed of everything but the time: a number up to 90000000, or `random`
+    /// Determines everything but the timestamps: a number up to 90000000, or `random`
     #[arg(long, value_name = "SEED", default_value = "1", value_parser = parse_seed)]
     seed: Seed,
-    /// Only these vendors, e.g. `pave,hover` [default: all of the settings' sources]
+    /// Only sources of these vendors, e.g. `pave,hover` [default: all sources of the settings]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_vendor_name)]
     vendors: Vec<String>,
-    /// Share of deliveries that are sent twice
+    /// Share of duplicates
     #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_percentage)]
     duplicates: f64,
-    /// Share of deliveries that are sent out of order
+    /// Share of deliveries that are sent late
     #[arg(long, value_name = "PERCENT", default_value = "5%", value_parser = parse_percentage)]
     reorder: f64,
-    /// Share of deliveries with an invalid credential, to sources that verify
+    /// Share of forged deliveries, to sources that verify
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = parse_percentage)]
     bad_signatures: f64,
-    /// Share of deliveries that cannot be parsed
+    /// Share of unreadable deliveries
     #[arg(long, value_name = "PERCENT", default_value = "1%", value_parser = parse_percentage)]
     garbage: f64,
-    /// The age of the first event: a number with s, m, h or d
+    /// Age of the first timestamp: a number with s, m, h or d
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_duration)]
     spread: TimeDelta,
-    /// The time of the last event (RFC 3339). The same time and seed send the same bytes [default: now]
+    /// Last timestamp (RFC 3339); the same value and seed send the same bytes [default: now]
     #[arg(long, value_name = "TIME")]
     until: Option<DateTime<Utc>>,
     #[command(flatten)]
     flags: SettingFlags,
 }
 
-/// A random seed is printed, so that the run can be repeated.
+/// A seed. A random one is printed, so that the run can be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seed {
     Given(u32),
@@ -83,7 +83,7 @@ impl Simulate {
                     _ = terminate.recv() => {}
                 }
                 stopping.cancel();
-                // A second Ctrl-C exits at once.
+                // A second Ctrl-C ends at once.
                 if tokio::signal::ctrl_c().await.is_ok() {
                     std::process::exit(INTERRUPTED);
                 }
@@ -100,12 +100,12 @@ impl Simulate {
             None => local_hub_url(settings.listen)?,
         };
         if self.rate.is_none() && !is_loopback(&hub) {
-            bail!("{hub} is another machine; set the deliveries per second with --rate");
+            bail!("{hub} is another machine; limit the deliveries per second with --rate");
         }
         let sources = select_sources(settings.sources, &self.vendors)?;
         let open: Vec<&str> = sources.iter().filter(|s| s.verifier.is_open()).map(|s| s.name.as_str()).collect();
         if self.bad_signatures > 0.0 && !open.is_empty() {
-            eprintln!("--bad-signatures has no effect on the open sources {}", open.join(", "));
+            eprintln!("--bad-signatures has no effect on open sources: {}", open.join(", "));
         }
         let seed = match self.seed {
             Seed::Given(seed) => seed,
@@ -137,11 +137,11 @@ impl Simulate {
     }
 }
 
-// The sources of these vendors; all sources if there are none.
+// The sources of these vendors, or all sources.
 fn select_sources(sources: Vec<SourceSettings>, vendors: &[String]) -> anyhow::Result<Vec<SourceSettings>> {
     for vendor in vendors {
         if !sources.iter().any(|source| source.vendor.name == vendor) {
-            bail!("the settings have no source of {vendor}");
+            bail!("the settings have no source of vendor {vendor}");
         }
     }
     let wanted =
@@ -156,17 +156,17 @@ fn validate_hub_url(hub: Url) -> anyhow::Result<Url> {
     Ok(hub)
 }
 
-// A hub that listens on all addresses also listens on loopback.
+// A hub that listens on all addresses listens on loopback too.
 fn local_hub_url(listen: SocketAddr) -> anyhow::Result<Url> {
     if listen.port() == 0 {
-        bail!("listen has port 0, any free port; set the hub's URL with --hub");
+        bail!("the hub listens on any free port; name its address with --hub");
     }
     let host = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => "127.0.0.1".to_owned(),
         IpAddr::V6(ip) if ip.is_unspecified() => "[::1]".to_owned(),
         IpAddr::V4(ip) if ip.is_loopback() => ip.to_string(),
         IpAddr::V6(ip) if ip.is_loopback() => format!("[{ip}]"),
-        _ => bail!("listen is {listen}, not loopback; to send there, use --hub http://{listen}"),
+        _ => bail!("the hub listens on {listen}, which is not this machine; to send there, use --hub http://{listen}"),
     };
     Url::parse(&format!("http://{host}:{}", listen.port())).context("the address of the hub")
 }
@@ -179,7 +179,7 @@ fn is_loopback(hub: &Url) -> bool {
 
 fn parse_seed(text: &str) -> Result<Seed, String> {
     if text == "random" {
-        // Larger than the seeds that people choose.
+        // Not one of the small seeds that people choose.
         return Ok(Seed::Random(rand::random_range(1_000_000..=MAX_SEED)));
     }
     let seed = text.parse().ok().filter(|seed| *seed <= MAX_SEED).map(Seed::Given);
@@ -187,9 +187,10 @@ fn parse_seed(text: &str) -> Result<Seed, String> {
 }
 
 fn parse_vendor_name(text: &str) -> Result<String, String> {
-    let names: Vec<&str> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
-    let known = names.contains(&text).then(|| text.to_owned());
-    known.ok_or_else(|| format!("is not a vendor; write one of {}", names.join(", ")))
+    match vendor::by_name(text) {
+        Some(vendor) => Ok(vendor.name.to_owned()),
+        None => Err(format!("unknown vendor; write one of {}", vendor::names().collect::<Vec<_>>().join(", "))),
+    }
 }
 
 /// `5%`, `0.5%` or `0`.
@@ -231,13 +232,13 @@ mod tests {
     #[test]
     fn by_default_it_sends_a_thousand_deliveries_to_this_machine() {
         let plan = plan(&[]).expect("a plan");
-        assert_eq!((plan.hub.as_str(), plan.sources.len()), ("http://127.0.0.1:8080/", 5));
+        assert_eq!((plan.hub.as_str(), plan.sources.len()), ("http://127.0.0.1:8080/", vendor::ALL.len()));
         assert!(matches!(plan.amount, Amount::Count { deliveries: 1000, .. }));
         assert_eq!((plan.seed, plan.chaos.duplicates, plan.chaos.garbage), (1, 0.05, 0.01));
     }
 
     #[test]
-    fn other_machines_need_both_a_url_and_a_rate() {
+    fn other_machines_need_both_address_and_rate() {
         let why = |arguments: &[&str]| plan(arguments).expect_err("refused").to_string();
         assert!(why(&["--hub", "https://hub.example"]).contains("--rate"));
         assert!(why(&["--listen", "192.0.2.7:8080", "--allow-open-sources"]).contains("--hub http://192.0.2.7:8080"));
@@ -253,10 +254,11 @@ mod tests {
 
     #[test]
     fn vendors_are_those_of_the_settings() {
-        let plan = plan(&["--vendors", "pave,hover"]).expect("a plan");
-        assert_eq!(plan.sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(), ["pave", "hover"]);
+        let wanted: Vec<_> = vendor::names().take(2).collect();
+        let plan = plan(&["--vendors", &wanted.join(",")]).expect("a plan");
+        assert_eq!(plan.sources.iter().map(|source| source.name.as_str()).collect::<Vec<_>>(), wanted);
         let error = super::parse_vendor_name("pavee").expect_err("no vendor");
-        assert!(error.contains("truepic, pave, hover"), "{error}");
+        assert!(vendor::names().all(|name| error.contains(name)), "{error}");
     }
 
     #[test]

@@ -1,22 +1,21 @@
-//! What a vendor reports and no typed field holds, on its way from a body to the entity it belongs to.
+//! Fields of a body that have no typed fact.
 
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 
-/// Fields without a type of their own, in the vendor's words.
+/// Untyped fields, under the vendor's names.
 #[derive(Clone, Debug, Default)]
 pub struct Details {
     fields: Vec<Detail>,
-    /// Whether a field that should state a moment does not.
+    /// Whether one of the fields contains an invalid time.
     pub invalid_time: bool,
 }
 
-/// One field as it came.
+/// One untyped field.
 #[derive(Clone, Debug)]
 pub struct Detail {
-    /// The field's own name.
     pub name: String,
-    /// Its name with those of the objects around it, e.g. `session.vehicle`.
+    /// The path from the body, e.g. `session.vehicle`.
     pub path: String,
     pub value: Box<RawValue>,
 }
@@ -30,7 +29,7 @@ impl Details {
         self.fields.is_empty()
     }
 
-    /// Both, this one's fields first.
+    /// Appends fields.
     pub fn and(mut self, other: impl Into<Details>) -> Self {
         let other = other.into();
         self.fields.extend(other.fields);
@@ -38,8 +37,8 @@ impl Details {
         self
     }
 
-    /// Adds the fields to those that an entity has from the same body. Where two have one name, the later is named by its
-    /// path, so that neither replaces the other.
+    /// Adds the fields to those that an event already has from the same body. If two fields have one name, the later one gets its
+    /// path as its name, so that neither replaces the other.
     pub(super) fn add_to(self, known: &mut Vec<(String, Box<RawValue>)>) {
         if self.fields.is_empty() {
             return;
@@ -47,7 +46,7 @@ impl Details {
         known.reserve(self.fields.len());
         let mut names: HashMap<String, usize> =
             known.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
-        // A body can have very many fields of one name.
+        // A body can have thousands of fields with one name.
         let mut numbers: HashMap<String, usize> = HashMap::new();
         for Detail { name, path, value } in self.fields {
             let known_as = |name: &str| names.get(name).and_then(|at| known.get(*at));
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn very_many_fields_of_one_name_are_all_kept() {
+    fn thousands_of_fields_with_one_name_are_all_kept() {
         let mut details = Details::default();
         (0..50_000).for_each(|number| details.push(detail("a", "a", &number.to_string())));
         let mut known = Vec::new();

@@ -1,4 +1,4 @@
-//! The typed facts that vendors report, in our words. A field is absent until some vendor reported it.
+//! The typed facts that vendors report, in the hub's terms. A field is absent until a vendor has reported it.
 //!
 //! Each group is also a GraphQL object (`SimpleObject`), the one place where `event` depends on async-graphql: a fact
 //! has its name, description and type in one place. Without the derive, `graphql` would repeat some 20 structs of some
@@ -9,8 +9,7 @@ use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Declares the groups of facts: a struct each, the [`FactGroup`] that carries any of them, and [`Facts`] that has room
-/// for all.
+/// Declares the groups of facts: a struct for each, the enum [`FactGroup`] of all, and [`Facts`] with one of each.
 macro_rules! facts {
     ($($(#[$about:meta])* $group:ident: $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)+ })+) => {
         $(
@@ -43,7 +42,7 @@ macro_rules! facts {
             }
         }
 
-        /// All that is known of an entity.
+        /// All facts of an entity.
         #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
         #[serde(default)]
         pub struct Facts {
@@ -215,7 +214,7 @@ facts! {
         purpose: String,
         /// `SENT`, `RECEIVED`, `BOUNCED`, `DROPPED` or `FAILED`.
         status: String,
-        /// Who it is for.
+        /// The recipient.
         recipient: String,
         /// The number it went to.
         phone: String,
@@ -241,7 +240,7 @@ facts! {
         title: String,
         /// Its text.
         text: String,
-        /// Who wrote it.
+        /// The author.
         author: String,
         /// When it was written, by the vendor's clock.
         written_at: DateTime<Utc>,
@@ -371,9 +370,9 @@ facts! {
         due_by: DateTime<Utc>,
         /// Whether it is urgent.
         high_priority: bool,
-        /// Who is to do it.
+        /// The assigned person.
         assignee: String,
-        /// Who wants it done.
+        /// The person who requested it.
         requester: String,
     }
 }

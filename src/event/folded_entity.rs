@@ -1,30 +1,29 @@
-//! An inspection, session, job or item as the fold keeps it.
+//! The folded state of an inspection, session, job or item.
 
 use super::VersionedFields;
 use crate::machine::{EntityType, Status, fold::FoldState};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// All that is known of an entity, and how far its fold has come.
+/// An entity with its fields and the state of its fold.
 #[derive(Clone, Debug)]
 pub struct FoldedEntity {
-    /// In order of first sight.
+    /// The primary key, in order of first appearance.
     pub row_id: i64,
     pub id: Uuid,
     pub entity_type: EntityType,
     pub source: String,
     pub vendor: &'static str,
     pub external_id: String,
-    /// The number of what it hangs on.
     pub parent_row_id: Option<i64>,
-    /// The number of its inspection; its own, if it is one.
+    /// Its own row id, if it is an inspection.
     pub inspection_row_id: Option<i64>,
     pub reference: Option<String>,
     pub group: Option<String>,
     pub status: Option<Status>,
     pub fields: VersionedFields,
     pub fold_state: FoldState,
-    /// Whether all its steps stand together in the order of the fold, because its history does not tell them so.
+    /// Whether its steps are stored in fold order, because the order of its history differs.
     pub steps_materialized: bool,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,

@@ -1,4 +1,4 @@
-//! A vendor's value that has no type of its own.
+//! A JSON value without a type of its own.
 
 use async_graphql::{InputValueResult, Scalar, ScalarType, Value};
 use serde::{Deserialize, Serialize};

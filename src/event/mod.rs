@@ -1,4 +1,4 @@
-//! What a delivery says, in our words: the vendor adapters write these, the fold reads them.
+//! Events in the hub's terms: vendor adapters produce them, the fold applies them.
 
 mod apply;
 mod cached_entity;
@@ -29,32 +29,37 @@ use uuid::Uuid;
 /// The namespace of all derived ids.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6d1f_77a0_3c3e_5f8c_9b0e_2a5d_4c1e_8f37);
 
-/// A text as all databases take it: PostgreSQL refuses the character U+0000 in text, so another stands for it. The body
-/// keeps what the vendor sent.
+/// A text that all databases accept: PostgreSQL refuses the character U+0000, so U+FFFD replaces it. The stored body is
+/// unchanged.
 pub fn storable(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
 }
 
-/// What one delivery says.
+/// The meaning of one delivery.
 #[derive(Debug, Default)]
 pub struct ParsedDelivery {
     /// The vendor's name of the event.
     pub event: String,
-    /// The vendor's own id of the news, where it gives one.
+    /// The vendor's own id of the event, if it has one.
     pub vendor_event_id: Option<String>,
-    /// The vendor's time of the news.
+    /// The vendor's time of the event.
     pub occurred_at: VendorTime,
-    /// What it means, parents before what hangs on them. Empty for an event we do not know, or that concerns nothing.
+    /// Parents come before their children. Empty if the event is not recognized or concerns no entity.
     pub events: Vec<Event>,
-    /// Why there is nothing in `events`.
+    /// Why `events` is empty.
     pub no_effect: Option<NoEffect>,
 }
 
 impl ParsedDelivery {
-    /// With all its texts as all databases take them.
+    /// A delivery that the adapter does not understand; `reason` says why.
+    pub fn unrecognized(event: String, reason: &str) -> Self {
+        ParsedDelivery { event, no_effect: Some(NoEffect::unrecognized(reason)), ..ParsedDelivery::default() }
+    }
+
+    /// With all texts as by [`storable`].
     pub fn storable(mut self) -> Self {
         self.event = storable(self.event);
-        self.no_effect = self.no_effect.map(|nothing| match nothing {
+        self.no_effect = self.no_effect.map(|no_effect| match no_effect {
             NoEffect::Unrecognized(why) => NoEffect::Unrecognized(storable(why)),
             NoEffect::Recognized(what) => NoEffect::Recognized(storable(what)),
             NoEffect::Handshake { code } => NoEffect::Handshake { code: storable(code) },
@@ -63,55 +68,60 @@ impl ParsedDelivery {
     }
 }
 
-/// Why a delivery that could be read is about no entity.
+/// Why a readable delivery concerns no entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoEffect {
-    /// The adapter does not know such an event, or misses what it needs; says which.
+    /// The event is not known, or lacks a field; contains the reason.
     Unrecognized(String),
-    /// Known, and without effect on any entity: a test, a handshake; says what it is.
+    /// Known, but without effect on any entity; contains what it is.
     Recognized(String),
-    /// The vendor asks to confirm with this code that the URL is ours.
+    /// The vendor asks to confirm the URL with this code.
     Handshake { code: String },
 }
 
-/// One piece of news about one entity.
+impl NoEffect {
+    pub fn unrecognized(reason: &str) -> Self {
+        NoEffect::Unrecognized(reason.to_owned())
+    }
+}
+
+/// One event about one entity.
 #[derive(Debug)]
 pub struct Event {
     pub entity: EntityRef,
     pub state_claim: StateClaim,
-    /// The vendor's time, by which the news is ordered.
+    /// The vendor's time, by which the event is ordered.
     pub occurred_at: VendorTime,
-    /// What the entity hangs on.
     pub parent: Option<EntityRef>,
-    /// The vendor's id of the inspection it belongs to.
+    /// The vendor's id of its inspection.
     pub inspection_external_id: Option<String>,
-    /// Why no inspection is named although there must be one.
+    /// Why the event names no inspection although the entity belongs to one.
     pub orphan_reason: Option<&'static str>,
     pub reference: Option<Reference>,
     pub group: Option<String>,
     pub facts: Vec<FactGroup>,
     pub details: Vec<(String, Box<RawValue>)>,
-    /// Whether a field that should state a moment does not, beside [`Event::at`]; the field is among the details.
+    /// Whether a field other than [`Event::occurred_at`] contains an invalid time. The field is among the details.
     pub invalid_time: bool,
 }
 
-/// An entity as a vendor names it.
+/// An entity by the vendor's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EntityRef {
     pub entity_type: EntityType,
     pub external_id: String,
 }
 
-/// What an event says about the state.
+/// An event's claim about the state of its entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StateClaim {
-    /// It is now the state with this vendor's word.
+    /// The entity is in this state, by the vendor's name.
     Exact(String),
-    /// It must have reached this state by now.
+    /// The entity has reached this state or a later one.
     AtLeast(&'static str),
-    /// More was asked for, so that going back is to be expected.
+    /// More was requested, so that a reopening is expected.
     ReopenRequested,
-    /// Nothing; but there are facts.
+    /// No claim; only facts.
     FactsOnly,
 }
 
@@ -119,7 +129,7 @@ pub enum StateClaim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reference {
     pub value: String,
-    /// The field's place in the vendor's list, from 0. A smaller one wins over a greater one, whichever is newer.
+    /// The index of the field in the vendor's list. A smaller one wins over a greater one, whichever is newer.
     pub precedence: u8,
 }
 
@@ -130,12 +140,11 @@ impl Reference {
 }
 
 impl EntityRef {
-    /// An entity by what it is and the vendor's id for it.
     pub fn new(entity_type: EntityType, external_id: impl Into<String>) -> Self {
         EntityRef { entity_type, external_id: storable(external_id.into()) }
     }
 
-    /// The public id: UUIDv5 (RFC 9562, section 5.5) of source, kind and the vendor's id, length-prefixed.
+    /// The public id: UUIDv5 (RFC 9562, section 5.5) of the length-prefixed source, kind, subkind and vendor's id.
     pub fn id(&self, source: &str) -> Uuid {
         let mut name = Vec::with_capacity(64);
         for part in [source, self.entity_type.kind().as_str(), self.entity_type.subkind(), &self.external_id] {
@@ -147,10 +156,10 @@ impl EntityRef {
 }
 
 impl Event {
-    /// News about an entity, so far without content.
-    pub fn new(subject: EntityType, external_id: impl Into<String>) -> Self {
+    /// An event without content.
+    pub fn new(entity_type: EntityType, external_id: impl Into<String>) -> Self {
         Event {
-            entity: EntityRef::new(subject, external_id),
+            entity: EntityRef::new(entity_type, external_id),
             state_claim: StateClaim::FactsOnly,
             occurred_at: VendorTime::default(),
             parent: None,
@@ -164,43 +173,59 @@ impl Event {
         }
     }
 
-    /// It is now in the state with this vendor's word.
+    /// The entity is in this state, by the vendor's name.
     pub fn state(mut self, state: impl Into<String>) -> Self {
         self.state_claim = StateClaim::Exact(storable(state.into()));
         self
     }
 
-    /// It must have reached this state by now.
+    /// The same, if the state is known.
+    pub fn state_if_known(self, state: Option<impl Into<String>>) -> Self {
+        match state {
+            Some(state) => self.state(state),
+            None => self,
+        }
+    }
+
+    /// The entity has reached this state or a later one.
     pub fn at_least(mut self, state: &'static str) -> Self {
         self.state_claim = StateClaim::AtLeast(state);
         self
     }
 
-    /// More was asked for.
+    /// More was requested, so that a reopening is expected.
     pub fn reopen_requested(mut self) -> Self {
         self.state_claim = StateClaim::ReopenRequested;
         self
     }
 
-    /// The vendor's time of the news.
+    /// The vendor's time, by which the event is ordered.
     pub fn occurred_at(mut self, at: impl Into<VendorTime>) -> Self {
         self.occurred_at = at.into();
         self
     }
 
-    /// It hangs on this.
-    pub fn parent(mut self, subject: EntityType, external_id: impl Into<String>) -> Self {
-        self.parent = Some(EntityRef::new(subject, external_id));
+    /// The entity to which it belongs.
+    pub fn parent(mut self, entity_type: EntityType, external_id: impl Into<String>) -> Self {
+        self.parent = Some(EntityRef::new(entity_type, external_id));
         self
     }
 
-    /// It belongs to the inspection with this vendor's id.
+    /// The same, if the parent's id is known.
+    pub fn parent_if_known(self, entity_type: EntityType, external_id: Option<String>) -> Self {
+        match external_id {
+            Some(id) => self.parent(entity_type, id),
+            None => self,
+        }
+    }
+
+    /// The vendor's id of its inspection.
     pub fn inspection(mut self, inspection: impl Into<String>) -> Self {
         self.inspection_external_id = Some(inspection.into());
         self
     }
 
-    /// It belongs to an inspection that the vendor does not name here; says why.
+    /// Why the event names no inspection although the entity belongs to one.
     pub fn orphan_reason(mut self, why: &'static str) -> Self {
         self.orphan_reason = Some(why);
         self
@@ -212,7 +237,7 @@ impl Event {
         self
     }
 
-    /// What it shares with others.
+    /// The id of a group of entities.
     pub fn group(mut self, group: Option<String>) -> Self {
         self.group = group.map(storable);
         self
@@ -224,20 +249,20 @@ impl Event {
         self
     }
 
-    /// Adds what has no typed field.
+    /// Adds fields without a type.
     pub fn details(mut self, details: impl Into<Details>) -> Self {
         self.add_details(details);
         self
     }
 
-    /// Adds what has no typed field.
+    /// Adds fields without a type.
     pub fn add_details(&mut self, details: impl Into<Details>) {
         let details = details.into();
         self.invalid_time |= details.invalid_time;
         details.add_to(&mut self.details);
     }
 
-    /// All fields that it reports, typed or not.
+    /// All fields, typed or not.
     pub fn field_values(&self) -> Vec<FieldValue> {
         let facts = self.facts.iter().flat_map(FieldValue::from_fact);
         facts.chain(self.details.iter().map(|(name, value)| FieldValue::from_detail(name, value.clone()))).collect()

@@ -1,10 +1,10 @@
-//! The vendor's time of an event: a moment, or what the vendor wrote in its place.
+//! The vendor's time of an event: a timestamp, or the invalid value in its place.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// A vendor's time further ahead of its receipt than this is not used for ordering: the clock that printed it is wrong.
+/// A vendor's time that is further ahead of its receipt is not used for ordering: the vendor's clock is wrong.
 pub const MAX_CLOCK_AHEAD: TimeDelta = TimeDelta::days(1);
 
 /// The vendor's time of an event, by which the event is ordered.
@@ -14,29 +14,29 @@ pub struct VendorTime {
     raw_field: Option<Arc<RawTimeField>>,
 }
 
-/// The field that states the time, as it came.
+/// The field that contains the time.
 #[derive(Debug)]
 pub struct RawTimeField {
     pub field: String,
     pub value: Box<RawValue>,
 }
 
-/// Why an event's stated time does not order it.
+/// Why the vendor's time does not order an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeWarning {
-    /// What the vendor wrote is not a moment.
+    /// The value is not a timestamp.
     InvalidTime,
-    /// The moment is more than [`MAX_CLOCK_AHEAD`] after the receipt; the time of receipt is used.
+    /// The time is more than [`MAX_CLOCK_AHEAD`] after the receipt, whose time is used instead.
     ClockAhead,
 }
 
 impl VendorTime {
-    /// A field that states a moment.
+    /// A field with a valid time.
     pub fn valid(field: &str, value: &RawValue, at: DateTime<Utc>) -> Self {
         VendorTime { at: Some(at), ..VendorTime::invalid(field, value) }
     }
 
-    /// A field that should state a moment and does not.
+    /// A field with an invalid time.
     pub fn invalid(field: &str, value: &RawValue) -> Self {
         VendorTime {
             at: None,
@@ -44,12 +44,12 @@ impl VendorTime {
         }
     }
 
-    /// The moment, if one was understood.
+    /// The time, if it is valid.
     pub fn at(&self) -> Option<DateTime<Utc>> {
         self.at
     }
 
-    /// This time if it is a moment, else the other if it states anything.
+    /// This time if it is valid, else the other one if it exists.
     pub fn or_else(self, other: impl FnOnce() -> VendorTime) -> Self {
         if self.at.is_some() {
             return self;
@@ -58,7 +58,7 @@ impl VendorTime {
         if other.raw_field.is_some() { other } else { self }
     }
 
-    /// When an event received at this time happened, for ordering; and why the stated time is not used, if it is not.
+    /// The time by which an event is ordered, given its time of receipt; and the reason if that is not the vendor's time.
     pub fn ordering(&self, received_at: DateTime<Utc>) -> (Option<DateTime<Utc>>, Option<TimeWarning>) {
         match self.at {
             Some(at) if at - received_at > MAX_CLOCK_AHEAD => (Some(received_at), Some(TimeWarning::ClockAhead)),
@@ -67,7 +67,6 @@ impl VendorTime {
         }
     }
 
-    /// The field that states the time.
     pub fn raw_field(&self) -> Option<&RawTimeField> {
         self.raw_field.as_deref()
     }

@@ -1,5 +1,5 @@
-//! What is known of an entity: each field with the order key of the news that it comes from, so that the newest wins in
-//! whatever order they come.
+//! The fields of an entity, merged by last-writer-wins: each one has the order key of its event as its version, so that the
+//! newest value wins in any order of arrival.
 
 use super::{FactGroup, Reference};
 use crate::machine::fold::{OrderKey, OrderedBy};
@@ -10,24 +10,24 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
-/// The group of what has no typed field.
+/// The group of untyped fields.
 const DETAILS: &str = "details";
-/// Stands for all fields that no key is kept for by name.
+/// The name under which the most frequent version is stored.
 const COMMON_VERSION: &str = "";
 
-/// One field of what a vendor says.
+/// One reported field.
 #[derive(Clone, Debug)]
 pub struct FieldValue {
-    /// Its group and name, with a dot between.
+    /// `group.name`
     path: String,
     value: Box<RawValue>,
 }
 
-/// All fields of an entity, by group and name.
+/// All fields of an entity, by `group.name`.
 #[derive(Clone, Debug, Default)]
 pub struct VersionedFields {
     fields: BTreeMap<String, VersionedField>,
-    /// The keys of what has a column of its own.
+    /// The versions of fields with a column of their own; of the reference, also the precedence.
     reference: Option<(u8, OrderKey)>,
     group: Option<OrderKey>,
 }
@@ -38,28 +38,28 @@ struct VersionedField {
     version: OrderKey,
 }
 
-/// What came of something said.
+/// The result of merging a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MergeOutcome {
-    /// It differs from what was known.
+    /// The value differs from the previous one.
     Changed,
-    /// It was known; it is newer all the same.
+    /// The value is the same, and its version newer.
     Unchanged,
-    /// Something newer is known, by this part of the order keys.
+    /// The previous value is newer, by this part of the order keys.
     Outdated(OrderedBy),
-    /// It comes from a field that counts less than the one known, whichever is newer.
+    /// The previous value comes from a field that takes precedence, whichever is newer.
     LowerPrecedence,
 }
 
-/// How it is stored: three objects of JSON.
+/// The fields as stored: three JSON objects.
 #[derive(Debug)]
 pub struct FieldColumns {
     /// Group -> field -> value.
     pub facts: String,
     /// Field -> value.
     pub details: String,
-    /// Group and field -> order key; the most frequent key stands once, under the empty name. The reference's name ends with
-    /// its precedence, unless that is 0.
+    /// Group and field -> order key. The most frequent key is stored once, under the empty name. The name of the reference ends
+    /// with its precedence, unless that is 0.
     pub field_versions: String,
 }
 
@@ -67,42 +67,40 @@ const REFERENCE: &str = "reference";
 const GROUP: &str = "group";
 
 impl FieldValue {
-    /// The fields of a group.
     pub fn from_fact(fact: &FactGroup) -> Vec<FieldValue> {
         let (group, Ok(serde_json::Value::Object(fields))) = fact.parts() else { return Vec::new() };
-        let said =
+        let field_value =
             |(field, value)| Some(FieldValue { path: format!("{group}.{field}"), value: to_raw_value(&value).ok()? });
-        fields.into_iter().filter_map(said).collect()
+        fields.into_iter().filter_map(field_value).collect()
     }
 
-    /// What has no typed field.
     pub fn from_detail(name: &str, value: Box<RawValue>) -> FieldValue {
         FieldValue { path: format!("{DETAILS}.{name}"), value }
     }
 }
 
 impl VersionedFields {
-    /// Takes in what news with this key says.
-    pub fn merge(&mut self, said: &FieldValue, key: OrderKey) -> MergeOutcome {
-        let Some(field) = self.fields.get_mut(&said.path) else {
-            self.fields.insert(said.path.clone(), VersionedField { value: said.value.clone(), version: key });
+    /// Merges a field from the event with this key.
+    pub fn merge(&mut self, new: &FieldValue, key: OrderKey) -> MergeOutcome {
+        let Some(field) = self.fields.get_mut(&new.path) else {
+            self.fields.insert(new.path.clone(), VersionedField { value: new.value.clone(), version: key });
             return MergeOutcome::Changed;
         };
         if let (Ordering::Greater, by) = field.version.compare(&key) {
             return MergeOutcome::Outdated(by);
         }
         field.version = key;
-        if field.value.get() == said.value.get() {
+        if field.value.get() == new.value.get() {
             return MergeOutcome::Unchanged;
         }
-        field.value.clone_from(&said.value);
+        field.value.clone_from(&new.value);
         MergeOutcome::Changed
     }
 
-    /// The same for the reference: the field with the smallest precedence wins, among those of one field the newest.
-    pub fn merge_reference(&mut self, known: &mut Option<String>, said: &Reference, key: OrderKey) -> MergeOutcome {
+    /// Merges the reference: the field with the smallest precedence wins, and of one field the newest value.
+    pub fn merge_reference(&mut self, known: &mut Option<String>, new: &Reference, key: OrderKey) -> MergeOutcome {
         if let Some((precedence, newest)) = self.reference {
-            match precedence.cmp(&said.precedence) {
+            match precedence.cmp(&new.precedence) {
                 Ordering::Less => return MergeOutcome::LowerPrecedence,
                 Ordering::Greater => {}
                 Ordering::Equal => {
@@ -112,20 +110,18 @@ impl VersionedFields {
                 }
             }
         }
-        self.reference = Some((said.precedence, key));
-        replace(known, &said.value)
+        self.reference = Some((new.precedence, key));
+        replace(known, &new.value)
     }
 
-    /// The same for the group.
-    pub fn merge_group(&mut self, known: &mut Option<String>, said: &str, key: OrderKey) -> MergeOutcome {
+    pub fn merge_group(&mut self, known: &mut Option<String>, new: &str, key: OrderKey) -> MergeOutcome {
         if let Some((Ordering::Greater, by)) = self.group.map(|newest| newest.compare(&key)) {
             return MergeOutcome::Outdated(by);
         }
         self.group = Some(key);
-        replace(known, said)
+        replace(known, new)
     }
 
-    /// As it is stored.
     pub fn to_columns(&self) -> FieldColumns {
         let (mut facts, mut details, mut field_versions) =
             (JsonObjectWriter::new(), JsonObjectWriter::new(), JsonObjectWriter::new());
@@ -160,10 +156,8 @@ impl VersionedFields {
         FieldColumns { facts: facts.finish(), details: details.finish(), field_versions: field_versions.finish() }
     }
 
-    /// As it was stored.
-    ///
     /// # Errors
-    /// If the columns are not what [`Known::columns`] gives.
+    /// If the columns are not those of [`VersionedFields::to_columns`].
     pub fn from_columns(facts: &str, details: &str, field_versions: &str) -> serde_json::Result<VersionedFields> {
         type Fields<'a> = HashMap<String, &'a RawValue>;
         let mut field_versions: HashMap<String, OrderKey> = serde_json::from_str(field_versions)?;
@@ -184,7 +178,7 @@ impl VersionedFields {
         Ok(VersionedFields { fields, reference, group })
     }
 
-    // Mostly all fields come from few news, so that a list of a few keys finds it.
+    // Most entities have few distinct versions, so that a list is fast enough.
     fn most_frequent_version(&self) -> Option<OrderKey> {
         let mut counts: Vec<(OrderKey, usize)> = Vec::new();
         for field in self.fields.values() {
@@ -193,16 +187,16 @@ impl VersionedFields {
                 None => counts.push((field.version, 1)),
             }
         }
-        // The first of equals, so that the same knowledge is always stored alike.
+        // The first of equals, so that equal fields are always stored alike.
         counts.into_iter().rev().max_by_key(|(_, count)| *count).map(|(key, _)| key)
     }
 }
 
-fn replace(known: &mut Option<String>, said: &str) -> MergeOutcome {
-    if known.as_deref() == Some(said) {
+fn replace(known: &mut Option<String>, new: &str) -> MergeOutcome {
+    if known.as_deref() == Some(new) {
         return MergeOutcome::Unchanged;
     }
-    *known = Some(said.to_owned());
+    *known = Some(new.to_owned());
     MergeOutcome::Changed
 }
 
@@ -213,7 +207,7 @@ fn reference_name(precedence: u8) -> Cow<'static, str> {
     }
 }
 
-// Names of fields have a dot, so none looks like it.
+// Other names contain a dot.
 fn reference_precedence(name: &str) -> Option<u8> {
     match name.strip_prefix(REFERENCE)? {
         "" => Some(0),
@@ -221,7 +215,7 @@ fn reference_precedence(name: &str) -> Option<u8> {
     }
 }
 
-/// A JSON object in the making.
+/// Writes a JSON object.
 struct JsonObjectWriter(Vec<u8>);
 
 impl JsonObjectWriter {
@@ -231,7 +225,7 @@ impl JsonObjectWriter {
 
     fn put(&mut self, name: &str, value: &impl serde::Serialize) {
         self.name(name);
-        // Writing into memory does not fail, and no value here has keys that are not text.
+        // Writing to memory does not fail, and all keys of the values are strings.
         let _ = serde_json::to_writer(&mut self.0, value);
     }
 
@@ -277,13 +271,15 @@ mod tests {
         let mut other = VersionedFields::default();
         let older = photo("Front", "1");
         let newer = photo("Rear", "1");
-        assert!(older.iter().all(|said| one.merge(said, at(1)) == MergeOutcome::Changed));
+        assert!(older.iter().all(|field| one.merge(field, at(1)) == MergeOutcome::Changed));
         assert_eq!(
-            newer.iter().map(|said| one.merge(said, at(2))).collect::<Vec<_>>(),
+            newer.iter().map(|field| one.merge(field, at(2))).collect::<Vec<_>>(),
             [MergeOutcome::Unchanged, MergeOutcome::Changed]
         );
-        newer.iter().for_each(|said| assert_eq!(other.merge(said, at(2)), MergeOutcome::Changed));
-        older.iter().for_each(|said| assert_eq!(other.merge(said, at(1)), MergeOutcome::Outdated(OrderedBy::Arrival)));
+        newer.iter().for_each(|field| assert_eq!(other.merge(field, at(2)), MergeOutcome::Changed));
+        older
+            .iter()
+            .for_each(|field| assert_eq!(other.merge(field, at(1)), MergeOutcome::Outdated(OrderedBy::Arrival)));
         assert_eq!(one.to_columns().facts, other.to_columns().facts);
         assert_eq!(one.to_columns().facts, r#"{"photo":{"code":"1","label":"Rear"}}"#);
     }
@@ -291,7 +287,7 @@ mod tests {
     #[test]
     fn a_key_that_many_fields_share_is_stored_once() {
         let mut known = VersionedFields::default();
-        photo("Front", "1").iter().for_each(|said| _ = known.merge(said, at(1)));
+        photo("Front", "1").iter().for_each(|field| _ = known.merge(field, at(1)));
         known.merge(&FieldValue::from_detail("a \"b.c", raw("1.50")), at(2));
         let mut reference = None;
         assert_eq!(

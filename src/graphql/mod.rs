@@ -51,7 +51,9 @@ pub use cursor::parse_change_cursor;
 pub use error::{ApiError, LimitExceeded, is_request_error};
 pub use error_code::{ApiErrorCode, ERROR_CODES, ErrorCodeEntry};
 pub use field_cost::ListSize;
-pub use limits::{DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, MAX_PAGE_SIZE, MAX_PARSER_RECURSION, MAX_QUERY_COST, MAX_QUERY_DEPTH};
+pub use limits::{
+    DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, MAX_PAGE_SIZE, MAX_PARSER_RECURSION, MAX_QUERY_COST, MAX_QUERY_DEPTH,
+};
 pub use overlapping_fields::check_overlapping_fields;
 pub use schema_types::{named_type, root_type, schema_field};
 pub use sdl::{sdl, subgraph_sdl};

@@ -1,10 +1,10 @@
-//! How an entity's state follows from its events: place each among the others, then walk them in that order.
+//! The fold: an entity's state is computed from its events in the order of their keys.
 //!
-//! The order key of an event is the vendor's time where all events of the entity have one, else the cycle and rank it
-//! is placed at on arrival, else the arrival itself. In-order news moves the [`Tip`]; late news means folding again.
+//! Events are ordered by the vendor's time if all events of the entity have one, else by the cycle and rank that each gets on
+//! arrival, else by arrival. An event in order advances the [`FoldState`]; a late one requires a refold.
 //!
-//! The table of the machine says what is expected; the vendor's word says what is. A step without a way in the table is
-//! applied as [`Outcome::Unexpected`], unless it would leave a final state without a time that proves it newer.
+//! The machine's table is what the hub expects; the vendor's report is what counts. A step that the table does not allow is
+//! applied as [`StepOutcome::Unexpected`], unless it would leave a final state without a time that proves it newer.
 
 use super::{Machine, Reopens, START, State};
 use crate::failpoints;
@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// What makes one event come before another. Stored as a list, because there is one for every fact of every entity.
+/// Orders the events of an entity. Stored as a list, because there is one for every field of every entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(Option<i64>, i32, i32, i64)", into = "(Option<i64>, i32, i32, i64)")]
 pub struct OrderKey {
@@ -37,12 +37,12 @@ impl From<OrderKey> for (Option<i64>, i32, i32, i64) {
 }
 
 impl OrderKey {
-    /// By the vendor's time where both have one, else by cycle, rank and arrival.
+    /// By the vendor's time if both have one, else by cycle, rank and arrival.
     pub fn order(&self, other: &OrderKey) -> Ordering {
         self.compare(other).0
     }
 
-    /// The order, and the part of the key that decides it.
+    /// The order, and the part of the keys that decides it.
     pub fn compare(&self, other: &OrderKey) -> (Ordering, OrderedBy) {
         let (Some(mine), Some(theirs)) = (self.time, other.time) else { return self.compare_without_time(other) };
         first_difference([
@@ -65,7 +65,7 @@ impl OrderKey {
     }
 }
 
-/// The part of two order keys that decides which of them comes first.
+/// The part of two order keys that decides their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OrderedBy {
@@ -81,75 +81,72 @@ fn first_difference(parts: [(Ordering, OrderedBy); 3]) -> (Ordering, OrderedBy) 
     decided.unwrap_or((Ordering::Equal, OrderedBy::Arrival))
 }
 
-/// One event that bears on a state.
+/// One event with a claim about the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub target_state: &'static str,
-    /// Whether the event only implies that the state has been reached: it never moves back.
+    /// Whether the state is only a lower bound: the step never moves back.
     pub at_least: bool,
     pub key: OrderKey,
     pub received_at: DateTime<Utc>,
 }
 
 impl Step {
-    /// When it happened, as well as can be known by itself, in microseconds since the Unix epoch.
+    /// The vendor's time, else the time of receipt, in microseconds since the Unix epoch.
     pub fn occurred_or_received_at(&self) -> i64 {
         self.key.time.unwrap_or(self.received_at.timestamp_micros())
     }
 }
 
-/// Where the fold stands: enough to go on with in-order news without reading the past.
+/// The state of the fold: enough to apply an event in order without reading the history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FoldState {
-    /// The entity's state; none before the first event that names one. It is stored beside the tip.
+    /// `None` before the first event that names a state. Stored in a column of its own.
     #[serde(skip)]
     pub state: Option<String>,
-    /// Stored beside the tip, too.
+    /// Stored in a column of its own.
     #[serde(skip)]
     pub cycle: i32,
-    /// The rank the entity stands at: its state's, or a higher one that a side state was entered from.
+    /// The rank of the state, or a higher one from which a side state was entered.
     #[serde(skip_serializing_if = "is_default")]
     pub rank: i32,
-    /// The key of the last step, whether or not it moved the state.
+    /// The key of the last step, whether or not it changed the state.
     #[serde(skip_serializing_if = "is_default")]
     pub last_key: Option<OrderKey>,
-    /// How many steps it has walked.
     #[serde(skip_serializing_if = "is_default")]
     pub step_count: i32,
-    /// When the last of them happened ([`Step::happened_at`]).
+    /// [`Step::occurred_or_received_at`] of the last step.
     #[serde(skip_serializing_if = "is_default")]
     pub last_step_at: Option<i64>,
-    /// The earliest vendor's time among them.
+    /// The earliest vendor's time of a step.
     #[serde(skip_serializing_if = "is_default")]
     pub earliest_time: Option<i64>,
-    /// Whether a step without a vendor's time is among them.
+    /// Whether a step has no vendor's time.
     #[serde(skip_serializing_if = "is_default")]
     pub has_untimed: bool,
-    /// Whether a move that the table does not have is among them. From then on only what names a state outright moves it: what
-    /// was implied before may have left no step, and would be missed where late news makes it count.
+    /// Set once a step was applied that the table does not have: the number of cycles that such steps opened by leaving a final
+    /// state. From then on only steps that name a state outright move it, because a lower bound may have left no step earlier
+    /// and would be missing in a refold. These cycles do not count in the order keys of steps: only times establish them, and
+    /// the keys order the entity if an event without a time arrives.
     #[serde(skip_serializing_if = "is_default")]
-    pub has_unexpected: bool,
-    /// How many of the cycles were opened by leaving a final state unexpectedly. Only times tell them: they do not count in the
-    /// keys of steps, which order the entity should an event without a time come.
-    #[serde(skip_serializing_if = "is_default")]
-    pub unexpected_cycles: i32,
-    /// Set while the entity's time of occurrence is that of a state that was only implied.
+    pub unexpected_cycles: Option<i32>,
+    /// Set while the entity's time of occurrence is that of a lower bound.
     #[serde(skip_serializing_if = "is_default")]
     pub at_least_time: Option<AtLeastTime>,
-    /// Whether more was asked for since the state last changed.
+    /// Whether more was requested since the state last changed.
     #[serde(skip_serializing_if = "is_default")]
     pub reopen_requested: bool,
-    /// Whether the cycle was opened before the end of the one before it had been reported.
+    /// Whether the cycle began before the final state of the previous one was reported.
     #[serde(skip_serializing_if = "is_default")]
     pub previous_end_missing: bool,
 }
 
-/// What an entity's time of occurrence would be without the states that were only implied.
+/// The entity's time of occurrence without lower bounds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AtLeastTime {
-    /// The newest time that was reported outright.
+    /// The newest time of an exact state.
     #[serde(skip_serializing_if = "is_default")]
     pub reported_at: Option<DateTime<Utc>>,
 }
@@ -159,28 +156,28 @@ pub fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// What a step does where it stands in the order.
+/// The effect of a step at its place in the order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepOutcome {
     Moved {
         reopened: bool,
     },
-    /// Moved over states nobody reported.
+    /// Moved past states that were not reported.
     Skipped {
         skipped_states: Vec<&'static str>,
         reopened: bool,
     },
-    /// Moved where the table has no way: the vendor's word counts. Out of a final state this opens a cycle.
+    /// Moved although the table does not allow it: the vendor's report counts. Leaving a final state opens a cycle.
     Unexpected {
         reopened: bool,
     },
     Same,
-    /// The state is final, the table has no way out of it to the other, and no time proves the step newer.
+    /// Not applied: the state is final, the table has no path to the other, and no time proves the step newer.
     Refused,
 }
 
 impl StepOutcome {
-    /// Whether the state is another one than before the step.
+    /// Whether the step changed the state.
     pub fn moved(&self) -> bool {
         !matches!(self, StepOutcome::Same | StepOutcome::Refused)
     }
@@ -196,12 +193,11 @@ impl StepOutcome {
 }
 
 impl FoldState {
-    /// The state, or the pseudo-state before any.
     pub fn state_or_start(&self) -> &str {
         self.state.as_deref().unwrap_or(START)
     }
 
-    /// Where an event that names a state belongs, as seen on its arrival.
+    /// The order key of an event that names a state, computed on arrival.
     pub fn order_key(
         &self,
         machine: &Machine,
@@ -214,23 +210,23 @@ impl FoldState {
         OrderKey { time, cycle, rank, position }
     }
 
-    /// Where an event that names no state belongs: it counts as news of the present.
+    /// The order key of an event that names no state: it belongs to the current state.
     pub fn current_order_key(&self, time: Option<i64>, position: i64) -> OrderKey {
         OrderKey { time, cycle: self.expected_cycle(), rank: self.rank, position }
     }
 
     fn expected_cycle(&self) -> i32 {
-        self.cycle - self.unexpected_cycles
+        self.cycle - self.unexpected_cycles.unwrap_or_default()
     }
 
-    /// Whether a time proves the step newer than all before it: at the same time, only ranks put it behind them.
+    /// Whether a time proves the step newer than all before it. At equal times only the ranks decide, which prove nothing.
     fn is_proven_newer(&self, step: &Step) -> bool {
         !self.has_untimed && self.last_key.is_some_and(|last| last.time < step.key.time)
     }
 
     fn cycle_and_rank(&self, machine: &Machine, to: &State, at_least: bool, time: Option<i64>) -> (i32, i32) {
         let (from, cycle) = (self.state_or_start(), self.expected_cycle());
-        // The vendor's time decides; `advance` writes the cycle that follows from it into the key.
+        // The vendor's time decides the order; `advance` writes the resulting cycle into the key.
         if at_least || (time.is_some() && !self.has_untimed) {
             return (cycle, to.rank);
         }
@@ -238,7 +234,7 @@ impl FoldState {
             return (cycle, self.rank);
         }
         let is_reopened = cycle > 0 && machine.entered_only_by_reopening(from);
-        // The end of the cycle before, which a reopening overtook: nothing has happened in this cycle yet.
+        // The final state of the previous cycle, overtaken by the reopening: nothing has happened in this cycle yet.
         if self.previous_end_missing && to.terminal && is_reopened {
             return (cycle - 1, to.rank);
         }
@@ -248,35 +244,35 @@ impl FoldState {
             Some(Reopens::OnRequest) if self.reopen_requested => return (cycle + 1, to.rank),
             Some(Reopens::OnRequest) | None => {}
         }
-        // No way leads there from a reopening: it is late news of the cycle before.
+        // No path leads there from the reopening: it is a late event of the previous cycle.
         if is_reopened && machine.path(from, to.name).is_none() {
             return (cycle - 1, to.rank);
         }
         if machine.entered_only_by_reopening(to.name) {
             match machine.path(from, to.name) {
-                // A reopening that overtook the end of the very first cycle.
+                // A reopening that overtook the final state of the first cycle.
                 Some(_) if cycle == 0 => return (cycle + 1, to.rank),
                 Some(_) => {}
-                // A reopening of what cannot be reopened stays in this cycle: it is refused if the state is final.
+                // A reopening that the table does not allow stays in this cycle: it is refused if the state is final.
                 None => return (cycle, to.rank.max(self.rank)),
             }
         }
         (cycle, to.rank)
     }
 
-    /// Whether a step with this key comes after all that the tip has seen, so that the tip can just move on.
+    /// Whether a step with this key comes after all steps so far, so that no refold is needed.
     pub fn is_in_order(&self, key: &OrderKey) -> bool {
         match self.last_key {
             _ if failpoints::rule_disabled("order") => true,
             None => true,
             Some(last) if self.has_untimed => last.order_without_time(key) == Ordering::Less,
-            // The first step without a time changes the order of all the steps before it.
+            // The first step without a time changes the order of all steps before it.
             Some(last) => key.time.is_some() && last.order(key) == Ordering::Less,
         }
     }
 
-    /// Walks one step further. Among steps that all have a time, the step's cycle is the one that it comes to stand in, as far as
-    /// reopenings opened it: it counts should a step without a time arrive later.
+    /// Applies the next step. If all steps have a time, writes the resulting cycle into the step's key: it decides the order if a
+    /// step without a time arrives later.
     pub fn advance(&mut self, machine: &Machine, step: &mut Step) -> StepOutcome {
         self.last_step_at = Some(step.occurred_or_received_at());
         self.step_count += 1;
@@ -297,7 +293,7 @@ impl FoldState {
             return StepOutcome::Same;
         }
         let is_final = machine.state(&from).is_some_and(|here| here.terminal);
-        if step.at_least && (is_final || self.has_unexpected || self.rank >= to.rank) {
+        if step.at_least && (is_final || self.unexpected_cycles.is_some() || self.rank >= to.rank) {
             return StepOutcome::Same;
         }
         let direct = machine.transition(&from, to.name);
@@ -306,7 +302,7 @@ impl FoldState {
             None => match machine.path(&from, to.name) {
                 Some(path) if path.skipped_states.is_empty() => StepOutcome::Moved { reopened: path.reopens },
                 Some(path) => StepOutcome::Skipped { skipped_states: path.skipped_states, reopened: path.reopens },
-                // What is only implied is not the vendor's word on the state.
+                // A lower bound is not a report of the state.
                 None if step.at_least => return StepOutcome::Same,
                 None if is_final && !self.is_proven_newer(step) => return StepOutcome::Refused,
                 None => StepOutcome::Unexpected { reopened: is_final },
@@ -314,19 +310,20 @@ impl FoldState {
         };
         if outcome.reopened() {
             self.cycle += 1;
-            self.unexpected_cycles += i32::from(matches!(outcome, StepOutcome::Unexpected { .. }));
             self.previous_end_missing = matches!(outcome, StepOutcome::Skipped { .. });
             self.rank = to.rank;
         } else {
             self.rank = if step.key.time.is_some() { to.rank } else { to.rank.max(step.key.rank) };
         }
-        self.has_unexpected |= matches!(outcome, StepOutcome::Unexpected { .. });
+        if let StepOutcome::Unexpected { reopened } = outcome {
+            *self.unexpected_cycles.get_or_insert_default() += i32::from(reopened);
+        }
         self.reopen_requested = false;
         self.state = Some(to.name.to_owned());
         outcome
     }
 
-    /// Folds all steps from the beginning, in order. Answers the tip and each step's outcome with the tip after it.
+    /// Folds all steps from the beginning. Returns the final state, and each step's outcome with the state after it.
     pub fn fold(machine: &Machine, steps: &mut [Step]) -> (FoldState, Vec<(StepOutcome, FoldState)>) {
         let untimed = steps.iter().any(|step| step.key.time.is_none());
         if untimed {
@@ -334,13 +331,13 @@ impl FoldState {
         } else {
             steps.sort_by(|a, b| a.key.order(&b.key));
         }
-        // Known from the first step on: what orders the entity decides whether a final state can be left.
-        let mut tip = FoldState { has_untimed: untimed, ..FoldState::default() };
+        // Known from the first step on: whether times order the entity decides whether a final state can be left.
+        let mut fold_state = FoldState { has_untimed: untimed, ..FoldState::default() };
         let mut trail = Vec::with_capacity(steps.len());
         for step in steps.iter_mut() {
-            let outcome = tip.advance(machine, step);
-            trail.push((outcome, tip.clone()));
+            let outcome = fold_state.advance(machine, step);
+            trail.push((outcome, fold_state.clone()));
         }
-        (tip, trail)
+        (fold_state, trail)
     }
 }

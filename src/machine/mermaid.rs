@@ -1,10 +1,10 @@
-//! A machine drawn as a Mermaid state diagram (<https://mermaid.js.org/syntax/stateDiagram.html>).
+//! Draws a machine as a Mermaid state diagram (<https://mermaid.js.org/syntax/stateDiagram.html>).
 
 use super::{Machine, Reopens, START};
 use std::fmt::Write;
 
 impl Machine {
-    /// The text of the diagram. States are aliased, because the vendors' words contain spaces and punctuation.
+    /// States have aliases, because the vendors' names contain spaces and punctuation.
     pub fn mermaid(&self) -> String {
         let mut text = String::from("stateDiagram-v2\n");
         for (number, state) in self.states.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! State machines as data: a vendor's states and the moves between them, and what follows from such a table.
+//! State machines as data: a table of a vendor's states and transitions, and what is derived from it.
 //!
-//! Nothing here knows a vendor, a database or a clock. [`fold`] walks an entity's events through a machine.
+//! Independent of vendors, database and clock. [`fold`] applies an entity's events to a machine.
 
 pub mod fold;
 mod mermaid;
@@ -10,7 +10,7 @@ pub use entity::{ItemKind, JobKind, Kind, Status};
 /// The pseudo-state before the first event, written as UML draws it.
 pub const START: &str = "[*]";
 
-/// What an entity is, down to the sort of job or item.
+/// The kind of an entity, and the subkind of a job or item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EntityType {
     Inspection,
@@ -20,7 +20,6 @@ pub enum EntityType {
 }
 
 impl EntityType {
-    /// The kind alone.
     pub const fn kind(self) -> Kind {
         match self {
             EntityType::Inspection => Kind::Inspection,
@@ -30,7 +29,7 @@ impl EntityType {
         }
     }
 
-    /// The word of the job's or item's kind, empty for the others.
+    /// The subkind of a job or item; empty for inspections and sessions.
     pub const fn subkind(self) -> &'static str {
         match self {
             EntityType::Inspection | EntityType::Session => "",
@@ -40,32 +39,30 @@ impl EntityType {
     }
 }
 
-/// The states an entity can be in and the moves between them, as a vendor documents them.
+/// The states of an entity and the transitions between them, as the vendor documents them.
 #[derive(Debug)]
 pub struct Machine {
     pub entity_type: EntityType,
-    /// The states; each name once.
+    /// Each name occurs once.
     pub states: &'static [State],
     pub transitions: &'static [Transition],
 }
 
-/// One state of a vendor's machine.
 #[derive(Debug)]
 pub struct State {
-    /// The vendor's own word.
+    /// The vendor's name.
     pub name: &'static str,
-    /// Our word for it; none for items, which have no status.
+    /// The normalized status; `None` for items, which have none.
     pub status: Option<Status>,
-    /// How far along it is. Where a vendor gives no time, the higher rank within a cycle is the later news; states of
-    /// equal rank follow the order of arrival.
+    /// The progress within a cycle. Without the vendor's time, a higher rank is later; equal ranks follow the order of
+    /// arrival.
     pub rank: i32,
-    /// Whether only a reopening leads on from here.
+    /// Whether only a reopening leaves it.
     pub terminal: bool,
     /// The vendor's description.
     pub description: &'static str,
 }
 
-/// One move of a vendor's machine.
 #[derive(Debug)]
 pub struct Transition {
     pub from: &'static str,
@@ -73,23 +70,23 @@ pub struct Transition {
     pub reopens: Reopens,
 }
 
-/// What a move does to the entity's cycle.
+/// Whether a transition begins the next cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reopens {
-    /// Nothing: it goes on within the cycle.
+    /// It stays within the cycle.
     Never,
-    /// It reopens what was done: the next cycle begins.
+    /// It reopens finished work.
     Always,
-    /// Likewise, but without a vendor's time it is believed only after the vendor reported a request for more.
+    /// Likewise. Without the vendor's time it is accepted only after the vendor reported a request for more.
     OnRequest,
 }
 
-/// A state that concerns an inspection, session or job.
+/// A state of an inspection, session or job.
 pub const fn state(name: &'static str, status: Status, rank: i32, about: &'static str) -> State {
     State { name, status: Some(status), rank, terminal: false, description: about }
 }
 
-/// A state of an inspection, session or job from which only a reopening leads on.
+/// A state of an inspection, session or job that only a reopening leaves.
 pub const fn terminal(name: &'static str, status: Status, rank: i32, about: &'static str) -> State {
     State { name, status: Some(status), rank, terminal: true, description: about }
 }
@@ -99,52 +96,49 @@ pub const fn item_state(name: &'static str, rank: i32, about: &'static str) -> S
     State { name, status: None, rank, terminal: false, description: about }
 }
 
-/// An ordinary move.
+/// A transition within a cycle.
 pub const fn transition(from: &'static str, to: &'static str) -> Transition {
     Transition { from, to, reopens: Reopens::Never }
 }
 
-/// A move that begins the next cycle.
+/// A transition that begins the next cycle.
 pub const fn reopening(from: &'static str, to: &'static str) -> Transition {
     Transition { from, to, reopens: Reopens::Always }
 }
 
-/// A move that begins the next cycle once more was asked for.
+/// A transition that begins the next cycle after a request for more.
 pub const fn reopening_on_request(from: &'static str, to: &'static str) -> Transition {
     Transition { from, to, reopens: Reopens::OnRequest }
 }
 
-/// How one state can be reached from another.
+/// The shortest sequence of transitions between two states.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Path {
-    /// The states passed on the way, which nobody reported.
+    /// The states between the two, which were not reported.
     pub skipped_states: Vec<&'static str>,
-    /// Whether the last move is a reopening.
+    /// Whether the last transition is a reopening.
     pub reopens: bool,
 }
 
 impl Machine {
-    /// The state a vendor's word names.
     pub fn state(&self, name: &str) -> Option<&'static State> {
         self.states.iter().find(|state| state.name == name)
     }
 
-    /// The declared move from one state to another.
     pub fn transition(&self, from: &str, to: &str) -> Option<&'static Transition> {
         self.transitions.iter().find(|t| t.from == from && t.to == to)
     }
 
-    /// The moves that lead on from a state.
     pub fn transitions_from(&self, from: &str) -> impl Iterator<Item = &'static Transition> {
         self.transitions.iter().filter(move |t| t.from == from)
     }
 
-    /// Whether a state is only ever entered by a reopening.
+    /// Whether a state can only be entered by a reopening.
     pub fn entered_only_by_reopening(&self, name: &str) -> bool {
         self.entered_only_by_reopening_from(name, &mut Vec::new())
     }
 
-    // States that lead to each other are not entered by a reopening alone: `trail` ends the search there.
+    // `trail` ends the search in loops: states that lead to each other are not entered by a reopening alone.
     fn entered_only_by_reopening_from<'a>(&self, name: &'a str, trail: &mut Vec<&'a str>) -> bool
     where
         Self: 'a,
@@ -159,8 +153,7 @@ impl Machine {
         only
     }
 
-    /// The shortest way from one state to another, if the table has one. A way may end with a reopening, but never
-    /// passes through one.
+    /// The shortest path from one state to another. A path may end with a reopening, but never passes through one.
     pub fn path(&self, from: &str, to: &str) -> Option<Path> {
         let mut seen = vec![(from, usize::MAX)];
         let mut at = 0;

@@ -1,59 +1,59 @@
-//! What goes wrong between a vendor and the hub: deliveries come twice, come late, come from somebody else, or come as
-//! garbage. All of it is added to the traffic or moves it; of what the vendors say, nothing is lost.
+//! What goes wrong between a vendor and the hub: duplicates, late deliveries, forgeries and garbage. Chaos adds and reorders
+//! deliveries; it drops none.
 
 use super::forgery::Forgery;
 use super::garbage::Garbage;
 use super::traffic::{SimulatedDelivery, Traffic};
 use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Posts that may come again.
+/// The number of recent deliveries that duplicates, forgeries and garbage are made from.
 const RECENT_DELIVERIES: usize = 64;
-/// A delivery is late by so many deliveries of its scenario at most …
+/// A late delivery is overtaken by at most so many deliveries of its scenario …
 const MAX_OVERTAKERS: u32 = 3;
-/// … or by so many of all: its scenario may be at its end.
+/// … or by so many of all, in case its scenario has ended.
 const MAX_DELAY: u64 = 400;
 
-/// The shares of all deliveries that something is wrong with, from 0 to 1.
+/// The shares of deliveries that something is wrong with, from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ChaosRates {
     pub duplicates: f64,
     pub reorder: f64,
-    /// Of the deliveries to sources that verify.
+    /// Of deliveries to sources that verify.
     pub bad_signatures: f64,
     pub garbage: f64,
 }
 
-/// A delivery on its way.
+/// A delivery, and how it is sent.
 #[derive(Clone, Debug)]
 pub struct SimulatedRequest {
     pub delivery: Arc<SimulatedDelivery>,
     pub mode: SendMode,
 }
 
-/// In which way a delivery is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendMode {
     /// As the vendor does.
     Genuine,
-    /// As the vendor does, but after later ones.
+    /// As the vendor does, but after later deliveries.
     Reordered,
-    /// Once more.
+    /// As the vendor does, again.
     Duplicate,
-    /// By somebody who is not the vendor.
+    /// Without the vendor's secret.
     Forged(Forgery),
-    /// With a body that cannot be read.
+    /// With an unreadable body.
     Garbage(Garbage),
 }
 
-/// Traffic with mischief. It ends only where the traffic does.
+/// Traffic with chaos. Ends with the traffic.
 #[derive(Debug)]
 pub struct Chaos {
     traffic: Traffic,
     rates: ChaosRates,
-    /// Whether each source verifies.
+    /// For each source, whether it verifies.
     verifies: Vec<bool>,
     rng: StdRng,
     recent: VecDeque<Arc<SimulatedDelivery>>,
@@ -61,7 +61,7 @@ pub struct Chaos {
     sent: u64,
 }
 
-/// A delivery that is late.
+/// A delivery that is sent late.
 #[derive(Debug)]
 struct HeldDelivery {
     delivery: Arc<SimulatedDelivery>,
@@ -75,29 +75,29 @@ impl Chaos {
         Chaos { traffic, rates, verifies, rng, recent: VecDeque::new(), held: Vec::new(), sent: 0 }
     }
 
-    // Something about a delivery of the recent past, if it is drawn.
+    // Draws whether to send something wrong, made from a recent delivery.
     fn draw_extra(&mut self) -> Option<SimulatedRequest> {
         let ChaosRates { duplicates, bad_signatures, garbage, .. } = self.rates;
         let drawn: f64 = self.rng.random();
         let mode = if drawn < duplicates {
             SendMode::Duplicate
         } else if drawn < duplicates + garbage {
-            SendMode::Garbage(Garbage::random(&mut self.rng))
+            SendMode::Garbage(*Garbage::ALL.choose(&mut self.rng)?)
         } else if drawn < duplicates + garbage + bad_signatures {
-            SendMode::Forged(Forgery::random(&mut self.rng))
+            SendMode::Forged(*Forgery::ALL.choose(&mut self.rng)?)
         } else {
             return None;
         };
-        let place = self.rng.random_range(0..self.recent.len().max(1));
-        let delivery = self.recent.get(place)?.clone();
-        let forged_in_vain = matches!(mode, SendMode::Forged(_)) && self.verifies.get(delivery.source) != Some(&true);
-        (!forged_in_vain).then_some(SimulatedRequest { delivery, mode })
+        let index = self.rng.random_range(0..self.recent.len().max(1));
+        let delivery = self.recent.get(index)?.clone();
+        let not_verified = matches!(mode, SendMode::Forged(_)) && self.verifies.get(delivery.source) != Some(&true);
+        (!not_verified).then_some(SimulatedRequest { delivery, mode })
     }
 
     fn next_held(&mut self) -> Option<Arc<SimulatedDelivery>> {
         let sent = self.sent;
-        let place = self.held.iter().position(|held| held.overtakers == 0 || held.until <= sent)?;
-        Some(self.held.remove(place).delivery)
+        let index = self.held.iter().position(|held| held.overtakers == 0 || held.until <= sent)?;
+        Some(self.held.remove(index).delivery)
     }
 
     fn remember(&mut self, delivery: &Arc<SimulatedDelivery>) {

@@ -1,4 +1,4 @@
-//! Invented people: nobody is called by these numbers.
+//! Invented people: nobody has these phone numbers.
 
 use super::scenario::Scenario;
 
@@ -8,58 +8,20 @@ const FIRST: &[&str] = &[
 ];
 
 const LAST: &[&str] = &[
-    "Abel",
-    "Brook",
-    "Castle",
-    "Dunn",
-    "Ellis",
-    "Frost",
-    "Garner",
-    "Holt",
-    "Ives",
-    "Jarvis",
-    "Keller",
-    "Lund",
-    "Moss",
-    "North",
-    "Olsen",
-    "Price",
-    "Quade",
-    "Reyes",
-    "Stone",
-    "Thorne",
-    "Underhill",
-    "Voss",
-    "Wells",
-    "Young",
-    "Zeller",
+    "Abel", "Brook", "Castle", "Dunn", "Ellis", "Frost", "Garner", "Holt", "Ives", "Jarvis", "Keller", "Lund", "Moss",
+    "North", "Olsen", "Price", "Quade", "Reyes", "Stone", "Thorne", "Upton", "Voss", "Wells", "Young", "Zeller",
 ];
 
-/// A person.
-#[derive(Clone, Debug)]
-pub struct FakePerson {
-    pub first: &'static str,
-    pub last: &'static str,
-    pub phone: String,
-}
-
-impl FakePerson {
-    pub fn new(scenario: &mut Scenario) -> FakePerson {
-        // Numbers from 555-0100 on are kept for fiction.
-        let phone = format!("555-555-01{:02}", scenario.between(0..=99));
-        FakePerson { first: scenario.one_of(FIRST), last: scenario.one_of(LAST), phone }
-    }
-
-    pub fn name(&self) -> String {
-        format!("{} {}", self.first, self.last)
-    }
-
-    /// `ada.abel`
-    pub fn username(&self) -> String {
-        format!("{}.{}", self.first, self.last).to_lowercase()
-    }
-
-    pub fn email(&self) -> String {
-        format!("{}@example.com", self.username())
-    }
+/// Sets the variables `first_name`, `last_name`, `name`, `username`, `email` and `phone`.
+pub fn invent_person(scenario: &mut Scenario) {
+    let (first, last) = (scenario.one_of(FIRST), scenario.one_of(LAST));
+    let username = format!("{first}.{last}").to_lowercase();
+    // Numbers from 555-0100 on are reserved for fiction.
+    let phone = format!("555-555-01{:02}", scenario.between(0, 99));
+    scenario.set("first_name", first);
+    scenario.set("last_name", last);
+    scenario.set("name", format!("{first} {last}"));
+    scenario.set("email", format!("{username}@example.com"));
+    scenario.set("username", username);
+    scenario.set("phone", phone);
 }

@@ -1,4 +1,4 @@
-//! Invented vehicles of makes that there are, with VINs that pass the check of 49 CFR 565.15.
+//! Invented vehicles of existing makes, with VINs that pass the check of 49 CFR 565.15.
 
 use super::scenario::Scenario;
 
@@ -16,45 +16,37 @@ const MODELS: &[(&str, &str, &str, &str, &str)] = &[
     ("5YJ3E1EA", "Tesla", "MODEL 3", "Sedan", "Standard Range"),
 ];
 
-/// The model years' letters from 2016 on.
-const YEARS: &str = "GHJKLMNPR";
-const FIRST_YEAR: i64 = 2016;
+/// Model years, and their letters in a VIN.
+const YEARS: &[(u32, char)] = &[
+    (2016, 'G'),
+    (2017, 'H'),
+    (2018, 'J'),
+    (2019, 'K'),
+    (2020, 'L'),
+    (2021, 'M'),
+    (2022, 'N'),
+    (2023, 'P'),
+    (2024, 'R'),
+];
 
 /// The weights of a VIN's characters; the ninth is the check digit.
 const WEIGHTS: [u32; 17] = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
 const CHECK: usize = 8;
 
-/// A vehicle.
-#[derive(Clone, Debug)]
-pub struct FakeVehicle {
-    pub vin: String,
-    pub year: i64,
-    pub make: &'static str,
-    pub model: &'static str,
-    pub body: &'static str,
-    pub trim: &'static str,
-    pub color: &'static str,
-    pub odometer: i64,
-}
-
-impl FakeVehicle {
-    pub fn new(scenario: &mut Scenario) -> FakeVehicle {
-        let (kind, make, model, body, trim) = scenario.one_of(MODELS);
-        let age = scenario.between(0..=8);
-        let letter = usize::try_from(age).ok().and_then(|age| YEARS.chars().nth(age)).unwrap_or('R');
-        // The serial number is the scenario's, so that no two runs inspect the same car.
-        let vin =
-            format!("{kind}0{letter}{}{:06}", scenario.one_of(&['A', 'B', 'C', 'H', 'L']), scenario.id() % 1_000_000);
-        FakeVehicle {
-            vin: with_check_digit(&vin),
-            year: FIRST_YEAR + age,
-            make,
-            model,
-            body,
-            trim,
-            color: scenario.one_of(&["White", "Black", "Silver", "Grey", "Blue", "Red"]),
-            odometer: scenario.between(1_200..=160_000),
-        }
+/// Sets the variables `vin`, `year`, `make`, `model`, `body`, `trim`, `color` and `odometer`.
+pub fn invent_vehicle(scenario: &mut Scenario) {
+    let (kind, make, model, body, trim) = scenario.one_of(MODELS);
+    let (year, letter) = scenario.one_of(YEARS);
+    let plant = scenario.one_of(&['A', 'B', 'C', 'H', 'L']);
+    // The serial number is the scenario's, so that no two scenarios inspect the same car.
+    let vin = with_check_digit(&format!("{kind}0{letter}{plant}{:06}", scenario.id() % 1_000_000));
+    let color = scenario.one_of(&["White", "Black", "Silver", "Grey", "Blue", "Red"]);
+    let odometer = scenario.between(1_200, 160_000).to_string();
+    for (name, value) in [("make", make), ("model", model), ("body", body), ("trim", trim), ("color", color)] {
+        scenario.set(name, value);
+    }
+    for (name, value) in [("vin", vin), ("year", year.to_string()), ("odometer", odometer)] {
+        scenario.set(name, value);
     }
 }
 
@@ -92,9 +84,11 @@ mod tests {
     #[test]
     fn vins_have_seventeen_characters() {
         for number in 0..200 {
-            let vehicle = FakeVehicle::new(&mut Scenario::new(3, number, TimeDelta::zero()));
-            assert_eq!(vehicle.vin.len(), 17, "{vehicle:?}");
-            assert!(!vehicle.vin.contains(['I', 'O', 'Q']), "{vehicle:?}");
+            let mut scenario = Scenario::new(3, number, TimeDelta::zero());
+            invent_vehicle(&mut scenario);
+            let vin = scenario.fill("{vin}", "").expect("a VIN");
+            assert_eq!(vin.len(), 17, "{vin}");
+            assert!(!vin.contains(['I', 'O', 'Q']), "{vin}");
         }
     }
 }

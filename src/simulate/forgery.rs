@@ -1,35 +1,28 @@
-//! Deliveries of somebody who does not know the secret.
+//! Deliveries from a sender that does not know the secret.
 
 use crate::vendor::verify::{RequestCredentials, SignError, Verifier, WebhookRequest};
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
-use rand::Rng;
-use rand::rngs::StdRng;
 
-/// What is wrong with a delivery's proof of where it is from.
+/// The defect of a delivery's credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgery {
-    /// There is none.
+    /// They are missing.
     Unsigned,
-    /// It is made up.
+    /// They are invented.
     FakeCredential,
-    /// It is another body's, as far as it is a body's.
+    /// They are those of another body, if they cover the body.
     TamperedBody,
 }
 
 impl Forgery {
     pub const ALL: &[Forgery] = &[Forgery::Unsigned, Forgery::FakeCredential, Forgery::TamperedBody];
 
-    #[expect(clippy::indexing_slicing, reason = "a constant with something in it")]
-    pub fn random(rng: &mut StdRng) -> Forgery {
-        Forgery::ALL[rng.random_range(0..Forgery::ALL.len())]
-    }
-
-    /// What is sent in place of a genuine request, of which the headers are those before signing. The verifier must not
-    /// believe it: where it would, nothing is sent as proof.
+    /// The credentials and body of a forged request, made from a genuine one before signing. If the verifier would accept them,
+    /// they have no credentials.
     ///
     /// # Errors
-    /// If even the genuine request could not be signed.
+    /// If the genuine request cannot be signed.
     pub fn forge(
         self,
         verifier: &Verifier,
@@ -46,12 +39,12 @@ impl Forgery {
             return Ok((signed, body));
         }
         let signed = fake_credential(signed);
-        let believed = passes(verifier, genuine, &signed, &body);
-        Ok((if believed { bare } else { signed }, body))
+        let accepted = passes(verifier, genuine, &signed, &body);
+        Ok((if accepted { bare } else { signed }, body))
     }
 }
 
-// Letters and digits are others; what is not text stays out.
+// Replaces letters and digits. Headers that are not text are left out.
 fn fake_credential(signed: RequestCredentials) -> RequestCredentials {
     let other = |c: char| match c {
         '0'..='8' | 'a'..='y' | 'A'..='Y' => char::from_u32(c as u32 + 1).unwrap_or(c),
@@ -60,7 +53,7 @@ fn fake_credential(signed: RequestCredentials) -> RequestCredentials {
     };
     let garbled = |text: &str| text.chars().rev().map(other).collect::<String>();
     let header = |(name, value): (HeaderName, HeaderValue)| {
-        // Somebody who makes up a signature still says what he sends.
+        // A forged request still has a content type.
         if name == CONTENT_TYPE {
             return Some((name, value));
         }

@@ -1,24 +1,18 @@
-//! Bodies that no adapter can read, made from ones that it could.
+//! Turns readable bodies into unreadable ones.
 
-use rand::Rng;
-use rand::rngs::StdRng;
-
-/// What is wrong with a body.
+/// The defect of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Garbage {
-    /// It ends in the middle.
+    /// It is truncated.
     CutOff,
-    /// Something comes after its end.
+    /// There is data after the end.
     TrailingData,
-    /// A list where an object should be.
+    /// A list in place of an object.
     ArrayBody,
-    /// In an encoding that is not JSON's.
     Utf16,
-    /// With a byte that is no character.
     NotUtf8,
-    /// A proxy's page about its own trouble.
+    /// The error page of a proxy.
     HtmlPage,
-    /// Nested deeper than anybody means.
     TooDeep,
 }
 
@@ -33,12 +27,7 @@ impl Garbage {
         Garbage::TooDeep,
     ];
 
-    #[expect(clippy::indexing_slicing, reason = "a constant with something in it")]
-    pub fn random(rng: &mut StdRng) -> Garbage {
-        Garbage::ALL[rng.random_range(0..Garbage::ALL.len())]
-    }
-
-    /// Makes a body unreadable; the result is as different from others as the body was.
+    /// Makes a body unreadable. Different bodies have different results.
     pub fn corrupt(self, body: &[u8]) -> Vec<u8> {
         const LEVELS: usize = 200;
         match self {
@@ -65,9 +54,9 @@ mod tests {
     fn no_adapter_reads_any_of_it() {
         for body in [&br#"{"event":"a","b":[1,{"c":"d"}]}"#[..], b"--hub-boundary\r\nno JSON at all"] {
             for garbage in Garbage::ALL {
-                let spoiled = garbage.corrupt(body);
+                let corrupted = garbage.corrupt(body);
                 for vendor in vendor::ALL {
-                    let delivery = DeliveryBody { content_type: Some("application/json"), body: &spoiled };
+                    let delivery = DeliveryBody { content_type: Some("application/json"), body: &corrupted };
                     assert!((vendor.parse)(&delivery).is_err(), "{}: {garbage:?}", vendor.name);
                 }
             }

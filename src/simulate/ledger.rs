@@ -1,11 +1,11 @@
-//! What became of deliveries, per source: as the hub answered, and as its own ledger says. Both must agree.
+//! Counts of deliveries per source: by the hub's answers, and by its own ledger. Both must be equal.
 
 use entity::Verdict;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The ledger's counts: what a person calls them, their name in GraphQL, and the verdict they count.
+/// The counts of the ledger: their title, their name in GraphQL, and their verdict.
 pub const LEDGER_COLUMNS: [(&str, &str, Option<Verdict>); 11] = [
     ("received", "received", None),
     ("duplicate", "duplicates", None),
@@ -25,34 +25,33 @@ const DUPLICATE: usize = 1;
 /// One source's counts, in the order of the columns.
 pub type LedgerCounts = [i64; LEDGER_COLUMNS.len()];
 
-/// What the hub answered to the deliveries of one source.
+/// The hub's answers to the deliveries of one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SourceTally {
-    /// Deliveries that were sent, however often each was tried.
+    /// Deliveries, without retries.
     pub sent: u64,
-    /// Those that the hub took, as it said it did.
+    /// Accepted deliveries, by the hub's answers.
     pub counts: LedgerCounts,
     pub accepted: u64,
     pub quarantined: u64,
-    /// Forgeries that were turned away.
+    /// Answers with 401.
     pub not_authenticated: u64,
-    /// Tries after the first one.
     pub retries: u64,
-    /// Tries without an answer: the hub may have stored them all the same.
+    /// Attempts without an answer. The hub may have stored them nevertheless.
     pub unanswered: u64,
     pub given_up: u64,
-    /// What should not have been, and how often.
+    /// Unexpected answers, and how often each occurred.
     pub anomalies: BTreeMap<String, u64>,
 }
 
-/// The answer to a webhook that was taken.
+/// The answer to an accepted webhook.
 #[derive(Debug, Deserialize)]
 pub struct WebhookReply {
     pub status: String,
     pub verdict: Option<String>,
 }
 
-/// A count that the hub's ledger tells otherwise than its answers.
+/// A count that differs between the hub's ledger and its answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerMismatch {
     pub source: String,
@@ -62,7 +61,7 @@ pub struct LedgerMismatch {
 }
 
 impl SourceTally {
-    /// Counts a delivery that was taken.
+    /// Counts an accepted delivery.
     pub fn record(&mut self, receipt: &WebhookReply) {
         self.counts[RECEIVED] += 1;
         match receipt.status.as_str() {
@@ -72,14 +71,14 @@ impl SourceTally {
             }
             "accepted" => self.accepted += 1,
             "quarantined" => self.quarantined += 1,
-            other => self.record_anomaly(format!("a status that is not known: {other}")),
+            other => self.record_anomaly(format!("unknown status: {other}")),
         }
         let verdict = receipt.verdict.as_deref().and_then(Verdict::parse);
         let counted =
             LEDGER_COLUMNS.iter().zip(&mut self.counts).find(|((_, _, of), _)| of.is_some() && *of == verdict);
         match counted {
             Some((_, count)) => *count += 1,
-            None => self.record_anomaly("an answer without a verdict that is known".to_owned()),
+            None => self.record_anomaly("answer without a known verdict".to_owned()),
         }
     }
 
@@ -87,7 +86,6 @@ impl SourceTally {
         *self.anomalies.entry(what).or_default() += 1;
     }
 
-    /// Adds another one of the same source.
     pub fn add(&mut self, other: &SourceTally) {
         self.sent += other.sent;
         self.accepted += other.accepted;
@@ -104,7 +102,7 @@ impl SourceTally {
         }
     }
 
-    /// Where the ledger's growth is not what the hub answered. What was not answered may be in it or not.
+    /// The counts by which the ledger grew differently than the answers say. Unanswered attempts may or may not be in it.
     pub fn compare(&self, source: &str, before: &LedgerCounts, after: &LedgerCounts) -> Vec<LedgerMismatch> {
         let unanswered = i64::try_from(self.unanswered).unwrap_or(i64::MAX);
         let grown = after.iter().zip(before).map(|(after, before)| after - before);
@@ -122,13 +120,12 @@ impl SourceTally {
     }
 }
 
-/// The question for all ledgers.
 pub fn ledger_query() -> String {
     let columns = LEDGER_COLUMNS.map(|(_, name, _)| name).join(" ");
     format!("{{ sources {{ name ledger {{ {columns} }} }} }}")
 }
 
-/// The ledgers by source, from the answer to [`question`]; none if it is another answer.
+/// The ledgers by source, from the answer to [`ledger_query`]. `None` for other answers.
 pub fn parse_ledgers(answer: &Value) -> Option<BTreeMap<String, LedgerCounts>> {
     let sources = answer.pointer("/data/sources")?.as_array()?;
     let counts = |ledger: &Value| LEDGER_COLUMNS.map(|(_, name, _)| ledger.get(name).map_or(0, number));
@@ -136,7 +133,7 @@ pub fn parse_ledgers(answer: &Value) -> Option<BTreeMap<String, LedgerCounts>> {
     sources.iter().map(row).collect()
 }
 
-// A count may come as text, as GraphQL's Int has 32 bits only.
+// Counts may be strings, because GraphQL's Int has 32 bits.
 fn number(value: &Value) -> i64 {
     value.as_i64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_default()
 }
@@ -166,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_ledger_has_more_is_told_unless_it_may_be_what_was_not_answered() {
+    fn excess_in_the_ledger_is_a_mismatch_unless_attempts_were_unanswered() {
         let mut tally = tally();
         let before = [10; LEDGER_COLUMNS.len()];
         let mut after = before;
@@ -174,9 +171,9 @@ mod tests {
         assert_eq!(tally.compare("x", &before, &after), []);
         after[RECEIVED] += 1;
         after[2] += 1;
-        let told = tally.compare("x", &before, &after);
+        let mismatches = tally.compare("x", &before, &after);
         let expected = |column, answered, ledger| LedgerMismatch { source: "x".to_owned(), column, answered, ledger };
-        assert_eq!(told, [expected("received", 3, 4), expected("applied", 1, 2)]);
+        assert_eq!(mismatches, [expected("received", 3, 4), expected("applied", 1, 2)]);
         tally.unanswered = 1;
         assert_eq!(tally.compare("x", &before, &after), []);
         after[2] -= 2;

@@ -1,12 +1,13 @@
-//! Realistic traffic of all vendors against a running hub, to see it live and to prove that it loses nothing. It knows
-//! the hub from outside only: webhooks over HTTP, and the ledger from GraphQL.
+//! Sends realistic traffic of all vendors to a running hub, to watch it and to prove that it loses nothing. It uses only the
+//! hub's public interfaces: webhooks over HTTP, and the ledger from GraphQL.
 //!
 //! ```text
-//! sample -> scenario -> scenarios -> traffic -> mischief -> sender -> ledger -> report
+//! sample -> patch -> script -> scenario -> scenarios -> traffic -> chaos -> vendor_client -> ledger -> report
 //! ```
 //!
-//! `scenarios` say what happens to a thing, `traffic` puts many of them side by side, `mischief` is what goes wrong on
-//! the way, and `sender` brings it to the hub and counts the answers. All but the sending is decided by the seed.
+//! `scenarios` are the vendors' scripts, as data that `scenario` interprets. `traffic` merges many scenarios, `chaos` adds what
+//! goes wrong on the way, and `vendor_client` sends the deliveries and counts the answers. The seed determines everything
+//! but the sending.
 
 mod chaos;
 mod fake_people;
@@ -15,10 +16,12 @@ mod forgery;
 mod garbage;
 mod ledger;
 mod multipart_template;
+mod patch;
 mod report;
 mod sample;
 mod scenario;
 mod scenarios;
+mod script;
 #[cfg(test)]
 mod tests;
 mod traffic;
@@ -36,8 +39,8 @@ use crate::vendor::verify::SignError;
 use chaos::{Chaos, SimulatedRequest};
 use chrono::{DateTime, TimeDelta, Utc};
 use ledger::{LedgerCounts, SourceTally};
+use patch::TimeMapping;
 use reqwest::{Client, Url};
-use scenario::TimeMapping;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -48,48 +51,47 @@ use tokio_util::sync::CancellationToken;
 use traffic::{Traffic, TrafficClock};
 use vendor_client::VendorClient;
 
-/// Deliveries that wait for each connection.
+/// The number of deliveries that wait for each connection.
 const QUEUE_CAPACITY: usize = 32;
-/// How far behind its rate a run may fall before it takes it easy.
+/// If a run falls further behind its rate, it does not catch up.
 const MAX_LAG: Duration = Duration::from_secs(1);
 
-/// Everything that is to be sent, in order.
+/// All requests of a run, in order.
 type RequestIterator = Box<dyn Iterator<Item = SimulatedRequest> + Send>;
 
-/// What is to be sent where.
+/// The input of a run.
 #[derive(Clone, Debug)]
 pub struct SimulationPlan {
     pub hub: Url,
-    /// What its ledger is asked with, if its API is not open.
+    /// For the query of the ledger, if the API is not open.
     pub api_token: Option<Secret>,
-    /// The sources that are sent to.
     pub sources: Vec<SourceSettings>,
     pub amount: Amount,
     /// At most [`MAX_SEED`].
     pub seed: u32,
     pub chaos: ChaosRates,
-    /// Deliveries per second; none for as many as the hub takes.
+    /// Deliveries per second; `None` for as many as the hub accepts.
     pub rate: Option<NonZeroU32>,
     pub connections: NonZeroUsize,
 }
 
-/// How much is sent.
+/// The number of deliveries.
 #[derive(Clone, Copy, Debug)]
 pub enum Amount {
-    /// So many deliveries about what happened in this time up to a moment.
+    /// So many, with timestamps spread over this time up to a moment.
     Count { deliveries: u64, spread: TimeDelta, until: DateTime<Utc> },
-    /// Until it is stopped, about what happens now.
+    /// Until stopped, with current timestamps.
     Forever,
 }
 
-/// Why there is nothing to report.
+/// Why a run has no report.
 #[derive(Debug, thiserror::Error)]
 pub enum SimulationError {
     #[error("no hub answers at {url}; `inspection-hub serve` starts one ({why})")]
     HubUnreachable { url: Url, why: String },
-    #[error("what answers at {url} does not tell its sources' ledgers as a hub does: {answer}")]
+    #[error("the server at {url} is not a hub: its answer contains no ledgers: {answer}")]
     NotAHub { url: Url, answer: String },
-    #[error("the hub at {hub} has no source {name}: it runs with other settings")]
+    #[error("the hub at {hub} has no source {name}: it runs with different settings")]
     NoSource { hub: Url, name: String },
     #[error("there is no source to send to")]
     NoSources,
@@ -103,10 +105,10 @@ pub enum SimulationError {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// Sends all of it, or until it is stopped; then asks the hub's ledger whether it agrees.
+/// Sends all deliveries, or until stopped; then compares the hub's ledger with its answers.
 ///
 /// # Errors
-/// If nothing can be sent at all.
+/// If nothing can be sent.
 pub async fn run(plan: SimulationPlan, stop: CancellationToken) -> Result<SimulationReport, SimulationError> {
     if plan.sources.is_empty() {
         return Err(SimulationError::NoSources);
@@ -119,10 +121,10 @@ pub async fn run(plan: SimulationPlan, stop: CancellationToken) -> Result<Simula
             return Err(SimulationError::NoSource { hub: plan.hub, name: source.name.clone() });
         }
     }
-    let sendings = plan.requests();
+    let requests = plan.requests();
     let started = Instant::now();
-    let tallies = send_all(&plan, sendings, sender, &stop).await?;
-    let took = started.elapsed();
+    let tallies = send_all(&plan, requests, sender, &stop).await?;
+    let elapsed = started.elapsed();
     let after = fetch_ledgers(&client, &plan).await.ok();
     let names = plan.sources.iter().map(|source| source.name.clone());
     let tallies: Vec<_> = names.zip(tallies).collect();
@@ -130,14 +132,14 @@ pub async fn run(plan: SimulationPlan, stop: CancellationToken) -> Result<Simula
         let counts = |of: &BTreeMap<String, LedgerCounts>| of.get(source).copied().unwrap_or_default();
         tally.compare(source, &counts(&before), &counts(after))
     };
-    let disagreements = after.map(|after| tallies.iter().flat_map(|row| compare(row, &after)).collect());
-    Ok(SimulationReport { tallies, mismatches: disagreements, elapsed: took })
+    let mismatches = after.map(|after| tallies.iter().flat_map(|row| compare(row, &after)).collect());
+    Ok(SimulationReport { tallies, mismatches, elapsed })
 }
 
-// One task per connection. All of a scenario goes over the same one, so that only mischief changes its order.
+// One task per connection. A scenario uses one connection, so that only chaos changes its order.
 async fn send_all(
     plan: &SimulationPlan,
-    sendings: RequestIterator,
+    requests: RequestIterator,
     sender: Arc<VendorClient>,
     stop: &CancellationToken,
 ) -> Result<Vec<SourceTally>, SimulationError> {
@@ -152,7 +154,7 @@ async fn send_all(
     }
     let all = async {
         tokio::select! {
-            () = dispatch(sendings, plan.rate, queues) => {}
+            () = dispatch(requests, plan.rate, queues) => {}
             () = stop.cancelled() => {}
         }
         let mut tallies = vec![SourceTally::default(); plan.sources.len()];
@@ -166,9 +168,9 @@ async fn send_all(
     progress.report_while(all).await
 }
 
-async fn dispatch(sendings: RequestIterator, rate: Option<NonZeroU32>, queues: Vec<mpsc::Sender<SimulatedRequest>>) {
+async fn dispatch(requests: RequestIterator, rate: Option<NonZeroU32>, queues: Vec<mpsc::Sender<SimulatedRequest>>) {
     let mut due = Instant::now();
-    for sending in sendings {
+    for request in requests {
         if let Some(rate) = rate {
             tokio::time::sleep_until(due.into()).await;
             due += Duration::from_secs(1) / rate.get();
@@ -176,15 +178,15 @@ async fn dispatch(sendings: RequestIterator, rate: Option<NonZeroU32>, queues: V
                 due = Instant::now();
             }
         }
-        let place = sending.delivery.scenario % queues.len().max(1) as u64;
-        let Some(queue) = queues.get(place as usize) else { return };
-        if queue.send(sending).await.is_err() {
+        let index = request.delivery.scenario % queues.len().max(1) as u64;
+        let Some(queue) = queues.get(index as usize) else { return };
+        if queue.send(request).await.is_err() {
             return;
         }
     }
 }
 
-// What is in flight when it is stopped is brought to its end, what only waits is not begun.
+// When stopped, finishes the current request and drops those that wait.
 async fn run_worker(
     mut waiting: mpsc::Receiver<SimulatedRequest>,
     sender: Arc<VendorClient>,
@@ -193,13 +195,13 @@ async fn run_worker(
     stop: CancellationToken,
 ) -> Result<Vec<SourceTally>, SimulationError> {
     let mut tallies = vec![SourceTally::default(); sources];
-    while let Some(sending) = waiting.recv().await {
+    while let Some(request) = waiting.recv().await {
         if stop.is_cancelled() {
             break;
         }
-        let Some(tally) = tallies.get_mut(sending.delivery.source) else { continue };
-        // A hub that does not come back would keep everybody waiting.
-        if !sender.deliver(&sending, tally).await? {
+        let Some(tally) = tallies.get_mut(request.delivery.source) else { continue };
+        // The hub did not answer within the deadline: the other connections would wait in vain.
+        if !sender.deliver(&request, tally).await? {
             stop.cancel();
         }
         progress.advance(1);
@@ -214,8 +216,8 @@ async fn fetch_ledgers(
     let hub = &plan.hub;
     let url = vendor_client::endpoint_url(hub, &["graphql"]);
     let no_hub = |error: reqwest::Error| SimulationError::HubUnreachable { url: hub.clone(), why: root_cause(&error) };
-    let question = serde_json::json!({ "query": ledger::ledger_query() });
-    let request = client.post(url.clone()).json(&question);
+    let query = serde_json::json!({ "query": ledger::ledger_query() });
+    let request = client.post(url.clone()).json(&query);
     let request = match &plan.api_token {
         Some(token) => request.bearer_auth(&token.value),
         None => request,
@@ -225,7 +227,7 @@ async fn fetch_ledgers(
     ledgers.ok_or_else(|| SimulationError::NotAHub { url, answer: answer.chars().take(200).collect() })
 }
 
-// What it came from: the errors above it only say that a request was sent.
+// The innermost error: the outer ones only say that a request failed.
 fn root_cause(error: &dyn Error) -> String {
     match error.source() {
         Some(source) => root_cause(source),
@@ -241,17 +243,16 @@ impl SimulationPlan {
         }
     }
 
-    /// Everything that is to be sent, in order.
     fn requests(&self) -> RequestIterator {
         match self.amount {
             Amount::Forever => Box::new(self.requests_with_clock(TrafficClock::Live(crate::clock::now), None)),
             Amount::Count { deliveries, spread, until } => {
                 let count = usize::try_from(deliveries).unwrap_or(usize::MAX);
                 let span = Some((deliveries, spread));
-                // Where the run's last moment will be is known only once it has been gone through.
+                // The time of the last delivery is only known after planning all of them.
                 let rehearsal = TimeMapping { anchor: TimeDelta::zero(), at: until, scale: 1.0 };
                 let rehearsal = self.requests_with_clock(TrafficClock::Fixed(rehearsal), span).take(count);
-                let end = rehearsal.map(|sending| sending.delivery.at()).max().unwrap_or_default();
+                let end = rehearsal.map(|request| request.delivery.at()).max().unwrap_or_default();
                 let scale = spread.num_milliseconds() as f64 / (end.num_milliseconds().max(1)) as f64;
                 let times = TimeMapping { anchor: end, at: until, scale };
                 Box::new(self.requests_with_clock(TrafficClock::Fixed(times), span).take(count))

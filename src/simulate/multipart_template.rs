@@ -1,4 +1,4 @@
-//! A `multipart/form-data` sample as a template: each part is a field, and one of JSON has fields of its own.
+//! A `multipart/form-data` sample as a template: each part is a field, and a part with JSON has fields of its own.
 
 use super::sample::{JsonTree, json_string};
 
@@ -7,10 +7,10 @@ pub const CONTENT_TYPE: &str = "multipart/form-data; boundary=hub-boundary";
 
 const DELIMITER: &str = "--hub-boundary";
 
-/// The parts by name, and their heads.
+/// The parts by name, and their headers.
 pub fn parse(text: &str) -> Option<(JsonTree, Vec<String>)> {
     let (mut fields, mut heads) = (Vec::new(), Vec::new());
-    // Before the first delimiter is nothing, after the last one its end.
+    // The text before the first delimiter is empty; the last delimiter ends with `--`.
     for part in text.split(DELIMITER).skip(1).take_while(|part| !part.starts_with("--")) {
         let (head, content) = part.strip_prefix("\r\n")?.split_once("\r\n\r\n")?;
         let content = content.strip_suffix("\r\n")?;

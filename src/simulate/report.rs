@@ -1,21 +1,21 @@
-//! The end of a run, for people.
+//! The report of a run.
 
 use super::ledger::{LEDGER_COLUMNS, LedgerMismatch, SourceTally};
 use std::fmt::{Display, Formatter, Result};
 use std::time::Duration;
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct SimulationReport {
-    /// By source, in the order of the settings.
+    /// In the order of the settings.
     pub tallies: Vec<(String, SourceTally)>,
-    /// Where the hub's ledger and its answers differ; none if the ledger could not be read afterwards.
+    /// Differences between the hub's ledger and its answers; `None` if the ledger could not be read.
     pub mismatches: Option<Vec<LedgerMismatch>>,
     pub elapsed: Duration,
 }
 
 impl SimulationReport {
-    /// Whether everything is as it should be.
+    /// Whether nothing unexpected happened.
     pub fn is_success(&self) -> bool {
         let good = |(_, tally): &(String, SourceTally)| tally.given_up == 0 && tally.anomalies.is_empty();
         self.tallies.iter().all(good) && self.mismatches.as_ref().is_some_and(Vec::is_empty)
@@ -70,32 +70,32 @@ impl Display for SimulationReport {
         let seconds = self.elapsed.as_secs_f64();
         writeln!(f, "{} deliveries in {seconds:.1} s, {:.0}/s.", total.sent, total.sent as f64 / seconds.max(0.001))?;
         if total.unanswered > 0 {
-            writeln!(f, "{} tries had no answer; the hub may have stored them all the same.", total.unanswered)?;
+            writeln!(f, "{} attempts had no answer; the hub may have stored them nevertheless.", total.unanswered)?;
         }
         if total.given_up > 0 {
-            let why = "the hub took too long to take them, or the run was stopped meanwhile";
+            let why = "the hub did not accept them in time, or the run was stopped";
             writeln!(f, "{} deliveries were given up: {why}.", total.given_up)?;
         }
         match &self.mismatches {
-            None => writeln!(f, "The hub's ledger could not be read again."),
-            Some(none) if none.is_empty() => writeln!(f, "The hub's ledger says the same as its answers."),
+            None => writeln!(f, "The hub's ledger could not be read after the run."),
+            Some(none) if none.is_empty() => writeln!(f, "The hub's ledger agrees with its answers."),
             Some(some) => write_mismatches(f, some),
         }
     }
 }
 
 fn write_mismatches(f: &mut Formatter<'_>, all: &[LedgerMismatch]) -> Result {
-    writeln!(f, "The hub's ledger does not say the same as its answers:")?;
+    writeln!(f, "The hub's ledger does not agree with its answers:")?;
     for LedgerMismatch { source, column, answered, ledger } in all {
-        writeln!(f, "  {source}, {column}: {answered} were answered so, the ledger has {ledger} more than before")?;
+        writeln!(f, "  {source}, {column}: {answered} by the answers, {ledger} by the ledger")?;
     }
     if all.iter().any(|one| one.ledger > one.answered) {
-        writeln!(f, "If somebody else sent to this hub meanwhile, their deliveries are in the ledger too.")?;
+        writeln!(f, "If another sender used this hub during the run, its deliveries are in the ledger too.")?;
     }
     Ok(())
 }
 
-// The first column to the left, numbers to the right.
+// Left-aligns the first column, right-aligns the others.
 fn write_table(f: &mut Formatter<'_>, rows: &[Vec<String>]) -> Result {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
@@ -116,33 +116,29 @@ fn write_table(f: &mut Formatter<'_>, rows: &[Vec<String>]) -> Result {
 mod tests {
     use super::*;
 
-    fn report(disagreements: Option<Vec<LedgerMismatch>>) -> SimulationReport {
+    fn report(mismatches: Option<Vec<LedgerMismatch>>) -> SimulationReport {
         let tally = SourceTally { sent: 12, accepted: 9, ..SourceTally::default() };
-        SimulationReport {
-            tallies: vec![("pave".to_owned(), tally)],
-            mismatches: disagreements,
-            elapsed: Duration::from_secs(2),
-        }
+        SimulationReport { tallies: vec![("pave".to_owned(), tally)], mismatches, elapsed: Duration::from_secs(2) }
     }
 
     #[test]
-    fn a_good_end_says_so() {
+    fn success_is_reported() {
         let report = report(Some(Vec::new()));
         assert!(report.is_success());
         let text = report.to_string();
         assert!(text.starts_with("answers  sent  new  duplicate"), "{text}");
         assert!(text.contains("\npave       12    9          0"), "{text}");
-        assert!(text.contains("12 deliveries in 2.0 s, 6/s.\nThe hub's ledger says the same"), "{text}");
+        assert!(text.contains("12 deliveries in 2.0 s, 6/s.\nThe hub's ledger agrees"), "{text}");
     }
 
     #[test]
-    fn a_bad_end_says_why() {
+    fn failure_is_reported_with_its_reasons() {
         let one = LedgerMismatch { source: "pave".to_owned(), column: "applied", answered: 9, ledger: 11 };
         let mut report = report(Some(vec![one]));
         assert!(!report.is_success());
         let text = report.to_string();
-        assert!(text.contains("pave, applied: 9 were answered so, the ledger has 11 more than before"), "{text}");
-        assert!(text.contains("somebody else"), "{text}");
+        assert!(text.contains("pave, applied: 9 by the answers, 11 by the ledger"), "{text}");
+        assert!(text.contains("another sender"), "{text}");
         report.mismatches = None;
         assert!(!report.is_success() && report.to_string().contains("could not be read"));
         report.mismatches = Some(Vec::new());

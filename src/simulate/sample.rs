@@ -1,10 +1,10 @@
-//! The sample payloads as templates: single fields are replaced, everything else stays as it stands in the file, down to
-//! the order of the keys and the spelling of the values. So the tests and the simulator speak of the same payloads.
+//! The sample payloads as templates: single fields are replaced, everything else stays as in the file, down to the order
+//! of the keys and the format of the values. The tests and the simulator share these payloads.
 
 use super::multipart_template;
+use crate::vendor::fields::JsonFields;
 use bytes::Bytes;
 use rust_embed::RustEmbed;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use std::sync::{Arc, LazyLock};
 #[folder = "tests/samples"]
 struct SampleFiles;
 
-/// The samples by their path, e.g. `pave/session-complete.json`. What no vendor sends is left out.
+/// The samples by their path, e.g. `pave/session-complete.json`, without those that no vendor sends.
 static SAMPLES: LazyLock<HashMap<String, SampleTemplate>> = LazyLock::new(|| {
     let read = |path: Cow<'static, str>| {
         Some((path.to_string(), SampleTemplate::parse(&path, &SampleFiles::get(&path)?.data)?))
@@ -26,7 +26,7 @@ static SAMPLES: LazyLock<HashMap<String, SampleTemplate>> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 pub struct SampleTemplate {
     pub fields: JsonTree,
-    /// The heads of the parts, if it is a form and not JSON.
+    /// The headers of the parts, if it is a form and not JSON.
     part_headers: Option<Vec<String>>,
 }
 
@@ -37,32 +37,32 @@ pub struct SampleBody {
     pub bytes: Bytes,
 }
 
-/// JSON whose keys keep their order and whose values keep their text.
+/// JSON that preserves the order of keys and the text of values.
 #[derive(Clone, Debug)]
 pub enum JsonTree {
-    /// The names are JSON texts, too.
+    /// The names are JSON strings.
     Object(Vec<(Arc<str>, JsonTree)>),
     List(Vec<JsonTree>),
     /// The JSON text of a string, a number, a boolean or null.
     Leaf(Arc<str>),
 }
 
-/// A scenario and its samples do not fit together; a test sees to it that they do.
+/// A script does not fit its samples. A test rules this out for the scripts that there are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SampleError {
     #[error("there is no sample {0}")]
-    Missing(&'static str),
+    Missing(String),
     #[error("the sample {sample} has no {pointer}")]
-    NoField { sample: &'static str, pointer: String },
+    NoField { sample: String, pointer: String },
+    #[error("a template contains {{{0}}}, which the script does not set")]
+    Unset(String),
 }
 
 impl SampleTemplate {
-    /// A copy of a sample to fill in.
-    ///
     /// # Errors
     /// If there is no such sample.
-    pub fn get(path: &'static str) -> Result<SampleTemplate, SampleError> {
-        SAMPLES.get(path).cloned().ok_or(SampleError::Missing(path))
+    pub fn get(path: &str) -> Result<&'static SampleTemplate, SampleError> {
+        SAMPLES.get(path).ok_or_else(|| SampleError::Missing(path.to_owned()))
     }
 
     fn parse(path: &str, content: &[u8]) -> Option<SampleTemplate> {
@@ -75,7 +75,6 @@ impl SampleTemplate {
         Some(SampleTemplate { fields, part_headers: None })
     }
 
-    /// What goes over the wire.
     pub fn body(&self) -> SampleBody {
         match &self.part_headers {
             Some(heads) => SampleBody {
@@ -88,17 +87,15 @@ impl SampleTemplate {
 }
 
 impl JsonTree {
-    /// Reads any JSON.
     pub fn parse(text: &str) -> Option<JsonTree> {
         let raw: &RawValue = serde_json::from_str(text).ok()?;
         let text = raw.get();
         match text.as_bytes().first()? {
             b'{' => {
-                let OrderedEntries(entries) = serde_json::from_str(text).ok()?;
-                let read = |(name, value): (String, &RawValue)| {
-                    Some((json_string(&name).into(), JsonTree::parse(value.get())?))
-                };
-                entries.into_iter().map(read).collect::<Option<_>>().map(JsonTree::Object)
+                let fields = JsonFields::parse_body(text.as_bytes()).ok()?;
+                let read =
+                    |(name, value): (&str, &RawValue)| Some((json_string(name).into(), JsonTree::parse(value.get())?));
+                fields.entries().map(read).collect::<Option<_>>().map(JsonTree::Object)
             }
             b'[' => {
                 let values: Vec<&RawValue> = serde_json::from_str(text).ok()?;
@@ -108,7 +105,39 @@ impl JsonTree {
         }
     }
 
-    /// What a JSON pointer (RFC 6901) without escapes points at.
+    /// The JSON pointers that a pattern matches. In a pattern, `*` matches each entry of a list or an object; the name or
+    /// index that the last one matched is beside the pointer. Null is not matched.
+    pub fn matches(&self, pattern: &str) -> Vec<(String, String)> {
+        let mut found = vec![(self, String::new(), String::new())];
+        for token in pattern.split('/').skip(1) {
+            let mut deeper = Vec::new();
+            for (tree, pointer, index) in found {
+                for (name, child) in tree.children() {
+                    let child_pointer = format!("{pointer}/{name}");
+                    if token == "*" {
+                        deeper.push((child, child_pointer, name));
+                    } else if token == name {
+                        deeper.push((child, child_pointer, index.clone()));
+                    }
+                }
+            }
+            found = deeper;
+        }
+        let is_null = |tree: &JsonTree| matches!(tree, JsonTree::Leaf(text) if &**text == "null");
+        found.into_iter().filter(|(tree, ..)| !is_null(tree)).map(|(_, pointer, index)| (pointer, index)).collect()
+    }
+
+    fn children(&self) -> Vec<(String, &JsonTree)> {
+        match self {
+            JsonTree::Object(fields) => {
+                fields.iter().map(|(name, value)| (name.trim_matches('"').to_owned(), value)).collect()
+            }
+            JsonTree::List(values) => values.iter().enumerate().map(|(at, value)| (at.to_string(), value)).collect(),
+            JsonTree::Leaf(_) => Vec::new(),
+        }
+    }
+
+    /// The value at a JSON pointer (RFC 6901) without escapes.
     pub fn pointer_mut(&mut self, pointer: &str) -> Option<&mut JsonTree> {
         pointer.split('/').skip(1).try_fold(self, |tree, token| match tree {
             JsonTree::Object(fields) => {
@@ -140,35 +169,9 @@ impl std::fmt::Display for JsonTree {
     }
 }
 
-/// A text as JSON.
+/// A text as a JSON string.
 pub fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
-}
-
-struct OrderedEntries<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for OrderedEntries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OrderedEntriesVisitor;
-
-        impl<'de> Visitor<'de> for OrderedEntriesVisitor {
-            type Value = OrderedEntries<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(OrderedEntries(entries))
-            }
-        }
-
-        deserializer.deserialize_map(OrderedEntriesVisitor)
-    }
 }
 
 #[cfg(test)]
@@ -176,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_replaced_stays_as_it_stands() {
+    fn what_is_not_replaced_stays_unchanged() {
         let mut tree = JsonTree::parse(r#" {"b": 1.0, "a": {"x": ["\/", null, {}], "y": []}} "#).expect("JSON");
         *tree.pointer_mut("/a/x/1").expect("a value") = JsonTree::Leaf("7".into());
         assert_eq!(tree.to_string(), r#"{"b":1.0,"a":{"x":["\/",7,{}],"y":[]}}"#);
@@ -186,7 +189,19 @@ mod tests {
     }
 
     #[test]
-    fn every_payload_is_a_sample_and_says_the_same_when_printed() {
+    fn a_pattern_matches_every_entry_but_null() {
+        let tree = JsonTree::parse(r#"{"a": {"x": [{"id": 1}, {"id": null}, {"id": 3}]}, "b": 7}"#).expect("JSON");
+        let matches = |pattern: &str| -> Vec<String> {
+            tree.matches(pattern).into_iter().map(|(pointer, index)| format!("{pointer} {index}")).collect()
+        };
+        assert_eq!(matches("/a/x/*/id"), ["/a/x/0/id 0", "/a/x/2/id 2"]);
+        assert_eq!(matches("/*"), ["/a a", "/b b"]);
+        assert_eq!(matches("/a/*"), ["/a/x x"]);
+        assert!(matches("/b/*").is_empty() && matches("/c").is_empty());
+    }
+
+    #[test]
+    fn every_payload_is_a_sample_and_keeps_its_meaning_when_printed() {
         let payloads =
             SampleFiles::iter().filter(|path| !path.starts_with("bad/") && path.contains('.') && path.contains('/'));
         for path in payloads {
@@ -201,6 +216,6 @@ mod tests {
             }
         }
         assert!(SAMPLES.len() > 100);
-        assert_eq!(SampleTemplate::get("pave/new.json").err(), Some(SampleError::Missing("pave/new.json")));
+        assert_eq!(SampleTemplate::get("pave/new.json").err(), Some(SampleError::Missing("pave/new.json".to_owned())));
     }
 }

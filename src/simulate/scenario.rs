@@ -1,22 +1,21 @@
-//! One scenario: what a vendor says of one thing from its beginning on, and when. It is planned as a whole and turned into
-//! bytes when its turn comes, so that planning is cheap and the times can be those of the sending.
+//! Plans one scenario: interprets a vendor's script with random numbers of its own. It is planned as a whole and turned
+//! into bytes when its turn comes, so that planning is cheap and timestamps can be those of sending.
 
-use super::sample::{JsonTree, SampleBody, SampleError, SampleTemplate, json_string};
-use chrono::{DateTime, FixedOffset, SecondsFormat, TimeDelta, Utc};
+use super::patch::{FieldPatch, ScenarioStep};
+use super::sample::SampleTemplate;
+use super::script::{ScriptStep, VendorScenario};
+use chrono::TimeDelta;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::borrow::Cow;
-use std::ops::RangeInclusive;
-use uuid::{Builder, Uuid};
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use uuid::Builder;
 
-pub const MINUTE: i64 = 60;
-pub const HOUR: i64 = 60 * MINUTE;
-
-/// The scenarios that one seed has ids for.
+/// The number of scenarios that one seed has ids for.
 const SCENARIOS_PER_SEED: u64 = 100_000_000;
-/// The children that one scenario has ids for.
+/// The number of children that one scenario has ids for.
 const CHILDREN_PER_SCENARIO: u64 = 100;
-/// The largest seed whose ids every JSON reader can hold: they stay below 2^53.
+/// The largest seed whose ids every JSON reader represents exactly: they stay below 2^53.
 pub const MAX_SEED: u32 = 90_000_000;
 
 /// A scenario while it is planned.
@@ -26,229 +25,223 @@ pub struct Scenario {
     children: u64,
     rng: StdRng,
     now: TimeDelta,
+    variables: HashMap<String, Variable>,
+    /// The index of the innermost [`ScriptStep::Each`].
+    row: Option<usize>,
     steps: Vec<ScenarioStep>,
 }
 
-/// One thing that is said.
 #[derive(Clone, Debug)]
-pub struct ScenarioStep {
-    /// Since the run began; [`Times`] makes a moment of it.
-    pub at: TimeDelta,
-    pub sample: &'static str,
-    patches: Vec<(Cow<'static, str>, FieldPatch)>,
-}
-
-/// What a field of the sample becomes.
-#[derive(Clone, Debug)]
-pub enum FieldPatch {
-    /// This JSON.
-    Json(String),
-    /// A moment of the run, as the vendor spells it.
-    Timestamp(TimestampFormat, TimeDelta),
-    /// A list that keeps only so many of its first entries.
-    Truncate(usize),
-}
-
-/// How a vendor writes a moment.
-#[derive(Clone, Copy, Debug)]
-pub enum TimestampFormat {
-    /// `2024-03-04T14:00:00.000Z`
-    Millis,
-    /// `2021-05-28T22:47:10+00:00`
-    Seconds,
-    /// `2021-05-29T03:47:10+05:00`
-    FiveHoursEast,
-    /// `1598555054`
-    Epoch,
-}
-
-/// When a run's moments are.
-#[derive(Clone, Copy, Debug)]
-pub struct TimeMapping {
-    /// This moment of the run …
-    pub anchor: TimeDelta,
-    /// … is this one,
-    pub at: DateTime<Utc>,
-    /// and the distance to others is drawn out by this.
-    pub scale: f64,
+enum Variable {
+    Text(String),
+    /// Time since the beginning of the run.
+    Time(TimeDelta),
 }
 
 impl Scenario {
-    /// The scenario with this number, of which a run of this seed has only one; it begins at this moment of the run.
+    /// The scenario with this number, which is unique within a run of this seed. `begin` counts from the start of the run.
     pub fn new(seed: u32, number: u64, begin: TimeDelta) -> Scenario {
-        Scenario {
-            id: u64::from(seed) * SCENARIOS_PER_SEED + number,
+        let id = u64::from(seed) * SCENARIOS_PER_SEED + number;
+        let mut scenario = Scenario {
+            id,
             children: 0,
             rng: StdRng::seed_from_u64(u64::from(seed) << 32 ^ number),
             now: begin,
+            variables: HashMap::new(),
+            row: None,
             steps: Vec::new(),
-        }
+        };
+        scenario.set("id", id.to_string());
+        scenario
     }
 
-    /// What is said, in order; with this probability the scenario is left unfinished.
-    pub fn finish(mut self, stalled: f64) -> Vec<ScenarioStep> {
+    /// All deliveries of this vendor's scenario, in order. With the probability `stalled`, it ends early.
+    pub fn plan(mut self, of: &'static VendorScenario, stalled: f64) -> Vec<ScenarioStep> {
+        let _ = self.run(of, of.script);
         if self.rng.random_bool(stalled) && self.steps.len() > 1 {
-            let said = self.rng.random_range(1..self.steps.len());
-            self.steps.truncate(said);
+            let sent = self.rng.random_range(1..self.steps.len());
+            self.steps.truncate(sent);
         }
         self.steps
     }
 
-    /// A number that no other scenario has, nor one of a run with another seed.
+    fn run(&mut self, of: &'static VendorScenario, steps: &'static [ScriptStep]) -> ControlFlow<()> {
+        for step in steps {
+            match *step {
+                ScriptStep::Wait(min, max) => self.wait(min, max),
+                ScriptStep::Send(sample) => self.send(of, sample),
+                ScriptStep::After(min, max, sample) => {
+                    self.wait(min, max);
+                    self.send(of, sample);
+                }
+                ScriptStep::Set(name, template) => {
+                    let value = self.fill(template, "").unwrap_or_else(|_| template.to_owned());
+                    self.set(name, value);
+                }
+                ScriptStep::Time(name, seconds) => {
+                    let at = self.now + TimeDelta::seconds(seconds);
+                    self.set_variable(name, Variable::Time(at));
+                }
+                ScriptStep::Number(name, min, max) => {
+                    let number = self.between(min, max).to_string();
+                    self.set(name, number);
+                }
+                ScriptStep::OneOf(name, texts) => {
+                    let text = self.one_of(texts);
+                    self.set(name, text);
+                }
+                ScriptStep::RowOf(names, rows) => {
+                    let row = self.one_of(rows);
+                    self.set_row(names, row);
+                }
+                ScriptStep::Either(percent, first, second) => {
+                    let first_is_run = self.rng.random_range(0..100) < percent;
+                    self.run(of, if first_is_run { first } else { second })?;
+                }
+                ScriptStep::IfSet(name, steps) if self.variables.contains_key(name) => self.run(of, steps)?,
+                ScriptStep::IfSet(..) => {}
+                ScriptStep::Repeat(min, max, steps) => {
+                    for round in 1..=self.between(min, max) {
+                        self.set("round", round.to_string());
+                        self.run(of, steps)?;
+                    }
+                }
+                ScriptStep::Each(names, rows, min, max, steps) => {
+                    let count = usize::try_from(self.between(min, max)).unwrap_or_default();
+                    for (index, row) in rows.iter().enumerate().take(count) {
+                        self.row = Some(index);
+                        self.set_row(names, row);
+                        self.run(of, steps)?;
+                    }
+                    self.row = None;
+                }
+                ScriptStep::Run(steps) => self.run(of, steps)?,
+                ScriptStep::Call(call) => call(self),
+                ScriptStep::End => return ControlFlow::Break(()),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// A number that no other scenario has, of whatever seed.
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// A number that nothing of its kind has in any scenario; there are a hundred per scenario.
-    pub fn child_id(&mut self) -> u64 {
+    /// A number that no child of any scenario has; there are a hundred per scenario.
+    fn child_id(&mut self) -> u64 {
         self.children += 1;
         self.id * CHILDREN_PER_SCENARIO + self.children % CHILDREN_PER_SCENARIO
     }
 
-    pub fn uuid(&mut self) -> Uuid {
-        Builder::from_random_bytes(self.rng.random()).into_uuid()
-    }
-
-    /// Letters and digits in any order.
-    pub fn letters(&mut self, number: usize) -> String {
+    fn letters(&mut self) -> String {
         const LETTERS: &[char] = &['a', 'B', 'c', 'D', 'e', 'F', 'g', 'H', 'j', 'K', 'm', 'N', '2', '5', '7', '9'];
-        (0..number).map(|_| self.one_of(LETTERS)).collect()
+        (0..16).map(|_| self.one_of(LETTERS)).collect()
     }
 
-    /// Whether something happens that does in so many of a hundred cases.
-    pub fn chance(&mut self, percent: u32) -> bool {
-        self.rng.random_range(0..100) < percent
+    pub fn between(&mut self, min: i64, max: i64) -> i64 {
+        self.rng.random_range(min..=max)
     }
 
-    pub fn between(&mut self, range: RangeInclusive<i64>) -> i64 {
-        self.rng.random_range(range)
-    }
-
-    #[expect(clippy::indexing_slicing, reason = "the lists are constants with something in them")]
+    #[expect(clippy::indexing_slicing, reason = "the lists are constants and not empty")]
     pub fn one_of<T: Copy>(&mut self, list: &[T]) -> T {
         list[self.rng.random_range(0..list.len())]
     }
 
-    /// Time passes, in seconds.
-    pub fn wait(&mut self, seconds: RangeInclusive<i64>) {
-        let (least, most) = seconds.into_inner();
-        self.now += TimeDelta::milliseconds(self.rng.random_range(least * 1000..=most * 1000));
+    fn wait(&mut self, min: i64, max: i64) {
+        let milliseconds = self.between(min * 1000, max * 1000);
+        self.now += TimeDelta::milliseconds(milliseconds);
     }
 
-    /// The moment it has come to.
-    pub fn now(&self) -> TimeDelta {
-        self.now
+    pub fn set(&mut self, name: &str, text: impl Into<String>) {
+        self.set_variable(name, Variable::Text(text.into()));
     }
 
-    /// The sample's payload is sent now, with these fields of it replaced.
-    pub fn emit<P: Into<Cow<'static, str>>>(
-        &mut self,
-        sample: &'static str,
-        set: impl IntoIterator<Item = (P, FieldPatch)>,
-    ) {
-        let set = set.into_iter().map(|(pointer, set)| (pointer.into(), set)).collect();
-        self.steps.push(ScenarioStep { at: self.now, sample, patches: set });
+    fn set_row(&mut self, names: &[&str], row: &[&str]) {
+        for (name, text) in names.iter().zip(row) {
+            self.set(name, *text);
+        }
     }
-}
 
-impl ScenarioStep {
-    /// The payload.
-    ///
-    /// # Errors
-    /// If the sample has not what is to be replaced.
-    pub fn body(&self, times: &TimeMapping) -> Result<SampleBody, SampleError> {
-        let mut sample = SampleTemplate::get(self.sample)?;
-        for (pointer, set) in &self.patches {
-            let no_field = || SampleError::NoField { sample: self.sample, pointer: pointer.to_string() };
-            let field = sample.fields.pointer_mut(pointer).ok_or_else(no_field)?;
-            match (set, &mut *field) {
-                (FieldPatch::Json(text), _) => *field = JsonTree::Leaf(text.as_str().into()),
-                (FieldPatch::Timestamp(spelling, at), _) => {
-                    *field = JsonTree::Leaf(spelling.format(times.timestamp(*at)).into())
+    fn set_variable(&mut self, name: &str, value: Variable) {
+        if let Some(row) = self.row {
+            self.variables.insert(format!("{name}.{row}"), value.clone());
+        }
+        self.variables.insert(name.to_owned(), value);
+    }
+
+    /// Seconds between two variables that are times.
+    pub fn seconds_between(&self, from: &str, to: &str) -> i64 {
+        match (self.variables.get(from), self.variables.get(to)) {
+            (Some(Variable::Time(from)), Some(Variable::Time(to))) => (*to - *from).num_seconds(),
+            _ => 0,
+        }
+    }
+
+    fn send(&mut self, of: &VendorScenario, sample: &'static str) {
+        self.set_variable("now", Variable::Time(self.now));
+        let extension = if sample.contains('.') { "" } else { ".json" };
+        let path = format!("{}/{sample}{extension}", of.vendor);
+        let mut patches: Vec<(String, FieldPatch)> = Vec::new();
+        // A sample that does not exist is reported where its body is made.
+        if let Ok(template) = SampleTemplate::get(&path) {
+            let rules = of.fields.iter().filter(|(prefix, _)| sample.starts_with(prefix)).flat_map(|(_, rules)| *rules);
+            for (pattern, value) in rules {
+                for (pointer, index) in template.fields.matches(pattern) {
+                    if patches.iter().all(|(patched, _)| *patched != pointer) {
+                        patches.push((pointer, self.patch(value, &index)));
+                    }
                 }
-                (FieldPatch::Truncate(number), JsonTree::List(entries)) => entries.truncate(*number),
-                (FieldPatch::Truncate(_), _) => return Err(no_field()),
             }
         }
-        Ok(sample.body())
+        self.steps.push(ScenarioStep { at: self.now, sample: path, patches });
     }
-}
 
-impl TimeMapping {
-    pub fn timestamp(&self, of_run: TimeDelta) -> DateTime<Utc> {
-        let distance = (of_run - self.anchor).num_milliseconds() as f64 * self.scale;
-        self.at + TimeDelta::milliseconds(distance as i64)
-    }
-}
-
-impl TimestampFormat {
-    /// The moment in JSON.
-    fn format(self, at: DateTime<Utc>) -> String {
-        match self {
-            TimestampFormat::Millis => json_string(&at.to_rfc3339_opts(SecondsFormat::Millis, true)),
-            TimestampFormat::Seconds => json_string(&at.to_rfc3339_opts(SecondsFormat::Secs, false)),
-            TimestampFormat::FiveHoursEast => match FixedOffset::east_opt(5 * 3600) {
-                Some(zone) => json_string(&at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::Secs, false)),
-                None => TimestampFormat::Seconds.format(at),
+    fn patch(&mut self, template: &str, index: &str) -> FieldPatch {
+        let name = template.trim_matches(['{', '}']).replace('*', index);
+        match self.variables.get(&name) {
+            Some(Variable::Time(at)) => FieldPatch::Time(*at),
+            _ => match self.fill(template, index) {
+                Ok(text) => FieldPatch::Text(text),
+                Err(variable) => FieldPatch::Unset(variable),
             },
-            TimestampFormat::Epoch => at.timestamp().to_string(),
         }
     }
 
-    /// A field that becomes this moment.
-    pub fn patch(self, at: TimeDelta) -> FieldPatch {
-        FieldPatch::Timestamp(self, at)
+    /// The text of a template, or the name of a variable that is not set.
+    pub fn fill(&mut self, template: &str, index: &str) -> Result<String, String> {
+        let mut text = String::new();
+        let mut rest = template;
+        while let Some((before, (name, after))) =
+            rest.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+        {
+            text.push_str(before);
+            text.push_str(&self.value_of(name, index)?);
+            rest = after;
+        }
+        Ok(text + rest)
+    }
+
+    fn value_of(&mut self, name: &str, index: &str) -> Result<String, String> {
+        let new = match name {
+            "*" => return Ok(index.to_owned()),
+            "new" => self.child_id().to_string(),
+            "uuid" => Builder::from_random_bytes(self.rng.random()).into_uuid().to_string(),
+            "letters" => self.letters(),
+            _ => match self.variables.get(&name.replace('*', index)) {
+                Some(Variable::Text(text)) => return Ok(text.clone()),
+                _ => return Err(name.to_owned()),
+            },
+        };
+        self.set("last", new.as_str());
+        Ok(new)
     }
 }
-
-impl From<&str> for FieldPatch {
-    fn from(text: &str) -> FieldPatch {
-        FieldPatch::Json(json_string(text))
-    }
-}
-
-impl From<String> for FieldPatch {
-    fn from(text: String) -> FieldPatch {
-        text.as_str().into()
-    }
-}
-
-impl From<Uuid> for FieldPatch {
-    fn from(id: Uuid) -> FieldPatch {
-        id.to_string().into()
-    }
-}
-
-/// Numbers and booleans are written as Rust writes them.
-macro_rules! patch_from {
-    ($($type:ty),+) => {
-        $(impl From<$type> for FieldPatch {
-            fn from(value: $type) -> FieldPatch {
-                FieldPatch::Json(value.to_string())
-            }
-        })+
-    };
-}
-
-patch_from!(bool, i64, u64, usize);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn moments_are_spelled_as_the_vendor_does() {
-        let times = TimeMapping { anchor: TimeDelta::hours(2), at: DateTime::UNIX_EPOCH, scale: 0.5 };
-        let at = times.timestamp(TimeDelta::hours(3));
-        for (spelling, expected) in [
-            (TimestampFormat::Millis, r#""1970-01-01T00:30:00.000Z""#),
-            (TimestampFormat::Seconds, r#""1970-01-01T00:30:00+00:00""#),
-            (TimestampFormat::FiveHoursEast, r#""1970-01-01T05:30:00+05:00""#),
-            (TimestampFormat::Epoch, "1800"),
-        ] {
-            assert_eq!(spelling.format(at), expected);
-        }
-    }
+    use crate::simulate::script::chance;
 
     #[test]
     fn ids_of_two_seeds_never_meet() {
@@ -261,11 +254,37 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sample_has_not_cannot_be_replaced() {
-        let mut scenario = Scenario::new(1, 1, TimeDelta::zero());
-        scenario.emit("truepic/status-started.json", [("/inspection_id", 7u64.into()), ("/photo_id", 8u64.into())]);
-        let times = TimeMapping { anchor: TimeDelta::zero(), at: DateTime::UNIX_EPOCH, scale: 1.0 };
-        let error = scenario.finish(0.0)[0].body(&times).expect_err("no photo");
-        assert_eq!(error.to_string(), "the sample truepic/status-started.json has no /photo_id");
+    fn a_script_is_run_step_by_step() {
+        static OF: VendorScenario = VendorScenario {
+            vendor: "pave",
+            weight: 1,
+            script: &[
+                ScriptStep::Each(
+                    &["word"],
+                    &[&["a"], &["b"], &["c"]],
+                    2,
+                    2,
+                    &[ScriptStep::Set("twice", "{word}{word}")],
+                ),
+                ScriptStep::IfSet("nothing", &[ScriptStep::End]),
+                ScriptStep::Repeat(2, 2, &[ScriptStep::After(1, 1, "session-note-insert")]),
+                chance(100, &[ScriptStep::Send("session-sms-process"), ScriptStep::End]),
+                ScriptStep::Send("session-complete"),
+            ],
+            fields: &[
+                ("session-note", &[("/title", "{twice.0}/{word}/{round}"), ("/timestamp", "{now}"), ("/*", "{*}")]),
+                ("session-sms", &[("/none", "{none}"), ("/name", "{none}")]),
+            ],
+        };
+        let steps = Scenario::new(1, 1, TimeDelta::zero()).plan(&OF, 0.0);
+        let samples: Vec<_> = steps.iter().map(|step| (step.at.num_seconds(), step.sample.as_str())).collect();
+        let (note, sms) = ("pave/session-note-insert.json", "pave/session-sms-process.json");
+        assert_eq!(samples, [(1, note), (2, note), (2, sms)]);
+        let patch = |step: usize, name: &str| steps[step].patches.iter().find(|(pointer, _)| pointer == name);
+        let text = |text: &str| FieldPatch::Text(text.to_owned());
+        assert_eq!(patch(1, "/title").map(|found| &found.1), Some(&text("aa/b/2")));
+        assert_eq!(patch(1, "/timestamp").map(|found| &found.1), Some(&FieldPatch::Time(TimeDelta::seconds(2))));
+        assert_eq!(patch(0, "/user").map(|found| &found.1), Some(&text("user")));
+        assert_eq!(steps[2].patches, [("/name".to_owned(), FieldPatch::Unset("none".to_owned()))]);
     }
 }

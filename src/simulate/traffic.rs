@@ -1,84 +1,81 @@
-//! The scenarios of many things side by side, in the order of time: at each moment some begin, some go on, some have come to
-//! their end. Without end itself; the same seed gives the same traffic.
+//! Many scenarios side by side, merged in the order of time. The traffic never ends; the same seed gives the same traffic.
 
+use super::patch::{ScenarioStep, TimeMapping};
 use super::sample::{SampleBody, SampleError};
-use super::scenario::{Scenario, ScenarioStep, TimeMapping};
-use super::scenarios::{VENDOR_SCENARIOS, VendorScenario};
+use super::scenario::Scenario;
+use super::scenarios::VENDOR_SCENARIOS;
+use super::script::VendorScenario;
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::vec::IntoIter;
 
-/// Of the scenarios, those that are left unfinished.
+/// The share of scenarios that never reach their end.
 const STALLED_SHARE: f64 = 0.12;
-/// How many deliveries a scenario has, and how long it lasts; both about.
+/// The average number of deliveries of a scenario, and how long one lasts.
 const DELIVERIES_PER_SCENARIO: u64 = 12;
 const SCENARIO_DURATION: TimeDelta = TimeDelta::hours(8);
-/// The scenarios that are under way at once when there is no span of time to fill.
+/// The number of scenarios that run at once if there is no time span to fill.
 const CONCURRENT_SCENARIOS: i32 = 60;
 
-/// When the things happen that are reported.
+/// Which timestamps the deliveries carry.
 #[derive(Clone, Copy, Debug)]
 pub enum TrafficClock {
-    /// The run's moments are mapped like this.
+    /// The times of the run are mapped like this.
     Fixed(TimeMapping),
-    /// Everything has just happened when it is sent.
+    /// Each delivery carries the time at which it is sent.
     Live(fn() -> DateTime<Utc>),
 }
 
-/// All that happens.
+/// An endless iterator over deliveries.
 #[derive(Debug)]
 pub struct Traffic {
     seed: u32,
     rng: StdRng,
     clock: TrafficClock,
     roles: Vec<SourceScenario>,
-    /// The mean time from one scenario's beginning to the next one's.
+    /// The mean time between the beginnings of two scenarios.
     mean_interval: TimeDelta,
     next_start: TimeDelta,
     scenarios: u64,
-    active: BinaryHeap<Reverse<ActiveScenario>>,
+    /// By the time of the next delivery and by number.
+    active: BTreeMap<(TimeDelta, u64), ActiveScenario>,
 }
 
-/// A source and how its vendor's scenarios go.
+/// A source and its vendor's scenario.
 #[derive(Clone, Copy, Debug)]
 struct SourceScenario {
     source: usize,
     scenario: &'static VendorScenario,
 }
 
-/// A scenario that goes on.
+/// A scenario that has deliveries left.
 #[derive(Debug)]
 struct ActiveScenario {
-    next: ScenarioStep,
-    rest: IntoIter<ScenarioStep>,
-    number: u64,
+    steps: IntoIter<ScenarioStep>,
     source: usize,
 }
 
-/// One delivery that a vendor means to make.
+/// One delivery of a vendor.
 #[derive(Debug)]
 pub struct SimulatedDelivery {
     /// The number of the scenario it belongs to.
     pub scenario: u64,
-    /// The source it is for, by its place in the list.
+    /// The index of its source.
     pub source: usize,
     step: ScenarioStep,
     times: TimeMapping,
 }
 
 impl Traffic {
-    /// The traffic of these vendors: their names in the order of the sources. A vendor that cannot be simulated says
-    /// nothing. The begin of scenarios is spread so that so many deliveries take about so long.
+    /// The traffic of these vendors, in the order of the sources. A vendor without a scenario sends nothing. `span` spreads
+    /// the scenarios so that this number of deliveries takes about this long.
     pub fn new(seed: u32, vendors: &[&str], clock: TrafficClock, span: Option<(u64, TimeDelta)>) -> Traffic {
         let role = |(source, vendor): (usize, &&str)| {
-            VENDOR_SCENARIOS
-                .iter()
-                .find(|script| script.vendor == *vendor)
-                .map(|script| SourceScenario { source, scenario: script })
+            let scenario = VENDOR_SCENARIOS.iter().find(|scenario| scenario.vendor == *vendor)?;
+            Some(SourceScenario { source, scenario })
         };
         let mean_interval = match span {
             Some((deliveries, span)) => {
@@ -94,7 +91,7 @@ impl Traffic {
             mean_interval,
             next_start: TimeDelta::zero(),
             scenarios: 0,
-            active: BinaryHeap::new(),
+            active: BTreeMap::new(),
         }
     }
 
@@ -113,16 +110,14 @@ impl Traffic {
             None => true,
         });
         let Some(role) = role else { return };
-        let mut scenario = Scenario::new(self.seed, self.scenarios, begin);
-        (role.scenario.plan)(&mut scenario);
-        let mut steps = scenario.finish(STALLED_SHARE).into_iter();
-        if let Some(next) = steps.next() {
-            self.active.push(Reverse(ActiveScenario {
-                next,
-                rest: steps,
-                number: self.scenarios,
-                source: role.source,
-            }));
+        let scenario = Scenario::new(self.seed, self.scenarios, begin);
+        let steps = scenario.plan(role.scenario, STALLED_SHARE).into_iter();
+        self.activate(self.scenarios, ActiveScenario { steps, source: role.source });
+    }
+
+    fn activate(&mut self, number: u64, scenario: ActiveScenario) {
+        if let Some(next) = scenario.steps.as_slice().first() {
+            self.active.insert((next.at, number), scenario);
         }
     }
 }
@@ -134,19 +129,12 @@ impl Iterator for Traffic {
         if self.roles.is_empty() {
             return None;
         }
-        while self.active.peek().is_none_or(|Reverse(first)| self.next_start <= first.next.at) {
+        while self.active.first_key_value().is_none_or(|((at, _), _)| self.next_start <= *at) {
             self.start_scenario();
         }
-        let Reverse(mut scenario) = self.active.pop()?;
-        let (number, source) = (scenario.number, scenario.source);
-        let step = match scenario.rest.next() {
-            Some(next) => {
-                let step = std::mem::replace(&mut scenario.next, next);
-                self.active.push(Reverse(scenario));
-                step
-            }
-            None => scenario.next,
-        };
+        let ((_, number), mut scenario) = self.active.pop_first()?;
+        let (step, source) = (scenario.steps.next()?, scenario.source);
+        self.activate(number, scenario);
         let times = match self.clock {
             TrafficClock::Fixed(times) => times,
             TrafficClock::Live(now) => TimeMapping { anchor: step.at, at: now(), scale: 1.0 },
@@ -156,36 +144,14 @@ impl Iterator for Traffic {
 }
 
 impl SimulatedDelivery {
-    /// When in the run it is made.
+    /// Since the run began.
     pub fn at(&self) -> TimeDelta {
         self.step.at
     }
 
-    /// What it says.
-    ///
     /// # Errors
-    /// If a scenario and its samples do not fit together.
+    /// If the script does not fit the sample.
     pub fn body(&self) -> Result<SampleBody, SampleError> {
         self.step.body(&self.times)
     }
 }
-
-impl Ord for ActiveScenario {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.next.at, self.number).cmp(&(other.next.at, other.number))
-    }
-}
-
-impl PartialOrd for ActiveScenario {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for ActiveScenario {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for ActiveScenario {}

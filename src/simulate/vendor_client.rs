@@ -1,4 +1,4 @@
-//! From a post to an answer over HTTP: signed as the settings say, and tried again as a vendor does.
+//! Sends deliveries over HTTP: signed as the settings say, and retried as a vendor does.
 
 use super::SimulationError;
 use super::chaos::{SendMode, SimulatedRequest};
@@ -12,16 +12,16 @@ use reqwest::{Client, Response, Url};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// The first wait before a delivery is tried again; each further one is twice as long …
+/// The first pause before a retry. Each further one is twice as long …
 const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
 /// … up to this.
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
-/// How long a delivery is tried. Vendors go on for hours or days.
+/// After this time a delivery is given up. Vendors retry for hours or days.
 const RETRY_DEADLINE: Duration = Duration::from_secs(60);
-/// How long a try may take: Truepic gives up after 10 s.
+/// Truepic's timeout.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Sends posts, any number at once.
+/// Sends deliveries, any number at once.
 #[derive(Debug)]
 pub struct VendorClient {
     client: Client,
@@ -29,24 +29,24 @@ pub struct VendorClient {
     stop: CancellationToken,
 }
 
-/// Where the deliveries of a source go.
+/// The webhook of a source.
 #[derive(Debug)]
 struct SourceEndpoint {
     url: Url,
     verifier: Verifier,
 }
 
-// What a try came to.
+// The outcome of one attempt.
 enum SendOutcome {
     Accepted(WebhookReply),
     NotAuthenticated,
-    /// It may be tried again, after this time if the hub names one.
+    /// With the pause that the hub asks for.
     RetryLater(Option<Duration>),
     NoResponse,
     Unexpected(String),
 }
 
-/// A client that asks nobody but the hub.
+/// A client that uses no proxy and follows no redirects.
 ///
 /// # Errors
 /// If TLS cannot be set up.
@@ -55,54 +55,54 @@ pub fn http_client() -> Result<Client, reqwest::Error> {
 }
 
 impl VendorClient {
-    /// A sender to the webhooks of this hub; `stop` ends waiting for another try.
+    /// `stop` ends waiting for a retry.
     ///
     /// # Errors
-    /// If what the source's vendor would send can only be made by the vendor.
+    /// If only the vendor can sign deliveries of a source.
     pub fn new(
         client: Client,
         hub: &Url,
         sources: &[SourceSettings],
         stop: CancellationToken,
     ) -> Result<VendorClient, SimulationError> {
-        let route = |source: &SourceSettings| {
+        let endpoint = |source: &SourceSettings| {
             let url = endpoint_url(hub, &["webhooks", &source.name]);
-            let route = SourceEndpoint { url, verifier: source.verifier.clone() };
-            match route.sign(&headers("application/json"), b"{}", SendMode::Genuine) {
-                Ok(_) => Ok(route),
+            let endpoint = SourceEndpoint { url, verifier: source.verifier.clone() };
+            match endpoint.sign(&headers("application/json"), b"{}", SendMode::Genuine) {
+                Ok(_) => Ok(endpoint),
                 Err(why) => Err(SimulationError::Sign { name: source.name.clone(), why }),
             }
         };
-        Ok(VendorClient { client, endpoints: sources.iter().map(route).collect::<Result<_, _>>()?, stop })
+        Ok(VendorClient { client, endpoints: sources.iter().map(endpoint).collect::<Result<_, _>>()?, stop })
     }
 
-    /// Sends it, and again if need be. Answers whether the hub gave an answer in the end.
+    /// Sends a request, with retries. Returns whether the hub answered in the end.
     ///
     /// # Errors
-    /// If there is nothing to send: the programme is wrong, not the hub.
-    pub async fn deliver(&self, sending: &SimulatedRequest, tally: &mut SourceTally) -> Result<bool, SimulationError> {
-        let Some(route) = self.endpoints.get(sending.delivery.source) else { return Ok(true) };
-        let body = sending.delivery.body()?;
-        let (content_type, bytes) = match sending.mode {
+    /// If a script does not fit its samples.
+    pub async fn deliver(&self, request: &SimulatedRequest, tally: &mut SourceTally) -> Result<bool, SimulationError> {
+        let Some(endpoint) = self.endpoints.get(request.delivery.source) else { return Ok(true) };
+        let body = request.delivery.body()?;
+        let (content_type, bytes) = match request.mode {
             SendMode::Garbage(garbage) => ("application/json", garbage.corrupt(&body.bytes).into()),
             _ => (body.content_type, body.bytes),
         };
         tally.sent += 1;
-        let forged = matches!(sending.mode, SendMode::Forged(_));
+        let forged = matches!(request.mode, SendMode::Forged(_));
         let (started, mut wait) = (Instant::now(), INITIAL_BACKOFF);
         loop {
-            let after = match self.attempt(route, content_type, &bytes, sending.mode).await? {
+            let after = match self.attempt(endpoint, content_type, &bytes, request.mode).await? {
                 SendOutcome::Accepted(receipt) => {
                     tally.record(&receipt);
                     if forged {
-                        tally.record_anomaly("a forgery that was believed".to_owned());
+                        tally.record_anomaly("forgery accepted".to_owned());
                     }
                     return Ok(true);
                 }
                 SendOutcome::NotAuthenticated => {
                     tally.not_authenticated += 1;
                     if !forged {
-                        let why = "401 to a delivery that was signed: the hub runs with other settings";
+                        let why = "401 for a signed delivery: the hub runs with different settings";
                         tally.record_anomaly(why.to_owned());
                     }
                     return Ok(true);
@@ -129,16 +129,16 @@ impl VendorClient {
 
     async fn attempt(
         &self,
-        route: &SourceEndpoint,
+        endpoint: &SourceEndpoint,
         content_type: &'static str,
         body: &Bytes,
         mode: SendMode,
     ) -> Result<SendOutcome, SimulationError> {
         let mut headers = headers(content_type);
-        let signed = route.sign(&headers, body, mode);
-        let (signed, body) = signed.map_err(|why| SimulationError::Sign { name: route.url.to_string(), why })?;
+        let signed = endpoint.sign(&headers, body, mode);
+        let (signed, body) = signed.map_err(|why| SimulationError::Sign { name: endpoint.url.to_string(), why })?;
         headers.extend(signed.headers);
-        let mut url = route.url.clone();
+        let mut url = endpoint.url.clone();
         url.set_query(signed.query.as_deref());
         let request = self.client.post(url).headers(headers).body(body);
         Ok(match request.send().await {
@@ -147,7 +147,7 @@ impl VendorClient {
         })
     }
 
-    // Whether it waited all the time.
+    // False if stopped.
     async fn sleep_or_stop(&self, time: Duration) -> bool {
         tokio::select! {
             () = tokio::time::sleep(time) => true,
@@ -178,7 +178,7 @@ async fn read_response(response: Response) -> SendOutcome {
         StatusCode::OK => match response.bytes().await {
             Ok(body) => match serde_json::from_slice(&body) {
                 Ok(receipt) => SendOutcome::Accepted(receipt),
-                Err(_) => SendOutcome::Unexpected("200 without a receipt".to_owned()),
+                Err(_) => SendOutcome::Unexpected("200 without a valid answer".to_owned()),
             },
             Err(_) => SendOutcome::NoResponse,
         },

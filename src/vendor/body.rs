@@ -1,19 +1,19 @@
-//! Finds the JSON in a delivery's body before an adapter parses it: the body itself, or a field of a URL-encoded form. For
-//! other bodies the error names what they are: compressed, UTF-16, another form. Signatures cover the raw bytes.
+//! Extracts the JSON of a body before an adapter parses it: the body itself, or a field of a URL-encoded form. Other
+//! bodies are errors that name the format: compressed, UTF-16, another form. Signatures cover the raw bytes.
 
 use super::Unreadable;
 use std::borrow::Cow;
 
 const FORM: &str = "application/x-www-form-urlencoded";
-/// The field of a form that is taken for the body, also where there are others.
+/// The field of a form that contains the body, even if there are others.
 const PAYLOAD_FIELD: &str = "payload";
-/// The fields that make a form the event itself, so that its `payload` is only a part of it.
+/// If a form has one of these fields, the form is the event and its `payload` only a part of it.
 const EVENT_NAME_FIELDS: [&str; 2] = ["event", "event_type"];
 
 const CHOOSE_JSON: &str = "the body is a form, not JSON: choose JSON where the webhook is registered";
 const MULTIPART: &str = "the body is a multipart form, not JSON: choose JSON where the webhook is registered";
 
-/// How compressed bytes begin. What they begin with is no UTF-8, or none that JSON could begin with.
+/// The first bytes of compressed data. None of them can begin a JSON text.
 const COMPRESSION_MAGIC: &[(&[u8], &str)] = &[
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -25,7 +25,7 @@ const COMPRESSION_MAGIC: &[(&[u8], &str)] = &[
     (b"PK\x03\x04", "zip"),
 ];
 
-/// The body as JSON text: as it came, or the field of a form that holds it.
+/// The body as JSON text: the body itself, or the field of a form that contains it.
 ///
 /// # Errors
 /// If it is a form without such a field.
@@ -34,7 +34,7 @@ pub fn extract_json<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Co
     if starts_as_json(body) {
         return Ok(Cow::Borrowed(body));
     }
-    let named = content_type.is_some_and(is_form);
+    let named = content_type.is_some_and(|content_type| has_media_type(content_type, FORM));
     let Ok(form) = std::str::from_utf8(body) else { return Ok(Cow::Borrowed(body)) };
     if !named && !looks_like_form(form) {
         return Ok(Cow::Borrowed(body));
@@ -48,7 +48,7 @@ pub fn extract_json<'a>(content_type: Option<&str>, body: &'a [u8]) -> Result<Co
 /// The body as text, without a byte order mark.
 ///
 /// # Errors
-/// If it is no UTF-8, or a form. Says what it seems to be.
+/// If it is not UTF-8, or a form. The error names the likely format.
 pub fn utf8(body: &[u8]) -> Result<&str, Unreadable> {
     if is_multipart(body) {
         return Err(Unreadable(MULTIPART.to_owned()));
@@ -70,11 +70,12 @@ fn starts_as_json(body: &[u8]) -> bool {
     matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-fn is_form(content_type: &str) -> bool {
-    content_type.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(FORM))
+/// Whether a content type, with or without parameters, is this media type.
+pub fn has_media_type(content_type: &str, media_type: &str) -> bool {
+    content_type.split(';').next().is_some_and(|name| name.trim().eq_ignore_ascii_case(media_type))
 }
 
-// A name and `=`, as `payload=%7B…` and no JSON begins; or JSON that is percent-encoded itself.
+// Begins with a name and `=`, as in `payload=%7B…`, which no JSON text does; or is percent-encoded JSON.
 fn looks_like_form(text: &str) -> bool {
     let text = text.trim();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~*+%[]".contains(&byte);
@@ -84,9 +85,9 @@ fn looks_like_form(text: &str) -> bool {
     }
 }
 
-// The JSON object in the field `payload`, or in the only field; where that has no value, it may be its name.
+// The JSON object in the field `payload`, or in the only field. Without a value, the name of that field may be the JSON.
 fn json_from_form(form: &str) -> Option<String> {
-    // A sender that did not percent-encode the value: `+` and `%` are literal.
+    // The sender did not percent-encode the value: `+` and `%` are literal.
     if let Some((_, json)) = form.split_once('=').filter(|(_, json)| json.starts_with('{') && looks_like_object(json)) {
         return Some(json.to_owned());
     }
@@ -124,7 +125,7 @@ fn is_multipart(body: &[u8]) -> bool {
 }
 
 fn detect_content_coding(body: &[u8]) -> Option<&'static str> {
-    // zlib has no magic number, but a header of two bytes that checks itself (RFC 1950, section 2.2).
+    // zlib has no magic number, but a header of two bytes with a check sum (RFC 1950, section 2.2).
     let zlib = || match body {
         [method, flags, ..] => {
             method & 0x0f == 8 && method >> 4 <= 7 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31)
@@ -174,18 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn json_is_json_whatever_the_content_type_says() {
+    fn json_is_recognized_under_any_content_type() {
         for body in [JSON.to_owned(), format!("\u{feff} {JSON}"), format!("[{JSON}]"), "{\"a\":\"b=c\"".to_owned()] {
             assert_eq!(read(Some(FORM), body.as_bytes()).as_deref(), Ok(body.as_str()));
         }
-        // What is neither is for the reader to refuse.
+        // Other texts are left to the JSON parser to refuse.
         for body in ["null", "\"a=b\"", "<a href='x=y'>", "no JSON = at all", "k: v=w", "=", "a: 1\nb=2"] {
             assert_eq!(read(None, body.as_bytes()).as_deref(), Ok(body));
         }
     }
 
     #[test]
-    fn another_form_says_what_to_choose() {
+    fn the_error_for_another_form_names_the_remedy() {
         let two = format!("payload={0}&payload={0}", encoded(JSON));
         let part = format!("event=x&payload={}", encoded(JSON));
         for form in ["event=SESSION%3ACOMPLETE&session_key=K", "a=1", "payload=1", "payload=%7B", &two, &part] {
@@ -198,28 +199,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn media_types_are_compared_without_case_and_parameters() {
+        assert!(has_media_type("Multipart/Form-Data; boundary=b", "multipart/form-data"));
+        assert!(!has_media_type("application/json", "multipart/form-data"));
+        assert!(!has_media_type("multipart/form-dat\u{e9}", "multipart/form-data"));
+    }
+
     fn of(vendor: &Vendor, content_type: Option<&str>, body: &[u8]) -> Result<ParsedDelivery, Unreadable> {
         vendor.parse_delivery(&DeliveryBody { content_type, body })
     }
 
-    /// For every vendor: the samples as forms say what they say as JSON.
     #[test]
-    fn every_vendor_reads_forms_alike() {
-        let samples = [
-            ("truepic", r#"{"action":"ACTION_STATUS_STARTED","inspection_id":1843}"#),
-            ("pave", r#"{"event":"SESSION:STATUS_CHANGE","session_key":"S1","status":"STARTED"}"#),
-            ("hover", r#"{"event":"job-state-changed","job_id":1,"state":"working"}"#),
-            ("truto", r#"{"id":"n","event":"integrated_account:active","payload":{"id":"a1"}}"#),
-            ("record360", r#"{"event":"create","transaction":{"id":"9"}}"#),
-        ];
-        assert_eq!(samples.len(), vendor::ALL.len());
-        for (name, json) in samples {
-            let vendor = vendor::by_name(name).expect("a vendor");
-            let plain = of(vendor, None, json.as_bytes()).expect("a reading");
-            assert!(!plain.events.is_empty(), "{name}");
+    fn every_vendor_reads_its_samples_as_forms_too() {
+        for vendor in vendor::ALL {
+            let name = vendor.name;
+            let folder = format!("{}/tests/samples/{name}", env!("CARGO_MANIFEST_DIR"));
+            let files = std::fs::read_dir(folder).expect("samples").flatten().map(|file| file.path());
+            let mut with_effect = 0;
+            for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "json")) {
+                let json = std::fs::read_to_string(&file).expect("a sample");
+                let plain = of(vendor, None, json.trim().as_bytes()).expect("readable");
+                with_effect += plain.events.len();
+                for content_type in [None, Some(FORM)] {
+                    let form = of(vendor, content_type, format!("payload={}", encoded(json.trim())).as_bytes());
+                    assert_eq!(format!("{:?}", form.expect("readable")), format!("{plain:?}"), "{file:?}");
+                }
+            }
+            assert!(with_effect > 0, "{name}");
             for content_type in [None, Some(FORM)] {
-                let form = of(vendor, content_type, format!("payload={}", encoded(json)).as_bytes());
-                assert_eq!(format!("{:?}", form.expect("a reading")), format!("{plain:?}"), "{name}");
                 assert_eq!(of(vendor, content_type, b"a=1&b=2").expect_err("a form").0, CHOOSE_JSON, "{name}");
             }
         }

@@ -1,14 +1,14 @@
-//! Spellings of a vendor's words: letter case, blanks or hyphens for underscores, `canceled` for `cancelled`, `complete`
-//! for `completed`. A machine declares each state once; a word that differs in spelling only means that state.
+//! Canonical spelling of names: letter case, blanks or hyphens for underscores, `canceled` for `cancelled`, `complete` for
+//! `completed`. A machine declares each state once; a name that differs only in spelling means that state.
 
 use super::Vendor;
 use crate::event::{Event, ParsedDelivery, StateClaim};
 use serde_json::value::to_raw_value;
 
-/// Two spellings of one word. A machine that declares both keeps them apart.
+/// Two spellings of one word. If a machine declares both, they are different states.
 const SPELLING_VARIANTS: [(&str, &str); 2] = [("cancelled", "canceled"), ("completed", "complete")];
 
-/// The declared word that is meant: the word itself, else one that differs in spelling only.
+/// The declared name for a word: the word itself, else a name that differs only in spelling.
 pub fn canonical_name<'n, I>(word: &str, names: I) -> Option<&'n str>
 where
     I: IntoIterator<Item = &'n str>,
@@ -22,18 +22,18 @@ where
     if letters.is_empty() {
         return None;
     }
-    let in_other_letters = names.clone().find(|name| self::normalize_word(name) == letters);
+    let in_other_letters = names.clone().find(|name| normalize_word(name) == letters);
     in_other_letters
-        .or_else(|| names.find(|name| unify_variants(self::normalize_word(name)) == unify_variants(letters.clone())))
+        .or_else(|| names.find(|name| unify_variants(normalize_word(name)) == unify_variants(letters.clone())))
 }
 
-/// Turns the words of states into those that the machines declare. A word that was written differently, or that no
-/// machine declares, stays among the details.
-pub fn canonicalize_states(mut reading: ParsedDelivery, vendor: &Vendor) -> ParsedDelivery {
-    for event in &mut reading.events {
+/// Replaces the states of events by the names that the machines declare. A word that is spelled differently, or that no
+/// machine declares, is added to the details.
+pub fn canonicalize_states(mut parsed: ParsedDelivery, vendor: &Vendor) -> ParsedDelivery {
+    for event in &mut parsed.events {
         canonicalize_state(event, vendor);
     }
-    reading
+    parsed
 }
 
 fn canonicalize_state(event: &mut Event, vendor: &Vendor) {
@@ -46,7 +46,7 @@ fn canonicalize_state(event: &mut Event, vendor: &Vendor) {
         return;
     }
     let Ok(stated) = to_raw_value(word) else { return };
-    if event.details.iter().all(|(_, kept)| kept.get() != stated.get()) {
+    if event.details.iter().all(|(_, detail)| detail.get() != stated.get()) {
         let detail = name.map_or("state".to_owned(), |name| format!("state.{name}"));
         event.details.push((detail, stated));
     }
@@ -55,7 +55,7 @@ fn canonicalize_state(event: &mut Event, vendor: &Vendor) {
     }
 }
 
-/// The letters and digits of a word, in lower case.
+/// Only the letters and digits of a word, in lower case.
 pub fn normalize_word(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_of_every_vendor_is_known_in_other_spellings_and_the_stated_one_is_kept() {
+    fn every_state_of_every_vendor_is_known_in_other_spellings_which_stay_among_the_details() {
         for vendor in ALL {
             for machine in vendor.machines {
                 for state in machine.states {
@@ -124,9 +124,9 @@ mod tests {
                             "{} {word:?}",
                             vendor.name
                         );
-                        let kept = serde_json::to_string(&word).expect("JSON");
-                        let told = event.details.iter().any(|(_, value)| value.get() == kept);
-                        assert_eq!(told, word != state.name, "{} {word:?}", vendor.name);
+                        let detail = serde_json::to_string(&word).expect("JSON");
+                        let is_detail = event.details.iter().any(|(_, value)| value.get() == detail);
+                        assert_eq!(is_detail, word != state.name, "{} {word:?}", vendor.name);
                     }
                 }
             }
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_no_machine_declares_is_kept_whole() {
+    fn a_word_that_no_machine_declares_stays_unchanged() {
         let hover = crate::vendor::by_name("hover").expect("a vendor");
         let event = in_state(EntityType::Session, "lost", hover);
         assert_eq!(event.state_claim, StateClaim::Exact("lost".to_owned()));

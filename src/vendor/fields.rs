@@ -1,8 +1,9 @@
-//! A vendor's JSON object, read field by field and forgivingly: a field of the wrong type counts as absent and stays
-//! readable among the details, numbers keep their text, and what nobody asked for is what is left.
+//! A vendor's JSON object, read leniently field by field. A field of the wrong type counts as absent and unread. Numbers
+//! keep their text.
 //!
-//! An object or a list that is opened stays a part of its body: what is not read of it is left of the body too, under its
-//! name. An adapter that hands out the [rest](Fields::rest) of the body therefore loses nothing.
+//! The object tracks which fields have been read. Objects and lists that are opened belong to their body: their unread parts
+//! are unread parts of the body, under the same name. An adapter that adds the body's
+//! [unread details](JsonFields::unread_details) to an event therefore loses nothing.
 
 mod layered;
 mod parse;
@@ -20,21 +21,22 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::rc::Rc;
 
-/// How deep a body may be nested; the limit serde_json has too.
+/// The maximum nesting of a body; also the limit of serde_json.
 const MAX_DEPTH: usize = 128;
-/// The longest id a vendor announces (Record360: up to 255 characters); ours is a little larger.
+/// The longest id that a vendor documents has 255 characters (Record360).
 const MAX_ID_CHARS: usize = 512;
 
-/// The fields of one JSON object. A field that was read does not count among the [rest](Fields::rest).
+/// The fields of one JSON object, and which of them have been read.
 #[derive(Clone, Debug, Default)]
 pub struct JsonFields<'a>(Rc<TrackedObject<'a>>);
 
 #[derive(Debug, Default)]
 struct TrackedObject<'a> {
     fields: Vec<TrackedField<'a>>,
-    /// The names of the objects around it and its own, with dots between; empty for a body.
+    /// The path from the body, with dots; empty for the body.
     path: String,
 }
 
@@ -43,7 +45,7 @@ struct TrackedField<'a> {
     name: Cow<'a, str>,
     value: &'a RawValue,
     state: RefCell<ReadState<'a>>,
-    /// Whether it was asked for a moment and states none.
+    /// Whether it was read as a time and is not one.
     misread: Cell<bool>,
 }
 
@@ -55,19 +57,19 @@ enum ReadState<'a> {
     Read,
     Object(JsonFields<'a>),
     List(Vec<ListEntry<'a>>),
-    /// A single value where a list is meant.
+    /// A single value in place of a list.
     Single(ListEntry<'a>),
 }
 
-/// An entry of a list that was opened.
+/// An entry of a list.
 #[derive(Clone, Debug)]
 pub struct ListEntry<'a>(Rc<TrackedField<'a>>);
 
 impl<'a> JsonFields<'a> {
-    /// Reads a body that should be a JSON object.
+    /// Parses a body that must be a JSON object.
     ///
     /// # Errors
-    /// Says in which way it is not, and where.
+    /// If it is not. The error says why, and where.
     pub fn parse_body(body: &'a [u8]) -> Result<Self, Unreadable> {
         let text = body::utf8(body)?;
         if parse::nesting_depth(text) > MAX_DEPTH {
@@ -94,7 +96,7 @@ impl<'a> JsonFields<'a> {
         if self.0.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.0.path) }
     }
 
-    // The last of several fields with one name counts, as in serde_json and JavaScript.
+    // Of repeated names the last one counts, as in serde_json and JavaScript.
     fn find(&self, name: &str) -> Option<&TrackedField<'a>> {
         self.0.fields.iter().rev().find(|field| field.name == name)
     }
@@ -106,12 +108,12 @@ impl<'a> JsonFields<'a> {
         Some(value)
     }
 
-    /// All fields by name, read or not, as they stand; of several with one name the last counts.
+    /// All fields, read or not. Names may be repeated; the last one counts.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.fields.iter().map(|field| (field.name.as_ref(), field.value))
     }
 
-    /// Whether there is a field with this name, and it is not null.
+    /// Whether the field exists and is not null.
     pub fn has(&self, name: &str) -> bool {
         self.find(name).is_some_and(|field| field.value.get() != "null")
     }
@@ -121,30 +123,28 @@ impl<'a> JsonFields<'a> {
         self.consume(name, text)
     }
 
-    /// An identifier: a string or a whole number, as text, at most 512 characters. A whole number is one too where it is
-    /// printed with a fraction of zeros, as in `4.0`.
+    /// An identifier: a string or a whole number, as text of at most 512 characters. `4.0` is a whole number.
     pub fn id(&self, name: &str) -> Option<String> {
-        self.consume(name, id)
+        self.consume(name, identifier)
     }
 
-    /// An identifier of what the vendor numbers: however the number is spelled (`4`, `"04"`, `" 4 "`, `4.0`), it is one.
-    /// Other text is taken as by [`Fields::id`].
+    /// An identifier that the vendor counts up: `4`, `"04"`, `" 4 "` and `4.0` are the same. Other text is as by
+    /// [`JsonFields::id`].
     pub fn numeric_id(&self, name: &str) -> Option<String> {
-        self.consume(name, |value| Some(normalize_numeric_id(id(value)?)))
+        self.consume(name, |value| Some(normalize_numeric_id(identifier(value)?)))
     }
 
-    /// A number, also one written as a string. One with more digits than a double holds is none.
+    /// A number, also as a string. `None` if it has more digits than a double represents.
     pub fn number(&self, name: &str) -> Option<f64> {
         self.consume(name, |value| number(&text(value)?))
     }
 
-    /// A whole number within 32 bits, also one written as a string.
+    /// A whole number within 32 bits, also as a string.
     pub fn integer(&self, name: &str) -> Option<i32> {
         self.consume(name, |value| strip_zero_fraction(text(value)?.trim()).parse().ok())
     }
 
-    /// A boolean: `true` and `false`, 1 and 0, `yes` and `no`, `t` and `f` (PostgreSQL), also written as strings, in any
-    /// case.
+    /// A boolean: `true` and `false`, 1 and 0, `yes` and `no`, `t` and `f` (PostgreSQL), also as strings in any case.
     pub fn boolean(&self, name: &str) -> Option<bool> {
         self.consume(name, |value| match strip_zero_fraction(text(value)?.trim()).to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "t" => Some(true),
@@ -153,8 +153,8 @@ impl<'a> JsonFields<'a> {
         })
     }
 
-    /// The moment by which an event is ordered, in any of the forms of [`moment`]. What is none stays among the
-    /// [rest](Fields::rest). A blank text states nothing.
+    /// The time by which an event is ordered, in any format of [`parse_timestamp`]. Another value stays unread. A blank
+    /// string is no value.
     pub fn vendor_time(&self, name: &str) -> VendorTime {
         let Some(field) = self.find(name).filter(|field| !is_blank(field.value)) else {
             return VendorTime::default();
@@ -165,8 +165,8 @@ impl<'a> JsonFields<'a> {
         }
     }
 
-    /// A moment that is a fact, in any of the forms of [`moment`]. What is none stays among the [rest](Fields::rest), which
-    /// then says that a time could not be read.
+    /// A time that is a fact, in any format of [`parse_timestamp`]. Another value stays unread, and is flagged as an invalid
+    /// time among the details.
     pub fn time(&self, name: &str) -> Option<DateTime<Utc>> {
         let at = self.consume(name, stated_timestamp);
         if at.is_none()
@@ -177,22 +177,31 @@ impl<'a> JsonFields<'a> {
         at
     }
 
-    /// A nested object. What is not read of it is left of this one too.
+    /// A nested object.
     pub fn object(&self, name: &str) -> Option<JsonFields<'a>> {
         self.find(name)?.open(|| self.path_of(name))
     }
 
-    /// A field by a path of names with dots between, as an identifier: `asset.external_id`.
-    pub fn id_at_path(&self, path: &str, counts_as_read: bool) -> Option<String> {
-        match path.split_once('.') {
-            Some((name, rest)) => self.object(name)?.id_at_path(rest, counts_as_read),
-            None if counts_as_read => self.id(path),
-            None => id(self.find(path)?.value),
+    /// An identifier by the path of its field, e.g. `asset.external_id`; it does not count as read. An object may also be a
+    /// string that contains one.
+    pub fn peek_id_at_path(&self, path: &str) -> Option<String> {
+        let Some((name, rest)) = path.split_once('.') else { return identifier(self.find(path)?.value) };
+        let field = self.find(name)?;
+        match &*field.state.borrow() {
+            ReadState::Object(fields) => fields.peek_id_at_path(rest),
+            _ => with_object(field.value, |fields| fields.peek_id_at_path(rest)),
         }
     }
 
-    /// The entries of a list: of one that PHP printed as an object too, and a single value where a list of one is meant.
-    /// What is not read of them is left of this object too.
+    /// Counts the identifier at a path as read, unless an object on the path is a string.
+    pub fn mark_id_at_path_read(&self, path: &str) {
+        match path.split_once('.') {
+            Some((name, rest)) => self.object(name).iter().for_each(|fields| fields.mark_id_at_path_read(rest)),
+            None => _ = self.id(path),
+        }
+    }
+
+    /// The entries of a list, or of an object in place of a list, as PHP prints it. A single value is a list of one.
     pub fn list(&self, name: &str) -> Vec<ListEntry<'a>> {
         let Some(field) = self.find(name).filter(|field| field.value.get() != "null") else { return Vec::new() };
         match &*field.state.borrow() {
@@ -211,12 +220,12 @@ impl<'a> JsonFields<'a> {
         list
     }
 
-    /// The objects of a list; also a single object where a list of one is meant.
+    /// The objects of a list. A single object is a list of one.
     pub fn objects(&self, name: &str) -> Vec<JsonFields<'a>> {
         self.list(name).iter().filter_map(ListEntry::object).collect()
     }
 
-    /// The values of a list, which all count as read; also a single value where a list of one is meant.
+    /// The values of a list, which all count as read. A single value is a list of one.
     pub fn values(&self, name: &str) -> Vec<&'a RawValue> {
         let value = |value: &'a RawValue| match value.get() {
             "null" => None,
@@ -225,55 +234,55 @@ impl<'a> JsonFields<'a> {
         self.consume(name, value).unwrap_or_default()
     }
 
-    /// The values of a list as by [`Fields::values`]; they do not count as read.
+    /// Like [`JsonFields::values`], but they do not count as read.
     pub fn peek_values(&self, name: &str) -> Vec<&'a RawValue> {
         self.peek(name).map(|value| list_entries(value).unwrap_or_else(|| vec![value])).unwrap_or_default()
     }
 
-    /// Whether there is a list with this name, and nothing in it.
+    /// Whether the field is an empty list.
     pub fn is_empty_list(&self, name: &str) -> bool {
         self.peek(name).and_then(list_entries).is_some_and(|entries| entries.is_empty())
     }
 
-    /// A field as it stands, if it is not null.
+    /// The value, if it is not null.
     pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
         self.consume(name, |value| (value.get() != "null").then_some(value))
     }
 
-    /// A field as it stands, if it is not null; it does not count as read.
+    /// The value, if it is not null; it does not count as read.
     pub fn peek(&self, name: &str) -> Option<&'a RawValue> {
         self.find(name).map(|field| field.value).filter(|value| value.get() != "null")
     }
 
-    /// A field's text as by [`Fields::text`]; it does not count as read.
+    /// Like [`JsonFields::text`], but it does not count as read.
     pub fn peek_text(&self, name: &str) -> Option<String> {
         text(self.find(name)?.value)
     }
 
-    /// An identifier as by [`Fields::number_id`]; it does not count as read.
+    /// Like [`JsonFields::numeric_id`], but it does not count as read.
     pub fn peek_numeric_id(&self, name: &str) -> Option<String> {
-        id(self.find(name)?.value).map(normalize_numeric_id)
+        identifier(self.find(name)?.value).map(normalize_numeric_id)
     }
 
-    /// A field as a JSON value, if it is not null.
+    /// The value as a JSON value, if it is not null.
     pub fn json(&self, name: &str) -> Option<serde_json::Value> {
         self.consume(name, |value| (value.get() != "null").then(|| json_value(value)))
     }
 
-    /// What a known word stands for, in any case. It does not count as read: it may say more than its meaning.
+    /// The meaning of a known word, in any case. The field does not count as read, so that the word stays among the details.
     pub fn peek_enum<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Option<T> {
         let text = self.peek_text(name)?;
         words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text.trim())).map(|(_, meaning)| *meaning)
     }
 
-    /// Counts a field as not read, for what turned out to have no use.
+    /// Counts a field as not read.
     pub fn mark_unread(&self, name: &str) {
         if let Some(field) = self.find(name) {
             field.state.replace(ReadState::Unread);
         }
     }
 
-    /// Counts a field as read, for what is known but has no use.
+    /// Counts a field as read that is understood, but has no use.
     pub fn mark_read(&self, name: &str) {
         self.consume(name, |_| Some(()));
     }
@@ -289,7 +298,7 @@ impl<'a> TrackedField<'a> {
         Some(fields)
     }
 
-    // What was read as a whole is not left again because a part of it is looked at.
+    // A value that was read as a whole stays read when a part of it is opened.
     fn open_with(&self, opened: ReadState<'a>) {
         if matches!(*self.state.borrow(), ReadState::Unread) {
             self.state.replace(opened);
@@ -303,12 +312,12 @@ impl<'a> ListEntry<'a> {
         self.0.open(|| self.0.name.clone().into_owned())
     }
 
-    /// As it stands; it does not count as read.
+    /// The value; it does not count as read.
     pub fn peek(&self) -> &'a RawValue {
         self.0.value
     }
 
-    /// As it stands, all of it read.
+    /// The value, which counts as read.
     pub fn consume(&self) -> &'a RawValue {
         self.0.state.replace(ReadState::Read);
         self.0.value
@@ -327,18 +336,45 @@ impl<'a> ListEntry<'a> {
     }
 }
 
-/// The address of a thing without what changes each time it is signed: query and fragment.
+/// A URL without query and fragment, which change each time the URL is signed.
 pub fn url_without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url).trim()
 }
 
-/// An id for what has none: its owner's and a digest of what it says (the first 64 bits of SHA-256, hexadecimal).
+/// An id for an object without one: the owner's id and the first 64 bits of the SHA-256 of the content, hexadecimal.
 pub fn content_id(owner: &str, content: &str) -> String {
     let digest = Sha256::digest(content.as_bytes());
     format!("{owner}/{}", hex::encode(digest.get(..8).unwrap_or_default()))
 }
 
-// A moment as a text or a number, or as PHP prints its `DateTime`: an object with the date and the time zone.
+/// The entries of a list with their ids, in order. Where several have one id, the last one is the newest and counts; the
+/// others stay unread. Entries whose id is `seen` already, or that have none, stay unread too.
+pub fn last_entries_by_id<'a>(
+    entries: Vec<ListEntry<'a>>,
+    seen: &mut HashSet<String>,
+    id: impl Fn(&ListEntry<'a>, usize) -> Option<String>,
+) -> Vec<(String, ListEntry<'a>)> {
+    let mut found = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.into_iter().enumerate().rev() {
+        if let Some(id) = id(&entry, index)
+            && seen.insert(id.clone())
+        {
+            found.push((id, entry));
+        }
+    }
+    found.reverse();
+    found
+}
+
+/// Reads an object, or a string that contains one.
+pub fn with_object<T>(value: &RawValue, read: impl FnOnce(&JsonFields<'_>) -> Option<T>) -> Option<T> {
+    match string(value) {
+        Some(text) => read(&JsonFields::parse_body(text.as_bytes()).ok()?),
+        None => read(&JsonFields::parse_value(value, String::new())?),
+    }
+}
+
+// A time as a string or a number, or as PHP prints its `DateTime`: an object with the date and the time zone.
 fn stated_timestamp(value: &RawValue) -> Option<DateTime<Utc>> {
     if let Some(text) = text(value) {
         return parse_timestamp(&text);
@@ -351,7 +387,8 @@ fn is_blank(value: &RawValue) -> bool {
     value.get() == "null" || string(value).is_some_and(|text| text.trim().is_empty())
 }
 
-fn id(value: &RawValue) -> Option<String> {
+/// A string without surrounding blanks, or a whole number, as text of at most 512 characters.
+pub fn identifier(value: &RawValue) -> Option<String> {
     let raw = strip_zero_fraction(value.get());
     let digits = raw.strip_prefix('-').unwrap_or(raw).bytes().all(|byte| byte.is_ascii_digit());
     let id = if digits { raw.to_owned() } else { string(value)?.trim().to_owned() };
@@ -376,7 +413,7 @@ fn normalize_numeric_id(id: String) -> String {
 }
 
 fn number(text: &str) -> Option<f64> {
-    /// As many digits as PHP and Python print of a double.
+    /// The number of digits that PHP and Python print of a double.
     const MAX_DIGITS: usize = 17;
     /// Whole numbers up to this are exact (2^53).
     const MAX_EXACT: f64 = 9_007_199_254_740_992.0;

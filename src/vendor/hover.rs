@@ -1,5 +1,5 @@
-//! Hover: 3D models and measurements of buildings from pictures. Its events are flat, say little and, with three
-//! exceptions, carry no time, so they are ordered by cycle and rank. Two generations live side by side:
+//! Hover: 3D models and measurements of buildings from pictures. Its events are flat, contain few fields and, with three
+//! exceptions, no time, so they are ordered by cycle and rank. Two generations exist side by side:
 //! `job-state-changed` (`complete`) and `job-state-changed-v2` (`completed`). Signed, see [`signature`].
 //!
 //! Pages: <https://developers.hover.to/docs/hovers-available-webhooks> and `…/leveraging-hovers-webhooks`.
@@ -8,7 +8,7 @@ mod machines;
 mod signature;
 
 use super::fields::JsonFields;
-use super::{DeliveryBody, Unreadable, Vendor, canonical_names, lookup};
+use super::{DeliveryBody, Unreadable, Vendor, canonical_names, read_reference};
 use crate::event::{Event, Lead, Model, NoEffect, ParsedDelivery, Photo, Reference, Signing, Summary};
 use crate::machine::{EntityType, ItemKind, JobKind};
 
@@ -32,34 +32,45 @@ const DISTRIBUTION_ORDER: EntityType = EntityType::Job(JobKind::DistributionOrde
 const MODEL: EntityType = EntityType::Item(ItemKind::Model);
 const CHECKLIST: EntityType = EntityType::Item(ItemKind::Checklist);
 
-/// Where the customer's own key for the job is looked for; the first that states one is the reference.
+/// The fields that may contain the customer's own key for the job; the first one with a value is the reference.
 const REFERENCE_PATHS: [&str; 2] = ["job_external_identifier", "job_client_identifier"];
 
-/// Why an event says nothing: what it needs and does not have.
-type HoverParseError = &'static str;
+/// Why an event is not recognized: the field that it lacks.
+type HoverParseError = String;
 type HoverEventParser = fn(&JsonFields<'_>) -> Result<Vec<Event>, HoverParseError>;
 
 const VERIFICATION_CODE: &str = "webhook-verification-code";
+const PROPOSAL_ID: &str = "project_management_proposal_document_id";
+const PRODUCTION_LIST_ID: &str = "project_management_production_list_id";
+const ESTIMATE_GROUP_ID: &str = "estimation_estimate_group_id";
 
 const EVENTS: &[(&str, HoverEventParser)] = &[
     ("job-state-changed", job),
     ("job-state-changed-v2", job),
     ("capture-request-state-changed", capture_request),
-    ("model-created", |body| model(body, Some("created".to_owned()))),
-    ("model-state-changed", |body| model(body, body.text("state"))),
-    ("inspection-checklist-created", |body| checklist(body, "created")),
-    ("inspection-checklist-updated", |body| checklist(body, "updated")),
+    ("model-created", |body| model(body, "created".to_owned())),
+    ("model-state-changed", |body| model(body, text(body, "state")?)),
+    ("inspection-checklist-created", |body| part(body, CHECKLIST, "inspection_checklist_id", "created")),
+    ("inspection-checklist-updated", |body| part(body, CHECKLIST, "inspection_checklist_id", "updated")),
     ("inspection-state-changed", inspection),
-    ("deliverable-change-request-state-changed", deliverable_change),
-    ("estimation-estimate-group-state-changed", estimate_group),
+    ("deliverable-change-request-state-changed", |body| {
+        part(body, DELIVERABLE_CHANGE, "deliverable_change_request_id", text(body, "state")?)
+    }),
+    ("estimation-estimate-group-state-changed", |body| {
+        part(body, ESTIMATE_GROUP, ESTIMATE_GROUP_ID, text(body, "state")?)
+    }),
     ("estimation-estimate-group-updated", estimate_group_updated),
-    ("project-management-production-list-created", |body| production_list(body, "created")),
-    ("project-management-production-list-updated", |body| production_list(body, "updated")),
-    ("project-management-production-list-manual-sync", |body| production_list(body, "manual-sync")),
+    ("project-management-production-list-created", |body| part(body, PRODUCTION_LIST, PRODUCTION_LIST_ID, "created")),
+    ("project-management-production-list-updated", |body| part(body, PRODUCTION_LIST, PRODUCTION_LIST_ID, "updated")),
+    ("project-management-production-list-manual-sync", |body| {
+        part(body, PRODUCTION_LIST, PRODUCTION_LIST_ID, "manual-sync")
+    }),
     ("project-management-proposal-document-state-changed", proposal),
     ("project-management-signature-request-state-changed", signature_request),
     ("project-management-order-document-state-changed", order),
-    ("distribution-order-state-changed", distribution_order),
+    ("distribution-order-state-changed", |body| {
+        part(body, DISTRIBUTION_ORDER, "distribution_order_id", text(body, "state")?)
+    }),
     ("instant-design-image-created", design_image),
     ("instant-design-lead-form-submitted", lead_form),
 ];
@@ -67,7 +78,7 @@ const EVENTS: &[(&str, HoverEventParser)] = &[
 fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
     let body = JsonFields::parse_body(delivery.body)?;
     let Some(event) = body.text("event") else {
-        return Ok(unrecognized(String::new(), "it names no event"));
+        return Ok(ParsedDelivery::unrecognized(String::new(), "it names no event"));
     };
     let names = EVENTS.iter().map(|(name, _)| *name).chain([VERIFICATION_CODE]);
     let name = canonical_names::canonical_name(&event, names);
@@ -76,7 +87,7 @@ fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
     }
     let events = match EVENTS.iter().find(|(known, _)| Some(*known) == name) {
         Some((_, read)) => read(&body),
-        None => Err("no such event is known"),
+        None => Err("no such event is known".to_owned()),
     };
     Ok(match events {
         Ok(events) => {
@@ -84,12 +95,8 @@ fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
             let occurred_at = occurred_at.map(|event| event.occurred_at.clone()).unwrap_or_default();
             ParsedDelivery { event, occurred_at, events, ..ParsedDelivery::default() }
         }
-        Err(why) => unrecognized(event, why),
+        Err(why) => ParsedDelivery::unrecognized(event, &why),
     })
-}
-
-fn unrecognized(event: String, why: &str) -> ParsedDelivery {
-    ParsedDelivery { event, no_effect: Some(NoEffect::Unrecognized(why.to_owned())), ..ParsedDelivery::default() }
 }
 
 fn verification_code(event: String, body: &JsonFields<'_>) -> ParsedDelivery {
@@ -97,14 +104,14 @@ fn verification_code(event: String, body: &JsonFields<'_>) -> ParsedDelivery {
         Some(code) => {
             ParsedDelivery { event, no_effect: Some(NoEffect::Handshake { code }), ..ParsedDelivery::default() }
         }
-        None => unrecognized(event, "it has no code"),
+        None => ParsedDelivery::unrecognized(event, "it has no code"),
     }
 }
 
 // The job is the inspection, too: one id, two entities.
 fn job(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let job = body.numeric_id("job_id").ok_or("it names no job_id")?;
-    let state = state(body)?;
+    let job = number(body, "job_id")?;
+    let state = text(body, "state")?;
     let reference = reference(body);
     Ok(vec![
         Event::new(EntityType::Inspection, &job).state(&state).reference(reference.clone()).fact(estimate(body)),
@@ -113,8 +120,8 @@ fn job(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
 }
 
 fn capture_request(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body.numeric_id("capture_request_id").ok_or("it names no capture_request_id")?;
-    let state = state(body)?;
+    let id = number(body, "capture_request_id")?;
+    let state = text(body, "state")?;
     let reference = reference(body);
     let mut events = Vec::with_capacity(2);
     if let Some(job) = body.numeric_id("job_id") {
@@ -127,114 +134,83 @@ fn capture_request(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError>
     Ok(events)
 }
 
-// A job's state is independent of its models' states, says Hover: one model may fail and the job be completed.
-fn model(body: &JsonFields<'_>, state: Option<String>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body.numeric_id("model_id").ok_or("it names no model_id")?;
-    let state = state.ok_or("it names no state")?;
+// The state of a job is independent of the states of its models, says Hover: a model may fail and the job be completed.
+fn model(body: &JsonFields<'_>, state: String) -> Result<Vec<Event>, HoverParseError> {
+    let id = number(body, "model_id")?;
     let model = under_job(Event::new(MODEL, &id), body).state(state).reference(reference(body));
     Ok(vec![model.fact(Model { model_id: Some(id) }).details(body.unread_details())])
 }
 
-fn checklist(body: &JsonFields<'_>, word: &str) -> Result<Vec<Event>, HoverParseError> {
-    let id = body.numeric_id("inspection_checklist_id").ok_or("it names no inspection_checklist_id")?;
-    Ok(vec![under_job(Event::new(CHECKLIST, id), body).state(word).details(body.unread_details())])
+// What belongs to a job and has a state, and nothing else.
+fn part(
+    body: &JsonFields<'_>,
+    entity_type: EntityType,
+    id: &str,
+    state: impl Into<String>,
+) -> Result<Vec<Event>, HoverParseError> {
+    let part = under_job(Event::new(entity_type, number(body, id)?), body);
+    Ok(vec![part.state(state).details(body.unread_details())])
 }
 
-// What Hover calls an inspection is a checklist that is filled in for a job. Nothing says whether its id is the
-// checklist's, and no page prints its states: the two stay apart, and the state is kept among the details.
+// What Hover calls an inspection is a checklist that is filled in for a job. No page says whether its id is the
+// checklist's, or lists its states: the two stay separate entities, and the state stays among the details.
 fn inspection(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body.numeric_id("inspection_id").ok_or("it names no inspection_id")?;
+    let id = number(body, "inspection_id")?;
     let checklist = under_job(Event::new(CHECKLIST, format!("inspection/{id}")), body);
     Ok(vec![checklist.reference(reference(body)).details(body.unread_details())])
 }
 
-fn deliverable_change(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body.numeric_id("deliverable_change_request_id").ok_or("it names no deliverable_change_request_id")?;
-    Ok(vec![under_job(Event::new(DELIVERABLE_CHANGE, id), body).state(state(body)?).details(body.unread_details())])
-}
-
-fn estimate_group(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body.numeric_id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
-    Ok(vec![under_job(Event::new(ESTIMATE_GROUP, id), body).state(state(body)?).details(body.unread_details())])
-}
-
 fn estimate_group_updated(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body.numeric_id("estimation_estimate_group_id").ok_or("it names no estimation_estimate_group_id")?;
-    Ok(vec![under_job(Event::new(ESTIMATE_GROUP, id), body).at_least("complete").details(body.unread_details())])
-}
-
-fn production_list(body: &JsonFields<'_>, word: &str) -> Result<Vec<Event>, HoverParseError> {
-    let id = body
-        .numeric_id("project_management_production_list_id")
-        .ok_or("it names no project_management_production_list_id")?;
-    Ok(vec![under_job(Event::new(PRODUCTION_LIST, id), body).state(word).details(body.unread_details())])
+    let group = under_job(Event::new(ESTIMATE_GROUP, number(body, ESTIMATE_GROUP_ID)?), body);
+    Ok(vec![group.at_least("complete").details(body.unread_details())])
 }
 
 fn proposal(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body.id(PROPOSAL_ID).ok_or("it names no project_management_proposal_document_id")?;
-    Ok(vec![under_job(Event::new(PROPOSAL, id), body).state(state(body)?).details(body.unread_details())])
+    let id = body.id(PROPOSAL_ID).ok_or_else(|| missing(PROPOSAL_ID))?;
+    Ok(vec![under_job(Event::new(PROPOSAL, id), body).state(text(body, "state")?).details(body.unread_details())])
 }
 
 fn signature_request(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body
-        .numeric_id("project_management_signature_request_id")
-        .ok_or("it names no project_management_signature_request_id")?;
+    let id = number(body, "project_management_signature_request_id")?;
     let signed_at = body.vendor_time("signed_at");
-    let request = Event::new(SIGNATURE_REQUEST, id).state(state(body)?).occurred_at(&signed_at);
-    let request = request.fact(Signing { signed_at: signed_at.at() });
-    let request = match body.id(PROPOSAL_ID) {
-        Some(proposal) => of_job(request, body).parent(PROPOSAL, proposal),
-        None => under_job(request, body),
-    };
-    Ok(vec![request.details(body.unread_details())])
+    let request = Event::new(SIGNATURE_REQUEST, id).state(text(body, "state")?).occurred_at(&signed_at);
+    let request = under(request, body, PROPOSAL, body.id(PROPOSAL_ID));
+    Ok(vec![request.fact(Signing { signed_at: signed_at.at() }).details(body.unread_details())])
 }
 
 fn order(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body
-        .numeric_id("project_management_order_document_id")
-        .ok_or("it names no project_management_order_document_id")?;
-    let order = Event::new(ORDER, id).state(state(body)?);
-    let order = match body.numeric_id("project_management_production_list_id") {
-        Some(list) => of_job(order, body).parent(PRODUCTION_LIST, list),
-        None => under_job(order, body),
-    };
+    let order = Event::new(ORDER, number(body, "project_management_order_document_id")?).state(text(body, "state")?);
+    let order = under(order, body, PRODUCTION_LIST, body.numeric_id(PRODUCTION_LIST_ID));
     Ok(vec![order.details(body.unread_details())])
 }
 
-fn distribution_order(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body.numeric_id("distribution_order_id").ok_or("it names no distribution_order_id")?;
-    Ok(vec![under_job(Event::new(DISTRIBUTION_ORDER, id), body).state(state(body)?).details(body.unread_details())])
-}
-
 fn design_image(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body.numeric_id("image_id").ok_or("it names no image_id")?;
     let at = body.vendor_time("timestamp");
-    let photo = under_job(Event::new(EntityType::Item(ItemKind::Photo), id), body).occurred_at(&at);
-    Ok(vec![
-        photo.fact(Photo { taken_at: at.at(), ..Photo::default() }).fact(lead(body)).details(body.unread_details()),
-    ])
+    let photo = Event::new(EntityType::Item(ItemKind::Photo), number(body, "image_id")?).occurred_at(&at);
+    let photo = under_job(photo, body).fact(Photo { taken_at: at.at(), ..Photo::default() });
+    Ok(vec![photo.fact(lead(body)).details(body.unread_details())])
 }
 
 fn lead_form(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
-    let id = body.numeric_id("lead_id").ok_or("it names no lead_id")?;
-    let item =
-        under_job(Event::new(EntityType::Item(ItemKind::Lead), id), body).occurred_at(body.vendor_time("timestamp"));
+    let item = Event::new(EntityType::Item(ItemKind::Lead), number(body, "lead_id")?);
+    let item = under_job(item, body).occurred_at(body.vendor_time("timestamp"));
     Ok(vec![item.fact(lead(body)).details(body.unread_details())])
 }
 
-const PROPOSAL_ID: &str = "project_management_proposal_document_id";
-
-fn state(body: &JsonFields<'_>) -> Result<String, HoverParseError> {
-    body.text("state").ok_or("it names no state")
+fn number(body: &JsonFields<'_>, name: &str) -> Result<String, HoverParseError> {
+    body.numeric_id(name).ok_or_else(|| missing(name))
 }
 
-// Only the first place counts as read: what another states can be displaced by the first, and stays a detail.
+fn text(body: &JsonFields<'_>, name: &str) -> Result<String, HoverParseError> {
+    body.text(name).ok_or_else(|| missing(name))
+}
+
+fn missing(name: &str) -> HoverParseError {
+    format!("it names no {name}")
+}
+
 fn reference(body: &JsonFields<'_>) -> Option<Reference> {
-    let reference = lookup::peek_reference(&REFERENCE_PATHS, |field| lookup::peek_path(body, field))?;
-    if reference.precedence == 0 {
-        body.text(REFERENCE_PATHS[0]);
-    }
-    Some(reference)
+    read_reference(&[body], &REFERENCE_PATHS)
 }
 
 fn estimate(body: &JsonFields<'_>) -> Summary {
@@ -249,7 +225,7 @@ fn lead(body: &JsonFields<'_>) -> Lead {
     }
 }
 
-// Estimate groups, proposals, signature requests and distribution orders do not say which job they belong to.
+// Estimate groups, proposals, signature requests and distribution orders do not name the job they belong to.
 fn of_job(event: Event, body: &JsonFields<'_>) -> Event {
     match body.numeric_id("job_id") {
         Some(job) => event.inspection(job),
@@ -258,9 +234,14 @@ fn of_job(event: Event, body: &JsonFields<'_>) -> Event {
 }
 
 fn under_job(event: Event, body: &JsonFields<'_>) -> Event {
-    match body.numeric_id("job_id") {
-        Some(job) => of_job(event, body).parent(HOVER_JOB, job),
-        None => of_job(event, body),
+    of_job(event, body).parent_if_known(HOVER_JOB, body.numeric_id("job_id"))
+}
+
+// Under this parent; under the job where the parent is not named.
+fn under(event: Event, body: &JsonFields<'_>, parent: EntityType, id: Option<String>) -> Event {
+    match id {
+        Some(id) => of_job(event, body).parent(parent, id),
+        None => under_job(event, body),
     }
 }
 
@@ -274,7 +255,7 @@ mod tests {
         parse(&DeliveryBody { content_type: None, body: body.to_string().as_bytes() }).expect("an object")
     }
 
-    fn told(body: &serde_json::Value) -> Vec<(EntityRef, StateClaim)> {
+    fn claims(body: &serde_json::Value) -> Vec<(EntityRef, StateClaim)> {
         reading(body).events.into_iter().map(|event| (event.entity, event.state_claim)).collect()
     }
 
@@ -288,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_customers_key_is_the_external_identifier_and_else_the_clients() {
-        for (external, client, reference, kept) in [
+        for (external, client, reference, unread) in [
             (json!("PO-1"), json!("uuid"), Some(("PO-1", 0)), vec!["job_client_identifier"]),
             (json!(" PO-1 "), json!(null), Some(("PO-1", 0)), vec![]),
             (json!(""), json!("uuid"), Some(("uuid", 1)), vec!["job_client_identifier", "job_external_identifier"]),
@@ -312,7 +293,7 @@ mod tests {
                 let mut details = names(&last.details);
                 details.retain(|name| name.starts_with("job_"));
                 details.sort_unstable();
-                assert_eq!(details, kept, "{body}");
+                assert_eq!(details, unread, "{body}");
             }
         }
     }
@@ -320,16 +301,16 @@ mod tests {
     #[test]
     fn events_are_known_in_other_spellings() {
         for event in ["Job-State-Changed", "job_state_changed", "JOB STATE CHANGED V2"] {
-            assert_eq!(told(&json!({ "event": event, "job_id": 1, "state": "working" })).len(), 2, "{event}");
+            assert_eq!(claims(&json!({ "event": event, "job_id": 1, "state": "working" })).len(), 2, "{event}");
         }
         let body = json!({ "event": "capture_request_state_changed", "capture_request_id": 4, "job_id": 1,
             "state": "Completed" });
         let inspection = (EntityRef::new(EntityType::Inspection, "1"), state("capture request complete"));
-        assert_eq!(told(&body), [inspection, (EntityRef::new(EntityType::Session, "4"), state("Completed"))]);
+        assert_eq!(claims(&body), [inspection, (EntityRef::new(EntityType::Session, "4"), state("Completed"))]);
     }
 
     #[test]
-    fn a_time_that_is_none_orders_nothing_and_is_kept() {
+    fn an_invalid_time_orders_nothing_and_stays_among_the_details() {
         let body = json!({ "event": "instant-design-image-created", "image_id": 7, "timestamp": "yesterday" });
         let reading = reading(&body);
         assert!(reading.occurred_at.at().is_none() && reading.occurred_at.raw_field().is_some());
@@ -344,7 +325,7 @@ mod tests {
                 "state": "working", "content-available": 1, "job_estimated_hours_to_completion": 1.3902, "new": true,
             });
             let both = [EntityRef::new(EntityType::Inspection, "19402492"), EntityRef::new(HOVER_JOB, "19402492")];
-            assert_eq!(told(&body), both.map(|about| (about, state("working"))));
+            assert_eq!(claims(&body), both.map(|about| (about, state("working"))));
             let [inspection, job] = &reading(&body).events[..] else { panic!("two events") };
             assert_eq!(inspection.reference.as_ref().map(|r| r.value.as_str()), Some("order01239181"));
             let hours = Summary { estimated_hours: Some(1.3902), ..Summary::default() };
@@ -362,10 +343,10 @@ mod tests {
         });
         let inspection = (EntityRef::new(EntityType::Inspection, "19402492"), state("capture request complete"));
         let session = (EntityRef::new(EntityType::Session, "4290429"), state("complete"));
-        assert_eq!(told(&body), [inspection, session.clone()]);
+        assert_eq!(claims(&body), [inspection, session.clone()]);
         assert_eq!(reading(&body).events[0].reference.as_ref().map(|r| r.value.as_str()), Some("test-client"));
         body["job_id"] = json!(null);
-        assert_eq!(told(&body), [session]);
+        assert_eq!(claims(&body), [session]);
         assert!(reading(&body).events[0].orphan_reason.is_some());
     }
 
@@ -388,11 +369,11 @@ mod tests {
     }
 
     #[test]
-    fn an_update_of_an_estimate_tells_its_job() {
+    fn an_update_of_an_estimate_names_its_job() {
         let body = json!({
             "event": "estimation-estimate-group-updated", "estimation_estimate_group_id": "e101", "job_id": 1234,
         });
-        assert_eq!(told(&body), [(EntityRef::new(ESTIMATE_GROUP, "e101"), StateClaim::AtLeast("complete"))]);
+        assert_eq!(claims(&body), [(EntityRef::new(ESTIMATE_GROUP, "e101"), StateClaim::AtLeast("complete"))]);
         assert_eq!(reading(&body).events[0].parent, Some(EntityRef::new(HOVER_JOB, "1234")));
     }
 
@@ -403,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_or_lacks_its_id_says_so() {
+    fn what_is_unknown_or_lacks_its_id_is_unrecognized() {
         for body in [
             json!({}),
             json!({"event": "roof-painted", "job_id": 1}),

@@ -1,11 +1,10 @@
-//! The vendors we understand, one file each. An adapter is pure: raw bytes in, a [`Reading`] out, and nothing of the
-//! vendor's payload types leaves its file. To add a vendor, write its file and add a line to [`ALL`].
+//! The supported vendors, one file each. An adapter is a pure function from raw bytes to a [`ParsedDelivery`]; no payload
+//! type of a vendor leaves its file. To add a vendor, write its file and add a line to [`ALL`].
 
 mod body;
 mod canonical_names;
 pub mod fields;
 mod hover;
-mod lookup;
 mod pave;
 mod record360;
 mod reference;
@@ -21,29 +20,28 @@ pub use signature::{Secret, SignatureError, SignatureScheme, SignedMessage};
 use crate::event::ParsedDelivery;
 use crate::machine::{EntityType, Machine};
 
-/// Every vendor we understand.
+/// All supported vendors. This is the only list of them.
 pub const ALL: &[&Vendor] = &[&truepic::VENDOR, &pave::VENDOR, &hover::VENDOR, &truto::VENDOR, &record360::VENDOR];
 
-/// A company whose webhooks we understand.
+/// A company whose webhooks the hub understands.
 #[derive(Debug)]
 pub struct Vendor {
-    /// The word for it in settings, SQL and the API.
+    /// Its name in settings, SQL and the API.
     pub name: &'static str,
-    /// The name it gives itself.
+    /// Its name as the company writes it.
     pub title: &'static str,
-    /// One machine per kind of entity that has states.
+    /// One machine per entity type that has states.
     pub machines: &'static [Machine],
-    /// The fields that state the customer's own key for an inspection, a job or an account: the first wins over those
-    /// after it, whichever is newer. The adapter reads them with [`reference()`].
+    /// The fields that contain the customer's own key for an inspection, a job or an account. The first one wins over those
+    /// after it, whichever is newer. The adapter reads them with [`read_reference`].
     pub reference_paths: &'static [&'static str],
-    /// How it signs its deliveries; none if it does not.
+    /// `None` if it does not sign its deliveries.
     pub signature: Option<SignatureScheme>,
-    /// What a delivery says, in the vendor's spelling, whose body is JSON or what else the vendor sends: see
-    /// [`Vendor::reading`].
+    /// Parses a body of the vendor's own format. States are in the vendor's spelling; see [`Vendor::parse_delivery`].
     pub parse: fn(&DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable>,
 }
 
-/// What an adapter gets to see of a delivery.
+/// The part of a delivery that an adapter sees.
 #[derive(Clone, Copy, Debug)]
 pub struct DeliveryBody<'a> {
     /// The `Content-Type` header as sent.
@@ -51,27 +49,31 @@ pub struct DeliveryBody<'a> {
     pub body: &'a [u8],
 }
 
-/// Why a delivery's body cannot be read, in words for an operator; never quotes the body.
+/// Why a body cannot be read, for an operator. Never quotes the body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(pub String);
 
 impl Vendor {
-    /// Parses a delivery, with the words of states as the machines declare them. A form that holds JSON is read as that JSON,
-    /// for every vendor.
+    /// Parses a delivery. States are spelled as the machines declare them. A form that contains JSON is read as that JSON.
     ///
     /// # Errors
-    /// If the body cannot be read; the error says what it is.
+    /// If the body cannot be read. The error says what the body is instead.
     pub fn parse_delivery(&self, delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
         let body = body::extract_json(delivery.content_type, delivery.body)?;
-        let reading = (self.parse)(&DeliveryBody { body: &body, ..*delivery })?;
-        Ok(canonical_names::canonicalize_states(reading, self))
+        let parsed = (self.parse)(&DeliveryBody { body: &body, ..*delivery })?;
+        Ok(canonical_names::canonicalize_states(parsed, self))
     }
 
-    /// The machine of a kind of entity, if that kind has states.
-    pub fn machine(&self, subject: EntityType) -> Option<&'static Machine> {
-        self.machines.iter().find(|machine| machine.entity_type == subject)
+    /// The machine of an entity type, if it has states.
+    pub fn machine(&self, entity_type: EntityType) -> Option<&'static Machine> {
+        self.machines.iter().find(|machine| machine.entity_type == entity_type)
     }
+}
+
+/// The names of all vendors.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|vendor| vendor.name)
 }
 
 /// The vendor with this name.

@@ -1,5 +1,5 @@
-//! PAVE: guided capture of vehicles. Its callbacks are flat and carry their time, except `SESSION:COMPLETE`, which is
-//! the whole result of the session. Not signed: PAVE sends the static headers chosen with the callback.
+//! PAVE: guided capture of vehicles. Its callbacks are flat and carry a timestamp, except `SESSION:COMPLETE`, which contains
+//! the whole result of the session. Not signed: PAVE sends static headers that are configured with the callback.
 //!
 //! Pages: <https://docs.paveapi.com/integrations/developer-docs/callbacks> and `…/user-session-lifecycle`.
 
@@ -10,7 +10,7 @@ mod tests;
 
 use super::fields::{JsonFields, LayeredFields, content_id};
 use super::{DeliveryBody, Unreadable, Vendor, canonical_names};
-use crate::event::{Event, Message, NoEffect, Note, ParsedDelivery, Photo, VendorTime};
+use crate::event::{Event, Message, Note, ParsedDelivery, Photo, VendorTime};
 use crate::machine::{EntityType, ItemKind, JobKind};
 
 pub const VENDOR: Vendor = Vendor {
@@ -22,13 +22,12 @@ pub const VENDOR: Vendor = Vendor {
     parse,
 };
 
-/// Beside the session or in it.
+/// Next to the session or in it.
 const REFERENCE_PATHS: &[&str] = &["options.client_id", "vehicle.vin"];
 
 const REPORT: EntityType = EntityType::Job(JobKind::ConditionReport);
 const PHOTO: EntityType = EntityType::Item(ItemKind::Photo);
 
-/// The events that are understood, in whatever spelling.
 const EVENTS: [&str; 5] =
     ["SESSION:STATUS_CHANGE", "SESSION:STAGE_CHANGE", "SESSION:SMS_PROCESS", "SESSION:NOTE_INSERT", "SESSION:COMPLETE"];
 
@@ -37,16 +36,16 @@ fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
     let nested = body.object("session");
     let is_result = nested.as_ref().unwrap_or(&body).peek_text("status").as_deref() == Some("COMPLETE");
     let places = LayeredFields::new([Some(body.clone()), nested.clone()].into_iter().flatten());
-    // The session's own key and status count before what stands beside it.
+    // The session's own key and status win over fields next to the session.
     let own = LayeredFields::new([nested.clone(), Some(body.clone())].into_iter().flatten());
     let key = own.id("session_key");
     // The result of a session without its envelope is recognized by its status.
     let result = || (is_result && key.is_some()).then(|| "SESSION:COMPLETE".to_owned());
     let Some(event) = body.text("event").or_else(result) else {
-        return Ok(unrecognized(String::new(), "it names no event"));
+        return Ok(ParsedDelivery::unrecognized(String::new(), "it names no event"));
     };
     let Some(key) = key else {
-        return Ok(unrecognized(event, "it names no session_key"));
+        return Ok(ParsedDelivery::unrecognized(event, "it names no session_key"));
     };
     let name = canonical_names::canonical_name(&event, EVENTS).unwrap_or_default();
     let mut at = body.vendor_time("timestamp");
@@ -73,22 +72,18 @@ fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
     };
     Ok(match events {
         Ok(events) => ParsedDelivery { event, occurred_at: delivery.at, events, ..ParsedDelivery::default() },
-        Err(why) => unrecognized(event, why),
+        Err(why) => ParsedDelivery::unrecognized(event, why),
     })
-}
-
-fn unrecognized(event: String, why: &str) -> ParsedDelivery {
-    ParsedDelivery { event, no_effect: Some(NoEffect::Unrecognized(why.to_owned())), ..ParsedDelivery::default() }
 }
 
 /// A body whose session is known.
 struct PaveDelivery<'a> {
     body: JsonFields<'a>,
-    /// The session; the body itself, if that is flat.
+    /// The session; the body itself if it is flat.
     session: JsonFields<'a>,
-    /// Where the session's objects may be: beside it, and in it. What stands beside it wins.
+    /// The places of the session's objects: next to the session, then in it.
     body_first: LayeredFields<'a>,
-    /// The same the other way round, for what is the session's own.
+    /// The same places in reverse, for the session's own fields.
     session_first: LayeredFields<'a>,
     key: String,
     at: VendorTime,
@@ -122,7 +117,7 @@ impl PaveDelivery<'_> {
         Ok(events)
     }
 
-    // The same photo code can be rejected and taken again: one item, whose history tells the attempts.
+    // A photo can be rejected and taken again with the same code: one item, whose history contains the attempts.
     fn stage_change(&self) -> Result<Vec<Event>, &'static str> {
         let code = self.body.numeric_id("photo_code").ok_or("it names no photo_code")?;
         let status = self.body.text("photo_status");
@@ -135,11 +130,7 @@ impl PaveDelivery<'_> {
             taken_at: self.at.at(),
             ..Photo::default()
         };
-        let item = self.item(PHOTO, &code).fact(photo);
-        let item = match status {
-            Some(status) => item.state(status),
-            None => item,
-        };
+        let item = self.item(PHOTO, &code).fact(photo).state_if_known(status);
         Ok(vec![
             self.inspection().at_least("PROCESS"),
             self.session().at_least("PROCESS"),
@@ -151,7 +142,6 @@ impl PaveDelivery<'_> {
         const STATUSES: &[(&str, &str)] = &[("success", "SENT"), ("error", "FAILED"), ("failed", "FAILED")];
         let body = &self.body;
         let id = self.content_item_id("sms", &["phone", "status"]);
-        // The vendor's word stays among the details.
         let status = body.peek_enum("status", STATUSES);
         let message = Message {
             channel: Some("TEXT".into()),
@@ -178,7 +168,7 @@ impl PaveDelivery<'_> {
         vec![self.item(EntityType::Item(ItemKind::Note), &id).fact(note).details(body.unread_details())]
     }
 
-    // Messages and notes have no documented id: without one, their time and content are their identity.
+    // No id of messages and notes is documented. Without one, time and content identify them.
     fn content_item_id(&self, what: &str, parts: &[&str]) -> String {
         if let Some(id) = self.body.numeric_id(&format!("{what}_id")) {
             return format!("{what}/{id}");

@@ -1,6 +1,6 @@
-//! Record360: inspections ("transactions") of things that are handed out and come back, and tasks to inspect. A
-//! delivery holds the whole transaction or task; the key it stands under tells which. Not signed: Record360's support
-//! sets up static headers.
+//! Record360: inspections ("transactions") of things that are handed out and returned, and tasks to inspect. A delivery
+//! contains the whole transaction or task, under a key that names which. Not signed: Record360's support configures static
+//! headers.
 //!
 //! Pages: <https://docs.record360.com/docs/webhooks> and <https://app.record360.com/api-docs/1.0/transactions.html>.
 
@@ -8,7 +8,7 @@ mod items;
 
 use super::fields::{JsonFields, LayeredFields};
 use super::{DeliveryBody, Unreadable, Vendor, canonical_names, read_reference};
-use crate::event::{Asset, Event, Location, NoEffect, ParsedDelivery, Summary, Task, Vehicle, VendorTime};
+use crate::event::{Asset, Event, Location, ParsedDelivery, Summary, Task, Vehicle, VendorTime};
 use crate::machine::{EntityType, JobKind, Machine, START, State, Status, Transition, state, terminal, transition};
 use items::{coordinates, items};
 
@@ -21,7 +21,7 @@ pub const VENDOR: Vendor = Vendor {
     parse,
 };
 
-/// Of a transaction, in the words of v3 an inspection, and of a task.
+/// Of a transaction (in v3 an inspection), and of a task.
 const REFERENCE_PATHS: &[&str] = &[
     "asset.external_id",
     "asset.reference_number",
@@ -89,10 +89,10 @@ type ParsedObject = Option<(VendorTime, Vec<Event>)>;
 
 fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
     let body = JsonFields::parse_body(delivery.body)?;
-    // Any word may come, but a number or a boolean is none.
+    // Any string is an event's name, but not a number or a boolean.
     let word = body.peek("event").filter(|event| event.get().starts_with('"')).and_then(|_| body.text("event"));
     let Some(event) = word else {
-        return Ok(unrecognized(String::new(), "it names no event"));
+        return Ok(ParsedDelivery::unrecognized(String::new(), "it names no event"));
     };
     let inspection = body.object("transaction").or_else(|| body.object("inspection"));
     let name = canonical_names::canonical_name(&event, EVENTS).unwrap_or_default();
@@ -100,18 +100,14 @@ fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
     let read = inspection.or_else(|| body.object("task").map(|task| parse_task(&body, &task, name)));
     Ok(match read {
         Some(Some((occurred_at, events))) => ParsedDelivery { event, occurred_at, events, ..ParsedDelivery::default() },
-        Some(None) => unrecognized(event, "what it holds has no id"),
-        None => unrecognized(event, "it holds neither a transaction, nor an inspection, nor a task"),
+        Some(None) => ParsedDelivery::unrecognized(event, "what it holds has no id"),
+        None => ParsedDelivery::unrecognized(event, "it holds neither a transaction, nor an inspection, nor a task"),
     })
-}
-
-fn unrecognized(event: String, why: &str) -> ParsedDelivery {
-    ParsedDelivery { event, no_effect: Some(NoEffect::Unrecognized(why.to_owned())), ..ParsedDelivery::default() }
 }
 
 fn parse_inspection(body: &JsonFields<'_>, transaction: &JsonFields<'_>, event: &str) -> ParsedObject {
     let id = transaction.numeric_id("id")?;
-    // Only creations are documented. Whatever else may come tells the same object at a later time.
+    // Only creations are documented. Any other event is assumed to report the same object at a later time.
     let at = match event {
         "create" => transaction.vendor_time("created_at").or_else(|| transaction.vendor_time("updated_at")),
         _ => transaction.vendor_time("updated_at").or_else(|| transaction.vendor_time("created_at")),
@@ -122,7 +118,7 @@ fn parse_inspection(body: &JsonFields<'_>, transaction: &JsonFields<'_>, event: 
     let items = items(transaction, &id, &at);
     let task = transaction.numeric_id("task_id");
 
-    let inspection = in_state(Event::new(EntityType::Inspection, &id).occurred_at(&at), state);
+    let inspection = Event::new(EntityType::Inspection, &id).occurred_at(&at).state_if_known(state);
     let inspection = with_asset(inspection, transaction).group(transaction.numeric_id("group_id")).fact(Summary {
         draft,
         direction: transaction.boolean("check_in").map(|check_in| direction(check_in).to_owned()),
@@ -136,8 +132,8 @@ fn parse_inspection(body: &JsonFields<'_>, transaction: &JsonFields<'_>, event: 
     });
     let inspection =
         with_location(inspection, transaction).details(transaction.unread_details()).details(body.unread_details());
-    let session = in_state(Event::new(EntityType::Session, &id).inspection(&id).occurred_at(&at), state);
-    // The only place where the two are linked.
+    let session = Event::new(EntityType::Session, &id).inspection(&id).occurred_at(&at).state_if_known(state);
+    // Only this field links transaction and task.
     let task = task.map(|task| Event::new(TASK, task).inspection(&id).at_least("idle").occurred_at(&at));
     let mut events = vec![inspection, session];
     events.extend(task);
@@ -145,7 +141,7 @@ fn parse_inspection(body: &JsonFields<'_>, transaction: &JsonFields<'_>, event: 
     Some((at, events))
 }
 
-// The vendor's words are those of `archive_status`; a draft is marked by a field of its own.
+// States are the values of `archive_status`; drafts are marked by a field of their own.
 fn transaction_state(event: &str, draft: Option<bool>, archive_status: Option<&str>) -> Option<&'static str> {
     match (draft, archive_status) {
         (Some(true), _) => Some("draft"),
@@ -155,7 +151,7 @@ fn transaction_state(event: &str, draft: Option<bool>, archive_status: Option<&s
     }
 }
 
-// `check_in` is null where media were only added.
+// `check_in` is null if only media were added.
 fn direction(check_in: bool) -> &'static str {
     if check_in { "CHECK_IN" } else { "CHECK_OUT" }
 }
@@ -165,7 +161,7 @@ fn parse_task(body: &JsonFields<'_>, task: &JsonFields<'_>, event: &str) -> Pars
     let at = task.vendor_time("updated_at").or_else(|| task.vendor_time("created_at"));
     let words: Vec<_> = TASK_STATES.iter().map(|state| (state.name, state.name)).collect();
     let completed = event == "completed";
-    // A status that says something else than the event, or nothing that is known, stays among the details.
+    // A status that contradicts the event, or is not known, stays among the details.
     let status = task.peek_enum("status", &words);
     let state = if completed { Some("completed") } else { status };
     if state.is_some() && state == status {
@@ -182,22 +178,14 @@ fn parse_task(body: &JsonFields<'_>, task: &JsonFields<'_>, event: &str) -> Pars
         assignee: person("assignee"),
         requester: person("requester"),
     };
-    let event = in_state(Event::new(TASK, id).occurred_at(&at), state).fact(fact);
+    let event = Event::new(TASK, id).occurred_at(&at).state_if_known(state).fact(fact);
     let event = event.orphan_reason("a transaction names its task, a task does not name its transaction");
     let event =
         with_location(with_asset(event, task), task).details(task.unread_details()).details(body.unread_details());
     Some((at, vec![event]))
 }
 
-fn in_state(event: Event, state: Option<&'static str>) -> Event {
-    match state {
-        Some(state) => event.state(state),
-        None => event,
-    }
-}
-
-// What is inspected: an asset, or in the words of v3 a unit. The customer's number of it is also its key for the
-// inspection or task.
+// The inspected asset (in v3 a unit). The customer's number of the asset is also the reference of the inspection or task.
 fn with_asset(event: Event, of: &JsonFields<'_>) -> Event {
     let reference = read_reference(&[of], REFERENCE_PATHS);
     let asset = LayeredFields::new([of.object("asset"), of.object("unit")].into_iter().flatten());

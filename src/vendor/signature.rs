@@ -1,4 +1,4 @@
-//! What the vendors' own signature schemes have in common; each scheme stands in its vendor's file.
+//! Shared parts of the vendors' signature schemes. Each scheme is in its vendor's file.
 
 use axum::http::HeaderMap;
 use base64::Engine;
@@ -8,10 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// How many signatures of one form a header may hold: one for each of a vendor's keys while they are rotated.
+/// The maximum number of signatures in a header: one for each of the vendor's keys during a rotation.
 const MAX_SIGNATURES: usize = 8;
 
-/// Base64 whose padding may be missing, as Truepic sends it.
+/// Base64 with optional padding. Truepic sends it without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -20,28 +20,28 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// How a vendor signs, and how to check it.
 #[derive(Debug)]
 pub struct SignatureScheme {
-    /// What is signed and where the signature stands, for the documentation.
+    /// What is signed and which header carries the signature, for the documentation.
     pub description: &'static str,
-    /// Whether the public URL is part of what is signed, so that it must be configured.
+    /// Whether the signature covers the public URL, so that it must be configured.
     pub signs_url: bool,
     /// Checks a delivery over its raw bytes.
     pub verify: fn(&SignedMessage<'_>) -> Result<(), SignatureError>,
-    /// The headers that the vendor would send with this message, for the simulator and the tests.
+    /// The headers that the vendor would send with this message. For the simulator and tests.
     pub sign: fn(&SignedMessage<'_>) -> Vec<(&'static str, String)>,
 }
 
-/// What a signature is made of and checked against.
+/// The input of a signature.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedMessage<'a> {
     pub headers: &'a HeaderMap,
-    /// The URLs that the vendor may have signed. The first one signs.
+    /// The URLs that the vendor may have signed. The simulator signs with the first one.
     pub candidates: &'a UrlCandidates,
     /// The query of the request, without the question mark.
     pub query: Option<&'a str>,
     pub body: &'a [u8],
-    /// The active secrets, of which one must fit; the first one signs.
+    /// The active secrets, one of which must match. The simulator signs with the first one.
     pub secrets: &'a [Secret],
-    /// How far the vendor's time may be from ours; none where it does not matter.
+    /// The allowed clock skew; `None` for the default of the scheme.
     pub leeway: Option<TimeDelta>,
     pub now: DateTime<Utc>,
 }
@@ -49,7 +49,7 @@ pub struct SignedMessage<'a> {
 /// A secret shared with a vendor.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
-    /// The id by which the vendor says which secret it used (Hover's webhook id); none for any.
+    /// The id by which the vendor names the secret it used (Hover's webhook id); `None` matches any.
     pub id: Option<String>,
     pub value: String,
 }
@@ -65,11 +65,11 @@ impl std::fmt::Debug for Secret {
 pub struct UrlCandidates {
     /// Percent-encoded, without the query.
     pub paths: Vec<String>,
-    /// Whole, with the query; none where no public URL is configured.
+    /// Complete, with the query; empty if no public URL is configured.
     pub urls: Vec<String>,
 }
 
-/// How far a signature's time is from ours. All in milliseconds, the times since the Unix epoch.
+/// The distance between the time of a signature or token and now, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockSkew {
     now: i64,
@@ -77,21 +77,21 @@ pub struct ClockSkew {
     allowed: i64,
 }
 
-/// Seconds of thirteen digits, as milliseconds have from the year 2001 to 2286.
+/// Thirteen digits: seconds with that many digits are milliseconds (of the years 2001 to 2286).
 const MILLISECOND_TIMESTAMPS: std::ops::Range<i64> = 1_000_000_000_000..10_000_000_000_000;
 
-/// Why a delivery is not believed. For our log; the sender learns nothing of it.
+/// Why a signature is not valid. For the log only; the sender does not learn it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     #[error("the header {0} is missing")]
     Missing(&'static str),
-    #[error("the header {0} is there more than once")]
+    #[error("the header {0} is repeated")]
     Repeated(&'static str),
-    #[error("the header {0} is not of the vendor's form")]
+    #[error("the header {0} does not have the vendor's format")]
     Malformed(&'static str),
     #[error("the signature's time is {0}")]
     OutsideTolerance(ClockSkew),
-    #[error("no active secret fits")]
+    #[error("no active secret matches")]
     Mismatch,
 }
 
@@ -109,33 +109,32 @@ impl SignedMessage<'_> {
         value.to_str().map_err(|_| SignatureError::Malformed(name))
     }
 
-    /// The address that the vendor most likely called, with which the simulator signs.
+    /// The URL with which the simulator signs.
     pub fn signing_url(&self) -> &str {
         self.candidates.urls.first().map(String::as_str).unwrap_or_default()
     }
 
-    /// Its path.
+    /// The path with which the simulator signs.
     pub fn signing_path(&self) -> &str {
         self.candidates.paths.first().map(String::as_str).unwrap_or_default()
     }
 
-    /// Whether a time, in milliseconds since the Unix epoch, is near enough to ours.
+    /// Checks a time in milliseconds since the Unix epoch.
     ///
     /// # Errors
-    /// If it is too far away.
+    /// If it is too far from now.
     pub fn check_timestamp(&self, sent: i64, allowed: TimeDelta) -> Result<(), SignatureError> {
         let skew = ClockSkew::between(self.now.timestamp_millis(), sent, allowed.num_milliseconds());
         if skew.is_allowed() { Ok(()) } else { Err(SignatureError::OutsideTolerance(skew)) }
     }
 
-    /// The first secret's value, with which the simulator signs.
+    /// The secret with which the simulator signs.
     pub fn signing_secret(&self) -> &[u8] {
         self.secrets.first().map(|secret| secret.value.as_bytes()).unwrap_or_default()
     }
 }
 
 impl ClockSkew {
-    /// How far a time is from now.
     pub fn between(now: i64, sent: i64, allowed: i64) -> ClockSkew {
         ClockSkew { now, sent, allowed }
     }
@@ -155,14 +154,14 @@ impl std::fmt::Display for ClockSkew {
         let side = if self.behind() < 0 { "ahead of" } else { "behind" };
         write!(f, "{seconds} s {side} ours; allowed: {} s", self.allowed / 1000)?;
         if MILLISECOND_TIMESTAMPS.contains(&(self.sent / 1000)) {
-            f.write_str("; it has thirteen digits: milliseconds? Seconds are meant")?;
+            f.write_str("; it has thirteen digits: send seconds, not milliseconds")?;
         }
         Ok(())
     }
 }
 
-/// The parts of a header such as `t=1700000000,s=…`: the name of each, in any case, and its value, without the blanks
-/// around them. A part without `=` has no value.
+/// The parameters of a header such as `t=1700000000,s=…`: names in any case, and trimmed values. A part without `=` has no
+/// value.
 pub fn header_parameters(header: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     header.split(',').map(|part| match part.split_once('=') {
         Some((name, value)) => (name.trim(), Some(value.trim())),
@@ -170,8 +169,8 @@ pub fn header_parameters(header: &str) -> impl Iterator<Item = (&str, Option<&st
     })
 }
 
-/// The bytes of a signature of so many bytes, however it is spelled: hexadecimal digits in either case, or base64 of
-/// either alphabet, padded or not. The length tells the two apart.
+/// Decodes a signature of `length` bytes: hexadecimal in either case, or base64 of either alphabet, padded or not. The length
+/// distinguishes the two.
 pub fn decode_signature(text: &str, length: usize) -> Option<Vec<u8>> {
     match text.len() == 2 * length {
         true => hex::decode(text).ok().or_else(|| base64_decode(text)),
@@ -179,7 +178,7 @@ pub fn decode_signature(text: &str, length: usize) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether there are as many signatures as a header may hold: at least one, and not so many that checking them is work.
+/// Whether the number of signatures is allowed: at least one, and few enough that checking them is cheap.
 pub fn within_limit<T>(signatures: &[T]) -> bool {
     (1..=MAX_SIGNATURES).contains(&signatures.len())
 }
@@ -207,7 +206,7 @@ pub fn hmac_sha256(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     new_hmac(secret, parts).finalize().into_bytes().to_vec()
 }
 
-/// Whether this is the HMAC-SHA256 over the parts; in constant time.
+/// Whether this is the HMAC-SHA256 over the parts, compared in constant time.
 pub fn verify_hmac_sha256(secret: &[u8], parts: &[&[u8]], signature: &[u8]) -> bool {
     new_hmac(secret, parts).verify_slice(signature).is_ok()
 }

@@ -1,15 +1,16 @@
-//! Moments as the languages and databases of vendors print them. A date alone, words, and moments outside the years
-//! 1970 to 9999 are none.
+//! Parses timestamps as the languages and databases of vendors print them. A date without a time, words, and years outside
+//! 1970 to 9999 are not accepted.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use std::ops::RangeInclusive;
 
-/// The longest text that is looked at.
+/// Longer texts are not parsed.
 const MAX_LENGTH: usize = 128;
 
-/// Units of numbers: how many make a second, and which numbers are taken to count them. Nine digits of seconds begin in
-/// 1973; less could be a year, a date or a counter. Ten reach to 2286; a date and an hour (`2024050110`) look the same. Thirteen digits are milliseconds, sixteen microseconds, nineteen
-/// nanoseconds, each from 2001 on. No number fits two units; what lies between is none, such as `20240501100000`.
+/// Units of numeric timestamps: units per second, and the range of numbers. Nine digits of seconds begin in 1973; fewer could
+/// be a year, a date or a counter. Ten digits reach to 2286; a date with an hour (`2024050110`) is indistinguishable. Thirteen
+/// digits are milliseconds, sixteen microseconds, nineteen nanoseconds, each from 2001 on. The ranges do not overlap; a number
+/// between them, such as `20240501100000`, is no timestamp.
 const EPOCH_UNITS: [(i64, RangeInclusive<i64>); 4] = [
     (1, 100_000_000..=9_999_999_999),
     (1_000, 1_000_000_000_000..=9_999_999_999_999),
@@ -17,12 +18,13 @@ const EPOCH_UNITS: [(i64, RangeInclusive<i64>); 4] = [
     (1_000_000_000, 1_000_000_000_000_000_000..=9_223_372_036_854_775_806),
 ];
 
-/// The moment that a text or a number's text states.
+/// Parses a string, or the text of a number.
 ///
-/// Read are RFC 3339 and ISO 8601 (extended, basic, week and ordinal dates; `T`, `t`, `_` or a space before the time;
+/// Accepts RFC 3339 and ISO 8601 (extended, basic, week and ordinal dates; `T`, `t`, `_` or a space before the time;
 /// with or without seconds; `.` or `,` before a fraction), with the offsets of PostgreSQL (`+02`, `+00:00:00`), PHP
-/// (`+0000`) and Java (`Z[UTC]`), the words `Z`, `UTC` and `GMT`, or none, which is taken as UTC; RFC 2822; JavaScript's
-/// `Date` as text; what C, Ruby, Java and PHP print with the words of days and months; and numbers of seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by their size.
+/// (`+0000`) and Java (`Z[UTC]`), with `Z`, `UTC` or `GMT`, or without a zone, which means UTC; RFC 2822; JavaScript's
+/// `Date` as text; the formats of C, Ruby, Java and PHP with names of days and months; and seconds, milliseconds,
+/// microseconds or nanoseconds since 1970, distinguished by their size.
 pub fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if text.is_empty() || text.len() > MAX_LENGTH || !text.is_ascii() {
@@ -46,7 +48,7 @@ fn parse_epoch(text: &str) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(whole / per_second, u32::try_from(nanos).ok()?)
 }
 
-// `1.7145576e9`, as JSON printers write a double.
+// `1.7145576e9`, as some JSON libraries print a double.
 fn parse_epoch_exponent(text: &str) -> Option<DateTime<Utc>> {
     let (mantissa, exponent) = text.split_once(['e', 'E'])?;
     let exponent: usize = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok().filter(|places| *places <= 19)?;
@@ -165,13 +167,13 @@ fn parse_javascript(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_str(text, "%a %b %d %Y %H:%M:%S GMT%z").ok().map(|at| at.to_utc())
 }
 
-// With the words of days and months, in UTC: as C and Ruby print it, Java's `Date`, and RFC 850 and cookies (PHP).
+// With names of days and months, in UTC: as C and Ruby print it, Java's `Date`, and RFC 850 and cookies (PHP).
 fn parse_named_months(text: &str) -> Option<DateTime<Utc>> {
     const FORMS: [&str; 5] = [
         "%a %b %e %H:%M:%S %Y",
         "%a %b %e %H:%M:%S UTC %Y",
         "%a %b %e %H:%M:%S GMT %Y",
-        // First, for a year of two digits is a year of the first century otherwise.
+        // Must come first: otherwise a year of two digits is parsed as a year of the first century.
         "%A, %d-%b-%y %H:%M:%S",
         "%A, %d-%b-%Y %H:%M:%S",
     ];

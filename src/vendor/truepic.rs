@@ -1,10 +1,9 @@
-//! Truepic Vision: photo inspections that the customer takes with an app. No page prints the webhook's body. Certain
-//! are the actions and that each names its inspection; the rest is read in every shape that Truepic's pages and types
-//! suggest: flat, like an entry of the inspection's timeline, and in the words of API v2, where an inspection is an
-//! *event*.
+//! Truepic Vision: photo inspections that the customer takes with an app. No page shows the webhook's body. Only the actions
+//! are certain, and that each names its inspection. The rest is read in every format that Truepic's pages and types suggest:
+//! flat, as an entry of the inspection's timeline, and in the terms of API v2, where an inspection is an *event*.
 //!
 //! Pages: <https://vision.truepic.dev/docs/webhooks>, `…/docs/webhook-setup` and `…/v3/docs/inspection-statuses`; the
-//! timeline's entries stand in <https://github.com/TRUEPIC/vision-api-types>.
+//! timeline's entries are in <https://github.com/TRUEPIC/vision-api-types>.
 
 mod action;
 mod machines;
@@ -12,7 +11,7 @@ mod signature;
 
 use super::fields::JsonFields;
 use super::{DeliveryBody, Unreadable, Vendor, canonical_names};
-use crate::event::{Event, NoEffect, ParsedDelivery};
+use crate::event::{Event, ParsedDelivery};
 use crate::machine::{EntityType, ItemKind, JobKind};
 use action::TruepicAction;
 
@@ -31,15 +30,15 @@ const ANSWER: EntityType = EntityType::Item(ItemKind::Answer);
 const MESSAGE: EntityType = EntityType::Item(ItemKind::Message);
 const CONTACT: EntityType = EntityType::Item(ItemKind::Contact);
 
-/// Where the customer's own key for the inspection is looked for, in the body and then in its inspection; the first that
-/// states one is the reference.
+/// The fields that may contain the customer's own key for the inspection, in the body and then in its inspection. The first
+/// one with a value is the reference.
 const REFERENCE_PATHS: [&str; 3] = ["unique_id", "external_id", "reference"];
 
-/// Why an action says nothing: what it needs and does not have.
+/// Why an action is not recognized: what it lacks.
 type TruepicParseError = &'static str;
 type ActionParser = fn(&TruepicAction<'_>) -> Result<Vec<Event>, TruepicParseError>;
 
-/// The 31 actions of the vendor's page, and two that only its types name.
+/// The 31 actions of the vendor's page, and two that only its types contain.
 const ACTIONS: &[(&str, ActionParser)] = &[
     ("ACTION_INSPECTION_CREATED", |action| Ok(action.status("Created"))),
     ("ACTION_STATUS_STARTED", |action| Ok(action.status("Started"))),
@@ -83,14 +82,17 @@ const ACTIONS: &[(&str, ActionParser)] = &[
 fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
     let body = JsonFields::parse_body(delivery.body)?;
     let Some(event) = action_name(&body) else {
-        // Truepic Lens, the sibling product, signs alike and can be pointed at the same URL.
+        // Truepic Lens, the sibling product, uses the same signature and may be registered with the same URL.
         return Ok(match body.text("type") {
-            Some(lens) => unrecognized(lens, "a body of Truepic Lens: it has a type, but no action and no inspection"),
-            None => unrecognized(String::new(), "it names no action"),
+            Some(lens) => ParsedDelivery::unrecognized(
+                lens,
+                "a body of Truepic Lens: it has a type, but no action and no inspection",
+            ),
+            None => ParsedDelivery::unrecognized(String::new(), "it names no action"),
         });
     };
     let Some(action) = TruepicAction::parse(body, delivery.body) else {
-        return Ok(unrecognized(event, "it names no inspection"));
+        return Ok(ParsedDelivery::unrecognized(event, "it names no inspection"));
     };
     let known = action.inspection_fields();
     let name = canonical_names::canonical_name(&event, ACTIONS.iter().map(|(name, _)| *name));
@@ -100,15 +102,11 @@ fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
             let events = action.with_inspection_fields(events, known);
             ParsedDelivery { event, occurred_at: action.at, events, ..ParsedDelivery::default() }
         }
-        Err(why) => unrecognized(event, why),
+        Err(why) => ParsedDelivery::unrecognized(event, why),
     })
 }
 
-fn unrecognized(event: String, why: &str) -> ParsedDelivery {
-    ParsedDelivery { event, no_effect: Some(NoEffect::Unrecognized(why.to_owned())), ..ParsedDelivery::default() }
-}
-
-// In v2 words `event` can be the inspection, which is an object and no name.
+// In the terms of v2, `event` can be the inspection: an object and not a name.
 fn action_name(body: &JsonFields<'_>) -> Option<String> {
     body.text("action")
         .or_else(|| body.object("action_type")?.text("id_internal"))
@@ -119,7 +117,7 @@ fn action_name(body: &JsonFields<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{FactGroup, Photo, StateClaim as Said, Summary};
+    use crate::event::{FactGroup, NoEffect, Photo, StateClaim, Summary};
 
     fn reading(body: &str) -> ParsedDelivery {
         parse(&DeliveryBody { content_type: None, body: body.as_bytes() }).expect("readable")
@@ -134,20 +132,20 @@ mod tests {
         }
     }
 
-    // Each event as `kind id news`; of jobs and items the sort.
-    fn told(body: &str) -> Vec<String> {
-        let tell = |event: &Event| {
+    // Each event as `kind id claim`; jobs and items by their subkind.
+    fn claims(body: &str) -> Vec<String> {
+        let describe = |event: &Event| {
             let subject = event.entity.entity_type;
             let name = if subject.subkind().is_empty() { subject.kind().as_str() } else { subject.subkind() };
-            let news = match &event.state_claim {
-                Said::Exact(word) => format!("is {word}"),
-                Said::AtLeast(word) => format!("at least {word}"),
-                Said::ReopenRequested => "requested".to_owned(),
-                Said::FactsOnly => "facts".to_owned(),
+            let claim = match &event.state_claim {
+                StateClaim::Exact(word) => format!("is {word}"),
+                StateClaim::AtLeast(word) => format!("at least {word}"),
+                StateClaim::ReopenRequested => "requested".to_owned(),
+                StateClaim::FactsOnly => "facts".to_owned(),
             };
-            format!("{name} {} {news}", event.entity.external_id)
+            format!("{name} {} {claim}", event.entity.external_id)
         };
-        reading(body).events.iter().map(tell).collect()
+        reading(body).events.iter().map(describe).collect()
     }
 
     fn detail_names(event: &Event) -> Vec<&str> {
@@ -155,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn every_action_is_known_and_says_only_what_its_machines_know() {
+    fn every_action_is_known_and_names_only_declared_states() {
         assert_eq!(ACTIONS.len(), 33);
         for (action, _) in ACTIONS {
             let body = format!(r#"{{"action":"{action}","inspection_id":7,"photo_id":8,"list_item_id":9}}"#);
@@ -169,9 +167,9 @@ mod tests {
                     "{action}"
                 );
                 let word = match &event.state_claim {
-                    Said::Exact(word) => word,
-                    Said::AtLeast(word) => *word,
-                    Said::ReopenRequested | Said::FactsOnly => continue,
+                    StateClaim::Exact(word) => word,
+                    StateClaim::AtLeast(word) => *word,
+                    StateClaim::ReopenRequested | StateClaim::FactsOnly => continue,
                 };
                 assert!(
                     VENDOR.machine(subject).is_some_and(|machine| machine.state(word).is_some()),
@@ -182,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_news_is_read_from_every_shape() {
+    fn every_format_of_an_event_has_the_same_meaning() {
         for body in [
             r#"{"action": "ACTION_STATUS_STARTED", "inspection_id": 1843, "created_at": "2024-03-06T15:12:40.118Z"}"#,
             r#"{"action": "ACTION_STATUS_STARTED", "inspection_id": "1843", "timestamp": "2024-03-06T15:12:40.118Z"}"#,
@@ -193,14 +191,14 @@ mod tests {
             r#"{"id": 5, "inspection_id": 1843, "timeline_action_type_id": 3, "data": null,
                 "action_type": {"id": 3, "id_internal": "ACTION_STATUS_STARTED"}, "created_at": "2024-03-06T15:12:40.118Z"}"#,
         ] {
-            assert_eq!(told(body), ["INSPECTION 1843 is Started", "SESSION 1843 is Started"], "{body}");
+            assert_eq!(claims(body), ["INSPECTION 1843 is Started", "SESSION 1843 is Started"], "{body}");
             let reading = reading(body);
             assert_eq!(reading.event, "ACTION_STATUS_STARTED");
             for event in &reading.events {
                 assert_eq!(event.occurred_at.at().map(|at| at.timestamp_millis()), Some(1_709_737_960_118), "{body}");
-                let of_the_entry = ["action_type", "timeline_entry"];
+                let timeline_details = ["action_type", "timeline_entry"];
                 let details = detail_names(event);
-                assert!(details.iter().all(|name| of_the_entry.contains(name)), "{body}: {details:?}");
+                assert!(details.iter().all(|name| timeline_details.contains(name)), "{body}: {details:?}");
             }
         }
         assert_eq!(reading(r#"{"action": "ACTION_STATUS_STARTED", "inspection_id": 1}"#).occurred_at.at(), None);
@@ -213,7 +211,7 @@ mod tests {
             "data": {"truepic_id": 12348, "list_item_id": 22347, "reason": "timestamp_old",
                 "location": {"latitude": 47.5, "longitude": -122.5, "city": "Dover"}}}"#;
         let photo = "PHOTO 12348 is failed";
-        assert_eq!(told(body), ["INSPECTION 1843 at least In Progress", "SESSION 1843 at least In Progress", photo]);
+        assert_eq!(claims(body), ["INSPECTION 1843 at least In Progress", "SESSION 1843 at least In Progress", photo]);
         let reading = reading(body);
         let photo = reading.events.last().expect("the photo");
         let fact = Photo {
@@ -229,18 +227,18 @@ mod tests {
     }
 
     #[test]
-    fn a_request_for_more_is_told_to_inspection_and_session() {
+    fn a_request_for_more_concerns_inspection_and_session() {
         let body = r#"{"action": "ACTION_MESSAGE_REQUEST_EMAIL", "inspection_id": 7, "message_id": "DGn"}"#;
         let (inspection, session) = ("INSPECTION 7 requested", "SESSION 7 requested");
-        assert_eq!(told(body).get(2..), Some(&[inspection.into(), session.into(), "MESSAGE DGn facts".into()][..]));
+        assert_eq!(claims(body).get(2..), Some(&[inspection.into(), session.into(), "MESSAGE DGn facts".into()][..]));
     }
 
     #[test]
     fn a_message_without_an_id_is_known_by_its_body() {
         let text = |text| format!(r#"{{"action": "ACTION_CONSUMER_REPLY", "inspection_id": 7, "message": "{text}"}}"#);
-        assert_eq!(told(&text("yes")), told(&text("yes")));
-        assert_ne!(told(&text("yes")), told(&text("no")));
-        assert!(told(&text("yes")).iter().all(|told| told.starts_with("MESSAGE 7/")));
+        assert_eq!(claims(&text("yes")), claims(&text("yes")));
+        assert_ne!(claims(&text("yes")), claims(&text("no")));
+        assert!(claims(&text("yes")).iter().all(|claim| claim.starts_with("MESSAGE 7/")));
     }
 
     #[test]
@@ -276,7 +274,10 @@ mod tests {
                 assert_eq!(last(&body), "9", "{action} {id} in data");
             }
         }
-        assert_eq!(told(r#"{"action":"ACTION_STATUS_STARTED","inspection_id":" 07 "}"#)[0], "INSPECTION 7 is Started");
+        assert_eq!(
+            claims(r#"{"action":"ACTION_STATUS_STARTED","inspection_id":" 07 "}"#)[0],
+            "INSPECTION 7 is Started"
+        );
     }
 
     #[test]
@@ -285,7 +286,7 @@ mod tests {
             let body = format!(
                 r#"{{"action":"ACTION_PHOTO_VERIFICATION_PASSED","inspection_id":7,{id}"photo":{{"url":"{url}"}}}}"#
             );
-            told(&body).pop().expect("the photo")
+            claims(&body).pop().expect("the photo")
         };
         let first = photo("https://x/a.jpg?X-Amz-Signature=1", "");
         assert_eq!(first, photo("https://x/a.jpg?X-Amz-Signature=2#y", r#""id":4,"#));
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_customers_key_is_the_inspections_and_what_can_be_displaced_is_kept() {
+    fn the_customers_key_is_the_inspections_and_replaceable_values_stay_among_the_details() {
         for (fields, reference, kept) in [
             (r#""unique_id":"C-1","external_id":"E","#, Some(("C-1", 0)), vec!["external_id"]),
             (
@@ -324,22 +325,22 @@ mod tests {
     fn actions_are_known_in_other_spellings() {
         for action in ["action_inspection_cancelled", "ACTION-INSPECTION-CANCELED", "Action Inspection Canceled"] {
             let body = format!(r#"{{"action":"{action}","inspection_id":7}}"#);
-            assert_eq!(told(&body), ["INSPECTION 7 is Canceled", "SESSION 7 is Canceled"]);
+            assert_eq!(claims(&body), ["INSPECTION 7 is Canceled", "SESSION 7 is Canceled"]);
             assert_eq!(reading(&body).event, action);
         }
     }
 
     #[test]
-    fn a_bounce_is_told_of_the_message_and_of_the_contact() {
+    fn a_bounce_concerns_the_message_and_the_contact() {
         let body = r#"{"action": "ACTION_MESSAGE_EMAIL_BOUNCED", "inspection_id": 7, "message_id": "DGn"}"#;
-        assert_eq!(told(body), ["MESSAGE DGn facts", "CONTACT 7/email facts"]);
+        assert_eq!(claims(body), ["MESSAGE DGn facts", "CONTACT 7/email facts"]);
     }
 
     #[test]
-    fn what_is_said_of_the_inspection_goes_to_the_inspection() {
+    fn fields_of_the_inspection_are_added_to_the_inspection() {
         let body = r#"{"action": "ACTION_PDF_READY", "inspection_id": 7, "size": 5, "custom_field_values": ["abc", null],
             "inspection": {"id": 7, "outcome": {"id": 29, "name": "Approved"}, "team_id": 182}}"#;
-        assert_eq!(told(body), ["INSPECTION 7 at least Created", "PDF 7 is PDF ready"]);
+        assert_eq!(claims(body), ["INSPECTION 7 at least Created", "PDF 7 is PDF ready"]);
         let reading = reading(body);
         let [inspection, pdf] = reading.events.as_slice() else { panic!("two events") };
         let outcome = Summary { outcome: Some("Approved".into()), ..Summary::default() };
@@ -349,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_placed_says_why() {
+    fn what_is_not_recognized_has_a_reason() {
         assert_eq!(
             why_not(r#"{"action": "ACTION_PHOTO_VERIFICATION_PASSED", "inspection_id": 7}"#),
             "it names no photo"

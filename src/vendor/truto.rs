@@ -1,5 +1,5 @@
-//! Truto: customers' accounts with third parties, and sync jobs that bring their records. Every event comes in an
-//! envelope with an id and a time of its own. Nothing here belongs to an inspection.
+//! Truto: customers' accounts with third parties, and sync jobs that fetch their records. Each event is in an envelope with
+//! an id and a time. Nothing here belongs to an inspection.
 //!
 //! Pages: <https://truto.one/docs/guides/webhooks/processing-webhook-events> and `…/list-webhook-events`.
 
@@ -10,7 +10,7 @@ mod records;
 mod signature;
 
 use super::fields::{JsonFields, content_id, json_value};
-use super::{DeliveryBody, Unreadable, Vendor, canonical_names};
+use super::{DeliveryBody, Unreadable, Vendor, body, canonical_names};
 use crate::event::{Account, Details, Event, NoEffect, ParsedDelivery, Run, VendorTime};
 use crate::machine::{EntityType, ItemKind, JobKind};
 use machines::{ACCOUNT_STATES, MACHINES};
@@ -30,7 +30,7 @@ const ACCOUNT: EntityType = EntityType::Item(ItemKind::Account);
 const RUN: EntityType = EntityType::Job(JobKind::SyncRun);
 const RECORD: EntityType = EntityType::Item(ItemKind::Record);
 
-// What Truto reports of things that the hub knows, by the first part of the event's name.
+// The events that the hub understands: the first part of the name, and the second parts.
 const KNOWN_EVENTS: [(&str, &[&str]); 3] = [
     (
         "integrated_account",
@@ -65,7 +65,7 @@ const KNOWN_EVENTS: [(&str, &[&str]); 3] = [
     ("record", &["created", "updated", "deleted", "meta"]),
 ];
 
-// What Truto reports besides.
+// The events that concern no entity.
 const IGNORED_EVENTS: &[(&str, &str)] = &[
     ("test", "a test of the webhook"),
     ("link_token", "a customer's attempt to connect an account"),
@@ -76,21 +76,21 @@ const IGNORED_EVENTS: &[(&str, &str)] = &[
     ("batch_job", "a batch of writes to a third party"),
 ];
 
-// What a delivery means, or why it means nothing.
+// The events of a delivery, or why there are none.
 type TrutoEvents = Result<Vec<Event>, NoEffect>;
 
-// A delivery once its envelope is opened.
+// A parsed delivery.
 struct TrutoEnvelope<'a> {
     body: JsonFields<'a>,
     payload: JsonFields<'a>,
     event_id: Option<String>,
     at: VendorTime,
-    /// A name for the delivery itself: by its id, else by its bytes.
+    /// Identifies the delivery: by its id, else by its bytes.
     delivery_key: String,
 }
 
 impl TrutoEnvelope<'_> {
-    // What it says besides, the payload's fields under their own names as far as the envelope has none of the name.
+    // The unread fields of the envelope, then those of the payload.
     fn unread_details(&self) -> Details {
         let of_payload = self.payload.unread_details();
         self.body.unread_details().and(of_payload)
@@ -98,7 +98,7 @@ impl TrutoEnvelope<'_> {
 }
 
 fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
-    match delivery.content_type.filter(|content_type| multipart::is_form(content_type)) {
+    match delivery.content_type.filter(|content_type| body::has_media_type(content_type, multipart::MULTIPART_FORM)) {
         Some(content_type) => read_body(&multipart::envelope_json(content_type, delivery.body)?),
         None => read_body(delivery.body),
     }
@@ -106,7 +106,7 @@ fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
 
 fn read_body(bytes: &[u8]) -> Result<ParsedDelivery, Unreadable> {
     let body = JsonFields::parse_body(bytes)?;
-    // The pages disagree on the name's name.
+    // The pages disagree on the field of the event's name.
     let event = body.text("event").or_else(|| body.text("event_type"));
     let payload = body.object("payload").unwrap_or_default();
     let event_id = body.id("id");
@@ -117,19 +117,13 @@ fn read_body(bytes: &[u8]) -> Result<ParsedDelivery, Unreadable> {
     let envelope = TrutoEnvelope { event_id, at: body.vendor_time("created_at"), body, payload, delivery_key };
     let meaning = match &event {
         Some(event) => parse_event(&envelope, event),
-        None => Err(unrecognized("it names no event")),
-    };
-    let (events, nothing) = match meaning {
-        Ok(events) => (events, None),
-        Err(nothing) => (Vec::new(), Some(nothing)),
+        None => Err(NoEffect::unrecognized("it names no event")),
     };
     let event = event.unwrap_or_default();
-    Ok(ParsedDelivery {
-        event,
-        vendor_event_id: envelope.event_id,
-        occurred_at: envelope.at,
-        events,
-        no_effect: nothing,
+    let (vendor_event_id, occurred_at) = (envelope.event_id, envelope.at);
+    Ok(match meaning {
+        Ok(events) => ParsedDelivery { event, vendor_event_id, occurred_at, events, no_effect: None },
+        Err(why) => ParsedDelivery { event, vendor_event_id, occurred_at, events: Vec::new(), no_effect: Some(why) },
     })
 }
 
@@ -142,16 +136,16 @@ fn parse_event(envelope: &TrutoEnvelope<'_>, event: &str) -> TrutoEvents {
         ("record", "created" | "updated") => records::third_party_records(envelope, "present"),
         ("record", "deleted") => records::third_party_records(envelope, "deleted"),
         ("record", "meta") => {
-            Err(NoEffect::Recognized("what a third party's own webhook says besides records".to_owned()))
+            Err(NoEffect::Recognized("data about a third party's webhook, without records".to_owned()))
         }
         (what, _) => Err(match IGNORED_EVENTS.iter().find(|(name, _)| *name == what) {
             Some((_, about)) => NoEffect::Recognized((*about).to_owned()),
-            None => unrecognized("no such event is known"),
+            None => NoEffect::unrecognized("no such event is known"),
         }),
     }
 }
 
-// The two parts of an event's name, in the spelling that is known here.
+// The two parts of an event's name, in canonical spelling.
 fn split_event_name(event: &str) -> (&str, &str) {
     let (what, action) = event.split_once(':').unwrap_or((event, ""));
     let known = KNOWN_EVENTS.iter().map(|(name, _)| *name).chain(IGNORED_EVENTS.iter().map(|(name, _)| *name));
@@ -160,57 +154,50 @@ fn split_event_name(event: &str) -> (&str, &str) {
     (what, canonical_names::canonical_name(action, actions.iter().copied()).unwrap_or(action))
 }
 
-fn unrecognized(why: &str) -> NoEffect {
-    NoEffect::Unrecognized(why.to_owned())
-}
-
 fn account(envelope: &TrutoEnvelope<'_>, action: &str) -> TrutoEvents {
     let payload = &envelope.payload;
-    // The payload is the account as it is now. Its deletion has an event of its own.
+    // The payload is the current account. Its deletion has an event of its own.
     let states = ACCOUNT_STATES.iter().filter(|state| !state.terminal).map(|state| state.name);
     let status = payload.peek("status").map(json_value);
     let status = status.as_ref().and_then(Value::as_str).and_then(|word| canonical_names::canonical_name(word, states));
     let state = match action {
-        // It says no more than that the account exists: nothing is created after it was connected.
+        // It only means that the account exists: no account is created after it was connected.
         "created" => status.filter(|status| *status != "connecting"),
         "active" | "reactivated" => Some("active"),
         "authentication_error" => Some("needs_reauth"),
         "validation_error" | "post_install_error" | "deleted" => Some(action),
-        // A call that was forbidden, or a form, changes no status; the payload tells which it is.
+        // A forbidden call or a form changes no status; the payload contains the current one.
         "updated" | "forbidden_error" | "post_connect_form_submitted" => status,
-        _ => return Err(unrecognized("no such event is known")),
+        _ => return Err(NoEffect::unrecognized("no such event is known")),
     };
-    let id = payload
-        .id("id")
-        .or_else(|| id_lookup::account_id(envelope))
-        .ok_or_else(|| unrecognized("it names no account"))?;
-    payload.id("tenant_id");
+    let id = payload.id("id").or_else(|| id_lookup::account_id(envelope));
+    let id = id.ok_or_else(|| NoEffect::unrecognized("it names no account"))?;
     let reference = id_lookup::reference(envelope);
     let fact = Account {
-        // Facts know no precedence: only the first of the fields is one.
+        // Facts have no precedence, so only the first field of the reference is one.
         tenant_id: reference.as_ref().filter(|tenant| tenant.precedence == 0).map(|tenant| tenant.value.clone()),
         integration: payload.object("integration").and_then(|integration| integration.text("name")),
         authentication: payload.text("authentication_method"),
         last_error: payload.peek("last_error").and_then(error_text),
         sandbox: payload.boolean("is_sandbox"),
     };
-    let event = in_state(Event::new(ACCOUNT, id), state, "connecting").occurred_at(&envelope.at);
+    let event = Event::new(ACCOUNT, id).at_least("connecting").state_if_known(state).occurred_at(&envelope.at);
     Ok(vec![event.reference(reference).fact(fact).details(envelope.unread_details())])
 }
 
 fn run(envelope: &TrutoEnvelope<'_>, action: &str) -> TrutoEvents {
     let payload = &envelope.payload;
-    // It stays among the details: most events name a state of their own.
+    // Not counted as read: most events name a state themselves.
     let status = payload.peek("status").map(json_value);
     let state = match action {
         "created" | "rate_limited" | "completed" | "failed" | "stopped" | "deleted" => Some(action),
         "started" => Some("running"),
         "updated" => status.as_ref().and_then(Value::as_str).filter(|word| !word.trim().is_empty()),
-        _ => return Err(unrecognized("no such event is known")),
+        _ => return Err(NoEffect::unrecognized("no such event is known")),
     };
-    let id = payload.id("id").or_else(|| id_lookup::run_id(envelope)).ok_or_else(|| unrecognized("it names no run"))?;
+    let id = payload.id("id").or_else(|| id_lookup::run_id(envelope));
+    let id = id.ok_or_else(|| NoEffect::unrecognized("it names no run"))?;
     let account = payload.id("integrated_account_id").or_else(|| id_lookup::account_id(envelope));
-    payload.id("tenant_id");
     let fact = Run {
         sync_job_id: payload.id("sync_job_id"),
         account_id: account.clone(),
@@ -218,28 +205,12 @@ fn run(envelope: &TrutoEnvelope<'_>, action: &str) -> TrutoEvents {
         started_at: payload.time("started_at"),
         finished_at: payload.time("finished_at"),
     };
-    let event = in_state(Event::new(RUN, id), state, "created").occurred_at(&envelope.at).fact(fact);
+    let event = Event::new(RUN, id).at_least("created").state_if_known(state).occurred_at(&envelope.at).fact(fact);
     let event = event.reference(id_lookup::reference(envelope)).details(envelope.unread_details());
-    Ok(vec![under(event, ACCOUNT, account)])
+    Ok(vec![event.parent_if_known(ACCOUNT, account)])
 }
 
-// News without a state still tells that the thing exists, as it does when something else names it: whichever of the two
-// comes first, the state is the same.
-fn in_state(event: Event, state: Option<&str>, first: &'static str) -> Event {
-    match state {
-        Some(state) => event.state(state),
-        None => event.at_least(first),
-    }
-}
-
-fn under(event: Event, subject: EntityType, id: Option<String>) -> Event {
-    match id {
-        Some(id) => event.parent(subject, id),
-        None => event,
-    }
-}
-
-// An error comes as text or as an object with a message; of another shape it is a detail only.
+// An error is a string or an object with a message. Other values are only details.
 fn error_text(error: &RawValue) -> Option<String> {
     let text = match json_value(error) {
         Value::String(text) => text,
@@ -266,7 +237,7 @@ mod tests {
         )
     }
 
-    pub fn said(event: &str, payload: &str) -> Vec<Event> {
+    pub fn parse_events(event: &str, payload: &str) -> Vec<Event> {
         let reading = reading(&envelope(event, payload));
         assert_eq!(reading.no_effect, None, "{event}");
         reading.events
@@ -284,14 +255,14 @@ mod tests {
         event.details.iter().find(|(known, _)| known == name).map(|(_, value)| value.get())
     }
 
-    /// Each event as its id and what it says of the state.
-    pub fn in_state(events: &[Event]) -> Vec<(&str, String)> {
-        let news = |event: &Event| match &event.state_claim {
+    /// Each event as its id and its claim about the state.
+    pub fn state_claims(events: &[Event]) -> Vec<(&str, String)> {
+        let claim = |event: &Event| match &event.state_claim {
             StateClaim::Exact(word) => format!("is {word}"),
             AtLeast(word) => format!("at least {word}"),
             other => format!("{other:?}"),
         };
-        events.iter().map(|event| (event.entity.external_id.as_str(), news(event))).collect()
+        events.iter().map(|event| (event.entity.external_id.as_str(), claim(event))).collect()
     }
 
     pub fn is(state: &str) -> StateClaim {
@@ -334,9 +305,9 @@ mod tests {
             ("post_connect_form_submitted", r#""new""#, AtLeast("connecting")),
             ("deleted", "null", is("deleted")),
         ] {
-            let events = said(&format!("integrated_account:{action}"), &format!(r#"{{"id":"a1","status":{status}}}"#));
+            let events =
+                parse_events(&format!("integrated_account:{action}"), &format!(r#"{{"id":"a1","status":{status}}}"#));
             assert_eq!(events[0].state_claim, expected, "{action} {status}");
-            // As the payload stated it last, whether or not the event has a state of its own.
             assert_eq!(detail(&events[0], "status"), (status != "null").then_some(status), "{action} {status}");
         }
     }
@@ -345,7 +316,7 @@ mod tests {
     fn an_account_has_its_tenant_and_its_newest_error() {
         let payload = r#"{"id":"a1","tenant_id":"t1","is_sandbox":true,"environment_id":"e1","authentication_method":"oauth2","region":"us",
             "integration":{"id":"i1","name":"hubspot"},"last_error":{"message":"Missing scope.","status":403}}"#;
-        let event = &said("integrated_account:forbidden_error", payload)[0];
+        let event = &parse_events("integrated_account:forbidden_error", payload)[0];
         assert_eq!((event.entity.entity_type, ids(std::slice::from_ref(event))), (ACCOUNT, vec!["a1"]));
         assert_eq!(event.reference.as_ref().map(|r| r.value.as_str()), Some("t1"));
         let fact = Account {
@@ -362,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_takes_the_events_state_and_hangs_on_its_account() {
+    fn a_run_takes_the_events_state_and_belongs_to_its_account() {
         for (action, expected) in [
             ("created", is("created")),
             ("started", is("running")),
@@ -374,14 +345,14 @@ mod tests {
         ] {
             let payload = r#"{"id":"r1","integrated_account_id":"a1","status":"stopped","args":{"job":1},
                 "finished_at":"2023-06-16T09:30:00.000Z"}"#;
-            let event = &said(&format!("sync_job_run:{action}"), payload)[0];
+            let event = &parse_events(&format!("sync_job_run:{action}"), payload)[0];
             assert_eq!(event.state_claim, expected, "{action}");
             assert_eq!(parent(event), Some((ACCOUNT, "a1")));
             assert_eq!(detail(event, "args"), Some(r#"{"job":1}"#));
             assert_eq!(detail(event, "status"), Some(r#""stopped""#));
             assert_eq!((&event.inspection_external_id, event.orphan_reason, &event.reference), (&None, None, &None));
         }
-        assert_eq!(said("sync_job_run:updated", r#"{"id":"r1"}"#)[0].state_claim, AtLeast("created"));
+        assert_eq!(parse_events("sync_job_run:updated", r#"{"id":"r1"}"#)[0].state_claim, AtLeast("created"));
     }
 
     #[test]
@@ -409,9 +380,9 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_is_none_is_flagged_and_kept() {
+    fn an_invalid_time_is_flagged_and_stays_among_the_details() {
         let payload = r#"{"id":"r1","started_at":"soon","finished_at":"2023-06-16T09:30:00.000Z"}"#;
-        let event = &said("sync_job_run:updated", payload)[0];
+        let event = &parse_events("sync_job_run:updated", payload)[0];
         assert!(event.invalid_time);
         assert_eq!(detail(event, "started_at"), Some(r#""soon""#));
         let reading =
@@ -427,12 +398,12 @@ mod tests {
             ("integrated-account:ACTIVE", "is active"),
             ("integratedAccount:authenticationError", "is needs_reauth"),
         ] {
-            assert_eq!(in_state(&said(event, r#"{"id":"a1"}"#)), [("a1", state.to_owned())]);
+            assert_eq!(state_claims(&parse_events(event, r#"{"id":"a1"}"#)), [("a1", state.to_owned())]);
         }
     }
 
     #[test]
-    fn a_form_says_what_the_json_says() {
+    fn a_form_has_the_meaning_of_its_json() {
         let payload = r#"{"sync_job_run_id":"r1","resource":"x","records":[{"id":"7"}]}"#;
         let form = format!(
             "--b\r\nContent-Disposition: form-data; name=\"event\"\r\n\r\nsync_job_run:record\r\n\
@@ -465,17 +436,17 @@ mod tests {
             "sync_job_cron_trigger:failed",
             "batch_job:dry_run_failed",
         ] {
-            let nothing = reading(&envelope(event, r#"{"id":"x"}"#)).no_effect;
-            assert!(matches!(nothing, Some(NoEffect::Recognized(_))), "{event}: {nothing:?}");
+            let no_effect = reading(&envelope(event, r#"{"id":"x"}"#)).no_effect;
+            assert!(matches!(no_effect, Some(NoEffect::Recognized(_))), "{event}: {no_effect:?}");
         }
         for event in ["", "sync_job_run", "sync_job_run:new", "integrated_account:new", "record:new", "new:created"] {
-            let nothing = reading(&envelope(event, r#"{"id":"x","records":[1]}"#)).no_effect;
-            assert!(matches!(nothing, Some(NoEffect::Unrecognized(_))), "{event}: {nothing:?}");
+            let no_effect = reading(&envelope(event, r#"{"id":"x","records":[1]}"#)).no_effect;
+            assert!(matches!(no_effect, Some(NoEffect::Unrecognized(_))), "{event}: {no_effect:?}");
         }
         for event in ["sync_job_run:started", "integrated_account:active", "record:created", "sync_job_run:record"] {
             for payload in ["null", "[]", r#""x""#, "{}", r#"{"id":{}}"#] {
-                let nothing = reading(&envelope(event, payload)).no_effect;
-                assert!(matches!(nothing, Some(NoEffect::Unrecognized(_))), "{event} {payload}: {nothing:?}");
+                let no_effect = reading(&envelope(event, payload)).no_effect;
+                assert!(matches!(no_effect, Some(NoEffect::Unrecognized(_))), "{event} {payload}: {no_effect:?}");
             }
         }
     }

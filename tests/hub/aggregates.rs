@@ -3,9 +3,7 @@
 
 use crate::as_of::{RecordedHistory, to_datetime};
 use crate::database::{TestDatabase, write};
-use crate::generators::{
-    at, hover_scenario, incoming_at, pave_scenario, record360_scenario, truepic_scenario, truto_scenario,
-};
+use crate::generators::{at, incoming_at, scenario_per_vendor};
 use async_graphql::Request;
 use chrono::{DateTime, Datelike, Days, FixedOffset, SecondsFormat, TimeDelta, Timelike, Utc};
 use entity::{Kind, Status, change, entity as thing};
@@ -324,14 +322,11 @@ impl AggregateQuery<'_> {
 
 /// Deliveries of some accounts of each vendor, in any order: source, vendor and body.
 fn traffic() -> impl Strategy<Value = Vec<(String, &'static str, Value)>> {
-    let account = (pave_scenario(), truepic_scenario(), hover_scenario(), truto_scenario(), record360_scenario());
-    proptest::collection::vec(account, 1..4).prop_flat_map(|accounts| {
+    proptest::collection::vec(scenario_per_vendor(), 1..4).prop_flat_map(|accounts| {
         let mut all = Vec::new();
-        for (number, (pave, truepic, hover, truto, record360)) in accounts.into_iter().enumerate() {
-            let lives =
-                [("pave", pave), ("truepic", truepic), ("hover", hover), ("truto", truto), ("record360", record360)];
-            for (vendor, life) in lives {
-                all.extend(life.into_iter().map(|body| (format!("{vendor}-{number}"), vendor, body)));
+        for (number, scenarios) in accounts.into_iter().enumerate() {
+            for (vendor, bodies) in scenarios {
+                all.extend(bodies.into_iter().map(|body| (format!("{vendor}-{number}"), vendor, body)));
             }
         }
         Just(all).prop_shuffle()

@@ -1,9 +1,7 @@
 //! As-of reads, by both clocks, agree with a plain computation from the whole history.
 
 use crate::database::{TestDatabase, write};
-use crate::generators::{
-    at, hover_scenario, incoming_at, pave_scenario, record360_scenario, truepic_scenario, truto_scenario,
-};
+use crate::generators::{at, incoming_at, scenario_per_vendor};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{ItemKind, JobKind, Kind, Status, change, delivery, entity as thing};
 use inspection_hub::ingest::Writer;
@@ -205,11 +203,7 @@ fn happened_by<'a>(
 /// Deliveries of one or two sources of each vendor, in any order: source, vendor, body, and the error of the receiving
 /// clock, in half minutes.
 fn traffic() -> impl Strategy<Value = Vec<(String, &'static str, Value, i64)>> {
-    let all =
-        (pave_scenario(), truepic_scenario(), hover_scenario(), truto_scenario(), record360_scenario(), any::<bool>());
-    all.prop_flat_map(|(pave, truepic, hover, truto, record360, twice)| {
-        let scenarios =
-            [("pave", pave), ("truepic", truepic), ("hover", hover), ("truto", truto), ("record360", record360)];
+    (scenario_per_vendor(), any::<bool>()).prop_flat_map(|(scenarios, twice)| {
         let sources = if twice { &["", "-2"][..] } else { &[""][..] };
         let all: Vec<_> = scenarios
             .into_iter()

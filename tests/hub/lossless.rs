@@ -9,7 +9,7 @@ const MARK: &str = "zq-mark-";
 
 #[tokio::test]
 async fn a_field_that_is_unknown_today_is_found_in_the_answer() {
-    for vendor in vendor::ALL.iter().map(|vendor| vendor.name) {
+    for vendor in inspection_hub::vendor::names() {
         let app = TestHub::start().await;
         let mut found = 0;
         for sample in samples(vendor).into_iter().filter(|sample| sample.ends_with(".json")) {

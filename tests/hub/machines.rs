@@ -57,7 +57,7 @@ fn names_are_unique_and_every_move_joins_known_states() {
             let twice = machine.transitions.iter().filter(|t| t.from == transition.from && t.to == transition.to);
             assert!(
                 twice.into_iter().all(|t| same(&t)),
-                "{vendor} {:?} {transition:?} stands twice",
+                "{vendor} {:?} {transition:?} is declared twice",
                 machine.entity_type
             );
         }

@@ -6,7 +6,7 @@ use entity::Verdict::{SkippedAhead, Stale};
 use inspection_hub::vendor;
 use serde_json::{Value, json};
 
-/// Every sample of every vendor is recognized and gets a verdict. The ledger adds up.
+/// Every sample of every vendor is recognized, is no duplicate, and has a verdict; the ledger adds up.
 #[tokio::test]
 async fn every_sample_of_every_vendor_is_understood() {
     let app = TestHub::start().await;
@@ -23,7 +23,7 @@ async fn every_sample_of_every_vendor_is_understood() {
         assert_eq!(ledger["received"], samples.len(), "{ledger}");
         assert_eq!((&ledger["duplicates"], &ledger["unreadable"]), (&json!(0), &json!(0)), "{ledger}");
     }
-    // Positions are contiguous over all sources.
+    // Positions are contiguous over all vendors.
     let positions: Vec<_> = app.changes().await.iter().map(|change| change["position"].clone()).collect();
     let expected: Vec<Value> = (1..=positions.len()).map(|position| json!(position)).collect();
     assert_eq!(positions.iter().map(number).collect::<Vec<_>>(), expected.iter().map(number).collect::<Vec<_>>());

@@ -24,7 +24,7 @@ pub fn verify(database: &TestDatabase) -> (Option<i32>, String) {
 /// A hub that has received every sample, the later ones of each vendor first, some twice, and garbage between.
 pub async fn used() -> TestHub {
     let app = TestHub::start().await;
-    for vendor in vendor::ALL.iter().map(|vendor| vendor.name) {
+    for vendor in inspection_hub::vendor::names() {
         for (number, sample) in samples(vendor).iter().rev().enumerate() {
             app.post_sample(sample).await;
             if number % 3 == 0 {

@@ -120,7 +120,7 @@ async fn bad_bodies_are_kept_with_a_verdict_and_a_reason() {
     for file in files {
         let file = file.into_string().expect("a name");
         let body = sample_bytes(&format!("bad/{file}"));
-        for vendor in ["truepic", "pave", "hover", "truto", "record360"] {
+        for vendor in inspection_hub::vendor::names() {
             let answer = app.post(vendor, body.clone()).await;
             if body.is_empty() {
                 problem(&answer, 400);
@@ -141,7 +141,7 @@ async fn bad_bodies_are_kept_with_a_verdict_and_a_reason() {
         }
     }
     let mut counted = 0;
-    for vendor in ["truepic", "pave", "hover", "truto", "record360"] {
+    for vendor in inspection_hub::vendor::names() {
         let ledger = app.ledger(vendor).await;
         let ledger = ledger.as_object().expect("counts");
         let sum: u64 = ledger.iter().filter(|(name, _)| *name != "received").filter_map(|(_, n)| n.as_u64()).sum();

@@ -77,8 +77,10 @@ fn only_hover_has_an_api() {
 fn open_sources_are_for_loopback() {
     assert_eq!(
         SettingsInput::default().warnings(),
-        ["anyone who can reach 127.0.0.1:8080 can post to the open sources truepic, pave, hover, truto, record360; \
-          add [[sources.<name>.verify]]"]
+        [format!(
+            "anyone who can reach 127.0.0.1:8080 can post to the open sources {}; add [[sources.<name>.verify]]",
+            crate::vendor::names().collect::<Vec<_>>().join(", ")
+        )]
     );
     for loopback in ["[::1]:80", "127.9.9.9:80", "[::ffff:127.0.0.1]:80"] {
         assert_eq!(SettingsInput::default().flag("listen", loopback).warnings().len(), 1);

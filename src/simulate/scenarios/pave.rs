@@ -1,221 +1,195 @@
 //! PAVE: an SMS with the link, thirteen pictures of a vehicle of which some are rejected and taken again, the condition
 //! report. Some sessions expire, and some are invalid.
 
-use crate::simulate::fake_people::FakePerson;
-use crate::simulate::fake_vehicles::FakeVehicle;
-use crate::simulate::scenario::{FieldPatch, HOUR, MINUTE, Scenario, TimestampFormat};
-use chrono::TimeDelta;
+use crate::simulate::fake_people::invent_person;
+use crate::simulate::fake_vehicles::invent_vehicle;
+use crate::simulate::scenario::Scenario;
+use crate::simulate::script::ScriptStep::{After, Call, Each, End, OneOf, RowOf, Send, Set, Time, Wait};
+use crate::simulate::script::{HOUR, MINUTE, ScriptStep, VendorScenario, chance};
 
-/// The pictures in the order in which they are taken, which is also that of the result: code, label, end of the URL.
-const PICTURES: &[(u64, &str, &str)] = &[
-    (1, "VIN", "01_VIN"),
-    (2, "Interior", "02_INT"),
-    (3, "Cluster", "03_CLU"),
-    (4, "Left", "04_TVL"),
-    (10, "Front Left", "10_FRL"),
-    (5, "Front", "05_IC5"),
-    (11, "Front Right", "11_FRR"),
-    (7, "Right", "07_RGT"),
-    (12, "Rear Right", "12_RRR"),
-    (8, "Rear", "08_REA"),
-    (13, "Rear Left", "13_RRL"),
-    (9, "Windshield", "09_WSH"),
-    (6, "Tires", "06_TIR"),
+pub const SCENARIO: VendorScenario = VendorScenario {
+    vendor: "pave",
+    weight: 6,
+    script: SCRIPT,
+    fields: &[
+        ("session-sms", &[("/name", "{name}"), ("/phone", "{phone}")]),
+        ("session-note", &[("/title", "{title}"), ("/description", "{text}"), ("/user", "{author}")]),
+        ("session-stage-change-rejected", &[("/message", "{complaint}")]),
+        (
+            "session-stage-change",
+            &[
+                ("/photo_code", "{code}"),
+                ("/photo_label", "{label}"),
+                ("/photo_url", "https://images.example.com/{key}/{key}_{file}_{attempt}.jpg"),
+            ],
+        ),
+        ("session-complete", RESULT),
+        ("", &[("/session_key", "{key}"), ("/timestamp", "{now}")]),
+    ],
+};
+
+const RESULT: &[(&str, &str)] = &[
+    ("/session/session_key", "{key}"),
+    ("/session/vehicle/session_key", "{key}"),
+    ("/session/vehicle/id", "{id}"),
+    ("/session/created_at", "{created}"),
+    ("/session/inspect_started_at", "{started}"),
+    ("/session/inspect_ended_at", "{ended}"),
+    ("/session/updated_at", "{now}"),
+    ("/session/inspect_duration", "{inspect_duration}"),
+    ("/session/capture_duration", "{capture_duration}"),
+    ("/session/options/client_id", "100-{id}"),
+    ("/session/options/sms/to", "{phone}"),
+    ("/session/user_account/username", "{username}"),
+    ("/session/user_account/first_name", "{first_name}"),
+    ("/session/user_account/last_name", "{last_name}"),
+    ("/session/user_account/email", "{email}"),
+    // Beside the session, and in it.
+    ("/vehicle/vin", "{vin}"),
+    ("/session/vehicle/vin", "{vin}"),
+    ("/vehicle/year", "{year}"),
+    ("/session/vehicle/year", "{year}"),
+    ("/vehicle/make", "{make}"),
+    ("/session/vehicle/make", "{make}"),
+    ("/vehicle/model", "{model}"),
+    ("/session/vehicle/model", "{model}"),
+    ("/vehicle/body_type", "{body}"),
+    ("/session/vehicle/body_type", "{body}"),
+    ("/vehicle/trim", "{trim}"),
+    ("/session/vehicle/trim", "{trim}"),
+    ("/vehicle/ext_col", "{color}"),
+    ("/session/vehicle/ext_col", "{color}"),
+    ("/vehicle/odom_reading", "{odometer}"),
+    ("/session/vehicle/odom_reading", "{odometer}"),
+    ("/photos/*/url", "https://images.example.com/{key}/{key}_{file.*}.jpg"),
+    ("/photos/*/created_at", "{taken.*}"),
+    ("/photos/*/updated_at", "{checked.*}"),
+    ("/inspection/detected_damages/*/uuid", "{uuid}"),
+    ("/inspection/detected_damages", "{damages}"),
+    ("/inspection/damages_overview/totalDamages", "{damages}"),
+    ("/inspection/damages_overview/maxGradePerItem", "{worst_grade}"),
+    ("/inspection/damages_overview/maxTotalGrade", "{total_grade}"),
+    ("/inspection/case_details/case_start_time", "{ended}"),
+    ("/inspection/case_details/case_end_time", "{now}"),
+    ("/condition_report", "https://reports.example.com/{key}/condition-report.pdf"),
+    ("/landing_page", "https://reports.example.com/{key}"),
 ];
 
-const COMPLAINTS: &[&str] = &[
-    "The photo is too blurry. Please hold still and take it again.",
-    "The photo is too dark. Please take it again in better light.",
-    "The vehicle is not entirely in the picture. Please step back.",
-    "There is glare on the glass. Please change your angle.",
+/// The pictures in the order in which they are taken, which is also that of the result.
+const PICTURES: &[&[&str]] = &[
+    &["1", "VIN", "01_VIN"],
+    &["2", "Interior", "02_INT"],
+    &["3", "Cluster", "03_CLU"],
+    &["4", "Left", "04_TVL"],
+    &["10", "Front Left", "10_FRL"],
+    &["5", "Front", "05_IC5"],
+    &["11", "Front Right", "11_FRR"],
+    &["7", "Right", "07_RGT"],
+    &["12", "Rear Right", "12_RRR"],
+    &["8", "Rear", "08_REA"],
+    &["13", "Rear Left", "13_RRL"],
+    &["9", "Windshield", "09_WSH"],
+    &["6", "Tires", "06_TIR"],
+];
+const PICTURE: &[&str] = &["code", "label", "file"];
+
+const SCRIPT: &[ScriptStep] = &[
+    Call(set_key),
+    Call(invent_person),
+    Time("created", 0),
+    Wait(1, 10),
+    chance(8, &[Send("session-sms-process-error"), Wait(MINUTE, 5 * MINUTE)]),
+    Send("session-sms-process"),
+    Wait(5 * MINUTE, 5 * HOUR),
+    Time("started", 0),
+    Send("session-status-change-started"),
+    chance(5, EXPIRED),
+    After(20, 2 * MINUTE, "session-status-change-process"),
+    chance(6, &[Each(PICTURE, PICTURES, 1, 12, TAKE_PICTURE), ScriptStep::Run(EXPIRED)]),
+    Each(PICTURE, PICTURES, 13, 13, TAKE_PICTURE),
+    chance(20, NOTE),
+    chance(4, &[After(20, MINUTE, "session-status-change-invalid"), End]),
+    Wait(20, 2 * MINUTE),
+    Time("ended", 0),
+    Send("session-status-change-qc-passed"),
+    After(10, 90, "session-status-change-confirm"),
+    Call(invent_vehicle),
+    RowOf(
+        &["damages", "worst_grade", "total_grade"],
+        &[&["0", "0", "0"], &["1", "1", "1"], &["2", "2", "3"], &["3", "2", "5"], &["3", "2", "5"]],
+    ),
+    Call(set_durations),
+    Send("session-complete"),
 ];
 
-struct PaveSession {
-    key: String,
-    person: FakePerson,
-    created: TimeDelta,
-    started: TimeDelta,
-    /// When each picture that was accepted was taken.
-    taken: Vec<TimeDelta>,
+const EXPIRED: &[ScriptStep] = &[After(3 * HOUR, 8 * HOUR, "session-status-change-expired"), End];
+
+const TAKE_PICTURE: &[ScriptStep] = &[
+    Wait(12, 40),
+    Set("attempt", "1"),
+    chance(12, &[REJECTED, Set("attempt", "2"), chance(12, &[REJECTED, Set("attempt", "3")])]),
+    Send("session-stage-change"),
+    Time("taken", 0),
+    Time("checked", 4),
+];
+
+const REJECTED: ScriptStep = ScriptStep::Run(&[
+    OneOf(
+        "complaint",
+        &[
+            "The photo is too blurry. Please hold still and take it again.",
+            "The photo is too dark. Please take it again in better light.",
+            "The vehicle is not entirely in the picture. Please step back.",
+            "There is glare on the glass. Please change your angle.",
+        ],
+    ),
+    Send("session-stage-change-rejected"),
+    Wait(10, 40),
+]);
+
+const NOTE: &[ScriptStep] = &[
+    RowOf(
+        &["title", "text", "author"],
+        &[
+            &["Keys", "The customer has one key only.", "ada.holt"],
+            &["Windshield", "Chip on the passenger side, not in view.", "kofi.lund"],
+            &["Title", "The title is being mailed.", "rosa.north"],
+            &["Pickup", "Available on weekdays after noon.", "sven.wells"],
+        ],
+    ),
+    After(10, MINUTE, "session-note-insert"),
+];
+
+fn set_durations(scenario: &mut Scenario) {
+    let seconds = scenario.seconds_between("started", "ended");
+    scenario.set("inspect_duration", seconds.to_string());
+    scenario.set("capture_duration", (seconds - seconds / 5).to_string());
 }
 
-pub fn plan(scenario: &mut Scenario) {
-    let person = FakePerson::new(scenario);
-    let now = scenario.now();
-    let mut session = PaveSession { key: key(scenario), person, created: now, started: now, taken: Vec::new() };
-    sms(scenario, &session);
-    scenario.wait(5 * MINUTE..=5 * HOUR);
-    session.started = scenario.now();
-    status(scenario, &session, "pave/session-status-change-started.json");
-    if scenario.chance(5) {
-        scenario.wait(3 * HOUR..=8 * HOUR);
-        return status(scenario, &session, "pave/session-status-change-expired.json");
-    }
-    scenario.wait(20..=2 * MINUTE);
-    status(scenario, &session, "pave/session-status-change-process.json");
-    let gives_up = scenario.chance(6).then(|| scenario.between(1..=12));
-    for (number, picture) in (0..).zip(PICTURES) {
-        if gives_up == Some(number) {
-            scenario.wait(3 * HOUR..=8 * HOUR);
-            return status(scenario, &session, "pave/session-status-change-expired.json");
-        }
-        take_picture(scenario, &mut session, *picture);
-    }
-    if scenario.chance(20) {
-        note(scenario, &session);
-    }
-    if scenario.chance(4) {
-        scenario.wait(20..=MINUTE);
-        return status(scenario, &session, "pave/session-status-change-invalid.json");
-    }
-    scenario.wait(20..=2 * MINUTE);
-    let ended = scenario.now();
-    status(scenario, &session, "pave/session-status-change-qc-passed.json");
-    scenario.wait(10..=90);
-    status(scenario, &session, "pave/session-status-change-confirm.json");
-    scenario.wait(10 * MINUTE..=3 * HOUR);
-    if scenario.chance(2) {
-        return status(scenario, &session, "pave/session-status-change-invalid.json");
-    }
-    complete(scenario, &session, ended);
-}
-
-// A session's key says nothing, but the scenario's id can be told from it: no two are alike.
-fn key(scenario: &mut Scenario) -> String {
-    const DIGITS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+fn set_key(scenario: &mut Scenario) {
     let theme = scenario.one_of(&["SWP", "SMG", "FLX"]);
-    let mut number = scenario.id().wrapping_mul(0x9e37_79b9_7f4a_7c15) & 0x0fff_ffff_ffff_ffff;
-    let mut key = String::with_capacity(16);
-    for _ in 0..12 {
-        key.extend(DIGITS.get((number % 32) as usize).map(|digit| *digit as char));
-        number /= 32;
-    }
-    format!("{theme}-{key}")
+    let key = format!("{theme}-{}", key_number(scenario.id()));
+    scenario.set("key", key);
 }
 
-fn sms(scenario: &mut Scenario, session: &PaveSession) {
-    scenario.wait(1..=10);
-    let to = || vec![("/name", session.person.name().into()), ("/phone", session.person.phone.as_str().into())];
-    if scenario.chance(8) {
-        send_event(scenario, session, "pave/session-sms-process-error.json", to());
-        scenario.wait(MINUTE..=5 * MINUTE);
-    }
-    send_event(scenario, session, "pave/session-sms-process.json", to());
-}
-
-// Rejected once or twice in one of eight cases.
-fn take_picture(scenario: &mut Scenario, session: &mut PaveSession, (code, label, url): (u64, &'static str, &str)) {
-    scenario.wait(12..=40);
-    let picture = |attempt: u32| {
-        let url = format!("{}_{attempt}.jpg", url_of(&session.key, url));
-        vec![("/photo_code", code.into()), ("/photo_label", label.into()), ("/photo_url", url.into())]
-    };
-    let mut attempt = 1;
-    while attempt < 3 && scenario.chance(12) {
-        let mut rejected = picture(attempt);
-        rejected.push(("/message", scenario.one_of(COMPLAINTS).into()));
-        send_event(scenario, session, "pave/session-stage-change-rejected.json", rejected);
-        scenario.wait(10..=40);
-        attempt += 1;
-    }
-    send_event(scenario, session, "pave/session-stage-change.json", picture(attempt));
-    session.taken.push(scenario.now());
-}
-
-fn note(scenario: &mut Scenario, session: &PaveSession) {
-    const NOTES: &[(&str, &str)] = &[
-        ("Keys", "The customer has one key only."),
-        ("Windshield", "Chip on the passenger side, not in view."),
-        ("Title", "The title is being mailed."),
-        ("Pickup", "Available on weekdays after noon."),
-    ];
-    scenario.wait(10..=MINUTE);
-    let (title, text) = scenario.one_of(NOTES);
-    let user = FakePerson::new(scenario).username();
-    let set = vec![("/title", title.into()), ("/description", text.into()), ("/user", user.into())];
-    send_event(scenario, session, "pave/session-note-insert.json", set);
-}
-
-fn complete(scenario: &mut Scenario, session: &PaveSession, ended: TimeDelta) {
-    let car = FakeVehicle::new(scenario);
-    let (key, person, now) = (session.key.as_str(), &session.person, scenario.now());
-    let at = |moment| TimestampFormat::Seconds.patch(moment);
-    let mut set: Vec<(String, FieldPatch)> = Vec::with_capacity(80);
-    let mut put = |pointer: &str, value: FieldPatch| set.push((pointer.to_owned(), value));
-    put("/session/session_key", key.into());
-    put("/session/vehicle/session_key", key.into());
-    put("/session/vehicle/id", scenario.id().into());
-    put("/session/created_at", at(session.created));
-    put("/session/inspect_started_at", at(session.started));
-    put("/session/inspect_ended_at", at(ended));
-    put("/session/updated_at", at(now));
-    let seconds = (ended - session.started).num_seconds();
-    put("/session/inspect_duration", seconds.into());
-    put("/session/capture_duration", (seconds - seconds / 5).into());
-    put("/session/options/client_id", format!("100-{}", scenario.id()).into());
-    put("/session/options/sms/to", person.phone.as_str().into());
-    put("/session/user_account/username", person.username().into());
-    put("/session/user_account/first_name", person.first.into());
-    put("/session/user_account/last_name", person.last.into());
-    put("/session/user_account/email", person.email().into());
-    for vehicle in ["/session/vehicle", "/vehicle"] {
-        let words = [("make", car.make), ("model", car.model), ("body_type", car.body), ("trim", car.trim)];
-        for (name, word) in words.into_iter().chain([("vin", car.vin.as_str()), ("ext_col", car.color)]) {
-            put(&format!("{vehicle}/{name}"), word.into());
-        }
-        put(&format!("{vehicle}/year"), car.year.into());
-    }
-    // Once a string, once a number: PAVE does so.
-    put("/session/vehicle/odom_reading", car.odometer.to_string().into());
-    put("/vehicle/odom_reading", car.odometer.into());
-    for (number, ((_, _, url), taken)) in PICTURES.iter().zip(&session.taken).enumerate() {
-        put(&format!("/photos/{number}/url"), format!("{}.jpg", url_of(key, url)).into());
-        put(&format!("/photos/{number}/created_at"), at(*taken));
-        put(&format!("/photos/{number}/updated_at"), at(*taken + TimeDelta::seconds(4)));
-    }
-    let damages = scenario.one_of(&[0usize, 1, 2, 3, 3]);
-    for number in 0..damages {
-        put(&format!("/inspection/detected_damages/{number}/uuid"), scenario.uuid().into());
-    }
-    put("/inspection/detected_damages", FieldPatch::Truncate(damages));
-    put("/inspection/damages_overview/totalDamages", damages.into());
-    put("/inspection/damages_overview/maxGradePerItem", damages.min(2).into());
-    put("/inspection/damages_overview/maxTotalGrade", [0usize, 1, 3, 5].get(damages).copied().unwrap_or(5).into());
-    put("/inspection/case_details/case_start_time", at(ended));
-    put("/inspection/case_details/case_end_time", at(now));
-    put("/condition_report", format!("https://reports.example.com/{key}/condition-report.pdf").into());
-    put("/landing_page", format!("https://reports.example.com/{key}").into());
-    scenario.emit("pave/session-complete.json", set);
-}
-
-fn url_of(key: &str, end: &str) -> String {
-    format!("https://images.example.com/{key}/{key}_{end}")
-}
-
-fn status(scenario: &mut Scenario, session: &PaveSession, sample: &'static str) {
-    send_event(scenario, session, sample, Vec::new());
-}
-
-fn send_event(
-    scenario: &mut Scenario,
-    session: &PaveSession,
-    sample: &'static str,
-    mut set: Vec<(&'static str, FieldPatch)>,
-) {
-    set.push(("/session_key", session.key.as_str().into()));
-    set.push(("/timestamp", TimestampFormat::FiveHoursEast.patch(scenario.now())));
-    scenario.emit(sample, set);
+// Looks random, but is a function of the scenario's id that never gives the same key twice.
+fn key_number(id: u64) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+    let number = id.wrapping_mul(0x9e37_79b9_7f4a_7c15) & 0x0fff_ffff_ffff_ffff;
+    let digit = |place: u32| DIGITS.get((number >> (5 * place)) as usize % 32).map(|digit| *digit as char);
+    (0..12).filter_map(digit).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use chrono::TimeDelta;
     use std::collections::HashSet;
 
     #[test]
     fn no_two_keys_are_alike() {
-        let key = |number| key(&mut Scenario::new(9, number, TimeDelta::zero()));
-        let keys: HashSet<String> = (0..10_000).map(|number| key(number)[4..].to_owned()).collect();
+        let key = |number| key_number(Scenario::new(9, number, TimeDelta::zero()).id());
+        let keys: HashSet<String> = (0..10_000).map(key).collect();
         assert_eq!(keys.len(), 10_000);
     }
 }

@@ -1,4 +1,4 @@
-//! The simulator against a hub, and against something that behaves worse than one.
+//! The simulator against a hub, and against a server that misbehaves.
 
 use crate::database::TestDatabase;
 use crate::server::{Hub, install_tls};
@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Every scheme of which the simulator can make what the vendor sends.
+/// Every scheme with which the simulator can sign.
 const VERIFIED: &str = r#"
     [sources.truepic]
     public_url = "https://hub.example/webhooks/truepic"
@@ -87,7 +87,7 @@ async fn a_hub_takes_what_is_signed_refuses_what_is_forged_and_its_ledger_agrees
     }
 }
 
-/// Asks to send everything once more, and may lie about what it took.
+/// Answers each first attempt with 429, and may report wrong counts.
 #[derive(Debug, Default)]
 struct FlakyHub {
     seen: Mutex<HashSet<Bytes>>,
@@ -143,12 +143,12 @@ async fn a_ledger_that_hides_something_is_found_out() {
     let report = run(plan, CancellationToken::new()).await.expect("a report");
     assert!(!report.is_success());
     let text = report.to_string();
-    assert!(text.contains("pave, received: 40 were answered so, the ledger has 38 more"), "{text}");
-    assert!(!text.contains("somebody else"), "{text}");
+    assert!(text.contains("pave, received: 40 by the answers, 38 by the ledger"), "{text}");
+    assert!(!text.contains("another sender"), "{text}");
 }
 
 #[tokio::test]
-async fn other_answers_are_told() {
+async fn other_answers_are_reported() {
     let (_, plan) =
         flaky_hub(FlakyHub { answer: Mutex::new(Some(StatusCode::NOT_FOUND)), ..FlakyHub::default() }).await;
     let report = run(plan, CancellationToken::new()).await.expect("a report");
@@ -168,7 +168,7 @@ async fn stopping_ends_the_waiting_and_still_reports() {
 }
 
 #[tokio::test]
-async fn a_rate_is_kept() {
+async fn the_rate_is_not_exceeded() {
     let (_, plan) = flaky_hub(FlakyHub::default()).await;
     let report =
         run(SimulationPlan { rate: NonZeroU32::new(80), ..plan }, CancellationToken::new()).await.expect("a report");

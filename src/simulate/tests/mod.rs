@@ -1,4 +1,4 @@
-//! What the simulator promises before anything is sent; what it does with a hub stands in `hub`.
+//! Promises of the simulator that need no hub; `hub` has the others.
 
 mod hub;
 
@@ -7,8 +7,8 @@ use crate::event::NoEffect;
 use crate::ingest::{PreparedDelivery, Writer};
 use crate::rebuild::{DatabaseSnapshot, ShadowDb};
 use crate::simulate::chaos::{Chaos, ChaosRates, SendMode};
+use crate::simulate::patch::TimeMapping;
 use crate::simulate::sample::SampleBody;
-use crate::simulate::scenario::TimeMapping;
 use crate::simulate::traffic::{Traffic, TrafficClock};
 use crate::store::{Database, OpenMode};
 use crate::vendor::verify::{UnverifiedDelivery, Verifier};
@@ -19,7 +19,9 @@ use entity::Verdict;
 use std::collections::{HashMap, HashSet};
 use tokio_util::sync::CancellationToken;
 
-const ALL: [&str; 5] = ["truepic", "pave", "hover", "truto", "record360"];
+fn all_vendors() -> Vec<&'static str> {
+    vendor::names().collect()
+}
 
 fn clock() -> TrafficClock {
     let at = DateTime::from_timestamp(1_750_000_000, 0).expect("a moment");
@@ -31,12 +33,12 @@ fn traffic(seed: u32, vendors: &[&str]) -> Traffic {
 }
 
 fn chaos(seed: u32, shares: ChaosRates) -> Chaos {
-    Chaos::new(seed, traffic(seed, &ALL), shares, vec![true; ALL.len()])
+    Chaos::new(seed, traffic(seed, &all_vendors()), shares, vec![true; vendor::ALL.len()])
 }
 
 fn bodies(seed: u32) -> Vec<Vec<u8>> {
     let shares = ChaosRates { duplicates: 0.05, reorder: 0.05, ..ChaosRates::default() };
-    let body = |sending: crate::simulate::SimulatedRequest| sending.delivery.body().expect("a body").bytes.to_vec();
+    let body = |request: crate::simulate::SimulatedRequest| request.delivery.body().expect("a body").bytes.to_vec();
     chaos(seed, shares).take(2000).map(body).collect()
 }
 
@@ -49,26 +51,26 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
-fn every_adapter_reads_all_of_its_vendors_lives() {
+fn every_adapter_parses_all_scenarios_of_its_vendor() {
     for vendor in vendor::ALL {
         let mut seen = HashMap::new();
         for post in traffic(1, &[vendor.name]).take(3000) {
             let body = post.body().unwrap_or_else(|bad| panic!("{bad}"));
             let delivery = DeliveryBody { content_type: Some(body.content_type), body: &body.bytes };
-            let reading = (vendor.parse)(&delivery).unwrap_or_else(|why| panic!("{}: {why}", vendor.name));
+            let parsed = (vendor.parse)(&delivery).unwrap_or_else(|why| panic!("{}: {why}", vendor.name));
             let text = String::from_utf8_lossy(&body.bytes);
-            assert!(!matches!(reading.no_effect, Some(NoEffect::Unrecognized(_))), "{:?}: {text}", reading.no_effect);
-            *seen.entry(reading.event).or_insert(0) += 1;
+            assert!(!matches!(parsed.no_effect, Some(NoEffect::Unrecognized(_))), "{:?}: {text}", parsed.no_effect);
+            *seen.entry(parsed.event).or_insert(0) += 1;
         }
         assert!(seen.len() > 1, "{}: {seen:?}", vendor.name);
     }
 }
 
 #[test]
-fn every_vendor_sends_its_part_and_a_life_is_as_long_as_assumed() {
-    let mut counts = [0; ALL.len()];
+fn every_vendor_sends_its_share_and_scenarios_have_the_assumed_length() {
+    let mut counts = [0; vendor::ALL.len()];
     let mut scenarios = HashSet::new();
-    for post in traffic(1, &ALL).take(10_000) {
+    for post in traffic(1, &all_vendors()).take(10_000) {
         counts[post.source] += 1;
         scenarios.insert(post.scenario);
     }
@@ -80,8 +82,8 @@ fn every_vendor_sends_its_part_and_a_life_is_as_long_as_assumed() {
 fn the_shares_are_about_right() {
     let shares = ChaosRates { duplicates: 0.05, reorder: 0.1, bad_signatures: 0.02, garbage: 0.03 };
     let mut counts: HashMap<_, i32> = HashMap::new();
-    for sending in chaos(1, shares).take(20_000) {
-        let manner = match sending.mode {
+    for request in chaos(1, shares).take(20_000) {
+        let manner = match request.mode {
             SendMode::Genuine => "genuine",
             SendMode::Reordered => "late",
             SendMode::Duplicate => "again",
@@ -96,10 +98,10 @@ fn the_shares_are_about_right() {
 }
 
 #[test]
-fn late_is_what_comes_after_news_of_its_own_life_and_nothing_is_lost() {
-    let plain: Vec<_> = traffic(3, &ALL).take(5000).collect();
+fn late_deliveries_are_overtaken_within_their_scenario_and_none_is_lost() {
+    let plain: Vec<_> = traffic(3, &all_vendors()).take(5000).collect();
     let shares = ChaosRates { reorder: 0.1, ..ChaosRates::default() };
-    let mixed: Vec<_> = chaos(3, shares).take(5500).map(|sending| sending.delivery).collect();
+    let mixed: Vec<_> = chaos(3, shares).take(5500).map(|request| request.delivery).collect();
     let overtaken = |pair: &[std::sync::Arc<crate::simulate::traffic::SimulatedDelivery>]| pair[0].at() > pair[1].at();
     assert!(!plain.windows(2).any(overtaken));
     let mut scenarios: HashMap<u64, Vec<TimeDelta>> = HashMap::new();
@@ -114,12 +116,13 @@ fn late_is_what_comes_after_news_of_its_own_life_and_nothing_is_lost() {
 #[test]
 fn forgeries_are_for_sources_that_verify() {
     let shares = ChaosRates { bad_signatures: 0.5, ..ChaosRates::default() };
-    let verifies = vec![false, true, false, false, false];
-    let forged: Vec<_> = Chaos::new(1, traffic(1, &ALL), shares, verifies)
+    let mut verifies = vec![false; vendor::ALL.len()];
+    verifies[1] = true;
+    let forged: Vec<_> = Chaos::new(1, traffic(1, &all_vendors()), shares, verifies)
         .take(2000)
-        .filter(|sending| matches!(sending.mode, SendMode::Forged(_)))
+        .filter(|request| matches!(request.mode, SendMode::Forged(_)))
         .collect();
-    assert!(forged.len() > 100 && forged.iter().all(|sending| sending.delivery.source == 1));
+    assert!(forged.len() > 100 && forged.iter().all(|request| request.delivery.source == 1));
 }
 
 fn incoming(vendor: &'static Vendor, body: SampleBody) -> PreparedDelivery {
@@ -138,15 +141,14 @@ fn incoming(vendor: &'static Vendor, body: SampleBody) -> PreparedDelivery {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_derived_anew_is_found_to_be_the_same_without_reading_its_values() {
+async fn a_replay_is_equal_without_comparing_values() {
     let database = TestDatabase::new().await;
     let db = Database::open(&database.address, OpenMode::Migrate).await.expect("a database");
     let mut writer = Writer::open(&db).expect("a writer");
-    let vendors: Vec<_> = ALL.iter().filter_map(|name| vendor::by_name(name)).collect();
     let shares = ChaosRates { reorder: 0.2, duplicates: 0.1, ..ChaosRates::default() };
-    let batch: Vec<_> = Chaos::new(3, traffic(3, &ALL), shares, vec![false; ALL.len()])
+    let batch: Vec<_> = Chaos::new(3, traffic(3, &all_vendors()), shares, vec![false; vendor::ALL.len()])
         .take(500)
-        .map(|sending| incoming(vendors[sending.delivery.source], sending.delivery.body().expect("a body")))
+        .map(|request| incoming(vendor::ALL[request.delivery.source], request.delivery.body().expect("a body")))
         .collect();
     write(&mut writer, &batch);
     let stored = DatabaseSnapshot::open(&db).await.expect("a moment");
@@ -169,13 +171,12 @@ async fn what_comes_in_order_is_never_refused_nor_stale() {
     let database = TestDatabase::new().await;
     let db = Database::open(&database.address, OpenMode::Migrate).await.expect("a database");
     let mut writer = Writer::open(&db).expect("a writer");
-    let vendors: Vec<_> = ALL.iter().filter_map(|name| vendor::by_name(name)).collect();
-    let posts: Vec<_> = traffic(5, &ALL).take(1500).collect();
+    let posts: Vec<_> = traffic(5, &all_vendors()).take(1500).collect();
     let mut verdicts: HashMap<Verdict, Vec<String>> = HashMap::new();
     for posts in posts.chunks(50) {
         let bodies: Vec<_> = posts.iter().map(|post| post.body().expect("a body")).collect();
         let batch: Vec<_> =
-            posts.iter().zip(&bodies).map(|(post, body)| incoming(vendors[post.source], body.clone())).collect();
+            posts.iter().zip(&bodies).map(|(post, body)| incoming(vendor::ALL[post.source], body.clone())).collect();
         let receipts = write(&mut writer, &batch).receipts;
         for (receipt, body) in receipts.into_iter().zip(bodies) {
             let text = String::from_utf8_lossy(&body.bytes).chars().take(300).collect::<String>();

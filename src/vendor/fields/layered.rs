@@ -1,10 +1,10 @@
-//! One object that a body may hold in several places.
+//! An object that a body may contain in several places.
 
 use super::JsonFields;
 use chrono::{DateTime, Utc};
 
-/// The places of one object, the greatest first. The first place that states a field wins, field by field. Another that
-/// states the same is read too; what it states otherwise is left of it.
+/// The places of one object in order of precedence. For each field, the first place that has it wins. An equal value in
+/// another place counts as read too; a different one stays unread.
 #[derive(Clone, Debug, Default)]
 pub struct LayeredFields<'a>(Vec<JsonFields<'a>>);
 
@@ -13,7 +13,7 @@ impl<'a> LayeredFields<'a> {
         LayeredFields(places.into_iter().collect())
     }
 
-    /// A nested object, in all places that have it.
+    /// A nested object, in all places that have one.
     pub fn object(&self, name: &str) -> LayeredFields<'a> {
         LayeredFields(self.0.iter().filter_map(|fields| fields.object(name)).collect())
     }
@@ -22,7 +22,7 @@ impl<'a> LayeredFields<'a> {
         self.0.iter()
     }
 
-    /// A field by one of the readers of [`Fields`].
+    /// A field, by a method of [`JsonFields`].
     pub fn first_stated<T: PartialEq>(
         &self,
         name: &str,
@@ -72,7 +72,7 @@ mod tests {
     use crate::machine::EntityType;
 
     #[test]
-    fn the_first_place_wins_and_what_another_says_otherwise_is_left() {
+    fn the_first_place_wins_and_different_values_stay_unread() {
         let body = JsonFields::parse_body(
             br#"{"vehicle": {"vin": "A", "year": " ", "make": "H"}, "session": {"vehicle": {"vin": "B", "year": "2020", "make": "H"}}}"#,
         );

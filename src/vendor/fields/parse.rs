@@ -1,4 +1,4 @@
-//! JSON texts as fields and values: borrowed where possible, and lossy where a text is no Unicode.
+//! Parses JSON into fields and values: borrowed where possible, lossy where a string is not valid Unicode.
 
 use super::{JsonFields, TrackedField};
 use crate::event::storable;
@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// Any JSON as a value that can always be printed again: text that is no Unicode gets U+FFFD, numbers that a double or
-/// a 64-bit integer cannot hold become their text.
+/// A JSON value that can always be serialized. Invalid Unicode becomes U+FFFD; a number that neither a double nor a 64-bit
+/// integer represents becomes a string.
 pub fn json_value(raw: &RawValue) -> serde_json::Value {
     use serde_json::Value;
     let text = raw.get();
@@ -23,7 +23,7 @@ pub fn json_value(raw: &RawValue) -> serde_json::Value {
         },
         Some(b'"') => Value::String(string(raw).unwrap_or_default()),
         _ => match serde_json::from_str::<Value>(text) {
-            // An integer that had to become a double has lost digits.
+            // An integer that became a double has lost digits.
             Ok(Value::Number(number)) if number.is_f64() && !text.contains(['.', 'e', 'E']) => text.into(),
             Ok(value) => value,
             Err(_) => text.into(),
@@ -31,7 +31,7 @@ pub fn json_value(raw: &RawValue) -> serde_json::Value {
     }
 }
 
-/// A string that is not blank; a number's or a boolean's text.
+/// A string that is not blank, or the text of a number or boolean.
 pub fn text(value: &RawValue) -> Option<String> {
     let text = match value.get().as_bytes().first()? {
         b'"' => string(value)?,
@@ -41,7 +41,7 @@ pub fn text(value: &RawValue) -> Option<String> {
     (!text.trim().is_empty()).then_some(text)
 }
 
-/// A JSON string's text, with U+FFFD for what a database cannot keep: NUL and lone surrogates.
+/// A string, with U+FFFD for what a database cannot store: NUL and lone surrogates.
 pub fn string(value: &RawValue) -> Option<String> {
     let raw = value.get();
     if !raw.starts_with('"') {
@@ -56,7 +56,7 @@ pub fn string(value: &RawValue) -> Option<String> {
     }
 }
 
-/// The members of an object, or none for what is no object.
+/// The members of an object. `None` for other values.
 pub fn members(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
     if !value.get().starts_with('{') {
         return None;
@@ -64,8 +64,8 @@ pub fn members(value: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
     serde_json::from_str::<Members<'_>>(value.get()).ok().map(|members| members.0)
 }
 
-/// The entries of a list, also of one that PHP printed with gaps: an object whose names are all whole numbers. None for
-/// what is no list.
+/// The entries of a list, or of a list with gaps as PHP prints it: an object whose names are all whole numbers. `None` for
+/// other values.
 pub fn list_entries(value: &RawValue) -> Option<Vec<&RawValue>> {
     match value.get().as_bytes().first()? {
         b'[' => serde_json::from_str(value.get()).ok(),
@@ -90,7 +90,7 @@ impl<'a> TrackedField<'a> {
     }
 }
 
-// serde_json hands out strings with lone surrogates as bytes (WTF-8).
+// serde_json returns strings with lone surrogates as bytes (WTF-8).
 struct LossyString(String);
 
 impl<'de> Deserialize<'de> for LossyString {
@@ -134,7 +134,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-// A field's name, borrowed unless it has escapes; names that are no Unicode are read lossily too.
+// A field's name, borrowed unless it has escapes. Invalid Unicode is replaced.
 struct FieldName<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for FieldName<'de> {
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for FieldName<'de> {
     }
 }
 
-/// The deepest nesting of a JSON text, without reading it as JSON: brackets outside of strings.
+/// The nesting of a JSON text, by counting brackets outside of strings.
 pub fn nesting_depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut quoted, mut escaped) = (0usize, 0usize, false, false);
     for byte in text.bytes() {

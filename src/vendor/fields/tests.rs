@@ -43,7 +43,7 @@ fn what_is_left_of_parts_is_left_of_the_whole() {
     assert_eq!(body.objects("o").first().and_then(|o| o.integer("f")), Some(7));
     let expected = [("a", r#"{"b":{"d":2},"e":3}"#), ("l", r#"[{"g":5},"h"]"#)];
     assert_eq!(left(&body), pairs(&expected));
-    // What a part has handed out is not left of the whole.
+    // What was returned for a part is not returned for the whole.
     let body = fields(text);
     let a = body.object("a").expect("an object");
     assert_eq!(left(&a.object("b").expect("an object")), pairs(&[("c", "1"), ("d", "2")]));
@@ -95,7 +95,7 @@ fn flags_and_numbers_are_read_from_texts_and_the_rest_stays() {
 }
 
 #[test]
-fn a_time_that_is_none_is_left_and_says_so() {
+fn an_invalid_time_stays_unread_and_is_flagged() {
     let body =
         fields(r#"{"at": "soon", "taken_at": {"x": 1}, "blank": " ", "none": null, "good": "2024-05-01T10:00Z"}"#);
     let at = body.vendor_time("at");

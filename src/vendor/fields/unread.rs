@@ -1,12 +1,12 @@
-//! What is left of a body: what no adapter has read, in nested objects and lists too. Each part is handed out once.
+//! The fields that no adapter has read, also in nested objects and lists. Each one is returned once.
 
 use super::{JsonFields, ListEntry, ReadState, TrackedField};
 use crate::event::{Detail, Details, storable};
 use serde_json::value::RawValue;
 
 impl JsonFields<'_> {
-    /// What has not been read and is not null, as details under the fields' names; of an object or a list that was opened,
-    /// what is left of it. Once handed out, it is not left any more.
+    /// The fields that are unread and not null; of objects and lists that were opened, their unread parts. All of them count as
+    /// read afterwards.
     pub fn unread_details(&self) -> Details {
         let mut details = Details::default();
         for field in &self.0.fields {
@@ -19,7 +19,6 @@ impl JsonFields<'_> {
         details
     }
 
-    /// Whether nothing is left that has not been read.
     pub fn is_fully_read(&self) -> bool {
         self.0.fields.iter().all(|field| is_value_fully_read(&field.state.borrow(), field.value))
     }

@@ -1,5 +1,4 @@
-//! What Hover's things can be and how they move. Hover documents the states; where a move is only inferred from their
-//! descriptions, the row says so.
+//! Hover's machines. Hover documents the states. Transitions that are only inferred from the states' descriptions are marked.
 
 use super::{
     CHECKLIST, DELIVERABLE_CHANGE, DISTRIBUTION_ORDER, ESTIMATE_GROUP, HOVER_JOB, MODEL, ORDER, PRODUCTION_LIST,
@@ -21,7 +20,7 @@ pub const MACHINES: &[Machine] = &[
         ],
         transitions: &[
             transition(START, "new"),
-            // A user who has an account already is connected at once.
+            // A user who already has an account is connected at once.
             transition(START, "connected"),
             transition("new", "connected"),
             transition("connected", "complete"),
@@ -56,7 +55,7 @@ pub const MACHINES: &[Machine] = &[
     },
     Machine {
         entity_type: PRODUCTION_LIST,
-        // The events have no state: the words are the ends of their names. Updates and syncs come in any order.
+        // The events have no state: the states are the ends of their names. Updates and syncs come in any order.
         states: &[
             state("created", Status::Queued, 10, "The material list was created."),
             state("updated", Status::Queued, 20, "The material list was changed."),
@@ -95,8 +94,8 @@ pub const MACHINES: &[Machine] = &[
     },
     Machine {
         entity_type: MODEL,
-        // When a job is reopened its models are built again, so either end can follow the other. What leads there again
-        // cannot be told from a late delivery, and is stale; the end of the second pass is taken.
+        // When a job is reopened, its models are built again, so either final state can follow the other. Intermediate states
+        // of the second pass look like late deliveries and are stale; its final state is applied.
         states: &[
             item_state("created", 10, "The model of a structure was created."),
             item_state("uploading", 20, "The pictures of the structure are being uploaded."),
@@ -111,7 +110,7 @@ pub const MACHINES: &[Machine] = &[
             transition("processing", "complete"),
             transition("processing", "failed"),
             transition("uploading", "failed"),
-            // Hover's pages know the ends only; integrators' types have the states between.
+            // Hover's pages document only the final states; integrators' types have the ones between.
             transition("created", "complete"),
             transition("created", "failed"),
             transition("complete", "failed"),
@@ -120,7 +119,7 @@ pub const MACHINES: &[Machine] = &[
     },
     Machine {
         entity_type: CHECKLIST,
-        // The events have no state: the words are the ends of their names.
+        // The events have no state: the states are the ends of their names.
         states: &[
             item_state("created", 10, "The checklist was created."),
             item_state("updated", 20, "The checklist was changed."),
@@ -129,10 +128,9 @@ pub const MACHINES: &[Machine] = &[
     },
 ];
 
-/// The words of a capture request.
 pub const CAPTURE_REQUEST_STATES: [&str; 4] = ["new", "connected", "complete", "deleted"];
 
-/// A capture request's word as a state of the inspection: the job says `complete` too and means something else.
+/// A capture request's state as a state of the inspection. The job has a state `complete` too, with another meaning.
 pub fn capture_state_name(state: &str) -> String {
     format!("capture request {state}")
 }
@@ -169,7 +167,12 @@ const JOB_STATES: &[State] = &[
     terminal("failed", Status::Failed, 92, "The job could not be processed."),
     terminal("cancelled", Status::Canceled, 93, "The job was cancelled before it was processed."),
     state("requesting_corrections", Status::Queued, 1, "The client was unhappy; the job is sent back for corrections."),
-    state("processing_upload_for_improvements", Status::Queued, 2, "More images came after the job; they are checked."),
+    state(
+        "processing_upload_for_improvements",
+        Status::Queued,
+        2,
+        "More images were received after the job; they are checked.",
+    ),
     state("requesting_improvements", Status::Queued, 3, "The job is sent back to the pipeline for improvements."),
 ];
 
@@ -178,7 +181,7 @@ const INSPECTION_STATES: &[State] = &[
     state(CAPTURE_NEW, Status::Requested, 15, "The capture request was made; the capturing user has no account yet."),
     state("uploading", Status::Requested, 20, "Waiting for pictures of the home to be taken and submitted."),
     state(CAPTURE_CONNECTED, Status::Started, 22, "The capture request belongs to a user who has signed up."),
-    // Not final: Hover may get pictures without the request. `uploading` still waits for pictures, so it ranks lower.
+    // Not final: Hover may receive pictures without the request. `uploading` still waits for pictures, so it ranks lower.
     state(CAPTURE_DELETED, Status::Canceled, 24, "The capture request was deleted before the job was captured."),
     state(CAPTURE_COMPLETE, Status::Submitted, 26, "The job has been captured."),
     state("processing_upload", Status::Submitted, 30, "The uploaded data was received; it and its user are checked."),
@@ -195,7 +198,7 @@ const INSPECTION_STATES: &[State] = &[
     terminal("failed", Status::Failed, 92, "The job could not be processed."),
     terminal("cancelled", Status::Canceled, 93, "The job was cancelled before it was processed."),
     state("requesting_corrections", Status::Processing, 1, "The client was unhappy; the job is sent back."),
-    state("processing_upload_for_improvements", Status::Processing, 2, "More images came; they are checked."),
+    state("processing_upload_for_improvements", Status::Processing, 2, "More images were received; they are checked."),
     state("requesting_improvements", Status::Processing, 3, "The job is sent back for improvements."),
 ];
 
@@ -211,18 +214,18 @@ const JOB_TRANSITIONS: &[Transition] = &[
     transition("retrieving", "processing"),
     transition("processing", "paying"),
     transition("paying", "complete"),
-    // The newer event is only known to say draft, processing and then an end (from public receivers' code).
+    // The newer event is only known to report draft, processing and then a final state (from public receivers' code).
     transition("draft", "processing"),
     transition("processing", "completed"),
-    // A word of Hover's API that some receivers know. Nothing passes through it on a way between other states.
+    // A state of Hover's API that some receivers know. No path between other states passes through it.
     transition("draft", "in_progress"),
     transition("in_progress", "processing"),
     transition("in_progress", "failed"),
     transition("in_progress", "cancelled"),
-    // Both events may report the same end. The newer word stays, whichever comes last.
+    // Both events may report the same final state. The newer name stays, whichever comes last.
     transition("complete", "completed"),
-    // The pages do not say when a job is held up: by the ranks before the pipeline, for approval also before payment.
-    // A way from waiting_approval straight to the end would be a shortcut past everything between, so there is none.
+    // The pages do not document when a job is held up: by the ranks before the pipeline, for approval also before payment.
+    // There is no transition from waiting_approval to a final state: it would be a shortcut past everything between.
     transition("processing_upload", "waitlisted"),
     transition("processing_upload", "waiting_approval"),
     transition("waitlisted", "waiting_approval"),
@@ -247,7 +250,7 @@ const JOB_TRANSITIONS: &[Transition] = &[
     transition("retrieving", "cancelled"),
     transition("processing", "cancelled"),
     transition("paying", "cancelled"),
-    // Inferred from the states' descriptions: what leads back, and how it goes on from there.
+    // Inferred from the states' descriptions: the reopenings, and the states after them.
     reopening("complete", "requesting_corrections"),
     reopening("completed", "requesting_corrections"),
     reopening("complete", "processing_upload_for_improvements"),
@@ -279,7 +282,7 @@ const CAPTURE_TRANSITIONS: &[Transition] = &[
     transition(CAPTURE_NEW, CAPTURE_CONNECTED),
     transition("uploading", CAPTURE_CONNECTED),
     transition(CAPTURE_CONNECTED, CAPTURE_COMPLETE),
-    // The job's own news may come before the request's.
+    // The job's events may come before those of the request.
     transition(CAPTURE_CONNECTED, "processing_upload"),
     transition(CAPTURE_COMPLETE, "processing_upload"),
     transition(CAPTURE_COMPLETE, "processing"),
@@ -295,7 +298,7 @@ const CAPTURE_TRANSITIONS: &[Transition] = &[
     transition(CAPTURE_DELETED, "cancelled"),
 ];
 
-/// An inspection moves with its job, and before that with its capture request.
+/// An inspection follows its job, and before that its capture request.
 const INSPECTION_TRANSITIONS: [Transition; JOB_TRANSITIONS.len() + CAPTURE_TRANSITIONS.len()] = {
     let mut moves = [const { transition(START, START) }; JOB_TRANSITIONS.len() + CAPTURE_TRANSITIONS.len()];
     let mut at = 0;
@@ -316,7 +319,7 @@ mod tests {
     use super::*;
     use crate::machine::fold::{FoldState, Step};
 
-    // Walks the words in order of arrival, as the store does: in-order news moves on, late news folds again.
+    // Applies the states in order of arrival, as the writer does: in order, or by a refold if late.
     fn walk(subject: EntityType, words: &[&str]) -> (String, i32) {
         let machine = MACHINES.iter().find(|machine| machine.entity_type == subject).expect("a machine");
         let (mut tip, mut past) = (FoldState::default(), Vec::new());
@@ -357,7 +360,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_job_and_its_inspection_rank_their_common_words_alike() {
+    fn a_job_and_its_inspection_rank_their_common_states_alike() {
         for state in JOB_STATES {
             let of_inspection = INSPECTION_STATES.iter().find(|other| other.name == state.name).expect("the same word");
             assert_eq!((state.rank, state.terminal), (of_inspection.rank, of_inspection.terminal), "{}", state.name);
@@ -365,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn one_pass_ends_alike_in_whatever_order_it_comes() {
+    fn one_pass_ends_alike_in_any_order() {
         let mut words = LIFE;
         for turn in 0..words.len() {
             words.rotate_left(1);
@@ -389,7 +392,7 @@ mod tests {
         assert_eq!(job(&["completed", "in_progress"]), ("completed".to_owned(), 0));
         assert_eq!(job(&["processing", "in_progress"]), ("processing".to_owned(), 0));
         assert_eq!(inspection(&["in_progress", "draft"]), ("in_progress".to_owned(), 0));
-        // No way between the older words leads over it.
+        // No path between the older states passes through it.
         for machine in
             MACHINES.iter().filter(|machine| [EntityType::Inspection, HOVER_JOB].contains(&machine.entity_type))
         {

@@ -1,9 +1,9 @@
-//! Hover's signature: an HMAC over headers and path, as the Ruby gem api_auth makes it.
+//! Hover's signature: an HMAC over headers and path, as computed by the Ruby gem api_auth.
 //!
 //! `Hover-Signature-256: sha256=<webhook id>:<base64>`, or the older `Hover-Signature: sha1=<webhook id>:<base64>`,
-//! over `<Content-Type>,<base64 MD5 of the body>,<path>,<Date>`. The body is covered by its MD5 alone, so that is
-//! always computed here. Hover's page lets the MD5 be blank where the header `Content-MD5` is missing: a signature made
-//! so would fit any body, and is not believed. A `Content-MD5` that is not the body's is not believed either.
+//! over `<Content-Type>,<base64 MD5 of the body>,<path>,<Date>`. Only the MD5 covers the body, so it is always computed
+//! here. Hover's page allows a blank MD5 if the header `Content-MD5` is missing: such a signature would match any body and is
+//! refused. A `Content-MD5` that differs from the body's is refused too.
 //!
 //! Pages: <https://developers.hover.to/docs/webhook-signature-verification>; the headers from public receivers' code.
 
@@ -18,7 +18,7 @@ use sha1::Sha1;
 
 pub const SIGNATURE: SignatureScheme = SignatureScheme {
     description: "HMAC-SHA256 in `Hover-Signature-256`, or HMAC-SHA1 in `Hover-Signature`, over `Content-Type`, the body's \
-            MD5, the path and `Date`, joined by commas; keyed with the webhook's `hmac_secret` as it stands",
+            MD5, the path and `Date`, joined by commas; keyed with the webhook's `hmac_secret` without decoding",
     signs_url: false,
     verify,
     sign,
@@ -30,7 +30,7 @@ const SHA1_HEADER: &str = "hover-signature";
 /// One of Hover's two signatures.
 struct HoverAlgorithm {
     header: &'static str,
-    /// What stands before `=` in the header.
+    /// The parameter's name in the header.
     name: &'static str,
     /// Bytes of a signature.
     length: usize,
@@ -47,8 +47,8 @@ const HMAC_SHA1: HoverAlgorithm =
     HoverAlgorithm { header: SHA1_HEADER, name: "sha1", length: 20, verify: verify_hmac_sha1 };
 
 impl HoverAlgorithm {
-    // Webhook id and bytes of each signature, and nothing else; there are several while Hover rotates its secrets. One
-    // that cannot be decoded fits nothing.
+    // Webhook id and bytes of each signature, and nothing else; there are several while Hover rotates its secrets. A
+    // signature that cannot be decoded matches nothing.
     fn signatures<'a>(&self, header: &'a str) -> Option<Vec<(&'a str, Vec<u8>)>> {
         let mut signatures = Vec::new();
         for (name, value) in header_parameters(header) {
@@ -64,7 +64,7 @@ const CONTENT_MD5: &str = "content-md5";
 const DATE: &str = "date";
 
 fn verify(message: &SignedMessage<'_>) -> Result<(), SignatureError> {
-    // A wrong newer signature is never made good by an older one.
+    // If the newer signature is wrong, a valid older one does not help.
     let legacy = message.headers.contains_key(SHA1_HEADER) && !message.headers.contains_key(SHA256_HEADER);
     let algorithm = if legacy { &HMAC_SHA1 } else { &HMAC_SHA256 };
     let name = algorithm.header;
@@ -83,7 +83,7 @@ fn verify(message: &SignedMessage<'_>) -> Result<(), SignatureError> {
     if !message.secrets.iter().any(any) {
         return Err(SignatureError::Mismatch);
     }
-    // Only on request: it is not known whether Hover signs a retry, which may come weeks later, with a new date.
+    // Only if configured: whether Hover signs a retry, which may come weeks later, with a new date is unknown.
     if let Some(leeway) = message.leeway {
         let sent = DateTime::parse_from_rfc2822(date).map_err(|_| SignatureError::Malformed(DATE))?;
         message.check_timestamp(sent.timestamp_millis(), leeway)?;
@@ -133,7 +133,7 @@ fn md5_of_body(message: &SignedMessage<'_>) -> Result<String, SignatureError> {
     Ok(base64_encode(&md5))
 }
 
-// It is not known whether Hover signs the query too: the gem does, the public receivers do not expect it.
+// Whether Hover signs the query is unknown: the gem does, public receivers do not expect it.
 fn candidate_paths(message: &SignedMessage<'_>) -> Vec<String> {
     let with_query = |path: &String| message.query.map(|query| format!("{path}?{query}"));
     message.candidates.paths.iter().flat_map(|path| [Some(path.clone()), with_query(path)]).flatten().collect()

@@ -1,4 +1,4 @@
-//! The states of PAVE's sessions, of the inspection and the condition report that each of them is, and of its photos.
+//! The states of PAVE's sessions, of the inspection and condition report of each session, and of its photos.
 //!
 //! Page: <https://docs.paveapi.com/integrations/developer-docs/user-session-lifecycle>.
 
@@ -14,7 +14,12 @@ pub const MACHINES: &[Machine] = &[
             state("PROCESS", Status::InProgress, 30, "Pictures of the vehicle are being taken."),
             state("QC_PASSED", Status::Submitted, 40, "All pictures were taken and accepted by the image check."),
             state("CONFIRM", Status::Processing, 50, "The condition report is being generated."),
-            terminal("COMPLETE", Status::Completed, 90, "The condition report is there; the inspection is complete."),
+            terminal(
+                "COMPLETE",
+                Status::Completed,
+                90,
+                "The condition report is available; the inspection is complete.",
+            ),
             terminal("EXPIRED", Status::Expired, 91, "Not all pictures were taken in time."),
             terminal("INVALID", Status::Failed, 92, "The VIN did not match, or the pictures could not be used."),
         ],
@@ -28,7 +33,7 @@ pub const MACHINES: &[Machine] = &[
             state("PROCESS", Status::Capturing, 30, "The user is taking the pictures."),
             state("QC_PASSED", Status::Captured, 40, "All pictures were taken and accepted by the image check."),
             state("CONFIRM", Status::Captured, 50, "The condition report is being generated."),
-            terminal("COMPLETE", Status::Completed, 90, "The condition report is there; the session is complete."),
+            terminal("COMPLETE", Status::Completed, 90, "The condition report is available; the session is complete."),
             terminal("EXPIRED", Status::Expired, 91, "Not all pictures were taken in time."),
             terminal("INVALID", Status::Failed, 92, "The VIN did not match, or the pictures could not be used."),
         ],
@@ -38,7 +43,7 @@ pub const MACHINES: &[Machine] = &[
         entity_type: REPORT,
         states: &[
             state("CONFIRM", Status::Running, 50, "The condition report is being generated."),
-            terminal("COMPLETE", Status::Succeeded, 90, "The condition report is there."),
+            terminal("COMPLETE", Status::Succeeded, 90, "The condition report is available."),
         ],
         transitions: &[transition(START, "CONFIRM"), transition("CONFIRM", "COMPLETE")],
     },

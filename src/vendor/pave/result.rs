@@ -1,10 +1,10 @@
-//! The result of a session: what was inspected, where, the pictures, the damages. Its objects stand beside the session or
-//! in it, and the vehicle often in both.
+//! The result of a session: vehicle, location, pictures, damages. Its objects are next to the session or in it, the vehicle
+//! often in both places.
 
 use super::{PHOTO, PaveDelivery, REFERENCE_PATHS};
 use crate::event::{Damage, Document, Event, Location, Photo, Summary, Vehicle};
 use crate::machine::{EntityType, ItemKind};
-use crate::vendor::fields::{JsonFields, LayeredFields, ListEntry, content_id, url_without_query};
+use crate::vendor::fields::{JsonFields, LayeredFields, ListEntry, content_id, last_entries_by_id, url_without_query};
 use crate::vendor::read_reference;
 use std::collections::HashSet;
 use uuid::Uuid;
@@ -23,7 +23,7 @@ pub fn complete(delivery: &PaveDelivery<'_>) -> Vec<Event> {
     let photos: Vec<Event> = photos.into_iter().map(|(id, entry)| photo(delivery, &id, &entry)).collect();
 
     let overview = result.object("damages_overview");
-    // An empty list says that there is no damage; no list, or one of what is no damage, says nothing.
+    // An empty list means that there is no damage. Without a list, or with unreadable entries only, nothing is known.
     let none = result.iter().any(|result| result.is_empty_list("detected_damages"));
     let count = if none || !damages.is_empty() { i32::try_from(damages.len()).ok() } else { None };
     let report_url = places.text("condition_report");
@@ -56,7 +56,7 @@ pub fn complete(delivery: &PaveDelivery<'_>) -> Vec<Event> {
         session.add_details(options.unread_details());
     }
     session.add_details(delivery.session.unread_details());
-    // Of a flat body nothing is left here.
+    // A flat body has no unread fields here.
     inspection.add_details(delivery.body.unread_details());
 
     let mut events = vec![inspection, session];
@@ -68,29 +68,17 @@ pub fn complete(delivery: &PaveDelivery<'_>) -> Vec<Event> {
     events
 }
 
-/// The entries of a list in all its places, each with its id. Where several have one id, the first place wins and in it the
-/// last entry, which is the newest; the others stay in their list, among the details.
+/// The entries of a list in all its places, each with its id. Where several have one id, the first place wins.
 fn list_entries_with_id<'a>(
     places: &LayeredFields<'a>,
     list: &str,
     id: impl Fn(&ListEntry<'a>, usize) -> Option<String>,
 ) -> Vec<(String, ListEntry<'a>)> {
-    let (mut seen, mut found) = (HashSet::new(), Vec::new());
-    for fields in places.iter() {
-        let mut of_place = Vec::new();
-        for (number, entry) in fields.list(list).into_iter().enumerate().rev() {
-            if let Some(id) = id(&entry, number)
-                && seen.insert(id.clone())
-            {
-                of_place.push((id, entry));
-            }
-        }
-        found.extend(of_place.into_iter().rev());
-    }
-    found
+    let mut seen = HashSet::new();
+    places.iter().flat_map(|fields| last_entries_by_id(fields.list(list), &mut seen, &id)).collect()
 }
 
-// A picture without a code is known by its address, and without one by what it says. An empty entry is no picture.
+// A picture without a code is identified by its URL, and without one by its content. An empty entry is no picture.
 fn photo_id(entry: &ListEntry<'_>) -> Option<String> {
     let Some(photo) = entry.object() else {
         return entry.peek_text().map(|url| content_id("photo", url_without_query(&url)));
@@ -118,15 +106,10 @@ fn photo(delivery: &PaveDelivery<'_>, id: &str, entry: &ListEntry<'_>) -> Event 
         taken_at: photo.time("created_at"),
         ..Photo::default()
     };
-    let item = delivery.item(PHOTO, id).fact(fact);
-    let item = match verdict {
-        Some(verdict) => item.state(verdict),
-        None => item,
-    };
-    item.details(photo.unread_details())
+    delivery.item(PHOTO, id).fact(fact).state_if_known(verdict).details(photo.unread_details())
 }
 
-// A damage without an id is known by its place in the list, and one that is a text by that text.
+// A damage without an id is identified by its index in the list; one that is a string by that string.
 fn damage_id(entry: &ListEntry<'_>, number: usize) -> Option<String> {
     let Some(damage) = entry.object() else {
         return entry.peek_text().map(|text| content_id("damage", text.trim()));
@@ -135,7 +118,7 @@ fn damage_id(entry: &ListEntry<'_>, number: usize) -> Option<String> {
         return None;
     }
     let id = damage.peek_numeric_id("uuid").or_else(|| damage.peek_numeric_id("id"));
-    // A UUID is the same in any case.
+    // UUIDs are case-insensitive.
     let id = id.map(|id| Uuid::try_parse(&id).map_or(id, |uuid| uuid.to_string()));
     Some(id.unwrap_or_else(|| number.to_string()))
 }

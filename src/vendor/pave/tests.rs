@@ -94,7 +94,7 @@ fn lists_with_gaps_and_single_objects_are_lists() {
 }
 
 #[test]
-fn what_has_no_code_is_known_by_its_address_or_by_what_it_says() {
+fn without_a_code_a_picture_is_identified_by_its_url_or_content() {
     let one = |photo: &str| result(&format!(r#","photos":[{photo}]"#));
     let whole = one(r#"{"url":"https://x/a.jpg?X-Amz-Signature=1","photo_label":"Extra"}"#);
     let address = one(r#""https://x/a.jpg?X-Amz-Signature=2""#);
@@ -130,7 +130,7 @@ fn of_two_photos_with_one_code_the_last_counts_and_the_other_stays_visible() {
 }
 
 #[test]
-fn damage_is_said_only_where_somebody_says_it() {
+fn damage_is_a_fact_only_if_it_is_reported() {
     let said = |more: &str| {
         let events = result(more);
         (summary(&events).damaged, summary(&events).damage_count)
@@ -167,7 +167,7 @@ fn flags_and_numbers_are_read_from_texts_and_other_text_stays() {
 }
 
 #[test]
-fn a_time_that_is_none_is_said_of_what_it_belongs_to() {
+fn an_invalid_time_is_flagged_on_the_entity_it_belongs_to() {
     let events = result(r#","photos":[{"photo_code":4,"created_at":"soon"}]"#);
     let of_photo = events.iter().filter(|event| event.invalid_time).collect::<Vec<_>>();
     assert_eq!(of_photo.len(), 1);
@@ -196,7 +196,7 @@ fn a_report_is_there_only_where_the_session_is_complete_or_names_one() {
 }
 
 #[test]
-fn a_message_says_what_became_of_it_and_no_more() {
+fn a_message_has_its_status_and_no_more() {
     let message = |status: &str| {
         let body = format!(
             r#"{{"event":"SESSION:SMS_PROCESS","session_key":"K","status":"{status}","message":"m","phone":"5"}}"#

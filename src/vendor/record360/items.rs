@@ -1,13 +1,13 @@
-//! What hangs on a transaction: photos, videos, signatures, identity documents, forms and files.
+//! The items of a transaction: photos, videos, signatures, identity documents, forms and files.
 
 use crate::event::{Event, FactGroup, File, Form, Photo, VendorTime, Video};
 use crate::machine::{EntityType, ItemKind};
-use crate::vendor::fields::{JsonFields, ListEntry, content_id, url_without_query};
+use crate::vendor::fields::{JsonFields, ListEntry, content_id, last_entries_by_id, url_without_query};
 use serde_json::value::RawValue;
 use std::collections::HashSet;
 
-// The lists of a transaction, and how an entry is read that is an object, or an address alone. Identity documents and
-// files are items of one kind, but have ids of their own each.
+// The lists of a transaction, with a parser for entries that are objects and one for entries that are URLs. Identity documents
+// and files are items of one kind with separate ids.
 const ITEM_LISTS: &[(&str, ItemKind, &str, ItemParser, Option<UrlItemParser>)] = &[
     ("photos", ItemKind::Photo, "", parse_photo, Some(photo_from_url)),
     ("videos", ItemKind::Video, "", parse_video, Some(video_from_url)),
@@ -20,23 +20,18 @@ const ITEM_LISTS: &[(&str, ItemKind, &str, ItemParser, Option<UrlItemParser>)] =
 type ItemParser = fn(&JsonFields<'_>) -> FactGroup;
 type UrlItemParser = fn(String) -> FactGroup;
 
-/// The entries of a transaction's lists, as items of its session. Where several in a list have one id, the last counts, and
-/// the others stay in their list.
+/// The entries of a transaction's lists, as items of its session.
 pub fn items(transaction: &JsonFields<'_>, id: &str, at: &VendorTime) -> Vec<Event> {
     let mut events = Vec::new();
     for (list, kind, within, read, read_address) in ITEM_LISTS {
         let owner = format!("{id}{within}");
-        let (mut seen, mut of_list) = (HashSet::new(), Vec::new());
-        for entry in transaction.list(list).into_iter().rev() {
-            let Some(item) = item_id(&owner, &entry, read_address.is_some()) else { continue };
-            if !seen.insert(item.clone()) {
-                continue;
-            }
+        let item_id = |entry: &ListEntry<'_>, _| item_id(&owner, entry, read_address.is_some());
+        for (item, entry) in last_entries_by_id(transaction.list(list), &mut HashSet::new(), item_id) {
             let event = Event::new(EntityType::Item(*kind), item)
                 .inspection(id)
                 .parent(EntityType::Session, id)
                 .occurred_at(at);
-            of_list.push(match (entry.object(), read_address) {
+            events.push(match (entry.object(), read_address) {
                 (Some(fields), _) => {
                     fields.id("id");
                     event.fact(read(&fields)).details(fields.unread_details())
@@ -45,12 +40,11 @@ pub fn items(transaction: &JsonFields<'_>, id: &str, at: &VendorTime) -> Vec<Eve
                 (None, None) => continue,
             });
         }
-        events.extend(of_list.into_iter().rev());
     }
     events
 }
 
-// An entry without an id is known by its address, and without one by what it says. An empty entry is nothing.
+// An entry without an id is identified by its URL, and without one by its content. An empty entry is no item.
 fn item_id(owner: &str, entry: &ListEntry<'_>, may_be_address: bool) -> Option<String> {
     let Some(fields) = entry.object() else {
         return entry.peek_text().filter(|_| may_be_address).map(|url| content_id(owner, url_without_query(&url)));
@@ -117,7 +111,7 @@ fn parse_form(form: &JsonFields<'_>) -> FactGroup {
     })
 }
 
-/// `geo_coord` is [longitude, latitude]; answers latitude and longitude. What is not exactly that stays unread.
+/// Latitude and longitude of `geo_coord`, which is [longitude, latitude]. Other values stay unread.
 pub fn coordinates(of: &JsonFields<'_>) -> (Option<f64>, Option<f64>) {
     let degrees = |value: &&RawValue| value.get().trim_matches('"').trim().parse::<f64>().ok();
     match of.peek_values("geo_coord").iter().map(degrees).collect::<Option<Vec<_>>>().as_deref() {

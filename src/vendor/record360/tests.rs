@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{FactGroup, Reference, StateClaim};
+use crate::event::{FactGroup, NoEffect, Reference, StateClaim};
 use crate::vendor::fields::parse_timestamp;
 
 fn reading(body: &str) -> ParsedDelivery {
@@ -117,7 +117,7 @@ fn a_transaction_links_the_task_it_names() {
 }
 
 #[test]
-fn a_completed_task_is_completed_whatever_its_status_says() {
+fn a_completed_task_is_completed_under_any_status() {
     let fields = r#","name":"Inspect","status":"idle","high_priority":false,"due_by":"2024-01-21T21:25:04.000Z",
             "asset":{"id":"1","external_id":"V1"},"assignee":{"id":"8","name":"A"},"requester":{"email":"b@c"}"#;
     let event = &task("completed", fields)[0];
@@ -137,7 +137,7 @@ fn a_completed_task_is_completed_whatever_its_status_says() {
 }
 
 #[test]
-fn other_news_of_a_task_says_its_status() {
+fn other_events_of_a_task_report_its_status() {
     assert_eq!(task("updated", r#","status":"in_progress""#)[0].state_claim, is("in_progress"));
     let new = &task("updated", r#","status":"new""#)[0];
     assert_eq!((&new.state_claim, details(new)), (&StateClaim::FactsOnly, vec!["status"]));

@@ -84,7 +84,7 @@ fn invented(vendor: &Vendor, body: &Value, reading: &ParsedDelivery) -> Vec<Stri
                 Value::Object(_) | Value::Array(_) => true,
                 value => stated.has(value) && !is_flag(&text_of(value)) || flag(&text_of(value)).is_some(),
             };
-            // An error that is an object is told as its text.
+            // An error that is an object becomes a string.
             let printed = value.as_str().is_some_and(|text| text.starts_with(['{', '[']));
             if !known && !printed && !listed && !HUB_VALUES.iter().any(word) {
                 invented.push(format!("{group}.{field} {value} is invented"));

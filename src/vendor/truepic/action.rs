@@ -1,14 +1,14 @@
-//! A body whose inspection is known, and what its action says of the inspection, its session and their items.
+//! A body whose inspection is known, and the events of its action: about the inspection, its session and their items.
 
 use super::{ANSWER, CONTACT, MESSAGE, PDF, PHOTO, REFERENCE_PATHS, TruepicParseError};
 use crate::event::{Answer, Contact, Details, Document, Event, Message, Photo, Reference, Summary, VendorTime};
 use crate::machine::EntityType;
-use crate::vendor::fields::{JsonFields, content_id, json_value, url_without_query};
-use crate::vendor::lookup::identifier;
+use crate::vendor::fields::{JsonFields, content_id, url_without_query};
+use crate::vendor::read_reference;
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
 
-/// What a timeline's entry says of itself; it would look like the inspection's or the photo's own.
+/// The fields of the timeline's entry itself. Among the details they would look like fields of the inspection or photo.
 const TIMELINE_ENTRY_FIELDS: [&str; 4] = ["id", "timeline_action_type_id", "updated_at", "is_deleted"];
 
 /// A body whose inspection is known.
@@ -16,14 +16,14 @@ pub struct TruepicAction<'a> {
     pub at: VendorTime,
     id: String,
     body: JsonFields<'a>,
-    /// What a timeline's entry says about its action.
+    /// The data of a timeline's entry.
     data: JsonFields<'a>,
-    /// The inspection, in the words of v3 and of v2.
+    /// The inspection, in the terms of v3 and of v2.
     inspections: Vec<JsonFields<'a>>,
     raw: &'a [u8],
 }
 
-/// What a body says of the inspection beside its state.
+/// The fields of the inspection, apart from its state.
 pub struct InspectionFields {
     reference: Option<Reference>,
     summary: Summary,
@@ -52,13 +52,12 @@ impl<'a> TruepicAction<'a> {
         self.body.numeric_id(name).or_else(|| self.data.numeric_id(name))
     }
 
-    // The number of the timeline's entry: the inspection has a field of another name.
+    // The id of the timeline's entry. The inspection's id is in a field of another name.
     fn timeline_entry_id(&self) -> Option<String> {
         let id = self.body.peek_numeric_id("id")?;
         Some(format!("{}/timeline/{id}", self.id))
     }
 
-    /// What nothing else has read.
     pub fn unread_details(&self) -> Details {
         let mut entry = Details::default();
         if self.body.has("timeline_action_type_id") {
@@ -71,29 +70,31 @@ impl<'a> TruepicAction<'a> {
         self.body.unread_details().and(entry).and(data)
     }
 
-    /// What is said of the inspection beside its state; whatever the action, it belongs to the inspection.
+    /// They belong to the inspection, whatever the action is about.
     pub fn inspection_fields(&self) -> InspectionFields {
         let mut summary = Summary::default();
         let mut details = Details::default();
         let whole = |fields: &JsonFields<'a>, name: &str| -> Details {
             fields.raw(name).map(|whole| vec![(name.to_owned(), whole.to_owned())]).unwrap_or_default().into()
         };
-        let reference = self.reference();
-        for fields in [&self.body].into_iter().chain(&self.inspections) {
+        let objects: Vec<_> = std::iter::once(&self.body).chain(&self.inspections).collect();
+        let reference = read_reference(&objects, &REFERENCE_PATHS);
+        // The value of the first field is final. Values of the others may be replaced later, and stay among the details.
+        let is_final = |fields: &JsonFields<'a>, name: &str| {
+            let stated = || fields.peek_id_at_path(name).map(|value| Reference::new(value, 0));
+            name == REFERENCE_PATHS[0] && reference.is_some() && stated() == reference
+        };
+        for fields in objects {
             summary.outcome = summary.outcome.or_else(|| fields.text("outcome"));
             if let Some(outcome) = fields.object("outcome") {
                 summary.outcome = summary.outcome.or_else(|| outcome.text("name"));
                 details = details.and(whole(fields, "outcome"));
             }
             details = details.and(whole(fields, "custom_field_values"));
-            // Only the first place counts as read: what another states can be displaced by the first.
-            for (precedence, name) in (0..).zip(REFERENCE_PATHS) {
-                let stated = fields.peek(name).map(json_value).as_ref().and_then(identifier);
-                let chosen =
-                    stated.map(|value| Reference::new(value, precedence)).filter(|it| Some(it) == reference.as_ref());
-                match chosen {
-                    Some(Reference { precedence: 0, .. }) => _ = fields.raw(name),
-                    _ => details = details.and(whole(fields, name)),
+            for name in REFERENCE_PATHS {
+                match is_final(fields, name) {
+                    true => fields.mark_read(name),
+                    false => details = details.and(whole(fields, name)),
                 }
             }
         }
@@ -101,14 +102,6 @@ impl<'a> TruepicAction<'a> {
             details = details.and(inspection.unread_details());
         }
         InspectionFields { reference, summary, details }
-    }
-
-    fn reference(&self) -> Option<Reference> {
-        (0..).zip(REFERENCE_PATHS).find_map(|(precedence, name)| {
-            let stated = [&self.body].into_iter().chain(&self.inspections).filter_map(|fields| fields.peek(name));
-            let key = stated.map(json_value).find_map(|value| identifier(&value))?;
-            Some(Reference::new(key, precedence))
-        })
     }
 
     fn inspection(&self) -> Event {
@@ -144,7 +137,7 @@ impl<'a> TruepicAction<'a> {
             mark_repeated_id_read(&photo, "id", id);
         }
         let url = photo.text("url").or_else(|| self.either_text("url"));
-        // A signed URL is another one each time; what comes before its query is the picture's.
+        // The query of a signed URL changes each time; the rest identifies the picture.
         let by_url = || Some(content_id(&self.id, url_without_query(url.as_deref()?)));
         let id = id.or_else(by_url).or_else(|| self.timeline_entry_id()).ok_or("it names no photo")?;
         let place = self.data.object("location").or_else(|| self.body.object("location")).unwrap_or_default();
@@ -181,7 +174,7 @@ impl<'a> TruepicAction<'a> {
         events
     }
 
-    /// From `Ready for Review` a request for more leads back to `In Progress`; elsewhere it leads nowhere.
+    /// A request for more leads from `Ready for Review` back to `In Progress`; in other states it has no effect.
     pub fn request(&self, channel: &str) -> Vec<Event> {
         let mut events = self.at_least("Created");
         events.extend([
@@ -193,28 +186,25 @@ impl<'a> TruepicAction<'a> {
     }
 
     pub fn sent(&self, channel: &str, purpose: &str) -> Event {
-        self.message(Message {
-            channel: Some(channel.to_owned()),
-            direction: Some("OUTBOUND".to_owned()),
-            purpose: Some(purpose.to_owned()),
-            status: Some("SENT".to_owned()),
-            sent_at: self.at.at(),
-            ..Message::default()
-        })
+        self.delivered(channel, "OUTBOUND", purpose, "SENT")
     }
 
     pub fn received(&self, channel: &str) -> Event {
+        self.delivered(channel, "INBOUND", "reply", "RECEIVED")
+    }
+
+    fn delivered(&self, channel: &str, direction: &str, purpose: &str, status: &str) -> Event {
         self.message(Message {
             channel: Some(channel.to_owned()),
-            direction: Some("INBOUND".to_owned()),
-            purpose: Some("reply".to_owned()),
-            status: Some("RECEIVED".to_owned()),
+            direction: Some(direction.to_owned()),
+            purpose: Some(purpose.to_owned()),
+            status: Some(status.to_owned()),
             sent_at: self.at.at(),
             ..Message::default()
         })
     }
 
-    /// Without purpose and time of sending: those are known if the message was reported before.
+    /// Without purpose and time of sending, which were reported when the message was sent.
     pub fn undelivered(&self, status: &str, why: Option<&str>) -> Event {
         self.message(Message {
             channel: Some("EMAIL".to_owned()),
@@ -251,8 +241,8 @@ impl<'a> TruepicAction<'a> {
             .details(self.unread_details())
     }
 
-    /// Adds what is said of the inspection to its event; if the action is not about the inspection, to one that only
-    /// implies it exists.
+    /// Adds the fields of the inspection to its event. If the action has none, adds an event that only implies that the
+    /// inspection exists.
     pub fn with_inspection_fields(&self, mut events: Vec<Event>, of: InspectionFields) -> Vec<Event> {
         let InspectionFields { reference, summary, details } = of;
         if reference.is_none() && summary.outcome.is_none() && details.is_empty() {
@@ -271,7 +261,7 @@ impl<'a> TruepicAction<'a> {
     }
 }
 
-// What repeats an id says nothing else.
+// A repeated id contains no further information.
 fn mark_repeated_id_read(fields: &JsonFields<'_>, name: &str, id: &str) {
     if fields.peek_numeric_id(name).as_deref() == Some(id) {
         fields.numeric_id(name);

@@ -19,7 +19,7 @@ pub const SIGNATURE: SignatureScheme = SignatureScheme {
 const HEADER: &str = "truepic-signature";
 /// Bytes of an HMAC-SHA256.
 const LENGTH: usize = 32;
-/// What Truepic's own verifier allows.
+/// The tolerance of Truepic's own verifier.
 const LEEWAY: TimeDelta = TimeDelta::minutes(5);
 
 fn verify(message: &SignedMessage<'_>) -> Result<(), SignatureError> {
@@ -45,8 +45,8 @@ fn signed_parts<'a>(message: &SignedMessage<'a>, url: &'a str, time: &'a str) ->
     [url.as_bytes(), b",", time.as_bytes(), b",", message.body]
 }
 
-// The time, then at least one signature, and nothing else: Truepic's own verifier takes the first part for the time and
-// the second for the signature. A second time would leave open which of the two was signed.
+// The time, then at least one signature, and nothing else. Truepic's own verifier takes the first part as the time and the
+// second as the signature. With a second time it would be open which one was signed.
 fn parse_header(header: &str) -> Option<(&str, Vec<Vec<u8>>)> {
     let mut parts = header_parameters(header);
     let time = parts.next().filter(|(name, _)| name.eq_ignore_ascii_case("t"))?.1?;
@@ -54,7 +54,7 @@ fn parse_header(header: &str) -> Option<(&str, Vec<Vec<u8>>)> {
     let mut signatures = Vec::new();
     for (name, value) in parts {
         let value = value.filter(|value| name.eq_ignore_ascii_case("s") && !value.is_empty())?;
-        // One that cannot be decoded fits nothing.
+        // A signature that cannot be decoded matches nothing.
         signatures.extend(decode_signature(value, LENGTH));
     }
     (whole && within_limit(&signatures)).then_some((time, signatures))
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(away("1699999600"), "the signature's time is 400 s behind ours; allowed: 300 s");
         assert_eq!(away("1700000301"), "the signature's time is 301 s ahead of ours; allowed: 300 s");
         assert!(
-            away("1700000000000").ends_with("allowed: 300 s; it has thirteen digits: milliseconds? Seconds are meant")
+            away("1700000000000").ends_with("allowed: 300 s; it has thirteen digits: send seconds, not milliseconds")
         );
         assert!(away("9223372036854775807").contains("ahead of ours"));
     }

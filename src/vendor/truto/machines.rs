@@ -1,4 +1,4 @@
-//! The states of Truto's accounts, runs and records, and the moves between them.
+//! The states of Truto's accounts, runs and records, and the transitions between them.
 
 use super::{ACCOUNT, RECORD, RUN};
 use crate::machine::{Machine, START, State, Status, Transition, item_state, state, terminal, transition};
@@ -10,10 +10,15 @@ pub const MACHINES: &[Machine] = &[
         states: &[
             state("created", Status::Queued, 10, "The run was created."),
             state("running", Status::Running, 20, "The run has started and brings records."),
-            state("rate_limited", Status::Waiting, 20, "The third party asked to slow down; it goes on by itself."),
+            state(
+                "rate_limited",
+                Status::Waiting,
+                20,
+                "The third party asked to slow down; the run continues by itself.",
+            ),
             terminal("completed", Status::Succeeded, 90, "The run has ended."),
             terminal("failed", Status::Failed, 91, "The run has failed."),
-            terminal("stopped", Status::Canceled, 92, "The run was stopped; no event of its own tells it."),
+            terminal("stopped", Status::Canceled, 92, "The run was stopped; no event of its own reports it."),
             terminal("deleted", Status::Canceled, 95, "The run was deleted."),
         ],
         transitions: &[
@@ -51,7 +56,7 @@ pub const MACHINES: &[Machine] = &[
 ];
 
 pub const ACCOUNT_STATES: &[State] = &[
-    // Lower than the others: what came at the same time came of connecting.
+    // Ranks below the others: a state reported at the same time is the result of connecting.
     item_state("connecting", 5, "The customer is connecting the account."),
     item_state("active", 10, "The account is connected and ready to use."),
     item_state("needs_reauth", 10, "The credentials are no longer valid; the customer has to connect again."),
@@ -60,7 +65,7 @@ pub const ACCOUNT_STATES: &[State] = &[
     State { terminal: true, ..item_state("deleted", 90, "The account was deleted.") },
 ];
 
-// Connecting again is told by `updated` and then `active`, so every state leads back to connecting.
+// Connecting again is reported by `updated` and then `active`, so every state leads back to connecting.
 const ACCOUNT_TRANSITIONS: &[Transition] = &[
     transition(START, "connecting"),
     transition(START, "active"),
@@ -85,17 +90,3 @@ const ACCOUNT_TRANSITIONS: &[Transition] = &[
     transition("validation_error", "deleted"),
     transition("post_install_error", "deleted"),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_state_can_be_reached() {
-        for machine in MACHINES {
-            for state in machine.states {
-                assert!(machine.path(START, state.name).is_some(), "{:?} {}", machine.entity_type, state.name);
-            }
-        }
-    }
-}

@@ -1,6 +1,6 @@
-//! Truto's `multipart/form-data` deliveries, turned into the envelope that JSON deliveries have. No page says how the
-//! form looks: its fields are taken for those of the envelope, or one of them for the whole envelope. Files are told
-//! by name and size; their content stays in the raw delivery.
+//! Converts Truto's `multipart/form-data` deliveries to the JSON envelope. No page documents the form: its fields are taken as
+//! those of the envelope, or one of them as the whole envelope. Files are represented by name and size; their content stays
+//! in the raw delivery.
 
 use crate::vendor::Unreadable;
 use futures_util::{FutureExt, stream};
@@ -9,28 +9,20 @@ use serde_json::value::{RawValue, to_raw_value};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 
-const MULTIPART_FORM: &str = "multipart/form-data";
-/// More than any envelope has; what follows would be files or nonsense.
+pub const MULTIPART_FORM: &str = "multipart/form-data";
+/// More than any envelope has.
 const MAX_FIELDS: usize = 256;
-/// The fields that may hold JSON, be it the whole envelope.
+/// The fields that may contain JSON, also the whole envelope.
 const JSON_FIELDS: [&str; 3] = ["payload", "data", "body"];
 
 type FormFields = BTreeMap<String, Box<RawValue>>;
 
-/// Whether the content type is that of a form.
-pub fn is_form(content_type: &str) -> bool {
-    content_type
-        .trim_start()
-        .get(..MULTIPART_FORM.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART_FORM))
-}
-
 /// The envelope as a JSON object.
 ///
 /// # Errors
-/// If the form breaks off, or is none.
+/// If the form is truncated or malformed.
 pub fn envelope_json(content_type: &str, body: &[u8]) -> Result<Vec<u8>, Unreadable> {
-    // The whole body is there, so that reading it never waits.
+    // The body is in memory, so the future is always ready.
     let envelope = parse_multipart(content_type, body).now_or_never().unwrap_or_else(|| Err(malformed_form()))?;
     serde_json::to_vec(&envelope).map_err(|_| malformed_form())
 }
@@ -64,20 +56,19 @@ async fn parse_multipart(content_type: &str, body: &[u8]) -> Result<FormFields, 
     Ok(unwrap_envelope(envelope))
 }
 
-// Browsers' `FormData` gives a JSON blob a file name.
+// `FormData` in browsers adds a file name to a JSON blob.
 fn is_json(field: &Field<'_>) -> bool {
     let json = field.content_type().is_some_and(|mime| mime.essence_str() == "application/json");
     json && field.name().is_some_and(|name| JSON_FIELDS.contains(&name))
 }
 
-// JSON as it stands, or the text.
 fn field_value(text: &str) -> Option<Box<RawValue>> {
     let trimmed = text.trim();
     let json = trimmed.starts_with(['{', '[']).then(|| RawValue::from_string(trimmed.to_owned()).ok()).flatten();
     json.or_else(|| to_raw_value(text).ok())
 }
 
-// A form that names no event may have the whole envelope in one field.
+// If the form names no event, one of its fields may be the whole envelope.
 fn unwrap_envelope(mut form: FormFields) -> FormFields {
     let names_event = |fields: &FormFields| fields.contains_key("event") || fields.contains_key("event_type");
     if names_event(&form) {
@@ -95,7 +86,7 @@ fn unwrap_envelope(mut form: FormFields) -> FormFields {
 }
 
 fn malformed_form() -> Unreadable {
-    Unreadable("the form breaks off, or is none".to_owned())
+    Unreadable("the multipart form is truncated or malformed".to_owned())
 }
 
 #[cfg(test)]
@@ -151,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn files_are_told_by_name_and_size() {
+    fn files_are_represented_by_name_and_size() {
         let file = part("name=\"file\"; filename=\"a b.pdf\"\r\nContent-Type: application/pdf", "%PDF\r\n--");
         let form = read(&[part("name=\"event\"", "test"), file]);
         assert_eq!(form, Ok(json!({ "event": "test", "files": [{ "name": "a b.pdf", "bytes": 8 }] })));
     }
 
     #[test]
-    fn a_form_that_breaks_off_is_unreadable() {
+    fn a_truncated_form_is_unreadable() {
         let good = format!("{}{}--b--", part("name=\"event\"", "test"), part("name=\"payload\"", "{}"));
         assert!(envelope_json(TYPE, good.as_bytes()).is_ok());
         for end in 0..good.len() {
@@ -174,12 +165,5 @@ mod tests {
         assert!(read(&vec![field.clone(); MAX_FIELDS]).is_ok());
         let error = read(&vec![field; MAX_FIELDS + 1]).expect_err("too many");
         assert_eq!(error.0, "the form has more than 256 fields");
-    }
-
-    #[test]
-    fn content_types_are_told_apart_whatever_their_case() {
-        assert!(is_form("Multipart/Form-Data; boundary=b"));
-        assert!(!is_form("application/json"));
-        assert!(!is_form("multipart/form-dat\u{e9}"));
     }
 }

@@ -1,45 +1,45 @@
-//! Records that sync runs bring, records that third parties report of themselves, and errors in place of records.
+//! Records that sync runs fetch, records that third parties report, and errors in place of records.
 
-use super::{ACCOUNT, RUN, TrutoEnvelope, TrutoEvents, error_text, id_lookup, under, unrecognized};
-use crate::event::{Details, Event, Record, VendorTime};
+use super::{ACCOUNT, RUN, TrutoEnvelope, TrutoEvents, error_text, id_lookup};
+use crate::event::{Details, Event, NoEffect, Record, VendorTime};
 use crate::machine::{EntityType, ItemKind};
 use crate::vendor::fields::{JsonFields, content_id, json_value};
 use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
 
-/// The lists that hold records; the first that is there counts.
+/// The fields that may contain records; the first one that is not empty counts.
 const RECORDS: [&str; 3] = ["records", "record", "data"];
 const ERRORS: [&str; 2] = ["errors", "error"];
 
-/// Records that a run brought. They imply that it runs, but nothing of how it will end.
+/// Records that a run fetched. They imply that it is running.
 pub fn run_records(envelope: &TrutoEnvelope<'_>) -> TrutoEvents {
     let mut page = RecordPage::of_run(envelope, &RECORDS);
-    // A page without records is news of the run alone.
+    // A page without records concerns the run alone.
     let resource = page.resource.take_if(|_| page.list.is_empty()).and_then(|resource| to_raw_value(&resource).ok());
     let resource: Vec<_> = resource.map(|resource| ("resource".to_owned(), resource)).into_iter().collect();
     let run = page.run().map(|run| run.details(resource).details(std::mem::take(&mut page.unread_details)));
     let events: Vec<_> = run.into_iter().chain(page.records("present")).collect();
     match events.is_empty() {
-        true => Err(unrecognized("it names neither a run nor a record")),
+        true => Err(NoEffect::unrecognized("it names neither a run nor a record")),
         false => Ok(events),
     }
 }
 
-/// Records that a third party reported of itself: a run, should the payload mention one, did not bring them.
+/// Records that a third party reported. If the payload mentions a run, that run did not fetch them.
 pub fn third_party_records(envelope: &TrutoEnvelope<'_>, state: &str) -> TrutoEvents {
     let mut page = RecordPage::of_account(envelope, &RECORDS);
     let events = page.records(state);
     match events.is_empty() {
-        true => Err(unrecognized("it names no record")),
+        true => Err(NoEffect::unrecognized("it names no record")),
         false => Ok(events),
     }
 }
 
-/// Errors in place of records; with `error_handling: batch` several in one list. Truto tells a run's end apart.
+/// Errors in place of records; with `error_handling: batch` several in one list. The end of a run has an event of its own.
 pub fn record_errors(envelope: &TrutoEnvelope<'_>) -> TrutoEvents {
     let mut page = RecordPage::of_run(envelope, &ERRORS);
     if page.run.is_none() && page.list.is_empty() {
-        return Err(unrecognized("it names neither a run nor an error"));
+        return Err(NoEffect::unrecognized("it names neither a run nor an error"));
     }
     let errors: Vec<_> = match page.list.as_slice() {
         [] => vec![None],
@@ -55,7 +55,7 @@ pub fn record_errors(envelope: &TrutoEnvelope<'_>) -> TrutoEvents {
     Ok(events)
 }
 
-/// A part of an external id between two slashes.
+/// Escapes a part of an external id, for use between slashes.
 pub fn escape_id_segment(id: &str) -> Cow<'_, str> {
     match id.contains(['/', '%']) {
         true => Cow::Owned(id.replace('%', "%25").replace('/', "%2F")),
@@ -63,17 +63,17 @@ pub fn escape_id_segment(id: &str) -> Cow<'_, str> {
     }
 }
 
-// A payload's list, and what it says of where that comes from.
+// The list of a payload, and where its entries come from.
 struct RecordPage<'a> {
     at: VendorTime,
     run: Option<String>,
     account: Option<String>,
-    /// The delivery, by which records are told apart where neither run nor account is named.
+    /// Distinguishes records if neither run nor account is named.
     delivery_key: String,
     event_id: Option<String>,
     resource: Option<String>,
     list: Vec<&'a RawValue>,
-    // Told once, with the first entity that takes it: a copy with each record could fill the memory.
+    // Added to the first entity only: a copy for each record could exhaust the memory.
     unread_details: Details,
 }
 
@@ -98,8 +98,8 @@ impl<'a> RecordPage<'a> {
         }
     }
 
-    // By which records with the same id are told apart. Records of two customers must never be taken for one, so where
-    // nobody is named they are the delivery's own.
+    // Distinguishes records with the same id. Records of two customers must never be merged, so without a run or an account they
+    // belong to the delivery.
     fn id_prefix(&self) -> Cow<'_, str> {
         match self.run.as_ref().or(self.account.as_ref()) {
             Some(id) => escape_id_segment(id),
@@ -109,7 +109,7 @@ impl<'a> RecordPage<'a> {
 
     fn run(&self) -> Option<Event> {
         let run = Event::new(RUN, self.run.as_ref()?).at_least("running").occurred_at(&self.at);
-        Some(under(run, ACCOUNT, self.account.clone()))
+        Some(run.parent_if_known(ACCOUNT, self.account.clone()))
     }
 
     fn records(&mut self, state: &str) -> Vec<Event> {
@@ -124,7 +124,7 @@ impl<'a> RecordPage<'a> {
                 Some(id) => format!("{owner}/{}", escape_id_segment(id)),
                 None => content_id(&owner, raw.get()),
             };
-            // A deletion often has nothing but the id: what was last known of the record stays.
+            // A deletion often contains only the id: the last known data stay.
             let deleted = state == "deleted";
             let data = (!deleted).then(|| json_value(raw).into());
             let fact = Record { resource: self.resource.clone(), record_id, data, error: None };
@@ -136,12 +136,12 @@ impl<'a> RecordPage<'a> {
         events
     }
 
-    // An error that has an id is the same in whatever delivery it comes.
+    // An error with an id is the same error in every delivery.
     fn error_id(&self, error: Option<&RawValue>, number: usize) -> String {
         let own_id = error.filter(|error| error.get().starts_with('{')).and_then(|error| record_id(error).0);
         match (own_id, &self.event_id) {
             (Some(id), _) => format!("{}/error/{}", self.id_prefix(), escape_id_segment(&id)),
-            (None, Some(news)) => format!("{}/{}/{number}", self.id_prefix(), escape_id_segment(news)),
+            (None, Some(event)) => format!("{}/{}/{number}", self.id_prefix(), escape_id_segment(event)),
             (None, None) => {
                 content_id(&self.id_prefix(), &format!("{:?}/{}", self.at.at(), error.map_or("", RawValue::get)))
             }
@@ -152,12 +152,12 @@ impl<'a> RecordPage<'a> {
         let event = Event::new(EntityType::Item(kind), id).occurred_at(&self.at);
         match &self.run {
             Some(run) => event.parent(RUN, run),
-            None => under(event, ACCOUNT, self.account.clone()),
+            None => event.parent_if_known(ACCOUNT, self.account.clone()),
         }
     }
 }
 
-// A record's id, and whether there is more of it; of a bare id in place of a record, itself.
+// A record's id, and whether the record contains more than it. A record may be a bare id.
 fn record_id(record: &RawValue) -> (Option<String>, bool) {
     let object = match record.get() {
         object if object.starts_with('{') => Cow::Borrowed(object),
@@ -170,12 +170,12 @@ fn record_id(record: &RawValue) -> (Option<String>, bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{detail, envelope, ids, is, parent, reading, said};
+    use super::super::tests::{detail, envelope, ids, is, parent, parse_events, reading};
     use super::*;
     use crate::event::{FactGroup, StateClaim};
 
     #[test]
-    fn records_imply_that_their_run_runs_wherever_its_id_stands() {
+    fn records_imply_that_their_run_is_running_wherever_its_id_is() {
         for run in [
             r#""sync_job_run_id":"r1""#,
             r#""run_id":"r1""#,
@@ -184,7 +184,7 @@ mod tests {
         ] {
             let records = r#"[{"id":7,"name":"x"},{"name":"y"},null,"z"]"#;
             let payload = format!(r#"{{"resource":"crm/contacts","records":{records},"retryAfter":1,{run}}}"#);
-            let events = said("sync_job_run:record", &payload);
+            let events = parse_events("sync_job_run:record", &payload);
             let nameless = content_id("r1/crm/contacts", r#"{"name":"y"}"#);
             assert_eq!(ids(&events), ["r1", "r1/crm/contacts/7", &nameless, "r1/crm/contacts/z"], "{run}");
             assert_eq!((&events[0].state_claim, events[0].entity.entity_type), (&StateClaim::AtLeast("running"), RUN));
@@ -194,7 +194,7 @@ mod tests {
                     .iter()
                     .all(|event| parent(event) == Some((RUN, "r1")) && event.state_claim == is("present"))
             );
-            assert!(events[1..].iter().all(|event| event.details.is_empty()), "told once");
+            assert!(events[1..].iter().all(|event| event.details.is_empty()), "only once");
             let Some(FactGroup::Record(record)) = events[1].facts.first() else { panic!("a record") };
             assert_eq!(record.record_id.as_deref(), Some("7"));
             assert_eq!(record.data.as_ref().map(|data| data.0.clone()), Some(serde_json::json!({"id":7,"name":"x"})));
@@ -202,18 +202,18 @@ mod tests {
     }
 
     #[test]
-    fn records_without_a_run_are_kept_too() {
-        let events = said("sync_job_run:record", r#"{"records":{"id":"7"},"meta":{"page":1}}"#);
+    fn records_without_a_run_are_accepted() {
+        let events = parse_events("sync_job_run:record", r#"{"records":{"id":"7"},"meta":{"page":1}}"#);
         assert_eq!((ids(&events), parent(&events[0])), (vec!["delivery:n1/7"], None));
         assert_eq!(detail(&events[0], "meta"), Some(r#"{"page":1}"#));
-        let nothing = reading(&envelope("sync_job_run:record", r#"{"resource":"x","records":[]}"#)).no_effect;
-        assert_eq!(nothing, Some(unrecognized("it names neither a run nor a record")));
+        let no_effect = reading(&envelope("sync_job_run:record", r#"{"resource":"x","records":[]}"#)).no_effect;
+        assert_eq!(no_effect, Some(NoEffect::unrecognized("it names neither a run nor a record")));
     }
 
     #[test]
     fn record_errors_never_end_the_run() {
         let payload = r#"{"sync_job_run_id":"r1","resource":"x","errors":[{"message":"A","status":404},"B"]}"#;
-        let events = said("sync_job_run:record_error", payload);
+        let events = parse_events("sync_job_run:record_error", payload);
         assert_eq!(ids(&events), ["r1", "r1/n1/0", "r1/n1/1"]);
         assert_eq!(events[0].state_claim, StateClaim::AtLeast("running"));
         let errors: Vec<_> = events[1..].iter().flat_map(|event| &event.facts).collect();
@@ -222,16 +222,16 @@ mod tests {
             FactGroup::Record(Record { resource, error, ..Record::default() })
         };
         assert_eq!(errors, [&error("A"), &error("B")]);
-        assert!(events[0].details.is_empty(), "what failed is told with the error");
+        assert!(events[0].details.is_empty(), "the details are with the error");
         assert_eq!(detail(&events[1], "environment_id"), Some(r#""e1""#));
-        assert_eq!(ids(&said("sync_job_run:record_error", r#"{"sync_job_run_id":"r1"}"#)), ["r1", "r1/n1/0"]);
+        assert_eq!(ids(&parse_events("sync_job_run:record_error", r#"{"sync_job_run_id":"r1"}"#)), ["r1", "r1/n1/0"]);
     }
 
     #[test]
-    fn a_third_partys_record_hangs_on_the_account_and_can_be_deleted() {
+    fn a_third_partys_record_belongs_to_the_account_and_can_be_deleted() {
         let payload = r#"{"integrated_account_id":"a1","sync_job_run_id":"r1","resource":"x","records":[{"id":"7"}]}"#;
         for (action, state) in [("created", "present"), ("updated", "present"), ("deleted", "deleted")] {
-            let events = said(&format!("record:{action}"), payload);
+            let events = parse_events(&format!("record:{action}"), payload);
             assert_eq!((ids(&events), &events[0].state_claim), (vec!["a1/x/7"], &is(state)));
             assert_eq!(parent(&events[0]), Some((ACCOUNT, "a1")));
             let Some(FactGroup::Record(record)) = events[0].facts.first() else { panic!("a record") };
@@ -270,7 +270,7 @@ mod tests {
         let id = |resource: &str, record: &str| {
             let payload =
                 format!(r#"{{"integrated_account_id":"a","resource":"{resource}","records":[{{"id":"{record}"}}]}}"#);
-            said("record:created", &payload)[0].entity.external_id.clone()
+            parse_events("record:created", &payload)[0].entity.external_id.clone()
         };
         assert_eq!(id("crm/contacts", "7"), "a/crm/contacts/7");
         assert_eq!(id("crm", "contacts/7"), "a/crm/contacts%2F7");
@@ -289,9 +289,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_deletion_says_beside_the_id_is_kept() {
+    fn fields_of_a_deletion_next_to_the_id_are_details() {
         let payload = r#"{"integrated_account_id":"a1","resource":"x","records":[{"id":"7","by":"me"},{"id":"8"}]}"#;
-        let events = said("record:deleted", payload);
+        let events = parse_events("record:deleted", payload);
         assert_eq!(detail(&events[0], "deletion"), Some(r#"{"id":"7","by":"me"}"#));
         assert_eq!(detail(&events[1], "deletion"), None);
     }

@@ -1,5 +1,5 @@
-//! Truto's signature: HMAC-SHA256 over the raw body. Its pages print it in hexadecimal, code in production reads
-//! base64; both are understood.
+//! Truto's signature: HMAC-SHA256 over the raw body. Its pages show hexadecimal, code in production reads base64; both are
+//! accepted.
 
 use crate::vendor::signature::{
     SignatureError, SignatureScheme, SignedMessage, decode_signature, header_parameters, hmac_sha256,
@@ -32,8 +32,8 @@ fn sign(message: &SignedMessage<'_>) -> Vec<(&'static str, String)> {
     vec![(HEADER, format!("format=sha256,v={signature}"))]
 }
 
-// The bytes of each signature; there are several while Truto rotates its keys. `format` may be absent; a part that we do
-// not know says nothing of them, and one that cannot be decoded fits nothing.
+// The bytes of each signature; there are several while Truto rotates its keys. `format` may be absent. Unknown parameters are
+// ignored, and a signature that cannot be decoded matches nothing.
 fn parse_header(header: &str) -> Option<Vec<Vec<u8>>> {
     let mut signatures = Vec::new();
     for (name, value) in header_parameters(header) {

@@ -1,4 +1,4 @@
-//! Credentials in requests: where they stand, and how they are compared.
+//! Extracts credentials from requests, and compares them.
 
 use super::{CredentialLocation, VerificationFailure};
 use crate::vendor::signature::base64_decode;
@@ -7,12 +7,12 @@ use reqwest::Url;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
-/// Parts of header names that betray a credential.
+/// Parts of header names that indicate a credential.
 const SENSITIVE_HEADER_WORDS: &[&str] =
     &["auth", "cookie", "token", "secret", "password", "passwd", "credential", "apikey", "jwt"];
 
-/// Whether what was given is one of the expected secrets. Digests are compared, all of them and in constant time, so
-/// that the time taken tells neither how much fits, nor which secret, nor how long it is. Nothing is never a secret.
+/// Whether the given text is one of the secrets. Compares digests of all secrets in constant time, so that timing reveals
+/// neither the matching length, nor which secret matches, nor its length. An empty text never matches.
 pub fn matches_any_secret<S: AsRef<[u8]>>(given: &[u8], expected: impl Iterator<Item = S>) -> bool {
     let given_digest = Sha256::digest(given);
     let found = expected.fold(Choice::from(0), |found, secret| {
@@ -44,14 +44,14 @@ pub fn single_query_parameter(query: Option<&str>, name: &str) -> Result<String,
     Ok(value.into_owned())
 }
 
-/// This query and one more parameter.
+/// Appends a parameter to a query.
 pub fn append_query_parameter(query: Option<&str>, name: &str, value: &str) -> Option<String> {
     let mut url = url_with_query(query)?;
     url.query_pairs_mut().append_pair(name, value);
     url.query().map(str::to_owned)
 }
 
-/// Some URL with this query: the parser only does whole URLs.
+/// A URL with this query: the parser accepts only whole URLs.
 fn url_with_query(query: Option<&str>) -> Option<Url> {
     let mut url = Url::parse("http://localhost/").ok()?;
     url.set_query(query);
@@ -75,13 +75,13 @@ fn authorization_value<'a>(headers: &'a HeaderMap, scheme: &str) -> Result<&'a s
         .ok_or(VerificationFailure::Malformed(CredentialLocation::Header(AUTHORIZATION)))
 }
 
-/// What follows the name of the authentication scheme, which is in any case (RFC 9110, section 11.1).
+/// The text after the name of the authentication scheme, which is case-insensitive (RFC 9110, section 11.1).
 pub fn strip_auth_scheme<'a>(value: &'a str, scheme: &str) -> Option<&'a str> {
     let (name, rest) = value.split_once(' ')?;
     name.eq_ignore_ascii_case(scheme).then(|| rest.trim_start_matches(' '))
 }
 
-/// Whether a header of this name (in lower case) may carry a credential, whoever sends it.
+/// Whether a header of this name (in lower case) may carry a credential.
 pub fn is_sensitive_header_name(name: &str) -> bool {
     let key = name.ends_with("-key") && !name.contains("idempotency");
     key || SENSITIVE_HEADER_WORDS.iter().any(|word| name.contains(word))

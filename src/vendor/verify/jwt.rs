@@ -1,5 +1,5 @@
-//! JSON Web Tokens (RFC 7519). The library checks the signature; times and names are checked here, because it would
-//! read the clock by itself.
+//! JSON Web Tokens (RFC 7519). The library checks the signature. Times, issuer and audience are checked here, because the
+//! library would read the clock itself.
 
 use super::credential::{single_header, strip_auth_scheme};
 use super::{CredentialLocation, SignError, VerificationFailure, WebhookRequest};
@@ -10,23 +10,23 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, TokenData, Validation};
 use serde::Deserialize;
 
-/// How long a token that we make ourselves is valid.
+/// The validity of a token that the simulator signs.
 const MINTED_TOKEN_LIFETIME: TimeDelta = TimeDelta::minutes(5);
 
-/// What a token must say, and who may have signed it.
+/// The requirements for a token.
 #[derive(Clone, Debug)]
 pub struct Jwt {
     pub keys: JwtKeys,
-    /// The header it comes in; the word `Bearer` before it may be left out.
+    /// The header that carries it, with or without `Bearer`.
     pub header: HeaderName,
     pub issuer: Option<String>,
-    /// Without one, tokens that are for somebody in particular are refused (RFC 7519, section 4.1.3).
+    /// `None` refuses every token with an audience (RFC 7519, section 4.1.3).
     pub audience: Option<String>,
-    /// How far the issuer's clock may be from ours.
+    /// The allowed clock skew.
     pub leeway: TimeDelta,
 }
 
-/// The algorithm together with its keys, so that a key can never be used with another algorithm.
+/// An algorithm with its keys, so that no key can be used with another algorithm.
 #[derive(Clone, Debug)]
 pub enum JwtKeys {
     Hs256(Vec<Secret>),
@@ -37,7 +37,6 @@ pub enum JwtKeys {
 #[derive(Clone, Debug)]
 pub struct RsaKey(DecodingKey);
 
-/// Why a text is not a public RSA key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RsaKeyError {
     #[error("is a private key; give the public one")]
@@ -46,7 +45,7 @@ pub enum RsaKeyError {
     NotPublicRsa,
 }
 
-/// The registered claims that count; a claim that is there twice makes the token unreadable.
+/// The registered claims that are checked. A repeated claim makes the token unreadable.
 #[derive(Deserialize)]
 struct Claims {
     exp: Option<serde_json::Number>,
@@ -63,7 +62,7 @@ enum Audience {
 }
 
 impl RsaKey {
-    /// Reads a public key in PEM form.
+    /// Parses a public key in PEM form.
     ///
     /// # Errors
     /// If it is something else, such as a private key or a certificate.
@@ -71,7 +70,7 @@ impl RsaKey {
         if pem.contains("PRIVATE KEY-----") {
             return Err(RsaKeyError::Private);
         }
-        // The library takes the first bit string of anything, so a certificate would make a key that never fits.
+        // The library takes the first bit string of any structure, so a certificate would become a key that never matches.
         if !pem.contains("-----BEGIN PUBLIC KEY-----") && !pem.contains("-----BEGIN RSA PUBLIC KEY-----") {
             return Err(RsaKeyError::NotPublicRsa);
         }
@@ -87,7 +86,7 @@ impl Jwt {
         self.check_claims(&claims, request.now)
     }
 
-    /// The claims, once any of the keys fits.
+    /// The claims, if one of the keys matches.
     fn decode_claims(&self, token: &str) -> Result<Claims, VerificationFailure> {
         let (algorithm, keys): (_, Vec<DecodingKey>) = match &self.keys {
             JwtKeys::Hs256(secrets) => (
@@ -164,8 +163,8 @@ impl Jwt {
     }
 }
 
-/// A time of a token, which may have a fraction, in whole seconds; a cast from float saturates, so that a time beyond
-/// the calendar is as far as we can count.
+/// A time of a token in whole seconds. It may have a fraction. The cast from float saturates, so that a time beyond the
+/// calendar becomes the largest number.
 fn seconds(date: &serde_json::Number) -> i64 {
     date.as_i64().or_else(|| date.as_f64().map(|seconds| seconds as i64)).unwrap_or_default()
 }

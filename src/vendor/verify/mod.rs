@@ -1,5 +1,5 @@
-//! Whether a delivery is from the vendor it claims to be from. Each source has a list of schemes that must all pass, or
-//! is open on purpose. Pure: the request and the time go in, a [`Verified`] comes out, without which nothing is stored.
+//! Verifies that a delivery is from its vendor. Each source has a list of schemes that must all pass, or is open on purpose.
+//! Pure: from the request and the time it computes a [`Verified`], without which no delivery is accepted.
 
 mod credential;
 mod jwt;
@@ -19,35 +19,35 @@ use super::signature::{ClockSkew, Secret, SignatureError, SignatureScheme, Signe
 use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// What came over HTTP, as far as it can prove where it is from. It cannot be printed, for it holds credentials.
+/// The parts of a request that can prove its origin. Not printable, because it contains credentials.
 #[derive(Clone, Copy)]
 pub struct WebhookRequest<'a> {
     pub headers: &'a HeaderMap,
-    /// The path, percent-encoded as it came.
+    /// The path as received, percent-encoded.
     pub path: &'a str,
-    /// The query as it came, without the question mark.
+    /// The query as received, without the question mark.
     pub query: Option<&'a str>,
     pub body: &'a [u8],
     pub now: DateTime<Utc>,
 }
 
-/// One way to prove where a delivery is from. Of its secrets, any one must fit: two are active while one is replaced.
+/// One way to prove the origin of a delivery. Any one of its secrets must match: two are active during a rotation.
 #[derive(Clone, Debug)]
 pub enum Scheme {
     /// The vendor's own signature over the message.
     Signature {
         signature: &'static SignatureScheme,
-        /// The URL as it is registered with the vendor, without a query; empty where it was not configured.
+        /// The URL as registered with the vendor, without a query; empty if not configured.
         public_url: String,
         secrets: Vec<Secret>,
-        /// How far the vendor's time may be from ours; none for what the vendor's scheme does by itself.
+        /// The allowed clock skew; `None` for the default of the vendor's scheme.
         leeway: Option<TimeDelta>,
     },
     /// A token in the query of the registered URL.
     UrlToken { parameter: String, tokens: Vec<Secret> },
     /// HTTP Basic (RFC 7617).
     Basic { username: String, passwords: Vec<Secret> },
-    /// `Authorization: Bearer …` (RFC 6750) with a token that we only compare.
+    /// `Authorization: Bearer …` (RFC 6750) with a static token.
     Bearer { tokens: Vec<Secret> },
     /// A header of any name whose value is the key.
     ApiKey { header: HeaderName, keys: Vec<Secret> },
@@ -73,7 +73,7 @@ pub struct Verifier {
     schemes: Vec<Scheme>,
 }
 
-/// Why a delivery is not believed: which scheme did not pass, and how. For our log; the sender learns nothing of it.
+/// Which scheme failed, and why. For the log only; the sender does not learn it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{scheme}: {reason}")]
 pub struct VerificationError {
@@ -81,22 +81,22 @@ pub struct VerificationError {
     pub reason: VerificationFailure,
 }
 
-/// How a check did not pass; never quotes what was sent.
+/// Why a scheme failed. Never quotes the request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VerificationFailure {
     #[error(transparent)]
     Signature(#[from] SignatureError),
     #[error("{0} is missing")]
     Missing(CredentialLocation),
-    #[error("{0} is there more than once")]
+    #[error("{0} is repeated")]
     Repeated(CredentialLocation),
-    #[error("{0} is not of the scheme's form")]
+    #[error("{0} does not have the format of the scheme")]
     Malformed(CredentialLocation),
-    #[error("no active secret fits")]
+    #[error("no active secret matches")]
     Mismatch,
-    #[error("the token is of another algorithm")]
+    #[error("the token uses another algorithm")]
     WrongAlgorithm,
-    #[error("the token does not say when it expires")]
+    #[error("the token has no expiry time")]
     MissingExpiry,
     #[error("the token has expired: its time is {0}")]
     Expired(ClockSkew),
@@ -109,12 +109,12 @@ pub enum VerificationFailure {
 }
 
 impl Verifier {
-    /// A verifier that asks for all of these schemes.
+    /// Requires all of these schemes.
     pub fn new(first: Scheme, others: impl IntoIterator<Item = Scheme>) -> Verifier {
         Verifier { schemes: std::iter::once(first).chain(others).collect() }
     }
 
-    /// A verifier that believes everybody.
+    /// Accepts every delivery.
     pub fn open() -> Verifier {
         Verifier { schemes: Vec::new() }
     }
@@ -123,29 +123,29 @@ impl Verifier {
         self.schemes.is_empty()
     }
 
-    /// The names of the schemes, as the settings spell them; none for an open source.
+    /// The names of the schemes in the settings; empty for an open source.
     pub fn schemes(&self) -> Vec<&'static str> {
         self.schemes.iter().map(Scheme::name).collect()
     }
 
-    /// Whether all schemes pass. [`check`](Verifier::check) is this for a delivery that is to be stored.
+    /// Checks all schemes. [`check`](Verifier::check) is this for a delivery that is to be stored.
     ///
     /// # Errors
-    /// The first scheme that does not pass.
+    /// The first scheme that fails.
     pub fn verify(&self, request: &WebhookRequest<'_>) -> Result<(), VerificationError> {
         self.schemes.iter().try_for_each(|scheme| {
             scheme.verify(request).map_err(|reason| VerificationError { scheme: scheme.name(), reason })
         })
     }
 
-    /// Whether the header carries a credential, or looks as if it did, so that it must not be stored or logged.
-    /// Signatures are not credentials: they are worth nothing for another message, and prove later where this one is from.
+    /// Whether the header carries or may carry a credential, so that it must not be stored or logged. Signatures are not
+    /// credentials: they are worthless for another message, and prove the origin of this one later.
     pub fn is_credential(&self, header: &HeaderName) -> bool {
         let own = self.schemes.iter().any(|scheme| scheme.location() == CredentialLocation::Header(header.clone()));
         own || credential::is_sensitive_header_name(header.as_str())
     }
 
-    /// The query parameters that carry credentials, so that they must not be stored or logged.
+    /// The query parameters that carry credentials and must not be stored or logged.
     pub fn credential_parameters(&self) -> impl Iterator<Item = &str> {
         self.schemes.iter().filter_map(|scheme| match scheme {
             Scheme::UrlToken { parameter, .. } => Some(parameter.as_str()),
@@ -167,7 +167,7 @@ impl Scheme {
         }
     }
 
-    /// Where the credential stands; two schemes of one source cannot share a place.
+    /// Where the credential is. Two schemes of one source cannot use the same place.
     pub fn location(&self) -> CredentialLocation {
         match self {
             Scheme::Signature { .. } => CredentialLocation::Signature,
@@ -211,7 +211,6 @@ impl Scheme {
     }
 }
 
-/// The message that a signature is made over.
 fn signed_message<'a>(
     request: &WebhookRequest<'a>,
     candidates: &'a UrlCandidates,

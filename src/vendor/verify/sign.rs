@@ -1,31 +1,31 @@
-//! The other side of [`Verifier::check`](super::Verifier::check): what a vendor with the same settings would send. For
-//! the simulator and the tests.
+//! The counterpart of [`Verifier::verify`](super::Verifier::verify): signs a request as a vendor with the same settings
+//! would. For the simulator and tests.
 
 use super::{CredentialLocation, Scheme, Verifier, WebhookRequest, credential, signed_message, url_candidates};
 use crate::vendor::signature::{Secret, base64_encode};
 use axum::http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-/// What to add to a request so that it passes. It cannot be printed, for it holds credentials.
+/// The additions to a request that make it pass. Not printable, because it contains credentials.
 #[derive(Clone, Default)]
 pub struct RequestCredentials {
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The whole query: that of the request, and what the schemes add.
+    /// The whole query: of the request and of the schemes.
     pub query: Option<String>,
 }
 
-/// Why we cannot make what the vendor would send.
+/// Why the hub cannot sign as the vendor would.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
     #[error("a JWT of RS256 needs the private key, which only the vendor has")]
     PrivateKey,
     #[error("there is no secret to sign with")]
     NoSecret,
-    #[error("the secret cannot stand in {0}")]
+    #[error("the secret cannot be sent in {0}")]
     InvalidHeaderValue(CredentialLocation),
 }
 
 impl Verifier {
-    /// What a vendor would add to this request, made with the first secret of each scheme.
+    /// Signs with the first secret of each scheme.
     ///
     /// # Errors
     /// If a scheme needs what only the vendor has.

@@ -1,5 +1,5 @@
 //! The URLs that a vendor may have signed. Truepic signs the registered URL and Hover its path. A trailing or a double slash
-//! may have been added or removed when the URL was registered, or by a proxy. The hub takes all of these spellings for the
+//! may have been added or removed when the URL was registered, or by a proxy. The hub accepts all of these spellings for the
 //! same source, so a signature may cover any of them.
 
 use super::WebhookRequest;
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_public_url_the_path_is_the_one_that_came() {
+    fn without_a_public_url_the_path_is_the_received_one() {
         let called = called_at("", "/webhooks/hover/", None);
         assert_eq!(called.paths, ["/webhooks/hover/", "/webhooks/hover"]);
         assert!(called.urls.is_empty());

@@ -51,7 +51,7 @@ async fn fill(database: &TestDatabase, begin: DateTime<Utc>) {
     let db = Database::open(&database.address, OpenMode::Migrate).await.expect("opens");
     let mut writers = [(); 2].map(|()| Writer::open(&db).expect("a writer"));
     let mut all = Vec::new();
-    for vendor in vendor::ALL.iter().map(|vendor| vendor.name) {
+    for vendor in inspection_hub::vendor::names() {
         let of_vendor: Vec<_> = samples(vendor).into_iter().filter(|sample| sample.ends_with(".json")).collect();
         for (number, sample) in of_vendor.iter().enumerate() {
             let body: Value = serde_json::from_slice(&sample_bytes(sample)).expect("JSON");

@@ -2,14 +2,13 @@
 
 use super::{discrepancies, purge, retry_while_locked, start};
 use crate::database::{TestDatabase, write};
-use crate::generators::{
-    hover_scenario, incoming_at, pave_scenario, record360_scenario, truepic_scenario, truto_scenario,
-};
+use crate::generators::{incoming_at, scenario};
 use chrono::{DateTime, TimeDelta, Utc};
 use inspection_hub::ingest::Writer;
 use inspection_hub::rebuild::Rebuild;
 use inspection_hub::retention::PurgeMode;
 use inspection_hub::store::{Database, OpenMode};
+use inspection_hub::vendor;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -52,14 +51,9 @@ fn named(vendor: &str, number: usize, life: Vec<Value>, shares: bool) -> Vec<Val
 /// Deliveries of all vendors whose inspections begin within days of each other and take hours, with invalid bodies between,
 /// in the order of receipt.
 fn traffic() -> impl Strategy<Value = Vec<Sent>> {
-    let life = prop_oneof![
-        pave_scenario().prop_map(|life| ("pave", life)),
-        truepic_scenario().prop_map(|life| ("truepic", life)),
-        hover_scenario().prop_map(|life| ("hover", life)),
-        truto_scenario().prop_map(|life| ("truto", life)),
-        record360_scenario().prop_map(|life| ("record360", life)),
-        Just(("pave", vec![json!([1]), json!({ "event": "SESSION:SNEEZED" })])),
-    ];
+    let unknown = Just(("pave", vec![json!([1]), json!({ "event": "SESSION:SNEEZED" })])).boxed();
+    let scenarios = vendor::names().map(|vendor| scenario(vendor).prop_map(move |bodies| (vendor, bodies)).boxed());
+    let life = proptest::strategy::Union::new(scenarios.chain([unknown]));
     let one = (life, any::<bool>(), 0..200_i64, proptest::collection::vec((0..90_i64, 1..3_usize), 40), any::<bool>());
     proptest::collection::vec(one, 2..9).prop_map(|lives| {
         let mut sent = Vec::new();

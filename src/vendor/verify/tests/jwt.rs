@@ -112,7 +112,7 @@ fn times_have_their_leeway() {
     assert_eq!(judged(&but("nbf", at(60))), Ok(()));
     assert_eq!(why(&but("nbf", at(61))), "the token is not valid yet: its time is 61 s ahead of ours; allowed: 60 s");
     let milliseconds = json!(now().timestamp_millis());
-    assert!(why(&but("nbf", milliseconds)).ends_with("it has thirteen digits: milliseconds? Seconds are meant"));
+    assert!(why(&but("nbf", milliseconds)).ends_with("it has thirteen digits: send seconds, not milliseconds"));
     assert_eq!(judged(&but("nbf", Value::Null)), Ok(()));
 }
 

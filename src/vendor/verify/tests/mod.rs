@@ -200,11 +200,11 @@ fn all_schemes_must_pass() {
     assert_eq!(verifier.verify(&request(&headers, Some("token=old"))).unwrap_err().scheme, "signature");
     assert_eq!(verifier.verify(&request(&none, Some("token=new"))).unwrap_err().scheme, "signature");
     let unverified = verifier.verify(&request(&headers, None)).unwrap_err();
-    assert_eq!(unverified.to_string(), "signature: no active secret fits");
+    assert_eq!(unverified.to_string(), "signature: no active secret matches");
 }
 
 #[test]
-fn the_public_url_stands_for_what_a_proxy_rewrote() {
+fn the_public_url_replaces_one_that_a_proxy_rewrote() {
     let verifier = Verifier::new(signature("https://hub.example/in/pave"), []);
     let signed = verifier.sign(&request(&HeaderMap::new(), None)).unwrap();
     let headers: HeaderMap = signed.headers.into_iter().collect();
@@ -237,7 +237,7 @@ fn what_the_vendors_would_sign_passes_behind_a_proxy() {
 }
 
 #[test]
-fn an_open_source_believes_everybody_and_says_so() {
+fn an_open_source_accepts_every_delivery_and_is_marked_open() {
     let verifier = Verifier::open();
     assert!(verifier.is_open());
     assert!(verifier.schemes().is_empty());
