@@ -68,7 +68,10 @@ impl SubscriptionProgress {
     fn advance(&self, position: i64, update: impl FnOnce(&mut AckState)) -> Result<(), StoreError> {
         let mut state = self.state();
         match state.unacked {
-            None => Ok(update(&mut state)),
+            None => {
+                update(&mut state);
+                Ok(())
+            }
             Some(unacked) => Err(StoreError::Corrupt(format!(
                 "change {position} came up before the response about change {unacked} was acknowledged"
             ))),

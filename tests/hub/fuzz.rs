@@ -5,7 +5,6 @@ use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
 use crate::test_hub::{client, sample_bytes, samples};
 use crate::vendor_client::run_query;
-use inspection_hub::vendor;
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;

@@ -2,7 +2,6 @@
 //! `src/vendor/tests` tries all spellings of all fields with the adapters.
 
 use crate::test_hub::{TestHub, sample_bytes, samples};
-use inspection_hub::vendor;
 use serde_json::{Value, json};
 
 const MARK: &str = "zq-mark-";

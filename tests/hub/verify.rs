@@ -2,7 +2,6 @@
 
 use crate::database::TestDatabase;
 use crate::test_hub::{TestHub, samples};
-use inspection_hub::vendor;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
 use std::process::{Command, Output};

@@ -115,8 +115,8 @@ async fn what_cannot_be_meant_is_refused() {
         ("timeInStatus(since: \"2024-01-03T00:00:00Z\") { count }", "begins at 2024-01-03"),
         ("funnel(since: \"2020-01-01T00:00:00Z\") { inspections }", "days long"),
         ("stalledInspections(ages: []) { count }", "0 ages"),
-        ("stalledInspections(ages: [\"2h\", \"1h\"]) { count }", "not in order"),
-        ("stalledInspections(ages: [\"1h\", \"60m\"]) { count }", "not in order"),
+        ("stalledInspections(ages: [\"2h\", \"1h\"]) { count }", "ascending order"),
+        ("stalledInspections(ages: [\"1h\", \"60m\"]) { count }", "ascending order"),
         ("stalledInspections(ages: [\"soon\"]) { count }", "not a duration"),
     ] {
         let (code, message, _) = hub.error_of(format!("{{ {field} }}")).await;

@@ -7,7 +7,6 @@ use crate::test_hub::{TestHub, sample_bytes, samples};
 use chrono::{DateTime, TimeDelta, Utc};
 use inspection_hub::ingest::Writer;
 use inspection_hub::store::{Database, OpenMode};
-use inspection_hub::vendor;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -93,6 +93,7 @@ impl SqliteWriteConnection {
 
     /// Takes the lock: no other writer until the transaction ends. A rebuild or a purge holds it only for a moment, so the wait
     /// between attempts is short; SQLite's own busy handler would back off too far.
+    #[expect(clippy::disallowed_methods, reason = "runs on the writer's thread")]
     fn begin_immediate(&self) -> Result<(), StoreError> {
         let begun = Instant::now();
         loop {

@@ -142,7 +142,7 @@ fn two_lines_of_one_signature_are_refused() {
             let value = headers[&name].clone();
             headers.append(&name, value);
             let refused = judge(vendor, &headers, b"{}").expect_err("refused").to_string();
-            assert!(refused.contains("more than once"), "{}: {refused}", vendor.name);
+            assert!(refused.contains("repeated"), "{}: {refused}", vendor.name);
         }
     }
     assert!(judge(signing().next().expect("a vendor"), &headers(&[]), b"{}").is_err());
