@@ -1,4 +1,4 @@
-//! What one event does to one entity: state, facts, links, and the verdict with its reason. Pure.
+//! Decides the verdict of one event: what it does to the state, facts and links of one entity, and why. Pure.
 
 use super::cached_entity::{CachedEntity, MaterializedStep, PendingSteps};
 use super::reason::{Explanation, Reason, Warning};

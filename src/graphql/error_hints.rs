@@ -64,7 +64,7 @@ fn hint(message: &str) -> Option<String> {
     hint.or_else(|| message.contains("exactly one field").then(|| "Give exactly one of its fields.".to_owned()))
 }
 
-/// What a type accepts; none for a type that is not an input.
+/// What a type accepts; null for a type that is not an input.
 fn input_hint(ty: &str) -> Option<String> {
     Some(match schema_type(ty)? {
         SchemaType::Scalar => SCALAR_HINTS.iter().find(|(name, _)| *name == ty)?.1.to_owned(),

@@ -1,4 +1,4 @@
-//! The database, and all SQL. One connection writes, a pool reads.
+//! The database, and the SQL of everything but maintenance (`rebuild`, `retention`). One connection writes, a pool reads.
 
 mod connect;
 mod maintenance_lock;

@@ -146,7 +146,7 @@ impl AggregateFields {
     }
 
     /// The hours of the week with the most changes, the busiest first: of all changes that the hub received in a period, by
-    /// when they happened (the vendor's time, or when received if the vendor reported none).
+    /// when they happened (the vendor's time, or when received if the vendor reported no time).
     async fn busiest_hours(
         &self,
         ctx: &Context<'_>,

@@ -1,5 +1,5 @@
-//! The writing connection: all statements of the writer, one implementation for each database. A new column goes into the list of
-//! its table in `columns.rs`.
+//! The writing connection: all statements of the writer, one implementation for each database. A new column is declared in
+//! `entity/src/`, created in `migration/src/`, and written and read by the list of its table in `columns.rs`.
 
 mod checkpoint;
 mod columns;

@@ -105,7 +105,7 @@ async fn what_is_asked_for_while_the_database_takes_no_connections_is_confirmed_
     ))
     .await;
     assert_eq!(post(&server, json!({ "event": "webhook-verification-code", "code": CODE })).await, 200);
-    server.wait_for_log("the open confirmations cannot be read").await;
+    server.wait_for_log("pending confirmations could not be read").await;
     run(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
     confirmation(&server, |found| !found["confirmedAt"].is_null()).await;
     assert_eq!(hover.calls(), [CODE]);

@@ -37,7 +37,7 @@ const QUERIES: &[&str] = &[
         p95Seconds } funnel(groupBy: SOURCE, since: \"2026-02-28T00:00:00Z\", until: \"2026-03-02T00:00:00Z\") { source
         inspections completed droppedOut stages { status reached movedOn open canceled expired failed } } }",
     "{ busiestHours(since: \"2026-02-28T00:00:00Z\", until: \"2026-03-02T00:00:00Z\") { weekday hour count } }",
-    "{ stalledInspections(filter: { updatedAfter: \"2020-01-01T00:00:00Z\" }) { atLeast lessThan count statuses { status count } } }",
+    "{ stalledInspections(filter: { updatedAfter: \"2020-01-01T00:00:00Z\" }) { minAge maxAge count statuses { status count } } }",
     "{ inspectionsAsOf(at: \"AT\", first: 50) { totalCount nodes { state status cycle position inspection { id } } } }",
     "{ jobsAsOf(at: \"AT\", clock: OCCURRED, first: 50) { nodes { state status job { id } } } }",
     "{ sources { name lastReceivedAt lastVerdict ledger { received duplicates applied skippedAhead stale refused noChange
