@@ -12,7 +12,7 @@ async fn acknowledged_deliveries_survive_a_kill() {
     let mut kills = 0;
     while !sender.is_done() {
         let server = HubProcess::start(&database).await;
-        let sending = sender.start_sending(&[server.url.clone()]);
+        let sending = sender.start_sending(std::slice::from_ref(&server.url));
         if kills < 4 {
             sender.wait_for_more_acknowledged(DELIVERIES / 6).await;
             server.kill();

@@ -207,7 +207,7 @@ async fn a_backup_ends_under_load_and_has_all_that_was_acknowledged() {
     first.send_unacknowledged(std::slice::from_ref(&server.url)).await;
     assert!(first.is_done());
     let sender = VendorClient::new(1_200);
-    let sending = sender.start_sending(&[server.url.clone()]);
+    let sending = sender.start_sending(std::slice::from_ref(&server.url));
     sender.wait_for_more_acknowledged(500).await;
     let before = sender.acknowledged();
     let (from, to) = (database.folder.path().join("hub.db"), database.folder.path().join("backup.db"));
