@@ -79,7 +79,7 @@ impl Writer {
         Writer { connection, duplicate_policy, cache_capacity, cache: LruCache::new(cache_capacity), head: None }
     }
 
-    /// Writes a batch, with the retries of [`retry::commit`]. When it returns, the batch is on the disk. Blocks.
+    /// Writes a batch, with the retries of `retry::commit`. When it returns, the batch is on the disk. Blocks.
     ///
     /// # Errors
     /// If the database failed; then nothing of the batch was written.
