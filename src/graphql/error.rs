@@ -24,7 +24,7 @@ pub enum ApiError {
     ValidationFailed { message: String, at: Option<Pos> },
     /// The client's: the request exceeds a limit.
     QueryTooCostly(LimitExceeded),
-    /// The client's: its rate limit is exhausted; in so many seconds this request is within it.
+    /// The client's: its rate limit is exhausted; this request is within it after this many seconds.
     RateLimited { seconds: u64 },
     /// The client's: no document has this hash or id.
     PersistedQueryNotFound,
@@ -32,7 +32,7 @@ pub enum ApiError {
     Unauthenticated,
     /// The client's: not one of the documents that this hub accepts.
     Forbidden,
-    /// The response took longer than so many milliseconds.
+    /// The response took longer than this many milliseconds.
     Timeout { milliseconds: u128 },
     /// The client's: not a cursor, or not of this list.
     CursorInvalid { message: String, hint: String },

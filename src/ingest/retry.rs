@@ -14,7 +14,7 @@ use crate::store::StoreError;
 
 /// Retries of one batch with the lock.
 const MAX_RETRIES: usize = 2;
-/// So many failures in a row are not the deliveries' fault.
+/// This many failures in a row are not the deliveries' fault.
 const MAX_FAILED_DELIVERIES: usize = 2;
 
 /// Whose fault it is that a batch could not be committed.

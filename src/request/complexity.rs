@@ -177,7 +177,7 @@ mod tests {
         }
     }
 
-    /// Fragments that each spread the next one so many times.
+    /// Fragments that each spread the next one this many times.
     fn bomb(levels: usize, times: usize) -> String {
         let fragments = (0..levels).map(|level| {
             let spreads = format!("...F{} ", level + 1).repeat(times);

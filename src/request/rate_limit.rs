@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// The time in which an empty quota fills up.
 pub const RATE_LIMIT_WINDOW: Duration = Duration::from_secs(60);
-/// After so many requests, clients whose quota is full again are removed.
+/// After this many requests, clients whose quota is full again are removed.
 const REQUESTS_PER_SWEEP: u32 = 4_096;
 
 /// A client: an IPv4 address, or an IPv6 network of 64 bits, which is what one household gets.

@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 /// The number of recent deliveries that duplicates, forgeries and garbage are made from.
 const RECENT_DELIVERIES: usize = 64;
-/// A late delivery is overtaken by at most so many deliveries of its scenario …
+/// A late delivery is overtaken by at most this many deliveries of its scenario …
 const MAX_OVERTAKERS: u32 = 3;
-/// … or by so many of all, in case its scenario has ended.
+/// … or by this many of all, in case its scenario has ended.
 const MAX_DELAY: u64 = 400;
 
 /// The shares of deliveries that something is wrong with, from 0 to 1.

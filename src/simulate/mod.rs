@@ -78,7 +78,7 @@ pub struct SimulationPlan {
 /// The number of deliveries.
 #[derive(Clone, Copy, Debug)]
 pub enum Amount {
-    /// So many, with timestamps spread over this time up to a moment.
+    /// This many, with timestamps spread over this time up to a moment.
     Count { deliveries: u64, spread: TimeDelta, until: DateTime<Utc> },
     /// Until stopped, with current timestamps.
     Forever,

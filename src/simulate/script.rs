@@ -39,7 +39,7 @@ pub enum ScriptStep {
     After(i64, i64, &'static str),
     /// Sets a variable to the value of a template.
     Set(&'static str, &'static str),
-    /// Sets a variable to this moment plus so many seconds.
+    /// Sets a variable to this moment plus this many seconds.
     Time(&'static str, i64),
     /// Sets a variable to a whole number within these bounds.
     Number(&'static str, i64, i64),
@@ -51,7 +51,7 @@ pub enum ScriptStep {
     Either(u32, &'static [ScriptStep], &'static [ScriptStep]),
     /// Runs the steps if the variable is set.
     IfSet(&'static str, &'static [ScriptStep]),
-    /// Runs the steps so many times; `{round}` counts from 1.
+    /// Runs the steps this many times; `{round}` counts from 1.
     Repeat(i64, i64, &'static [ScriptStep]),
     /// Runs the steps for the rows within these bounds. Variables that these steps set also exist as `name.row`.
     Each(&'static [&'static str], &'static [&'static [&'static str]], i64, i64, &'static [ScriptStep]),

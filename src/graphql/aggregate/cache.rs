@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// A result that took less is not reused by later requests.
 const MIN_COMPUTE_TIME: Duration = Duration::from_millis(100);
-/// A result is reused for so many times the time that it took: repeated requests use a twentieth of a core at most.
+/// A result is reused for this many times its computing time: repeated requests use a twentieth of a core at most.
 const TTL_FACTOR: u32 = 20;
 const MAX_TTL: Duration = Duration::from_secs(60);
 /// Results of different arguments.

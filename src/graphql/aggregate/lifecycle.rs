@@ -8,7 +8,7 @@ use crate::store::read::{self, EntityFilter, InspectionIndex, Period, StatusTime
 use async_graphql::Enum;
 use std::collections::BTreeMap;
 
-/// The most inspections of one query. Reading so many takes some seconds and 100 MB.
+/// The most inspections of one query. Reading this many takes some seconds and 100 MB.
 const MAX_INSPECTIONS: usize = 250_000;
 
 /// What one row of times or of a funnel is about.

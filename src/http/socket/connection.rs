@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-/// With so many bytes waiting to be written, nothing more is read from the client or from operations.
+/// With this many bytes waiting to be written, nothing more is read from the client or from operations.
 const HIGH_WATER_MARK: usize = 64 << 10;
 /// Turns before the task yields to others.
 const MAX_TURNS_PER_POLL: usize = 8;

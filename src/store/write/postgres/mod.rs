@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 /// What PostgreSQL may take beyond its own limits to report a timeout, before the connection counts as lost.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
-/// READ COMMITTED, whatever the database's default: who has waited for the counters then sees what the other has written.
+/// READ COMMITTED, whatever the database's default: a writer that waited for the counters then sees what the other has written.
 static BEGIN: LazyLock<String> = LazyLock::new(|| {
     let counters = ColumnNames::of::<log_head::Model>().list();
     format!("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT {counters} FROM log_head WHERE id = 1 FOR UPDATE")
@@ -45,7 +45,7 @@ static ORIGINALS_BY_POSITION: LazyLock<String> = LazyLock::new(|| {
 static ORIGINALS_BY_KEY: LazyLock<String> =
     LazyLock::new(|| select_originals("delivery.dedup_key", "delivery WHERE delivery.dedup_key = ANY($1)"));
 
-/// After so many failures in a row the connection is replaced, whatever the reason.
+/// After this many failures in a row the connection is replaced, whatever the reason.
 const MAX_FAILURES: u32 = 3;
 
 /// After so many batches in a row without another writer, transactions are optimistic: one statement, without a BEGIN before.
