@@ -77,7 +77,7 @@ pub async fn discrepancies(db: &Database) -> Vec<String> {
         if row.duplicates != base.duplicates + again || row.received != base.received + stored + again {
             complaints.push(format!("{row:?} is not {base:?} and {stored} with {again} duplicates"));
         }
-        let verdicts = row.applied + row.skipped_ahead + row.stale + row.refused;
+        let verdicts = row.applied + row.skipped_ahead + row.unexpected + row.stale + row.refused;
         let verdicts = verdicts + row.no_change + row.unrecognized + row.unreadable + row.orphaned;
         if row.received != verdicts + row.duplicates {
             complaints.push(format!("{row:?} does not add up"));
