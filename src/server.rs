@@ -12,7 +12,7 @@ use crate::request::{ClientRateLimiter, Pipeline, PipelineConfig, TrustedDocumen
 use crate::retention::RetentionTask;
 use crate::settings::{Settings, SourceSettings};
 use crate::store::read::head;
-use crate::store::{Database, HandshakeStore, OpenMode, StoreError};
+use crate::store::{Database, HandshakeStore, InspectionIndex, OpenMode, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use governor::{Quota, RateLimiter};
@@ -112,17 +112,17 @@ impl Hub {
         } else if let Some(pool) = db.postgres_pool() {
             tasks.push(tokio::spawn(feed::postgres::run(pool, feed.clone(), stop.clone())));
         }
+        let index = Arc::new(InspectionIndex::default());
+        let keep_saved = (index.clone(), db.clone(), stop.clone());
+        tasks.push(tokio::spawn(async move { keep_saved.0.run(&keep_saved.1, &keep_saved.2).await }));
         let api = ApiContext {
             readers: db.read_pool.clone(),
+            inspection_index: index,
             feed: feed.clone(),
             sources: settings.sources.iter().map(source_info).collect(),
             clock: clock::now,
         };
         let schema = if settings.graphql_suggestions { ApiSchema::with_suggestions(api) } else { ApiSchema::new(api) };
-        let (warming, stopped) = (schema.clone(), stop.clone());
-        tasks.push(tokio::spawn(
-            async move { stopped.run_until_cancelled(warming.warm_up()).await.unwrap_or_default() },
-        ));
         let config = PipelineConfig {
             timeout: Some(settings.graphql_timeout),
             rate_limiter: settings.graphql_rate_limit.map(ClientRateLimiter::new),

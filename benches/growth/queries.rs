@@ -28,7 +28,13 @@ pub struct BenchQuery {
 pub fn graph(runtime: &Runtime, of: &Population<'_>) -> anyhow::Result<ApiSchema> {
     let head = of.head()?;
     let feed = runtime.block_on(async { Feed::new(of.db.read_pool.clone(), &head) });
-    Ok(ApiSchema::new(ApiContext { readers: of.db.read_pool.clone(), feed, sources: [].into(), clock: Utc::now }))
+    Ok(ApiSchema::new(ApiContext {
+        readers: of.db.read_pool.clone(),
+        inspection_index: Default::default(),
+        feed,
+        sources: [].into(),
+        clock: Utc::now,
+    }))
 }
 
 /// All queries.

@@ -8,6 +8,8 @@ pub mod delivery;
 pub mod entity;
 mod enums;
 pub mod handshake;
+pub mod inspection_index;
+pub mod inspection_index_page;
 pub mod ledger;
 pub mod log_gap;
 pub mod log_head;

@@ -46,6 +46,15 @@ impl MigrationTrait for Migration {
         manager.create_table(ledger("purged_ledger")).await?;
         manager.create_table(log_gap(backend)).await?;
         manager.create_table(tombstone()).await?;
+        manager.create_table(inspection_index()).await?;
+        // Of no generation: nothing is saved.
+        let none = Query::insert()
+            .into_table("inspection_index")
+            .columns(["id", "generation", "position", "purged", "inspections"])
+            .values_panic([1.into(), 0.into(), 0.into(), 0.into(), 0.into()])
+            .to_owned();
+        manager.execute(none).await?;
+        manager.create_table(inspection_index_page()).await?;
         // A SQLite file has one writer, which needs no invalidation.
         if backend == DbBackend::Postgres {
             manager.create_table(invalidation_log()).await?;
@@ -279,6 +288,21 @@ fn log_gap(backend: DbBackend) -> TableCreateStatement {
 
 fn tombstone() -> TableCreateStatement {
     Table::create().table("tombstone").col(uuid("id").primary_key()).col(big_integer("last_delivery_row_id")).take()
+}
+
+fn inspection_index() -> TableCreateStatement {
+    Table::create()
+        .table("inspection_index")
+        .col(big_integer("id").primary_key())
+        .col(big_integer("generation"))
+        .col(big_integer("position"))
+        .col(big_integer("purged"))
+        .col(big_integer("inspections"))
+        .take()
+}
+
+fn inspection_index_page() -> TableCreateStatement {
+    Table::create().table("inspection_index_page").col(integer("number").primary_key()).col(text("content")).take()
 }
 
 /// The entities of the newest batches. Other writers drop exactly these from their caches. A ring buffer of few rows, each with

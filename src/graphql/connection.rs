@@ -1,7 +1,6 @@
 //! Lists with pages: connections (<https://relay.dev/graphql/connections.htm>).
 
 use super::ApiContext;
-use super::aggregate::AggregateCaches;
 use super::cursor::Cursor;
 use super::data_loader::load;
 use super::error::ApiError;
@@ -125,7 +124,7 @@ impl TotalCount {
                 return Ok(load(ctx, counts, *parent).await?.unwrap_or_default());
             }
             TotalCount::AsOfList(list) => return Ok(list.count(db).await?),
-            TotalCount::Entities(filter) => match AggregateCaches::of(ctx)?.inspection_index.count(db, filter).await? {
+            TotalCount::Entities(filter) => match ApiContext::of(ctx)?.inspection_index.count(db, filter).await? {
                 Some(count) => return Ok(count),
                 None => read::count_entities(db, filter).await?,
             },

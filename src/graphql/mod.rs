@@ -61,7 +61,7 @@ pub use source::SourceInfo;
 pub use subscription_progress::{StartPosition, SubscriptionProgress};
 
 use crate::feed::Feed;
-use crate::store::ReadPool;
+use crate::store::{InspectionIndex, ReadPool};
 use aggregate::AggregateCaches;
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::ExecutableDocument;
@@ -77,6 +77,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct ApiContext {
     pub readers: ReadPool,
+    pub inspection_index: Arc<InspectionIndex>,
     pub feed: Arc<Feed>,
     pub sources: Arc<[SourceInfo]>,
     pub clock: fn() -> DateTime<Utc>,
@@ -117,14 +118,6 @@ impl ApiSchema {
     /// With errors that suggest corrections of misspelt names.
     pub fn with_suggestions(api: ApiContext) -> Self {
         ApiSchema(builder().data(api).data(AggregateCaches::default()).finish())
-    }
-
-    /// Fills the caches for counts, so that the first query does not wait for it.
-    pub async fn warm_up(&self) {
-        let response = self.execute(Request::new("{ statusCounts { count } }")).await;
-        if !response.errors.is_empty() {
-            tracing::warn!("cache warm-up failed: the first query for counts will be slow");
-        }
     }
 
     /// Executes a query.

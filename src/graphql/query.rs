@@ -1,7 +1,7 @@
 //! The fields of queries.
 
 use super::ApiContext;
-use super::aggregate::{AggregateCaches, AggregateFields};
+use super::aggregate::AggregateFields;
 use super::as_of;
 use super::change::Change;
 use super::connection::object_with_lists;
@@ -90,7 +90,7 @@ impl QueryRoot {
     ) -> Result<Vec<StatusCount>, ApiError> {
         let api = self.begin_read(ctx).await?;
         let filter = filter.unwrap_or_default().into_store_filter(api.now())?;
-        let counts = match AggregateCaches::of(ctx)?.inspection_index.counts(&api.readers, &filter).await? {
+        let counts = match api.inspection_index.counts(&api.readers, &filter).await? {
             Some(groups) => groups.into_iter().filter_map(|(group, count)| Some((group.status?, count))).collect(),
             None => read::status_counts(&api.readers, &filter).await?,
         };

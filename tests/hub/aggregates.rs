@@ -351,7 +351,7 @@ proptest! {
             let mut writer = Writer::open(&db).expect("a writer");
             let feed = Feed::new(db.read_pool.clone(), &head(&db.read_pool).await.expect("a head"));
             // One that has been counting all the time, and one that begins at the end.
-            let graph = || ApiSchema::new(ApiContext { readers: db.read_pool.clone(), feed: feed.clone(), sources: [].into(), clock: now });
+            let graph = || ApiSchema::new(ApiContext { readers: db.read_pool.clone(), inspection_index: Default::default(), feed: feed.clone(), sources: [].into(), clock: now });
             let counting = graph();
             for (place, group) in traffic.chunks(batch).enumerate() {
                 let received = |row: usize| begin + TimeDelta::minutes(minutes) * i32::try_from(place * batch + row).expect("few");

@@ -3,7 +3,8 @@
 use crate::graphql::ApiContext;
 use crate::graphql::enums::InspectionStatus;
 use crate::graphql::error::ApiError;
-use crate::store::read::{EntityFilter, InspectionIndex, Period, UtcOffsets, counts_by_day};
+use crate::store::read::{EntityFilter, UtcOffsets, counts_by_day};
+use crate::store::{InspectionIndex, Period};
 use async_graphql::{Enum, SimpleObject};
 use chrono::{DateTime, SecondsFormat};
 use std::collections::BTreeMap;

@@ -4,7 +4,8 @@ use super::funnel::{Funnel, FunnelCounter};
 use super::time_in_status::{StayDurations, TimeInStatus};
 use crate::graphql::error::ApiError;
 use crate::store::ReadPool;
-use crate::store::read::{self, EntityFilter, InspectionIndex, Period, StatusTimeline};
+use crate::store::read::{self, EntityFilter, StatusTimeline};
+use crate::store::{InspectionIndex, Period};
 use async_graphql::Enum;
 use std::collections::BTreeMap;
 

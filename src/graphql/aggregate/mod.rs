@@ -14,7 +14,7 @@ mod time_zone;
 use super::error::ApiError;
 use super::filter::{ChangeFilter, InspectionFilter};
 use super::query::QueryRoot;
-use crate::store::read::{InspectionIndex, counts_by_age};
+use crate::store::read::counts_by_age;
 use ages::AgeBucket;
 use async_graphql::{Context, Object};
 use cache::ResultCache;
@@ -33,7 +33,6 @@ type Moment = DateTime<Utc>;
 /// What is shared between queries.
 #[derive(Debug, Default)]
 pub struct AggregateCaches {
-    pub inspection_index: InspectionIndex,
     lifecycles: ResultCache<LifecycleStats>,
     counts: ResultCache<Vec<InspectionCount>>,
     ages: ResultCache<Vec<AgeBucket>>,
@@ -49,7 +48,6 @@ impl AggregateCaches {
     #[cfg(test)]
     pub fn without_caching() -> Self {
         AggregateCaches {
-            inspection_index: InspectionIndex::default(),
             lifecycles: ResultCache::disabled(),
             counts: ResultCache::disabled(),
             ages: ResultCache::disabled(),
@@ -88,7 +86,7 @@ impl AggregateFields {
         let key = format!("{group_by:?} {since:?} {until:?} {zone:?} {filter:?}");
         let rows = filter.unwrap_or_default().into_store_filter(api.now())?;
         let offsets = zone.offsets(period);
-        let count = counts::count_inspections(api, &all.inspection_index, &group_by, (period, &offsets), &rows);
+        let count = counts::count_inspections(api, &api.inspection_index, &group_by, (period, &offsets), &rows);
         Ok(all.counts.get_or_compute(key, count).await?.to_vec())
     }
 
@@ -185,5 +183,5 @@ async fn lifecycle_stats(
     let all = AggregateCaches::of(ctx)?;
     let key = format!("{since:?} {until:?} {filter:?}");
     let rows = filter.unwrap_or_default().into_store_filter(api.now())?;
-    all.lifecycles.get_or_compute(key, LifecycleStats::load(&api.readers, &all.inspection_index, rows, period)).await
+    all.lifecycles.get_or_compute(key, LifecycleStats::load(&api.readers, &api.inspection_index, rows, period)).await
 }

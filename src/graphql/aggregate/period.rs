@@ -1,7 +1,7 @@
 //! The period of an aggregate, as clients write it.
 
 use crate::graphql::error::ApiError;
-use crate::store::read::Period;
+use crate::store::Period;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 /// The length of a period without `since`.

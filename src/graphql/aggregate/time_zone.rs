@@ -3,7 +3,8 @@
 
 use crate::graphql::error::ApiError;
 use crate::graphql::node::truncated;
-use crate::store::read::{ChangeRowFilter, Period, UtcOffsets, counts_by_hour, counts_by_quarter};
+use crate::store::Period;
+use crate::store::read::{ChangeRowFilter, UtcOffsets, counts_by_hour, counts_by_quarter};
 use crate::store::{ReadPool, StoreError};
 use chrono::{DateTime, Offset};
 use chrono_tz::{TZ_VARIANTS, Tz};

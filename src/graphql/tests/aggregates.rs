@@ -146,7 +146,7 @@ async fn counts_follow_the_history() {
 #[tokio::test]
 async fn counting_all_reads_nothing_twice() {
     let hub = fixture().await;
-    hub.graph.warm_up().await;
+    hub.query("{ statusCounts { count } }").await;
     for query in [
         "{ inspections(first: 0) { totalCount } }",
         "{ statusCounts(filter: { vendor: [\"pave\"], source: [\"lot\"], status: [COMPLETED] }) { count } }",

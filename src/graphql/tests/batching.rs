@@ -71,7 +71,7 @@ pub(super) async fn filled(inspections: i64) -> ApiFixture {
             .await;
         }
     }
-    hub.graph.warm_up().await;
+    hub.query("{ statusCounts { count } }").await;
     hub
 }
 

@@ -12,6 +12,7 @@ mod keys;
 mod node_list;
 mod pagination;
 mod plans;
+mod saved_index;
 mod schema;
 mod subscriptions;
 mod types;
@@ -85,6 +86,7 @@ impl ApiFixture {
         let yard = SourceInfo { name: "yard".into(), schemes: vec![], open: true, url: None, ..lot.clone() };
         let api = ApiContext {
             readers: database.read_pool.clone(),
+            inspection_index: Arc::default(),
             feed: feed.clone(),
             sources: [lot, yard].into(),
             clock: || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment"),

@@ -1,7 +1,7 @@
 //! Counts inspections by the day of their creation, source, vendor and status.
 
 use super::filter::EntityFilter;
-use super::inspection_index::{CountGroup, InspectionIndex, Period};
+use crate::store::{CountGroup, InspectionIndex, Period};
 use crate::store::{ReadPool, StoreError};
 use entity::Status;
 use entity::entity::{Column, Entity};
@@ -34,7 +34,7 @@ impl UtcOffsets {
     }
 
     /// The local day of a moment in microseconds since the Unix epoch, counted from 1970-01-01.
-    pub(super) fn local_day(&self, at: i64) -> i64 {
+    pub fn local_day(&self, at: i64) -> i64 {
         let past = self.transitions.partition_point(|(from, _)| *from <= at);
         let offset =
             past.checked_sub(1).and_then(|newest| self.transitions.get(newest)).map_or(self.initial, |(_, of)| *of);

@@ -63,7 +63,7 @@ pub struct DeliveryRowFilter {
 }
 
 impl EntityFilter {
-    pub(super) fn condition(&self) -> Condition {
+    pub fn condition(&self) -> Condition {
         use thing::Column;
         let stalled = self.stalled_since.map(|since| {
             let open = Column::Status.is_null().or(Column::Status.is_not_in(FINAL_STATUSES.iter().copied()));

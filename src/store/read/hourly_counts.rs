@@ -3,7 +3,7 @@
 use super::as_of_join::position_as_of;
 use super::daily_counts::SECOND;
 use super::filter::ChangeRowFilter;
-use super::inspection_index::Period;
+use crate::store::Period;
 use crate::store::{ReadPool, StoreError};
 use entity::change::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait, Func};

@@ -12,7 +12,6 @@ mod entities;
 mod filter;
 mod history;
 mod hourly_counts;
-mod inspection_index;
 mod pagination;
 mod projection;
 mod public_ids;
@@ -36,7 +35,6 @@ pub use entities::{
 pub use filter::{ChangeRowFilter, DeliveryRowFilter, EntityFilter, FINAL_STATUSES};
 pub use history::{changes, changes_by_position, count_changes, count_histories, histories};
 pub use hourly_counts::{counts_by_hour, counts_by_quarter};
-pub use inspection_index::{Cohort, CountGroup, InspectionIndex, Period};
 pub use pagination::{PageRequest, PagingDirection, Slice, SortDirection};
 pub use projection::{EntityProjection, EntityRow};
 pub use public_ids::{change_id, change_position, delivery_id, delivery_row_id};

@@ -2,7 +2,7 @@
 //! returns one row for each inspection, whose steps the database concatenates into a text.
 
 use super::filter::EntityFilter;
-use super::inspection_index::Cohort;
+use crate::store::Cohort;
 use crate::store::{ReadPool, StoreError};
 use entity::{Status, change, entity as thing, step};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};

@@ -5,6 +5,7 @@ mod checkpoint;
 mod columns;
 mod connection;
 mod handshake;
+mod immediate;
 mod postgres;
 mod row_mapping;
 mod sql;
@@ -13,6 +14,7 @@ mod sqlite;
 pub use columns::{DuplicateCount, OriginalRow};
 pub use connection::{BatchRows, BegunTransaction, HandshakeRequest, WriteConnection};
 pub use handshake::HandshakeStore;
+pub use immediate::begin_immediate;
 
 use super::connect::DatabaseAddress;
 use super::{Database, StoreError};

@@ -1,12 +1,15 @@
 //! The inspection index: creation time, source, vendor and status of each inspection, in memory. It counts a million
 //! inspections in a millisecond, where the database would read each row. Before each answer it reads the inspections that
-//! the history says have changed, and nothing else. It takes 20 bytes for each inspection.
+//! the history says have changed, and nothing else. It takes 20 bytes for each inspection. It is saved in the database, so
+//! that the next start does not read all inspections either.
 
-use super::changes::head;
-use super::daily_counts::UtcOffsets;
-use super::filter::EntityFilter;
-use crate::store::{ReadPool, StoreError};
+mod columns;
+mod saved;
+
+use super::read::{EntityFilter, UtcOffsets, head};
+use super::{ReadPool, StoreError};
 use chrono::{DateTime, Utc};
+use columns::{IndexVersion, InspectionColumns};
 use entity::entity::{Column, Entity};
 use entity::{Kind, Status, change, log_head, purged_ledger};
 use sea_orm::sea_query::{Expr, ExprTrait, UnionType};
@@ -35,25 +38,6 @@ pub struct CountGroup {
     pub source: String,
     pub vendor: String,
     pub status: Option<Status>,
-}
-
-/// The inspections in columns, in the order of their row ids.
-#[derive(Debug, Default)]
-struct InspectionColumns {
-    /// The generation and the position that the columns correspond to.
-    generation: i64,
-    position: i64,
-    /// How many deliveries were purged by then: a purge removes inspections without a new position.
-    purged: i64,
-    /// Whether the first load is complete.
-    complete: bool,
-    row_ids: Vec<i64>,
-    /// Microseconds since the Unix epoch.
-    created_at: Vec<i64>,
-    /// Indexes into `groups`.
-    group_indexes: Vec<u32>,
-    groups: Vec<CountGroup>,
-    index_of_group: HashMap<CountGroup, u32>,
 }
 
 /// A period of creation: includes its start, excludes its end.
@@ -88,6 +72,12 @@ impl Period {
         self.since.timestamp_micros()..self.until.timestamp_micros()
     }
 
+    /// Of inspections given by row id, creation time and group, those created in the period.
+    fn select(self, rows: impl Iterator<Item = (i64, i64, u32)>) -> impl Iterator<Item = (i64, i64, u32)> {
+        let micros = self.micros();
+        rows.filter(move |(_, created_at, _)| micros.contains(created_at))
+    }
+
     pub(super) fn condition(self) -> Condition {
         let Range { start, end } = self.micros();
         Condition::all().add(Column::CreatedAt.gte(start)).add(Column::CreatedAt.lt(end))
@@ -119,13 +109,7 @@ impl InspectionIndex {
         }
         self.refresh(db).await?;
         let all = self.read();
-        let mut counts = vec![0; all.groups.len()];
-        for group in &all.group_indexes {
-            if let Some(count) = counts.get_mut(*group as usize) {
-                *count += 1;
-            }
-        }
-        let matching = all.groups.iter().zip(counts).filter(|(group, _)| group.matches(filter));
+        let matching = all.groups.iter().zip(all.group_sizes()).filter(|(group, _)| group.matches(filter));
         Ok(Some(matching.map(|(group, count)| (group.clone(), count)).collect()))
     }
 
@@ -145,7 +129,7 @@ impl InspectionIndex {
         let all = self.read();
         let matches: Vec<bool> = all.groups.iter().map(|group| group.matches(filter)).collect();
         let mut counts: HashMap<(u32, i64), i64> = HashMap::new();
-        for (_, created_at, group) in all.created_in(period) {
+        for (_, created_at, group) in period.select(all.rows()) {
             if matches.get(group as usize) == Some(&true) {
                 *counts.entry((group, offsets.local_day(created_at))).or_default() += 1;
             }
@@ -159,7 +143,7 @@ impl InspectionIndex {
         self.refresh(db).await?;
         let all = self.read();
         let matches: Vec<bool> = all.groups.iter().map(|group| group.matches(&filter)).collect();
-        let mut members = all.created_in(period).filter(|(_, _, group)| matches.get(*group as usize) == Some(&true));
+        let mut members = period.select(all.rows()).filter(|(_, _, group)| matches.get(*group as usize) == Some(&true));
         let Some((first, ..)) = members.next() else {
             return Ok(Cohort { period, filter, row_ids: 0..=0, size: 0 });
         };
@@ -169,34 +153,34 @@ impl InspectionIndex {
     }
 
     /// Brings the index up to date and returns the counters it corresponds to. Takes one statement if nothing was written
-    /// since, otherwise two. The first time it loads all inspections page by page; a cancelled load continues later.
+    /// since, otherwise two. The first time it reads what was saved, or all inspections page by page; a cancelled load
+    /// continues later.
     pub async fn refresh(&self, db: &ReadPool) -> Result<log_head::Model, StoreError> {
-        let mut newest = head(db).await?;
-        let purged = purged_deliveries(db, &newest).await?;
-        if self.read().is_current(&newest, purged) {
+        let (mut newest, mut version) = newest_version(db).await?;
+        if self.read().is_current(version) {
             return Ok(newest);
         }
         let _refreshing = self.refresh_lock.lock().await;
         // Another task may have refreshed further while this one waited; otherwise the database was restored.
-        if self.read().position > newest.position {
-            newest = head(db).await?;
+        if self.read().version.position > version.position {
+            (newest, version) = newest_version(db).await?;
         }
-        if self.read().is_current(&newest, purged) {
-            return Ok(newest);
+        self.reset_if_stale(version);
+        if self.read().is_unloaded()
+            && let Some(saved) = saved::load(db).await?
+        {
+            *self.write() = saved;
+            (newest, version) = newest_version(db).await?;
+            self.reset_if_stale(version);
         }
-        self.reset_if_stale(&newest, purged);
         while !self.read().complete {
-            let last = self.read().row_ids.last().copied().unwrap_or(i64::MIN);
-            let rows = select_after(last).order_by_asc(Column::RowId).limit(LOAD_PAGE_SIZE);
+            let rows = select_after(self.read().last_row_id()).order_by_asc(Column::RowId).limit(LOAD_PAGE_SIZE);
             let rows = rows.into_model::<InspectionRow>().all(db).await?;
             let mut all = self.write();
             all.complete = (rows.len() as u64) < LOAD_PAGE_SIZE;
-            rows.into_iter().for_each(|row| all.upsert(row));
+            all.upsert_all(rows);
         }
-        let (position, last) = {
-            let all = self.read();
-            (all.position, all.row_ids.last().copied().unwrap_or(i64::MIN))
-        };
+        let (position, last) = (self.read().version.position, self.read().last_row_id());
         if position < newest.position {
             let changed = change::Entity::find()
                 .select_only()
@@ -211,23 +195,23 @@ impl InspectionIndex {
             let mut rows: Vec<InspectionRow> = db.fetch(&rows).await?;
             rows.sort_unstable_by_key(|row| row.row_id);
             let mut all = self.write();
-            rows.into_iter().for_each(|row| all.upsert(row));
-            all.position = newest.position;
+            all.upsert_all(rows);
+            all.version.position = newest.position;
         }
         Ok(newest)
     }
 
     // Discards the columns if they are of another generation, or if a purge removed inspections. The rows are read after the
     // position, so they are at least as new.
-    fn reset_if_stale(&self, newest: &log_head::Model, purged: i64) {
+    fn reset_if_stale(&self, newest: IndexVersion) {
         let mut all = self.write();
-        if all.generation != newest.generation || all.position > newest.position || all.purged != purged {
+        let IndexVersion { generation, position, purged } = all.version;
+        let is_same_history = (generation, purged) == (newest.generation, newest.purged) && position <= newest.position;
+        if !is_same_history {
             *all = InspectionColumns::default();
         }
-        if !all.complete && all.row_ids.is_empty() {
-            all.purged = purged;
-            all.generation = newest.generation;
-            all.position = newest.position;
+        if all.is_unloaded() {
+            all.version = newest;
         }
     }
 
@@ -241,52 +225,15 @@ impl InspectionIndex {
     }
 }
 
-async fn purged_deliveries(db: &ReadPool, head: &log_head::Model) -> Result<i64, StoreError> {
-    if head.retained_from == 0 {
-        return Ok(0);
+async fn newest_version(db: &ReadPool) -> Result<(log_head::Model, IndexVersion), StoreError> {
+    let head = head(db).await?;
+    let mut purged = 0;
+    if head.retained_from > 0 {
+        let rows = purged_ledger::Entity::find().select_only().column(purged_ledger::Column::Received);
+        purged = rows.into_tuple::<i64>().all(db).await?.iter().sum();
     }
-    let rows = purged_ledger::Entity::find().select_only().column(purged_ledger::Column::Received);
-    Ok(rows.into_tuple::<i64>().all(db).await?.iter().sum())
-}
-
-impl InspectionColumns {
-    fn is_current(&self, head: &log_head::Model, purged: i64) -> bool {
-        let is_newest = self.generation == head.generation && self.position == head.position;
-        self.complete && is_newest && self.purged == purged
-    }
-
-    /// Row id, creation time and group of each inspection created in a period.
-    fn created_in(&self, period: Period) -> impl Iterator<Item = (i64, i64, u32)> {
-        let micros = period.micros();
-        let all = self.row_ids.iter().zip(&self.created_at).zip(&self.group_indexes);
-        all.filter(move |((_, created_at), _)| micros.contains(created_at))
-            .map(|((row_id, created_at), group)| (*row_id, *created_at, *group))
-    }
-
-    fn upsert(&mut self, row: InspectionRow) {
-        let InspectionRow { row_id, created_at, source, vendor, status } = row;
-        let group = self.intern_group(CountGroup { source, vendor, status });
-        if self.row_ids.last().is_none_or(|last| *last < row_id) {
-            self.row_ids.push(row_id);
-            self.created_at.push(created_at);
-            self.group_indexes.push(group);
-        } else if let Ok(index) = self.row_ids.binary_search(&row_id)
-            && let Some(known) = self.group_indexes.get_mut(index)
-        {
-            *known = group;
-        }
-    }
-
-    fn intern_group(&mut self, group: CountGroup) -> u32 {
-        if let Some(index) = self.index_of_group.get(&group) {
-            return *index;
-        }
-        // There are as many as sources have statuses.
-        let index = u32::try_from(self.groups.len()).unwrap_or(u32::MAX);
-        self.groups.push(group.clone());
-        self.index_of_group.insert(group, index);
-        index
-    }
+    let version = IndexVersion { generation: head.generation, position: head.position, purged };
+    Ok((head, version))
 }
 
 impl CountGroup {
