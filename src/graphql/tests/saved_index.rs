@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 /// What happens to the database, or to one of two processes that count.
 #[derive(Clone, Debug)]
-enum Step {
+enum IndexStep {
     Create {
         source: u8,
     },
@@ -40,17 +40,17 @@ enum Step {
     },
 }
 
-fn any_step() -> impl Strategy<Value = Step> {
+fn any_step() -> impl Strategy<Value = IndexStep> {
     let status = || prop::option::of(0..3_u8);
     let which = any::<prop::sample::Index>;
     prop_oneof![
-        6 => (0..3_u8).prop_map(|source| Step::Create { source }),
-        6 => (which(), status()).prop_map(|(which, status)| Step::Update { which, status }),
-        1 => which().prop_map(|which| Step::Purge { which }),
-        1 => (which(), status()).prop_map(|(which, status)| Step::Rebuild { which, status }),
-        3 => (0..2_usize).prop_map(|process| Step::Count { process }),
-        4 => (0..2_usize).prop_map(|process| Step::Save { process }),
-        2 => (0..2_usize).prop_map(|process| Step::Restart { process }),
+        6 => (0..3_u8).prop_map(|source| IndexStep::Create { source }),
+        6 => (which(), status()).prop_map(|(which, status)| IndexStep::Update { which, status }),
+        1 => which().prop_map(|which| IndexStep::Purge { which }),
+        1 => (which(), status()).prop_map(|(which, status)| IndexStep::Rebuild { which, status }),
+        3 => (0..2_usize).prop_map(|process| IndexStep::Count { process }),
+        4 => (0..2_usize).prop_map(|process| IndexStep::Save { process }),
+        2 => (0..2_usize).prop_map(|process| IndexStep::Restart { process }),
         1 => prop::sample::select(vec![
             "DELETE FROM inspection_index_page WHERE number = 0",
             "DELETE FROM inspection_index_page WHERE number = 1",
@@ -58,7 +58,7 @@ fn any_step() -> impl Strategy<Value = Step> {
             "UPDATE inspection_index_page SET content = '{}' WHERE number = 0",
             "UPDATE inspection_index_page SET number = number + 1000000",
             "DELETE FROM inspection_index_page",
-        ]).prop_map(|with| Step::Damage { with }),
+        ]).prop_map(|with| IndexStep::Damage { with }),
     ]
 }
 
@@ -78,21 +78,21 @@ impl Model {
         Model { hub, db, processes: Default::default(), position: 0, row_ids: Vec::new(), newest: 0 }
     }
 
-    async fn apply(&mut self, step: Step) {
+    async fn apply(&mut self, step: IndexStep) {
         match step {
-            Step::Create { source } => {
+            IndexStep::Create { source } => {
                 self.newest += 1;
                 self.row_ids.push(self.newest);
                 let of = |row: &mut entity::entity::Model| row.source = format!("source-{source}");
                 self.hub.entity(self.newest, EntityType::Inspection, of).await;
                 self.changed(self.newest).await;
             }
-            Step::Update { which, status } if !self.row_ids.is_empty() => {
+            IndexStep::Update { which, status } if !self.row_ids.is_empty() => {
                 let row_id = *which.get(&self.row_ids);
                 self.set_status(row_id, status).await;
                 self.changed(row_id).await;
             }
-            Step::Purge { which } if !self.row_ids.is_empty() => {
+            IndexStep::Purge { which } if !self.row_ids.is_empty() => {
                 let row_id = self.row_ids.remove(which.index(self.row_ids.len()));
                 self.execute(&format!("DELETE FROM entity WHERE row_id = {row_id}")).await;
                 self.execute("UPDATE log_head SET retained_from = 1, updated_at = updated_at + 1").await;
@@ -102,18 +102,18 @@ impl Model {
                 )
                 .await;
             }
-            Step::Rebuild { which, status } if !self.row_ids.is_empty() => {
+            IndexStep::Rebuild { which, status } if !self.row_ids.is_empty() => {
                 self.set_status(*which.get(&self.row_ids), status).await;
                 self.execute("UPDATE log_head SET generation = generation + 1").await;
             }
-            Step::Count { process } => self.check(process).await,
-            Step::Save { process } => {
+            IndexStep::Count { process } => self.check(process).await,
+            IndexStep::Save { process } => {
                 self.processes[process].refresh(&self.db.read_pool).await.expect("refreshed");
                 self.processes[process].save(&self.db).await.expect("saved");
             }
-            Step::Restart { process } => self.processes[process] = InspectionIndex::default(),
-            Step::Damage { with } => self.execute(with).await,
-            Step::Update { .. } | Step::Purge { .. } | Step::Rebuild { .. } => {}
+            IndexStep::Restart { process } => self.processes[process] = InspectionIndex::default(),
+            IndexStep::Damage { with } => self.execute(with).await,
+            IndexStep::Update { .. } | IndexStep::Purge { .. } | IndexStep::Rebuild { .. } => {}
         }
     }
 
@@ -172,9 +172,9 @@ fn counts_are_exact_whatever_was_saved() {
 async fn a_start_reads_what_was_saved_and_what_has_changed_since() {
     let mut model = Model::new().await;
     for number in 0..11 {
-        model.apply(Step::Create { source: number % 3 }).await;
+        model.apply(IndexStep::Create { source: number % 3 }).await;
     }
-    model.apply(Step::Save { process: 0 }).await;
+    model.apply(IndexStep::Save { process: 0 }).await;
     // Seen only by a load of all rows.
     model.execute("UPDATE entity SET source = 'edited' WHERE row_id = 1").await;
     let saved_counts = async |model: &Model| {
@@ -187,7 +187,7 @@ async fn a_start_reads_what_was_saved_and_what_has_changed_since() {
     };
     assert_eq!(saved_counts(&model).await, Some(0));
     model.changed(1).await;
-    model.apply(Step::Restart { process: 1 }).await;
+    model.apply(IndexStep::Restart { process: 1 }).await;
     assert_eq!(saved_counts(&model).await, Some(1));
     model.check(1).await;
 }

@@ -49,7 +49,7 @@ impl InspectionIndex {
     /// # Errors
     /// If the database fails. What was saved before stays valid.
     pub async fn save(&self, db: &Database) -> Result<(), StoreError> {
-        // The columns stay as they are meanwhile.
+        // The columns stay as they are until all is saved.
         let _refreshing = self.refresh_lock.lock().await;
         let version = self.read().version;
         if !self.read().complete {
