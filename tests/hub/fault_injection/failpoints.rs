@@ -1,9 +1,16 @@
-//! kill -9 at every step of the writer, and a check that the test notices a loss.
+//! kill -9 at every step of the writer and while the inspection index is saved, and a check that the test notices a loss.
 
 use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
+use crate::test_hub::client;
 use crate::vendor_client::VendorClient;
+use entity::{Kind, entity as thing, inspection_index};
+use inspection_hub::store::read::head;
+use inspection_hub::store::{Database, OpenMode};
 use rand::Rng;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Every fail point of the writer (`src/failpoints.rs`). With PostgreSQL one statement writes all tables.
 const SQLITE: &[&str] = &[
@@ -41,6 +48,53 @@ async fn a_kill_at_any_step_costs_nothing() {
     sender.send_unacknowledged(std::slice::from_ref(&server.url)).await;
     assert!(sender.is_done());
     assert_eq!(sender.discrepancies(&server.url).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_while_the_inspection_index_is_saved_leaves_counts_exact() {
+    let database = TestDatabase::new().await;
+    let sender = VendorClient::new(240);
+    let server = HubProcess::start(&database).await;
+    sender.send_unacknowledged(std::slice::from_ref(&server.url)).await;
+    server.kill();
+    // It reads what was saved before, and is killed while it saves what has changed.
+    let mut command = HubProcess::command(HubProcess::free_port(), &database.address);
+    command.env("FAILPOINT", "index saved:1").current_dir(database.folder.path());
+    let mut server = HubProcess::spawn(0, command);
+    server.wait_for_stdout("stopped at index saved".to_owned()).await;
+    server.kill();
+    for _ in 0..2 {
+        let server = HubProcess::start(&database).await;
+        assert_eq!(counted(&server.url).await, stored(&database).await);
+        server.stop().await;
+    }
+    let db = Database::open(&database.address, OpenMode::SkipMigrations).await.expect("the database");
+    let saved = inspection_index::Entity::find_by_id(1).one(&db.read_pool).await.expect("read").expect("a row");
+    assert_eq!(saved.position, head(&db.read_pool).await.expect("the counters").position);
+}
+
+/// The number of inspections in each status, as a hub answers.
+async fn counted(url: &str) -> BTreeMap<String, i64> {
+    let request = json!({ "query": "{ statusCounts { status count } }" });
+    let answer = client().post(format!("{url}/graphql")).json(&request).send().await.expect("an answer");
+    let answer: Value = answer.json().await.expect("JSON");
+    let counts = answer["data"]["statusCounts"].as_array().expect("counts").iter();
+    let counts = counts.map(|row| (row["status"].as_str().unwrap_or_default().to_owned(), row["count"].as_i64()));
+    counts.filter_map(|(status, count)| Some((status, count.filter(|count| *count > 0)?))).collect()
+}
+
+/// The same, from the rows.
+async fn stored(database: &TestDatabase) -> BTreeMap<String, i64> {
+    let db = Database::open(&database.address, OpenMode::SkipMigrations).await.expect("the database");
+    let rows = thing::Entity::find().filter(thing::Column::Kind.eq(Kind::Inspection));
+    let mut counts = BTreeMap::new();
+    for row in rows.all(&db.read_pool).await.expect("rows") {
+        if let Some(status) = row.status {
+            *counts.entry(status.to_string()).or_default() += 1;
+        }
+    }
+    assert!(!counts.is_empty());
+    counts
 }
 
 // As if the disk had ignored a sync: the end of the WAL is lost.
