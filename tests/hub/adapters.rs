@@ -1,4 +1,4 @@
-//! What the adapters make of bodies that integrators report: seen through GraphQL, in every order that may come.
+//! Payloads that integrators report, as the adapters parse them: read over GraphQL, in every order of arrival.
 
 use crate::test_hub::TestHub;
 use entity::Status;
@@ -37,7 +37,7 @@ fn orders(bodies: &[Value]) -> Vec<Vec<Value>> {
 }
 
 #[tokio::test]
-async fn records_of_two_accounts_are_two_and_hang_on_their_accounts() {
+async fn records_of_two_accounts_are_distinct_and_belong_to_their_accounts() {
     let app = TestHub::start().await;
     for (id, account, name) in [("c1", "acc-A", "of A"), ("c2", "acc-B", "of B")] {
         let payload = json!({ "resource": "crm/contacts", "args": { "integrated_account_id": account },
@@ -88,7 +88,7 @@ async fn an_account_that_was_created_and_connected_at_once_is_active_in_every_or
 }
 
 #[tokio::test]
-async fn an_account_is_what_its_payload_says_also_where_the_event_says_nothing_of_it() {
+async fn the_facts_of_an_account_come_from_its_payload() {
     let app = TestHub::start().await;
     let forbidden = json!({ "id": "a1", "status": "active", "last_error": "Missing scope." });
     app.post_json("truto", truto("1", "integrated_account:forbidden_error", forbidden)).await;
@@ -103,7 +103,7 @@ async fn an_account_is_what_its_payload_says_also_where_the_event_says_nothing_o
 }
 
 #[tokio::test]
-async fn a_model_is_known_in_all_its_states_and_a_late_one_is_stale() {
+async fn every_state_of_a_model_is_recognized_and_a_late_one_is_stale() {
     let app = TestHub::start().await;
     let post = async |state: &str, id: i64| {
         let body = json!({ "event": "model-state-changed", "model_id": id, "job_id": 77, "state": state });
@@ -120,7 +120,7 @@ async fn a_model_is_known_in_all_its_states_and_a_late_one_is_stale() {
 }
 
 #[tokio::test]
-async fn hovers_words_are_known_in_other_spellings() {
+async fn the_states_of_hover_are_recognized_in_other_spellings() {
     let app = TestHub::start().await;
     for (job, words, state, status) in [
         (78, ["canceled"].as_slice(), "cancelled", Status::Canceled),

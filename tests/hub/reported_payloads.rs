@@ -46,7 +46,7 @@ fn moment(value: &Value) -> Option<DateTime<Utc>> {
     value.as_str().map(|text| text.parse().expect("a moment"))
 }
 
-// Kind 1 of times: each of these is 10:00 and 11:00 of one day.
+// Each of these pairs is 10:00 and 11:00 of one day.
 const TRUEPIC_TIMES: &[(&str, &str)] = &[
     (r#""2024-05-01 10:00:00.000001+00""#, r#""2024-05-01 11:00:00.000001+00""#),
     (r#""2024-05-01 12:00:00+02""#, r#""2024-05-01 13:00:00+02""#),
@@ -92,7 +92,7 @@ async fn times_are_read_however_they_are_written() {
 }
 
 #[tokio::test]
-async fn what_is_no_moment_stays_visible_and_is_said() {
+async fn an_invalid_time_stays_visible_with_a_warning() {
     let app = TestHub::start().await;
     let wrong = [
         json!("2024-05-01"),
@@ -135,7 +135,7 @@ async fn a_time_far_ahead_does_not_hold_what_comes_later() {
 }
 
 #[tokio::test]
-async fn a_lesser_field_does_not_displace_the_reference() {
+async fn a_field_of_lower_precedence_does_not_replace_the_reference() {
     let app = TestHub::start().await;
     let uuid = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
     let job = |id: i32, state: &str, external: Value| json!({ "event": "job-state-changed", "job_id": id, "state": state, "job_external_identifier": external, "job_client_identifier": uuid });
@@ -150,7 +150,7 @@ async fn a_lesser_field_does_not_displace_the_reference() {
         assert_eq!(hover[&format!("INSPECTION {id}")]["reference"], "PO-1", "{id}");
         assert_eq!(hover[&format!("HOVER_JOB {id}")]["reference"], "PO-1", "{id}");
     }
-    // The lesser one alone until the greater comes, whichever is newer.
+    // The field of lower precedence counts until the other one arrives, whichever is newer.
     without["job_id"] = 81.into();
     post(&app, "hover", std::slice::from_ref(&without)).await;
     assert_eq!(app.inspection("hover", "81").await["reference"], uuid);
@@ -178,7 +178,7 @@ async fn a_lesser_field_does_not_displace_the_reference() {
 }
 
 #[tokio::test]
-async fn words_of_hover_that_integrators_report_are_known() {
+async fn states_of_hover_that_integrators_report_are_recognized() {
     let app = TestHub::start().await;
     let model = |state: &str| json!({ "event": "model-state-changed", "model_id": 501, "job_id": 77, "state": state });
     for (verdict, reason) in post(&app, "hover", &["created", "uploading", "processing", "complete"].map(model)).await {
@@ -237,7 +237,7 @@ async fn lists_of_pave_are_read_in_every_shape() {
 }
 
 #[tokio::test]
-async fn reasons_name_what_decided() {
+async fn reasons_name_the_rule_that_decided() {
     let app = TestHub::start().await;
     let truepic = |action: &str, at: Value| json!({ "action": format!("ACTION_STATUS_{action}"), "inspection_id": 7, "created_at": at });
     let said = post(
@@ -323,7 +323,7 @@ async fn the_new_shapes_of_record360_are_read() {
 }
 
 #[tokio::test]
-async fn what_the_vendor_numbers_is_one_thing() {
+async fn equal_numbers_of_the_vendor_name_one_entity() {
     let app = TestHub::start().await;
     let entry = |id: i32, second: i32| {
         json!({ "id": id, "inspection_id": 1880, "timeline_action_type_id": 12, "action_type": { "id_internal": "ACTION_MESSAGE_REMINDER_TEXT" },
@@ -335,7 +335,7 @@ async fn what_the_vendor_numbers_is_one_thing() {
 }
 
 #[tokio::test]
-async fn the_vendors_word_wins_and_says_which_rule_it_broke() {
+async fn the_vendors_state_wins_and_the_reason_names_the_rule_it_breaks() {
     let words = ["STATUS_STARTED", "INSPECTION_CANCELED", "STATUS_IN_PROGRESS"];
     let app = TestHub::start().await;
     for (number, order) in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]].into_iter().enumerate() {
