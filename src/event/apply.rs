@@ -175,7 +175,7 @@ fn apply_claim(
     let step = Step { target_state: to.name, at_least, key, received_at: arrival.received_at };
     let is_newest = state.is_in_order(&key);
     // An implied state without a time that was already passed changes nothing, whatever was before it.
-    if !is_newest && at_least && time.is_none() && state.rank >= to.rank {
+    if !is_newest && at_least && time.is_none() && state.highest_rank() >= to.rank {
         return Ok((ClaimOutcome::Unrecorded, key, None));
     }
     // Materialized steps have effective times that never decrease: a step that happened before the last one changes those of

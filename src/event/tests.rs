@@ -3,7 +3,7 @@
 use super::*;
 use crate::machine::{Machine, Reopens};
 use crate::vendor;
-use ::entity::{ReasonCode, Verdict};
+use ::entity::{ItemKind, ReasonCode, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
@@ -144,6 +144,18 @@ fn apply_timed(owner: Owner, words: &[(&'static str, bool, i64)]) -> TestEntity 
         entity.take(if *implied { event.at_least(word) } else { event.state(*word) });
     }
     entity
+}
+
+// A step back to a lower rank, before an implied state that had been passed when it arrived.
+#[test]
+fn an_implied_state_that_was_passed_moves_nothing_in_any_order() {
+    let truto = vendor::by_name("truto").expect("a vendor");
+    let account = truto.machine(EntityType::Item(ItemKind::Account)).expect("a machine");
+    let [active, back, implied] = [("active", false, 1), ("connecting", false, 2), ("post_install_error", true, 3)];
+    for order in [[active, back, implied], [active, implied, back], [implied, back, active], [back, implied, active]] {
+        let entity = apply_timed(Owner(truto, account), &order);
+        assert_eq!(entity.outcome(), (Some("connecting".to_owned()), 0, Some(minute(2))), "{order:?}");
+    }
 }
 
 /// A machine without transitions to a lower rank, and some of its states, no two of the same rank. In a machine that goes back

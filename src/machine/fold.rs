@@ -111,6 +111,10 @@ pub struct FoldState {
     /// The rank of the state, or a higher one from which a side state was entered.
     #[serde(skip_serializing_if = "is_default")]
     pub rank: i32,
+    /// The highest rank of the cycle, if a step led back from there. A lower bound up to this rank moves nothing, whether it
+    /// arrives before or after that step: one that moves nothing is not stored, and would be missing in a refold.
+    #[serde(skip_serializing_if = "is_default")]
+    pub passed_rank: i32,
     /// The key of the last step, whether or not it changed the state.
     #[serde(skip_serializing_if = "is_default")]
     pub last_key: Option<OrderKey>,
@@ -215,6 +219,11 @@ impl FoldState {
         OrderKey { time, cycle: self.expected_cycle(), rank: self.rank, position }
     }
 
+    /// The highest rank of the cycle.
+    pub fn highest_rank(&self) -> i32 {
+        self.rank.max(self.passed_rank)
+    }
+
     fn expected_cycle(&self) -> i32 {
         self.cycle - self.unexpected_cycles.unwrap_or_default()
     }
@@ -293,7 +302,7 @@ impl FoldState {
             return StepOutcome::Same;
         }
         let is_final = machine.state(&from).is_some_and(|here| here.terminal);
-        if step.at_least && (is_final || self.unexpected_cycles.is_some() || self.rank >= to.rank) {
+        if step.at_least && (is_final || self.unexpected_cycles.is_some() || self.highest_rank() >= to.rank) {
             return StepOutcome::Same;
         }
         let direct = machine.transition(&from, to.name);
@@ -308,12 +317,17 @@ impl FoldState {
                 None => StepOutcome::Unexpected { reopened: is_final },
             },
         };
+        let highest_rank = self.highest_rank();
+        self.passed_rank = 0;
         if outcome.reopened() {
             self.cycle += 1;
             self.previous_end_missing = matches!(outcome, StepOutcome::Skipped { .. });
             self.rank = to.rank;
         } else {
             self.rank = if step.key.time.is_some() { to.rank } else { to.rank.max(step.key.rank) };
+            if self.rank < highest_rank {
+                self.passed_rank = highest_rank;
+            }
         }
         if let StepOutcome::Unexpected { reopened } = outcome {
             *self.unexpected_cycles.get_or_insert_default() += i32::from(reopened);
