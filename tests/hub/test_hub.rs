@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// How long a test waits for a condition that must become true. Long, because other tests run at the same time.
@@ -222,10 +222,15 @@ impl Subscription {
     }
 
     async fn receive_message(&mut self) -> Value {
+        self.next_message_or_end().await.expect("no error")
+    }
+
+    /// The next message, or why the connection has ended.
+    pub async fn next_message_or_end(&mut self) -> Result<Value, tungstenite::Error> {
         loop {
             let message = tokio::time::timeout(TIMEOUT, self.socket.next()).await.expect("in time");
-            match message.expect("a message").expect("no error") {
-                Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+            match message.expect("a message")? {
+                Message::Text(text) => return Ok(serde_json::from_str(&text).expect("JSON")),
                 Message::Close(frame) => panic!("closed: {frame:?}"),
                 _ => {}
             }
