@@ -6,11 +6,9 @@ use entity::{log_gap, log_head};
 /// A warning is logged if a delivery's receipt time is further than this behind the newest assigned one, in microseconds.
 const CLOCK_LAG_WARN_MICROS: i64 = 60_000_000;
 
-/// The counters of a batch.
 pub struct Counters {
     /// When the batch began.
     pub before: log_head::Model,
-    /// Now.
     pub head: log_head::Model,
     /// The greatest distance of a delivery's own receipt time from the one that it was assigned.
     max_clock_lag: i64,

@@ -84,7 +84,6 @@ impl WorkingSet {
         children.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// The ids of all entities.
     pub fn ids(&self) -> Vec<Uuid> {
         self.entities.keys().copied().collect()
     }
