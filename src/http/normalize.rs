@@ -6,14 +6,19 @@ use crate::vendor::verify::normalize_path;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::uri::{PathAndQuery, Uri};
-use axum::http::{HeaderValue, header};
+use axum::http::{Extensions, HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use std::borrow::Cow;
 
 /// The path of a request as it was sent, if normalizing changed it.
 #[derive(Clone, Debug)]
-pub struct OriginalPath(pub String);
+struct OriginalPath(String);
+
+/// The path of a request as it was sent.
+pub fn original_path<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r str {
+    extensions.get::<OriginalPath>().map_or(uri.path(), |OriginalPath(path)| path)
+}
 
 pub fn with_middleware(routes: Router) -> Router {
     // A layer on the router itself would run after routing.
