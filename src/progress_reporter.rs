@@ -20,7 +20,16 @@ pub struct ProgressReporter {
 impl ProgressReporter {
     /// `total` is `None` if there is no end.
     pub fn new(what: &'static str, total: Option<u64>) -> ProgressReporter {
-        ProgressReporter { what, bar: progress_bar(what, total) }
+        let (bar, template) = match total {
+            Some(total) => (ProgressBar::new(total), "{wide_bar} {human_pos} of {human_len} WHAT, {rate}, {eta} left"),
+            None => (ProgressBar::new_spinner(), "{spinner} {human_pos} WHAT, {rate}, for {elapsed}"),
+        };
+        let style = ProgressStyle::with_template(&template.replace("WHAT", what));
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = style.with_key("rate", |state: &ProgressState, to: &mut dyn Write| {
+            let _ = write!(to, "{:.0}/s", state.per_sec());
+        });
+        ProgressReporter { what, bar: bar.with_style(style) }
     }
 
     pub fn advance(&self, more: u64) {
@@ -57,18 +66,6 @@ impl ProgressReporter {
             self.bar.tick();
         }
     }
-}
-
-fn progress_bar(what: &str, total: Option<u64>) -> ProgressBar {
-    let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), "{wide_bar} {human_pos} of {human_len} WHAT, {rate}, {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {human_pos} WHAT, {rate}, for {elapsed}"),
-    };
-    let style = ProgressStyle::with_template(&template.replace("WHAT", what));
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.with_style(style.with_key("rate", |state: &ProgressState, to: &mut dyn Write| {
-        let _ = write!(to, "{:.0}/s", state.per_sec());
-    }))
 }
 
 fn progress_line(what: &str, done: u64, total: Option<u64>, elapsed: Duration) -> String {

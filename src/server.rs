@@ -19,7 +19,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -183,13 +183,10 @@ fn log_task_failure(task: Result<(), JoinError>) {
     }
 }
 
-/// Selects the TLS implementation of outgoing connections, once per process.
+/// Selects the TLS implementation of outgoing connections.
 pub fn install_tls() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // An error means that one is already selected.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
+    // An error means that one is already selected.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn load_trusted_documents(settings: &Settings) -> Result<TrustedDocuments, StartError> {

@@ -96,7 +96,10 @@ impl Simulate {
 
     fn plan(self, settings: Settings) -> anyhow::Result<SimulationPlan> {
         let hub = match self.hub {
-            Some(hub) => validate_hub_url(hub)?,
+            Some(hub) if !matches!(hub.scheme(), "http" | "https") || !hub.has_host() => {
+                bail!("--hub {hub} is not an HTTP URL; write one such as http://127.0.0.1:8080")
+            }
+            Some(hub) => hub,
             None => local_hub_url(settings.listen)?,
         };
         if self.rate.is_none() && !is_loopback(&hub) {
@@ -147,13 +150,6 @@ fn select_sources(sources: Vec<SourceSettings>, vendors: &[String]) -> anyhow::R
     let wanted =
         |source: &SourceSettings| vendors.is_empty() || vendors.iter().any(|vendor| vendor == source.vendor.name);
     Ok(sources.into_iter().filter(wanted).collect())
-}
-
-fn validate_hub_url(hub: Url) -> anyhow::Result<Url> {
-    if !matches!(hub.scheme(), "http" | "https") || !hub.has_host() {
-        bail!("--hub {hub} is not an HTTP URL; write one such as http://127.0.0.1:8080");
-    }
-    Ok(hub)
 }
 
 // A hub that listens on all addresses listens on loopback too.

@@ -93,13 +93,10 @@ impl HandshakeConfirmer {
                         break;
                     }
                     Some(ended) = tasks.join_next_with_id() => {
-                        let (task, confirmed) = match ended {
-                            Ok(ended) => ended,
-                            Err(error) => {
-                                tracing::error!(%error, "a confirmation task failed");
-                                (error.id(), false)
-                            }
-                        };
+                        let (task, confirmed) = ended.unwrap_or_else(|error| {
+                            tracing::error!(%error, "a confirmation task failed");
+                            (error.id(), false)
+                        });
                         let again = running.remove(&task).is_some_and(|id| requested_again.remove(&id));
                         if confirmed || again {
                             break;
@@ -110,8 +107,7 @@ impl HandshakeConfirmer {
         }
     }
 
-    /// Calls until the vendor confirms, at most [`MAX_ATTEMPTS`] times; returns whether it did. `retry_now` ends the wait before
-    /// the next call.
+    /// Calls until the vendor confirms, at most [`MAX_ATTEMPTS`] times; returns whether it did. `retry_now` ends a wait.
     async fn confirm(
         self: Arc<Self>,
         client: reqwest::Client,

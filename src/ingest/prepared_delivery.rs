@@ -81,8 +81,7 @@ impl PreparedDelivery {
         }
     }
 
-    /// The event that decides about duplicates: the first that reports a state explicitly, else the first. `None` for a delivery
-    /// about no entity.
+    /// The event that decides about duplicates: the first that reports a state explicitly, else the first.
     pub(super) fn primary_event(&self) -> Option<&PreparedEvent> {
         let explicit = self.events.iter().find(|prepared| matches!(prepared.event.state_claim, StateClaim::Exact(_)));
         explicit.or(self.events.first())

@@ -84,8 +84,7 @@ pub struct BatchResults<T> {
     pub database_failed: bool,
 }
 
-/// Commits a batch. If one of its deliveries may be the cause of a failure, the others must still be stored: each is committed in a
-/// batch of its own.
+/// Commits a batch. If one of its deliveries may be the cause of a failure, each is committed in a batch of its own.
 pub fn commit_or_isolate<D, T>(
     batch: &[D],
     source: impl Fn(&D) -> &str,

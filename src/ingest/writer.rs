@@ -130,11 +130,7 @@ impl Writer {
     /// # Errors
     /// If nothing can be written, or not that much.
     pub fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
-        let probed = self.connection.probe(bytes);
-        if probed.is_err() {
-            self.connection.rollback();
-        }
-        probed
+        self.connection.probe(bytes).inspect_err(|_| self.connection.rollback())
     }
 
     /// Call after the responses are sent. Runs storage maintenance (the WAL checkpoint) if due.

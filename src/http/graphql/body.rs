@@ -54,7 +54,7 @@ fn rejection(problem: Problem) -> RequestRejection {
     };
     // The rest of the body is not read, so the connection cannot be used again.
     let rejection = RequestRejection::with_status(problem.status(), message, hint);
-    RequestRejection { header: Some((header::CONNECTION, "close")), ..rejection }
+    RequestRejection { header: Some(&("connection", "close")), ..rejection }
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), RequestRejection> {

@@ -78,7 +78,7 @@ impl Coalescer {
 struct FlightGuard {
     coalescer: Coalescer,
     key: CoalesceKey,
-    /// The execution's own, which tells it from others.
+    /// The execution's own, by which the map has it.
     has_started: Arc<AtomicBool>,
 }
 

@@ -59,13 +59,7 @@ pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Result<R
     let prepared = params
         .map_err(RequestRejection::from)
         .and_then(|params| app.pipeline.prepare_if(params, client(&parts), allows));
-    Ok(match prepared {
-        Ok(prepared) => match accepted.format_for(&prepared) {
-            Some(format) => stream::operation_response(&app, prepared, format, &parts.headers),
-            None => execute_get(&app, &parts.headers, &prepared, accepted.media_type).await,
-        },
-        Err(rejection) => accepted.reject(rejection),
-    })
+    Ok(respond(&app, &parts.headers, accepted, prepared, true).await)
 }
 
 /// `POST /graphql`: one request, or a batch where they are allowed.
@@ -86,14 +80,7 @@ pub async fn post(State(app): State<Arc<AppState>>, request: Request) -> Result<
     Ok(match (app.pipeline.prepare_if(params, client, allows), token) {
         (Ok(prepared), Some(token)) => stream::start_operation(&app, token, id.as_deref(), prepared).into_response(),
         (Err(rejection), Some(_)) => rejection.respond(ResponseMediaType::GraphqlResponse),
-        (Ok(prepared), None) => match accepted.format_for(&prepared) {
-            Some(format) => stream::operation_response(&app, prepared, format, &parts.headers),
-            None => {
-                let response = execute_coalesced(&app, &prepared).await;
-                response::operation_response(response, accepted.media_type, prepared.rate_limit)
-            }
-        },
-        (Err(rejection), None) => accepted.reject(rejection),
+        (prepared, None) => respond(&app, &parts.headers, accepted, prepared, false).await,
     })
 }
 
@@ -110,14 +97,12 @@ struct AcceptedFormats {
 impl AcceptedFormats {
     fn of(headers: &HeaderMap) -> Result<AcceptedFormats, RequestRejection> {
         let stream_format = negotiate::stream_format(headers);
-        match negotiate::response_media_type(headers) {
-            Ok(media_type) => Ok(AcceptedFormats { media_type, stream_format, stream_only: false }),
-            Err(_) if stream_format.is_some() => {
-                let media_type = ResponseMediaType::GraphqlResponse;
-                Ok(AcceptedFormats { media_type, stream_format, stream_only: true })
-            }
-            Err(rejection) => Err(rejection),
-        }
+        let (media_type, stream_only) = match negotiate::response_media_type(headers) {
+            Ok(media_type) => (media_type, false),
+            Err(_) if stream_format.is_some() => (ResponseMediaType::GraphqlResponse, true),
+            Err(rejection) => return Err(rejection),
+        };
+        Ok(AcceptedFormats { media_type, stream_format, stream_only })
     }
 
     // Only a subscription has several responses; others are sent in one piece if the client accepts that.
@@ -142,7 +127,7 @@ impl AcceptedFormats {
 pub async fn method_not_allowed(headers: HeaderMap) -> Response {
     RequestRejection::method_not_allowed(
         "`/graphql` takes GET and POST, and PUT and DELETE for event streams",
-        "GET, POST, PUT, DELETE",
+        &("allow", "GET, POST, PUT, DELETE"),
     )
     .respond(negotiate::response_media_type(&headers).unwrap_or(ResponseMediaType::Json))
 }
@@ -154,24 +139,37 @@ async fn execute_batch_item(app: &AppState, params: Params, client: Option<Clien
     }
 }
 
-/// Executes a query of a `GET`, unless the client has the current response.
-async fn execute_get(
+/// Executes an operation, and responds in one of the accepted formats. A query of a `GET` is not executed if the client has the
+/// current response.
+async fn respond(
     app: &AppState,
     headers: &HeaderMap,
-    prepared: &PreparedOperation,
-    media: ResponseMediaType,
+    accepted: AcceptedFormats,
+    prepared: Result<PreparedOperation, RequestRejection>,
+    is_get: bool,
 ) -> Response {
-    let tag = match validator::position_tag(app, prepared, media).await {
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(rejection) => return accepted.reject(rejection),
+    };
+    let (media, rate_limit) = (accepted.media_type, prepared.rate_limit);
+    if let Some(format) = accepted.format_for(&prepared) {
+        return stream::operation_response(app, prepared, format, headers);
+    }
+    if !is_get {
+        return response::operation_response(execute_coalesced(app, &prepared).await, media, rate_limit);
+    }
+    let tag = match validator::position_tag(app, &prepared, media).await {
         Ok(tag) => tag,
         Err(error) => return RequestRejection::from(error).respond(media),
     };
     if let Some(tag) = tag.as_ref().filter(|tag| validator::etag_matches(headers, tag)) {
-        return response::not_modified(tag, prepared.rate_limit);
+        return response::not_modified(tag, rate_limit);
     }
-    let response = execute_coalesced(app, prepared).await;
+    let response = execute_coalesced(app, &prepared).await;
     match response.has_errors {
-        true => response::operation_response(response, media, prepared.rate_limit),
-        false => validator::with_etag(response, media, headers, tag, prepared.rate_limit),
+        true => response::operation_response(response, media, rate_limit),
+        false => validator::with_etag(response, media, headers, tag, rate_limit),
     }
 }
 
@@ -201,7 +199,7 @@ fn check_operation_type(ty: OperationType, is_get: bool, can_stream: bool) -> Re
             "a subscription has more than one answer",
             "Subscribe over a WebSocket to this address, with the protocol graphql-transport-ws; or accept text/event-stream.",
         ))),
-        _ => Err(RequestRejection::method_not_allowed("over GET only queries are executed", "POST")),
+        _ => Err(RequestRejection::method_not_allowed("over GET only queries are executed", &("allow", "POST"))),
     }
 }
 
@@ -227,7 +225,7 @@ impl From<ApiError> for RequestRejection {
                 | ApiError::RateLimited { .. }
                 | ApiError::Internal { .. }
         );
-        let header = (error == ApiError::Unauthenticated).then_some((header::WWW_AUTHENTICATE, "Bearer"));
+        let header = (error == ApiError::Unauthenticated).then_some(&("www-authenticate", "Bearer"));
         RequestRejection { status, legacy_status_ok, header, error }
     }
 }

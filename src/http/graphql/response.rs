@@ -57,13 +57,16 @@ impl SerializedResponse {
     }
 }
 
+/// The name and the value of a header.
+pub type StaticHeader = &'static (&'static str, &'static str);
+
 /// Why a request is not executed, and its HTTP response.
 #[derive(Debug)]
 pub struct RequestRejection {
     pub status: StatusCode,
     /// Whether the status is 200 with `application/json`.
     pub legacy_status_ok: bool,
-    pub header: Option<(HeaderName, &'static str)>,
+    pub header: Option<StaticHeader>,
     pub error: ApiError,
 }
 
@@ -73,10 +76,10 @@ impl RequestRejection {
         RequestRejection { status, legacy_status_ok: false, header: None, error }
     }
 
-    pub fn method_not_allowed(message: &str, allow: &'static str) -> RequestRejection {
-        let hint = format!("Use one of these methods: {allow}.");
+    pub fn method_not_allowed(message: &str, allow: StaticHeader) -> RequestRejection {
+        let hint = format!("Use one of these methods: {}.", allow.1);
         let rejection = RequestRejection::with_status(StatusCode::METHOD_NOT_ALLOWED, message, &hint);
-        RequestRejection { header: Some((header::ALLOW, allow)), ..rejection }
+        RequestRejection { header: Some(allow), ..rejection }
     }
 
     pub fn respond(self, media: ResponseMediaType) -> Response {
@@ -93,7 +96,7 @@ impl RequestRejection {
         }
         let mut response = json_body(body.json, status, media);
         if let Some((name, value)) = header {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
+            response.headers_mut().insert(*name, HeaderValue::from_static(value));
         }
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());

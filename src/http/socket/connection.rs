@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         for _ in 0..MAX_TURNS_PER_POLL {
             if self.accepts_messages() && self.stop.as_mut().poll(context).is_ready() {
-                self.close(&CloseReason::GoingAway);
+                self.close(&CloseReason::GOING_AWAY);
             }
             while self.timer.as_mut().poll(context).is_ready() {
                 self.on_timer()?;
@@ -192,20 +192,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
             (ClientMessage::ConnectionInit(payload), ConnectionPhase::AwaitingInit(_)) => {
                 let auth = self.pending_auth.take();
                 if let Some(Err(why)) = auth.map(|auth| auth.authorizes_connection_init(payload.as_deref())) {
-                    return self.close(&CloseReason::Forbidden(why));
+                    return self.close(&CloseReason::forbidden(why));
                 }
                 self.phase = ConnectionPhase::Open;
                 self.wire.send(&[message::ACK]);
                 self.set_timer();
             }
-            (ClientMessage::ConnectionInit(_), _) => self.close(&CloseReason::TooManyInitRequests),
+            (ClientMessage::ConnectionInit(_), _) => self.close(&CloseReason::TOO_MANY_INIT_REQUESTS),
             (ClientMessage::Ping(Some(payload)), _) => {
                 self.wire.send(&[message::PONG, message::PAYLOAD, payload.get().as_bytes(), message::END]);
             }
             (ClientMessage::Ping(None), _) => self.wire.send(&[message::PONG, message::END]),
             (ClientMessage::Pong, _) => {}
             (ClientMessage::Subscribe(id, operation), ConnectionPhase::Open) => self.subscribe(id, *operation),
-            (ClientMessage::Subscribe(..), _) => self.close(&CloseReason::Unauthorized),
+            (ClientMessage::Subscribe(..), _) => self.close(&CloseReason::UNAUTHORIZED),
             // It may cross the server's own `complete` on the way: an unknown operation is no error.
             (ClientMessage::Complete(id), _) => {
                 let start = message::start(&id);
@@ -217,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
     fn subscribe(&mut self, id: String, operation: Params) {
         let start = message::start(&id);
         if self.operations.contains(|running| *running == start) {
-            return self.close(&CloseReason::SubscriberAlreadyExists(id));
+            return self.close(&CloseReason::subscriber_already_exists(&id));
         }
         if self.operations.count() >= self.limits.max_operations {
             let errors = crate::live::too_many_operations(self.limits.max_operations);
@@ -271,8 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
     /// Closes the socket, or refuses it if it has not run: a browser shows no other kind of refusal.
     pub fn close(&mut self, why: &CloseReason) {
         if self.accepts_messages() {
-            let (code, reason) = why.code_and_reason();
-            tracing::debug!(code, reason, "a socket is closed");
+            tracing::debug!(code = why.code, reason = %why.reason, "a socket is closed");
             self.operations.clear();
             self.wire.close(why);
             self.phase = ConnectionPhase::Closing(Instant::now() + self.limits.close_timeout);
@@ -291,7 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         }
         match self.phase {
             ConnectionPhase::Closing(until) if now >= until => return Err(Closed),
-            ConnectionPhase::AwaitingInit(until) if now >= until => self.close(&CloseReason::ConnectionInitTimeout),
+            ConnectionPhase::AwaitingInit(until) if now >= until => self.close(&CloseReason::CONNECTION_INIT_TIMEOUT),
             ConnectionPhase::Open
                 if self.ping_sent_at.is_none() && now >= self.idle_since() + self.limits.ping_after =>
             {

@@ -4,6 +4,7 @@ use crate::request::Params;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt::Display;
 
 #[derive(Debug)]
 pub enum ClientMessage {
@@ -16,24 +17,11 @@ pub enum ClientMessage {
     Complete(String),
 }
 
-/// Why the server closes a socket.
+/// Why the server closes a socket. The reason is in the words of the protocol if it has some.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CloseReason {
-    GoingAway,
-    InvalidUtf8,
-    NotText,
-    MessageTooBig(usize),
-    /// Of WebSocket itself.
-    ProtocolError,
-    InvalidMessage(String),
-    Unauthorized,
-    /// With what is expected.
-    Forbidden(&'static str),
-    /// The client offers another protocol, or none.
-    SubprotocolNotAcceptable,
-    ConnectionInitTimeout,
-    SubscriberAlreadyExists(String),
-    TooManyInitRequests,
+pub struct CloseReason {
+    pub code: u16,
+    pub reason: Cow<'static, str>,
 }
 
 /// Bytes of a reason: a control frame has 125, two of them for the code (RFC 6455, section 5.5).
@@ -44,9 +32,7 @@ const MAX_ID_BYTES: usize = 256;
 #[derive(Deserialize)]
 struct ProtocolMessage {
     r#type: String,
-    #[serde(default)]
     id: Option<String>,
-    #[serde(default)]
     payload: Option<Box<RawValue>>,
 }
 
@@ -86,34 +72,44 @@ fn object(payload: Option<Box<RawValue>>) -> Result<Option<Box<RawValue>>, Close
     }
 }
 
-fn invalid(why: impl std::fmt::Display) -> CloseReason {
-    CloseReason::InvalidMessage(format!("Invalid message: {why}"))
+fn invalid(why: impl Display) -> CloseReason {
+    CloseReason::new(4400, format!("Invalid message: {why}"))
 }
 
 impl CloseReason {
-    /// The reason is in the words of the protocol if it has some, and never longer than a frame allows.
-    pub fn code_and_reason(&self) -> (u16, String) {
-        let (code, mut reason): (u16, Cow<'_, str>) = match self {
-            CloseReason::GoingAway => (1001, "The hub shuts down; connect again".into()),
-            CloseReason::ProtocolError => (1002, "Protocol error".into()),
-            CloseReason::InvalidUtf8 => (1007, "Text that is not UTF-8".into()),
-            CloseReason::MessageTooBig(limit) => (1009, format!("A message has at most {limit} bytes").into()),
-            CloseReason::NotText => (4400, "Invalid message: it is not text".into()),
-            CloseReason::InvalidMessage(why) => (4400, why.into()),
-            CloseReason::Unauthorized => (4401, "Unauthorized".into()),
-            CloseReason::Forbidden(why) => (4403, format!("Forbidden: {why}").into()),
-            CloseReason::SubprotocolNotAcceptable => {
-                (4406, "Subprotocol not acceptable: this address supports graphql-transport-ws and no other".into())
-            }
-            CloseReason::ConnectionInitTimeout => (4408, "Connection initialisation timeout".into()),
-            CloseReason::SubscriberAlreadyExists(id) => (4409, format!("Subscriber for {id} already exists").into()),
-            CloseReason::TooManyInitRequests => (4429, "Too many initialisation requests".into()),
-        };
-        if reason.len() > MAX_REASON_BYTES {
-            let end = reason.floor_char_boundary(MAX_REASON_BYTES);
-            reason.to_mut().truncate(end);
-        }
-        (code, reason.into_owned())
+    pub const GOING_AWAY: CloseReason = CloseReason::constant(1001, "The hub shuts down; connect again");
+    pub const PROTOCOL_ERROR: CloseReason = CloseReason::constant(1002, "Protocol error");
+    pub const INVALID_UTF8: CloseReason = CloseReason::constant(1007, "Text that is not UTF-8");
+    pub const NOT_TEXT: CloseReason = CloseReason::constant(4400, "Invalid message: it is not text");
+    pub const UNAUTHORIZED: CloseReason = CloseReason::constant(4401, "Unauthorized");
+    pub const SUBPROTOCOL_NOT_ACCEPTABLE: CloseReason = CloseReason::constant(
+        4406,
+        "Subprotocol not acceptable: this address supports graphql-transport-ws and no other",
+    );
+    pub const CONNECTION_INIT_TIMEOUT: CloseReason = CloseReason::constant(4408, "Connection initialisation timeout");
+    pub const TOO_MANY_INIT_REQUESTS: CloseReason = CloseReason::constant(4429, "Too many initialisation requests");
+
+    pub fn message_too_big(limit: usize) -> CloseReason {
+        CloseReason::new(1009, format!("A message has at most {limit} bytes"))
+    }
+
+    /// `expected` is shown to the client.
+    pub fn forbidden(expected: &str) -> CloseReason {
+        CloseReason::new(4403, format!("Forbidden: {expected}"))
+    }
+
+    pub fn subscriber_already_exists(id: &str) -> CloseReason {
+        CloseReason::new(4409, format!("Subscriber for {id} already exists"))
+    }
+
+    const fn constant(code: u16, reason: &'static str) -> CloseReason {
+        CloseReason { code, reason: Cow::Borrowed(reason) }
+    }
+
+    // Never longer than a frame allows.
+    fn new(code: u16, mut reason: String) -> CloseReason {
+        reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
+        CloseReason { code, reason: reason.into() }
     }
 }
 
@@ -140,20 +136,20 @@ mod tests {
     #[test]
     fn reasons_fit_into_a_frame() {
         for closing in [
-            CloseReason::SubscriberAlreadyExists("ä".repeat(100)),
-            CloseReason::InvalidMessage("x".repeat(500)),
-            CloseReason::GoingAway,
+            CloseReason::subscriber_already_exists(&"ä".repeat(100)),
+            invalid("x".repeat(500)),
+            CloseReason::GOING_AWAY,
         ] {
-            assert!(closing.code_and_reason().1.len() <= 123, "{closing:?}");
+            assert!(closing.reason.len() <= 123, "{closing:?}");
         }
         // These fit in full.
         for (closing, end) in [
-            (CloseReason::Forbidden(MISSING_TOKEN), MISSING_TOKEN),
-            (CloseReason::Forbidden(UNKNOWN_TOKEN), UNKNOWN_TOKEN),
-            (CloseReason::Forbidden(ORIGIN_NOT_ALLOWED), ORIGIN_NOT_ALLOWED),
-            (CloseReason::SubprotocolNotAcceptable, "and no other"),
+            (CloseReason::forbidden(MISSING_TOKEN), MISSING_TOKEN),
+            (CloseReason::forbidden(UNKNOWN_TOKEN), UNKNOWN_TOKEN),
+            (CloseReason::forbidden(ORIGIN_NOT_ALLOWED), ORIGIN_NOT_ALLOWED),
+            (CloseReason::SUBPROTOCOL_NOT_ACCEPTABLE, "and no other"),
         ] {
-            let (_, reason) = closing.code_and_reason();
+            let CloseReason { reason, .. } = closing;
             assert!(reason.len() <= 123 && reason.ends_with(end), "{reason}");
         }
     }

@@ -38,8 +38,8 @@ pub fn open(app: Arc<AppState>, mut request: Request) -> Response {
     let Some(key) = key(&request) else { return Problem::MethodNotAllowed.into_response() };
     let (protocol, rejection) = match negotiate_subprotocol(headers) {
         Ok(()) if app.allowed_origins.allows_websocket(headers) => (Some(HeaderValue::from_static(SUBPROTOCOL)), None),
-        Ok(()) => (Some(HeaderValue::from_static(SUBPROTOCOL)), Some(CloseReason::Forbidden(ORIGIN_NOT_ALLOWED))),
-        Err(other) => (other, Some(CloseReason::SubprotocolNotAcceptable)),
+        Ok(()) => (Some(HeaderValue::from_static(SUBPROTOCOL)), Some(CloseReason::forbidden(ORIGIN_NOT_ALLOWED))),
+        Err(other) => (other, Some(CloseReason::SUBPROTOCOL_NOT_ACCEPTABLE)),
     };
     let accept = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize());
     let slot = request.extensions().get::<ConnectionSlot>().cloned();

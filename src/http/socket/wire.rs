@@ -91,8 +91,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Sends a close frame; nothing is sent after it.
     pub fn close(&mut self, why: &CloseReason) {
-        let (code, reason) = why.code_and_reason();
-        let frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
+        let frame = CloseFrame { code: CloseCode::from(why.code), reason: why.reason.as_ref().into() };
         // Nothing is read, so nothing needs to be woken. Writing to the buffer cannot fail.
         let context = &mut Context::from_waker(Waker::noop());
         let _ = self.protocol.close(&mut Bridge { stream: &mut self.stream, out: &mut self.out, context }, Some(frame));
@@ -105,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
         let frame = match self.protocol.read(&mut bridge) {
             Ok(Message::Text(text)) => Frame::Text(text),
-            Ok(Message::Binary(_)) => Frame::Invalid(CloseReason::NotText),
+            Ok(Message::Binary(_)) => Frame::Invalid(CloseReason::NOT_TEXT),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Frame::Control,
             Ok(Message::Close(_)) => {
                 // tungstenite holds the reply; its error only says that the connection is closed now.
@@ -114,14 +113,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
-                Frame::Invalid(CloseReason::MessageTooBig(self.limit))
+                Frame::Invalid(CloseReason::message_too_big(self.limit))
             }
-            Err(Error::Utf8(_)) => Frame::Invalid(CloseReason::InvalidUtf8),
+            Err(Error::Utf8(_)) => Frame::Invalid(CloseReason::INVALID_UTF8),
             Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Frame::Disconnected,
-            Err(Error::Protocol(_)) => Frame::Invalid(CloseReason::ProtocolError),
+            Err(Error::Protocol(_)) => Frame::Invalid(CloseReason::PROTOCOL_ERROR),
             Err(_) => Frame::Disconnected,
         };
-        self.broken = matches!(&frame, Frame::Invalid(why) if *why != CloseReason::NotText);
+        self.broken = matches!(&frame, Frame::Invalid(why) if *why != CloseReason::NOT_TEXT);
         Poll::Ready(frame)
     }
 

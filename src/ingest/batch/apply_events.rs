@@ -1,5 +1,4 @@
-//! Applies the events of a delivery to the entities that they name, creates those that are not known yet, and links what belongs
-//! together.
+//! Applies the events of a delivery to the entities that they name: creates those not known yet, links what belongs together.
 
 use super::{DeliveryBatch, DeliveryContext};
 use crate::event::{

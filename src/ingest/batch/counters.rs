@@ -42,8 +42,7 @@ impl Counters {
         self.head.last_entity_row_id = self.head.last_entity_row_id.max(gap.last_entity_row_id);
     }
 
-    /// The receipt time of a delivery: never before that of the delivery before it, although clocks of replicas differ, so that
-    /// the history is ordered by it.
+    /// The receipt time of a delivery. It orders the history: it never decreases, although clocks of replicas differ.
     pub fn assign_received_at(&mut self, received_at: DateTime<Utc>) -> i64 {
         let own = received_at.timestamp_micros();
         self.max_clock_lag = self.max_clock_lag.max(self.head.received_at.saturating_sub(own));

@@ -9,7 +9,6 @@ use crate::event::{Explanation, StateClaim};
 use crate::ingest::prepared_delivery::{PreparedDelivery, PreparedEvent};
 use crate::machine::START;
 use crate::store::{OriginalRow, StoreError};
-use std::collections::HashMap;
 use uuid::Uuid;
 
 /// What happens to a duplicate.
@@ -19,15 +18,6 @@ pub enum DuplicatePolicy {
     Count,
     /// It remains a delivery without effect. For a replay, in which each delivery keeps its number.
     Keep,
-}
-
-/// Deliveries of earlier batches that some of this batch seem to duplicate.
-#[derive(Default)]
-pub struct PrefetchedOriginals {
-    /// By the position of the row of history that has the key.
-    by_position: HashMap<i64, OriginalRow>,
-    /// By the key, for deliveries about no entity.
-    by_key: HashMap<i64, OriginalRow>,
 }
 
 impl DeliveryBatch<'_> {
@@ -42,10 +32,10 @@ impl DeliveryBatch<'_> {
             }
         }
         if !positions.is_empty() {
-            self.working.originals.by_position = self.connection.originals_by_position(&positions)?;
+            self.working.originals_by_position = self.connection.originals_by_position(&positions)?;
         }
         if !keys.is_empty() {
-            self.working.originals.by_key = self.connection.originals_by_key(&keys)?;
+            self.working.originals_by_key = self.connection.originals_by_key(&keys)?;
         }
         Ok(())
     }
@@ -59,14 +49,14 @@ impl DeliveryBatch<'_> {
         let Some(id) = primary_entity else {
             return Ok(match self.working.keys_without_entity.get(&dedup_key) {
                 Some(row_id) => self.output.original(*row_id),
-                None => self.working.originals.by_key.get(&dedup_key).cloned(),
+                None => self.working.originals_by_key.get(&dedup_key).cloned(),
             });
         };
         let Some(position) = self.working.seen_at(id, dedup_key) else { return Ok(None) };
         if let Some(change) = self.output.change_at(position) {
             return Ok(change.delivery_row_id.and_then(|row_id| self.output.original(row_id)));
         }
-        match self.working.originals.by_position.get(&position) {
+        match self.working.originals_by_position.get(&position) {
             Some(original) => Ok(Some(original.clone())),
             None => Ok(self.connection.originals_by_position(&[position])?.remove(&position)),
         }
