@@ -183,10 +183,8 @@ fn parse_seed(text: &str) -> Result<Seed, String> {
 }
 
 fn parse_vendor_name(text: &str) -> Result<String, String> {
-    match vendor::by_name(text) {
-        Some(vendor) => Ok(vendor.name.to_owned()),
-        None => Err(format!("unknown vendor; write one of {}", vendor::names().collect::<Vec<_>>().join(", "))),
-    }
+    let unknown = || format!("unknown vendor; write one of {}", vendor::names().collect::<Vec<_>>().join(", "));
+    vendor::by_name(text).map(|vendor| vendor.name.to_owned()).ok_or_else(unknown)
 }
 
 /// `5%`, `0.5%` or `0`.

@@ -86,15 +86,10 @@ pub fn check_open_sources(
     }
 }
 
-/// `[a-z0-9-]{1,64}`
-fn is_source_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=64).contains(&name.len()) && name.chars().all(allowed)
-}
-
 impl SourceReader<'_, '_, '_> {
     fn source(mut self) -> Result<LocatedSource, Reported> {
-        if !is_source_name(self.name) {
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !(1..=64).contains(&self.name.len()) || !self.name.chars().all(is_allowed) {
             self.report("the name must be 1 to 64 of a-z, 0-9 and -; it is the end of the URL");
         }
         if let Some(table) = &self.table {

@@ -70,7 +70,12 @@ pub async fn post(State(app): State<Arc<AppState>>, request: Request) -> Result<
     let params = match body::read(&app, &parts.headers, body).await {
         Ok(GraphqlBody::Single(params)) => params,
         Ok(GraphqlBody::Batch(batch)) => {
-            let responses = batch.into_iter().map(|params| execute_batch_item(&app, params, client));
+            let responses = batch.into_iter().map(async |params| {
+                match app.pipeline.prepare_if(params, client, |ty| check_operation_type(ty, false, false)) {
+                    Ok(prepared) => app.pipeline.execute(&prepared).await,
+                    Err(RequestRejection { error, .. }) => error.into_graphql_response(),
+                }
+            });
             return Ok(response::batch_response(&join_all(responses).await, accepted.media_type));
         }
         Err(rejection) => return Ok(rejection.respond(accepted.media_type)),
@@ -130,13 +135,6 @@ pub async fn method_not_allowed(headers: HeaderMap) -> Response {
         &("allow", "GET, POST, PUT, DELETE"),
     )
     .respond(negotiate::response_media_type(&headers).unwrap_or(ResponseMediaType::Json))
-}
-
-async fn execute_batch_item(app: &AppState, params: Params, client: Option<ClientNetwork>) -> async_graphql::Response {
-    match app.pipeline.prepare_if(params, client, |ty| check_operation_type(ty, false, false)) {
-        Ok(prepared) => app.pipeline.execute(&prepared).await,
-        Err(RequestRejection { error, .. }) => error.into_graphql_response(),
-    }
 }
 
 /// Executes an operation, and responds in one of the accepted formats. A query of a `GET` is not executed if the client has the

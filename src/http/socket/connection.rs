@@ -271,7 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
     /// Closes the socket, or refuses it if it has not run: a browser shows no other kind of refusal.
     pub fn close(&mut self, why: &CloseReason) {
         if self.accepts_messages() {
-            tracing::debug!(code = why.code, reason = %why.reason, "a socket is closed");
+            tracing::debug!(code = why.code, reason = &*why.reason, "a socket is closed");
             self.operations.clear();
             self.wire.close(why);
             self.phase = ConnectionPhase::Closing(Instant::now() + self.limits.close_timeout);
