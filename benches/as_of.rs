@@ -154,7 +154,7 @@ fn fill(db: &Database, begin: DateTime<Utc>) -> anyhow::Result<i64> {
             .iter()
             .enumerate()
             .map(|(row, (key, status))| incoming(key, status, begin + between * i32::try_from(batch * BATCH + row)?));
-        position = writer.write_batch(&all.collect::<anyhow::Result<Vec<_>>>()?)?.position;
+        position = writer.write_batch(&all.collect::<anyhow::Result<Vec<_>>>()?)?.head.position;
         writer.run_maintenance(group.len());
     }
     Ok(position)

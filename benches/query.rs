@@ -186,7 +186,7 @@ fn fill(settings: &Settings) -> anyhow::Result<i64> {
     let mut writer = Writer::open(&db)?;
     let mut position = 0;
     for batch in incoming.chunks(BATCH) {
-        position = writer.write_batch(batch)?.position;
+        position = writer.write_batch(batch)?.head.position;
         writer.run_maintenance(batch.len());
     }
     drop(writer);

@@ -11,14 +11,11 @@ const FILES_PER_SQLITE_CONNECTION: u32 = 3;
 /// Database connections outside the read pool: the writer's, and those of background tasks.
 const NON_READER_CONNECTIONS: u32 = 8;
 
-/// Raises the soft limit to the hard one. Returns the number of connections that may be open: the configured one, or fewer if
-/// the process may not open enough files.
+/// Raises the soft limit to the hard one. Returns the configured number of connections, or fewer if too few files may be open.
 pub fn max_connections(settings: &Settings) -> usize {
     let wanted = settings.max_connections.get();
-    let database = match DatabaseAddress::parse(&settings.database) {
-        Ok(DatabaseAddress::Sqlite(_)) => FILES_PER_SQLITE_CONNECTION,
-        _ => 1,
-    };
+    let is_sqlite = matches!(DatabaseAddress::parse(&settings.database), Ok(DatabaseAddress::Sqlite(_)));
+    let database = if is_sqlite { FILES_PER_SQLITE_CONNECTION } else { 1 };
     let reserved = PROCESS_FILES + database * (settings.database_pool_size.get() + NON_READER_CONNECTIONS);
     let Some(limit) = raise_file_limit() else { return wanted as usize };
     let allowed = cap_connections(wanted, u64::from(reserved), limit);

@@ -2,41 +2,49 @@
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
-use std::io::IsTerminal;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const BAR_INTERVAL: Duration = Duration::from_millis(100);
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Counts deliveries. Clones share the count.
+/// Counts deliveries.
 #[derive(Clone, Debug)]
 pub struct ProgressReporter {
     /// The verb: `delivered`.
     what: &'static str,
-    done: Arc<AtomicU64>,
-    /// `None` if there is no end.
-    total: Option<u64>,
-    started: Instant,
-    /// `None` if standard error is not a terminal.
-    bar: Option<ProgressBar>,
+    /// Hidden if standard error is not a terminal.
+    bar: ProgressBar,
 }
 
 impl ProgressReporter {
+    /// `total` is `None` if there is no end.
     pub fn new(what: &'static str, total: Option<u64>) -> ProgressReporter {
-        let bar = std::io::stderr().is_terminal().then(|| progress_bar(what, total));
-        ProgressReporter { what, done: Arc::default(), total, started: Instant::now(), bar }
+        let (bar, template) = match total {
+            Some(total) => (ProgressBar::new(total), "{wide_bar} {human_pos} of {human_len} WHAT, {rate}, {eta} left"),
+            None => (ProgressBar::new_spinner(), "{spinner} {human_pos} WHAT, {rate}, for {elapsed}"),
+        };
+        let style = ProgressStyle::with_template(&template.replace("WHAT", what));
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = style.with_key("rate", |state: &ProgressState, to: &mut dyn Write| {
+            let _ = write!(to, "{:.0}/s", state.per_sec());
+        });
+        ProgressReporter { what, bar: bar.with_style(style) }
     }
 
     pub fn advance(&self, more: u64) {
-        self.done.fetch_add(more, Ordering::Relaxed);
+        self.bar.inc(more);
+    }
+
+    /// Advances it.
+    pub fn counter(&self) -> impl Fn(u64) + Clone + Send + 'static {
+        let bar = self.bar.clone();
+        move |more| bar.inc(more)
     }
 
     /// Shows the progress until the work is done.
     pub async fn report_while<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut ticks = tokio::time::interval(if self.bar.is_some() { BAR_INTERVAL } else { LINE_INTERVAL });
+        let mut ticks = tokio::time::interval(if self.bar.is_hidden() { LINE_INTERVAL } else { BAR_INTERVAL });
         ticks.tick().await;
         let mut work = pin!(work);
         let result = loop {
@@ -46,31 +54,18 @@ impl ProgressReporter {
             }
         };
         self.draw();
-        if let Some(bar) = &self.bar {
-            bar.abandon();
-        }
+        self.bar.abandon();
         result
     }
 
     fn draw(&self) {
-        let done = self.done.load(Ordering::Relaxed);
-        match &self.bar {
-            Some(bar) => bar.set_position(done),
-            None => eprintln!("{}", progress_line(self.what, done, self.total, self.started.elapsed())),
+        if self.bar.is_hidden() {
+            let (done, total) = (self.bar.position(), self.bar.length());
+            eprintln!("{}", progress_line(self.what, done, total, self.bar.elapsed()));
+        } else {
+            self.bar.tick();
         }
     }
-}
-
-fn progress_bar(what: &str, total: Option<u64>) -> ProgressBar {
-    let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), "{wide_bar} {human_pos} of {human_len} WHAT, {rate}, {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {human_pos} WHAT, {rate}, for {elapsed}"),
-    };
-    let style = ProgressStyle::with_template(&template.replace("WHAT", what));
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.with_style(style.with_key("rate", |state: &ProgressState, to: &mut dyn Write| {
-        let _ = write!(to, "{:.0}/s", state.per_sec());
-    }))
 }
 
 fn progress_line(what: &str, done: u64, total: Option<u64>, elapsed: Duration) -> String {

@@ -4,9 +4,8 @@ use crate::clock;
 use crate::feed::{self, Feed};
 use crate::file_limit;
 use crate::graphql::{ApiContext, ApiSchema, SourceInfo};
-use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, Endpoint, RequestLimits};
-use crate::ingest::Writer;
-use crate::ingest::{self, ConfirmationTarget, HandshakeConfirmer, IngestQueue};
+use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, Endpoint};
+use crate::ingest::{self, HandshakeConfirmer, IngestQueue, Writer};
 use crate::live::SubscriptionManager;
 use crate::request::{ClientRateLimiter, Pipeline, PipelineConfig, TrustedDocuments, TrustedDocumentsError};
 use crate::retention::RetentionTask;
@@ -20,7 +19,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -74,7 +73,7 @@ impl Hub {
         Hub::start_unboxed(settings).boxed()
     }
 
-    async fn start_unboxed(settings: Settings) -> Result<Hub, StartError> {
+    async fn start_unboxed(mut settings: Settings) -> Result<Hub, StartError> {
         install_tls();
         let limits = ConnectionLimits {
             max_connections: file_limit::max_connections(&settings),
@@ -89,6 +88,7 @@ impl Hub {
         let feed = Feed::new(db.read_pool.clone(), &head(&db.read_pool).await?);
         let handshakes = Arc::new(Notify::new());
         let (ingest, writer) = ingest::channel(Writer::open(&db)?, feed.clone(), handshakes.clone());
+        let handshake_target = |source: &SourceSettings| Some((source.name.clone(), source.handshake.clone()?));
         let confirmer = HandshakeConfirmer {
             handshakes: HandshakeStore::new(db.clone()),
             targets: settings.sources.iter().filter_map(handshake_target).collect(),
@@ -133,12 +133,6 @@ impl Hub {
             ingest: ingest.clone(),
             auth: ApiAuth::new(settings.api_tokens.clone()),
             allowed_origins: AllowedOrigins::new(&settings.allowed_origins),
-            limits: RequestLimits {
-                webhook_body: settings.body_limit,
-                body_timeout: settings.body_timeout,
-                graphql_body: settings.graphql_body_limit,
-                graphql_batching: settings.graphql_batching,
-            },
             clock: clock::now,
             subscriptions: SubscriptionManager::new(pipeline.clone(), feed.clone()),
             stream_reservations: Default::default(),
@@ -147,7 +141,8 @@ impl Hub {
             db,
             metrics: settings.metrics.then(metrics_handle),
             shutdown: stop.clone(),
-            endpoints: settings.sources.into_iter().map(|source| (source.name.clone(), endpoint(source))).collect(),
+            endpoints: std::mem::take(&mut settings.sources).into_iter().map(endpoint).collect(),
+            settings,
         };
         Ok(Hub {
             address,
@@ -188,13 +183,10 @@ fn log_task_failure(task: Result<(), JoinError>) {
     }
 }
 
-/// Selects the TLS implementation of outgoing connections, once per process.
+/// Selects the TLS implementation of outgoing connections.
 pub fn install_tls() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // An error means that one is already selected.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
+    // An error means that one is already selected.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 fn load_trusted_documents(settings: &Settings) -> Result<TrustedDocuments, StartError> {
@@ -203,13 +195,6 @@ fn load_trusted_documents(settings: &Settings) -> Result<TrustedDocuments, Start
         std::fs::read_to_string(path).map_err(|error| StartError::TrustedDocumentsUnreadable(path.clone(), error))?;
     let trusted = TrustedDocuments::from_json(&json, settings.trusted_documents_only);
     trusted.map_err(|error| StartError::TrustedDocumentsInvalid(path.clone(), error))
-}
-
-fn handshake_target(source: &SourceSettings) -> Option<(String, ConfirmationTarget)> {
-    let handshake = source.handshake.as_ref()?;
-    let target =
-        ConfirmationTarget { api_url: handshake.api_url.clone(), api_token: handshake.api_token.value.clone() };
-    Some((source.name.clone(), target))
 }
 
 fn source_info(source: &SourceSettings) -> SourceInfo {
@@ -222,9 +207,9 @@ fn source_info(source: &SourceSettings) -> SourceInfo {
     }
 }
 
-fn endpoint(source: SourceSettings) -> Endpoint {
-    let rate = source.rate_limit.map(|limit| RateLimiter::direct(Quota::per_second(limit)));
-    Endpoint { name: source.name.as_str().into(), rate_limiter: rate, source }
+fn endpoint(source: SourceSettings) -> (String, Endpoint) {
+    let rate_limiter = source.rate_limit.map(|limit| RateLimiter::direct(Quota::per_second(limit)));
+    (source.name.clone(), Endpoint { name: source.name.as_str().into(), rate_limiter, source })
 }
 
 // The recorder belongs to the process: tests start several hubs.
@@ -234,12 +219,10 @@ fn metrics_handle() -> PrometheusHandle {
 }
 
 fn install_metrics() -> PrometheusHandle {
-    let builder = PrometheusBuilder::new();
-    let builder = builder
+    let batches = Matcher::Suffix("_deliveries".to_owned());
+    let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), DURATION_BUCKETS)
-        .and_then(|builder| {
-            builder.set_buckets_for_metric(Matcher::Suffix("_deliveries".to_owned()), BATCH_SIZE_BUCKETS)
-        })
+        .and_then(|builder| builder.set_buckets_for_metric(batches, BATCH_SIZE_BUCKETS))
         .unwrap_or_default();
     let recorder = builder.build_recorder();
     let handle = recorder.handle();

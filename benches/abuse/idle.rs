@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 
-/// The limit of subscriptions on one socket (`src/http/socket/limits.rs`).
+/// The limit of subscriptions on one socket (`src/http/socket/connection.rs`).
 pub const SUBSCRIPTIONS_PER_SOCKET: usize = 100;
 const OPERATION: &str = "subscription { changes { position receivedAt event verdict fromState toState } }";
 /// Leaves room for other clients.

@@ -16,12 +16,9 @@ pub fn print_differences(differences: &Differences, show: usize) {
     if differences.total > shown {
         println!("and {} more (--max-differences)", differences.total - shown);
     }
-    println!(
-        "{} differences in {} rows, by table: {}",
-        differences.total,
-        differences.rows_compared,
-        by_table(differences)
-    );
+    let by_table: Vec<_> = differences.by_table.iter().map(|(table, count)| format!("{table} {count}")).collect();
+    let Differences { total, rows_compared, .. } = differences;
+    println!("{total} differences in {rows_compared} rows, by table: {}", by_table.join(", "));
     println!("the rows that differ, by the event that caused them:");
     let mut origins: Vec<(&DifferenceOrigin, &DifferenceSummary)> = differences.by_origin.iter().collect();
     origins.sort_by_key(|(_, summary)| std::cmp::Reverse(summary.rows));
@@ -44,10 +41,6 @@ fn difference_line(difference: &Difference) -> String {
         (None, Some(_)) if field.is_empty() => format!("{table}, {row}: is derived, but not stored"),
         _ => format!("{table}, {row}: {field} is {}, derived {}", shown(stored), shown(derived)),
     }
-}
-
-fn by_table(differences: &Differences) -> String {
-    differences.by_table.iter().map(|(table, count)| format!("{table} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 fn origin_line(origin: &DifferenceOrigin, summary: &DifferenceSummary) -> String {

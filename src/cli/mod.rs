@@ -4,14 +4,14 @@ mod differences;
 mod migrate;
 mod purge;
 mod rebuild;
-mod replay_args;
-mod schema;
 mod serve;
 mod simulate;
 mod verify;
 
+use crate::graphql;
 use crate::settings::{LogFormat, SettingFlags, Settings};
-use crate::store::DatabaseAddress;
+use crate::store::{Database, DatabaseAddress, OpenMode};
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,7 +32,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Receive webhooks and serve the API and the playground.
-    Serve(serve::ServeCommand),
+    Serve(SettingFlags),
     /// Migrate the database to this version, and exit.
     Migrate(migrate::MigrateCommand),
     /// Compare the stored state with a replay of the raw log.
@@ -56,7 +56,11 @@ enum Command {
     /// error.
     Purge(purge::PurgeCommand),
     /// Print the GraphQL schema.
-    Schema(schema::SchemaCommand),
+    Schema {
+        /// Print the schema of an Apollo Federation 2 subgraph, as `_service { sdl }` returns it.
+        #[arg(long)]
+        federation: bool,
+    },
     /// Send realistic traffic of all five vendors to a running hub.
     Simulate(Box<simulate::Simulate>),
 }
@@ -64,12 +68,15 @@ enum Command {
 /// Runs the command of the command line.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(serve) => serve.run(),
+        Command::Serve(flags) => serve::run(&flags),
         Command::Migrate(migrate) => migrate.run(),
         Command::Verify(verify) => verify.run(),
         Command::Rebuild(rebuild) => rebuild.run(),
         Command::Purge(purge) => purge.run(),
-        Command::Schema(schema) => schema.run(),
+        Command::Schema { federation } => {
+            print!("{}", if federation { graphql::subgraph_sdl().to_owned() } else { graphql::sdl() });
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Simulate(simulate) => simulate.run(),
     };
     match outcome {
@@ -123,6 +130,12 @@ fn would_log_secrets(metadata: &Metadata<'_>) -> bool {
 
 fn redacted_database_url(settings: &Settings) -> String {
     DatabaseAddress::parse(&settings.database).map_or_else(|error| error.to_string(), |address| address.redacted())
+}
+
+/// A database of this version. `verb` says what cannot be done otherwise.
+async fn open_database(settings: &Settings, verb: &str) -> anyhow::Result<Database> {
+    let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools()).await;
+    opened.with_context(|| format!("cannot {verb} {}", redacted_database_url(settings)))
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

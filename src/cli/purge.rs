@@ -3,9 +3,9 @@
 use crate::progress_reporter::ProgressReporter;
 use crate::retention::{PurgeMode, PurgeReport, Purger};
 use crate::settings::{SettingFlags, age};
-use crate::store::{Database, OpenMode, StoreError};
+use crate::store::StoreError;
 use anyhow::Context;
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{SecondsFormat, TimeDelta};
 use clap::Args;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,16 +32,15 @@ impl PurgeCommand {
             age.and_then(|age| crate::clock::now().checked_sub_signed(age)).context("--older-than is too long")?;
         let mode = if self.dry_run { PurgeMode::DryRun } else { PurgeMode::Delete };
         super::runtime()?.block_on(async {
-            let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools()).await;
-            let db = opened.with_context(|| format!("cannot open {}", super::redacted_database_url(&settings)))?;
+            let db = super::open_database(&settings, "open").await?;
             let stop = CancellationToken::new();
             tokio::spawn(super::rebuild::cancel_on_ctrl_c(stop.clone()));
-            println!("{}: inspections without a change since {}", db.redacted_address(), format_time(before));
+            let since = before.to_rfc3339_opts(SecondsFormat::Secs, true);
+            println!("{}: inspections without a change since {since}", db.redacted_address());
             let purger = Purger::open(db, stop).await?;
             let progress = ProgressReporter::new("examined", Some(purger.candidates(before).await?));
-            let counter = progress.clone();
             let mut report = PurgeReport::default();
-            let run = purger.run(before, mode, &mut report, |more| counter.advance(more));
+            let run = purger.run(before, mode, &mut report, progress.counter());
             let outcome = progress.report_while(run).await;
             print_report(&report, mode);
             match outcome {
@@ -53,16 +52,9 @@ impl PurgeCommand {
     }
 }
 
-fn format_time(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
 fn print_report(report: &PurgeReport, mode: PurgeMode) {
     let PurgeReport { units, entities, changes, deliveries, kept_open, kept_recent, kept_too_large } = report;
-    let done = match mode {
-        PurgeMode::Delete => "purged",
-        PurgeMode::DryRun => "would be purged",
-    };
+    let done = if mode == PurgeMode::Delete { "purged" } else { "would be purged" };
     println!("{done}: {units} units with {entities} entities, {changes} changes and {deliveries} deliveries");
     for (count, why) in [
         (kept_open, "not finished"),

@@ -1,16 +1,33 @@
 //! `inspection-hub rebuild`: replaces what is stored by what the raw log yields.
 
 use super::differences;
-use super::replay_args::{ReplayArgs, lower_priority};
 use crate::progress_reporter::ProgressReporter;
 use crate::rebuild::{Differences, Rebuild as Rebuilding, RebuildOutcome};
-use crate::settings::Settings;
-use crate::store::{Database, DatabaseAddress, OpenMode, StoreError};
-use anyhow::Context;
+use crate::settings::{SettingFlags, Settings};
+use crate::store::{DatabaseAddress, StoreError};
 use clap::Args;
+use rustix::process::nice;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
+
+/// The increment of the process' niceness. It is not the largest: a process that holds SQLite's lock must make progress.
+const NICE_INCREMENT: i32 = 5;
+
+// The options of the commands that replay all deliveries.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The most differences to print
+    #[arg(long, value_name = "NUMBER", default_value = "50")]
+    pub max_differences: usize,
+    /// The folder of the second database, which is about as large as the first without its bodies. `rebuild` keeps it until
+    /// it has succeeded, and the same command resumes with it [default: the system's folder for temporary files; for
+    /// `rebuild` of a SQLite file the folder FILE-rebuild beside it]
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub flags: SettingFlags,
+}
 
 #[derive(Debug, Args)]
 pub struct RebuildCommand {
@@ -49,8 +66,7 @@ impl RebuildCommand {
         folder: &std::path::Path,
         stop: CancellationToken,
     ) -> anyhow::Result<ExitCode> {
-        let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools()).await;
-        let db = opened.with_context(|| format!("cannot read {}", super::redacted_database_url(settings)))?;
+        let db = super::open_database(settings, "read").await?;
         let shown = db.redacted_address();
         let mut rebuild = Rebuilding::open(db, folder, stop).await?;
         let (all, before) = rebuild.progress().await?;
@@ -59,8 +75,7 @@ impl RebuildCommand {
             _ => println!("{shown}: {all} deliveries; resuming after delivery {before}"),
         }
         let progress = ProgressReporter::new("replayed", Some((all - before).unsigned_abs()));
-        let counter = progress.clone();
-        let found = progress.report_while(rebuild.replay_and_diff(move |more| counter.advance(more))).await?;
+        let found = progress.report_while(rebuild.replay_and_diff(progress.counter())).await?;
         if found.total == 0 {
             println!("all {} rows are what the deliveries yield", found.rows_compared);
             if !self.full {
@@ -84,11 +99,9 @@ impl RebuildCommand {
             None => rebuild.estimated_rows().await?,
         };
         let progress = ProgressReporter::new("rows replaced", Some(rows));
-        let counter = progress.clone();
-        let on_progress = move |more| counter.advance(more);
         match few {
-            Some(_) => progress.report_while(rebuild.replace(found, on_progress)).await,
-            None => progress.report_while(rebuild.replace_all(found, on_progress)).await,
+            Some(_) => progress.report_while(rebuild.replace(found, progress.counter())).await,
+            None => progress.report_while(rebuild.replace_all(found, progress.counter())).await,
         }
     }
 }
@@ -119,5 +132,12 @@ fn default_work_dir(settings: &Settings) -> anyhow::Result<PathBuf> {
 pub(super) async fn cancel_on_ctrl_c(stop: CancellationToken) {
     if tokio::signal::ctrl_c().await.is_ok() {
         stop.cancel();
+    }
+}
+
+/// Lets other processes run first. Call before threads are started: they inherit the priority.
+pub fn lower_priority() {
+    if let Err(error) = nice(NICE_INCREMENT) {
+        tracing::debug!(%error, "the priority could not be lowered");
     }
 }

@@ -96,7 +96,10 @@ impl Simulate {
 
     fn plan(self, settings: Settings) -> anyhow::Result<SimulationPlan> {
         let hub = match self.hub {
-            Some(hub) => validate_hub_url(hub)?,
+            Some(hub) if !matches!(hub.scheme(), "http" | "https") || !hub.has_host() => {
+                bail!("--hub {hub} is not an HTTP URL; write one such as http://127.0.0.1:8080")
+            }
+            Some(hub) => hub,
             None => local_hub_url(settings.listen)?,
         };
         if self.rate.is_none() && !is_loopback(&hub) {
@@ -149,13 +152,6 @@ fn select_sources(sources: Vec<SourceSettings>, vendors: &[String]) -> anyhow::R
     Ok(sources.into_iter().filter(wanted).collect())
 }
 
-fn validate_hub_url(hub: Url) -> anyhow::Result<Url> {
-    if !matches!(hub.scheme(), "http" | "https") || !hub.has_host() {
-        bail!("--hub {hub} is not an HTTP URL; write one such as http://127.0.0.1:8080");
-    }
-    Ok(hub)
-}
-
 // A hub that listens on all addresses listens on loopback too.
 fn local_hub_url(listen: SocketAddr) -> anyhow::Result<Url> {
     if listen.port() == 0 {
@@ -187,10 +183,8 @@ fn parse_seed(text: &str) -> Result<Seed, String> {
 }
 
 fn parse_vendor_name(text: &str) -> Result<String, String> {
-    match vendor::by_name(text) {
-        Some(vendor) => Ok(vendor.name.to_owned()),
-        None => Err(format!("unknown vendor; write one of {}", vendor::names().collect::<Vec<_>>().join(", "))),
-    }
+    let unknown = || format!("unknown vendor; write one of {}", vendor::names().collect::<Vec<_>>().join(", "));
+    vendor::by_name(text).map(|vendor| vendor.name.to_owned()).ok_or_else(unknown)
 }
 
 /// `5%`, `0.5%` or `0`.

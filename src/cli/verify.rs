@@ -1,10 +1,9 @@
 //! `inspection-hub verify`: compares what is stored with what the raw log yields.
 
 use super::differences;
-use super::replay_args::{ReplayArgs, lower_priority};
+use super::rebuild::{ReplayArgs, lower_priority};
 use crate::progress_reporter::ProgressReporter;
 use crate::rebuild::{DatabaseSnapshot, ShadowDb};
-use crate::store::{Database, OpenMode};
 use anyhow::Context;
 use clap::Args;
 use std::process::ExitCode;
@@ -30,16 +29,15 @@ impl VerifyCommand {
         };
         let work_dir = work_dir.context("no folder for the second database can be created")?;
         let differences = super::runtime()?.block_on(async {
-            let cannot_read = || format!("cannot read {}", super::redacted_database_url(&settings));
-            let opened = Database::open_with(&settings.database, OpenMode::SkipMigrations, settings.pools()).await;
-            let db = opened.with_context(cannot_read)?;
-            let stored = DatabaseSnapshot::open(&db).await.with_context(cannot_read)?;
+            let db = super::open_database(&settings, "read").await?;
+            let snapshot = DatabaseSnapshot::open(&db).await;
+            let stored =
+                snapshot.with_context(|| format!("cannot read {}", super::redacted_database_url(&settings)))?;
             println!("{}: {} deliveries, {} changes", db.redacted_address(), stored.deliveries, stored.position);
             let mut derived = ShadowDb::open(work_dir.path(), &db.redacted_address()).await?;
             let progress = ProgressReporter::new("replayed", Some(stored.deliveries.unsigned_abs()));
-            let counter = progress.clone();
             let compared = async {
-                stored.replay_into(&mut derived, &CancellationToken::new(), move |more| counter.advance(more)).await?;
+                stored.replay_into(&mut derived, &CancellationToken::new(), progress.counter()).await?;
                 stored.diff(&DatabaseSnapshot::open(&derived.db).await?).await
             };
             let differences = progress.report_while(compared).await?;

@@ -57,8 +57,7 @@ impl AllowedOrigins {
         routes.layer(cors).layer(from_fn(preflight))
     }
 
-    /// Whether a page may open a socket. Browsers do not apply CORS to sockets, so the hub checks the origin. Clients other than
-    /// browsers send none.
+    /// Whether a page may open a socket, to which browsers do not apply CORS. Clients other than browsers send no origin.
     pub fn allows_websocket(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(header::ORIGIN) else { return true };
         self.0.is_empty() || self.is_any() || self.0.contains(origin) || is_same_host(origin, headers)

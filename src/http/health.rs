@@ -4,7 +4,7 @@ use super::{AppState, Problem};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use std::time::Duration;
 const READINESS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// `GET /healthz`: liveness.
-pub async fn healthz() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"alive"}"#).into_response()
+pub async fn healthz() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"alive"}"#)
 }
 
 /// `?check=read` or `?check=write`; without it, both are checked.
@@ -33,13 +33,11 @@ pub struct ReadinessQuery {
 pub async fn readyz(
     State(app): State<Arc<AppState>>,
     query: Result<Query<ReadinessQuery>, QueryRejection>,
-) -> Response {
-    let Ok(Query(ReadinessQuery { check })) = query else { return Problem::InvalidCheck.into_response() };
-    match tokio::time::timeout(READINESS_TIMEOUT, check_readiness(&app, check)).await {
-        Ok(Ok(())) => ([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ready"}"#).into_response(),
-        Ok(Err(why)) => Problem::NotReady(why).into_response(),
-        Err(_) => Problem::NotReady("the database did not respond in time").into_response(),
-    }
+) -> Result<impl IntoResponse, Problem> {
+    let Query(ReadinessQuery { check }) = query.map_err(|_| Problem::InvalidCheck)?;
+    let checked = tokio::time::timeout(READINESS_TIMEOUT, check_readiness(&app, check)).await;
+    checked.unwrap_or(Err("the database did not respond in time")).map_err(Problem::NotReady)?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], r#"{"status":"ready"}"#))
 }
 
 async fn check_readiness(app: &AppState, check: Option<ReadinessCheck>) -> Result<(), &'static str> {
@@ -59,14 +57,14 @@ async fn check_readiness(app: &AppState, check: Option<ReadinessCheck>) -> Resul
 }
 
 /// `GET /metrics`, in the Prometheus text format.
-pub async fn metrics(State(app): State<Arc<AppState>>) -> Response {
-    let Some(handle) = &app.metrics else { return Problem::RouteNotFound.into_response() };
+pub async fn metrics(State(app): State<Arc<AppState>>) -> Result<impl IntoResponse, Problem> {
+    let handle = app.metrics.as_ref().ok_or(Problem::RouteNotFound)?;
     metrics::gauge!("inspection_hub_subscriptions").set(app.subscriptions.subscribers() as f64);
     metrics::gauge!("inspection_hub_shared_executions").set(app.subscriptions.shared_executions() as f64);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()).into_response()
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()))
 }
 
 /// `GET /schema.graphql`: the schema as SDL.
-pub async fn schema() -> Response {
-    ([(header::CONTENT_TYPE, "application/graphql; charset=utf-8")], crate::graphql::sdl()).into_response()
+pub async fn schema() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/graphql; charset=utf-8")], crate::graphql::sdl())
 }

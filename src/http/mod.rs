@@ -2,7 +2,6 @@
 
 mod auth;
 mod body;
-mod content_encoding;
 mod cors;
 mod graphql;
 mod health;
@@ -26,6 +25,7 @@ use crate::clock::TimeSource;
 use crate::ingest::IngestQueue;
 use crate::live::SubscriptionManager;
 use crate::request::Pipeline;
+use crate::settings::Settings;
 use crate::store::Database;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -33,17 +33,15 @@ use axum::routing::{MethodRouter, any, get, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// The state of the handlers.
 pub struct AppState {
     pub endpoints: HashMap<String, Endpoint>,
     pub ingest: IngestQueue,
-    /// For `/graphql`.
     pub auth: ApiAuth,
     pub allowed_origins: AllowedOrigins,
-    pub limits: RequestLimits,
+    /// Without its sources, which are in `endpoints`.
+    pub settings: Settings,
     pub clock: TimeSource,
     pub db: Database,
     pub pipeline: Arc<Pipeline>,
@@ -53,18 +51,6 @@ pub struct AppState {
     /// `None` if metrics are disabled.
     pub metrics: Option<PrometheusHandle>,
     pub shutdown: CancellationToken,
-}
-
-/// Limits of a request.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestLimits {
-    /// In bytes.
-    pub webhook_body: usize,
-    pub body_timeout: Duration,
-    /// In bytes.
-    pub graphql_body: usize,
-    /// Whether one body may contain several requests.
-    pub graphql_batching: bool,
 }
 
 fn graphql_routes(app: Arc<AppState>) -> MethodRouter<Arc<AppState>> {

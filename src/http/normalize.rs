@@ -6,14 +6,19 @@ use crate::vendor::verify::normalize_path;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::uri::{PathAndQuery, Uri};
-use axum::http::{HeaderValue, header};
+use axum::http::{Extensions, HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use std::borrow::Cow;
 
-/// The path of a request as it was sent, if normalizing changed it.
+/// The URI of a request as it was sent, if normalizing changed it.
 #[derive(Clone, Debug)]
-pub struct OriginalPath(pub String);
+struct OriginalUri(Uri);
+
+/// The path of a request as it was sent.
+pub fn original_path<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r str {
+    extensions.get::<OriginalUri>().map_or(uri, |OriginalUri(uri)| uri).path()
+}
 
 pub fn with_middleware(routes: Router) -> Router {
     // A layer on the router itself would run after routing.
@@ -27,12 +32,11 @@ async fn normalize(mut request: Request, next: Next) -> Response {
         webhook::count_unknown_source(path);
         return Problem::PathNotUtf8.into_response();
     }
-    if let Cow::Owned(plain) = normalize_path(path) {
-        let original = OriginalPath(path.to_owned());
-        if let Some(uri) = replace_path(request.uri(), &plain) {
-            *request.uri_mut() = uri;
-            request.extensions_mut().insert(original);
-        }
+    if let Cow::Owned(plain) = normalize_path(path)
+        && let Some(uri) = replace_path(request.uri(), &plain)
+    {
+        let original = std::mem::replace(request.uri_mut(), uri);
+        request.extensions_mut().insert(OriginalUri(original));
     }
     ensure_problem(next.run(request).await)
 }
@@ -79,7 +83,7 @@ mod tests {
     async fn fetch(uri: &'static str) -> (u16, Option<String>, String) {
         let numbers = async |Path(number): Path<u8>, Query(_): Query<HashMap<String, u8>>| number.to_string();
         let shown = async |request: Request| {
-            let original = request.extensions().get::<OriginalPath>().map(|path| path.0.clone());
+            let original = request.extensions().get::<OriginalUri>().map(|uri| uri.0.path().to_owned());
             format!("{} {original:?}", request.uri())
         };
         let routes = Router::new().route("/number/{number}", get(numbers)).route("/shown", get(shown));

@@ -1,10 +1,9 @@
 //! Serves the playground (GraphiQL) from assets in the binary. `make web` builds them from `web/`.
 
 use super::Problem;
-use super::normalize::OriginalPath;
-use axum::Extension;
-use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use super::normalize::original_path;
+use axum::extract::{Path, Request};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -31,18 +30,17 @@ pub async fn redirect() -> Response {
 }
 
 /// `GET /graphiql`: the page. Its links are relative to `/graphiql/`, so they are rewritten for a browser at `/graphiql`.
-pub async fn page(original: Option<Extension<OriginalPath>>, headers: HeaderMap) -> Response {
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let has_trailing_slash = original.is_some_and(|Extension(OriginalPath(path))| path.ends_with('/'));
-    let found = if has_trailing_slash {
-        find_asset("index.html", &headers)
-    } else {
-        Assets::get("index.html").map(with_asset_links_below_graphiql)
+pub async fn page(request: Request) -> Response {
+    let headers = request.headers();
+    let mut accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let found = match original_path(request.uri(), request.extensions()).ends_with('/') {
+        true => find_asset("index.html", headers),
+        false => Assets::get("index.html").map(|page| (with_asset_links_below_graphiql(page), false)),
     };
     match found {
-        Some(found) => asset_response(found, "text/html; charset=utf-8", &headers, "no-cache"),
+        Some(found) => asset_response(found, "text/html; charset=utf-8", headers, "no-cache"),
         // Only browsers accept HTML.
-        None if accept.into_iter().any(|types| types.contains("text/html")) => {
+        None if accept.any(|types| types.contains("text/html")) => {
             (StatusCode::SERVICE_UNAVAILABLE, Html(NOT_BUILT_PAGE)).into_response()
         }
         None => Problem::PlaygroundNotBuilt.into_response(),
@@ -58,52 +56,42 @@ pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
     }
 }
 
-struct EncodedAsset {
-    file: EmbeddedFile,
-    brotli: bool,
-}
-
-fn with_asset_links_below_graphiql(mut page: EmbeddedFile) -> EncodedAsset {
+fn with_asset_links_below_graphiql(mut page: EmbeddedFile) -> EmbeddedFile {
     page.data = String::from_utf8_lossy(&page.data).replace("=\"./", "=\"graphiql/").into_bytes().into();
-    EncodedAsset { file: page, brotli: false }
+    page
 }
 
-fn find_asset(path: &str, headers: &HeaderMap) -> Option<EncodedAsset> {
+/// A file, and whether it is compressed by Brotli.
+fn find_asset(path: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, bool)> {
     let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let takes_brotli = accepted.split(',').any(|encoding| encoding.trim().split(';').next() == Some("br"));
     let brotli = takes_brotli.then(|| Assets::get(&format!("{path}.br"))).flatten();
-    match brotli {
-        Some(file) => Some(EncodedAsset { file, brotli: true }),
-        None => Some(EncodedAsset { file: Assets::get(path)?, brotli: false }),
-    }
+    brotli.map(|file| (file, true)).or_else(|| Some((Assets::get(path)?, false)))
 }
 
 fn asset_response(
-    found: EncodedAsset,
+    (file, is_brotli): (EmbeddedFile, bool),
     content_type: &'static str,
     headers: &HeaderMap,
     cache: &'static str,
 ) -> Response {
-    let etag = format!("\"{}\"", hex::encode(found.file.metadata.sha256_hash().get(..16).unwrap_or_default()));
-    let fresh = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
-    let mut response = if fresh {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        ([(header::CONTENT_TYPE, content_type)], found.file.data).into_response()
-    };
-    let response_headers = response.headers_mut();
-    if found.brotli && !fresh {
-        response_headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
+    let etag = format!("\"{}\"", hex::encode(file.metadata.sha256_hash().get(..16).unwrap_or_default()));
+    let is_fresh = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes());
+    let all = [
+        // The policy of a worker is that of its own response.
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::VARY, "accept-encoding"),
+        (header::CACHE_CONTROL, cache),
+        (header::ETAG, &etag),
+    ];
+    match (is_fresh, is_brotli) {
+        (true, _) => (StatusCode::NOT_MODIFIED, all).into_response(),
+        (_, true) => {
+            (all, [(header::CONTENT_TYPE, content_type), (header::CONTENT_ENCODING, "br")], file.data).into_response()
+        }
+        (_, false) => (all, [(header::CONTENT_TYPE, content_type)], file.data).into_response(),
     }
-    // The policy of a worker is that of its own response.
-    response_headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY));
-    response_headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response_headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
-    if let Ok(etag) = HeaderValue::from_str(&etag) {
-        response_headers.insert(header::ETAG, etag);
-    }
-    response
 }
 
 fn content_type(path: &str) -> &'static str {

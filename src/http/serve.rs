@@ -1,6 +1,7 @@
 //! Serves connections, with a limit on their number, a timeout for headers and a graceful shutdown. `axum::serve` lacks the
 //! first two.
 
+use crate::request::ClientNetwork;
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -8,7 +9,6 @@ use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,10 +31,6 @@ pub struct ConnectionLimits {
     /// How long open requests may continue after the shutdown begins.
     pub shutdown_grace: Duration,
 }
-
-/// The address of the client, or of a proxy.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
 
 /// A connection's place within the limit. A handler that upgrades a connection to a socket keeps it: until then the connection
 /// counts, and the shutdown waits for it.
@@ -59,8 +55,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
             () = stop.cancelled() => break,
             next = next => next,
         };
-        let (stream, peer) = match accepted {
-            Ok((stream, address)) => (stream, Peer(address.ip())),
+        let (stream, client) = match accepted {
+            Ok((stream, address)) => (stream, ClientNetwork::new(address.ip())),
             Err(error) => {
                 // Usually out of file descriptors. Existing connections continue.
                 if warned_at.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_INTERVAL) {
@@ -77,7 +73,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
         let slot = ConnectionSlot { _open: open.token(), _permit: permit.ok().map(Arc::new) };
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(slot.clone());
-            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(client);
             router.call(request)
         });
         let connection = http1::Builder::new()

@@ -2,16 +2,16 @@
 //! it is durable. Exactly 200, because Truepic and Truto accept nothing else as success.
 
 use super::body::read_body;
-use super::normalize::OriginalPath;
+use super::normalize::original_path;
 use super::{AppState, Problem};
 use crate::ingest::{DeliveryReceipt, PreparedDelivery, Unavailable};
 use crate::settings::SourceSettings;
 use crate::store::read::delivery_id;
 use crate::vendor::verify::UnverifiedDelivery;
-use axum::Extension;
 use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use entity::Verdict;
 use governor::clock::{Clock, DefaultClock};
@@ -23,7 +23,6 @@ const RETRY_AFTER_SECONDS: u64 = 5;
 /// Characters of an unknown path that are logged.
 const MAX_LOGGED_PATH_CHARS: usize = 100;
 
-/// Counter of webhooks by source and status.
 const DELIVERIES_TOTAL: &str = "inspection_hub_deliveries_total";
 
 /// The endpoint of one source.
@@ -34,29 +33,14 @@ pub struct Endpoint {
     pub rate_limiter: Option<governor::DefaultDirectRateLimiter>,
 }
 
-/// Receives one webhook.
-pub async fn receive(
-    State(app): State<Arc<AppState>>,
-    Path(name): Path<String>,
-    called: Option<Extension<OriginalPath>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
+pub async fn receive(State(app): State<Arc<AppState>>, Path(name): Path<String>, request: Request) -> Response {
     let started = std::time::Instant::now();
-    // The vendor signed the path that it called.
-    let path = called.map_or_else(|| uri.path().to_owned(), |Extension(OriginalPath(path))| path);
-    let outcome = match app.endpoints.get(name.as_str()) {
-        Some(endpoint) => {
-            let head = RequestHead { method: &method, path: &path, query: uri.query(), headers: &headers };
-            handle(&app, endpoint, head, body).await
-        }
-        None => {
-            count_unknown_source(&path);
-            return Problem::SourceNotFound.into_response();
-        }
+    let (head, body) = request.into_parts();
+    let Some(endpoint) = app.endpoints.get(name.as_str()) else {
+        count_unknown_source(original_path(&head.uri, &head.extensions));
+        return Problem::SourceNotFound.into_response();
     };
+    let outcome = handle(&app, endpoint, &head, body).await;
     let status = match &outcome {
         Ok(receipt) => status_of(receipt),
         Err(Problem::NotAuthenticated) => "not_authenticated",
@@ -79,9 +63,8 @@ pub async fn receive(
 }
 
 /// Responds to requests that match no route.
-pub async fn not_found(uri: Uri, called: Option<Extension<OriginalPath>>) -> Problem {
-    let missed = called
-        .map_or_else(|| count_unknown_source(uri.path()), |Extension(OriginalPath(path))| count_unknown_source(&path));
+pub async fn not_found(request: Request) -> Problem {
+    let missed = count_unknown_source(original_path(request.uri(), request.extensions()));
     if missed { Problem::SourceNotFound } else { Problem::RouteNotFound }
 }
 
@@ -99,36 +82,21 @@ pub fn count_unknown_source(path: &str) -> bool {
     counted
 }
 
-/// The head of a request.
-#[derive(Clone, Copy)]
-struct RequestHead<'a> {
-    method: &'a Method,
-    /// Percent-encoded as it was sent.
-    path: &'a str,
-    query: Option<&'a str>,
-    headers: &'a HeaderMap,
-}
-
-async fn handle(
-    app: &AppState,
-    endpoint: &Endpoint,
-    head: RequestHead<'_>,
-    body: Body,
-) -> Result<DeliveryReceipt, Problem> {
-    let RequestHead { method, path, query, headers } = head;
-    if *method != Method::POST && *method != Method::PUT {
+async fn handle(app: &AppState, endpoint: &Endpoint, head: &Parts, body: Body) -> Result<DeliveryReceipt, Problem> {
+    if head.method != Method::POST && head.method != Method::PUT {
         return Err(Problem::WebhookMethodNotAllowed(endpoint.source.vendor.title));
     }
-    let body = read_body(headers, body, app.limits.webhook_body, app.limits.body_timeout).await?;
+    let body = read_body(&head.headers, body, app.settings.body_limit, app.settings.body_timeout).await?;
     let is_empty = body.is_empty();
     let delivery = UnverifiedDelivery {
         source: endpoint.name.clone(),
         vendor: endpoint.source.vendor,
         received_at: (app.clock)(),
-        method: if *method == Method::PUT { "PUT" } else { "POST" },
-        path,
-        query,
-        headers,
+        method: if head.method == Method::PUT { "PUT" } else { "POST" },
+        // The vendor signed the path that it called.
+        path: original_path(&head.uri, &head.extensions),
+        query: head.uri.query(),
+        headers: &head.headers,
         body,
     };
     let verified = endpoint.source.verifier.check(delivery).map_err(|unverified| {
@@ -160,7 +128,7 @@ fn receipt_response(receipt: &DeliveryReceipt) -> Response {
         "status": status_of(receipt),
         "delivery": delivery_id(receipt.delivery),
         "verdict": receipt.verdict.as_str(),
-        "reason": receipt.reason(),
+        "reason": receipt.explanation.to_string(),
     });
     ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

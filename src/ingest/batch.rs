@@ -10,16 +10,15 @@ mod working_set;
 pub use dedup::DuplicatePolicy;
 
 use super::prepared_delivery::PreparedDelivery;
-use super::writer::DeliveryReceipt;
+use super::writer::{CommittedBatch, DeliveryReceipt};
 use crate::event::{CachedEntity, Explanation, NoEffect, Reason};
 use crate::store::{StoreError, WriteConnection};
-use crate::vendor::Vendor;
 use chrono::{DateTime, Utc};
 use counters::Counters;
 use entity::{Verdict, log_head};
 use hashlink::LruCache;
 use output::BatchOutput;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 use working_set::WorkingSet;
 
@@ -29,42 +28,21 @@ pub struct DeliveryBatch<'a> {
     duplicate_policy: DuplicatePolicy,
     /// What was read, and what has changed of it.
     working: WorkingSet,
-    /// What is to be written beside the entities.
     output: BatchOutput,
     counters: Counters,
 }
 
-/// A batch whose rows are written and not yet committed.
-pub struct FlushedBatch {
-    pub head: log_head::Model,
-    /// The entities to keep in memory.
-    pub cache: LruCache<Uuid, CachedEntity>,
-    /// The `row_id`s of the entities whose rows were written.
-    pub entities: Vec<i64>,
-    /// Whether a vendor asked to confirm the webhook URL.
-    pub handshake_requested: bool,
-}
-
-/// What identifies a delivery among the others.
-struct ResolvedDelivery {
-    received_at: i64,
-    /// The entity of the primary event; `None` for a delivery about no entity.
-    primary_entity: Option<Uuid>,
-    dedup_key: i64,
-}
-
 /// A delivery while its events are applied.
 struct DeliveryContext<'a> {
-    source: &'a str,
-    vendor: &'static Vendor,
+    delivery: &'a PreparedDelivery,
+    /// Its original, if it is a duplicate.
+    duplicate_of: Option<i64>,
     event: &'a str,
     /// The vendor's time of the delivery, if it orders.
     occurred_at: Option<DateTime<Utc>>,
     received_at: DateTime<Utc>,
     row_id: i64,
     first_position: i64,
-    /// Named by it, and not to be created again.
-    purged_entities: &'a HashSet<Uuid>,
 }
 
 impl<'a> DeliveryBatch<'a> {
@@ -102,68 +80,48 @@ impl<'a> DeliveryBatch<'a> {
 
     /// Processes one of the prefetched deliveries.
     pub fn process_delivery(&mut self, delivery: &PreparedDelivery) -> Result<DeliveryReceipt, StoreError> {
-        let resolved = self.resolve(delivery);
-        let original = self.find_original(resolved.primary_entity, resolved.dedup_key)?;
-        if let (Some(original), DuplicatePolicy::Count) = (&original, self.duplicate_policy) {
-            return self.count_duplicate(delivery, resolved.received_at, original.clone());
-        }
-        let duplicate_of = original.map(|original| original.row_id).or(delivery.replay.duplicate_of);
-        let context = self.begin_delivery(delivery, &resolved, duplicate_of);
-        let (verdict, explanation) = self.apply(&context, delivery, duplicate_of)?;
-        Ok(self.record(&context, delivery, &resolved, duplicate_of, verdict, explanation))
-    }
-
-    // Its receipt time and its dedup key, as the entities are now.
-    fn resolve(&mut self, delivery: &PreparedDelivery) -> ResolvedDelivery {
         if let Some(gap) = &delivery.replay.log_gap {
             self.counters.skip_gap(gap);
         }
-        let primary = delivery.primary_event();
-        ResolvedDelivery {
-            received_at: self.counters.assign_received_at(delivery.raw.received_at),
-            primary_entity: primary.map(|primary| primary.ids.entity),
-            dedup_key: delivery.dedup_key.for_cycle(self.working.dedup_cycle(delivery, primary)),
+        let received_at = self.counters.assign_received_at(delivery.raw.received_at);
+        let primary_entity = delivery.primary_event().map(|primary| primary.ids.entity);
+        let dedup_key = self.working.dedup_key(delivery);
+        let original = self.find_original(primary_entity, dedup_key)?;
+        if let (Some(original), DuplicatePolicy::Count) = (&original, self.duplicate_policy) {
+            return self.count_duplicate(delivery, received_at, original.clone());
         }
+        let duplicate_of = original.map(|original| original.row_id).or(delivery.replay.duplicate_of);
+        // Until a row of history has its dedup key, the working set holds it.
+        let own_key = duplicate_of.is_none().then_some(dedup_key);
+        self.working.pending_key = primary_entity.zip(own_key);
+        let context = self.begin_delivery(delivery, received_at, duplicate_of);
+        let (verdict, explanation) = self.apply(&context)?;
+        Ok(self.record(&context, own_key.filter(|_| primary_entity.is_none()), verdict, explanation))
     }
 
-    // Gives the delivery its numbers. Until a row of history has its dedup key, the working set holds it.
+    // Gives the delivery its numbers.
     fn begin_delivery<'d>(
         &mut self,
         delivery: &'d PreparedDelivery,
-        resolved: &ResolvedDelivery,
+        received_at: i64,
         duplicate_of: Option<i64>,
     ) -> DeliveryContext<'d> {
-        let is_original = duplicate_of.is_none();
-        self.working.pending_key =
-            resolved.primary_entity.filter(|_| is_original).map(|entity| (entity, resolved.dedup_key));
-        let received_at = DateTime::from_timestamp_micros(resolved.received_at).unwrap_or(delivery.raw.received_at);
+        let row_id = self.counters.next_delivery(received_at);
+        let received_at = DateTime::from_timestamp_micros(received_at).unwrap_or(delivery.raw.received_at);
         let (event, occurred_at) = match &delivery.parsed {
             Ok(parsed) => (parsed.event.as_str(), parsed.occurred_at.ordering(received_at).0),
             Err(_) => ("", None),
         };
-        DeliveryContext {
-            source: &delivery.raw.source,
-            vendor: delivery.raw.vendor,
-            event,
-            occurred_at,
-            received_at,
-            row_id: self.counters.next_delivery(resolved.received_at),
-            first_position: self.counters.head.position + 1,
-            purged_entities: &delivery.replay.purged_entities,
-        }
+        let first_position = self.counters.head.position + 1;
+        DeliveryContext { delivery, duplicate_of, event, occurred_at, received_at, row_id, first_position }
     }
 
-    fn apply(
-        &mut self,
-        context: &DeliveryContext<'_>,
-        delivery: &PreparedDelivery,
-        duplicate_of: Option<i64>,
-    ) -> Result<(Verdict, Explanation), StoreError> {
-        let (verdict, reason) = match (duplicate_of, &delivery.parsed) {
+    fn apply(&mut self, context: &DeliveryContext<'_>) -> Result<(Verdict, Explanation), StoreError> {
+        let (verdict, reason) = match (context.duplicate_of, &context.delivery.parsed) {
             (Some(original), _) => (Verdict::NoChange, Reason::Duplicate { delivery: original }),
             (None, Err(unreadable)) => (Verdict::Unreadable, Reason::UnreadableBody { text: unreadable.to_string() }),
             (None, Ok(parsed)) => match &parsed.no_effect {
-                None => return self.apply_events(context, &parsed.events, delivery),
+                None => return self.apply_events(context),
                 Some(NoEffect::Unrecognized(why)) => {
                     (Verdict::Unrecognized, Reason::UnrecognizedEvent { text: why.clone() })
                 }
@@ -181,9 +139,7 @@ impl<'a> DeliveryBatch<'a> {
     fn record(
         &mut self,
         context: &DeliveryContext<'_>,
-        delivery: &PreparedDelivery,
-        resolved: &ResolvedDelivery,
-        duplicate_of: Option<i64>,
+        key_without_entity: Option<i64>,
         verdict: Verdict,
         explanation: Explanation,
     ) -> DeliveryReceipt {
@@ -192,27 +148,26 @@ impl<'a> DeliveryBatch<'a> {
         } else if self.counters.head.position < context.first_position {
             self.output.push_delivery_change(self.counters.next_position(), context, verdict, &explanation);
         }
-        let own_key = (resolved.primary_entity.is_none() && duplicate_of.is_none()).then_some(resolved.dedup_key);
-        if let Some(key) = own_key {
+        if let Some(key) = key_without_entity {
             self.working.keys_without_entity.insert(key, context.row_id);
         }
-        self.output.count_verdict(context.source, resolved.received_at, verdict);
+        self.output.count_verdict(context.delivery.source(), context.received_at.timestamp_micros(), verdict);
         let change_count = self.counters.head.position + 1 - context.first_position;
-        self.output.push_delivery(context, delivery, own_key, duplicate_of, change_count, verdict, &explanation);
+        self.output.push_delivery(context, key_without_entity, change_count, verdict, &explanation);
         DeliveryReceipt { delivery: context.row_id, duplicate: false, verdict, explanation }
     }
 
-    /// Writes all rows.
-    pub fn flush(mut self) -> Result<FlushedBatch, StoreError> {
+    /// Writes all rows. Returns the batch as it is once it is committed, and the entities to keep in memory.
+    pub fn flush(
+        mut self,
+        receipts: Vec<DeliveryReceipt>,
+    ) -> Result<(CommittedBatch, LruCache<Uuid, CachedEntity>), StoreError> {
         self.counters.finish();
         let dirty = self.working.dirty();
         let entities = dirty.iter().map(|cached| cached.entity.row_id).collect();
         self.connection.write_rows(&self.output.rows(dirty, self.working.ids(), &self.counters))?;
-        Ok(FlushedBatch {
-            head: self.counters.head,
-            cache: self.working.into_cache(),
-            entities,
-            handshake_requested: self.output.handshake_requested(),
-        })
+        let handshake_requested = self.output.handshake_requested();
+        let batch = CommittedBatch { receipts, head: self.counters.head, entities, handshake_requested };
+        Ok((batch, self.working.into_cache()))
     }
 }

@@ -44,9 +44,7 @@ const MAX_PROBE_BYTES: usize = 8 << 20;
 
 /// The entrance to the queue.
 #[derive(Clone, Debug)]
-pub struct IngestQueue {
-    queue: mpsc::Sender<WriterRequest>,
-}
+pub struct IngestQueue(mpsc::Sender<WriterRequest>);
 
 /// A message to the writer's task.
 #[derive(Debug)]
@@ -91,7 +89,7 @@ pub struct WriterTask {
 /// A queue, and the task that drains it.
 pub fn channel(writer: Writer, feed: Arc<Feed>, handshake_wake: Arc<Notify>) -> (IngestQueue, WriterTask) {
     let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
-    (IngestQueue { queue: sender }, WriterTask { queue: receiver, writer, feed, handshake_wake, failed_bytes: None })
+    (IngestQueue(sender), WriterTask { queue: receiver, writer, feed, handshake_wake, failed_bytes: None })
 }
 
 impl IngestQueue {
@@ -121,11 +119,11 @@ impl IngestQueue {
     /// Closes the queue for all senders. What waits already is written, then the task ends.
     pub async fn close(&self) {
         // An error means that the task has ended.
-        let _ = self.queue.send(WriterRequest::Close).await;
+        let _ = self.0.send(WriterRequest::Close).await;
     }
 
     fn enqueue(&self, request: WriterRequest) -> Result<(), Unavailable> {
-        self.queue.try_send(request).map_err(|error| match error {
+        self.0.try_send(request).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
             mpsc::error::TrySendError::Closed(_) => Unavailable::ShuttingDown,
         })
@@ -182,9 +180,9 @@ impl WriterTask {
 
     fn commit_batch(&mut self, batch: &[PreparedDelivery]) -> Result<Vec<DeliveryReceipt>, StoreError> {
         let committed = self.writer.write_batch(batch)?;
-        tracing::debug!(position = committed.position, deliveries = batch.len(), "committed");
+        tracing::debug!(position = committed.head.position, deliveries = batch.len(), "committed");
         failpoints::pause_at("unacknowledged");
-        self.feed.publish(committed.position);
+        self.feed.publish(committed.head.position);
         if committed.handshake_requested {
             self.handshake_wake.notify_one();
         }

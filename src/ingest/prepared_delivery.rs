@@ -20,11 +20,9 @@ const MAX_EVENT_NAME_CHARS: usize = 128;
 pub struct PreparedDelivery {
     pub(super) raw: RawDelivery,
     pub(super) dedup_key: DedupKey,
+    /// Without its events.
     pub(super) parsed: Result<ParsedDelivery, Unreadable>,
-    /// The public ids of the entities that each event names.
-    pub(super) entity_ids: Vec<EntityIds>,
-    /// The fields that each event reports.
-    pub(super) field_values: Vec<Vec<FieldValue>>,
+    pub(super) events: Vec<PreparedEvent>,
     pub(super) replay: ReplayContext,
 }
 
@@ -47,15 +45,15 @@ pub(super) struct EntityIds {
     pub inspection: Option<Uuid>,
 }
 
-/// The event that decides about duplicates: one of each delivery.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PrimaryEvent<'a> {
-    pub event: &'a Event,
+#[derive(Debug)]
+pub(super) struct PreparedEvent {
+    pub event: Event,
     pub ids: EntityIds,
+    /// The fields that it reports.
+    pub fields: Vec<FieldValue>,
 }
 
 impl PreparedDelivery {
-    /// Parses a verified delivery.
     pub fn prepare(verified: Verified) -> Self {
         let raw = verified.into_raw();
         let delivery = DeliveryBody { content_type: raw.content_type.as_deref(), body: &raw.body };
@@ -69,10 +67,13 @@ impl PreparedDelivery {
         {
             event.truncate(end);
         }
-        let events = parsed.as_ref().map(|parsed| parsed.events.as_slice()).unwrap_or_default();
+        let events = parsed.as_mut().map(|parsed| std::mem::take(&mut parsed.events)).unwrap_or_default();
+        let prepare_event = |event: Event| {
+            let (ids, fields) = (EntityIds::of(&event, &raw.source), event.field_values());
+            PreparedEvent { event, ids, fields }
+        };
         PreparedDelivery {
-            entity_ids: events.iter().map(|event| EntityIds::of(event, &raw.source)).collect(),
-            field_values: events.iter().map(Event::field_values).collect(),
+            events: events.into_iter().map(prepare_event).collect(),
             dedup_key: DedupKey::of(&raw.source, &raw.body, parsed.as_ref().ok()),
             raw,
             parsed,
@@ -80,11 +81,10 @@ impl PreparedDelivery {
         }
     }
 
-    /// The first event that reports a state explicitly, else the first event. `None` for a delivery about no entity.
-    pub(super) fn primary_event(&self) -> Option<PrimaryEvent<'_>> {
-        let events = self.parsed.as_ref().ok()?.events.as_slice();
-        let index = events.iter().position(|event| matches!(event.state_claim, StateClaim::Exact(_))).unwrap_or(0);
-        Some(PrimaryEvent { event: events.get(index)?, ids: *self.entity_ids.get(index)? })
+    /// The event that decides about duplicates: the first that reports a state explicitly, else the first.
+    pub(super) fn primary_event(&self) -> Option<&PreparedEvent> {
+        let explicit = self.events.iter().find(|prepared| matches!(prepared.event.state_claim, StateClaim::Exact(_)));
+        explicit.or(self.events.first())
     }
 
     /// Without body and headers: for a shadow database, which does not store them.
@@ -99,7 +99,10 @@ impl PreparedDelivery {
 
     /// The public ids of all entities that it names.
     pub fn referenced_ids(&self) -> impl Iterator<Item = Uuid> {
-        self.entity_ids.iter().flat_map(|ids| [Some(ids.entity), ids.parent, ids.inspection]).flatten()
+        self.events
+            .iter()
+            .flat_map(|PreparedEvent { ids, .. }| [Some(ids.entity), ids.parent, ids.inspection])
+            .flatten()
     }
 
     /// The size of what is stored of the request, in bytes.
@@ -107,7 +110,6 @@ impl PreparedDelivery {
         self.raw.body.len() + self.raw.headers.len()
     }
 
-    /// The name of its source.
     pub fn source(&self) -> &str {
         &self.raw.source
     }
@@ -115,17 +117,13 @@ impl PreparedDelivery {
 
 impl EntityIds {
     fn of(event: &Event, source: &str) -> Self {
+        // The inspection, unless the event is about that inspection.
+        let is_inspection = event.entity.entity_type == EntityType::Inspection;
+        let inspection = event.inspection_external_id.as_deref().filter(|_| !is_inspection);
         EntityIds {
             entity: event.entity.id(source),
             parent: event.parent.as_ref().map(|parent| parent.id(source)),
-            inspection: referenced_inspection(event).map(|inspection| inspection.id(source)),
+            inspection: inspection.map(|id| EntityRef::new(EntityType::Inspection, id).id(source)),
         }
     }
-}
-
-/// The inspection that an event names, unless the event is about that inspection.
-fn referenced_inspection(event: &Event) -> Option<EntityRef> {
-    let inspection =
-        event.inspection_external_id.as_deref().filter(|_| event.entity.entity_type != EntityType::Inspection)?;
-    Some(EntityRef::new(EntityType::Inspection, inspection))
 }

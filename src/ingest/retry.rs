@@ -84,31 +84,26 @@ pub struct BatchResults<T> {
     pub database_failed: bool,
 }
 
-/// Commits a batch. If one of its deliveries may be the cause of a failure, the others must still be stored: each is committed in a
-/// batch of its own.
+/// Commits a batch. If one of its deliveries may be the cause of a failure, each is committed in a batch of its own.
 pub fn commit_or_isolate<D, T>(
     batch: &[D],
     source: impl Fn(&D) -> &str,
     mut commit: impl FnMut(&[D]) -> Result<Vec<T>, StoreError>,
 ) -> BatchResults<T> {
-    match commit(batch) {
-        Ok(committed) => BatchResults { results: committed.into_iter().map(Ok).collect(), database_failed: false },
-        Err(error) if batch.len() > 1 && FailureCause::of(&error) == FailureCause::Delivery => {
-            tracing::warn!(%error, deliveries = batch.len(), "a batch failed; its deliveries are committed one by one");
-            isolate(batch, source, commit)
+    let error = match commit(batch) {
+        Ok(committed) => {
+            return BatchResults { results: committed.into_iter().map(Ok).collect(), database_failed: false };
         }
-        Err(error) => {
-            tracing::error!(%error, deliveries = batch.len(), "deliveries could not be stored");
-            BatchResults { results: batch.iter().map(|_| Err(Unavailable::Storage)).collect(), database_failed: true }
-        }
+        Err(error) => error,
+    };
+    if batch.len() == 1 || FailureCause::of(&error) != FailureCause::Delivery {
+        tracing::error!(%error, deliveries = batch.len(), "deliveries could not be stored");
+        return BatchResults {
+            results: batch.iter().map(|_| Err(Unavailable::Storage)).collect(),
+            database_failed: true,
+        };
     }
-}
-
-fn isolate<D, T>(
-    batch: &[D],
-    source: impl Fn(&D) -> &str,
-    mut commit: impl FnMut(&[D]) -> Result<Vec<T>, StoreError>,
-) -> BatchResults<T> {
+    tracing::warn!(%error, deliveries = batch.len(), "a batch failed; its deliveries are committed one by one");
     let mut results = Vec::with_capacity(batch.len());
     let mut failures = 0;
     for delivery in batch {

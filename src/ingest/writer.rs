@@ -1,7 +1,7 @@
 //! The only writer of deliveries. One batch is one transaction: raw bytes, dedup keys, entities, steps, history, positions and
 //! ledger are written together, or not at all.
 
-use super::batch::{DeliveryBatch, DuplicatePolicy, FlushedBatch};
+use super::batch::{DeliveryBatch, DuplicatePolicy};
 use super::prepared_delivery::PreparedDelivery;
 use super::retry::{self, Attempt};
 use crate::event::{CachedEntity, Explanation};
@@ -23,14 +23,8 @@ pub struct DeliveryReceipt {
     pub delivery: i64,
     pub duplicate: bool,
     pub verdict: Verdict,
+    /// Why it has its verdict; as text, a sentence.
     pub explanation: Explanation,
-}
-
-impl DeliveryReceipt {
-    /// Why it has its verdict, as a sentence.
-    pub fn reason(&self) -> String {
-        self.explanation.to_string()
-    }
 }
 
 /// The result of a batch.
@@ -38,8 +32,8 @@ impl DeliveryReceipt {
 pub struct CommittedBatch {
     /// One for each delivery, in the order given.
     pub receipts: Vec<DeliveryReceipt>,
-    /// The newest position.
-    pub position: i64,
+    /// The counters after it.
+    pub head: log_head::Model,
     /// The `row_id`s of the entities whose rows were written.
     pub entities: Vec<i64>,
     /// Whether a vendor asked to confirm the webhook URL.
@@ -123,14 +117,12 @@ impl Writer {
         let receipts =
             deliveries.iter().map(|delivery| batch.process_delivery(delivery)).collect::<Result<Vec<_>, _>>()?;
         failpoints::pause_at("decided");
-        let FlushedBatch { head, cache, entities, handshake_requested } = batch.flush()?;
+        let (batch, cache) = batch.flush(receipts)?;
         failpoints::pause_at("written");
         self.connection.commit()?;
         failpoints::pause_at("committed");
-        self.cache = cache;
-        let position = head.position;
-        self.head = Some(head);
-        Ok(CommittedBatch { receipts, position, entities, handshake_requested })
+        (self.cache, self.head) = (cache, Some(batch.head.clone()));
+        Ok(batch)
     }
 
     /// Tests whether `bytes` can be written now. Blocks.
@@ -138,11 +130,7 @@ impl Writer {
     /// # Errors
     /// If nothing can be written, or not that much.
     pub fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
-        let probed = self.connection.probe(bytes);
-        if probed.is_err() {
-            self.connection.rollback();
-        }
-        probed
+        self.connection.probe(bytes).inspect_err(|_| self.connection.rollback())
     }
 
     /// Call after the responses are sent. Runs storage maintenance (the WAL checkpoint) if due.

@@ -15,7 +15,7 @@ mod subscription_stream;
 mod tests;
 
 pub use broadcast_buffer::BufferLimits;
-pub use message::{Payloads, StreamMessage};
+pub use message::{BatchEntry, Payloads, StreamMessage};
 pub use round_robin::RoundRobin;
 pub use subscription_stream::SubscriptionStream;
 

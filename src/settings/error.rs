@@ -20,39 +20,29 @@ pub struct Location {
 }
 
 /// One mistake. The message says what is wrong and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{at}{message}")]
 pub struct SettingError {
     pub at: Location,
     pub message: String,
 }
 
 /// All mistakes in the settings, at least one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct SettingErrors(pub Vec<SettingError>);
 
-impl fmt::Display for SettingError {
+/// Before a message.
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Location { origin, key } = &self.at;
-        match origin {
+        match &self.origin {
+            ValueOrigin::EnvVar(name) | ValueOrigin::Flag(name) => return write!(f, "{name}: "),
             ValueOrigin::File { name, line } => write!(f, "{name}:{line}: ")?,
-            ValueOrigin::EnvVar(name) | ValueOrigin::Flag(name) => return write!(f, "{name}: {}", self.message),
             ValueOrigin::Default => {}
         }
-        if !key.is_empty() {
-            write!(f, "{key}: ")?;
-        }
-        f.write_str(&self.message)
+        if self.key.is_empty() { Ok(()) } else { write!(f, "{}: ", self.key) }
     }
 }
-
-impl fmt::Display for SettingErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
-
-impl std::error::Error for SettingErrors {}
 
 /// A word that differs in more letters is not suggested.
 const MAX_EDIT_DISTANCE: usize = 3;

@@ -12,20 +12,18 @@ static FLAG_NAMES: LazyLock<BTreeMap<&'static str, String>> =
 
 /// The settings that were given as flags. A command includes them with `#[command(flatten)]`.
 #[derive(Clone, Debug, Default)]
-pub struct SettingFlags {
-    given: BTreeMap<&'static str, String>,
-}
+pub struct SettingFlags(BTreeMap<&'static str, String>);
 
 impl SettingFlags {
     pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.given.get(key).map(String::as_str)
+        self.0.get(key).map(String::as_str)
     }
 
     /// Adds a flag, for callers other than the command line. An unknown key is ignored.
     #[must_use]
     pub fn with(mut self, key: &str, value: &str) -> SettingFlags {
         if let Some(setting) = flag_settings().find(|setting| setting.key == key) {
-            self.given.insert(setting.key, value.to_owned());
+            self.0.insert(setting.key, value.to_owned());
         }
         self
     }
@@ -64,7 +62,7 @@ impl FromArgMatches for SettingFlags {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
         for setting in flag_settings() {
             if let Some(value) = matches.get_one::<String>(setting.key) {
-                self.given.insert(setting.key, value.clone());
+                self.0.insert(setting.key, value.clone());
             }
         }
         Ok(())

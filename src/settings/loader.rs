@@ -136,7 +136,8 @@ impl<'a> Loader<'a> {
 
     /// A secret: `env:NAME`, `file:PATH`, or the text itself.
     pub fn secret(&mut self, text: &str, at: &Location) -> Result<String, Reported> {
-        let secret = self.resolve(text, at, stray_characters::find_stray)?;
+        let resolved = self.resolve(text, at, stray_characters::find_stray);
+        let secret = resolved.map_err(|problem| self.report(at, problem))?;
         if stray_characters::is_quoted(&secret) {
             self.warn(at, QUOTED_WARNING);
         }
@@ -145,28 +146,19 @@ impl<'a> Loader<'a> {
 
     /// A key in PEM form, which has several lines.
     pub fn pem(&mut self, text: &str, at: &Location) -> Result<String, Reported> {
-        self.resolve(text, at, stray_characters::find_stray_in_lines)
+        let resolved = self.resolve(text, at, stray_characters::find_stray_in_lines);
+        resolved.map_err(|problem| self.report(at, problem))
     }
 
-    fn resolve(
-        &mut self,
-        text: &str,
-        at: &Location,
-        find_stray: fn(&str) -> Option<String>,
-    ) -> Result<String, Reported> {
-        if let Some(name) = text.strip_prefix("env:") {
-            self.secret_variables.insert(name.to_owned());
-        }
-        self.resolved(text, at, find_stray).map_err(|problem| self.report(at, problem))
-    }
-
-    fn resolved(&self, text: &str, at: &Location, find_stray: fn(&str) -> Option<String>) -> Result<String, String> {
+    fn resolve(&mut self, text: &str, at: &Location, find_stray: fn(&str) -> Option<String>) -> Result<String, String> {
         let check = |text: &str, subject: String| match find_stray(text) {
             Some(problem) => Err(format!("{subject}{problem}")),
             None => Ok(text.to_owned()),
         };
+        let variable = text.strip_prefix("env:");
+        self.secret_variables.extend(variable.map(str::to_owned));
         let mut value = check(text, String::new())?;
-        if let Some(name) = text.strip_prefix("env:") {
+        if let Some(name) = variable {
             let content = self.env_var(name).ok_or_else(|| format!("the variable {name} is not set"))?;
             value = check(content, format!("the variable {name} "))?;
         } else if let Some(path) = text.strip_prefix("file:") {

@@ -23,9 +23,10 @@ pub use loader::ReadFile;
 pub use parse::age;
 pub use table::Settings;
 
+use crate::ingest::ConfirmationTarget;
 use crate::store::PoolSettings;
+use crate::vendor::Vendor;
 use crate::vendor::verify::Verifier;
-use crate::vendor::{Secret, Vendor};
 use file::SettingsFile;
 use loader::Loader;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,15 +50,7 @@ pub struct SourceSettings {
     /// Deliveries per second.
     pub rate_limit: Option<NonZeroU32>,
     /// If the hub confirms the webhook itself.
-    pub handshake: Option<HandshakeSettings>,
-}
-
-/// Access to the vendor's API.
-#[derive(Clone, Debug)]
-pub struct HandshakeSettings {
-    /// Without a slash at its end.
-    pub api_url: String,
-    pub api_token: Secret,
+    pub handshake: Option<ConfirmationTarget>,
 }
 
 impl Settings {

@@ -6,7 +6,6 @@ use crate::store::DatabaseAddress;
 use reqwest::Url;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -126,10 +125,6 @@ fn origin(text: &str) -> Result<String, String> {
 /// Empty for null.
 pub fn optional<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
     if text.is_empty() { Ok(None) } else { parse(text).map(Some) }
-}
-
-pub fn path(text: &str) -> Result<PathBuf, String> {
-    Ok(PathBuf::from(text))
 }
 
 /// The address of a NATS server, which may contain a password.

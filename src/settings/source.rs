@@ -5,7 +5,8 @@ use super::file::FileValue;
 use super::loader::{GivenValue, Loader, Reported};
 use super::table::{SETTINGS, SOURCE_SETTINGS, setting};
 use super::verify_scheme::{SourceContext, read_schemes};
-use super::{HandshakeSettings, Settings, SourceSettings, parse, secrets};
+use super::{Settings, SourceSettings, parse, secrets};
+use crate::ingest::ConfirmationTarget;
 use crate::vendor::verify::Verifier;
 use crate::vendor::{self, Vendor};
 use std::collections::BTreeSet;
@@ -85,15 +86,10 @@ pub fn check_open_sources(
     }
 }
 
-/// `[a-z0-9-]{1,64}`
-fn is_source_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=64).contains(&name.len()) && name.chars().all(allowed)
-}
-
 impl SourceReader<'_, '_, '_> {
     fn source(mut self) -> Result<LocatedSource, Reported> {
-        if !is_source_name(self.name) {
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if !(1..=64).contains(&self.name.len()) || !self.name.chars().all(is_allowed) {
             self.report("the name must be 1 to 64 of a-z, 0-9 and -; it is the end of the URL");
         }
         if let Some(table) = &self.table {
@@ -105,7 +101,7 @@ impl SourceReader<'_, '_, '_> {
         let rate_limit = self.optional_value("rate_limit", parse::count);
         let vendor = self.vendor();
         let url = public_url.as_ref().map(Option::as_deref).map_err(|reported| *reported);
-        let verifier = self.verifier(SourceContext { vendor, public_url: url });
+        let verifier = self.verifier((vendor, url));
         let handshake = self.handshake(vendor);
         let source = SourceSettings {
             name: self.name.to_owned(),
@@ -149,7 +145,7 @@ impl SourceReader<'_, '_, '_> {
         }
     }
 
-    fn handshake(&mut self, vendor: Result<&'static Vendor, Reported>) -> Result<Option<HandshakeSettings>, Reported> {
+    fn handshake(&mut self, vendor: Result<&'static Vendor, Reported>) -> Result<Option<ConfirmationTarget>, Reported> {
         let (api_url, api_token) = (self.lookup("api_url"), self.lookup("api_token"));
         let vendor = vendor?;
         if !HANDSHAKE_VENDORS.contains(&vendor.name) {
@@ -170,7 +166,7 @@ impl SourceReader<'_, '_, '_> {
             Some(given) => self.loader.parse(given, parse::api_url)?,
             None => setting(SOURCE_SETTINGS, "api_url").default.to_owned(),
         };
-        Ok(Some(HandshakeSettings { api_url, api_token: api_token? }))
+        Ok(Some(ConfirmationTarget { api_url, api_token: api_token? }))
     }
 
     fn optional_value<T>(

@@ -123,7 +123,7 @@ settings! {
     /// Suggest similar names in GraphQL errors. For development.
     graphql_suggestions: bool, "true|false" = "false" => parse(parse::boolean);
     /// A JSON file of GraphQL documents by id or SHA-256 hash, which clients may send instead of the document.
-    trusted_documents: Option<PathBuf>, "TEXT" = "" => parse(|text| parse::optional(text, parse::path));
+    trusted_documents: Option<PathBuf>, "TEXT" = "" => parse(|text| parse::optional(text, |path| Ok(path.into())));
     /// Reject all other documents.
     trusted_documents_only: bool, "true|false" = "false" => parse(parse::boolean);
     /// Serve `GET /metrics`, on the same address as everything else.

@@ -15,12 +15,8 @@ use chrono::TimeDelta;
 const UNDERSCORE_WARNING: &str = "has `_` in its name, and nginx drops such headers unless it has \
                                   `underscores_in_headers on`; choose one with `-` if a proxy is in front of the hub";
 
-/// The parts of the source that a scheme depends on.
-#[derive(Clone, Copy)]
-pub struct SourceContext<'s> {
-    pub vendor: Result<&'static Vendor, Reported>,
-    pub public_url: Result<Option<&'s str>, Reported>,
-}
+/// The vendor and the public URL of the source, which a scheme may depend on.
+pub type SourceContext<'s> = (Result<&'static Vendor, Reported>, Result<Option<&'s str>, Reported>);
 
 pub struct SchemeReader<'l, 'a, 'f> {
     pub loader: &'l mut Loader<'a>,
@@ -85,9 +81,9 @@ impl SchemeReader<'_, '_, '_> {
         checked
     }
 
-    fn signature(&mut self, source: SourceContext<'_>) -> Result<Scheme, Reported> {
+    fn signature(&mut self, (vendor, public_url): SourceContext<'_>) -> Result<Scheme, Reported> {
         let (secrets, leeway) = (self.secrets(SecretUse::Signature), self.leeway());
-        let (vendor, public_url) = (source.vendor?, source.public_url?);
+        let (vendor, public_url) = (vendor?, public_url?);
         let Some(signature) = &vendor.signature else {
             let message = format!("{} does not sign its webhooks; use another scheme", vendor.title);
             return Err(self.report("scheme", &message));

@@ -6,6 +6,7 @@ use crate::http::body::read_body;
 use crate::http::media_type::MediaRange;
 use crate::http::{AppState, Problem};
 use crate::request::{Params, limits};
+use crate::settings::Settings;
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::value::RawValue;
@@ -15,17 +16,17 @@ pub enum GraphqlBody {
     Batch(Vec<Params>),
 }
 
-/// Reads and parses a body.
 pub async fn read(app: &AppState, headers: &HeaderMap, body: Body) -> Result<GraphqlBody, RequestRejection> {
     check_media_type(headers)?;
-    let bytes = read_body(headers, body, app.limits.graphql_body, app.limits.body_timeout).await.map_err(rejection)?;
+    let Settings { graphql_body_limit, body_timeout, graphql_batching, .. } = app.settings;
+    let bytes = read_body(headers, body, graphql_body_limit, body_timeout).await.map_err(rejection)?;
     if bytes.trim_ascii_start().first() != Some(&b'[') {
         return Ok(GraphqlBody::Single(Params::from_json(&bytes)?));
     }
     let batch: Vec<&RawValue> = serde_json::from_slice(&bytes).map_err(|error| {
         ApiError::bad_request(format!("the body is no JSON: {error}"), "Send one request, a JSON object.")
     })?;
-    if !app.limits.graphql_batching {
+    if !graphql_batching {
         return Err(ApiError::bad_request("batches are not taken here", "Send one request, a JSON object.").into());
     }
     let (count, max) = (batch.len(), limits::MAX_BATCH_REQUESTS);
@@ -41,19 +42,19 @@ pub async fn read(app: &AppState, headers: &HeaderMap, body: Body) -> Result<Gra
 }
 
 fn rejection(problem: Problem) -> RequestRejection {
-    let (status, message) = (problem.status(), problem.to_string());
-    match problem {
-        Problem::UnsupportedContentEncoding(coding) => RequestRejection::with_status(
-            status,
-            format!("the body has the content encoding {coding}"),
-            "Send it uncompressed, without Content-Encoding.",
-        ),
-        Problem::BodyTooLarge(_) => {
-            RequestRejection::closing_connection(status, message, "Send a smaller document, or fewer variables.")
+    let (message, hint) = match &problem {
+        Problem::UnsupportedContentEncoding(coding) => {
+            let message = format!("the body has the content encoding {coding}");
+            let hint = "Send it uncompressed, without Content-Encoding.";
+            return RequestRejection::with_status(problem.status(), message, hint);
         }
-        Problem::BodyTimeout => RequestRejection::closing_connection(status, message, "Send it faster."),
-        _ => RequestRejection::closing_connection(status, message, "Send it again."),
-    }
+        Problem::BodyTooLarge(_) => (problem.to_string(), "Send a smaller document, or fewer variables."),
+        Problem::BodyTimeout => (problem.to_string(), "Send it faster."),
+        _ => (problem.to_string(), "Send it again."),
+    };
+    // The rest of the body is not read, so the connection cannot be used again.
+    let rejection = RequestRejection::with_status(problem.status(), message, hint);
+    RequestRejection { header: Some(&("connection", "close")), ..rejection }
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), RequestRejection> {

@@ -4,11 +4,12 @@
 //! join it, because it may have read the database already; it shares the next execution with all requests that arrive before
 //! that starts.
 
-use super::serialized_response::SerializedResponse;
+use super::response::SerializedResponse;
 use crate::request::CoalesceKey;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
@@ -17,23 +18,14 @@ use tokio_util::task::AbortOnDropHandle;
 /// one need not wait for all of it.
 const MAX_CONCURRENT: usize = 2;
 
-/// The executions that are running or waiting.
+/// The newest execution of each query that is running or waiting.
 #[derive(Clone, Debug, Default)]
-pub struct Coalescer(Arc<Mutex<Flights>>);
-
-#[derive(Debug, Default)]
-struct Flights {
-    /// The newest execution of each query.
-    by_key: HashMap<CoalesceKey, Flight>,
-    /// For the ids.
-    started: u64,
-}
+pub struct Coalescer(Arc<Mutex<HashMap<CoalesceKey, Flight>>>);
 
 #[derive(Debug)]
 struct Flight {
-    id: u64,
     /// Then it is too late to join.
-    has_started: bool,
+    has_started: Arc<AtomicBool>,
     permits: Arc<Semaphore>,
     response: WeakShared<BoxFuture<'static, SerializedResponse>>,
 }
@@ -50,19 +42,18 @@ impl Coalescer {
         F: Future<Output = SerializedResponse> + Send + 'static,
     {
         let mut flights = self.lock();
-        let newest = flights.by_key.get(&key);
-        if let Some(response) = newest.filter(|flight| !flight.has_started).and_then(|flight| flight.response.upgrade())
-        {
+        let newest = flights.get(&key);
+        let joinable = newest.filter(|flight| !flight.has_started.load(Ordering::SeqCst));
+        if let Some(response) = joinable.and_then(|flight| flight.response.upgrade()) {
             return response;
         }
         let permits = newest.map_or_else(|| Arc::new(Semaphore::new(MAX_CONCURRENT)), |flight| flight.permits.clone());
-        flights.started += 1;
-        let flight_id = flights.started;
+        let has_started = Arc::<AtomicBool>::default();
         let (permit, execution) = (permits.clone().acquire_owned(), execute());
-        let guard = FlightGuard { coalescer: self.clone(), key: key.clone(), flight_id };
+        let guard = FlightGuard { coalescer: self.clone(), key: key.clone(), has_started: has_started.clone() };
         let execution = async move {
             let _permit = permit.await;
-            guard.mark_started();
+            guard.has_started.store(true, Ordering::SeqCst);
             execution.await
         };
         // Not spawned here: a runtime that is shutting down would drop it at once, and with it the guard, which takes the lock.
@@ -72,13 +63,13 @@ impl Coalescer {
             .boxed()
             .shared();
         if let Some(weak) = response.downgrade() {
-            flights.by_key.insert(key, Flight { id: flight_id, has_started: false, permits, response: weak });
+            flights.insert(key, Flight { has_started, permits, response: weak });
         }
         response
     }
 
     // A panic of another task leaves the map consistent.
-    fn lock(&self) -> MutexGuard<'_, Flights> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CoalesceKey, Flight>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,34 +78,26 @@ impl Coalescer {
 struct FlightGuard {
     coalescer: Coalescer,
     key: CoalesceKey,
-    flight_id: u64,
-}
-
-impl FlightGuard {
-    fn mark_started(&self) {
-        let mut flights = self.coalescer.lock();
-        if let Some(flight) = flights.by_key.get_mut(&self.key).filter(|flight| flight.id == self.flight_id) {
-            flight.has_started = true;
-        }
-    }
+    /// The execution's own, by which the map has it.
+    has_started: Arc<AtomicBool>,
 }
 
 impl Drop for FlightGuard {
     fn drop(&mut self) {
         let mut flights = self.coalescer.lock();
-        if flights.by_key.get(&self.key).is_some_and(|flight| flight.id == self.flight_id) {
-            flights.by_key.remove(&self.key);
+        if flights.get(&self.key).is_some_and(|flight| Arc::ptr_eq(&flight.has_started, &self.has_started)) {
+            flights.remove(&self.key);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::serialized_response::ResponseOutcome;
     use super::*;
     use crate::graphql::tests::ApiFixture;
     use crate::request::Params;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use axum::http::StatusCode;
+    use std::sync::atomic::AtomicUsize;
     use tokio::sync::Notify;
     use tokio::task::yield_now;
 
@@ -131,7 +114,7 @@ mod tests {
             async move {
                 let number = begun.fetch_add(1, Ordering::SeqCst) + 1;
                 end.notified().await;
-                SerializedResponse { json: number.to_string().into(), outcome: ResponseOutcome::Success }
+                SerializedResponse { json: number.to_string().into(), status: StatusCode::OK, has_errors: false }
             }
         }
 
@@ -177,7 +160,7 @@ mod tests {
         {
             assert_eq!(&*reply.await.expect("an answer").json, number);
         }
-        assert!(coalescer.lock().by_key.is_empty());
+        assert!(coalescer.lock().is_empty());
     }
 
     #[tokio::test]
@@ -201,7 +184,7 @@ mod tests {
         assert_eq!(work.begun(), queries.len());
         drop(replies);
         settle().await;
-        assert!(coalescer.lock().by_key.is_empty());
+        assert!(coalescer.lock().is_empty());
     }
 
     #[tokio::test]
@@ -218,7 +201,7 @@ mod tests {
         drop(other);
         settle().await;
         assert_eq!(Arc::strong_count(&work.begun), 1, "nobody does any more");
-        assert!(coalescer.lock().by_key.is_empty());
+        assert!(coalescer.lock().is_empty());
         let next = ask();
         work.end.notify_one();
         assert_eq!(&*next.await.expect("an answer").json, b"2");
@@ -227,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_internal_error() {
         let reply = Coalescer::default().coalesce(coalesce_key(LIST).await, async || panic!("no")).await;
-        assert_eq!(reply.outcome, ResponseOutcome::InternalError);
+        assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
         let text = String::from_utf8_lossy(&reply.json);
         assert!(text.contains("INTERNAL") && !text.contains("panic"), "{text}");
     }

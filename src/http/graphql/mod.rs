@@ -1,36 +1,33 @@
 //! GraphQL over HTTP (<https://graphql.github.io/graphql-over-http/draft/>): `GET` for queries, `POST` with JSON. Only JSON
 //! bodies are accepted: a browser sends a preflight request before one to another site, so no page can make its visitors query.
 //!
-//! `negotiate` chooses the media type, `body` parses requests, `coalesce` shares executions of equal queries,
-//! `serialized_response` and `response` make the HTTP response, `validator` its entity tag.
+//! `negotiate` chooses the media type, `body` parses requests, `coalesce` shares executions of equal queries, `response` makes
+//! the HTTP response, `validator` its entity tag.
 
 mod body;
 mod coalesce;
 mod negotiate;
 mod response;
-mod serialized_response;
 mod validator;
 
 pub use coalesce::Coalescer;
 
 use super::AppState;
-use super::serve::Peer;
 use super::socket;
-use super::stream::{self, StreamFormat, StreamQuery};
+use super::stream::{self, StreamFormat};
 use crate::graphql::ApiError;
 use crate::request::{ClientNetwork, Params, PreparedOperation};
 use async_graphql::parser::types::OperationType;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use body::GraphqlBody;
 use futures_util::future::join_all;
 use negotiate::ResponseMediaType;
-use response::RequestRejection;
-use serialized_response::{ResponseOutcome, SerializedResponse};
+use response::{RequestRejection, SerializedResponse};
 use std::sync::Arc;
-use validator::Validator;
 
 /// Authenticates before anything else is read. A WebSocket may still send its token in `connection_init`.
 pub async fn authenticate(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
@@ -46,71 +43,50 @@ fn is_websocket_upgrade(request: &Request) -> bool {
 }
 
 /// `GET /graphql`: a WebSocket upgrade, or a query in the URL.
-pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Response {
+pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Result<Response, RequestRejection> {
     if is_websocket_upgrade(&request) {
-        return socket::open(State(app), request).await;
+        return Ok(socket::open(app, request));
     }
-    let (client, headers) = (client(&request), request.headers().clone());
-    let query = Query::<StreamQuery>::try_from_uri(request.uri()).map(|Query(query)| query).unwrap_or_default();
-    let accepted = match AcceptedFormats::of(&headers) {
-        Ok(accepted) => accepted,
-        Err(rejection) => return rejection.respond(ResponseMediaType::Json),
-    };
+    let (parts, _) = request.into_parts();
+    let accepted = AcceptedFormats::of(&parts.headers)?;
     if accepted.stream_format == Some(StreamFormat::EventStream)
-        && let Some(token) = stream::token(&headers, &query)
+        && let Some(token) = stream::token(&parts)
     {
-        return stream::open(&app, token);
+        return Ok(stream::open(&app, token).into_response());
     }
-    let params = Params::from_query_string(request.uri().query().unwrap_or_default());
-    let allows = |ty| if accepted.stream_format.is_some() { allow_in_get_stream(ty) } else { allow_in_get(ty) };
-    let prepared =
-        params.map_err(RequestRejection::from).and_then(|params| app.pipeline.prepare_if(params, client, allows));
-    match prepared {
-        Ok(prepared) => match accepted.format_for(&prepared) {
-            Some(format) => stream::operation_response(&app.subscriptions, prepared, format, &headers, &app.shutdown),
-            None => execute_get(&app, &headers, &prepared, accepted.media_type).await,
-        },
-        Err(rejection) => accepted.reject(rejection),
-    }
+    let params = Params::from_query_string(parts.uri.query().unwrap_or_default());
+    let allows = |ty| check_operation_type(ty, true, accepted.stream_format.is_some());
+    let prepared = params
+        .map_err(RequestRejection::from)
+        .and_then(|params| app.pipeline.prepare_if(params, client(&parts), allows));
+    Ok(respond(&app, &parts.headers, accepted, prepared, true).await)
 }
 
 /// `POST /graphql`: one request, or a batch where they are allowed.
-pub async fn post(State(app): State<Arc<AppState>>, request: Request) -> Response {
-    let client = client(&request);
+pub async fn post(State(app): State<Arc<AppState>>, request: Request) -> Result<Response, RequestRejection> {
     let (parts, body) = request.into_parts();
-    let query = Query::<StreamQuery>::try_from_uri(&parts.uri).map(|Query(query)| query).unwrap_or_default();
-    let token = stream::token(&parts.headers, &query);
-    let accepted = match AcceptedFormats::of(&parts.headers) {
-        Ok(accepted) => accepted,
-        Err(rejection) => return rejection.respond(ResponseMediaType::Json),
-    };
-    match body::read(&app, &parts.headers, body).await {
-        Ok(GraphqlBody::Single(params)) => {
-            let id = params.extension("operationId").and_then(|id| Some(id.as_str()?.to_owned()));
-            let allows =
-                |ty| if token.is_some() || accepted.stream_format.is_some() { Ok(()) } else { allow_in_post(ty) };
-            match (app.pipeline.prepare_if(params, client, allows), token) {
-                (Ok(prepared), Some(token)) => stream::start_operation(&app, token, id.as_deref(), prepared),
-                (Err(rejection), Some(_)) => rejection.respond(ResponseMediaType::GraphqlResponse),
-                (Ok(prepared), None) => match accepted.format_for(&prepared) {
-                    Some(format) => {
-                        stream::operation_response(&app.subscriptions, prepared, format, &parts.headers, &app.shutdown)
-                    }
-                    None => response::operation_response(
-                        execute_coalesced(&app, &prepared).await,
-                        accepted.media_type,
-                        prepared.rate_limit,
-                    ),
-                },
-                (Err(rejection), None) => accepted.reject(rejection),
-            }
-        }
+    let (client, token) = (client(&parts), stream::token(&parts));
+    let accepted = AcceptedFormats::of(&parts.headers)?;
+    let params = match body::read(&app, &parts.headers, body).await {
+        Ok(GraphqlBody::Single(params)) => params,
         Ok(GraphqlBody::Batch(batch)) => {
-            let responses = batch.into_iter().map(|params| execute_batch_item(&app, params, client));
-            response::batch_response(&join_all(responses).await, accepted.media_type)
+            let responses = batch.into_iter().map(async |params| {
+                match app.pipeline.prepare_if(params, client, |ty| check_operation_type(ty, false, false)) {
+                    Ok(prepared) => app.pipeline.execute(&prepared).await,
+                    Err(RequestRejection { error, .. }) => error.into_graphql_response(),
+                }
+            });
+            return Ok(response::batch_response(&join_all(responses).await, accepted.media_type));
         }
-        Err(rejection) => rejection.respond(accepted.media_type),
-    }
+        Err(rejection) => return Ok(rejection.respond(accepted.media_type)),
+    };
+    let id = params.extension("operationId").and_then(|id| Some(id.as_str()?.to_owned()));
+    let allows = |ty| check_operation_type(ty, false, token.is_some() || accepted.stream_format.is_some());
+    Ok(match (app.pipeline.prepare_if(params, client, allows), token) {
+        (Ok(prepared), Some(token)) => stream::start_operation(&app, token, id.as_deref(), prepared).into_response(),
+        (Err(rejection), Some(_)) => rejection.respond(ResponseMediaType::GraphqlResponse),
+        (prepared, None) => respond(&app, &parts.headers, accepted, prepared, false).await,
+    })
 }
 
 /// How responses may be sent, by what the client accepts.
@@ -125,16 +101,13 @@ struct AcceptedFormats {
 
 impl AcceptedFormats {
     fn of(headers: &HeaderMap) -> Result<AcceptedFormats, RequestRejection> {
-        let format = negotiate::stream_format(headers);
-        match negotiate::response_media_type(headers) {
-            Ok(media) => Ok(AcceptedFormats { media_type: media, stream_format: format, stream_only: false }),
-            Err(_) if format.is_some() => Ok(AcceptedFormats {
-                media_type: ResponseMediaType::GraphqlResponse,
-                stream_format: format,
-                stream_only: true,
-            }),
-            Err(rejection) => Err(rejection),
-        }
+        let stream_format = negotiate::stream_format(headers);
+        let (media_type, stream_only) = match negotiate::response_media_type(headers) {
+            Ok(media_type) => (media_type, false),
+            Err(_) if stream_format.is_some() => (ResponseMediaType::GraphqlResponse, true),
+            Err(rejection) => return Err(rejection),
+        };
+        Ok(AcceptedFormats { media_type, stream_format, stream_only })
     }
 
     // Only a subscription has several responses; others are sent in one piece if the client accepts that.
@@ -159,38 +132,42 @@ impl AcceptedFormats {
 pub async fn method_not_allowed(headers: HeaderMap) -> Response {
     RequestRejection::method_not_allowed(
         "`/graphql` takes GET and POST, and PUT and DELETE for event streams",
-        "GET, POST, PUT, DELETE",
+        &("allow", "GET, POST, PUT, DELETE"),
     )
     .respond(negotiate::response_media_type(&headers).unwrap_or(ResponseMediaType::Json))
 }
 
-async fn execute_batch_item(app: &AppState, params: Params, client: Option<ClientNetwork>) -> async_graphql::Response {
-    match app.pipeline.prepare_if(params, client, allow_in_post) {
-        Ok(prepared) => app.pipeline.execute(&prepared).await,
-        Err(RequestRejection { error, .. }) => error.into_graphql_response(),
-    }
-}
-
-/// Executes a query of a `GET`, unless the client has the current response.
-async fn execute_get(
+/// Executes an operation, and responds in one of the accepted formats. A query of a `GET` is not executed if the client has the
+/// current response.
+async fn respond(
     app: &AppState,
     headers: &HeaderMap,
-    prepared: &PreparedOperation,
-    media: ResponseMediaType,
+    accepted: AcceptedFormats,
+    prepared: Result<PreparedOperation, RequestRejection>,
+    is_get: bool,
 ) -> Response {
-    let validator = match Validator::of(app, prepared, media).await {
-        Ok(validator) => validator,
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(rejection) => return accepted.reject(rejection),
+    };
+    let (media, rate_limit) = (accepted.media_type, prepared.rate_limit);
+    if let Some(format) = accepted.format_for(&prepared) {
+        return stream::operation_response(app, prepared, format, headers);
+    }
+    if !is_get {
+        return response::operation_response(execute_coalesced(app, &prepared).await, media, rate_limit);
+    }
+    let tag = match validator::position_tag(app, &prepared, media).await {
+        Ok(tag) => tag,
         Err(error) => return RequestRejection::from(error).respond(media),
     };
-    if let Validator::Position(tag) = &validator
-        && validator::etag_matches(headers, tag)
-    {
-        return response::not_modified(tag, prepared.rate_limit);
+    if let Some(tag) = tag.as_ref().filter(|tag| validator::etag_matches(headers, tag)) {
+        return response::not_modified(tag, rate_limit);
     }
-    let response = execute_coalesced(app, prepared).await;
-    match response.outcome {
-        ResponseOutcome::Success => validator::with_etag(response, media, headers, validator, prepared.rate_limit),
-        _ => response::operation_response(response, media, prepared.rate_limit),
+    let response = execute_coalesced(app, &prepared).await;
+    match response.has_errors {
+        true => response::operation_response(response, media, rate_limit),
+        false => validator::with_etag(response, media, headers, tag, rate_limit),
     }
 }
 
@@ -210,32 +187,22 @@ async fn execute_coalesced(app: &AppState, prepared: &PreparedOperation) -> Seri
     }
 }
 
-fn allow_in_get(ty: OperationType) -> Result<(), RequestRejection> {
+/// Mutations are not executed over GET, and subscriptions only where several responses can follow each other.
+fn check_operation_type(ty: OperationType, is_get: bool, can_stream: bool) -> Result<(), RequestRejection> {
     match ty {
         OperationType::Query => Ok(()),
-        _ => Err(RequestRejection::method_not_allowed("over GET only queries are executed", "POST")),
-    }
-}
-
-fn allow_in_get_stream(ty: OperationType) -> Result<(), RequestRejection> {
-    match ty {
-        OperationType::Mutation => allow_in_get(ty),
-        _ => Ok(()),
-    }
-}
-
-fn allow_in_post(ty: OperationType) -> Result<(), RequestRejection> {
-    match ty {
-        OperationType::Subscription => Err(RequestRejection::from(ApiError::bad_request(
+        OperationType::Subscription if can_stream => Ok(()),
+        OperationType::Mutation if !is_get => Ok(()),
+        OperationType::Subscription if !is_get => Err(RequestRejection::from(ApiError::bad_request(
             "a subscription has more than one answer",
             "Subscribe over a WebSocket to this address, with the protocol graphql-transport-ws; or accept text/event-stream.",
         ))),
-        _ => Ok(()),
+        _ => Err(RequestRejection::method_not_allowed("over GET only queries are executed", &("allow", "POST"))),
     }
 }
 
-fn client(request: &Request) -> Option<ClientNetwork> {
-    request.extensions().get::<Peer>().map(|peer| ClientNetwork::new(peer.0))
+fn client(parts: &Parts) -> Option<ClientNetwork> {
+    parts.extensions.get().copied()
 }
 
 impl From<ApiError> for RequestRejection {
@@ -256,6 +223,7 @@ impl From<ApiError> for RequestRejection {
                 | ApiError::RateLimited { .. }
                 | ApiError::Internal { .. }
         );
-        RequestRejection { status, legacy_status_ok, allow: None, close_connection: false, error }
+        let header = (error == ApiError::Unauthenticated).then_some(&("www-authenticate", "Bearer"));
+        RequestRejection { status, legacy_status_ok, header, error }
     }
 }

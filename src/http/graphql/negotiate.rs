@@ -5,7 +5,6 @@ use crate::http::media_type::MediaRange;
 use crate::http::stream::StreamFormat;
 use axum::http::{HeaderMap, StatusCode, header};
 
-/// The media types of responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseMediaType {
     /// Its status says whether the request could be executed.
@@ -37,46 +36,32 @@ pub fn stream_format(headers: &HeaderMap) -> Option<StreamFormat> {
     formats.next()
 }
 
-/// How well a media type is accepted: the weight in thousandths, and how specific the range is.
-type Weight = Option<(u16, u8)>;
-
 /// The media type that the client prefers: the older one if it does not say, the newer one if it names both equally.
 pub fn response_media_type(headers: &HeaderMap) -> Result<ResponseMediaType, RequestRejection> {
     if !headers.contains_key(header::ACCEPT) {
         return Ok(ResponseMediaType::Json);
     }
-    let (mut response, mut json): (Weight, Weight) = (None, None);
-    for range in MediaRange::list_from_header(headers, header::ACCEPT) {
-        let (name, weight) = (range.name(), range.weight());
-        // The most specific range counts, in any order.
-        let update = |known: &mut Weight, specificity: u8| {
-            if known.is_none_or(|(_, before)| specificity >= before) {
-                *known = Some((weight, specificity));
-            }
-        };
-        let (of_response, of_json) = match name.as_str() {
-            "*/*" => (Some(0), Some(0)),
-            "application/*" => (Some(1), Some(1)),
-            "application/graphql-response+json" => (Some(2), None),
-            "application/json" => (None, Some(2)),
-            _ => continue,
-        };
-        of_response.into_iter().for_each(|specificity| update(&mut response, specificity));
-        of_json.into_iter().for_each(|specificity| update(&mut json, specificity));
-    }
-    let accepted = |weight: Weight| weight.filter(|(weight, _)| *weight > 0);
-    match (accepted(response), accepted(json)) {
+    // The weight, and how specific the range is: of all ranges in any order, the most specific one counts.
+    let accepted = |media: ResponseMediaType| {
+        let ranges = MediaRange::list_from_header(headers, header::ACCEPT);
+        let specificities = ranges.filter_map(|range| match range.name().as_str() {
+            "*/*" => Some((0, range.weight())),
+            "application/*" => Some((1, range.weight())),
+            name => (name == media.name()).then(|| (2, range.weight())),
+        });
+        let most_specific = specificities.max_by_key(|(specificity, _)| *specificity);
+        most_specific.map(|(specificity, weight)| (weight, specificity)).filter(|(weight, _)| *weight > 0)
+    };
+    match (accepted(ResponseMediaType::GraphqlResponse), accepted(ResponseMediaType::Json)) {
         (None, None) => Err(RequestRejection::with_status(
             StatusCode::NOT_ACCEPTABLE,
             "none of the media types in Accept can be given",
             "Accept application/graphql-response+json or application/json.",
         )),
-        (Some(_), None) => Ok(ResponseMediaType::GraphqlResponse),
-        (None, Some(_)) => Ok(ResponseMediaType::Json),
-        (Some(response), Some(json)) if response == json && response.1 < 2 => Ok(ResponseMediaType::Json),
-        (Some(response), Some(json)) => {
-            Ok(if response >= json { ResponseMediaType::GraphqlResponse } else { ResponseMediaType::Json })
+        (newer, older) if newer > older || newer == older && newer.is_some_and(|(_, specificity)| specificity == 2) => {
+            Ok(ResponseMediaType::GraphqlResponse)
         }
+        _ => Ok(ResponseMediaType::Json),
     }
 }
 

@@ -1,17 +1,64 @@
 //! Responses over HTTP: status, headers, JSON.
 
 use super::negotiate::ResponseMediaType;
-use super::serialized_response::{ResponseOutcome, SerializedResponse};
 use crate::graphql::{ApiError, is_request_error};
 use crate::request::{RATE_LIMIT_WINDOW, RateLimitStatus};
-use async_graphql::Response as GraphqlResponse;
+use async_graphql::{Response as GraphqlResponse, Value};
+use async_graphql_axum::GraphQLResponse;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use serde_json::json;
+use std::fmt::Display;
 
 const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// A response as it is sent. A clone shares the bytes.
+#[derive(Clone, Debug)]
+pub struct SerializedResponse {
+    pub json: Bytes,
+    /// With the newer media type. With `application/json`, only an internal error has it.
+    pub status: StatusCode,
+    pub has_errors: bool,
+}
+
+impl SerializedResponse {
+    pub async fn of(response: GraphqlResponse) -> SerializedResponse {
+        if is_request_error(&response) {
+            return SerializedResponse::request_error(&response);
+        }
+        let has_errors = !response.errors.is_empty();
+        let body = GraphQLResponse::from(response).into_response().into_body();
+        // The body is in memory.
+        match body.collect().await {
+            Ok(body) => SerializedResponse { json: body.to_bytes(), status: StatusCode::OK, has_errors },
+            Err(error) => SerializedResponse::internal_error(&error),
+        }
+    }
+
+    /// Nothing was executed: there is no `data`.
+    pub fn request_error(response: &GraphqlResponse) -> SerializedResponse {
+        let mut codes = response.errors.iter().filter_map(|error| error.extensions.as_ref()?.get("code"));
+        let timed_out = codes.any(|code| *code == Value::from("TIMEOUT"));
+        let status = if timed_out { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_REQUEST };
+        match serde_json::to_vec(&json!({ "errors": response.errors })) {
+            Ok(json) => SerializedResponse { json: json.into(), status, has_errors: true },
+            Err(error) => SerializedResponse::internal_error(&error),
+        }
+    }
+
+    /// There is no response. The log has the reason.
+    pub fn internal_error(why: &impl Display) -> SerializedResponse {
+        let error = ApiError::internal(format!("no response could be made: {why}"));
+        let json = json!({ "errors": error.into_graphql_response().errors }).to_string();
+        SerializedResponse { json: json.into(), status: StatusCode::INTERNAL_SERVER_ERROR, has_errors: true }
+    }
+}
+
+/// The name and the value of a header.
+pub type StaticHeader = &'static (&'static str, &'static str);
 
 /// Why a request is not executed, and its HTTP response.
 #[derive(Debug)]
@@ -19,74 +66,61 @@ pub struct RequestRejection {
     pub status: StatusCode,
     /// Whether the status is 200 with `application/json`.
     pub legacy_status_ok: bool,
-    /// The allowed methods, if the method is wrong.
-    pub allow: Option<&'static str>,
-    /// The rest of the body is not read, so the connection cannot be used again.
-    pub close_connection: bool,
+    pub header: Option<StaticHeader>,
     pub error: ApiError,
 }
 
 impl RequestRejection {
     pub fn with_status(status: StatusCode, message: impl Into<String>, hint: &str) -> RequestRejection {
-        RequestRejection {
-            status,
-            legacy_status_ok: false,
-            allow: None,
-            close_connection: false,
-            error: ApiError::bad_request(message, hint),
-        }
+        let error = ApiError::bad_request(message, hint);
+        RequestRejection { status, legacy_status_ok: false, header: None, error }
     }
 
-    /// For a body that was not read to its end.
-    pub fn closing_connection(status: StatusCode, message: impl Into<String>, hint: &str) -> RequestRejection {
-        RequestRejection { close_connection: true, ..RequestRejection::with_status(status, message, hint) }
-    }
-
-    pub fn method_not_allowed(message: &str, allow: &'static str) -> RequestRejection {
-        let hint = format!("Use one of these methods: {allow}.");
-        RequestRejection {
-            allow: Some(allow),
-            ..RequestRejection::with_status(StatusCode::METHOD_NOT_ALLOWED, message, &hint)
-        }
+    pub fn method_not_allowed(message: &str, allow: StaticHeader) -> RequestRejection {
+        let hint = format!("Use one of these methods: {}.", allow.1);
+        let rejection = RequestRejection::with_status(StatusCode::METHOD_NOT_ALLOWED, message, &hint);
+        RequestRejection { header: Some(allow), ..rejection }
     }
 
     pub fn respond(self, media: ResponseMediaType) -> Response {
-        let RequestRejection { status, legacy_status_ok, allow, close_connection, error } = self;
-        let status = if legacy_status_ok && media == ResponseMediaType::Json { StatusCode::OK } else { status };
-        let is_unauthenticated = error == ApiError::Unauthenticated;
+        let RequestRejection { mut status, legacy_status_ok, header, error } = self;
         let retry_after = match error {
             ApiError::RateLimited { seconds } => Some(seconds),
             _ => None,
         };
         let body = SerializedResponse::request_error(&error.into_graphql_response());
-        let status =
-            if body.outcome == ResponseOutcome::InternalError { StatusCode::INTERNAL_SERVER_ERROR } else { status };
+        if body.status == StatusCode::INTERNAL_SERVER_ERROR {
+            status = body.status;
+        } else if legacy_status_ok && media == ResponseMediaType::Json {
+            status = StatusCode::OK;
+        }
         let mut response = json_body(body.json, status, media);
-        let headers = response.headers_mut();
-        if let Some(allow) = allow {
-            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-        }
-        if close_connection {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        if is_unauthenticated {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(*name, HeaderValue::from_static(value));
         }
         if let Some(seconds) = retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.into());
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
             set(&mut response, RATELIMIT, &format!("\"cost\";r=0;t={seconds}"));
         }
         response
     }
 }
 
-/// The response to one operation.
+/// Where it is not known yet what the client accepts, or nothing that it accepts can be given.
+impl IntoResponse for RequestRejection {
+    fn into_response(self) -> Response {
+        self.respond(ResponseMediaType::Json)
+    }
+}
+
 pub fn operation_response(
     body: SerializedResponse,
     media: ResponseMediaType,
     rate_limit: Option<RateLimitStatus>,
 ) -> Response {
-    let mut response = json_body(body.json, status_of(body.outcome, media), media);
+    // With `application/json`, a well-formed request has the status 200, unless the hub failed (section 6.4.1).
+    let is_ok = media == ResponseMediaType::Json && body.status != StatusCode::INTERNAL_SERVER_ERROR;
+    let mut response = json_body(body.json, if is_ok { StatusCode::OK } else { body.status }, media);
     set_rate_limit_headers(&mut response, rate_limit);
     response
 }
@@ -116,15 +150,6 @@ pub fn not_modified(etag: &str, rate_limit: Option<RateLimitStatus>) -> Response
 pub fn set_etag(response: &mut Response, etag: &str) {
     set(response, header::ETAG, etag);
     set(response, header::CACHE_CONTROL, "private, no-cache");
-}
-
-fn status_of(outcome: ResponseOutcome, media: ResponseMediaType) -> StatusCode {
-    match (outcome, media) {
-        (ResponseOutcome::InternalError, _) => StatusCode::INTERNAL_SERVER_ERROR,
-        (ResponseOutcome::Success | ResponseOutcome::Partial, _) | (_, ResponseMediaType::Json) => StatusCode::OK,
-        (ResponseOutcome::TimedOut, ResponseMediaType::GraphqlResponse) => StatusCode::SERVICE_UNAVAILABLE,
-        (ResponseOutcome::RequestError, ResponseMediaType::GraphqlResponse) => StatusCode::BAD_REQUEST,
-    }
 }
 
 fn json_body(json: Bytes, status: StatusCode, media: ResponseMediaType) -> Response {

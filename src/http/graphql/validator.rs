@@ -3,8 +3,7 @@
 //! a digest of its bytes.
 
 use super::negotiate::ResponseMediaType;
-use super::response;
-use super::serialized_response::SerializedResponse;
+use super::response::{self, SerializedResponse};
 use crate::graphql::ApiError;
 use crate::http::AppState;
 use crate::request::{PreparedOperation, RateLimitStatus};
@@ -15,35 +14,26 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// What a tag is made of.
-pub enum Validator {
-    /// The newest position, and the request.
-    Position(String),
-    /// The response.
-    Content,
-}
-
-impl Validator {
-    /// The position is read before the execution: a change in between makes the response newer than its tag, never older.
-    pub async fn of(
-        app: &AppState,
-        prepared: &PreparedOperation,
-        media: ResponseMediaType,
-    ) -> Result<Validator, ApiError> {
-        if !prepared.is_cacheable_by_position() {
-            return Ok(Validator::Content);
-        }
-        let head = head(&app.db.read_pool).await?;
-        let variables = serde_json::to_string(&prepared.variables).unwrap_or_default();
-        let name = prepared.operation_name.as_deref().unwrap_or_default();
-        let parts = [env!("CARGO_PKG_VERSION"), media.name(), &prepared.document.text, name, &variables];
-        let request = parts.iter().fold(Sha256::new(), |hash, part| {
-            hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part.as_bytes())
-        });
-        // Duplicates are counted and old inspections purged without a new position, but never without a new time.
-        let (updated_at, request) = (head.updated_at, short(request.finalize()));
-        Ok(Validator::Position(format!("W/\"{}.{}.{updated_at}.{request}\"", head.generation, head.position)))
+/// The tag of a response that depends on the history alone: of the newest position, and the request. The position is read
+/// before the execution: a change in between makes the response newer than its tag, never older.
+pub async fn position_tag(
+    app: &AppState,
+    prepared: &PreparedOperation,
+    media: ResponseMediaType,
+) -> Result<Option<String>, ApiError> {
+    if !prepared.is_cacheable_by_position() {
+        return Ok(None);
     }
+    let head = head(&app.db.read_pool).await?;
+    let variables = serde_json::to_string(&prepared.variables).unwrap_or_default();
+    let name = prepared.operation_name.as_deref().unwrap_or_default();
+    let parts = [env!("CARGO_PKG_VERSION"), media.name(), &prepared.document.text, name, &variables];
+    let request = parts.iter().fold(Sha256::new(), |hash, part| {
+        hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part.as_bytes())
+    });
+    // Duplicates are counted and old inspections purged without a new position, but never without a new time.
+    let (updated_at, request) = (head.updated_at, short(request.finalize()));
+    Ok(Some(format!("W/\"{}.{}.{updated_at}.{request}\"", head.generation, head.position)))
 }
 
 /// Whether the client has the response with this tag. Weak tags compare like strong ones here (section 13.1.2).
@@ -54,18 +44,15 @@ pub fn etag_matches(headers: &HeaderMap, tag: &str) -> bool {
     tags.any(|known| known.trim() == "*" || bare(known) == bare(tag))
 }
 
-/// The response with its tag, or 304 if the client has it.
+/// The response with its tag, by default a digest of its bytes, or 304 if the client has it.
 pub fn with_etag(
     body: SerializedResponse,
     media: ResponseMediaType,
     headers: &HeaderMap,
-    validator: Validator,
+    tag: Option<String>,
     rate_limit: Option<RateLimitStatus>,
 ) -> Response {
-    let tag = match validator {
-        Validator::Position(tag) => tag,
-        Validator::Content => format!("\"{}\"", short(Sha256::digest(&body.json))),
-    };
+    let tag = tag.unwrap_or_else(|| format!("\"{}\"", short(Sha256::digest(&body.json))));
     if etag_matches(headers, &tag) {
         return response::not_modified(&tag, rate_limit);
     }

@@ -1,16 +1,17 @@
 //! One socket: the states of the protocol, and its timeouts. It is one task that wakes only when there is something to do; its one
 //! timer is usually set to the next ping.
 
-use super::limits::SocketLimits;
-use super::message::{self, ClientMessage, CloseReason, MessageEnvelope};
+use super::message::{self, ClientMessage, CloseReason};
 use super::wire::{Frame, Wire};
 use crate::http::ApiAuth;
 use crate::live::{RoundRobin, StreamMessage, SubscriptionManager};
 use crate::request::{ClientNetwork, Params};
+use rand::Rng;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -20,17 +21,62 @@ const HIGH_WATER_MARK: usize = 64 << 10;
 /// Turns before the task yields to others.
 const MAX_TURNS_PER_POLL: usize = 8;
 
+/// Limits of size, number and time.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketLimits {
+    /// Bytes of a message.
+    pub max_message_bytes: usize,
+    /// Concurrent operations.
+    pub max_operations: usize,
+    /// Until `connection_init`.
+    pub init_timeout: Duration,
+    /// From the last byte received or sent to a ping: with the jitter, less than the 30 seconds after which some proxies close
+    /// a connection.
+    pub ping_after: Duration,
+    /// So that sockets opened together are not pinged together.
+    pub ping_jitter: Duration,
+    /// From a ping to anything received.
+    pub pong_timeout: Duration,
+    /// How long a client may take no bytes while there are some for it.
+    pub write_timeout: Duration,
+    /// How long the client may take to close after the server did.
+    pub close_timeout: Duration,
+}
+
+impl Default for SocketLimits {
+    fn default() -> Self {
+        SocketLimits {
+            max_message_bytes: 1 << 20,
+            max_operations: 100,
+            init_timeout: Duration::from_secs(10),
+            ping_after: Duration::from_secs(20),
+            ping_jitter: Duration::from_secs(5),
+            pong_timeout: Duration::from_secs(20),
+            write_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+impl SocketLimits {
+    pub fn with_jitter(self) -> Self {
+        let fraction = rand::rng().random_range(0.0..1.0);
+        SocketLimits { ping_after: self.ping_after + self.ping_jitter.mul_f64(fraction), ..self }
+    }
+}
+
 /// A socket of one client.
 pub struct SocketConnection<S> {
     wire: Wire<S>,
     subscriptions: Arc<SubscriptionManager>,
     /// For the rate limit.
-    client: Option<ClientNetwork>,
+    pub client: Option<ClientNetwork>,
     /// Set until the client has authenticated by `connection_init`.
-    pending_auth: Option<ApiAuth>,
+    pub pending_auth: Option<ApiAuth>,
     limits: SocketLimits,
     phase: ConnectionPhase,
-    operations: RoundRobin<ActiveOperation>,
+    /// By the starts of their messages.
+    operations: RoundRobin<Box<[u8]>>,
     last_received: Instant,
     last_written: Instant,
     /// Set until anything is received after a ping.
@@ -50,11 +96,6 @@ enum ConnectionPhase {
     Closing(Instant),
     /// What is left is written, then the connection ends.
     Flushing,
-}
-
-struct ActiveOperation {
-    id: Box<str>,
-    envelope: MessageEnvelope,
 }
 
 /// The connection has ended.
@@ -85,21 +126,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         }
     }
 
-    pub fn with_client(self, client: Option<ClientNetwork>) -> Self {
-        SocketConnection { client, ..self }
-    }
-
-    /// The client must authenticate by `connection_init`.
-    pub fn requiring_auth(self, auth: ApiAuth) -> Self {
-        SocketConnection { pending_auth: Some(auth), ..self }
-    }
-
-    /// Closes the socket with a reason before anything is read: a browser shows no other kind of refusal.
-    pub async fn reject(mut self, why: &CloseReason) {
-        self.close(why);
-        self.run().await;
-    }
-
     /// Serves until the socket is closed.
     pub async fn run(mut self) {
         // An error only says that the connection has ended.
@@ -109,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         for _ in 0..MAX_TURNS_PER_POLL {
             if self.accepts_messages() && self.stop.as_mut().poll(context).is_ready() {
-                self.close(&CloseReason::GoingAway);
+                self.close(&CloseReason::GOING_AWAY);
             }
             while self.timer.as_mut().poll(context).is_ready() {
                 self.on_timer()?;
@@ -166,33 +192,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
             (ClientMessage::ConnectionInit(payload), ConnectionPhase::AwaitingInit(_)) => {
                 let auth = self.pending_auth.take();
                 if let Some(Err(why)) = auth.map(|auth| auth.authorizes_connection_init(payload.as_deref())) {
-                    return self.close(&CloseReason::Forbidden(why));
+                    return self.close(&CloseReason::forbidden(why));
                 }
                 self.phase = ConnectionPhase::Open;
                 self.wire.send(&[message::ACK]);
                 self.set_timer();
             }
-            (ClientMessage::ConnectionInit(_), _) => self.close(&CloseReason::TooManyInitRequests),
-            (ClientMessage::Ping(payload), _) => self.wire.send(&[&message::pong(payload.as_deref())]),
+            (ClientMessage::ConnectionInit(_), _) => self.close(&CloseReason::TOO_MANY_INIT_REQUESTS),
+            (ClientMessage::Ping(Some(payload)), _) => {
+                self.wire.send(&[message::PONG, message::PAYLOAD, payload.get().as_bytes(), message::END]);
+            }
+            (ClientMessage::Ping(None), _) => self.wire.send(&[message::PONG, message::END]),
             (ClientMessage::Pong, _) => {}
             (ClientMessage::Subscribe(id, operation), ConnectionPhase::Open) => self.subscribe(id, *operation),
-            (ClientMessage::Subscribe(..), _) => self.close(&CloseReason::Unauthorized),
+            (ClientMessage::Subscribe(..), _) => self.close(&CloseReason::UNAUTHORIZED),
             // It may cross the server's own `complete` on the way: an unknown operation is no error.
-            (ClientMessage::Complete(id), _) => self.operations.retain(|running| *running.id != *id),
+            (ClientMessage::Complete(id), _) => {
+                let start = message::start(&id);
+                self.operations.retain(|running| *running != start);
+            }
         }
     }
 
     fn subscribe(&mut self, id: String, operation: Params) {
-        if self.operations.contains(|running| *running.id == *id) {
-            return self.close(&CloseReason::SubscriberAlreadyExists(id));
+        let start = message::start(&id);
+        if self.operations.contains(|running| *running == start) {
+            return self.close(&CloseReason::subscriber_already_exists(&id));
         }
-        let envelope = MessageEnvelope::new(&id);
         if self.operations.count() >= self.limits.max_operations {
             let errors = crate::live::too_many_operations(self.limits.max_operations);
-            return self.wire.send(&[&envelope.error(), &errors, message::END]);
+            return self.wire.send(&[&start, message::ERROR, &errors, message::END]);
         }
-        let responses = self.subscriptions.execute(operation, self.client);
-        self.operations.push(ActiveOperation { id: id.into(), envelope }, responses);
+        self.operations.push(start, self.subscriptions.execute(operation, self.client));
     }
 
     /// Sends one message of each operation that has one, as long as there is room. Returns whether there was any.
@@ -203,17 +234,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
                 break;
             }
             let wire = &mut self.wire;
-            let polled =
-                self.operations.poll_next(context, |ActiveOperation { envelope, .. }, message| match message {
-                    Some(StreamMessage::Next(payloads)) => {
-                        let (count, bytes) = payloads.count_and_bytes();
-                        let around = envelope.next().len() + message::END.len();
-                        wire.reserve(count, bytes + count * around);
-                        payloads.iter().for_each(|payload| wire.send(&[envelope.next(), payload, message::END]));
-                    }
-                    Some(StreamMessage::Error(errors)) => wire.send(&[&envelope.error(), &errors, message::END]),
-                    None => wire.send(&[&envelope.complete(), message::END]),
-                });
+            let polled = self.operations.poll_next(context, |start, message| match message {
+                Some(StreamMessage::Next(payloads)) => {
+                    let (count, bytes) = payloads.count_and_bytes();
+                    wire.reserve(count, bytes + count * (start.len() + message::NEXT.len() + message::END.len()));
+                    payloads.iter().for_each(|payload| wire.send(&[start, message::NEXT, payload, message::END]));
+                }
+                Some(StreamMessage::Error(errors)) => wire.send(&[start, message::ERROR, &errors, message::END]),
+                None => wire.send(&[start, message::COMPLETE]),
+            });
             if polled.is_pending() {
                 break;
             }
@@ -239,9 +268,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         Ok(())
     }
 
-    fn close(&mut self, why: &CloseReason) {
+    /// Closes the socket, or refuses it if it has not run: a browser shows no other kind of refusal.
+    pub fn close(&mut self, why: &CloseReason) {
         if self.accepts_messages() {
-            tracing::debug!(code = why.code(), reason = why.reason(), "a socket is closed");
+            tracing::debug!(code = why.code, reason = &*why.reason, "a socket is closed");
             self.operations.clear();
             self.wire.close(why);
             self.phase = ConnectionPhase::Closing(Instant::now() + self.limits.close_timeout);
@@ -260,7 +290,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         }
         match self.phase {
             ConnectionPhase::Closing(until) if now >= until => return Err(Closed),
-            ConnectionPhase::AwaitingInit(until) if now >= until => self.close(&CloseReason::ConnectionInitTimeout),
+            ConnectionPhase::AwaitingInit(until) if now >= until => self.close(&CloseReason::CONNECTION_INIT_TIMEOUT),
             ConnectionPhase::Open
                 if self.ping_sent_at.is_none() && now >= self.idle_since() + self.limits.ping_after =>
             {

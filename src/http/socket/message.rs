@@ -4,8 +4,8 @@ use crate::request::Params;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt::Display;
 
-/// A message from a client.
 #[derive(Debug)]
 pub enum ClientMessage {
     /// With its payload as JSON.
@@ -17,25 +17,11 @@ pub enum ClientMessage {
     Complete(String),
 }
 
-/// Why the server closes a socket.
+/// Why the server closes a socket. The reason is in the words of the protocol if it has some.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CloseReason {
-    /// The server shuts down.
-    GoingAway,
-    InvalidUtf8,
-    NotText,
-    MessageTooBig(usize),
-    /// Of WebSocket itself.
-    ProtocolError,
-    InvalidMessage(String),
-    Unauthorized,
-    /// With what is expected.
-    Forbidden(&'static str),
-    /// The client offers another protocol, or none.
-    SubprotocolNotAcceptable,
-    ConnectionInitTimeout,
-    SubscriberAlreadyExists(String),
-    TooManyInitRequests,
+pub struct CloseReason {
+    pub code: u16,
+    pub reason: Cow<'static, str>,
 }
 
 /// Bytes of a reason: a control frame has 125, two of them for the code (RFC 6455, section 5.5).
@@ -46,9 +32,7 @@ const MAX_ID_BYTES: usize = 256;
 #[derive(Deserialize)]
 struct ProtocolMessage {
     r#type: String,
-    #[serde(default)]
     id: Option<String>,
-    #[serde(default)]
     payload: Option<Box<RawValue>>,
 }
 
@@ -88,100 +72,59 @@ fn object(payload: Option<Box<RawValue>>) -> Result<Option<Box<RawValue>>, Close
     }
 }
 
-fn invalid(why: impl std::fmt::Display) -> CloseReason {
-    CloseReason::InvalidMessage(format!("Invalid message: {why}"))
+fn invalid(why: impl Display) -> CloseReason {
+    CloseReason::new(4400, format!("Invalid message: {why}"))
 }
 
 impl CloseReason {
-    pub fn code(&self) -> u16 {
-        match self {
-            CloseReason::GoingAway => 1001,
-            CloseReason::ProtocolError => 1002,
-            CloseReason::InvalidUtf8 => 1007,
-            CloseReason::MessageTooBig(_) => 1009,
-            CloseReason::NotText | CloseReason::InvalidMessage(_) => 4400,
-            CloseReason::Unauthorized => 4401,
-            CloseReason::Forbidden(_) => 4403,
-            CloseReason::SubprotocolNotAcceptable => 4406,
-            CloseReason::ConnectionInitTimeout => 4408,
-            CloseReason::SubscriberAlreadyExists(_) => 4409,
-            CloseReason::TooManyInitRequests => 4429,
-        }
+    pub const GOING_AWAY: CloseReason = CloseReason::constant(1001, "The hub shuts down; connect again");
+    pub const PROTOCOL_ERROR: CloseReason = CloseReason::constant(1002, "Protocol error");
+    pub const INVALID_UTF8: CloseReason = CloseReason::constant(1007, "Text that is not UTF-8");
+    pub const NOT_TEXT: CloseReason = CloseReason::constant(4400, "Invalid message: it is not text");
+    pub const UNAUTHORIZED: CloseReason = CloseReason::constant(4401, "Unauthorized");
+    pub const SUBPROTOCOL_NOT_ACCEPTABLE: CloseReason = CloseReason::constant(
+        4406,
+        "Subprotocol not acceptable: this address supports graphql-transport-ws and no other",
+    );
+    pub const CONNECTION_INIT_TIMEOUT: CloseReason = CloseReason::constant(4408, "Connection initialisation timeout");
+    pub const TOO_MANY_INIT_REQUESTS: CloseReason = CloseReason::constant(4429, "Too many initialisation requests");
+
+    pub fn message_too_big(limit: usize) -> CloseReason {
+        CloseReason::new(1009, format!("A message has at most {limit} bytes"))
     }
 
-    /// In the words of the protocol if it has some, and never longer than a frame allows.
-    pub fn reason(&self) -> String {
-        let mut reason: Cow<'_, str> = match self {
-            CloseReason::GoingAway => "The hub shuts down; connect again".into(),
-            CloseReason::ProtocolError => "Protocol error".into(),
-            CloseReason::InvalidUtf8 => "Text that is not UTF-8".into(),
-            CloseReason::MessageTooBig(limit) => format!("A message has at most {limit} bytes").into(),
-            CloseReason::NotText => "Invalid message: it is not text".into(),
-            CloseReason::InvalidMessage(why) => why.into(),
-            CloseReason::Unauthorized => "Unauthorized".into(),
-            CloseReason::Forbidden(why) => format!("Forbidden: {why}").into(),
-            CloseReason::SubprotocolNotAcceptable => {
-                "Subprotocol not acceptable: this address supports graphql-transport-ws and no other".into()
-            }
-            CloseReason::ConnectionInitTimeout => "Connection initialisation timeout".into(),
-            CloseReason::SubscriberAlreadyExists(id) => format!("Subscriber for {id} already exists").into(),
-            CloseReason::TooManyInitRequests => "Too many initialisation requests".into(),
-        };
-        if reason.len() > MAX_REASON_BYTES {
-            let end = reason.floor_char_boundary(MAX_REASON_BYTES);
-            reason.to_mut().truncate(end);
-        }
-        reason.into_owned()
+    /// `expected` is shown to the client.
+    pub fn forbidden(expected: &str) -> CloseReason {
+        CloseReason::new(4403, format!("Forbidden: {expected}"))
+    }
+
+    pub fn subscriber_already_exists(id: &str) -> CloseReason {
+        CloseReason::new(4409, format!("Subscriber for {id} already exists"))
+    }
+
+    const fn constant(code: u16, reason: &'static str) -> CloseReason {
+        CloseReason { code, reason: Cow::Borrowed(reason) }
+    }
+
+    // Never longer than a frame allows.
+    fn new(code: u16, mut reason: String) -> CloseReason {
+        reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
+        CloseReason { code, reason: reason.into() }
     }
 }
 
-/// What comes before the payloads of an operation.
-#[derive(Debug)]
-pub struct MessageEnvelope {
-    /// `{"id":"…","type":"next","payload":`
-    next: Box<[u8]>,
-    /// The index of `,"type"`.
-    id_length: usize,
-}
-
-/// The end of every message.
-pub const END: &[u8] = b"}";
 pub const ACK: &[u8] = br#"{"type":"connection_ack"}"#;
-pub const PONG: &[u8] = br#"{"type":"pong"}"#;
+pub const PONG: &[u8] = br#"{"type":"pong""#;
+pub const PAYLOAD: &[u8] = br#","payload":"#;
+pub const END: &[u8] = b"}";
+/// These follow the start of an operation's messages.
+pub const NEXT: &[u8] = br#","type":"next","payload":"#;
+pub const ERROR: &[u8] = br#","type":"error","payload":"#;
+pub const COMPLETE: &[u8] = br#","type":"complete"}"#;
 
-impl MessageEnvelope {
-    pub fn new(id: &str) -> MessageEnvelope {
-        let start = format!("{{\"id\":{}", serde_json::Value::from(id));
-        let next = format!("{start},\"type\":\"next\",\"payload\":");
-        MessageEnvelope { id_length: start.len(), next: next.into_bytes().into() }
-    }
-
-    /// Before a response.
-    pub fn next(&self) -> &[u8] {
-        &self.next
-    }
-
-    /// Before a list of errors.
-    pub fn error(&self) -> Vec<u8> {
-        self.with(br#","type":"error","payload":"#)
-    }
-
-    /// The whole message but [`END`].
-    pub fn complete(&self) -> Vec<u8> {
-        self.with(br#","type":"complete""#)
-    }
-
-    fn with(&self, rest: &[u8]) -> Vec<u8> {
-        [self.next.get(..self.id_length).unwrap_or_default(), rest].concat()
-    }
-}
-
-/// The reply to a ping.
-pub fn pong(payload: Option<&RawValue>) -> Cow<'static, [u8]> {
-    match payload {
-        None => PONG.into(),
-        Some(payload) => format!("{{\"type\":\"pong\",\"payload\":{payload}}}").into_bytes().into(),
-    }
+/// The start of an operation's messages: `{"id":"…"`.
+pub fn start(id: &str) -> Box<[u8]> {
+    format!("{{\"id\":{}", serde_json::Value::from(id)).into_bytes().into()
 }
 
 #[cfg(test)]
@@ -193,29 +136,29 @@ mod tests {
     #[test]
     fn reasons_fit_into_a_frame() {
         for closing in [
-            CloseReason::SubscriberAlreadyExists("ä".repeat(100)),
-            CloseReason::InvalidMessage("x".repeat(500)),
-            CloseReason::GoingAway,
+            CloseReason::subscriber_already_exists(&"ä".repeat(100)),
+            invalid("x".repeat(500)),
+            CloseReason::GOING_AWAY,
         ] {
-            assert!(closing.reason().len() <= 123, "{closing:?}");
+            assert!(closing.reason.len() <= 123, "{closing:?}");
         }
         // These fit in full.
         for (closing, end) in [
-            (CloseReason::Forbidden(MISSING_TOKEN), MISSING_TOKEN),
-            (CloseReason::Forbidden(UNKNOWN_TOKEN), UNKNOWN_TOKEN),
-            (CloseReason::Forbidden(ORIGIN_NOT_ALLOWED), ORIGIN_NOT_ALLOWED),
-            (CloseReason::SubprotocolNotAcceptable, "and no other"),
+            (CloseReason::forbidden(MISSING_TOKEN), MISSING_TOKEN),
+            (CloseReason::forbidden(UNKNOWN_TOKEN), UNKNOWN_TOKEN),
+            (CloseReason::forbidden(ORIGIN_NOT_ALLOWED), ORIGIN_NOT_ALLOWED),
+            (CloseReason::SUBPROTOCOL_NOT_ACCEPTABLE, "and no other"),
         ] {
-            let reason = closing.reason();
+            let CloseReason { reason, .. } = closing;
             assert!(reason.len() <= 123 && reason.ends_with(end), "{reason}");
         }
     }
 
     #[test]
-    fn an_envelope_has_the_id_as_json() {
-        let envelope = MessageEnvelope::new("a\"b");
-        assert_eq!(envelope.next(), br#"{"id":"a\"b","type":"next","payload":"#);
-        assert_eq!(envelope.complete(), br#"{"id":"a\"b","type":"complete""#);
-        assert_eq!(envelope.error(), br#"{"id":"a\"b","type":"error","payload":"#);
+    fn an_operations_messages_have_its_id_as_json() {
+        let start = start("a\"b");
+        assert_eq!([&start, NEXT].concat(), br#"{"id":"a\"b","type":"next","payload":"#);
+        assert_eq!([&start, COMPLETE].concat(), br#"{"id":"a\"b","type":"complete"}"#);
+        assert_eq!([&start, ERROR].concat(), br#"{"id":"a\"b","type":"error","payload":"#);
     }
 }

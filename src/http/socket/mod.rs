@@ -1,28 +1,26 @@
 //! `GET /graphql` as a WebSocket: GraphQL by the protocol `graphql-transport-ws`
 //! (<https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>).
 //!
-//! `message` has the messages, `wire` the frames, `connection` the states of the protocol, `limits` the limits.
+//! `message` has the messages, `wire` the frames, `connection` the states of the protocol and the limits.
 
 mod connection;
-mod limits;
 mod message;
 #[cfg(test)]
 mod tests;
 mod wire;
 
-use super::serve::{ConnectionSlot, Peer};
+use super::serve::ConnectionSlot;
 use super::{AppState, Problem};
 use crate::request::ClientNetwork;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connection::SocketConnection;
+use connection::{SocketConnection, SocketLimits};
 use hyper_util::rt::TokioIo;
-use limits::SocketLimits;
 use message::CloseReason;
 use sha1::{Digest, Sha1};
 use std::sync::Arc;
@@ -35,17 +33,17 @@ const ORIGIN_NOT_ALLOWED: &str = "pages of this origin may not use the API; its 
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Opens a socket for queries and subscriptions.
-pub async fn open(State(app): State<Arc<AppState>>, mut request: Request) -> Response {
+pub fn open(app: Arc<AppState>, mut request: Request) -> Response {
     let headers = request.headers();
     let Some(key) = key(&request) else { return Problem::MethodNotAllowed.into_response() };
     let (protocol, rejection) = match negotiate_subprotocol(headers) {
         Ok(()) if app.allowed_origins.allows_websocket(headers) => (Some(HeaderValue::from_static(SUBPROTOCOL)), None),
-        Ok(()) => (Some(HeaderValue::from_static(SUBPROTOCOL)), Some(CloseReason::Forbidden(ORIGIN_NOT_ALLOWED))),
-        Err(other) => (other, Some(CloseReason::SubprotocolNotAcceptable)),
+        Ok(()) => (Some(HeaderValue::from_static(SUBPROTOCOL)), Some(CloseReason::forbidden(ORIGIN_NOT_ALLOWED))),
+        Err(other) => (other, Some(CloseReason::SUBPROTOCOL_NOT_ACCEPTABLE)),
     };
     let accept = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize());
     let slot = request.extensions().get::<ConnectionSlot>().cloned();
-    let client = request.extensions().get::<Peer>().map(|peer| ClientNetwork::new(peer.0));
+    let client = request.extensions().get::<ClientNetwork>().copied();
     let pending_auth = (!app.auth.authorizes_request(headers)).then(|| app.auth.clone());
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -53,15 +51,15 @@ pub async fn open(State(app): State<Arc<AppState>>, mut request: Request) -> Res
         let _slot = slot;
         match upgrade.await {
             Ok(upgraded) => {
-                let limits = SocketLimits { max_message_bytes: app.limits.graphql_body, ..SocketLimits::default() };
+                let limits = SocketLimits { max_message_bytes: app.settings.graphql_body_limit, ..Default::default() };
                 let stop = app.shutdown.clone();
-                let connection = SocketConnection::new(TokioIo::new(upgraded), app.subscriptions.clone(), limits, stop);
-                let connection = connection.with_client(client);
-                match (rejection, pending_auth) {
-                    (Some(why), _) => connection.reject(&why).await,
-                    (None, Some(auth)) => connection.requiring_auth(auth).run().await,
-                    (None, None) => connection.run().await,
+                let stream = TokioIo::new(upgraded);
+                let mut connection = SocketConnection::new(stream, app.subscriptions.clone(), limits, stop);
+                (connection.client, connection.pending_auth) = (client, pending_auth);
+                if let Some(why) = rejection {
+                    connection.close(&why);
                 }
+                connection.run().await;
             }
             Err(error) => tracing::debug!(%error, "a socket could not be opened"),
         }
@@ -91,14 +89,10 @@ fn key(request: &Request) -> Option<HeaderValue> {
     let headers = request.headers();
     let is_upgrade = request.method() == Method::GET
         && request.version() == Version::HTTP_11
-        && header_contains(headers, header::CONNECTION, "upgrade", str::eq_ignore_ascii_case)
-        && header_contains(headers, header::UPGRADE, "websocket", str::eq_ignore_ascii_case)
+        && words(headers, header::CONNECTION).any(|word| word.eq_ignore_ascii_case("upgrade"))
+        && words(headers, header::UPGRADE).any(|word| word.eq_ignore_ascii_case("websocket"))
         && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13");
-    if is_upgrade { headers.get(header::SEC_WEBSOCKET_KEY).cloned() } else { None }
-}
-
-fn header_contains(headers: &HeaderMap, name: HeaderName, wanted: &str, same: fn(&str, &str) -> bool) -> bool {
-    words(headers, name).any(|word| same(word, wanted))
+    headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_upgrade).cloned()
 }
 
 fn words(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {

@@ -4,11 +4,11 @@
 use super::message::CloseReason;
 use std::io::{self, ErrorKind, Read, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tungstenite::error::{CapacityError, Error};
-use tungstenite::protocol::frame::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::error::{CapacityError, Error, ProtocolError};
+use tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tungstenite::protocol::frame::{CloseFrame, FrameHeader};
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tungstenite::{Message, Utf8Bytes};
 
@@ -16,8 +16,6 @@ use tungstenite::{Message, Utf8Bytes};
 const READ_BUFFER: usize = 4096;
 /// A larger buffer is released when it is empty.
 const WRITE_BUFFER: usize = 4096;
-/// The first byte of an unfragmented text frame.
-const TEXT: u8 = 0x81;
 /// The largest header of a frame.
 const MAX_FRAME_HEADER: usize = 10;
 /// A ping without a payload.
@@ -77,18 +75,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
         let length = pieces.iter().map(|piece| piece.len()).sum::<usize>();
         self.out.reserve(length + MAX_FRAME_HEADER);
-        self.out.push(TEXT);
-        match (u8::try_from(length), u16::try_from(length)) {
-            (Ok(short @ 0..=125), _) => self.out.push(short),
-            (_, Ok(middle)) => {
-                self.out.push(126);
-                self.out.extend(middle.to_be_bytes());
-            }
-            _ => {
-                self.out.push(127);
-                self.out.extend((length as u64).to_be_bytes());
-            }
-        }
+        let header = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+        // Writing to the buffer cannot fail.
+        let _ = header.format(length as u64, &mut self.out);
         for piece in pieces {
             self.out.extend_from_slice(piece);
         }
@@ -102,9 +91,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Sends a close frame; nothing is sent after it.
     pub fn close(&mut self, why: &CloseReason) {
-        let frame = CloseFrame { code: CloseCode::from(why.code()), reason: why.reason().into() };
-        // Writing to the buffer cannot fail.
-        let _ = self.protocol.close(&mut Buffer(&mut self.out), Some(frame));
+        let frame = CloseFrame { code: CloseCode::from(why.code), reason: why.reason.as_ref().into() };
+        // Nothing is read, so nothing needs to be woken. Writing to the buffer cannot fail.
+        let context = &mut Context::from_waker(Waker::noop());
+        let _ = self.protocol.close(&mut Bridge { stream: &mut self.stream, out: &mut self.out, context }, Some(frame));
     }
 
     pub fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Frame> {
@@ -114,25 +104,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
         let frame = match self.protocol.read(&mut bridge) {
             Ok(Message::Text(text)) => Frame::Text(text),
-            Ok(Message::Binary(_)) => Frame::Invalid(CloseReason::NotText),
+            Ok(Message::Binary(_)) => Frame::Invalid(CloseReason::NOT_TEXT),
             Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Frame::Control,
             Ok(Message::Close(_)) => {
                 // tungstenite holds the reply; its error only says that the connection is closed now.
-                let _ = self.protocol.flush(&mut Buffer(&mut self.out));
+                let _ = self.protocol.flush(&mut bridge);
                 Frame::Close
             }
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
             Err(Error::Capacity(CapacityError::MessageTooLong { .. })) => {
-                Frame::Invalid(CloseReason::MessageTooBig(self.limit))
+                Frame::Invalid(CloseReason::message_too_big(self.limit))
             }
-            Err(Error::Utf8(_)) => Frame::Invalid(CloseReason::InvalidUtf8),
-            Err(Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => {
-                Frame::Disconnected
-            }
-            Err(Error::Protocol(_)) => Frame::Invalid(CloseReason::ProtocolError),
+            Err(Error::Utf8(_)) => Frame::Invalid(CloseReason::INVALID_UTF8),
+            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Frame::Disconnected,
+            Err(Error::Protocol(_)) => Frame::Invalid(CloseReason::PROTOCOL_ERROR),
             Err(_) => Frame::Disconnected,
         };
-        self.broken = matches!(&frame, Frame::Invalid(why) if *why != CloseReason::NotText);
+        self.broken = matches!(&frame, Frame::Invalid(why) if *why != CloseReason::NOT_TEXT);
         Poll::Ready(frame)
     }
 
@@ -195,25 +183,6 @@ impl<S: AsyncRead + Unpin> Read for Bridge<'_, '_, S> {
 impl<S> Write for Bridge<'_, '_, S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.out.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The buffer alone, for writing without reading.
-struct Buffer<'a>(&'a mut Vec<u8>);
-
-impl Read for Buffer<'_> {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        Err(ErrorKind::WouldBlock.into())
-    }
-}
-
-impl Write for Buffer<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

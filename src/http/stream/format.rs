@@ -1,7 +1,7 @@
 //! The framing of each response.
 
 use crate::graphql::Cursor;
-use crate::live::Payloads;
+use crate::live::{BatchEntry, Payloads};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// How responses follow each other in one body.
@@ -41,21 +41,15 @@ impl StreamFormat {
     pub fn next(self, payloads: &Payloads, generation: i64) -> Bytes {
         let (count, bytes) = payloads.count_and_bytes();
         let mut frames = BytesMut::with_capacity(bytes + count * 96);
-        for entry in payloads.entries() {
+        let mut put = |pieces: &[&[u8]]| pieces.iter().for_each(|piece| frames.put_slice(piece));
+        for BatchEntry { position, payload } in payloads.entries() {
             match self {
-                StreamFormat::EventStream => {
-                    frames.put_slice(b"event: next\n");
-                    if entry.position > 0 {
-                        let cursor = Cursor::Change { position: entry.position, generation }.encode();
-                        frames.put_slice(b"id: ");
-                        frames.put_slice(cursor.as_bytes());
-                        frames.put_slice(b"\n");
-                    }
-                    put(&mut frames, &[b"data: ", &entry.payload, b"\n\n"]);
+                StreamFormat::EventStream if *position > 0 => {
+                    let cursor = Cursor::Change { position: *position, generation }.encode();
+                    put(&[b"event: next\nid: ", cursor.as_bytes(), b"\ndata: ", payload, b"\n\n"]);
                 }
-                StreamFormat::Multipart => {
-                    put(&mut frames, &[PART_HEADER, b"{\"payload\":", &entry.payload, b"}", DELIMITER])
-                }
+                StreamFormat::EventStream => put(&[b"event: next\ndata: ", payload, b"\n\n"]),
+                StreamFormat::Multipart => put(&[PART_HEADER, b"{\"payload\":", payload, b"}", DELIMITER]),
             }
         }
         frames.freeze()
@@ -71,7 +65,6 @@ impl StreamFormat {
         }
     }
 
-    /// The operation is complete.
     pub fn complete(self) -> Bytes {
         Bytes::from_static(match self {
             StreamFormat::EventStream => COMPLETE,
@@ -91,8 +84,4 @@ const COMPLETE: &[u8] = b"event: complete\ndata:\n\n";
 
 pub fn joined(pieces: &[&[u8]]) -> Bytes {
     pieces.concat().into()
-}
-
-fn put(frames: &mut BytesMut, pieces: &[&[u8]]) {
-    pieces.iter().for_each(|piece| frames.put_slice(piece));
 }

@@ -6,20 +6,20 @@ mod format;
 mod single_connection;
 
 pub use format::StreamFormat;
-pub use single_connection::{StreamQuery, StreamReservations, open, reserve, start_operation, stop_operation, token};
+pub use single_connection::{StreamReservations, open, reserve, start_operation, stop_operation, token};
 
+use super::AppState;
 use crate::graphql::{ApiError, StartPosition};
-use crate::live::{StreamMessage, SubscriptionManager};
+use crate::live::StreamMessage;
 use crate::request::PreparedOperation;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{once, poll_fn};
 use std::convert::Infallible;
 use std::future::ready;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -32,11 +32,10 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Streams the responses of an operation. A client that reconnects resumes after the last event that it received.
 pub fn operation_response(
-    subscriptions: &Arc<SubscriptionManager>,
+    app: &AppState,
     mut operation: PreparedOperation,
     format: StreamFormat,
     headers: &HeaderMap,
-    shutdown: &CancellationToken,
 ) -> Response {
     if format == StreamFormat::EventStream
         && let Some(cursor) = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok())
@@ -44,7 +43,7 @@ pub fn operation_response(
     {
         operation.start = StartPosition::Cursor(cursor.into());
     }
-    let subscriptions = subscriptions.clone();
+    let subscriptions = app.subscriptions.clone();
     let mut messages = Some(subscriptions.execute_prepared(operation));
     let frames = move |context: &mut Context<'_>| {
         let Some(running) = &mut messages else { return Poll::Ready(None) };
@@ -59,7 +58,7 @@ pub fn operation_response(
             })
         })
     };
-    streaming_response(format, stream_body(format, shutdown, frames))
+    streaming_response(format, stream_body(format, &app.shutdown, frames))
 }
 
 /// Reports in the stream why there are no responses: a browser's `EventSource` shows no other error.
@@ -70,11 +69,11 @@ pub fn error_response(error: ApiError, format: StreamFormat) -> Response {
 
 fn streaming_response(format: StreamFormat, body: Body) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(format.content_type())),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (header::VARY, HeaderValue::from_static("accept")),
+        (header::CONTENT_TYPE, format.content_type()),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::VARY, "accept"),
         // Asks nginx and proxies that support it not to buffer.
-        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (headers, body).into_response()
 }

@@ -8,9 +8,10 @@
 use super::super::{AppState, Problem};
 use super::format::{StreamFormat, joined};
 use super::{stream_body, streaming_response};
-use crate::live::{Payloads, RoundRobin, StreamMessage, SubscriptionManager};
+use crate::live::{Payloads, RoundRobin, StreamMessage};
 use crate::request::PreparedOperation;
 use axum::extract::{Query, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -23,7 +24,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// The header with the token of a stream.
 const TOKEN: HeaderName = HeaderName::from_static("x-graphql-event-stream-token");
 /// How long a reserved stream waits to be opened.
 const RESERVATION_TTL: Duration = Duration::from_secs(30);
@@ -61,7 +61,6 @@ enum StreamCommand {
     Stop(Box<str>),
 }
 
-/// The parameters of a URL.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StreamQuery {
@@ -102,47 +101,38 @@ impl StreamReservations {
 }
 
 /// The token of a request, in its header or its URL. Null if it has none.
-pub fn token(headers: &HeaderMap, query: &StreamQuery) -> Option<Result<Uuid, Problem>> {
+pub fn token(parts: &Parts) -> Option<Result<Uuid, Problem>> {
+    let query = Query::<StreamQuery>::try_from_uri(&parts.uri).map(|Query(query)| query).unwrap_or_default();
+    token_of(&parts.headers, &query)
+}
+
+fn token_of(headers: &HeaderMap, query: &StreamQuery) -> Option<Result<Uuid, Problem>> {
     let header = headers.get(TOKEN).map(|value| value.to_str().unwrap_or_default());
     let token = header.or(query.token.as_deref())?;
     Some(Uuid::try_parse(token).map_err(|_| Problem::StreamNotFound))
 }
 
 /// `PUT`: reserves a stream. A browser sends a preflight request before a `PUT` to another site.
-pub async fn reserve(State(app): State<Arc<AppState>>) -> Response {
-    match app.stream_reservations.reserve() {
-        Some(token) => {
-            let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
-            (StatusCode::CREATED, headers, token.simple().to_string()).into_response()
-        }
-        None => Problem::TooManyStreams.into_response(),
-    }
+pub async fn reserve(State(app): State<Arc<AppState>>) -> Result<impl IntoResponse, Problem> {
+    let token = app.stream_reservations.reserve().ok_or(Problem::TooManyStreams)?;
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    Ok((StatusCode::CREATED, headers, token.simple().to_string()))
 }
 
 /// `GET` with a token: opens the stream.
-pub fn open(app: &Arc<AppState>, token: Result<Uuid, Problem>) -> Response {
+pub fn open(app: &Arc<AppState>, token: Result<Uuid, Problem>) -> Result<Response, Problem> {
+    let (token, operation_ids) = (token?, OperationIds::default());
     let (sender, commands) = mpsc::channel(MAX_OPERATIONS);
-    let operation_ids = OperationIds::default();
     let handle = StreamHandle { commands: sender, operation_ids: operation_ids.clone() };
-    let opened = token.and_then(|token| app.stream_reservations.open(token, handle).map(|()| token));
-    match opened {
-        Err(problem) => problem.into_response(),
-        Ok(token) => {
-            let mut stream = MultiplexedStream {
-                _guard: StreamGuard { app: app.clone(), token },
-                subscriptions: app.subscriptions.clone(),
-                commands,
-                operation_ids,
-                operations: RoundRobin::default(),
-            };
-            let frames = move |context: &mut Context<'_>| {
-                stream.poll_commands(context);
-                stream.poll_operations(context).map(Some)
-            };
-            let format = StreamFormat::EventStream;
-            streaming_response(format, stream_body(format, &app.shutdown, frames))
-        }
-    }
+    app.stream_reservations.open(token, handle)?;
+    let mut stream =
+        MultiplexedStream { app: app.clone(), token, commands, operation_ids, operations: RoundRobin::default() };
+    let frames = move |context: &mut Context<'_>| {
+        stream.poll_commands(context);
+        stream.poll_operations(context).map(Some)
+    };
+    let format = StreamFormat::EventStream;
+    Ok(streaming_response(format, stream_body(format, &app.shutdown, frames)))
 }
 
 /// `POST` with a token: starts an operation. Its responses come over the stream.
@@ -151,23 +141,21 @@ pub fn start_operation(
     token: Result<Uuid, Problem>,
     id: Option<&str>,
     operation: PreparedOperation,
-) -> Response {
-    let started = token.and_then(|token| {
-        let id = id.filter(|id| !id.is_empty() && id.len() <= MAX_ID_LENGTH).ok_or(Problem::InvalidOperationId)?;
-        let StreamHandle { commands, operation_ids } = app.stream_reservations.handle(token)?;
-        let mut operation_ids = lock(&operation_ids);
-        if operation_ids.iter().any(|known| **known == *id) {
-            return Err(Problem::DuplicateOperationId);
-        }
-        if operation_ids.len() >= MAX_OPERATIONS {
-            return Err(Problem::TooManyOperations);
-        }
-        let command = StreamCommand::Start(id.into(), Box::new(operation));
-        commands.try_send(command).map_err(|_| Problem::TooManyOperations)?;
-        operation_ids.push(id.into());
-        Ok(())
-    });
-    started.map_or_else(Problem::into_response, |()| StatusCode::ACCEPTED.into_response())
+) -> Result<StatusCode, Problem> {
+    let token = token?;
+    let id = id.filter(|id| !id.is_empty() && id.len() <= MAX_ID_LENGTH).ok_or(Problem::InvalidOperationId)?;
+    let StreamHandle { commands, operation_ids } = app.stream_reservations.handle(token)?;
+    let mut operation_ids = lock(&operation_ids);
+    if operation_ids.iter().any(|known| **known == *id) {
+        return Err(Problem::DuplicateOperationId);
+    }
+    if operation_ids.len() >= MAX_OPERATIONS {
+        return Err(Problem::TooManyOperations);
+    }
+    let command = StreamCommand::Start(id.into(), Box::new(operation));
+    commands.try_send(command).map_err(|_| Problem::TooManyOperations)?;
+    operation_ids.push(id.into());
+    Ok(StatusCode::ACCEPTED)
 }
 
 /// `DELETE`: stops an operation.
@@ -175,16 +163,15 @@ pub async fn stop_operation(
     State(app): State<Arc<AppState>>,
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
-) -> Response {
-    let stopped = token(&headers, &query).unwrap_or(Err(Problem::StreamNotFound)).and_then(|token| {
-        let StreamHandle { commands, operation_ids } = app.stream_reservations.handle(token)?;
-        let id = query.operation_id.as_deref().ok_or(Problem::InvalidOperationId)?;
-        if !lock(&operation_ids).iter().any(|known| **known == *id) {
-            return Err(Problem::OperationNotFound);
-        }
-        commands.try_send(StreamCommand::Stop(id.into())).map_err(|_| Problem::TooManyOperations)
-    });
-    stopped.map_or_else(Problem::into_response, |()| StatusCode::OK.into_response())
+) -> Result<StatusCode, Problem> {
+    let token = token_of(&headers, &query).unwrap_or(Err(Problem::StreamNotFound))?;
+    let StreamHandle { commands, operation_ids } = app.stream_reservations.handle(token)?;
+    let id = query.operation_id.as_deref().ok_or(Problem::InvalidOperationId)?;
+    if !lock(&operation_ids).iter().any(|known| **known == *id) {
+        return Err(Problem::OperationNotFound);
+    }
+    commands.try_send(StreamCommand::Stop(id.into())).map_err(|_| Problem::TooManyOperations)?;
+    Ok(StatusCode::OK)
 }
 
 // A panic of another task leaves the data consistent.
@@ -192,25 +179,20 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes a stream's token, however the stream ends.
-struct StreamGuard {
-    app: Arc<AppState>,
-    token: Uuid,
-}
-
-impl Drop for StreamGuard {
-    fn drop(&mut self) {
-        lock(&self.app.stream_reservations.0).remove(&self.token);
-    }
-}
-
 /// The operations of an open stream.
 struct MultiplexedStream {
-    _guard: StreamGuard,
-    subscriptions: Arc<SubscriptionManager>,
+    app: Arc<AppState>,
+    token: Uuid,
     commands: mpsc::Receiver<StreamCommand>,
     operation_ids: OperationIds,
     operations: RoundRobin<Box<str>>,
+}
+
+/// Its token ends with the stream, however it ends.
+impl Drop for MultiplexedStream {
+    fn drop(&mut self) {
+        lock(&self.app.stream_reservations.0).remove(&self.token);
+    }
 }
 
 impl MultiplexedStream {
@@ -218,7 +200,7 @@ impl MultiplexedStream {
         while let Poll::Ready(Some(command)) = self.commands.poll_recv(context) {
             match command {
                 StreamCommand::Start(id, operation) => {
-                    self.operations.push(id, self.subscriptions.execute_prepared(*operation));
+                    self.operations.push(id, self.app.subscriptions.execute_prepared(*operation));
                 }
                 StreamCommand::Stop(id) => {
                     self.operations.retain(|running| *running != id);

@@ -1,12 +1,11 @@
-//! Applies the events of a delivery to the entities that they name, creates those that are not known yet, and links what belongs
-//! together.
+//! Applies the events of a delivery to the entities that they name: creates those not known yet, links what belongs together.
 
 use super::{DeliveryBatch, DeliveryContext};
 use crate::event::{
     Arrival, CachedEntity, EntityRef, Event, EventOutcome, Explanation, FieldValue, FoldedEntity, Reason, StateClaim,
     VersionedFields, apply, has_effect,
 };
-use crate::ingest::prepared_delivery::PreparedDelivery;
+use crate::ingest::prepared_delivery::PreparedEvent;
 use crate::machine::EntityType;
 use crate::store::StoreError;
 use chrono::{DateTime, Utc};
@@ -15,15 +14,11 @@ use uuid::Uuid;
 
 impl DeliveryBatch<'_> {
     /// The verdict is that of the first explicit event with an effect, else of the first explicit event, else of the first event.
-    pub(super) fn apply_events(
-        &mut self,
-        context: &DeliveryContext<'_>,
-        events: &[Event],
-        delivery: &PreparedDelivery,
-    ) -> Result<(Verdict, Explanation), StoreError> {
+    pub(super) fn apply_events(&mut self, context: &DeliveryContext<'_>) -> Result<(Verdict, Explanation), StoreError> {
         let mut explicit: Option<(Verdict, Explanation)> = None;
         let mut implied: Option<(Verdict, Explanation)> = None;
-        for ((event, ids), fields) in events.iter().zip(&delivery.entity_ids).zip(&delivery.field_values) {
+        let delivery = context.delivery;
+        for PreparedEvent { event, ids, fields } in &delivery.events {
             let parent = match (&event.parent, ids.parent) {
                 (Some(parent), Some(id)) => self.ensure_entity(context, parent, id, event)?,
                 _ => None,
@@ -32,7 +27,7 @@ impl DeliveryBatch<'_> {
                 Some(id) => self.ensure_inspection(context, id, event)?,
                 None => parent.and_then(|parent| self.working.by_row_id(parent)?.entity.inspection_row_id),
             };
-            if context.purged_entities.contains(&ids.entity) {
+            if delivery.replay.purged_entities.contains(&ids.entity) {
                 continue;
             }
             let Some(outcome) = self.apply_event(context, (event, fields), ids.entity, parent, inspection)? else {
@@ -61,7 +56,7 @@ impl DeliveryBatch<'_> {
         id: Uuid,
         by: &Event,
     ) -> Result<Option<i64>, StoreError> {
-        if context.purged_entities.contains(&id) {
+        if context.delivery.replay.purged_entities.contains(&id) {
             return Ok(None);
         }
         if let Some(cached) = self.working.get(id) {
@@ -75,13 +70,14 @@ impl DeliveryBatch<'_> {
             // The event shows that the entity existed earlier than known: its first state gets an earlier time.
         }
         let first = Event::new(named.entity_type, named.external_id.as_str()).occurred_at(&by.occurred_at);
-        let first = match context.vendor.machine(named.entity_type).and_then(|machine| machine.states.first()) {
-            Some(state) => first.at_least(state.name),
-            None => first,
-        };
+        let first =
+            match context.delivery.raw.vendor.machine(named.entity_type).and_then(|machine| machine.states.first()) {
+                Some(state) => first.at_least(state.name),
+                None => first,
+            };
         let inspection = match &by.inspection_external_id {
             Some(inspection) if named.entity_type != EntityType::Inspection => {
-                let id = EntityRef::new(EntityType::Inspection, inspection.as_str()).id(context.source);
+                let id = EntityRef::new(EntityType::Inspection, inspection.as_str()).id(context.delivery.source());
                 self.ensure_inspection(context, id, by)?
             }
             _ => None,
@@ -143,12 +139,13 @@ impl DeliveryBatch<'_> {
     }
 
     fn new_entity(&mut self, context: &DeliveryContext<'_>, event: &Event, id: Uuid) -> CachedEntity {
+        let vendor = context.delivery.raw.vendor;
         let entity = FoldedEntity {
             row_id: self.counters.next_entity(),
             id,
             entity_type: event.entity.entity_type,
-            source: context.source.to_owned(),
-            vendor: context.vendor.name,
+            source: context.delivery.source().to_owned(),
+            vendor: vendor.name,
             external_id: event.entity.external_id.clone(),
             parent_row_id: None,
             inspection_row_id: None,
@@ -163,7 +160,7 @@ impl DeliveryBatch<'_> {
             occurred_at: None,
             position: 0,
         };
-        CachedEntity::new(entity, context.vendor.machine(event.entity.entity_type))
+        CachedEntity::new(entity, vendor.machine(event.entity.entity_type))
     }
 
     // All that belongs to an entity which has just been linked to its inspection belongs to that inspection, too.

@@ -6,11 +6,9 @@ use entity::{log_gap, log_head};
 /// A warning is logged if a delivery's receipt time is further than this behind the newest assigned one, in microseconds.
 const CLOCK_LAG_WARN_MICROS: i64 = 60_000_000;
 
-/// The counters of a batch.
 pub struct Counters {
     /// When the batch began.
     pub before: log_head::Model,
-    /// Now.
     pub head: log_head::Model,
     /// The greatest distance of a delivery's own receipt time from the one that it was assigned.
     max_clock_lag: i64,
@@ -44,8 +42,7 @@ impl Counters {
         self.head.last_entity_row_id = self.head.last_entity_row_id.max(gap.last_entity_row_id);
     }
 
-    /// The receipt time of a delivery: never before that of the delivery before it, although clocks of replicas differ, so that
-    /// the history is ordered by it.
+    /// The receipt time of a delivery. It orders the history: it never decreases, although clocks of replicas differ.
     pub fn assign_received_at(&mut self, received_at: DateTime<Utc>) -> i64 {
         let own = received_at.timestamp_micros();
         self.max_clock_lag = self.max_clock_lag.max(self.head.received_at.saturating_sub(own));

@@ -5,12 +5,10 @@
 
 use super::working_set::WorkingSet;
 use super::{DeliveryBatch, DeliveryReceipt};
-use crate::event::{Event, Explanation, StateClaim};
-use crate::ingest::prepared_delivery::{PreparedDelivery, PrimaryEvent};
+use crate::event::{Explanation, StateClaim};
+use crate::ingest::prepared_delivery::{PreparedDelivery, PreparedEvent};
 use crate::machine::START;
 use crate::store::{OriginalRow, StoreError};
-use crate::vendor::Vendor;
-use std::collections::HashMap;
 use uuid::Uuid;
 
 /// What happens to a duplicate.
@@ -22,32 +20,22 @@ pub enum DuplicatePolicy {
     Keep,
 }
 
-/// Deliveries of earlier batches that some of this batch seem to duplicate.
-#[derive(Default)]
-pub struct PrefetchedOriginals {
-    /// By the position of the row of history that has the key.
-    by_position: HashMap<i64, OriginalRow>,
-    /// By the key, for deliveries about no entity.
-    by_key: HashMap<i64, OriginalRow>,
-}
-
 impl DeliveryBatch<'_> {
     // By the entities as they are before the batch. If a delivery of the batch changes the key, the original is loaded then.
     pub(super) fn prefetch_originals(&mut self, deliveries: &[PreparedDelivery]) -> Result<(), StoreError> {
         let (mut positions, mut keys) = (Vec::new(), Vec::new());
         for delivery in deliveries {
-            let primary = delivery.primary_event();
-            let dedup_key = delivery.dedup_key.for_cycle(self.working.dedup_cycle(delivery, primary));
-            match primary {
+            let dedup_key = self.working.dedup_key(delivery);
+            match delivery.primary_event() {
                 Some(primary) => positions.extend(self.working.seen_at(primary.ids.entity, dedup_key)),
                 None => keys.push(dedup_key),
             }
         }
         if !positions.is_empty() {
-            self.working.originals.by_position = self.connection.originals_by_position(&positions)?;
+            self.working.originals_by_position = self.connection.originals_by_position(&positions)?;
         }
         if !keys.is_empty() {
-            self.working.originals.by_key = self.connection.originals_by_key(&keys)?;
+            self.working.originals_by_key = self.connection.originals_by_key(&keys)?;
         }
         Ok(())
     }
@@ -61,14 +49,14 @@ impl DeliveryBatch<'_> {
         let Some(id) = primary_entity else {
             return Ok(match self.working.keys_without_entity.get(&dedup_key) {
                 Some(row_id) => self.output.original(*row_id),
-                None => self.working.originals.by_key.get(&dedup_key).cloned(),
+                None => self.working.originals_by_key.get(&dedup_key).cloned(),
             });
         };
         let Some(position) = self.working.seen_at(id, dedup_key) else { return Ok(None) };
         if let Some(change) = self.output.change_at(position) {
             return Ok(change.delivery_row_id.and_then(|row_id| self.output.original(row_id)));
         }
-        match self.working.originals.by_position.get(&position) {
+        match self.working.originals_by_position.get(&position) {
             Some(original) => Ok(Some(original.clone())),
             None => Ok(self.connection.originals_by_position(&[position])?.remove(&position)),
         }
@@ -90,21 +78,27 @@ impl DeliveryBatch<'_> {
 }
 
 impl WorkingSet {
+    /// The dedup key as the entities are now.
+    pub fn dedup_key(&self, delivery: &PreparedDelivery) -> i64 {
+        delivery.dedup_key.for_cycle(self.dedup_cycle(delivery))
+    }
+
     /// The cycle of the primary entity within which equal bytes are duplicates: after a reopening they are a new event.
-    pub fn dedup_cycle(&self, delivery: &PreparedDelivery, primary: Option<PrimaryEvent<'_>>) -> i32 {
-        let Some(PrimaryEvent { event, ids }) = primary.filter(|_| delivery.dedup_key.per_cycle) else {
-            return 0;
+    fn dedup_cycle(&self, delivery: &PreparedDelivery) -> i32 {
+        let primary = if delivery.dedup_key.per_cycle { delivery.primary_event() } else { None };
+        let Some(PreparedEvent { event, ids, .. }) = primary else { return 0 };
+        let StateClaim::Exact(word) = &event.state_claim else {
+            return self.get(ids.entity).map_or(0, |cached| cached.entity.fold_state.cycle);
         };
         let Some(cached) = self.get(ids.entity) else {
-            return initial_cycle(delivery.raw.vendor, event);
+            let machine = delivery.raw.vendor.machine(event.entity.entity_type);
+            let reopens = machine.and_then(|machine| machine.path(START, word)).is_some_and(|path| path.reopens);
+            return i32::from(reopens);
         };
         let fold_state = &cached.entity.fold_state;
-        match (&event.state_claim, cached.machine) {
-            (StateClaim::Exact(word), Some(machine)) => match machine.state(word) {
-                Some(to) => fold_state.order_key(machine, to, false, None, 0).cycle,
-                None => fold_state.cycle,
-            },
-            _ => fold_state.cycle,
+        match cached.machine.and_then(|machine| Some((machine, machine.state(word)?))) {
+            Some((machine, to)) => fold_state.order_key(machine, to, false, None, 0).cycle,
+            None => fold_state.cycle,
         }
     }
 
@@ -112,14 +106,4 @@ impl WorkingSet {
     fn seen_at(&self, entity: Uuid, dedup_key: i64) -> Option<i64> {
         self.get(entity)?.seen_keys.as_ref()?.get(&dedup_key).copied()
     }
-}
-
-// The cycle that an event begins in, if its entity is not known yet.
-fn initial_cycle(vendor: &Vendor, event: &Event) -> i32 {
-    let (StateClaim::Exact(word), Some(machine)) = (&event.state_claim, vendor.machine(event.entity.entity_type))
-    else {
-        return 0;
-    };
-    let reopens = machine.path(START, word).is_some_and(|path| path.reopens);
-    i32::from(reopens)
 }

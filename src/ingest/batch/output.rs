@@ -3,7 +3,6 @@
 use super::DeliveryContext;
 use super::counters::Counters;
 use crate::event::{CachedEntity, EventOutcome, Explanation};
-use crate::ingest::prepared_delivery::PreparedDelivery;
 use crate::machine::Kind;
 use crate::store::{BatchRows, DuplicateCount, HandshakeRequest, OriginalRow};
 use chrono::{DateTime, Utc};
@@ -49,14 +48,9 @@ impl BatchOutput {
             order_cycle: step.map_or(0, |step| step.key.cycle),
             order_rank: step.map_or(0, |step| step.key.rank),
             previous_step: outcome.previous_step,
-            ..change_row(
-                position,
-                context,
-                entity.entity_type.kind(),
-                occurred_at,
-                outcome.verdict,
-                &outcome.explanation,
-            )
+            kind: entity.entity_type.kind(),
+            occurred_at: occurred_at.map(|at| at.timestamp_micros()),
+            ..change_row(position, context, outcome.verdict, &outcome.explanation)
         });
     }
 
@@ -68,28 +62,26 @@ impl BatchOutput {
         verdict: Verdict,
         explanation: &Explanation,
     ) {
-        self.changes.push(change_row(position, context, Kind::Delivery, context.occurred_at, verdict, explanation));
+        self.changes.push(change_row(position, context, verdict, explanation));
     }
 
-    #[expect(clippy::too_many_arguments, reason = "each is a column, and the delivery is recorded in one place")]
     pub fn push_delivery(
         &mut self,
         context: &DeliveryContext<'_>,
-        delivery: &PreparedDelivery,
         dedup_key: Option<i64>,
-        duplicate_of: Option<i64>,
         change_count: i64,
         verdict: Verdict,
         explanation: &Explanation,
     ) {
+        let raw = &context.delivery.raw;
         self.deliveries.push(delivery::Model {
             row_id: context.row_id,
-            source: context.source.to_owned(),
-            vendor: context.vendor.name.to_owned(),
+            source: raw.source.to_string(),
+            vendor: raw.vendor.name.to_owned(),
             received_at: context.received_at.timestamp_micros(),
-            method: delivery.raw.method.to_owned(),
-            headers: delivery.raw.headers.clone(),
-            body: delivery.raw.body.to_vec(),
+            method: raw.method.to_owned(),
+            headers: raw.headers.clone(),
+            body: raw.body.to_vec(),
             dedup_key,
             event: context.event.to_owned(),
             occurred_at: context.occurred_at.map(|at| at.timestamp_micros()),
@@ -97,7 +89,7 @@ impl BatchOutput {
             reason_code: explanation.reason.code(),
             reason_params: explanation.params_column(),
             warnings: explanation.warnings_column(),
-            duplicate_of,
+            duplicate_of: context.duplicate_of,
             first_position: context.first_position,
             change_count: i32::try_from(change_count).unwrap_or(i32::MAX),
             duplicates: 0,
@@ -107,7 +99,7 @@ impl BatchOutput {
 
     pub fn request_handshake(&mut self, context: &DeliveryContext<'_>, code: &str) {
         self.handshakes.push(HandshakeRequest {
-            source: context.source.to_owned(),
+            source: context.delivery.source().to_owned(),
             code: code.to_owned(),
             requested_at: context.received_at.timestamp_micros(),
         });
@@ -170,7 +162,6 @@ impl BatchOutput {
         self.changes.get(index)
     }
 
-    /// All rows of the batch.
     pub fn rows<'r>(
         &'r self,
         entities: Vec<&'r CachedEntity>,
@@ -191,11 +182,8 @@ impl BatchOutput {
     }
 
     fn ledger_row(&mut self, source: &str, received_at: i64) -> &mut ledger::Model {
-        if !self.ledger.contains_key(source) {
-            let empty = ledger::Model { source: source.to_owned(), ..ledger::Model::default() };
-            self.ledger.insert(source.to_owned(), empty);
-        }
-        let ledger = self.ledger.entry(source.to_owned()).or_default();
+        let empty = || ledger::Model { source: source.to_owned(), ..ledger::Model::default() };
+        let ledger = self.ledger.entry(source.to_owned()).or_insert_with(empty);
         ledger.received += 1;
         ledger.received_at = ledger.received_at.max(Some(received_at));
         ledger
@@ -206,19 +194,17 @@ impl BatchOutput {
 fn change_row(
     position: i64,
     context: &DeliveryContext<'_>,
-    kind: Kind,
-    occurred_at: Option<DateTime<Utc>>,
     verdict: Verdict,
     explanation: &Explanation,
 ) -> change::Model {
     change::Model {
         position,
-        kind,
+        kind: Kind::Delivery,
         entity_row_id: None,
         inspection_row_id: None,
         delivery_row_id: Some(context.row_id),
-        source: Some(context.source.to_owned()),
-        vendor: Some(context.vendor.name.to_owned()),
+        source: Some(context.delivery.source().to_owned()),
+        vendor: Some(context.delivery.raw.vendor.name.to_owned()),
         event: context.event.to_owned(),
         verdict,
         reason_code: explanation.reason.code(),
@@ -229,7 +215,7 @@ fn change_row(
         from_status: None,
         to_status: None,
         cycle: 0,
-        occurred_at: occurred_at.map(|at| at.timestamp_micros()),
+        occurred_at: context.occurred_at.map(|at| at.timestamp_micros()),
         received_at: context.received_at.timestamp_micros(),
         dedup_key: None,
         target_state: None,

@@ -1,8 +1,7 @@
 //! The entities of a batch, in memory.
 
-use super::dedup::PrefetchedOriginals;
 use crate::event::CachedEntity;
-use crate::store::{StoreError, WriteConnection};
+use crate::store::{OriginalRow, StoreError, WriteConnection};
 use crate::vendor;
 use hashlink::LruCache;
 use std::collections::{HashMap, HashSet};
@@ -16,7 +15,10 @@ pub struct WorkingSet {
     ids_by_row_id: HashMap<i64, Uuid>,
     /// Dedup keys of this batch's deliveries about no entity, each with its delivery.
     pub keys_without_entity: HashMap<i64, i64>,
-    pub originals: PrefetchedOriginals,
+    /// Deliveries of earlier batches that some of this batch seem to duplicate, by the position of the row of history that has
+    /// the key; those about no entity by the key.
+    pub originals_by_position: HashMap<i64, OriginalRow>,
+    pub originals_by_key: HashMap<i64, OriginalRow>,
     /// The primary entity and dedup key of the delivery in progress, until a row of the entity's history has the key.
     pub pending_key: Option<(Uuid, i64)>,
 }
@@ -28,7 +30,8 @@ impl WorkingSet {
             entities: HashMap::new(),
             ids_by_row_id: HashMap::new(),
             keys_without_entity: HashMap::new(),
-            originals: PrefetchedOriginals::default(),
+            originals_by_position: HashMap::new(),
+            originals_by_key: HashMap::new(),
             pending_key: None,
         }
     }
@@ -84,7 +87,6 @@ impl WorkingSet {
         children.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// The ids of all entities.
     pub fn ids(&self) -> Vec<Uuid> {
         self.entities.keys().copied().collect()
     }

@@ -181,7 +181,7 @@ async fn what_comes_in_order_is_never_refused_nor_stale() {
         for (receipt, body) in receipts.into_iter().zip(bodies) {
             let text = String::from_utf8_lossy(&body.bytes).chars().take(300).collect::<String>();
             assert!(!receipt.duplicate, "{text}");
-            verdicts.entry(receipt.verdict).or_default().push(format!("{}: {text}", receipt.reason()));
+            verdicts.entry(receipt.verdict).or_default().push(format!("{}: {text}", receipt.explanation));
         }
     }
     for bad in [Verdict::Refused, Verdict::Unexpected, Verdict::Stale, Verdict::Unrecognized, Verdict::Unreadable] {
