@@ -46,6 +46,6 @@ pub async fn as_of_page<T: SnapshotNode + OutputType>(
         list.page(&ApiContext::of(ctx)?.readers, selected_columns_of_snapshots::<T>(ctx), direction, &page).await?;
     let at = list.at;
     Ok(Connection::of(slice, &page, TotalCount::AsOfList(list), |row: EntityAsOf| {
-        (Cursor::Created(row.current.row_id, direction), T::of(at, clock, row))
+        (Cursor::created(row.current.row_id, direction), T::of(at, clock, row))
     }))
 }

@@ -48,7 +48,7 @@ pub(crate) mod tests;
 
 pub use cursor::Cursor;
 pub use cursor::parse_change_cursor;
-pub use error::{ApiError, LimitExceeded, is_request_error};
+pub use error::{ApiError, is_request_error};
 pub use error_code::{ApiErrorCode, ERROR_CODES, ErrorCodeEntry};
 pub use field_cost::ListSize;
 pub use limits::{
@@ -178,7 +178,8 @@ pub fn parse_failed(error: &async_graphql::parser::Error) -> ApiError {
     let text = error.to_string();
     // The parser draws the position; the last line of its text is the message.
     let why = text.lines().last().unwrap_or_default().trim().trim_start_matches("= ");
-    ApiError::ParseFailed { message: format!("the document cannot be parsed: {why}"), at: error.positions().next() }
+    let message = format!("the document cannot be parsed: {why}");
+    ApiError::in_document(ApiErrorCode::GraphqlParseFailed, message, error.positions().next())
 }
 
 fn builder() -> SchemaBuilder<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot> {

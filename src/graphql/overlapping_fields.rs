@@ -3,6 +3,7 @@
 
 use super::collect_fields::{FieldGroup, TypeConflict};
 use super::error::ApiError;
+use super::error_code::ApiErrorCode;
 use async_graphql::parser::types::ExecutableDocument;
 
 /// Checks all operations of a document. It must be known to be small when all fragments are expanded.
@@ -23,7 +24,7 @@ fn check_field_group<'a>(group: &FieldGroup<'a>, document: &'a ExecutableDocumen
     for (name, field) in group.subfields(document) {
         if let (Some(ty), Some(TypeConflict { ty: other, at })) = (field.ty, field.conflict) {
             let message = format!("\"{name}\" would be both {ty} and {other}; give one of them an alias");
-            return Err(ApiError::ValidationFailed { message, at: Some(at) });
+            return Err(ApiError::in_document(ApiErrorCode::GraphqlValidationFailed, message, Some(at)));
         }
         check_field_group(field, document)?;
     }
@@ -40,7 +41,7 @@ mod tests {
             "{{ node(id: \"x\") {{ {fields} }} }} fragment F on Job {{ ...G }} fragment G on Job {{ s: status }}"
         );
         let why = check_overlapping_fields(&parse_query(query).expect("a query")).err()?;
-        Some(why.into_server_error().message)
+        Some(why.message)
     }
 
     #[test]

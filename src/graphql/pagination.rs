@@ -26,21 +26,12 @@ pub async fn entities<T: From<Arc<EntityRow>>>(
     order: Option<impl Into<EntityOrder>>,
 ) -> Result<Connection<T>, ApiError> {
     let order = order.map_or(EntityOrder::Updated(SortDirection::Desc), Into::into);
-    let page = match order {
-        EntityOrder::Updated(direction) => args.page(|text| cursor::parse_updated_cursor(text, direction))?,
-        EntityOrder::Created(direction) => args
-            .page(|text| Ok(EntitySortKey { updated_at: 0, row_id: cursor::parse_created_cursor(text, direction)? }))?,
-    };
+    let page = args.page(|text| cursor::parse_entity_cursor(text, order))?;
     let slice =
         read::entities(&ApiContext::of(ctx)?.readers, selected_columns_of_nodes(ctx), &filter, order, &page).await?;
     Ok(Connection::of(slice, &page, TotalCount::Entities(filter), |row: Arc<EntityRow>| {
-        let cursor = match order {
-            EntityOrder::Updated(direction) => {
-                Cursor::Updated(EntitySortKey { updated_at: row.updated_at, row_id: row.row_id }, direction)
-            }
-            EntityOrder::Created(direction) => Cursor::Created(row.row_id, direction),
-        };
-        (cursor, row.into())
+        let key = EntitySortKey { updated_at: row.updated_at, row_id: row.row_id };
+        (Cursor::Entity(order, key), row.into())
     }))
 }
 
@@ -57,7 +48,7 @@ pub async fn children<T: From<Arc<EntityRow>>>(
     let slice = load(ctx, children, parent).await?.unwrap_or_default();
     let total = TotalCount::Children { of: relation, filter, parent };
     Ok(Connection::of(slice, &page, total, |row: Arc<EntityRow>| {
-        (Cursor::Created(row.row_id, SortDirection::Asc), row.into())
+        (Cursor::created(row.row_id, SortDirection::Asc), row.into())
     }))
 }
 

@@ -10,6 +10,7 @@ use super::entity::node_selections;
 use super::entity_queries::EntityQueries;
 use super::enums::{Clock, InspectionStatus};
 use super::error::ApiError;
+use super::error_code::ApiErrorCode;
 use super::federation::Subgraph;
 use super::filter::{ChangeFilter, DeliveryFilter, InspectionFilter, InspectionPastFilter};
 use super::limits::MAX_PAGE_SIZE;
@@ -221,5 +222,5 @@ impl StatusCount {
 
 fn unknown_vendor() -> ApiError {
     let names: Vec<_> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
-    ApiError::not_found("there is no such vendor", format!("The vendors are: {}.", names.join(", ")))
+    ApiError::new(ApiErrorCode::NotFound, "there is no such vendor", format!("The vendors are: {}.", names.join(", ")))
 }

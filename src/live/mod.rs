@@ -20,7 +20,7 @@ pub use round_robin::RoundRobin;
 pub use subscription_stream::SubscriptionStream;
 
 use crate::feed::Feed;
-use crate::graphql::{ApiError, StartPosition, SubscriptionProgress};
+use crate::graphql::{ApiError, ApiErrorCode, StartPosition, SubscriptionProgress};
 use crate::request::{ClientNetwork, Params, Pipeline, PreparedOperation};
 use broadcast_buffer::{BroadcastBuffer, EndReason, Subscriber};
 use futures_util::{StreamExt, stream};
@@ -205,7 +205,12 @@ impl Drop for ExecutionGuard {
 /// Disconnects a subscriber that is too far behind; it can resume from the cursor.
 fn slow_consumer(position: i64, generation: i64) -> StreamMessage {
     let cursor = crate::graphql::Cursor::Change { position, generation }.encode();
-    StreamMessage::Error(message::error_payload(ApiError::SlowConsumer { cursor }))
+    let error = ApiError::new(
+        ApiErrorCode::SlowConsumer,
+        "the client fell too far behind and was disconnected",
+        "Subscribe again with the cursor as `after` to receive all missed changes, in order.",
+    );
+    StreamMessage::Error(message::error_payload(error.with_extension("cursor", cursor)))
 }
 
 /// The errors for an operation beyond a connection's limit.

@@ -1,7 +1,7 @@
 //! What one document may ask for. A document beyond a limit is refused before async-graphql's validation, which visits each
 //! spread of a fragment again, and some of them once more for each selection set around it.
 
-use crate::graphql::{ApiError, LimitExceeded, MAX_PARSER_RECURSION, MAX_QUERY_DEPTH};
+use crate::graphql::{ApiError, MAX_PARSER_RECURSION, MAX_QUERY_DEPTH};
 
 /// Bytes of a document.
 pub const MAX_DOCUMENT_BYTES: u64 = 100 << 10;
@@ -56,5 +56,5 @@ pub fn check_limit(actual: u64, max: u64, name: &'static str) -> Result<(), ApiE
         return Ok(());
     }
     // A saturated sum is no number to report.
-    Err(ApiError::QueryTooCostly(LimitExceeded { name, max, actual: (actual < u64::MAX).then_some(actual) }))
+    Err(ApiError::too_costly(name, max, (actual < u64::MAX).then_some(actual)))
 }

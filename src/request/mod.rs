@@ -150,8 +150,7 @@ impl Pipeline {
     /// If it takes longer than a response may.
     pub async fn with_timeout<T>(&self, future: impl Future<Output = T>) -> Result<T, ApiError> {
         let Some(limit) = self.timeout else { return Ok(future.await) };
-        let done = tokio::time::timeout(limit, future).await;
-        done.map_err(|_| ApiError::Timeout { milliseconds: limit.as_millis() })
+        tokio::time::timeout(limit, future).await.map_err(|_| ApiError::timeout(limit))
     }
 
     /// Executes a subscription, from the start that is in `progress`: a response for each change.

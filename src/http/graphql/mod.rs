@@ -17,7 +17,7 @@ use super::AppState;
 use super::serve::Peer;
 use super::socket;
 use super::stream::{self, StreamFormat, StreamQuery};
-use crate::graphql::ApiError;
+use crate::graphql::{ApiError, ApiErrorCode};
 use crate::request::{ClientNetwork, Params, PreparedOperation};
 use async_graphql::parser::types::OperationType;
 use axum::extract::{Query, Request, State};
@@ -37,7 +37,7 @@ pub async fn authenticate(State(app): State<Arc<AppState>>, request: Request, ne
     if app.auth.authorizes_request(request.headers()) || is_websocket_upgrade(&request) {
         return next.run(request).await;
     }
-    RequestRejection::from(ApiError::Unauthenticated)
+    RequestRejection::from(ApiError::unauthenticated())
         .respond(negotiate::response_media_type(request.headers()).unwrap_or(ResponseMediaType::Json))
 }
 
@@ -240,21 +240,21 @@ fn client(request: &Request) -> Option<ClientNetwork> {
 
 impl From<ApiError> for RequestRejection {
     fn from(error: ApiError) -> Self {
-        let status = match &error {
-            ApiError::Unauthenticated => StatusCode::UNAUTHORIZED,
-            ApiError::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            ApiError::Forbidden => StatusCode::FORBIDDEN,
-            ApiError::Timeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            ApiError::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        let status = match error.code {
+            ApiErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+            ApiErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ApiErrorCode::Forbidden => StatusCode::FORBIDDEN,
+            ApiErrorCode::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            ApiErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
         // With `application/json`, errors of a well-formed request have the status 200 (section 6.4.1).
         let legacy_status_ok = !matches!(
-            error,
-            ApiError::BadRequest { .. }
-                | ApiError::Unauthenticated
-                | ApiError::RateLimited { .. }
-                | ApiError::Internal { .. }
+            error.code,
+            ApiErrorCode::BadRequest
+                | ApiErrorCode::Unauthenticated
+                | ApiErrorCode::RateLimited
+                | ApiErrorCode::Internal
         );
         RequestRejection { status, legacy_status_ok, allow: None, close_connection: false, error }
     }

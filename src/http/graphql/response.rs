@@ -2,7 +2,7 @@
 
 use super::negotiate::ResponseMediaType;
 use super::serialized_response::{ResponseOutcome, SerializedResponse};
-use crate::graphql::{ApiError, is_request_error};
+use crate::graphql::{ApiError, ApiErrorCode, is_request_error};
 use crate::request::{RATE_LIMIT_WINDOW, RateLimitStatus};
 use async_graphql::Response as GraphqlResponse;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -53,11 +53,8 @@ impl RequestRejection {
     pub fn respond(self, media: ResponseMediaType) -> Response {
         let RequestRejection { status, legacy_status_ok, allow, close_connection, error } = self;
         let status = if legacy_status_ok && media == ResponseMediaType::Json { StatusCode::OK } else { status };
-        let is_unauthenticated = error == ApiError::Unauthenticated;
-        let retry_after = match error {
-            ApiError::RateLimited { seconds } => Some(seconds),
-            _ => None,
-        };
+        let is_unauthenticated = error.code == ApiErrorCode::Unauthenticated;
+        let retry_after = error.retry_after();
         let body = SerializedResponse::request_error(&error.into_graphql_response());
         let status =
             if body.outcome == ResponseOutcome::InternalError { StatusCode::INTERNAL_SERVER_ERROR } else { status };
@@ -150,6 +147,7 @@ fn set(response: &mut Response, name: HeaderName, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     async fn status(response: GraphqlResponse, media: ResponseMediaType) -> u16 {
         operation_response(SerializedResponse::of(response).await, media, None).status().as_u16()
@@ -157,7 +155,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_status_of_the_newer_media_type_depends_on_the_outcome() {
-        let late = || ApiError::Timeout { milliseconds: 10 }.into_graphql_response();
+        let late = || ApiError::timeout(Duration::from_millis(10)).into_graphql_response();
         let wrong = || ApiError::bad_user_input("wrong", "do it right").into_graphql_response();
         let good = || GraphqlResponse::new(async_graphql::Value::from(1));
         for (response, newer) in [(late(), 503), (wrong(), 400), (good(), 200)] {
