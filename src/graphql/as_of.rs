@@ -3,11 +3,9 @@
 use super::ApiContext;
 use super::connection::{Connection, PageArgs, TotalCount};
 use super::cursor::{self, Cursor};
-use super::enums::Clock;
 use super::error::ApiError;
-use super::order::OrderDirection;
 use super::snapshot::{SnapshotNode, selected_columns_of_snapshots};
-use crate::store::read::{AsOfList, EntityAsOf, EntityFilter, SortDirection};
+use crate::store::read::{AsOfList, EntityAsOf, EntityFilter, SortDirection, TimeAxis};
 use async_graphql::{Context, OutputType};
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -18,7 +16,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 pub fn as_of_list(
     api: &ApiContext,
     at: DateTime<Utc>,
-    clock: Clock,
+    clock: TimeAxis,
     filter: EntityFilter,
 ) -> Result<AsOfList, ApiError> {
     let now = api.now();
@@ -29,7 +27,7 @@ pub fn as_of_list(
             format!("The hub's clock says {}. For the present, use the field without `AsOf`.", format_time(now)),
         ));
     }
-    Ok(AsOfList { at, axis: clock.into(), filter })
+    Ok(AsOfList { at, axis: clock, filter })
 }
 
 /// A page of such a list.
@@ -37,14 +35,12 @@ pub async fn as_of_page<T: SnapshotNode + OutputType>(
     ctx: &Context<'_>,
     args: PageArgs,
     list: AsOfList,
-    clock: Clock,
-    direction: OrderDirection,
+    direction: SortDirection,
 ) -> Result<Connection<T>, ApiError> {
-    let direction: SortDirection = direction.into();
     let page = args.page(|text| cursor::parse_created_cursor(text, direction))?;
     let slice =
         list.page(&ApiContext::of(ctx)?.readers, selected_columns_of_snapshots::<T>(ctx), direction, &page).await?;
-    let at = list.at;
+    let (at, clock) = (list.at, list.axis);
     Ok(Connection::of(slice, &page, TotalCount::AsOfList(list), |row: EntityAsOf| {
         (Cursor::created(row.current.row_id, direction), T::of(at, clock, row))
     }))

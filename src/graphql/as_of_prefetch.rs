@@ -2,10 +2,9 @@
 //! time.
 
 use super::ApiContext;
-use super::enums::Clock;
 use super::error::ApiError;
 use super::loaders::{AsOfLoader, Loaders};
-use crate::store::read::{self, SnapshotRow};
+use crate::store::read::{self, SnapshotRow, TimeAxis};
 use async_graphql::{Context, InputType, SelectionField};
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
@@ -60,8 +59,8 @@ fn as_of_arguments(field: SelectionField<'_>) -> Option<AsOfLoader> {
     let mut arguments: HashMap<_, _> = field.arguments().ok()?.into_iter().collect();
     let at = DateTime::<Utc>::parse(arguments.remove("at")).ok()?;
     let clock = match arguments.remove("clock") {
-        Some(clock) => Clock::parse(Some(clock)).ok()?,
-        None => Clock::Received,
+        Some(clock) => TimeAxis::parse(Some(clock)).ok()?,
+        None => TimeAxis::Received,
     };
-    Some(AsOfLoader { at, clock: clock.into() })
+    Some(AsOfLoader { at, clock })
 }

@@ -6,7 +6,6 @@ use super::data_loader::load;
 use super::delivery::{self, Delivery};
 use super::entities::{Inspection, Item, Job, Session};
 use super::entity::selected_columns;
-use super::enums::{EntityKind, ReasonCode, Status, Verdict};
 use super::error::ApiError;
 use super::explanation::{RenderedWarning, rendered_warnings, stored_explanation};
 use super::loaders::{DeliveryLoader, EntityLoader, IdentityLoader};
@@ -15,7 +14,7 @@ use crate::event::Explanation;
 use crate::store::read::{ChangeWithEntity, EntityRow, change_id, datetime_from_micros};
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
-use entity::{Kind, change};
+use entity::{Kind, ReasonCode, Status, Verdict, change};
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -53,8 +52,8 @@ impl Change {
     }
 
     /// The kind of what it is about.
-    async fn kind(&self) -> EntityKind {
-        self.model().kind.into()
+    async fn kind(&self) -> Kind {
+        self.model().kind
     }
 
     /// The id of what it is about; null if that is only the delivery.
@@ -68,7 +67,7 @@ impl Change {
 
     /// What became of the event.
     async fn verdict(&self) -> Verdict {
-        self.model().verdict.into()
+        self.model().verdict
     }
 
     /// Why the event has this verdict, in words for an operator, with the warnings. Programs use `reasonCode`: the words may change.
@@ -78,7 +77,7 @@ impl Change {
 
     /// Why the event has this verdict, as a stable code.
     async fn reason_code(&self) -> ReasonCode {
-        self.model().reason_code.into()
+        self.model().reason_code
     }
 
     /// What to know of the event beside the reason, e.g. that its time is not understood.
@@ -103,12 +102,12 @@ impl Change {
 
     /// The normalised status before.
     async fn from_status(&self) -> Option<Status> {
-        self.model().from_status.map(Status::from)
+        self.model().from_status
     }
 
     /// The normalised status after.
     async fn to_status(&self) -> Option<Status> {
-        self.model().to_status.map(Status::from)
+        self.model().to_status
     }
 
     /// The cycle after the change: how often the entity had been reopened.

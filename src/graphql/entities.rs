@@ -4,7 +4,7 @@
 use super::change::Change;
 use super::connection::object_with_lists;
 use super::entity::EntityFields;
-use super::enums::{self, InspectionStatus, ItemKind, JobKind, JobStatus, SessionStatus};
+use super::enums::{InspectionStatus, JobStatus, SessionStatus};
 use super::error::ApiError;
 use super::filter::subkinds;
 use super::node::Node;
@@ -17,7 +17,7 @@ use crate::event::{
 use crate::machine::EntityType;
 use crate::store::read::{ChildRelation, EntityRow};
 use async_graphql::{Context, ID};
-use entity::Kind;
+use entity::{ItemKind, JobKind, Kind};
 use std::sync::Arc;
 
 /// Declares the object of a kind. `lists by` says whose entities the lists have: those of an inspection, or of a
@@ -49,11 +49,10 @@ macro_rules! entity_object {
 
                     $(
                         #[doc = $kind_about]
-                        async fn kind(&self) -> Result<enums::$kind, ApiError> {
+                        async fn kind(&self) -> Result<$kind, ApiError> {
                             let row = &self.0.row;
-                            let kind = entity::$kind::parse(&row.subkind);
-                            let kind = kind.ok_or_else(|| ApiError::internal(format!("entity {} has no kind", row.row_id)))?;
-                            Ok(kind.into())
+                            let kind = $kind::parse(&row.subkind);
+                            kind.ok_or_else(|| ApiError::internal(format!("entity {} has no kind", row.row_id)))
                         }
                     )?
 

@@ -3,7 +3,6 @@
 use super::connection::{Connection, PageArgs};
 use super::data_loader::load;
 use super::entities::Inspection;
-use super::enums::Clock;
 use super::error::ApiError;
 use super::loaders::{AsOfLoader, EntityLoader, Loaders};
 use super::node::Node;
@@ -14,7 +13,7 @@ use super::state_machine::NextState;
 use super::subject::Subject;
 use crate::event::{Facts, Json};
 use crate::machine::{self, JobKind, Machine};
-use crate::store::read::{ChildRelation, EntityFilter, EntityProjection, EntityRow, datetime_from_micros};
+use crate::store::read::{ChildRelation, EntityFilter, EntityProjection, EntityRow, TimeAxis, datetime_from_micros};
 use crate::vendor;
 use async_graphql::{Context, ID, Object, SelectionField};
 use chrono::{DateTime, Utc};
@@ -109,9 +108,9 @@ impl EntityFields {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The time, e.g. `2024-05-01T12:00:00Z`.")] at: DateTime<Utc>,
-        #[graphql(desc = "The clock that the time refers to.", default_with = "Clock::Received")] clock: Clock,
+        #[graphql(desc = "The clock that the time refers to.", default_with = "TimeAxis::Received")] clock: TimeAxis,
     ) -> Result<Option<Snapshot>, ApiError> {
-        let loader = AsOfLoader { at, clock: clock.into() };
+        let loader = AsOfLoader { at, clock };
         let snapshot = match Loaders::of(ctx)?.as_of_prefetch.take(loader.clone(), self.row.id) {
             Some(prefetched) => prefetched,
             None => load(ctx, loader, self.row.row_id).await?,

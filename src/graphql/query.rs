@@ -8,7 +8,7 @@ use super::connection::object_with_lists;
 use super::delivery::{self, Delivery};
 use super::entity::node_selections;
 use super::entity_queries::EntityQueries;
-use super::enums::{Clock, InspectionStatus};
+use super::enums::InspectionStatus;
 use super::error::ApiError;
 use super::error_code::ApiErrorCode;
 use super::federation::Subgraph;
@@ -21,7 +21,7 @@ use super::order::DeliveryOrder;
 use super::pagination;
 use super::source::Source;
 use super::state_machine::StateMachine;
-use crate::store::read::{self, DeliveryProjection};
+use crate::store::read::{self, DeliveryProjection, TimeAxis};
 use crate::vendor;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -104,7 +104,7 @@ impl QueryRoot {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The time, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
-        #[graphql(desc = "The clock that the time refers to.", default_with = "Clock::Received")] clock: Clock,
+        #[graphql(desc = "The clock that the time refers to.", default_with = "TimeAxis::Received")] clock: TimeAxis,
         #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionPastFilter>,
     ) -> Result<Vec<StatusCount>, ApiError> {
         let api = self.begin_read(ctx).await?;

@@ -2,18 +2,19 @@
 
 use super::entities::{Inspection, Job, Session};
 use super::entity::selected_columns;
-use super::enums::{Clock, InspectionStatus, JobStatus, SessionStatus, Status};
+use super::enums::{InspectionStatus, JobStatus, SessionStatus};
 use super::scalar::Long;
-use crate::store::read::{self, EntityAsOf, EntityProjection, datetime_from_micros};
+use crate::store::read::{self, EntityAsOf, EntityProjection, TimeAxis, datetime_from_micros};
 use async_graphql::{Context, Object};
 use chrono::{DateTime, Utc};
+use entity::Status;
 use std::sync::Arc;
 
 /// The fields of all snapshots.
 #[derive(Debug)]
 pub struct SnapshotFields {
     pub at: DateTime<Utc>,
-    pub clock: Clock,
+    pub clock: TimeAxis,
     pub row: Arc<read::SnapshotRow>,
 }
 
@@ -25,7 +26,7 @@ impl SnapshotFields {
     }
 
     /// The clock that the time refers to.
-    async fn clock(&self) -> Clock {
+    async fn clock(&self) -> TimeAxis {
         self.clock
     }
 
@@ -75,7 +76,7 @@ impl Snapshot {
 
     /// The status at that time; null for items.
     async fn status(&self) -> Option<Status> {
-        self.0.row.status.map(Status::from)
+        self.0.row.status
     }
 }
 
@@ -84,7 +85,7 @@ pub trait SnapshotNode {
     /// The field with the current entity.
     const FIELD: &'static str;
 
-    fn of(at: DateTime<Utc>, clock: Clock, row: EntityAsOf) -> Self;
+    fn of(at: DateTime<Utc>, clock: TimeAxis, row: EntityAsOf) -> Self;
 }
 
 /// Declares the rows of as-of lists.
@@ -119,7 +120,7 @@ macro_rules! snapshots {
             impl SnapshotNode for $name {
                 const FIELD: &'static str = stringify!($field);
 
-                fn of(at: DateTime<Utc>, clock: Clock, row: EntityAsOf) -> Self {
+                fn of(at: DateTime<Utc>, clock: TimeAxis, row: EntityAsOf) -> Self {
                     $name { snapshot: SnapshotFields { at, clock, row: row.snapshot }, current: row.current.into() }
                 }
             }

@@ -1,7 +1,6 @@
 //! The configured sources, with the state of each.
 
 use super::data_loader::load;
-use super::enums::Verdict;
 use super::error::ApiError;
 use super::loaders::{HandshakeLoader, LastVerdictLoader, LedgerLoader};
 use super::scalar::Long;
@@ -9,7 +8,7 @@ use crate::store::read::datetime_from_micros;
 use crate::vendor::Vendor;
 use async_graphql::{Context, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use entity::{handshake, ledger};
+use entity::{Verdict, handshake, ledger};
 
 /// What the API shows of a configured source.
 #[derive(Clone, Debug)]
@@ -69,7 +68,7 @@ impl Source {
     /// The verdict on the newest delivery that was not a duplicate.
     async fn last_verdict(&self, ctx: &Context<'_>) -> Result<Option<Verdict>, ApiError> {
         let verdicts = load(ctx, LastVerdictLoader, ()).await?.unwrap_or_default();
-        Ok(verdicts.get(&self.0.name).copied().map(Verdict::from))
+        Ok(verdicts.get(&self.0.name).copied())
     }
 
     /// The numbers of deliveries, by verdict.

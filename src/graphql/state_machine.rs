@@ -1,9 +1,9 @@
 //! The vendors' state machines.
 
-use super::enums::{EntityKind, ItemKind, JobKind, Status};
 use crate::machine::{EntityType, Machine, Reopens, START, State, Transition};
 use crate::vendor::Vendor;
 use async_graphql::{Object, SimpleObject};
+use entity::{ItemKind, JobKind, Kind, Status};
 
 #[derive(Clone, Copy, Debug)]
 pub struct StateMachine {
@@ -33,14 +33,14 @@ impl StateMachine {
     }
 
     /// The kind of entities it is for.
-    async fn kind(&self) -> EntityKind {
-        self.machine.entity_type.kind().into()
+    async fn kind(&self) -> Kind {
+        self.machine.entity_type.kind()
     }
 
     /// The kind of jobs it is for; null unless `kind` is `JOB`.
     async fn job_kind(&self) -> Option<JobKind> {
         match self.machine.entity_type {
-            EntityType::Job(kind) => Some(kind.into()),
+            EntityType::Job(kind) => Some(kind),
             _ => None,
         }
     }
@@ -48,7 +48,7 @@ impl StateMachine {
     /// The kind of items it is for; null unless `kind` is `ITEM`.
     async fn item_kind(&self) -> Option<ItemKind> {
         match self.machine.entity_type {
-            EntityType::Item(kind) => Some(kind.into()),
+            EntityType::Item(kind) => Some(kind),
             _ => None,
         }
     }
@@ -91,7 +91,7 @@ impl MachineState {
     fn of(machine: &Machine, state: &State) -> Self {
         MachineState {
             name: state.name,
-            status: state.status.map(Status::from),
+            status: state.status,
             rank: state.rank,
             terminal: state.terminal,
             initial: machine.transition(START, state.name).is_some(),
@@ -151,7 +151,7 @@ impl NextState {
             let state = machine.state(transition.to)?;
             Some(NextState {
                 state: state.name,
-                status: state.status.map(Status::from),
+                status: state.status,
                 reopening: transition.reopens != Reopens::Never,
                 description: state.description,
             })
