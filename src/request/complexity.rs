@@ -7,7 +7,6 @@ use async_graphql::parser::types::{Directive, ExecutableDocument, Field};
 use async_graphql::{Name, Positioned};
 use async_graphql_value::Value;
 
-/// The directives that a document may use.
 const KNOWN_DIRECTIVES: &[&str] = &["include", "skip"];
 
 /// What a selection set comes to, with its fragments expanded.

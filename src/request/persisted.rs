@@ -49,7 +49,6 @@ impl TrustedDocuments {
     }
 }
 
-/// All documents that are found by hash or id.
 #[derive(Debug)]
 pub struct PersistedQueries {
     trusted: TrustedDocuments,
@@ -102,7 +101,6 @@ impl PersistedQueries {
         Ok(ResolvedDocument { text: text.clone(), hash_to_register: new_hash.map(String::into_boxed_str) })
     }
 
-    /// Registers a document that is known to be valid.
     pub fn register(&self, hash: Box<str>, text: &Arc<str>) {
         self.registered.insert(hash, text.clone(), text.len());
     }

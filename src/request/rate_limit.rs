@@ -29,7 +29,6 @@ impl ClientNetwork {
     }
 }
 
-/// What remains to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitStatus {
     /// Per minute.

@@ -5,7 +5,7 @@
 //! that starts.
 
 use super::serialized_response::SerializedResponse;
-use crate::request::CoalesceKey;
+use crate::request::ExecutionKey;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ pub struct Coalescer(Arc<Mutex<Flights>>);
 #[derive(Debug, Default)]
 struct Flights {
     /// The newest execution of each query.
-    by_key: HashMap<CoalesceKey, Flight>,
+    by_key: HashMap<ExecutionKey, Flight>,
     /// For the ids.
     started: u64,
 }
@@ -43,7 +43,7 @@ impl Coalescer {
     /// is first awaited, in a task of its own, and is aborted when nobody awaits it any more. Must be awaited within tokio.
     pub fn coalesce<F>(
         &self,
-        key: CoalesceKey,
+        key: ExecutionKey,
         execute: impl FnOnce() -> F,
     ) -> Shared<BoxFuture<'static, SerializedResponse>>
     where
@@ -86,7 +86,7 @@ impl Coalescer {
 /// Removes an execution from the map when it ends.
 struct FlightGuard {
     coalescer: Coalescer,
-    key: CoalesceKey,
+    key: ExecutionKey,
     flight_id: u64,
 }
 
@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    async fn coalesce_key(query: &str) -> CoalesceKey {
+    async fn coalesce_key(query: &str) -> ExecutionKey {
         let pipeline = ApiFixture::new().await.pipeline();
         pipeline.prepare(Params::from_document(query), None).expect("fine").coalesce_key().expect("worth sharing")
     }
@@ -193,7 +193,7 @@ mod tests {
             all.push(coalesce_key(query).await);
         }
         let twice = all.iter().chain(&all);
-        let ask = |key: &CoalesceKey| {
+        let ask = |key: &ExecutionKey| {
             AbortOnDropHandle::new(tokio::spawn(coalescer.coalesce(key.clone(), || work.execute())))
         };
         let replies: Vec<_> = twice.map(ask).collect();
