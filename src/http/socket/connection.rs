@@ -209,7 +209,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
                         let (count, bytes) = payloads.count_and_bytes();
                         let around = envelope.next().len() + message::END.len();
                         wire.reserve(count, bytes + count * around);
-                        payloads.iter().for_each(|payload| wire.send(&[envelope.next(), payload, message::END]));
+                        payloads
+                            .entries()
+                            .for_each(|entry| wire.send(&[envelope.next(), &entry.payload, message::END]));
                     }
                     Some(StreamMessage::Error(errors)) => wire.send(&[&envelope.error(), &errors, message::END]),
                     None => wire.send(&[&envelope.complete(), message::END]),
