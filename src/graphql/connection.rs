@@ -16,7 +16,6 @@ use async_graphql::resolver_utils::ContainerType;
 use async_graphql::{Context, Object, OutputType, SimpleObject, TypeName};
 use std::borrow::Cow;
 
-/// A page of a list.
 #[derive(Debug)]
 pub struct Connection<T> {
     edges: Vec<Edge<T>>,
@@ -54,7 +53,6 @@ impl<T: OutputType> TypeName for Connection<T> {
     }
 }
 
-/// A row of a list.
 #[derive(Debug)]
 pub struct Edge<T> {
     cursor: Cursor,
@@ -108,7 +106,6 @@ pub enum TotalCount {
     History(i64),
     Deliveries(DeliveryRowFilter),
     Precomputed(i64),
-    /// As of a time in the past.
     AsOfList(AsOfList),
 }
 

@@ -10,10 +10,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cursor {
     /// In the history of a generation.
-    Change { position: i64, generation: i64 },
+    Change {
+        position: i64,
+        generation: i64,
+    },
     /// Among entities. By creation, the row id alone counts.
     Entity(EntityOrder, EntitySortKey),
-    /// Among deliveries.
     Delivery(i64, SortDirection),
 }
 
@@ -74,7 +76,6 @@ pub fn parse_change_cursor(text: &str) -> Result<(i64, i64), ApiError> {
 const SAME_ORDER: &str = "Continue with the field and the `orderBy` or `direction` that returned the cursor; for another order, begin \
                           without a cursor.";
 
-/// Parses a cursor of entities in this order.
 pub fn parse_entity_cursor(text: &str, order: EntityOrder) -> Result<EntitySortKey, ApiError> {
     match parse_cursor(text)? {
         Cursor::Entity(of, key) if of == order => Ok(key),
@@ -101,7 +102,6 @@ fn wrong_order() -> ApiError {
     invalid("the cursor belongs to another order", SAME_ORDER)
 }
 
-/// The error for a cursor beyond the newest position.
 pub fn out_of_range(position: i64, head: i64) -> ApiError {
     ApiError::new(
         ApiErrorCode::CursorOutOfRange,

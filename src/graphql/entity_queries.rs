@@ -1,7 +1,6 @@
 //! The query fields of the four kinds: one by id or key, a list, and the list as of a time in the past. Query flattens
 //! them.
 
-use super::as_of;
 use super::connection::object_with_lists;
 use super::entities::{Inspection, Item, Job, Session};
 use super::error::ApiError;
@@ -21,7 +20,6 @@ use async_graphql::{Context, ID, MergedObject};
 use chrono::{DateTime, Utc};
 use entity::Kind;
 
-/// The query fields of all kinds.
 #[derive(Debug, Default, MergedObject)]
 pub struct EntityQueries(InspectionQueries, SessionQueries, JobQueries, ItemQueries);
 
@@ -94,8 +92,8 @@ macro_rules! entity_queries {
                         direction: SortDirection,
                     ) -> $snapshot {
                         let api = QueryRoot.begin_read(ctx).await?;
-                        let list = as_of::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
-                        as_of::as_of_page(ctx, page, list, direction).await
+                        let list = pagination::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
+                        pagination::as_of_page(ctx, page, list, direction).await
                     }
                 )?
             }

@@ -48,7 +48,6 @@ pub struct JobExternalKey {
 }
 
 impl EntityKey {
-    /// The hub's id.
     pub fn id(self, subject: EntityType) -> Result<Uuid, ApiError> {
         match self {
             EntityKey::Id(id) => parse_id(&id),
@@ -58,7 +57,6 @@ impl EntityKey {
 }
 
 impl JobKey {
-    /// The hub's id.
     pub fn id(self) -> Result<Uuid, ApiError> {
         match self {
             JobKey::Id(id) => parse_id(&id),

@@ -5,7 +5,7 @@ use crate::graphql::enums::InspectionStatus;
 use crate::graphql::error::ApiError;
 use crate::store::read::{EntityFilter, InspectionIndex, Period, UtcOffsets, counts_by_day};
 use async_graphql::{Enum, SimpleObject};
-use chrono::{DateTime, SecondsFormat};
+use chrono::DateTime;
 use std::collections::BTreeMap;
 
 /// The most rows of a result.
@@ -77,6 +77,5 @@ pub async fn count_inspections(
 
 // The date of a day counted from 1970-01-01.
 fn iso_date(day: i64) -> Option<String> {
-    let begin = DateTime::from_timestamp(day.checked_mul(86_400)?, 0)?;
-    Some(begin.to_rfc3339_opts(SecondsFormat::Secs, true).split('T').next()?.to_owned())
+    Some(DateTime::from_timestamp(day.checked_mul(86_400)?, 0)?.date_naive().to_string())
 }
