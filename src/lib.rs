@@ -41,6 +41,7 @@ pub mod server;
 pub mod settings;
 pub mod simulate;
 pub mod store;
+mod sync;
 pub mod vendor;
 
 #[cfg(test)]

@@ -2,18 +2,17 @@
 //! time.
 
 use super::ApiContext;
-use super::enums::Clock;
 use super::error::ApiError;
 use super::loaders::{AsOfLoader, Loaders};
-use crate::store::read::{self, SnapshotRow};
+use crate::store::read::{self, SnapshotRow, TimeAxis};
+use crate::sync::lock;
 use async_graphql::{Context, InputType, SelectionField};
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
-/// The field whose value is prefetched.
 const AS_OF_FIELD: &str = "asOf";
 
 /// None if the entity was not known then.
@@ -26,11 +25,11 @@ pub struct AsOfPrefetch(Mutex<HashMap<(AsOfLoader, Uuid), PrefetchedSnapshot>>);
 impl AsOfPrefetch {
     /// The snapshot of an entity, if it was prefetched. It can be taken once.
     pub fn take(&self, loader: AsOfLoader, id: Uuid) -> Option<PrefetchedSnapshot> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(loader, id))
+        lock(&self.0).remove(&(loader, id))
     }
 
     fn insert(&self, loader: AsOfLoader, id: Uuid, snapshot: PrefetchedSnapshot) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((loader, id), snapshot);
+        lock(&self.0).insert((loader, id), snapshot);
     }
 }
 
@@ -59,9 +58,6 @@ pub async fn prefetch_as_of(ctx: &Context<'_>, id: Uuid) -> Result<(), ApiError>
 fn as_of_arguments(field: SelectionField<'_>) -> Option<AsOfLoader> {
     let mut arguments: HashMap<_, _> = field.arguments().ok()?.into_iter().collect();
     let at = DateTime::<Utc>::parse(arguments.remove("at")).ok()?;
-    let clock = match arguments.remove("clock") {
-        Some(clock) => Clock::parse(Some(clock)).ok()?,
-        None => Clock::Received,
-    };
-    Some(AsOfLoader { at, clock: clock.into() })
+    let clock = arguments.remove("clock").map_or(Ok(TimeAxis::Received), |clock| TimeAxis::parse(Some(clock)));
+    Some(AsOfLoader { at, clock: clock.ok()? })
 }

@@ -3,13 +3,13 @@
 //! A request is one future. When it is pending, all its fields have made the progress they can: the tick ends, and the
 //! fields that wait for it continue. This holds on any executor, because no waiter is woken before the tick has ended.
 
+use crate::sync::lock;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 
-/// The ticks of one request.
 #[derive(Debug, Default)]
 pub struct BatchScheduler(Mutex<SchedulerState>);
 
@@ -20,7 +20,6 @@ struct SchedulerState {
 }
 
 impl BatchScheduler {
-    /// Executes a request in ticks.
     pub async fn drive<T>(self: Arc<Self>, request: impl Future<Output = T>) -> T {
         let mut request = pin!(request);
         poll_fn(|context| {
@@ -31,7 +30,6 @@ impl BatchScheduler {
         .await
     }
 
-    /// Executes a subscription in ticks.
     pub fn drive_stream<T>(self: Arc<Self>, mut request: BoxStream<'static, T>) -> impl Stream<Item = T> + use<T> {
         stream::poll_fn(move |context| {
             let response = request.poll_next_unpin(context);
@@ -42,9 +40,9 @@ impl BatchScheduler {
 
     /// Waits until every other field has made the progress it can.
     pub async fn next_tick(&self) {
-        let current = self.state().ticks;
+        let current = lock(&self.0).ticks;
         poll_fn(|context| {
-            let mut state = self.state();
+            let mut state = lock(&self.0);
             if state.ticks > current {
                 return Poll::Ready(());
             }
@@ -58,7 +56,7 @@ impl BatchScheduler {
         if response.is_ready() {
             return;
         }
-        let mut state = self.state();
+        let mut state = lock(&self.0);
         if state.waiters.is_empty() {
             return;
         }
@@ -66,9 +64,5 @@ impl BatchScheduler {
         let waiters = std::mem::take(&mut state.waiters);
         drop(state);
         waiters.into_iter().for_each(Waker::wake);
-    }
-
-    fn state(&self) -> MutexGuard<'_, SchedulerState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

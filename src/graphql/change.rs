@@ -5,17 +5,16 @@ use super::cursor::Cursor;
 use super::data_loader::load;
 use super::delivery::{self, Delivery};
 use super::entities::{Inspection, Item, Job, Session};
-use super::entity::selected_columns;
-use super::enums::{EntityKind, ReasonCode, Status, Verdict};
+use super::entity::load_entity;
 use super::error::ApiError;
-use super::explanation::{RenderedWarning, rendered_warnings, stored_explanation};
-use super::loaders::{DeliveryLoader, EntityLoader, IdentityLoader};
+use super::explanation::{RenderedWarning, stored_explanation};
+use super::loaders::{DeliveryLoader, IdentityLoader};
 use super::scalar::Long;
 use crate::event::Explanation;
-use crate::store::read::{ChangeWithEntity, EntityRow, change_id, datetime_from_micros};
+use crate::store::read::{ChangeWithEntity, change_id, datetime_from_micros};
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
-use entity::{Kind, change};
+use entity::{Kind, ReasonCode, Status, Verdict, change};
 use std::sync::Arc;
 
 #[derive(Debug)]
@@ -26,7 +25,6 @@ pub struct Change {
 
 #[derive(Debug)]
 enum ChangeRow {
-    /// From the history.
     Stored(Arc<change::Model>),
     /// From the feed, with the identity of the entity.
     Published(Arc<ChangeWithEntity>),
@@ -53,8 +51,8 @@ impl Change {
     }
 
     /// The kind of what it is about.
-    async fn kind(&self) -> EntityKind {
-        self.model().kind.into()
+    async fn kind(&self) -> Kind {
+        self.model().kind
     }
 
     /// The id of what it is about; null if that is only the delivery.
@@ -68,7 +66,7 @@ impl Change {
 
     /// What became of the event.
     async fn verdict(&self) -> Verdict {
-        self.model().verdict.into()
+        self.model().verdict
     }
 
     /// Why the event has this verdict, in words for an operator, with the warnings. Programs use `reasonCode`: the words may change.
@@ -78,12 +76,12 @@ impl Change {
 
     /// Why the event has this verdict, as a stable code.
     async fn reason_code(&self) -> ReasonCode {
-        self.model().reason_code.into()
+        self.model().reason_code
     }
 
     /// What to know of the event beside the reason, e.g. that its time is not understood.
     async fn warnings(&self) -> Result<Vec<RenderedWarning>, ApiError> {
-        Ok(rendered_warnings(self.explanation()?))
+        Ok(self.explanation()?.warnings.into_iter().map(RenderedWarning::from).collect())
     }
 
     /// The vendor's name of the event; null if the body is unreadable.
@@ -103,12 +101,12 @@ impl Change {
 
     /// The normalised status before.
     async fn from_status(&self) -> Option<Status> {
-        self.model().from_status.map(Status::from)
+        self.model().from_status
     }
 
     /// The normalised status after.
     async fn to_status(&self) -> Option<Status> {
-        self.model().to_status.map(Status::from)
+        self.model().to_status
     }
 
     /// The cycle after the change: how often the entity had been reopened.
@@ -144,30 +142,29 @@ impl Change {
 
     /// The inspection it belongs to, in its current state; null if it belonged to no inspection when the change was written.
     async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, ApiError> {
-        let model = self.model();
-        let own = model.entity_row_id.filter(|_| model.kind == Kind::Inspection);
-        self.entity(ctx, model.inspection_row_id.or(own)).await
+        let own = || self.entity_row_id(Kind::Inspection);
+        Ok(load_entity(ctx, self.model().inspection_row_id.or_else(own)).await?.map(Inspection::from))
     }
 
     /// The session it is about, in its current state; null unless `kind` is `SESSION`.
     async fn session(&self, ctx: &Context<'_>) -> Result<Option<Session>, ApiError> {
-        self.about(ctx, Kind::Session).await
+        Ok(load_entity(ctx, self.entity_row_id(Kind::Session)).await?.map(Session::from))
     }
 
     /// The job it is about, in its current state; null unless `kind` is `JOB`.
     async fn job(&self, ctx: &Context<'_>) -> Result<Option<Job>, ApiError> {
-        self.about(ctx, Kind::Job).await
+        Ok(load_entity(ctx, self.entity_row_id(Kind::Job)).await?.map(Job::from))
     }
 
     /// The item it is about, in its current state; null unless `kind` is `ITEM`.
     async fn item(&self, ctx: &Context<'_>) -> Result<Option<Item>, ApiError> {
-        self.about(ctx, Kind::Item).await
+        Ok(load_entity(ctx, self.entity_row_id(Kind::Item)).await?.map(Item::from))
     }
 
     /// The delivery that brought it; null if no delivery did.
     async fn delivery(&self, ctx: &Context<'_>) -> Result<Option<Delivery>, ApiError> {
         let Some(row_id) = self.model().delivery_row_id else { return Ok(None) };
-        let found = load(ctx, DeliveryLoader(delivery::selected_columns(ctx.field())), row_id).await?;
+        let found = load(ctx, DeliveryLoader(delivery::selected_columns(&[ctx.field()])), row_id).await?;
         match found {
             Some(row) => Ok(Some(Delivery(row))),
             None => Err(ApiError::internal(format!("delivery {row_id} is missing"))),
@@ -176,12 +173,10 @@ impl Change {
 }
 
 impl Change {
-    /// A change from the history.
     pub fn from_row(row: Arc<change::Model>) -> Self {
         Change { row: ChangeRow::Stored(row), leaves_filter: false }
     }
 
-    /// A change from the feed.
     pub fn from_feed(change: Arc<ChangeWithEntity>, leaves_filter: bool) -> Self {
         Change { row: ChangeRow::Published(change), leaves_filter }
     }
@@ -198,16 +193,8 @@ impl Change {
         stored_explanation(row.reason_code, row.reason_params.as_deref(), row.warnings.as_deref())
     }
 
-    async fn about<T: From<Arc<EntityRow>>>(&self, ctx: &Context<'_>, kind: Kind) -> Result<Option<T>, ApiError> {
-        self.entity(ctx, self.model().entity_row_id.filter(|_| self.model().kind == kind)).await
-    }
-
-    async fn entity<T: From<Arc<EntityRow>>>(
-        &self,
-        ctx: &Context<'_>,
-        row_id: Option<i64>,
-    ) -> Result<Option<T>, ApiError> {
-        let Some(row_id) = row_id else { return Ok(None) };
-        Ok(load(ctx, EntityLoader(selected_columns(ctx.field())), row_id).await?.map(T::from))
+    /// The entity that it is about, if that is of this kind.
+    fn entity_row_id(&self, kind: Kind) -> Option<i64> {
+        self.model().entity_row_id.filter(|_| self.model().kind == kind)
     }
 }

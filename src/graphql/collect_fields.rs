@@ -12,17 +12,11 @@ use std::collections::HashSet;
 pub struct FieldGroup<'a> {
     /// As the schema declares it. Unknown in an untyped group, and in introspection.
     pub ty: Option<&'static Type>,
-    /// The first selection with a type that cannot be merged with `ty`.
-    pub conflict: Option<TypeConflict>,
+    /// The type of the first selection that cannot be merged with `ty`, and its place.
+    pub conflict: Option<(&'static Type, Pos)>,
     /// Empty for scalars.
     selected: Vec<TypedSelectionSet<'a>>,
     fields: OnceCell<IndexMap<&'a Name, FieldGroup<'a>>>,
-}
-
-#[derive(Clone, Copy)]
-pub struct TypeConflict {
-    pub ty: &'static Type,
-    pub at: Pos,
 }
 
 #[derive(Clone, Copy)]
@@ -33,17 +27,9 @@ struct TypedSelectionSet<'a> {
 }
 
 impl<'a> FieldGroup<'a> {
-    /// What an operation selects, without types: enough to order fields.
-    pub fn untyped(operation: &'a OperationDefinition) -> Self {
-        FieldGroup::of_operation(operation, None)
-    }
-
-    /// What an operation selects, with the types of the schema.
-    pub fn typed(operation: &'a OperationDefinition) -> Self {
-        FieldGroup::of_operation(operation, Some(root_type(operation.ty)))
-    }
-
-    fn of_operation(operation: &'a OperationDefinition, of: Option<&'a str>) -> Self {
+    /// What an operation selects. Types are not needed to order fields.
+    pub fn of(operation: &'a OperationDefinition, with_types: bool) -> Self {
+        let of = with_types.then(|| root_type(operation.ty));
         let selected = vec![TypedSelectionSet { of, set: &operation.selection_set.node }];
         FieldGroup { selected, ..FieldGroup::new(None) }
     }
@@ -52,7 +38,6 @@ impl<'a> FieldGroup<'a> {
         FieldGroup { ty, conflict: None, selected: Vec::new(), fields: OnceCell::new() }
     }
 
-    /// Whether it has subfields.
     pub fn has_fields(&self) -> bool {
         !self.selected.is_empty()
     }
@@ -62,13 +47,12 @@ impl<'a> FieldGroup<'a> {
         self.fields.get_or_init(|| self.collect_subfields(document))
     }
 
-    /// Adds another selection of the same response name.
     fn add(&mut self, ty: Option<&'static Type>, set: &'a SelectionSet, at: Pos) {
         let has_fields = !set.items.is_empty();
         if let (Some(known), Some(ty)) = (self.ty, ty)
             && !(has_same_response_shape(known, ty) && (named_type(known) == named_type(ty) || has_fields))
         {
-            self.conflict.get_or_insert(TypeConflict { ty, at });
+            self.conflict.get_or_insert((ty, at));
         }
         if has_fields {
             self.selected.push(TypedSelectionSet { of: ty.map(named_type), set });

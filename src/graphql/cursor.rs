@@ -1,7 +1,8 @@
 //! Cursors: opaque to clients, base64url of a short text that begins with its type and version.
 
 use super::error::ApiError;
-use crate::store::read::{EntitySortKey, SortDirection};
+use super::error_code::ApiErrorCode;
+use crate::store::read::{EntityOrder, EntitySortKey, SortDirection};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -9,59 +10,53 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cursor {
     /// In the history of a generation.
-    Change { position: i64, generation: i64 },
-    /// Among entities by creation.
-    Created(i64, SortDirection),
-    /// Among entities by update.
-    Updated(EntitySortKey, SortDirection),
-    /// Among deliveries.
+    Change {
+        position: i64,
+        generation: i64,
+    },
+    /// Among entities. By creation, the row id alone counts.
+    Entity(EntityOrder, EntitySortKey),
     Delivery(i64, SortDirection),
 }
 
 impl Cursor {
+    /// Among entities by creation.
+    pub fn created(row_id: i64, direction: SortDirection) -> Cursor {
+        Cursor::Entity(EntityOrder::Created(direction), EntitySortKey { updated_at: 0, row_id })
+    }
+
     pub fn encode(self) -> String {
         URL_SAFE_NO_PAD.encode(match self {
             Cursor::Change { position, generation } => format!("c2:{generation}:{position}"),
-            Cursor::Created(number, direction) => format!("n2:{}:{number}", direction_letter(direction)),
-            Cursor::Updated(key, direction) => {
-                format!("u2:{}:{}:{}", direction_letter(direction), key.updated_at, key.row_id)
+            Cursor::Entity(EntityOrder::Created(direction), key) => format!("n2:{}:{}", letter(direction), key.row_id),
+            Cursor::Entity(EntityOrder::Updated(direction), key) => {
+                format!("u2:{}:{}:{}", letter(direction), key.updated_at, key.row_id)
             }
-            Cursor::Delivery(number, direction) => format!("d2:{}:{number}", direction_letter(direction)),
+            Cursor::Delivery(row_id, direction) => format!("d2:{}:{row_id}", letter(direction)),
         })
     }
 
     fn decode(text: &str) -> Option<Cursor> {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (prefix, key) = text.split_once(':')?;
         let natural = |key: &str| key.parse::<i64>().ok().filter(|number| *number >= 0);
-        Some(match prefix {
-            "c2" => {
-                let (generation, position) = key.split_once(':')?;
+        let direction =
+            |name: &str| [SortDirection::Asc, SortDirection::Desc].into_iter().find(|known| letter(*known) == name);
+        Some(match *text.split(':').collect::<Vec<_>>() {
+            ["c2", generation, position] => {
                 Cursor::Change { position: natural(position)?, generation: natural(generation)? }
             }
-            "n2" | "d2" | "u2" => {
-                let (direction, key) = key.split_once(':')?;
-                let direction = [SortDirection::Asc, SortDirection::Desc]
-                    .into_iter()
-                    .find(|candidate| direction_letter(*candidate) == direction)?;
-                match prefix {
-                    "n2" => Cursor::Created(natural(key)?, direction),
-                    "d2" => Cursor::Delivery(natural(key)?, direction),
-                    _ => {
-                        let (updated_at, number) = key.split_once(':')?;
-                        Cursor::Updated(
-                            EntitySortKey { updated_at: updated_at.parse().ok()?, row_id: natural(number)? },
-                            direction,
-                        )
-                    }
-                }
+            ["n2", by, row_id] => Cursor::created(natural(row_id)?, direction(by)?),
+            ["u2", by, updated_at, row_id] => {
+                let key = EntitySortKey { updated_at: updated_at.parse().ok()?, row_id: natural(row_id)? };
+                Cursor::Entity(EntityOrder::Updated(direction(by)?), key)
             }
+            ["d2", by, row_id] => Cursor::Delivery(natural(row_id)?, direction(by)?),
             _ => return None,
         })
     }
 }
 
-fn direction_letter(direction: SortDirection) -> &'static str {
+fn letter(direction: SortDirection) -> &'static str {
     match direction {
         SortDirection::Asc => "a",
         SortDirection::Desc => "d",
@@ -81,22 +76,17 @@ pub fn parse_change_cursor(text: &str) -> Result<(i64, i64), ApiError> {
 const SAME_ORDER: &str = "Continue with the field and the `orderBy` or `direction` that returned the cursor; for another order, begin \
                           without a cursor.";
 
-/// Parses a cursor of entities by creation, in this direction.
-pub fn parse_created_cursor(text: &str, direction: SortDirection) -> Result<i64, ApiError> {
+pub fn parse_entity_cursor(text: &str, order: EntityOrder) -> Result<EntitySortKey, ApiError> {
     match parse_cursor(text)? {
-        Cursor::Created(row_id, of) if of == direction => Ok(row_id),
-        Cursor::Created(..) | Cursor::Updated(..) => Err(wrong_order()),
+        Cursor::Entity(of, key) if of == order => Ok(key),
+        Cursor::Entity(..) => Err(wrong_order()),
         _ => Err(wrong_list(SAME_ORDER)),
     }
 }
 
-/// Parses a cursor of entities by update, in this direction.
-pub fn parse_updated_cursor(text: &str, direction: SortDirection) -> Result<EntitySortKey, ApiError> {
-    match parse_cursor(text)? {
-        Cursor::Updated(key, of) if of == direction => Ok(key),
-        Cursor::Created(..) | Cursor::Updated(..) => Err(wrong_order()),
-        _ => Err(wrong_list(SAME_ORDER)),
-    }
+/// Parses a cursor of entities by creation, in this direction.
+pub fn parse_created_cursor(text: &str, direction: SortDirection) -> Result<i64, ApiError> {
+    parse_entity_cursor(text, EntityOrder::Created(direction)).map(|key| key.row_id)
 }
 
 /// Parses a cursor of deliveries, in this direction.
@@ -109,42 +99,41 @@ pub fn parse_delivery_cursor(text: &str, direction: SortDirection) -> Result<i64
 }
 
 fn wrong_order() -> ApiError {
-    ApiError::cursor_invalid("the cursor belongs to another order", SAME_ORDER)
+    invalid("the cursor belongs to another order", SAME_ORDER)
 }
 
-/// The error for a cursor beyond the newest position.
 pub fn out_of_range(position: i64, head: i64) -> ApiError {
-    ApiError::CursorOutOfRange {
-        message: format!("the cursor is at position {position}, but the history ends at {head}"),
-        hint: "The database was restored from a backup. Read the state again, then continue from `head { cursor }`."
-            .to_owned(),
-    }
+    ApiError::new(
+        ApiErrorCode::CursorOutOfRange,
+        format!("the cursor is at position {position}, but the history ends at {head}"),
+        "The database was restored from a backup. Read the state again, then continue from `head { cursor }`.",
+    )
 }
 
 /// The error for a cursor after which changes were purged.
 pub fn expired(retained_from: i64, generation: i64) -> ApiError {
-    ApiError::CursorExpired {
-        message: format!(
-            "changes after the cursor were purged; the history is complete after position {retained_from}"
-        ),
-        oldest_cursor: Cursor::Change { position: retained_from, generation }.encode(),
-    }
+    ApiError::new(
+        ApiErrorCode::CursorExpired,
+        format!("changes after the cursor were purged; the history is complete after position {retained_from}"),
+        "Read the state again, then continue from the `head { cursor }` read with it; or continue after \
+         `extensions.oldestCursor`.",
+    )
+    .with_extension("oldestCursor", Cursor::Change { position: retained_from, generation }.encode())
 }
 
 /// The error for a cursor of another database, or of this one before its history was replaced.
 pub fn invalidated() -> ApiError {
-    ApiError::CursorInvalidated {
-        message: "the cursor belongs to another history".to_owned(),
-        hint:
-            "It is from another hub, or from before this hub's history was rebuilt. Read the state again, then continue \
-               from `head { cursor }`."
-                .to_owned(),
-    }
+    ApiError::new(
+        ApiErrorCode::CursorInvalidated,
+        "the cursor belongs to another history",
+        "It is from another hub, or from before this hub's history was rebuilt. Read the state again, then continue \
+         from `head { cursor }`.",
+    )
 }
 
 fn parse_cursor(text: &str) -> Result<Cursor, ApiError> {
     Cursor::decode(text).ok_or_else(|| {
-        ApiError::cursor_invalid(
+        invalid(
             "this is not a cursor of this hub",
             "Pass cursors unchanged, e.g. `YzI6Nzo0Mg` from `pageInfo { endCursor }`; do not construct them.",
         )
@@ -152,7 +141,11 @@ fn parse_cursor(text: &str) -> Result<Cursor, ApiError> {
 }
 
 fn wrong_list(hint: &str) -> ApiError {
-    ApiError::cursor_invalid("the cursor belongs to another list", hint)
+    invalid("the cursor belongs to another list", hint)
+}
+
+fn invalid(message: &str, hint: &str) -> ApiError {
+    ApiError::new(ApiErrorCode::CursorInvalid, message, hint)
 }
 
 #[cfg(test)]
@@ -165,9 +158,11 @@ mod tests {
         let change = Cursor::Change { position: 0, generation: 1_700_000_000_000_000 };
         assert_eq!(Cursor::decode(&change.encode()), Some(change));
         for direction in [SortDirection::Asc, SortDirection::Desc] {
-            for cursor in
-                [Cursor::Created(i64::MAX, direction), Cursor::Updated(key, direction), Cursor::Delivery(3, direction)]
-            {
+            for cursor in [
+                Cursor::created(i64::MAX, direction),
+                Cursor::Entity(EntityOrder::Updated(direction), key),
+                Cursor::Delivery(3, direction),
+            ] {
                 assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
             }
         }
@@ -177,6 +172,7 @@ mod tests {
     #[test]
     fn other_texts_are_refused() {
         let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let code = |parsed: Result<_, ApiError>| parsed.err().map(|error| error.code);
         for text in [
             "",
             "42",
@@ -191,15 +187,11 @@ mod tests {
             &encode("n2:x:5"),
             &encode("n1:5"),
         ] {
-            assert!(matches!(parse_change_cursor(text), Err(ApiError::CursorInvalid { .. })), "{text}");
+            assert_eq!(code(parse_change_cursor(text)), Some(ApiErrorCode::CursorInvalid), "{text}");
         }
-        assert!(matches!(
-            parse_change_cursor(&Cursor::Delivery(1, SortDirection::Asc).encode()),
-            Err(ApiError::CursorInvalid { .. })
-        ));
-        assert!(matches!(
-            parse_created_cursor(&encode("c2:1:1"), SortDirection::Asc),
-            Err(ApiError::CursorInvalid { .. })
-        ));
+        let of_deliveries = Cursor::Delivery(1, SortDirection::Asc).encode();
+        assert_eq!(code(parse_change_cursor(&of_deliveries)), Some(ApiErrorCode::CursorInvalid));
+        let of_changes = parse_entity_cursor(&encode("c2:1:1"), EntityOrder::Created(SortDirection::Asc));
+        assert_eq!(of_changes.map_err(|error| error.code), Err(ApiErrorCode::CursorInvalid));
     }
 }

@@ -5,15 +5,15 @@
 //! cancels the statement.
 
 use super::ApiContext;
-use super::batch_scheduler::BatchScheduler;
 use super::error::ApiError;
 use super::loaders::Loaders;
 use crate::store::{ReadPool, StoreError};
+use crate::sync::lock;
 use async_graphql::Context;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::OnceCell;
 use tokio::task::unconstrained;
 
@@ -57,36 +57,27 @@ impl<Q: BatchLoader> Default for BatchQueue<Q> {
 /// The value for one key, loaded together with the keys of other fields.
 pub async fn load<Q: BatchLoader>(ctx: &Context<'_>, loader: Q, key: Q::Key) -> Result<Option<Q::Value>, ApiError> {
     let (api, loaders) = (ApiContext::of(ctx)?, Loaders::of(ctx)?);
-    Q::queue(loaders).load(&api.readers, &loaders.scheduler, loader, key).await
+    let queue = Q::queue(loaders);
+    let batch = queue.enqueue(&loader, key);
+    let mut previous = 0;
+    loop {
+        loaders.scheduler.next_tick().await;
+        let keys = lock(&batch.keys).len();
+        if keys == previous {
+            break;
+        }
+        previous = keys;
+    }
+    queue.seal(&loader, &batch);
+    // If the first field is dropped, the next one loads. Unconstrained, because tokio's budget would let some of
+    // many waiters continue later than the others, and then their next loads would not be batched.
+    match unconstrained(batch.values.get_or_init(|| batch.load(&api.readers, &loader))).await {
+        Ok(values) => Ok(values.get(&key).cloned()),
+        Err(error) => Err(error.clone()),
+    }
 }
 
 impl<Q: BatchLoader> BatchQueue<Q> {
-    async fn load(
-        &self,
-        db: &ReadPool,
-        scheduler: &BatchScheduler,
-        loader: Q,
-        key: Q::Key,
-    ) -> Result<Option<Q::Value>, ApiError> {
-        let batch = self.enqueue(&loader, key);
-        let mut previous = 0;
-        loop {
-            scheduler.next_tick().await;
-            let keys = lock(&batch.keys).len();
-            if keys == previous {
-                break;
-            }
-            previous = keys;
-        }
-        self.seal(&loader, &batch);
-        // If the first field is dropped, the next one loads. Unconstrained, because tokio's budget would let some of
-        // many waiters continue later than the others, and then their next loads would not be batched.
-        match unconstrained(batch.values.get_or_init(|| batch.load(db, &loader))).await {
-            Ok(values) => Ok(values.get(&key).cloned()),
-            Err(error) => Err(error.clone()),
-        }
-    }
-
     fn enqueue(&self, loader: &Q, key: Q::Key) -> Arc<PendingBatch<Q>> {
         let mut open = lock(&self.0);
         let batch = open
@@ -115,9 +106,4 @@ impl<Q: BatchLoader> PendingBatch<Q> {
         }
         Ok(values)
     }
-}
-
-// No update can be interrupted by a panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,15 +3,15 @@
 use super::change::Change;
 use super::connection::object_with_lists;
 use super::entity::stored_json;
-use super::enums::{ReasonCode, Verdict};
 use super::error::ApiError;
-use super::explanation::{RenderedWarning, rendered_warnings, stored_explanation};
+use super::explanation::{RenderedWarning, stored_explanation};
 use super::pagination;
 use super::scalar::Long;
 use crate::event::{Explanation, Json};
 use crate::store::read::{DeliveryProjection, DeliveryRow, datetime_from_micros, delivery_id};
 use async_graphql::{ID, Object, SelectionField};
 use chrono::{DateTime, Utc};
+use entity::{ReasonCode, Verdict};
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ impl Delivery {
 
     /// What became of it as a whole. `changes` has the verdict of each of its events.
     async fn verdict(&self) -> Verdict {
-        self.0.verdict.into()
+        self.0.verdict
     }
 
     /// Why it has this verdict, in words for an operator, with the warnings. Programs use `reasonCode`: the words may change.
@@ -90,12 +90,12 @@ impl Delivery {
 
     /// Why it has this verdict, as a stable code.
     async fn reason_code(&self) -> ReasonCode {
-        self.0.reason_code.into()
+        self.0.reason_code
     }
 
     /// What to know of it beside the reason, e.g. that its time is not understood.
     async fn warnings(&self) -> Result<Vec<RenderedWarning>, ApiError> {
-        Ok(rendered_warnings(self.explanation()?))
+        Ok(self.explanation()?.warnings.into_iter().map(RenderedWarning::from).collect())
     }
 
     /// How many duplicates of it were received, without effect.
@@ -136,10 +136,10 @@ impl Delivery {
     }
 }
 
-/// The large columns that the selected fields of a delivery need.
-pub fn selected_columns(field: SelectionField<'_>) -> DeliveryProjection {
+/// The large columns that the fields selected of deliveries need.
+pub fn selected_columns(selections: &[SelectionField<'_>]) -> DeliveryProjection {
     let mut projection = DeliveryProjection::default();
-    for field in field.selection_set() {
+    for field in selections.iter().flat_map(SelectionField::selection_set) {
         projection.headers |= matches!(field.name(), "headers" | "contentType");
         projection.body |= field.name() == "bodyText";
     }

@@ -3,15 +3,14 @@
 use super::error::ApiError;
 use chrono::{DateTime, TimeDelta, Utc};
 
+const DATE_UNITS: &[(char, i64)] = &[('W', 7 * 86_400), ('D', 86_400)];
+const TIME_UNITS: &[(char, i64)] = &[('H', 3_600), ('M', 60), ('S', 1)];
+const SHORT_UNITS: &[(char, i64)] = &[('w', 7 * 86_400), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
 /// The time that is a duration before another: an ISO 8601 duration without years and months, which have no fixed
-/// length (`PT24H`,
-/// `P3D`, `P1DT12H`), or whole numbers with units (`90s`, `15m`, `24h`, `3d`, `2w`).
+/// length (`PT24H`, `P3D`, `P1DT12H`), or whole numbers with units (`90s`, `15m`, `24h`, `3d`, `2w`).
 pub fn before(now: DateTime<Utc>, text: &str) -> Result<DateTime<Utc>, ApiError> {
-    let seconds = match text.strip_prefix('P') {
-        Some(iso) => iso_seconds(iso),
-        None => short_seconds(text),
-    };
-    let length = seconds.and_then(TimeDelta::try_seconds);
+    let length = seconds(text).and_then(TimeDelta::try_seconds);
     length.and_then(|length| now.checked_sub_signed(length)).ok_or_else(|| {
         ApiError::bad_user_input(
             "this is not a duration",
@@ -20,26 +19,19 @@ pub fn before(now: DateTime<Utc>, text: &str) -> Result<DateTime<Utc>, ApiError>
     })
 }
 
-fn iso_seconds(text: &str) -> Option<i64> {
-    let (date, time) = match text.split_once('T') {
-        Some((_, "")) => return None,
-        Some((date, time)) => (date, time),
-        None if text.is_empty() => return None,
-        None => (text, ""),
-    };
-    let date = sum(date, &[('W', 7 * 86_400), ('D', 86_400)])?;
-    date.checked_add(sum(time, &[('H', 3_600), ('M', 60), ('S', 1)])?)
+fn seconds(text: &str) -> Option<i64> {
+    let Some(iso) = text.strip_prefix('P') else { return sum(text, SHORT_UNITS) };
+    match iso.split_once('T') {
+        None => sum(iso, DATE_UNITS),
+        Some(("", time)) => sum(time, TIME_UNITS),
+        Some((date, time)) => sum(date, DATE_UNITS)?.checked_add(sum(time, TIME_UNITS)?),
+    }
 }
 
-fn short_seconds(text: &str) -> Option<i64> {
-    let units = [('w', 7 * 86_400), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
-    if text.is_empty() { None } else { sum(text, &units) }
-}
-
-// Numbers with units, larger units first, each unit at most once.
+// One number with its unit or several, larger units first, each unit at most once.
 fn sum(mut text: &str, mut units: &[(char, i64)]) -> Option<i64> {
     let mut seconds = 0i64;
-    while !text.is_empty() {
+    loop {
         let end = text.find(|character: char| !character.is_ascii_digit())?;
         let (number, rest) = text.split_at(end);
         let unit = rest.chars().next()?;
@@ -48,15 +40,17 @@ fn sum(mut text: &str, mut units: &[(char, i64)]) -> Option<i64> {
         seconds = seconds.checked_add(number.parse::<i64>().ok()?.checked_mul(*length)?)?;
         units = units.get(place + 1..)?;
         text = rest.get(unit.len_utf8()..)?;
+        if text.is_empty() {
+            return Some(seconds);
+        }
     }
-    Some(seconds)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn seconds(text: &str) -> Option<i64> {
+    fn parsed_seconds(text: &str) -> Option<i64> {
         let now = DateTime::from_timestamp(2_000_000_000, 0).expect("a moment");
         before(now, text).ok().map(|then| (now - then).num_seconds())
     }
@@ -77,7 +71,7 @@ mod tests {
             ("2w", 1_209_600),
             ("1h30m", 5_400),
         ] {
-            assert_eq!(seconds(text), Some(expected), "{text}");
+            assert_eq!(parsed_seconds(text), Some(expected), "{text}");
         }
     }
 
@@ -104,7 +98,7 @@ mod tests {
             "9223372036854775807w",
             "9223372036854775s",
         ] {
-            assert_eq!(seconds(text), None, "{text}");
+            assert_eq!(parsed_seconds(text), None, "{text}");
         }
     }
 }

@@ -3,13 +3,12 @@
 
 use super::change::Change;
 use super::connection::object_with_lists;
-use super::entity::EntityFields;
-use super::enums::{self, InspectionStatus, ItemKind, JobKind, JobStatus, SessionStatus};
+use super::entity::{EntityFields, Subject, load_entity};
+use super::enums::{InspectionStatus, JobStatus, SessionStatus};
 use super::error::ApiError;
 use super::filter::subkinds;
 use super::node::Node;
 use super::pagination;
-use super::subject::Subject;
 use crate::event::{
     Account, Answer, Contact, Damage, Document, File, Form, Lead, Message, Model, Note, Photo, Record, Run, Signing,
     Summary, Task, Video,
@@ -17,7 +16,7 @@ use crate::event::{
 use crate::machine::EntityType;
 use crate::store::read::{ChildRelation, EntityRow};
 use async_graphql::{Context, ID};
-use entity::Kind;
+use entity::{ItemKind, JobKind, Kind};
 use std::sync::Arc;
 
 /// Declares the object of a kind. `lists by` says whose entities the lists have: those of an inspection, or of a
@@ -49,11 +48,10 @@ macro_rules! entity_object {
 
                     $(
                         #[doc = $kind_about]
-                        async fn kind(&self) -> Result<enums::$kind, ApiError> {
+                        async fn kind(&self) -> Result<$kind, ApiError> {
                             let row = &self.0.row;
-                            let kind = entity::$kind::parse(&row.subkind);
-                            let kind = kind.ok_or_else(|| ApiError::internal(format!("entity {} has no kind", row.row_id)))?;
-                            Ok(kind.into())
+                            let kind = $kind::parse(&row.subkind);
+                            kind.ok_or_else(|| ApiError::internal(format!("entity {} has no kind", row.row_id)))
                         }
                     )?
 
@@ -75,12 +73,12 @@ macro_rules! entity_object {
                     $(
                         /// The inspection it belongs to; null while that is unknown, and if there is none.
                         async fn $inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, ApiError> {
-                            self.0.inspection(ctx).await
+                            Ok(load_entity(ctx, self.0.row.inspection_row_id).await?.map(Inspection::from))
                         }
 
                         /// What it belongs to directly, if the vendor reports it.
                         async fn $parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, ApiError> {
-                            self.0.parent(ctx).await
+                            Ok(load_entity(ctx, self.0.row.parent_row_id).await?.and_then(Node::of))
                         }
                     )?
 
@@ -101,7 +99,7 @@ macro_rules! entity_object {
                 $(
                     #[doc = $sessions_about]
                     fn sessions(&self, ctx, page) -> Session {
-                        self.0.children(ctx, page, ChildRelation::$relation, Kind::Session, None).await
+                        pagination::children(ctx, page, (ChildRelation::$relation, self.0.row.row_id), Kind::Session, None).await
                     }
                 )?
 
@@ -109,14 +107,14 @@ macro_rules! entity_object {
                     #[doc = $jobs_about]
                     fn jobs(&self, ctx, page, #[graphql(desc = "Only jobs of these kinds.")] kind: Option<Vec<JobKind>>) -> Job {
                         let kinds = subkinds(kind, EntityType::Job);
-                        self.0.children(ctx, page, ChildRelation::$relation, Kind::Job, kinds).await
+                        pagination::children(ctx, page, (ChildRelation::$relation, self.0.row.row_id), Kind::Job, kinds).await
                     }
                 )?
 
                 #[doc = $items_about]
                 fn items(&self, ctx, page, #[graphql(desc = "Only items of these kinds.")] kind: Option<Vec<ItemKind>>) -> Item {
                     let kinds = subkinds(kind, EntityType::Item);
-                    self.0.children(ctx, page, ChildRelation::$relation, Kind::Item, kinds).await
+                    pagination::children(ctx, page, (ChildRelation::$relation, self.0.row.row_id), Kind::Item, kinds).await
                 }
             }
         }

@@ -1,22 +1,16 @@
 //! The fields that inspections, sessions, jobs and items have in common, and the columns that fields need (look-ahead).
 
-use super::connection::{Connection, PageArgs};
 use super::data_loader::load;
-use super::entities::Inspection;
-use super::enums::Clock;
 use super::error::ApiError;
 use super::loaders::{AsOfLoader, EntityLoader, Loaders};
-use super::node::Node;
-use super::pagination;
 use super::scalar::Long;
 use super::snapshot::{Snapshot, SnapshotFields};
 use super::state_machine::NextState;
-use super::subject::Subject;
-use crate::event::{Facts, Json};
+use crate::event::{Asset, Facts, Json, Location, Property, Vehicle};
 use crate::machine::{self, JobKind, Machine};
-use crate::store::read::{ChildRelation, EntityFilter, EntityProjection, EntityRow, datetime_from_micros};
+use crate::store::read::{EntityProjection, EntityRow, TimeAxis, datetime_from_micros};
 use crate::vendor;
-use async_graphql::{Context, ID, Object, SelectionField};
+use async_graphql::{Context, ID, Object, SelectionField, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::{ItemKind, Kind};
 use serde_json::value::RawValue;
@@ -109,14 +103,14 @@ impl EntityFields {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The time, e.g. `2024-05-01T12:00:00Z`.")] at: DateTime<Utc>,
-        #[graphql(desc = "The clock that the time refers to.", default_with = "Clock::Received")] clock: Clock,
+        #[graphql(desc = "The clock that the time refers to.", default_with = "TimeAxis::Received")] clock: TimeAxis,
     ) -> Result<Option<Snapshot>, ApiError> {
-        let loader = AsOfLoader { at, clock: clock.into() };
+        let loader = AsOfLoader { at, clock };
         let snapshot = match Loaders::of(ctx)?.as_of_prefetch.take(loader.clone(), self.row.id) {
             Some(prefetched) => prefetched,
             None => load(ctx, loader, self.row.row_id).await?,
         };
-        Ok(snapshot.map(|row| Snapshot(SnapshotFields { at, clock, row })))
+        Ok(snapshot.map(|row| Snapshot(SnapshotFields::new(at, clock, row))))
     }
 
     /// The states that the vendor's state machine can reach from here.
@@ -124,6 +118,19 @@ impl EntityFields {
         let Some(machine) = self.machine() else { return Vec::new() };
         NextState::after(machine, self.row.state.as_deref())
     }
+}
+
+/// What is inspected, and where. Which of the fields have values depends on what it is.
+#[derive(Clone, Debug, Default, PartialEq, SimpleObject)]
+pub struct Subject {
+    /// The vehicle.
+    vehicle: Option<Vehicle>,
+    /// The building.
+    property: Option<Property>,
+    /// The asset, as the vendor has it registered.
+    asset: Option<Asset>,
+    /// The location.
+    location: Option<Location>,
 }
 
 impl From<Arc<EntityRow>> for EntityFields {
@@ -144,37 +151,11 @@ impl EntityFields {
         Ok(self.facts.get_or_init(|| facts))
     }
 
-    /// The subject: what is inspected, and where.
     pub fn subject(&self) -> Result<Option<Subject>, ApiError> {
         let facts = self.facts()?.clone();
         let subject =
             Subject { vehicle: facts.vehicle, property: facts.property, asset: facts.asset, location: facts.location };
         Ok((subject != Subject::default()).then_some(subject))
-    }
-
-    /// The inspection it belongs to.
-    pub async fn inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, ApiError> {
-        let Some(number) = self.row.inspection_row_id else { return Ok(None) };
-        Ok(load(ctx, EntityLoader(selected_columns(ctx.field())), number).await?.map(Inspection::from))
-    }
-
-    /// The entity it belongs to directly.
-    pub async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Node>, ApiError> {
-        let Some(number) = self.row.parent_row_id else { return Ok(None) };
-        Ok(load(ctx, EntityLoader(selected_columns(ctx.field())), number).await?.and_then(Node::of))
-    }
-
-    /// A page of the entities of a kind that belong to it.
-    pub async fn children<T: From<Arc<EntityRow>>>(
-        &self,
-        ctx: &Context<'_>,
-        page: PageArgs,
-        relation: ChildRelation,
-        kind: Kind,
-        subkind: Option<Vec<&'static str>>,
-    ) -> Result<Connection<T>, ApiError> {
-        let filter = EntityFilter { kind: Some(kind), subkind, ..EntityFilter::default() };
-        pagination::children(ctx, page, relation, filter, self.row.row_id).await
     }
 
     fn machine(&self) -> Option<&'static Machine> {
@@ -187,6 +168,12 @@ impl EntityFields {
         };
         vendor::by_name(&self.row.vendor)?.machine(subject)
     }
+}
+
+/// The entity with this row id, for the fields selected here.
+pub async fn load_entity(ctx: &Context<'_>, row_id: Option<i64>) -> Result<Option<Arc<EntityRow>>, ApiError> {
+    let Some(row_id) = row_id else { return Ok(None) };
+    load(ctx, EntityLoader(selected_columns(ctx.field())), row_id).await
 }
 
 /// The columns that the fields selected under an entity need.

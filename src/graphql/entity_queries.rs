@@ -1,27 +1,25 @@
 //! The query fields of the four kinds: one by id or key, a list, and the list as of a time in the past. Query flattens
 //! them.
 
-use super::as_of;
 use super::connection::object_with_lists;
 use super::entities::{Inspection, Item, Job, Session};
-use super::enums::Clock;
 use super::error::ApiError;
 use super::filter::{
     InspectionFilter, InspectionPastFilter, ItemFilter, JobFilter, JobPastFilter, SessionFilter, SessionPastFilter,
 };
 use super::key::{EntityKey, JobKey};
 use super::node::{entity_by_id, parse_id};
-use super::order::{InspectionOrder, ItemOrder, JobOrder, OrderDirection, SessionOrder};
+use super::order::{InspectionOrder, ItemOrder, JobOrder, SessionOrder};
 use super::pagination;
 use super::query::QueryRoot;
 use super::snapshot::{InspectionSnapshot, JobSnapshot, SessionSnapshot};
 use crate::event::EntityRef;
 use crate::machine::EntityType;
+use crate::store::read::{SortDirection, TimeAxis};
 use async_graphql::{Context, ID, MergedObject};
 use chrono::{DateTime, Utc};
 use entity::Kind;
 
-/// The query fields of all kinds.
 #[derive(Debug, Default, MergedObject)]
 pub struct EntityQueries(InspectionQueries, SessionQueries, JobQueries, ItemQueries);
 
@@ -85,17 +83,17 @@ macro_rules! entity_queries {
                         ctx,
                         page,
                         #[graphql(desc = "The time, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
-                        #[graphql(desc = "The clock that the time refers to.", default_with = "Clock::Received")] clock: Clock,
+                        #[graphql(desc = "The clock that the time refers to.", default_with = "TimeAxis::Received")] clock: TimeAxis,
                         #[graphql(desc = "Only rows that match.")] filter: Option<$past_filter>,
                         #[graphql(
                             desc = "The direction of the order, which is by when the hub first saw them.",
-                            default_with = "OrderDirection::Desc"
+                            default_with = "SortDirection::Desc"
                         )]
-                        direction: OrderDirection,
+                        direction: SortDirection,
                     ) -> $snapshot {
                         let api = QueryRoot.begin_read(ctx).await?;
-                        let list = as_of::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
-                        as_of::as_of_page(ctx, page, list, clock, direction).await
+                        let list = pagination::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
+                        pagination::as_of_page(ctx, page, list, direction).await
                     }
                 )?
             }

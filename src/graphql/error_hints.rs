@@ -1,7 +1,7 @@
 //! Hints for async-graphql's errors about documents and arguments that do not match the schema: what is accepted
 //! instead. Names that are not in the schema are removed from its messages.
 
-use super::schema_types::{SchemaType, field_arguments, schema_type};
+use super::schema_types::{SchemaType, schema_field, schema_type};
 use async_graphql::ServerError;
 
 /// Characters of a message, which may quote the input.
@@ -48,8 +48,7 @@ fn without_helper_types(message: &str) -> String {
 fn hint(message: &str) -> Option<String> {
     let quoted: Vec<&str> = message.split('"').skip(1).step_by(2).collect();
     if let (true, [_, field, parent]) = (message.starts_with("Unknown argument"), quoted.as_slice()) {
-        let arguments = field_arguments(parent, field)?;
-        return Some(match arguments {
+        return Some(match schema_field(parent, field)?.arguments.as_slice() {
             [] => format!("`{field}` takes no arguments."),
             arguments => format!("`{field}` takes: {}.", quoted_list(arguments)),
         });

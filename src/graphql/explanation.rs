@@ -27,7 +27,6 @@ impl From<Warning> for RenderedWarning {
     }
 }
 
-/// The explanation in the columns of a row.
 pub fn stored_explanation(
     code: entity::ReasonCode,
     params: Option<&str>,
@@ -35,11 +34,6 @@ pub fn stored_explanation(
 ) -> Result<Explanation, ApiError> {
     Explanation::from_columns(code, params, warnings)
         .map_err(|error| ApiError::internal(format!("the stored reason {code} is invalid: {error}")))
-}
-
-/// The warnings of an explanation.
-pub fn rendered_warnings(explanation: Explanation) -> Vec<RenderedWarning> {
-    explanation.warnings.into_iter().map(RenderedWarning::from).collect()
 }
 
 #[cfg(test)]

@@ -6,16 +6,14 @@
 use super::entities::{Inspection, Job, Session};
 use super::entity::selected_columns;
 use super::error::ApiError;
-use super::limits::MAX_PAGE_SIZE;
+use super::limits::check_key_count;
 use super::node::{parse_id, truncated};
 use super::query::QueryRoot;
 use super::sdl::subgraph_sdl;
-
 use crate::event::EntityRef;
 use crate::machine::EntityType;
 use crate::store::read::{self, EntityRow};
 use async_graphql::{Any, Context, ID, Name, Object, SimpleObject, Union, Value};
-
 use entity::Kind;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -33,10 +31,7 @@ impl Subgraph {
         ctx: &Context<'_>,
         #[graphql(desc = "The entities, each with `__typename` and a key. At most 100.")] representations: Vec<Any>,
     ) -> Result<Vec<Option<Result<FederatedEntity, ApiError>>>, ApiError> {
-        if !i32::try_from(representations.len()).is_ok_and(|number| number <= MAX_PAGE_SIZE) {
-            let message = format!("{} representations are too many", representations.len());
-            return Err(ApiError::bad_user_input(message, "Request at most 100 at a time."));
-        }
+        check_key_count(representations.len(), "representations")?;
         let api = QueryRoot.begin_read(ctx).await?;
         let keys: Vec<_> = representations.iter().map(parse_representation).collect();
         let ids: Vec<Uuid> = keys.iter().flatten().map(|(_, id)| *id).collect();
@@ -115,16 +110,12 @@ fn parse_representation(representation: &Any) -> Result<(Kind, Uuid), ApiError> 
     }
     match (subject, text("source"), text("externalId")) {
         (Some(subject), Some(source), Some(external_id)) => Ok((kind, EntityRef::new(subject, external_id).id(source))),
-        (Some(_), ..) => {
-            let message = format!("a representation of `{name}` has no key");
-            Err(ApiError::bad_user_input(
-                message,
-                "The keys are `id`, and `source` with `externalId`; all are strings.",
-            ))
+        (subject, ..) => {
+            let hint = match subject {
+                Some(_) => "The keys are `id`, and `source` with `externalId`; all are strings.",
+                None => "The key is `id`, a string.",
+            };
+            Err(ApiError::bad_user_input(format!("a representation of `{name}` has no key"), hint))
         }
-        (None, ..) => Err(ApiError::bad_user_input(
-            format!("a representation of `{name}` has no key"),
-            "The key is `id`, a string.",
-        )),
     }
 }

@@ -1,7 +1,7 @@
 //! What clients can filter lists by, and its translation to store filters. A row must match all fields that are given.
 
 use super::duration;
-use super::enums::{EntityKind, InspectionStatus, ItemKind, JobKind, JobStatus, SessionStatus, Status, Verdict};
+use super::enums::{InspectionStatus, JobStatus, SessionStatus};
 use super::error::ApiError;
 use super::node::parse_id;
 use crate::event::storable;
@@ -9,7 +9,7 @@ use crate::machine::EntityType;
 use crate::store::read::{self, EntityFilter};
 use async_graphql::{ID, InputObject};
 use chrono::{DateTime, Utc};
-use entity::Kind;
+use entity::{ItemKind, JobKind, Kind, Status, Verdict};
 
 /// What entities of all kinds can be filtered by, in the present and in the past.
 #[derive(Clone, Debug, Default, InputObject)]
@@ -111,12 +111,12 @@ macro_rules! entity_filters {
 
 entity_filters!("inspections", Inspection: InspectionFilter, InspectionPastFilter {
     /// In one of these statuses.
-    status: Vec<InspectionStatus> => status |given| convert_all(given);
+    status: Vec<InspectionStatus> => status |given| statuses(given);
 });
 
 entity_filters!("sessions", Session: SessionFilter, SessionPastFilter {
     /// In one of these statuses.
-    status: Vec<SessionStatus> => status |given| convert_all(given);
+    status: Vec<SessionStatus> => status |given| statuses(given);
     /// Of this inspection: its `id`.
     inspection: ID => inspection |given| given.as_ref().map(parse_id).transpose()?;
 });
@@ -125,7 +125,7 @@ entity_filters!("jobs", Job: JobFilter, JobPastFilter {
     /// Of one of these kinds.
     kind: Vec<JobKind> => subkind |given| subkinds(given, EntityType::Job);
     /// In one of these statuses.
-    status: Vec<JobStatus> => status |given| convert_all(given);
+    status: Vec<JobStatus> => status |given| statuses(given);
     /// Of this inspection: its `id`.
     inspection: ID => inspection |given| given.as_ref().map(parse_id).transpose()?;
 });
@@ -145,7 +145,7 @@ pub struct ChangeFilter {
     /// Received by one of these sources: see `Source.name`.
     source: Option<Vec<String>>,
     /// Of entities of these kinds.
-    kind: Option<Vec<EntityKind>>,
+    kind: Option<Vec<Kind>>,
     /// With one of these verdicts.
     verdict: Option<Vec<Verdict>>,
     /// Caused by one of these events: the vendor's names, e.g. `["job-state-changed"]`.
@@ -169,13 +169,13 @@ impl ChangeFilter {
         Ok(read::ChangeRowFilter {
             vendor: storable_texts(self.vendor),
             source: storable_texts(self.source),
-            kind: convert_all(self.kind),
-            verdict: convert_all(self.verdict),
+            kind: self.kind,
+            verdict: self.verdict,
             event: storable_texts(self.event),
             inspection: self.inspection.as_ref().map(parse_id).transpose()?,
             entity: self.entity.as_ref().map(parse_id).transpose()?,
             delivery,
-            to_status: convert_all(self.to_status),
+            to_status: self.to_status,
         })
     }
 }
@@ -204,7 +204,7 @@ impl DeliveryFilter {
         read::DeliveryRowFilter {
             vendor: storable_texts(self.vendor),
             source: storable_texts(self.source),
-            verdict: convert_all(self.verdict),
+            verdict: self.verdict,
             event: storable_texts(self.event),
             received_after: self.received_after,
             received_before: self.received_before,
@@ -214,10 +214,10 @@ impl DeliveryFilter {
 }
 
 /// The stored names of kinds of jobs or items.
-pub fn subkinds<T, U: From<T>>(kinds: Option<Vec<T>>, of: impl Fn(U) -> EntityType) -> Option<Vec<&'static str>> {
-    kinds.map(|kinds| kinds.into_iter().map(|kind| of(kind.into()).subkind()).collect())
+pub fn subkinds<T>(kinds: Option<Vec<T>>, of: impl Fn(T) -> EntityType) -> Option<Vec<&'static str>> {
+    kinds.map(|kinds| kinds.into_iter().map(|kind| of(kind).subkind()).collect())
 }
 
-fn convert_all<T, U: From<T>>(words: Option<Vec<T>>) -> Option<Vec<U>> {
-    words.map(|words| words.into_iter().map(U::from).collect())
+fn statuses<T: Into<Status>>(given: Option<Vec<T>>) -> Option<Vec<Status>> {
+    given.map(|given| given.into_iter().map(T::into).collect())
 }

@@ -1,11 +1,10 @@
 //! Keys of one entity: the hub's id or the vendor's. Both result in the same id, because the hub's is derived from the
 //! vendor's.
 
-use super::enums::JobKind;
 use super::error::ApiError;
 use super::node::parse_id;
 use crate::event::EntityRef;
-use crate::machine::EntityType;
+use crate::machine::{EntityType, JobKind};
 use async_graphql::{ID, InputObject, OneofObject};
 use uuid::Uuid;
 
@@ -49,7 +48,6 @@ pub struct JobExternalKey {
 }
 
 impl EntityKey {
-    /// The hub's id.
     pub fn id(self, subject: EntityType) -> Result<Uuid, ApiError> {
         match self {
             EntityKey::Id(id) => parse_id(&id),
@@ -59,13 +57,10 @@ impl EntityKey {
 }
 
 impl JobKey {
-    /// The hub's id.
     pub fn id(self) -> Result<Uuid, ApiError> {
         match self {
             JobKey::Id(id) => parse_id(&id),
-            JobKey::ExternalId(key) => {
-                Ok(EntityRef::new(EntityType::Job(key.kind.into()), key.external_id).id(&key.source))
-            }
+            JobKey::ExternalId(key) => Ok(EntityRef::new(EntityType::Job(key.kind), key.external_id).id(&key.source)),
         }
     }
 }

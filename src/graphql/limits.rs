@@ -1,15 +1,12 @@
 //! Limits of one request that the fields apply, and the weights for its cost. `request::limits` has the limits that
 //! apply before execution; `request::cost` computes the cost.
 
+use super::error::ApiError;
+
 /// Rows of a list by default.
 pub const DEFAULT_PAGE_SIZE: i32 = 25;
 /// Rows of a list, and ids of `nodes`.
 pub const MAX_PAGE_SIZE: i32 = 100;
-/// Nested fields. Standard introspection needs 15, the playground's own queries need 5.
-pub const MAX_QUERY_DEPTH: usize = 20;
-/// Points of cost: three nested lists of 25 rows each, with ten fields per row, are within. If all rows exist, that
-/// takes about half a second of one core.
-pub const MAX_QUERY_COST: u64 = 200_000;
 /// Nested selection sets that the parser accepts.
 pub const MAX_PARSER_RECURSION: usize = 32;
 
@@ -23,3 +20,11 @@ pub const FIELD_WEIGHTS: &[(&str, &str, u64)] = &[
     ("Query", "stalledInspections", 1_000),
     ("Query", "timeInStatus", 10_000),
 ];
+
+/// Refuses more keys than a page has rows. `what`: the keys, in the plural.
+pub fn check_key_count(keys: usize, what: &str) -> Result<(), ApiError> {
+    if keys as u64 <= MAX_PAGE_SIZE.unsigned_abs().into() {
+        return Ok(());
+    }
+    Err(ApiError::bad_user_input(format!("{keys} {what} are too many"), "Request at most 100 at a time."))
+}

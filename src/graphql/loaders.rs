@@ -53,7 +53,6 @@ macro_rules! loaders {
 }
 
 impl Loaders {
-    /// The loaders of this request.
     pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a Loaders, ApiError> {
         ctx.data::<Loaders>().map_err(|_| ApiError::internal("the request was not prepared"))
     }

@@ -1,7 +1,6 @@
 //! The GraphQL API: types, resolvers, data loaders. The statements are in `store::read`; nothing here depends on HTTP.
 
 mod aggregate;
-mod as_of;
 mod as_of_prefetch;
 mod batch_scheduler;
 mod change;
@@ -25,7 +24,6 @@ mod filter;
 mod key;
 mod limits;
 mod loaders;
-mod log_head;
 mod matching;
 mod node;
 mod node_list;
@@ -40,7 +38,6 @@ mod sdl;
 mod snapshot;
 mod source;
 mod state_machine;
-mod subject;
 mod subscription;
 mod subscription_progress;
 #[cfg(test)]
@@ -48,12 +45,10 @@ pub(crate) mod tests;
 
 pub use cursor::Cursor;
 pub use cursor::parse_change_cursor;
-pub use error::{ApiError, LimitExceeded, is_request_error};
+pub use error::{ApiError, is_request_error};
 pub use error_code::{ApiErrorCode, ERROR_CODES, ErrorCodeEntry};
 pub use field_cost::ListSize;
-pub use limits::{
-    DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, MAX_PAGE_SIZE, MAX_PARSER_RECURSION, MAX_QUERY_COST, MAX_QUERY_DEPTH,
-};
+pub use limits::{DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, MAX_PAGE_SIZE, MAX_PARSER_RECURSION};
 pub use overlapping_fields::check_overlapping_fields;
 pub use schema_types::{named_type, root_type, schema_field};
 pub use sdl::{sdl, subgraph_sdl};
@@ -62,7 +57,7 @@ pub use subscription_progress::{StartPosition, SubscriptionProgress};
 
 use crate::feed::Feed;
 use crate::store::{InspectionIndex, ReadPool};
-use aggregate::AggregateCaches;
+use aggregate::{AggregateCaches, MIN_COMPUTE_TIME};
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::ExecutableDocument;
 use async_graphql::{Context, EmptyMutation, ID, Request, Response, Schema, SchemaBuilder};
@@ -104,20 +99,13 @@ impl std::fmt::Debug for ApiSchema {
 }
 
 impl ApiSchema {
-    /// The schema over this data.
     pub fn new(api: ApiContext) -> Self {
-        ApiSchema(builder().disable_suggestions().data(api).data(AggregateCaches::default()).finish())
-    }
-
-    /// Without caches: each query reads the database.
-    #[cfg(test)]
-    fn without_caches(api: ApiContext) -> Self {
-        ApiSchema(builder().disable_suggestions().data(api).data(AggregateCaches::without_caching()).finish())
+        ApiSchema(builder().disable_suggestions().data(api).data(AggregateCaches::new(MIN_COMPUTE_TIME)).finish())
     }
 
     /// With errors that suggest corrections of misspelt names.
     pub fn with_suggestions(api: ApiContext) -> Self {
-        ApiSchema(builder().data(api).data(AggregateCaches::default()).finish())
+        ApiSchema(builder().data(api).data(AggregateCaches::new(MIN_COMPUTE_TIME)).finish())
     }
 
     /// Executes a query.
@@ -132,17 +120,6 @@ impl ApiSchema {
     pub async fn execute_parsed(&self, request: Request, document: &Arc<ExecutableDocument>) -> Response {
         let (request, scheduler, shaper) = prepare(request, document);
         shaper.shape(scheduler.drive(self.0.execute(request)).await)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
-        let document = Arc::new(parse_query(&request.query).expect("a document"));
-        let progress = SubscriptionProgress::new(StartPosition::FromOperation, None);
-        let responses = self.subscribe(request, &document, &progress);
-        let acknowledge = move |_: &Response| {
-            progress.ack();
-        };
-        responses.inspect(acknowledge).boxed()
     }
 
     /// Executes a subscription. Its start is in `progress`, which also says which change each response is about.
@@ -166,12 +143,12 @@ impl ApiSchema {
     }
 }
 
-/// The error for a document that cannot be parsed.
 pub fn parse_failed(error: &async_graphql::parser::Error) -> ApiError {
     let text = error.to_string();
     // The parser draws the position; the last line of its text is the message.
     let why = text.lines().last().unwrap_or_default().trim().trim_start_matches("= ");
-    ApiError::ParseFailed { message: format!("the document cannot be parsed: {why}"), at: error.positions().next() }
+    let message = format!("the document cannot be parsed: {why}");
+    ApiError::in_document(ApiErrorCode::GraphqlParseFailed, message, error.positions().next())
 }
 
 fn builder() -> SchemaBuilder<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot> {

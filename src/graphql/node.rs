@@ -32,7 +32,6 @@ pub enum Node {
 }
 
 impl Node {
-    /// The object for an entity's row.
     pub fn of(row: Arc<EntityRow>) -> Option<Self> {
         Some(match row.kind {
             Kind::Inspection => Node::Inspection(row.into()),
@@ -44,7 +43,6 @@ impl Node {
     }
 }
 
-/// Parses an id.
 pub fn parse_id(id: &ID) -> Result<Uuid, ApiError> {
     Uuid::parse_str(id).map_err(|_| {
         ApiError::bad_user_input(
@@ -72,7 +70,7 @@ pub async fn nodes_by_id(ctx: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Nod
     };
     let deliveries = match row_ids.is_empty() {
         true => Default::default(),
-        false => read::deliveries_by_row_id(db, delivery::selected_columns(ctx.field()), &row_ids).await?,
+        false => read::deliveries_by_row_id(db, delivery::selected_columns(&[ctx.field()]), &row_ids).await?,
     };
     let changes = changes_by_id(ctx, &positions).await?;
     let found = ids.iter().map(|id| match NodeId::of(*id) {

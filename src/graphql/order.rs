@@ -3,24 +3,6 @@
 use crate::store::read::{self, SortDirection};
 use async_graphql::{Enum, InputObject};
 
-/// The direction of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-pub enum OrderDirection {
-    /// Oldest first.
-    Asc,
-    /// Newest first.
-    Desc,
-}
-
-impl From<OrderDirection> for SortDirection {
-    fn from(direction: OrderDirection) -> Self {
-        match direction {
-            OrderDirection::Asc => SortDirection::Asc,
-            OrderDirection::Desc => SortDirection::Desc,
-        }
-    }
-}
-
 /// Declares the orders of entities.
 macro_rules! orders {
     ($($order:ident $field:ident, $about:literal, $about_field:literal;)+) => {
@@ -31,7 +13,7 @@ macro_rules! orders {
                 /// The field to order by.
                 field: $field,
                 /// The direction.
-                direction: OrderDirection,
+                direction: SortDirection,
             }
 
             #[doc = $about_field]
@@ -46,10 +28,9 @@ macro_rules! orders {
 
             impl From<$order> for read::EntityOrder {
                 fn from(order: $order) -> Self {
-                    let direction = order.direction.into();
                     match order.field {
-                        $field::UpdatedAt => read::EntityOrder::Updated(direction),
-                        $field::CreatedAt => read::EntityOrder::Created(direction),
+                        $field::UpdatedAt => read::EntityOrder::Updated(order.direction),
+                        $field::CreatedAt => read::EntityOrder::Created(order.direction),
                     }
                 }
             }
@@ -70,7 +51,7 @@ pub struct DeliveryOrder {
     /// The field to order by.
     field: DeliveryOrderField,
     /// The direction.
-    direction: OrderDirection,
+    direction: SortDirection,
 }
 
 /// The fields that deliveries can be ordered by.
@@ -83,7 +64,7 @@ pub enum DeliveryOrderField {
 impl From<DeliveryOrder> for SortDirection {
     fn from(order: DeliveryOrder) -> Self {
         match order.field {
-            DeliveryOrderField::ReceivedAt => order.direction.into(),
+            DeliveryOrderField::ReceivedAt => order.direction,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Whether fields with the same response name can be merged (GraphQL, October 2021, section 5.3.2): a client must know the
 //! field's type, whichever of several objects it belongs to. async-graphql compares only fields of the same object.
 
-use super::collect_fields::{FieldGroup, TypeConflict};
+use super::collect_fields::FieldGroup;
 use super::error::ApiError;
+use super::error_code::ApiErrorCode;
 use async_graphql::parser::types::ExecutableDocument;
 
 /// Checks all operations of a document. It must be known to be small when all fragments are expanded.
@@ -13,7 +14,7 @@ pub fn check_overlapping_fields(document: &ExecutableDocument) -> Result<(), Api
     document
         .operations
         .iter()
-        .try_for_each(|(_, operation)| check_field_group(&FieldGroup::typed(&operation.node), document))
+        .try_for_each(|(_, operation)| check_field_group(&FieldGroup::of(&operation.node, true), document))
 }
 
 fn check_field_group<'a>(group: &FieldGroup<'a>, document: &'a ExecutableDocument) -> Result<(), ApiError> {
@@ -21,9 +22,9 @@ fn check_field_group<'a>(group: &FieldGroup<'a>, document: &'a ExecutableDocumen
         return Ok(());
     }
     for (name, field) in group.subfields(document) {
-        if let (Some(ty), Some(TypeConflict { ty: other, at })) = (field.ty, field.conflict) {
+        if let (Some(ty), Some((other, at))) = (field.ty, field.conflict) {
             let message = format!("\"{name}\" would be both {ty} and {other}; give one of them an alias");
-            return Err(ApiError::ValidationFailed { message, at: Some(at) });
+            return Err(ApiError::in_document(ApiErrorCode::GraphqlValidationFailed, message, Some(at)));
         }
         check_field_group(field, document)?;
     }
@@ -40,7 +41,7 @@ mod tests {
             "{{ node(id: \"x\") {{ {fields} }} }} fragment F on Job {{ ...G }} fragment G on Job {{ s: status }}"
         );
         let why = check_overlapping_fields(&parse_query(query).expect("a query")).err()?;
-        Some(why.into_server_error().message)
+        Some(why.message)
     }
 
     #[test]

@@ -10,12 +10,14 @@ use super::entity::selected_columns_of_nodes;
 use super::error::ApiError;
 use super::loaders::{DeliveryChangesLoader, HistoryLoader, LogHeadLoader};
 use super::order::DeliveryOrder;
+use super::snapshot::{SnapshotNode, selected_columns_of_snapshots};
 use crate::store::read::{
-    self, ChangeRowFilter, ChildRelation, ChildrenQuery, DeliveryProjection, DeliveryRow, DeliveryRowFilter,
-    EntityFilter, EntityOrder, EntityRow, EntitySortKey, PageRequest, Slice, SortDirection,
+    self, AsOfList, ChangeRowFilter, ChildRelation, ChildrenQuery, DeliveryProjection, DeliveryRow, DeliveryRowFilter,
+    EntityAsOf, EntityFilter, EntityOrder, EntityRow, EntitySortKey, PageRequest, Slice, SortDirection, TimeAxis,
 };
-use async_graphql::Context;
-use entity::{change, log_head};
+use async_graphql::{Context, OutputType};
+use chrono::{DateTime, SecondsFormat, Utc};
+use entity::{Kind, change, log_head};
 use std::sync::Arc;
 
 /// A page of entities: by default, the last changed first.
@@ -26,38 +28,67 @@ pub async fn entities<T: From<Arc<EntityRow>>>(
     order: Option<impl Into<EntityOrder>>,
 ) -> Result<Connection<T>, ApiError> {
     let order = order.map_or(EntityOrder::Updated(SortDirection::Desc), Into::into);
-    let page = match order {
-        EntityOrder::Updated(direction) => args.page(|text| cursor::parse_updated_cursor(text, direction))?,
-        EntityOrder::Created(direction) => args
-            .page(|text| Ok(EntitySortKey { updated_at: 0, row_id: cursor::parse_created_cursor(text, direction)? }))?,
-    };
+    let page = args.page(|text| cursor::parse_entity_cursor(text, order))?;
     let slice =
         read::entities(&ApiContext::of(ctx)?.readers, selected_columns_of_nodes(ctx), &filter, order, &page).await?;
     Ok(Connection::of(slice, &page, TotalCount::Entities(filter), |row: Arc<EntityRow>| {
-        let cursor = match order {
-            EntityOrder::Updated(direction) => {
-                Cursor::Updated(EntitySortKey { updated_at: row.updated_at, row_id: row.row_id }, direction)
-            }
-            EntityOrder::Created(direction) => Cursor::Created(row.row_id, direction),
-        };
-        (cursor, row.into())
+        let key = EntitySortKey { updated_at: row.updated_at, row_id: row.row_id };
+        (Cursor::Entity(order, key), row.into())
     }))
 }
 
-/// A page of the entities that belong to one.
+/// A page of the entities of a kind that belong to one.
 pub async fn children<T: From<Arc<EntityRow>>>(
     ctx: &Context<'_>,
     args: PageArgs,
-    relation: ChildRelation,
-    filter: EntityFilter,
-    parent: i64,
+    (relation, parent): (ChildRelation, i64),
+    kind: Kind,
+    subkind: Option<Vec<&'static str>>,
 ) -> Result<Connection<T>, ApiError> {
+    let filter = EntityFilter { kind: Some(kind), subkind, ..EntityFilter::default() };
     let page = args.page(|text| cursor::parse_created_cursor(text, SortDirection::Asc))?;
     let children = ChildrenQuery { relation, filter: filter.clone(), projection: selected_columns_of_nodes(ctx), page };
     let slice = load(ctx, children, parent).await?.unwrap_or_default();
     let total = TotalCount::Children { of: relation, filter, parent };
     Ok(Connection::of(slice, &page, total, |row: Arc<EntityRow>| {
-        (Cursor::Created(row.row_id, SortDirection::Asc), row.into())
+        (Cursor::created(row.row_id, SortDirection::Asc), row.into())
+    }))
+}
+
+/// The entities that match, as of a time.
+///
+/// # Errors
+/// If the time is in the future.
+pub fn as_of_list(
+    api: &ApiContext,
+    at: DateTime<Utc>,
+    clock: TimeAxis,
+    filter: EntityFilter,
+) -> Result<AsOfList, ApiError> {
+    let now = api.now();
+    if at > now {
+        let format_time = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        return Err(ApiError::bad_user_input(
+            format!("`at` is {}, which is in the future", format_time(at)),
+            format!("The hub's clock says {}. For the present, use the field without `AsOf`.", format_time(now)),
+        ));
+    }
+    Ok(AsOfList { at, axis: clock, filter })
+}
+
+/// A page of entities as of a time.
+pub async fn as_of_page<T: SnapshotNode + OutputType>(
+    ctx: &Context<'_>,
+    args: PageArgs,
+    list: AsOfList,
+    direction: SortDirection,
+) -> Result<Connection<T>, ApiError> {
+    let page = args.page(|text| cursor::parse_created_cursor(text, direction))?;
+    let slice =
+        list.page(&ApiContext::of(ctx)?.readers, selected_columns_of_snapshots::<T>(ctx), direction, &page).await?;
+    let (at, clock) = (list.at, list.axis);
+    Ok(Connection::of(slice, &page, TotalCount::AsOfList(list), |row: EntityAsOf| {
+        (Cursor::created(row.current.row_id, direction), T::of(at, clock, row))
     }))
 }
 

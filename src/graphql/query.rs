@@ -2,29 +2,30 @@
 
 use super::ApiContext;
 use super::aggregate::AggregateFields;
-use super::as_of;
 use super::change::Change;
 use super::connection::object_with_lists;
+use super::cursor::Cursor;
 use super::delivery::{self, Delivery};
 use super::entity::node_selections;
 use super::entity_queries::EntityQueries;
-use super::enums::{Clock, InspectionStatus};
+use super::enums::InspectionStatus;
 use super::error::ApiError;
+use super::error_code::ApiErrorCode;
 use super::federation::Subgraph;
 use super::filter::{ChangeFilter, DeliveryFilter, InspectionFilter, InspectionPastFilter};
-use super::limits::MAX_PAGE_SIZE;
+use super::limits::check_key_count;
 use super::loaders::Loaders;
-use super::log_head::LogHead;
 use super::node::{self, Node};
 use super::order::DeliveryOrder;
 use super::pagination;
-use super::source::Source;
+use super::scalar::Long;
+use super::source::SourceInfo;
 use super::state_machine::StateMachine;
-use crate::store::read::{self, DeliveryProjection};
+use crate::store::read::{self, TimeAxis, datetime_from_micros};
 use crate::vendor;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use entity::Status;
+use entity::{Status, log_head};
 use std::collections::HashMap;
 
 #[derive(Debug)]
@@ -59,11 +60,9 @@ impl QueryRoot {
             ID,
         >,
     ) -> Result<Vec<Option<Node>>, ApiError> {
-        if i32::try_from(ids.len()).is_ok_and(|number| number <= MAX_PAGE_SIZE) {
-            self.begin_read(ctx).await?;
-            return node::nodes_by_id(ctx, &ids).await;
-        }
-        Err(ApiError::bad_user_input(format!("{} ids are too many", ids.len()), "Request at most 100 at a time."))
+        check_key_count(ids.len(), "ids")?;
+        self.begin_read(ctx).await?;
+        node::nodes_by_id(ctx, &ids).await
     }
 
     #[graphql(flatten)]
@@ -103,17 +102,17 @@ impl QueryRoot {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The time, e.g. `2024-05-01T12:00:00Z`. It cannot be in the future.")] at: DateTime<Utc>,
-        #[graphql(desc = "The clock that the time refers to.", default_with = "Clock::Received")] clock: Clock,
+        #[graphql(desc = "The clock that the time refers to.", default_with = "TimeAxis::Received")] clock: TimeAxis,
         #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionPastFilter>,
     ) -> Result<Vec<StatusCount>, ApiError> {
         let api = self.begin_read(ctx).await?;
-        let list = as_of::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
+        let list = pagination::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
         Ok(StatusCount::all(list.status_counts(&api.readers).await?))
     }
 
     /// The configured sources, with the state of each.
-    async fn sources(&self, ctx: &Context<'_>) -> Result<Vec<Source>, ApiError> {
-        Ok(self.begin_read(ctx).await?.sources.iter().cloned().map(Source).collect())
+    async fn sources(&self, ctx: &Context<'_>) -> Result<Vec<SourceInfo>, ApiError> {
+        Ok(self.begin_read(ctx).await?.sources.to_vec())
     }
 
     /// The state machines that decide the verdicts of the vendors' events.
@@ -180,14 +179,39 @@ object_with_lists! {
             #[graphql(desc = "The order: by default, the first received first.")] order_by: Option<DeliveryOrder>,
         ) -> Delivery {
             QueryRoot.begin_read(ctx).await?;
-            let projections = node_selections(ctx).into_iter().map(delivery::selected_columns);
-            let projection = projections.fold(DeliveryProjection::default(), |one, other| DeliveryProjection {
-                headers: one.headers || other.headers,
-                body: one.body || other.body,
-            });
+            let projection = delivery::selected_columns(&node_selections(ctx));
             let filter = filter.unwrap_or_default().into_store_filter();
             pagination::deliveries(ctx, page, projection, filter, order_by).await
         }
+    }
+}
+
+#[derive(Debug)]
+pub struct LogHead(log_head::Model);
+
+/// The end of the history.
+#[Object]
+impl LogHead {
+    /// The newest position; 0 if there are no changes yet.
+    async fn position(&self) -> Long {
+        Long(self.0.position)
+    }
+
+    /// The cursor of the newest change. A subscription with `after: cursor` begins with the next change, so there is no
+    /// gap between what was read before and what it receives.
+    async fn cursor(&self) -> String {
+        Cursor::Change { position: self.0.position, generation: self.0.generation }.encode()
+    }
+
+    /// The oldest cursor after which the history is complete. Of older changes, only those of retained entities exist.
+    /// `after` with an older cursor is refused with `CURSOR_EXPIRED`.
+    async fn oldest_cursor(&self) -> String {
+        Cursor::Change { position: self.0.retained_from, generation: self.0.generation }.encode()
+    }
+
+    /// When the newest change was written; null if there are no changes yet.
+    async fn time(&self) -> Option<DateTime<Utc>> {
+        (self.0.position > 0).then(|| datetime_from_micros(self.0.updated_at))
     }
 }
 
@@ -197,7 +221,7 @@ pub struct StatusCount {
     /// The status.
     status: InspectionStatus,
     /// The number of inspections in it.
-    count: i32,
+    pub(super) count: i32,
 }
 
 impl StatusCount {
@@ -213,13 +237,9 @@ impl StatusCount {
         };
         InspectionStatus::ALL.iter().map(|status| StatusCount { status: *status, count: count(*status) }).collect()
     }
-
-    pub(super) fn is_some(&self) -> bool {
-        self.count > 0
-    }
 }
 
 fn unknown_vendor() -> ApiError {
     let names: Vec<_> = vendor::ALL.iter().map(|vendor| vendor.name).collect();
-    ApiError::not_found("there is no such vendor", format!("The vendors are: {}.", names.join(", ")))
+    ApiError::new(ApiErrorCode::NotFound, "there is no such vendor", format!("The vendors are: {}.", names.join(", ")))
 }

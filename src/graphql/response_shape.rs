@@ -21,11 +21,7 @@ pub fn shape_response(response: &mut Response, document: &ExecutableDocument, op
         set_null_at(&mut response.data, path);
     }
     // If nothing failed, no types are needed.
-    let group = if response.errors.is_empty() {
-        FieldGroup::untyped(&operation.node)
-    } else {
-        FieldGroup::typed(&operation.node)
-    };
+    let group = FieldGroup::of(&operation.node, !response.errors.is_empty());
     order_and_propagate_nulls(&group, &mut response.data, None, document);
 }
 

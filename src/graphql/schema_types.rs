@@ -31,11 +31,10 @@ pub enum SchemaType {
     Union,
 }
 
-/// A field that can be selected.
 #[derive(Debug)]
 pub struct SchemaField {
     pub ty: Type,
-    arguments: Vec<String>,
+    pub arguments: Vec<String>,
     pub list_size: ListSize,
     /// In fields of a response.
     pub cost: u64,
@@ -43,7 +42,6 @@ pub struct SchemaField {
     pub is_volatile: bool,
 }
 
-/// A type of the schema, by name.
 pub fn schema_type(name: &str) -> Option<&'static SchemaType> {
     TYPES.get(name)
 }
@@ -62,11 +60,6 @@ pub fn field_type(parent: &str, field: &str) -> Option<&'static Type> {
         return TYPENAME.as_ref();
     }
     Some(&schema_field(parent, field)?.ty)
-}
-
-/// The names of a field's arguments.
-pub fn field_arguments(parent: &str, field: &str) -> Option<&'static [String]> {
-    Some(&schema_field(parent, field)?.arguments)
 }
 
 /// `[Node!]!` is of the type `Node`.
@@ -164,6 +157,6 @@ mod tests {
         assert!(matches!(schema_type("DateTime"), Some(SchemaType::Scalar)));
         assert!(matches!(schema_type("Int"), Some(SchemaType::Scalar)));
         assert!(schema_type("CommonFilter").is_none());
-        assert_eq!(field_arguments("Query", "node"), Some(&["id".to_owned()][..]));
+        assert_eq!(schema_field("Query", "node").expect("a field").arguments, ["id"]);
     }
 }

@@ -2,63 +2,53 @@
 
 use super::entities::{Inspection, Job, Session};
 use super::entity::selected_columns;
-use super::enums::{Clock, InspectionStatus, JobStatus, SessionStatus, Status};
+use super::enums::{InspectionStatus, JobStatus, SessionStatus};
 use super::scalar::Long;
-use crate::store::read::{self, EntityAsOf, EntityProjection, datetime_from_micros};
-use async_graphql::{Context, Object};
+use crate::store::read::{EntityAsOf, EntityProjection, SnapshotRow, TimeAxis, datetime_from_micros};
+use async_graphql::{Context, Object, SelectionField, SimpleObject};
 use chrono::{DateTime, Utc};
+use entity::Status;
 use std::sync::Arc;
 
 /// The fields of all snapshots.
-#[derive(Debug)]
+#[derive(Debug, SimpleObject)]
 pub struct SnapshotFields {
-    pub at: DateTime<Utc>,
-    pub clock: Clock,
-    pub row: Arc<read::SnapshotRow>,
-}
-
-#[Object]
-impl SnapshotFields {
     /// The requested time.
-    async fn at(&self) -> DateTime<Utc> {
-        self.at
-    }
-
+    at: DateTime<Utc>,
     /// The clock that the time refers to.
-    async fn clock(&self) -> Clock {
-        self.clock
-    }
-
+    clock: TimeAxis,
     /// The state at that time, in the vendor's words; null before the vendor reported one.
-    async fn state(&self) -> Option<&str> {
-        self.row.state.as_deref()
-    }
-
+    state: Option<String>,
     /// The cycle at that time.
-    async fn cycle(&self) -> i32 {
-        self.row.cycle
-    }
-
+    cycle: i32,
     /// The position of the newest change at that time: in the order of receipt or of occurrence, according to the
     /// clock.
-    async fn position(&self) -> Long {
-        Long(self.row.position)
-    }
-
+    position: Long,
     /// When that change's event happened. By `OCCURRED`, the best known time; by `RECEIVED`, only what the vendor
     /// reported.
-    async fn occurred_at(&self) -> Option<DateTime<Utc>> {
-        self.row.occurred_at.map(datetime_from_micros)
-    }
-
+    occurred_at: Option<DateTime<Utc>>,
     /// When the hub received that change's event. By `OCCURRED`, this can be later than the requested time.
-    async fn received_at(&self) -> DateTime<Utc> {
-        datetime_from_micros(self.row.received_at)
-    }
-
+    received_at: DateTime<Utc>,
     /// The vendor's name for that change's event.
-    async fn event(&self) -> &str {
-        &self.row.event
+    event: String,
+    #[graphql(skip)]
+    status: Option<Status>,
+}
+
+impl SnapshotFields {
+    pub fn new(at: DateTime<Utc>, clock: TimeAxis, row: Arc<SnapshotRow>) -> Self {
+        let row = Arc::unwrap_or_clone(row);
+        SnapshotFields {
+            at,
+            clock,
+            state: row.state,
+            cycle: row.cycle,
+            position: Long(row.position),
+            occurred_at: row.occurred_at.map(datetime_from_micros),
+            received_at: datetime_from_micros(row.received_at),
+            event: row.event,
+            status: row.status,
+        }
     }
 }
 
@@ -75,7 +65,7 @@ impl Snapshot {
 
     /// The status at that time; null for items.
     async fn status(&self) -> Option<Status> {
-        self.0.row.status.map(Status::from)
+        self.0.status
     }
 }
 
@@ -84,7 +74,7 @@ pub trait SnapshotNode {
     /// The field with the current entity.
     const FIELD: &'static str;
 
-    fn of(at: DateTime<Utc>, clock: Clock, row: EntityAsOf) -> Self;
+    fn of(at: DateTime<Utc>, clock: TimeAxis, row: EntityAsOf) -> Self;
 }
 
 /// Declares the rows of as-of lists.
@@ -107,7 +97,7 @@ macro_rules! snapshots {
 
                 /// The status at that time; null before the vendor reported a state.
                 async fn status(&self) -> Option<$status> {
-                    $status::of(self.snapshot.row.status?)
+                    $status::of(self.snapshot.status?)
                 }
 
                 #[doc = $current]
@@ -119,8 +109,8 @@ macro_rules! snapshots {
             impl SnapshotNode for $name {
                 const FIELD: &'static str = stringify!($field);
 
-                fn of(at: DateTime<Utc>, clock: Clock, row: EntityAsOf) -> Self {
-                    $name { snapshot: SnapshotFields { at, clock, row: row.snapshot }, current: row.current.into() }
+                fn of(at: DateTime<Utc>, clock: TimeAxis, row: EntityAsOf) -> Self {
+                    $name { snapshot: SnapshotFields::new(at, clock, row.snapshot), current: row.current.into() }
                 }
             }
         )+
@@ -141,8 +131,7 @@ snapshots! {
 
 /// The columns that the current entities under the rows of a connection need.
 pub fn selected_columns_of_snapshots<T: SnapshotNode>(ctx: &Context<'_>) -> EntityProjection {
-    let rows = super::entity::node_selections(ctx).into_iter();
-    let entities =
-        rows.flat_map(|row| row.selection_set().filter(|field| field.name() == T::FIELD).collect::<Vec<_>>());
-    entities.map(selected_columns).collect()
+    let rows = super::entity::node_selections(ctx);
+    let fields = rows.iter().flat_map(SelectionField::selection_set);
+    fields.filter(|field| field.name() == T::FIELD).map(selected_columns).collect()
 }

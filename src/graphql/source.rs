@@ -1,64 +1,42 @@
 //! The configured sources, with the state of each.
 
 use super::data_loader::load;
-use super::enums::Verdict;
 use super::error::ApiError;
 use super::loaders::{HandshakeLoader, LastVerdictLoader, LedgerLoader};
 use super::scalar::Long;
 use crate::store::read::datetime_from_micros;
 use crate::vendor::Vendor;
-use async_graphql::{Context, Object, SimpleObject};
+use async_graphql::{ComplexObject, Context, SimpleObject};
 use chrono::{DateTime, Utc};
-use entity::{handshake, ledger};
+use entity::{Verdict, handshake, ledger};
 
-/// What the API shows of a configured source.
-#[derive(Clone, Debug)]
+/// A configured connection to a vendor's account, which receives the webhooks of that account.
+#[derive(Clone, Debug, SimpleObject)]
+#[graphql(name = "Source", complex)]
 pub struct SourceInfo {
-    /// The last part of its URL.
+    /// Its name: the last part of its URL.
     pub name: String,
+    #[graphql(skip)]
     pub vendor: &'static Vendor,
-    /// The schemes that verify its deliveries.
+    /// The schemes that verify its deliveries, e.g. `signature` or `basic`. All of them must pass.
+    #[graphql(name = "verification")]
     pub schemes: Vec<String>,
-    /// Whether it accepts deliveries without verification.
+    /// Whether it accepts unverified deliveries from any sender, for evaluation.
     pub open: bool,
     /// The URL that the vendor sends to, if configured.
     pub url: Option<String>,
 }
 
-#[derive(Debug)]
-pub struct Source(pub SourceInfo);
-
-/// A configured connection to a vendor's account, which receives the webhooks of that account.
-#[Object]
-impl Source {
-    /// Its name: the last part of its URL.
-    async fn name(&self) -> &str {
-        &self.0.name
-    }
-
+#[ComplexObject]
+impl SourceInfo {
     /// The vendor's name in this API, e.g. `hover`.
     async fn vendor(&self) -> &str {
-        self.0.vendor.name
+        self.vendor.name
     }
 
     /// The vendor's own name.
     async fn title(&self) -> &str {
-        self.0.vendor.title
-    }
-
-    /// The schemes that verify its deliveries, e.g. `signature` or `basic`. All of them must pass.
-    async fn verification(&self) -> &[String] {
-        &self.0.schemes
-    }
-
-    /// Whether it accepts unverified deliveries from any sender, for evaluation.
-    async fn open(&self) -> bool {
-        self.0.open
-    }
-
-    /// The URL that the vendor sends to, if configured.
-    async fn url(&self) -> Option<&str> {
-        self.0.url.as_deref()
+        self.vendor.title
     }
 
     /// When the newest delivery was received, including duplicates; null if there is none.
@@ -69,7 +47,7 @@ impl Source {
     /// The verdict on the newest delivery that was not a duplicate.
     async fn last_verdict(&self, ctx: &Context<'_>) -> Result<Option<Verdict>, ApiError> {
         let verdicts = load(ctx, LastVerdictLoader, ()).await?.unwrap_or_default();
-        Ok(verdicts.get(&self.0.name).copied().map(Verdict::from))
+        Ok(verdicts.get(&self.name).copied())
     }
 
     /// The numbers of deliveries, by verdict.
@@ -80,14 +58,14 @@ impl Source {
     /// The vendor's newest request to prove that the hub owns its URL; null if there is none.
     async fn handshake(&self, ctx: &Context<'_>) -> Result<Option<Handshake>, ApiError> {
         let handshakes = load(ctx, HandshakeLoader, ()).await?.unwrap_or_default();
-        Ok(handshakes.get(&self.0.name).cloned().map(Handshake::from))
+        Ok(handshakes.get(&self.name).cloned().map(Handshake::from))
     }
 }
 
-impl Source {
+impl SourceInfo {
     async fn row(&self, ctx: &Context<'_>) -> Result<ledger::Model, ApiError> {
         let ledgers = load(ctx, LedgerLoader, ()).await?.unwrap_or_default();
-        Ok(ledgers.get(&self.0.name).cloned().unwrap_or_default())
+        Ok(ledgers.get(&self.name).cloned().unwrap_or_default())
     }
 }
 

@@ -1,9 +1,9 @@
 //! The vendors' state machines.
 
-use super::enums::{EntityKind, ItemKind, JobKind, Status};
 use crate::machine::{EntityType, Machine, Reopens, START, State, Transition};
 use crate::vendor::Vendor;
 use async_graphql::{Object, SimpleObject};
+use entity::{ItemKind, JobKind, Kind, Status};
 
 #[derive(Clone, Copy, Debug)]
 pub struct StateMachine {
@@ -24,23 +24,19 @@ impl StateMachine {
     /// The name, e.g. `pave/inspection` or `hover/job/proposal`.
     async fn name(&self) -> String {
         let subject = self.machine.entity_type;
-        let mut name = format!("{}/{}", self.vendor.name, subject.kind());
-        if !subject.subkind().is_empty() {
-            name.push('/');
-            name.push_str(subject.subkind());
-        }
-        name.to_lowercase()
+        let parts = [self.vendor.name, subject.kind().as_str(), subject.subkind()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/").to_lowercase()
     }
 
     /// The kind of entities it is for.
-    async fn kind(&self) -> EntityKind {
-        self.machine.entity_type.kind().into()
+    async fn kind(&self) -> Kind {
+        self.machine.entity_type.kind()
     }
 
     /// The kind of jobs it is for; null unless `kind` is `JOB`.
     async fn job_kind(&self) -> Option<JobKind> {
         match self.machine.entity_type {
-            EntityType::Job(kind) => Some(kind.into()),
+            EntityType::Job(kind) => Some(kind),
             _ => None,
         }
     }
@@ -48,19 +44,39 @@ impl StateMachine {
     /// The kind of items it is for; null unless `kind` is `ITEM`.
     async fn item_kind(&self) -> Option<ItemKind> {
         match self.machine.entity_type {
-            EntityType::Item(kind) => Some(kind.into()),
+            EntityType::Item(kind) => Some(kind),
             _ => None,
         }
     }
 
     /// The states.
     async fn states(&self) -> Vec<MachineState> {
-        self.machine.states.iter().map(|state| MachineState::of(self.machine, state)).collect()
+        let state = |state: &State| MachineState {
+            name: state.name,
+            status: state.status,
+            rank: state.rank,
+            terminal: state.terminal,
+            initial: self.machine.transition(START, state.name).is_some(),
+            description: state.description,
+        };
+        self.machine.states.iter().map(state).collect()
     }
 
     /// The transitions.
     async fn transitions(&self) -> Vec<MachineTransition> {
-        self.machine.transitions.iter().map(MachineTransition::of).collect()
+        let transition = |transition: &Transition| MachineTransition {
+            from: (transition.from != START).then_some(transition.from),
+            to: transition.to,
+            reopening: transition.reopens != Reopens::Never,
+            note: match transition.reopens {
+                Reopens::Never => None,
+                Reopens::Always => Some("The next cycle begins."),
+                Reopens::OnRequest => {
+                    Some("The next cycle begins. Without a vendor time it is applied only after a request for more.")
+                }
+            },
+        };
+        self.machine.transitions.iter().map(transition).collect()
     }
 
     /// The state machine as a Mermaid state diagram.
@@ -87,19 +103,6 @@ pub struct MachineState {
     description: &'static str,
 }
 
-impl MachineState {
-    fn of(machine: &Machine, state: &State) -> Self {
-        MachineState {
-            name: state.name,
-            status: state.status.map(Status::from),
-            rank: state.rank,
-            terminal: state.terminal,
-            initial: machine.transition(START, state.name).is_some(),
-            description: state.description,
-        }
-    }
-}
-
 /// A transition of a state machine.
 #[derive(Debug, SimpleObject)]
 pub struct MachineTransition {
@@ -111,23 +114,6 @@ pub struct MachineTransition {
     reopening: bool,
     /// A note about it.
     note: Option<&'static str>,
-}
-
-impl MachineTransition {
-    fn of(transition: &Transition) -> Self {
-        MachineTransition {
-            from: (transition.from != START).then_some(transition.from),
-            to: transition.to,
-            reopening: transition.reopens != Reopens::Never,
-            note: match transition.reopens {
-                Reopens::Never => None,
-                Reopens::Always => Some("The next cycle begins."),
-                Reopens::OnRequest => {
-                    Some("The next cycle begins. Without a vendor time it is applied only after a request for more.")
-                }
-            },
-        }
-    }
 }
 
 /// A possible next state.
@@ -151,7 +137,7 @@ impl NextState {
             let state = machine.state(transition.to)?;
             Some(NextState {
                 state: state.name,
-                status: state.status.map(Status::from),
+                status: state.status,
                 reopening: transition.reopens != Reopens::Never,
                 description: state.description,
             })

@@ -2,7 +2,8 @@
 //! scanned, and which change a response is about.
 
 use crate::store::StoreError;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use crate::sync::lock;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Where a subscription begins. It is decided once, before the execution, and passed down with the request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl SubscriptionProgress {
 
     /// The position that the response just received is about; null if it is about no change.
     pub fn ack(&self) -> Option<i64> {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         let position = state.unacked.take()?;
         state.scanned_to = position;
         Some(position)
@@ -52,35 +53,29 @@ impl SubscriptionProgress {
 
     /// The watermark: no more responses are about positions up to here.
     pub fn scanned_to(&self) -> i64 {
-        self.state().scanned_to
+        lock(&self.state).scanned_to
     }
 
     /// This change does not match.
     pub(super) fn skip(&self, position: i64) -> Result<(), StoreError> {
-        self.advance(position, |state| state.scanned_to = position)
+        self.acked_state(position)?.scanned_to = position;
+        Ok(())
     }
 
     /// The next response is about this change.
     pub(super) fn deliver(&self, position: i64) -> Result<(), StoreError> {
-        self.advance(position, |state| state.unacked = Some(position))
+        self.acked_state(position)?.unacked = Some(position);
+        Ok(())
     }
 
-    fn advance(&self, position: i64, update: impl FnOnce(&mut AckState)) -> Result<(), StoreError> {
-        let mut state = self.state();
+    fn acked_state(&self, position: i64) -> Result<MutexGuard<'_, AckState>, StoreError> {
+        let state = lock(&self.state);
         match state.unacked {
-            None => {
-                update(&mut state);
-                Ok(())
-            }
+            None => Ok(state),
             Some(unacked) => Err(StoreError::Corrupt(format!(
                 "change {position} came up before the response about change {unacked} was acknowledged"
             ))),
         }
-    }
-
-    // A panic of another task leaves the state consistent.
-    fn state(&self) -> MutexGuard<'_, AckState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,11 +5,12 @@
 
 use super::SubscriptionManager;
 use super::message::{MessageBatch, Payloads};
-use super::operation::SubscriptionKey;
+use crate::request::ExecutionKey;
+use crate::sync::lock;
 use bytes::Bytes;
 use slab::Slab;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -37,7 +38,7 @@ impl Default for BufferLimits {
 
 #[derive(Debug)]
 pub struct BroadcastBuffer {
-    key: SubscriptionKey,
+    pub key: ExecutionKey,
     limits: BufferLimits,
     state: Mutex<BufferState>,
 }
@@ -69,22 +70,17 @@ struct SubscriberState {
 pub type EndReason = Option<Bytes>;
 
 impl BroadcastBuffer {
-    pub fn new(key: SubscriptionKey, scanned_to: i64, limits: BufferLimits) -> Arc<BroadcastBuffer> {
+    pub fn new(key: ExecutionKey, scanned_to: i64, limits: BufferLimits) -> Arc<BroadcastBuffer> {
         let state = Mutex::new(BufferState { scanned_to, ..BufferState::default() });
         Arc::new(BroadcastBuffer { key, limits, state })
     }
 
-    pub fn key(&self) -> &SubscriptionKey {
-        &self.key
-    }
-
-    /// The execution that fills the buffer.
     pub fn set_execution(&self, execution: JoinHandle<()>) {
-        self.lock().execution = Some(execution.abort_handle());
+        lock(&self.state).execution = Some(execution.abort_handle());
     }
 
     pub fn abort_execution(&self) {
-        let execution = self.lock().execution.take();
+        let execution = lock(&self.state).execution.take();
         if let Some(execution) = execution {
             execution.abort();
         }
@@ -105,7 +101,7 @@ impl BroadcastBuffer {
                 last_progress = (now, Some(read));
             }
             if now - last_progress.0 >= self.limits.stall_timeout || now - begun >= self.limits.max_wait {
-                self.lock().abandon_wait();
+                lock(&self.state).abandon_wait();
                 return;
             }
             tokio::time::sleep(BACKPRESSURE_POLL_INTERVAL).await;
@@ -114,7 +110,7 @@ impl BroadcastBuffer {
 
     /// If the buffer is half full and most subscribers lag: the sum of their indexes.
     fn progress_if_most_lag(&self) -> Option<u64> {
-        let state = self.lock();
+        let state = lock(&self.state);
         if state.end_index - state.first_index() < self.limits.messages / 2 && state.bytes < self.limits.bytes / 2 {
             return None;
         }
@@ -131,7 +127,7 @@ impl BroadcastBuffer {
 
     /// Appends a batch that brings the watermark to `scanned_to`.
     pub fn push(&self, mut batch: MessageBatch, scanned_to: i64) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.scanned_to = scanned_to;
         if batch.entries.is_empty() {
             return;
@@ -146,26 +142,20 @@ impl BroadcastBuffer {
 
     /// No change up to this position matches.
     pub fn advance_watermark(&self, scanned_to: i64) {
-        self.lock().scanned_to = scanned_to;
+        lock(&self.state).scanned_to = scanned_to;
     }
 
-    /// No more messages follow.
     pub fn close(&self, end: EndReason) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.ended = Some(end);
         wake_all(state);
     }
 
     /// Returns whether it was the last subscriber.
     pub fn remove_subscriber(&self, slot: usize) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.subscribers.try_remove(slot);
         state.subscribers.is_empty()
-    }
-
-    // A panic of another task leaves the state consistent.
-    fn lock(&self) -> MutexGuard<'_, BufferState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -178,7 +168,6 @@ fn wake_all(mut state: MutexGuard<'_, BufferState>) {
 }
 
 impl BufferState {
-    /// The index of the first message that is retained.
     fn first_index(&self) -> u64 {
         self.batches.front().map_or(self.end_index, |batch| batch.first_index)
     }
@@ -217,7 +206,7 @@ impl BufferState {
 /// A subscriber of a shared execution, which runs as long as it has one.
 #[derive(Debug)]
 pub struct Subscriber {
-    subscriptions: Arc<SubscriptionManager>,
+    pub subscriptions: Arc<SubscriptionManager>,
     buffer: Arc<BroadcastBuffer>,
     slot: usize,
 }
@@ -234,22 +223,17 @@ pub enum BufferRead {
 impl Subscriber {
     /// Nothing is retained for it until it attaches.
     pub fn new(subscriptions: Arc<SubscriptionManager>, buffer: Arc<BroadcastBuffer>) -> Subscriber {
-        let slot = buffer.lock().subscribers.insert(SubscriberState::default());
+        let slot = lock(&buffer.state).subscribers.insert(SubscriberState::default());
         Subscriber { subscriptions, buffer, slot }
     }
 
-    pub fn subscriptions(&self) -> &Arc<SubscriptionManager> {
-        &self.subscriptions
-    }
-
-    /// The watermark of the shared execution.
     pub fn scanned_to(&self) -> i64 {
-        self.buffer.lock().scanned_to
+        lock(&self.buffer.state).scanned_to
     }
 
     /// From here on, messages are retained for this subscriber: those about changes after the returned watermark.
     pub fn attach(&self) -> i64 {
-        let mut state = self.buffer.lock();
+        let mut state = lock(&self.buffer.state);
         let end_index = state.end_index;
         if let Some(subscriber) = state.subscribers.get_mut(self.slot) {
             subscriber.next_index = Some(end_index);
@@ -257,16 +241,15 @@ impl Subscriber {
         state.scanned_to
     }
 
-    /// Nothing is retained for this subscriber any more.
     pub fn detach(&self) {
-        if let Some(subscriber) = self.buffer.lock().subscribers.get_mut(self.slot) {
+        if let Some(subscriber) = lock(&self.buffer.state).subscribers.get_mut(self.slot) {
             subscriber.next_index = None;
         }
     }
 
     /// Reads the next batch, without responses about changes up to `after`.
     pub fn poll(&self, context: &Context<'_>, after: i64) -> Poll<BufferRead> {
-        let mut state = self.buffer.lock();
+        let mut state = lock(&self.buffer.state);
         let state = &mut *state;
         let first_index = state.first_index();
         let Some(subscriber) = state.subscribers.get_mut(self.slot) else { return Poll::Ready(BufferRead::Lagged) };

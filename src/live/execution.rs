@@ -28,19 +28,13 @@ pub async fn run_shared(
     buffer: &BroadcastBuffer,
 ) -> EndReason {
     loop {
-        let gathered = poll_fn(|context| poll_batch(&mut responses, progress, buffer, context)).await;
+        let (batch, end) = poll_fn(|context| poll_batch(&mut responses, progress, buffer, context)).await;
         buffer.wait_for_capacity().await;
-        buffer.push(gathered.batch, gathered.scanned_to);
-        if let Some(end) = gathered.end {
+        buffer.push(batch, progress.scanned_to());
+        if let Some(end) = end {
             return end;
         }
     }
-}
-
-struct GatheredBatch {
-    batch: MessageBatch,
-    scanned_to: i64,
-    end: Option<EndReason>,
 }
 
 // All responses that are ready make one batch, so that each subscriber wakes once for them.
@@ -49,7 +43,7 @@ fn poll_batch(
     progress: &SubscriptionProgress,
     buffer: &BroadcastBuffer,
     context: &mut Context<'_>,
-) -> Poll<GatheredBatch> {
+) -> Poll<(MessageBatch, Option<EndReason>)> {
     let mut batch = MessageBatch::default();
     let mut bytes = 0;
     let mut end = None;
@@ -71,7 +65,7 @@ fn poll_batch(
             Poll::Pending => break,
         }
     }
-    Poll::Ready(GatheredBatch { batch, scanned_to: progress.scanned_to(), end })
+    Poll::Ready((batch, end))
 }
 
 // A response that is about no change says why the subscription failed.

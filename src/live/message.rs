@@ -5,7 +5,6 @@ use async_graphql::{Response, ServerError};
 use bytes::Bytes;
 use std::sync::Arc;
 
-/// A message for one subscriber.
 #[derive(Clone, Debug)]
 pub enum StreamMessage {
     /// Responses, in order.
@@ -31,7 +30,6 @@ pub struct MessageBatch {
     pub entries: Vec<BatchEntry>,
 }
 
-/// One response.
 #[derive(Debug)]
 pub struct BatchEntry {
     /// The position of the change that it is about; 0 if it is about none.
@@ -41,7 +39,6 @@ pub struct BatchEntry {
 }
 
 impl MessageBatch {
-    /// The index after the last one.
     pub fn end_index(&self) -> u64 {
         self.first_index + self.entries.len() as u64
     }
@@ -65,13 +62,9 @@ impl Payloads {
         entries.iter().filter(|entry| entry.position > self.after)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
-        self.entries().map(|entry| &entry.payload)
-    }
-
     /// How many there are, and the sum of their bytes.
     pub fn count_and_bytes(&self) -> (usize, usize) {
-        self.iter().fold((0, 0), |(count, bytes), payload| (count + 1, bytes + payload.len()))
+        self.entries().fold((0, 0), |(count, bytes), entry| (count + 1, bytes + entry.payload.len()))
     }
 
     /// The newest position of the batch.

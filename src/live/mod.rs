@@ -20,21 +20,23 @@ pub use round_robin::RoundRobin;
 pub use subscription_stream::SubscriptionStream;
 
 use crate::feed::Feed;
-use crate::graphql::{ApiError, StartPosition, SubscriptionProgress};
-use crate::request::{ClientNetwork, Params, Pipeline, PreparedOperation};
+use crate::graphql::{ApiError, ApiErrorCode, StartPosition, SubscriptionProgress};
+use crate::request::{ClientNetwork, ExecutionKey, Params, Pipeline, PreparedOperation};
+use crate::sync::lock;
 use broadcast_buffer::{BroadcastBuffer, EndReason, Subscriber};
 use futures_util::{StreamExt, stream};
-use operation::{ExecutionMode, SubscriptionKey};
+use operation::ExecutionMode;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// All executions of subscriptions in this process.
+#[derive(Debug)]
 pub struct SubscriptionManager {
     pipeline: Arc<Pipeline>,
     feed: Arc<Feed>,
     buffer_limits: BufferLimits,
-    buffers: Mutex<HashMap<SubscriptionKey, Arc<BroadcastBuffer>>>,
+    buffers: Mutex<HashMap<ExecutionKey, Arc<BroadcastBuffer>>>,
     /// Subscribers of shared executions, those in backfill included.
     subscribers: AtomicUsize,
     /// Executions started so far: shared ones, backfill, and all others.
@@ -74,13 +76,13 @@ impl SubscriptionManager {
     pub fn execute_prepared(self: &Arc<Self>, prepared: PreparedOperation) -> SubscriptionStream {
         let operation = Arc::new(prepared);
         match ExecutionMode::of(&operation, self.feed.generation()) {
-            ExecutionMode::Rejected(error) => SubscriptionStream::rejected(&error),
-            ExecutionMode::Query => SubscriptionStream::dedicated(self.spawn_dedicated(&operation, None)),
-            ExecutionMode::Dedicated => {
+            Err(error) => SubscriptionStream::rejected(&error),
+            Ok(ExecutionMode::Query) => SubscriptionStream::dedicated(self.spawn_dedicated(&operation, None)),
+            Ok(ExecutionMode::Dedicated) => {
                 let progress = SubscriptionProgress::new(operation.start.clone(), None);
                 SubscriptionStream::dedicated(self.spawn_dedicated(&operation, Some(progress)))
             }
-            ExecutionMode::Shared { key, after } => {
+            Ok(ExecutionMode::Shared { key, after }) => {
                 let newest = self.feed.newest();
                 let subscriber = self.join_shared(key, &operation);
                 match after {
@@ -96,29 +98,26 @@ impl SubscriptionManager {
         self.feed.generation()
     }
 
-    /// Subscribers of shared executions, those in backfill included.
     pub fn subscribers(&self) -> usize {
         self.subscribers.load(Ordering::Relaxed)
     }
 
-    /// Shared executions that are running.
     pub fn shared_executions(&self) -> usize {
-        self.lock_buffers().len()
+        lock(&self.buffers).len()
     }
 
-    /// Executions started so far.
     pub fn executions_started(&self) -> u64 {
         self.executions_started.load(Ordering::Relaxed)
     }
 
-    fn join_shared(self: &Arc<Self>, key: SubscriptionKey, operation: &PreparedOperation) -> Subscriber {
+    fn join_shared(self: &Arc<Self>, key: ExecutionKey, operation: &PreparedOperation) -> Subscriber {
         self.subscribers.fetch_add(1, Ordering::Relaxed);
-        let mut buffers = self.lock_buffers();
+        let mut buffers = lock(&self.buffers);
         let buffer = buffers.entry(key.clone()).or_insert_with(|| self.start_shared(key, operation)).clone();
         Subscriber::new(self.clone(), buffer)
     }
 
-    fn start_shared(self: &Arc<Self>, key: SubscriptionKey, operation: &PreparedOperation) -> Arc<BroadcastBuffer> {
+    fn start_shared(self: &Arc<Self>, key: ExecutionKey, operation: &PreparedOperation) -> Arc<BroadcastBuffer> {
         self.executions_started.fetch_add(1, Ordering::Relaxed);
         let newest = self.feed.newest();
         let buffer = BroadcastBuffer::new(key, newest, self.buffer_limits);
@@ -126,8 +125,8 @@ impl SubscriptionManager {
         let responses = self.pipeline.subscribe(operation, &progress);
         let mut guard = ExecutionGuard { subscriptions: self.clone(), buffer: buffer.clone(), end_reason: None };
         buffer.set_execution(tokio::spawn(async move {
-            let end_reason = execution::run_shared(responses, &progress, &guard.buffer).await;
-            guard.set_end_reason(end_reason);
+            let guard = &mut guard;
+            guard.end_reason = execution::run_shared(responses, &progress, &guard.buffer).await;
         }));
         buffer
     }
@@ -135,7 +134,7 @@ impl SubscriptionManager {
     // One lock for leaving and removing the buffer: nobody joins an execution that is about to end.
     fn leave_shared(&self, buffer: &Arc<BroadcastBuffer>, slot: usize) {
         self.subscribers.fetch_sub(1, Ordering::Relaxed);
-        let mut buffers = self.lock_buffers();
+        let mut buffers = lock(&self.buffers);
         if buffer.remove_subscriber(slot) {
             remove_buffer(&mut buffers, buffer);
             drop(buffers);
@@ -159,26 +158,12 @@ impl SubscriptionManager {
         };
         execution::DedicatedExecution::spawn(responses, progress)
     }
-
-    // A panic of another task leaves the map consistent.
-    fn lock_buffers(&self) -> MutexGuard<'_, HashMap<SubscriptionKey, Arc<BroadcastBuffer>>> {
-        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Unless a newer execution has taken its place.
-fn remove_buffer(buffers: &mut HashMap<SubscriptionKey, Arc<BroadcastBuffer>>, buffer: &Arc<BroadcastBuffer>) {
-    if buffers.get(buffer.key()).is_some_and(|current| Arc::ptr_eq(current, buffer)) {
-        buffers.remove(buffer.key());
-    }
-}
-
-impl std::fmt::Debug for SubscriptionManager {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SubscriptionManager")
-            .field("subscribers", &self.subscribers)
-            .field("executions_started", &self.executions_started)
-            .finish_non_exhaustive()
+fn remove_buffer(buffers: &mut HashMap<ExecutionKey, Arc<BroadcastBuffer>>, buffer: &Arc<BroadcastBuffer>) {
+    if buffers.get(&buffer.key).is_some_and(|current| Arc::ptr_eq(current, buffer)) {
+        buffers.remove(&buffer.key);
     }
 }
 
@@ -189,15 +174,9 @@ struct ExecutionGuard {
     end_reason: EndReason,
 }
 
-impl ExecutionGuard {
-    fn set_end_reason(&mut self, end_reason: EndReason) {
-        self.end_reason = end_reason;
-    }
-}
-
 impl Drop for ExecutionGuard {
     fn drop(&mut self) {
-        remove_buffer(&mut self.subscriptions.lock_buffers(), &self.buffer);
+        remove_buffer(&mut lock(&self.subscriptions.buffers), &self.buffer);
         self.buffer.close(self.end_reason.take());
     }
 }
@@ -205,7 +184,12 @@ impl Drop for ExecutionGuard {
 /// Disconnects a subscriber that is too far behind; it can resume from the cursor.
 fn slow_consumer(position: i64, generation: i64) -> StreamMessage {
     let cursor = crate::graphql::Cursor::Change { position, generation }.encode();
-    StreamMessage::Error(message::error_payload(ApiError::SlowConsumer { cursor }))
+    let error = ApiError::new(
+        ApiErrorCode::SlowConsumer,
+        "the client fell too far behind and was disconnected",
+        "Subscribe again with the cursor as `after` to receive all missed changes, in order.",
+    );
+    StreamMessage::Error(message::error_payload(error.with_extension("cursor", cursor)))
 }
 
 /// The errors for an operation beyond a connection's limit.

@@ -1,61 +1,42 @@
 //! Which subscriptions are the same, and where a subscriber begins.
 
 use crate::graphql::{ApiError, StartPosition, parse_change_cursor};
-use crate::request::PreparedOperation;
+use crate::request::{ExecutionKey, PreparedOperation};
 use async_graphql::parser::types::{Field, OperationDefinition, OperationType, Selection};
 use async_graphql::{Name, Pos, Positioned, Value};
 use std::convert::Infallible;
-use std::sync::Arc;
 
-/// The argument with the start position.
 const AFTER: &str = "after";
 
-/// Operations with the same key have the same responses from any position on. The start position is not part of it. Once
-/// subscribers have rights, what they may see belongs here too.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SubscriptionKey {
-    query: Arc<str>,
-    operation_name: Option<Arc<str>>,
-    /// As JSON.
-    variables: Arc<str>,
-}
-
-/// How an operation is executed.
 #[derive(Debug)]
 pub enum ExecutionMode {
     /// Anything but a subscription.
     Query,
-    /// A subscription that can share an execution.
+    /// A subscription that can share an execution: with the same key, the responses are the same from any position on.
     Shared {
-        key: SubscriptionKey,
-        after: ResolvedStart,
+        key: ExecutionKey,
+        /// It starts after this position; null: at the newest change.
+        after: Option<i64>,
     },
     /// A subscription whose start position cannot be separated from the rest of it, or is invalid. The execution reports the
     /// latter, because it knows the field's path.
     Dedicated,
-    Rejected(ApiError),
 }
-
-/// A start position that is resolved: after this position, or at the newest change.
-type ResolvedStart = Option<i64>;
 
 impl ExecutionMode {
     /// `generation` is that of the current history: a cursor of another one is invalid here.
-    pub fn of(prepared: &PreparedOperation, generation: i64) -> ExecutionMode {
+    pub fn of(prepared: &PreparedOperation, generation: i64) -> Result<ExecutionMode, ApiError> {
         if prepared.operation_type != OperationType::Subscription {
-            return ExecutionMode::Query;
+            return Ok(ExecutionMode::Query);
         }
-        let operation = match prepared.operation() {
-            Ok(operation) => operation,
-            Err(error) => return ExecutionMode::Rejected(error),
-        };
+        let operation = prepared.operation()?;
         let [Positioned { node: Selection::Field(field), .. }] = operation.selection_set.node.items.as_slice() else {
-            return ExecutionMode::Rejected(ApiError::bad_user_input(
+            return Err(ApiError::bad_user_input(
                 "a subscription has exactly one field, named in the operation itself",
                 "Subscribe to each field by an operation of its own; one socket takes many.",
             ));
         };
-        shared(prepared, operation, &field.node, generation).unwrap_or(ExecutionMode::Dedicated)
+        Ok(shared(prepared, operation, &field.node, generation).unwrap_or(ExecutionMode::Dedicated))
     }
 }
 
@@ -87,16 +68,14 @@ fn shared(
     if let StartPosition::Cursor(cursor) = &prepared.start {
         start = Value::from(&**cursor);
     }
-    let after: ResolvedStart = match start {
+    let after = match start {
         Value::String(cursor) => match parse_change_cursor(&cursor).ok()? {
             (position, of) if of == generation => Some(position),
             _ => return None,
         },
         _ => None,
     };
-    let variables = serde_json::to_string(&variables).ok()?.into();
-    let key = SubscriptionKey { query, operation_name: prepared.operation_name.clone(), variables };
-    Some(ExecutionMode::Shared { key, after })
+    Some(ExecutionMode::Shared { key: prepared.execution_key(query, &variables)?, after })
 }
 
 /// The value of a variable that is used only here: a text or null.
@@ -123,7 +102,6 @@ fn without_literal(query: &str, at: Pos, text: &str) -> Option<String> {
     Some(format!("{before}\"\"{rest}"))
 }
 
-/// How often the document names a variable.
 fn occurrences(query: &str, name: &Name) -> usize {
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let names_it = |piece: &&str| {
@@ -139,13 +117,13 @@ mod tests {
     use crate::graphql::Cursor;
     use serde_json::json;
 
-    fn mode(query: &str, variables: serde_json::Value) -> ExecutionMode {
+    fn mode(query: &str, variables: serde_json::Value) -> Result<ExecutionMode, ApiError> {
         ExecutionMode::of(&crate::request::tests::prepared(query, variables), 1)
     }
 
-    fn shared(query: &str, variables: serde_json::Value) -> (SubscriptionKey, ResolvedStart) {
+    fn shared(query: &str, variables: serde_json::Value) -> (ExecutionKey, Option<i64>) {
         match mode(query, variables) {
-            ExecutionMode::Shared { key, after } => (key, after),
+            Ok(ExecutionMode::Shared { key, after }) => (key, after),
             other => panic!("{query}: {other:?}"),
         }
     }
@@ -195,7 +173,7 @@ mod tests {
             ("subscription { changes(after: 5) { position } }", json!({})),
             ("subscription { changes(after: \"\"\"YzI6MTox\"\"\") { position } }", json!({})),
         ] {
-            assert!(matches!(mode(query, variables), ExecutionMode::Dedicated), "{query}");
+            assert!(matches!(mode(query, variables), Ok(ExecutionMode::Dedicated)), "{query}");
         }
     }
 
@@ -205,10 +183,10 @@ mod tests {
             "subscription { changes { position } jobChanged { position } }",
             "subscription { ...F } fragment F on Subscription { changes { position } }",
         ] {
-            assert!(matches!(mode(query, json!({})), ExecutionMode::Rejected(_)), "{query}");
+            assert!(matches!(mode(query, json!({})), Err(_)), "{query}");
         }
         for query in ["{ head { position } }", "query A { head { time } }"] {
-            assert!(matches!(mode(query, json!({})), ExecutionMode::Query), "{query}");
+            assert!(matches!(mode(query, json!({})), Ok(ExecutionMode::Query)), "{query}");
         }
     }
 }

@@ -93,14 +93,9 @@ impl SubscriptionStream {
         operation: Arc<PreparedOperation>,
         position: i64,
     ) -> SubscriptionStream {
+        let (delivered_to, phase) = (position, StreamPhase::Backfill);
         let backfill = Some(Box::new(Backfill { operation, is_verified: false, run: None }));
-        let phase = StreamPhase::Backfill;
-        SubscriptionStream(StreamState::Shared(SharedSubscription {
-            subscriber,
-            delivered_to: position,
-            phase,
-            backfill,
-        }))
+        SubscriptionStream(StreamState::Shared(SharedSubscription { subscriber, delivered_to, phase, backfill }))
     }
 }
 
@@ -138,7 +133,7 @@ impl SharedSubscription {
                     }
                     BufferRead::Lagged if self.backfill.is_some() => self.phase = StreamPhase::Backfill,
                     BufferRead::Lagged => {
-                        let generation = self.subscriber.subscriptions().generation();
+                        let generation = self.subscriber.subscriptions.generation();
                         return Poll::Ready(Some(slow_consumer(self.delivered_to, generation)));
                     }
                     BufferRead::Ended(errors) => return Poll::Ready(errors.map(StreamMessage::Error)),
@@ -198,6 +193,6 @@ fn backfill_run(
     }
     let start = if is_verified { StartPosition::Position(delivered_to) } else { operation.start.clone() };
     let execution =
-        subscriber.subscriptions().spawn_dedicated(operation, Some(SubscriptionProgress::new(start, Some(until))));
+        subscriber.subscriptions.spawn_dedicated(operation, Some(SubscriptionProgress::new(start, Some(until))));
     Some(BackfillRun { execution, until, is_last })
 }

@@ -49,7 +49,7 @@ async fn next_message(answers: &mut SubscriptionStream) -> Option<StreamMessage>
 /// The next changes, each with its position.
 async fn next_changes(answers: &mut SubscriptionStream) -> Vec<(i64, Value)> {
     match next_message(answers).await {
-        Some(StreamMessage::Next(payloads)) => payloads.iter().map(|payload| change(payload)).collect(),
+        Some(StreamMessage::Next(payloads)) => payloads.entries().map(|entry| change(&entry.payload)).collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -99,7 +99,7 @@ async fn subscribers_of_the_same_operation_share_one_execution() {
     hub.statements.lock().expect("a log").clear();
     write(&hub, 2..=2).await;
     let payload = |message: Option<StreamMessage>| match message {
-        Some(StreamMessage::Next(payloads)) => payloads.iter().next().cloned().expect("a payload"),
+        Some(StreamMessage::Next(payloads)) => payloads.entries().next().expect("a payload").payload.clone(),
         other => panic!("{other:?}"),
     };
     let (one, two) = (payload(next_message(&mut first).await), payload(next_message(&mut second).await));

@@ -4,7 +4,9 @@ use super::limits::{self, check_limit};
 use super::visitor::{DocumentVisitor, DocumentWalk, is_introspection};
 use crate::graphql::{ApiError, DEFAULT_PAGE_SIZE, ListSize, MAX_PAGE_SIZE, schema_field};
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition};
-use async_graphql_value::{ConstValue, Name, Number, Value, Variables};
+use async_graphql_value::{ConstValue, Name, Value, Variables};
+use std::borrow::Cow;
+use std::convert::Infallible;
 
 /// Rows of a list without pages.
 const SHORT_LIST_SIZE: u64 = 10;
@@ -99,43 +101,35 @@ impl<'a> DocumentVisitor<'a> for CostVisitor<'a> {
     }
 }
 
-/// An argument, as far as it decides how long a list is.
-enum SizeArgument {
-    Number(u64),
-    Length(u64),
-    /// Of a type that the validation refuses.
-    Other,
-}
-
 impl CostVisitor<'_> {
     /// How many rows a field may have, and whether a variable decides it.
     fn list_size(&self, field: &Field, declared: ListSize) -> (u64, bool) {
         let mut by_variable = false;
-        let mut argument = |name: &str| match &field.get_argument(name)?.node {
-            Value::Null => None,
-            Value::Number(number) => Some(SizeArgument::Number(rows(number))),
-            Value::List(items) => Some(SizeArgument::Length(items.len() as u64)),
-            Value::Variable(name) => {
-                by_variable = true;
-                match self.variable(name)? {
-                    ConstValue::Null => None,
-                    ConstValue::Number(number) => Some(SizeArgument::Number(rows(number))),
-                    ConstValue::List(items) => Some(SizeArgument::Length(items.len() as u64)),
-                    _ => Some(SizeArgument::Other),
+        let mut argument = |name: &str| {
+            let value = match &field.get_argument(name)?.node {
+                Value::Variable(name) => {
+                    by_variable = true;
+                    Cow::Borrowed(self.variable(name)?)
                 }
-            }
-            _ => Some(SizeArgument::Other),
+                // A variable within a list counts as one value.
+                value => Cow::Owned(value.clone().into_const_with(|_| Ok::<_, Infallible>(ConstValue::Null)).ok()?),
+            };
+            Some(value).filter(|value| **value != ConstValue::Null)
         };
+        let max_page_size = MAX_PAGE_SIZE.unsigned_abs().into();
         let size = match declared {
             ListSize::One => 1,
             ListSize::Short => SHORT_LIST_SIZE,
-            ListSize::Paged => match argument("first").or_else(|| argument("last")) {
-                None => u64::from(DEFAULT_PAGE_SIZE.unsigned_abs()),
-                Some(SizeArgument::Number(number)) => number.min(MAX_PAGE_SIZE.unsigned_abs().into()),
-                Some(_) => MAX_PAGE_SIZE.unsigned_abs().into(),
+            ListSize::Paged => match argument("first").or_else(|| argument("last")).as_deref() {
+                None => DEFAULT_PAGE_SIZE.unsigned_abs().into(),
+                Some(ConstValue::Number(number)) => {
+                    number.as_i64().map_or(max_page_size, |number| number.max(0).unsigned_abs().min(max_page_size))
+                }
+                // Of a type that the validation refuses.
+                Some(_) => max_page_size,
             },
-            ListSize::Keyed => match argument("ids").or_else(|| argument("representations")) {
-                Some(SizeArgument::Length(length)) => length,
+            ListSize::Keyed => match argument("ids").or_else(|| argument("representations")).as_deref() {
+                Some(ConstValue::List(keys)) => keys.len() as u64,
                 _ => 1,
             },
         };
@@ -150,8 +144,4 @@ impl CostVisitor<'_> {
             declared.node.default_value.as_ref().map(|value| &value.node)
         })
     }
-}
-
-fn rows(number: &Number) -> u64 {
-    number.as_i64().map_or(u64::MAX, |number| number.max(0).unsigned_abs())
 }

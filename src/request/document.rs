@@ -1,6 +1,6 @@
 //! Documents that are parsed and measured, and a cache of them for the next request with the same text.
 
-use super::complexity::{DocumentComplexity, measure_complexity};
+use super::complexity::measure_complexity;
 use super::cost::{OperationCost, estimate_cost};
 use super::text_cache::TextCache;
 use super::token_limits::count_tokens;
@@ -19,7 +19,6 @@ const MAX_CACHED_BYTES: usize = 1 << 20;
 pub struct Document {
     pub text: Arc<str>,
     pub parsed: Arc<ExecutableDocument>,
-    pub complexity: DocumentComplexity,
     /// The cost of its only operation, if no variable changes it.
     static_cost: Option<OperationCost>,
 }
@@ -30,13 +29,13 @@ impl Document {
     pub fn parse(text: &Arc<str>) -> Result<Document, ApiError> {
         count_tokens(text)?;
         let parsed = parse_query(&**text).map_err(|error| parse_failed(&error))?;
-        let complexity = measure_complexity(&parsed)?;
+        measure_complexity(&parsed)?;
         check_overlapping_fields(&parsed)?;
         let mut operations = parsed.operations.iter();
         let only = operations.next().filter(|_| operations.next().is_none());
         let cost = only.map(|(_, operation)| estimate_cost(&parsed, &operation.node, &Variables::default()));
         let static_cost = cost.transpose()?.filter(|cost| !cost.depends_on_variables);
-        Ok(Document { text: text.clone(), parsed: Arc::new(parsed), complexity, static_cost })
+        Ok(Document { text: text.clone(), parsed: Arc::new(parsed), static_cost })
     }
 
     /// The operation with this name, or the only one.
@@ -74,7 +73,6 @@ impl Document {
     }
 }
 
-/// Recently used documents.
 #[derive(Debug)]
 pub struct DocumentCache(TextCache<Arc<str>, Arc<Document>>);
 
@@ -171,7 +169,7 @@ mod tests {
         let text = format!("{{ inspection(id: \"x\") {{ ...F0 }} }} {fragments} fragment F8 on Inspection {{ id }}");
         let document = Document::parse(&text.into()).expect("a document");
         assert_eq!(cost(&document, None, serde_json::json!({})).field_cost, 1 + (1 << 8));
-        assert!(document.complexity.selections > 500);
+        assert!(measure_complexity(&document.parsed).expect("within the limits").selections > 500);
     }
 
     #[test]

@@ -71,11 +71,11 @@ pub struct PreparedOperation {
 /// Below this cost, executing a query costs no more than looking for another one to share with.
 const MIN_COALESCE_COST: u64 = 10;
 
-/// Queries with the same key may share an execution. Once clients have rights, what they may see belongs here too.
+/// Operations with the same key may share an execution. Once clients have rights, what they may see belongs here too.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CoalesceKey {
+pub struct ExecutionKey {
     document: Arc<str>,
-    operation: Option<Arc<str>>,
+    operation_name: Option<Arc<str>>,
     /// As JSON.
     variables: Box<str>,
 }
@@ -150,8 +150,7 @@ impl Pipeline {
     /// If it takes longer than a response may.
     pub async fn with_timeout<T>(&self, future: impl Future<Output = T>) -> Result<T, ApiError> {
         let Some(limit) = self.timeout else { return Ok(future.await) };
-        let done = tokio::time::timeout(limit, future).await;
-        done.map_err(|_| ApiError::Timeout { milliseconds: limit.as_millis() })
+        tokio::time::timeout(limit, future).await.map_err(|_| ApiError::timeout(limit))
     }
 
     /// Executes a subscription, from the start that is in `progress`: a response for each change.
@@ -183,16 +182,21 @@ impl PreparedOperation {
             && !serde_json::to_string(&self.variables).is_ok_and(|variables| is_in(&variables))
     }
 
+    /// The key of this operation with this text and these variables.
+    pub fn execution_key(&self, document: Arc<str>, variables: &Variables) -> Option<ExecutionKey> {
+        let variables = serde_json::to_string(variables).ok()?.into();
+        Some(ExecutionKey { document, operation_name: self.operation_name.clone(), variables })
+    }
+
     /// Null for an operation that must not share an execution, or is too cheap to.
-    pub fn coalesce_key(&self) -> Option<CoalesceKey> {
+    pub fn coalesce_key(&self) -> Option<ExecutionKey> {
         if self.operation_type != OperationType::Query
             || self.wants_cost
             || self.cost.rate_limit_cost() < MIN_COALESCE_COST
         {
             return None;
         }
-        let variables = serde_json::to_string(&self.variables).ok()?.into();
-        Some(CoalesceKey { document: self.document.text.clone(), operation: self.operation_name.clone(), variables })
+        self.execution_key(self.document.text.clone(), &self.variables)
     }
 
     fn request(&self) -> Request {

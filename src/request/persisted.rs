@@ -4,7 +4,7 @@
 use super::document::{Document, DocumentCache};
 use super::params::DocumentRef;
 use super::text_cache::TextCache;
-use crate::graphql::ApiError;
+use crate::graphql::{ApiError, ApiErrorCode};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl TrustedDocuments {
         let mut by_id = HashMap::new();
         for (id, text) in documents {
             if let Err(error) = Document::parse(&text) {
-                return Err(TrustedDocumentsError::Document { id, why: error.into_server_error().message });
+                return Err(TrustedDocumentsError::Document { id, why: error.message });
             }
             by_id.insert(sha256_hex(&text).into(), text.clone());
             by_id.insert(strip_hash_prefix(&id).into(), text);
@@ -49,7 +49,6 @@ impl TrustedDocuments {
     }
 }
 
-/// All documents that are found by hash or id.
 #[derive(Debug)]
 pub struct PersistedQueries {
     trusted: TrustedDocuments,
@@ -79,9 +78,7 @@ impl PersistedQueries {
         let Some(text) = requested.text else {
             let name = name.unwrap_or_default();
             let text = self.trusted.by_id.get(name).cloned().or_else(|| self.registered(name));
-            return text
-                .map(|text| ResolvedDocument { text, hash_to_register: None })
-                .ok_or(ApiError::PersistedQueryNotFound);
+            return text.map(|text| ResolvedDocument { text, hash_to_register: None }).ok_or_else(not_found);
         };
         let actual = (requested.hash.is_some() || self.trusted.trusted_only).then(|| sha256_hex(text));
         if let Some(claimed) = requested.hash.map(strip_hash_prefix)
@@ -94,13 +91,16 @@ impl PersistedQueries {
         }
         if self.trusted.trusted_only && !actual.as_deref().is_some_and(|actual| self.trusted.by_id.contains_key(actual))
         {
-            return Err(ApiError::Forbidden);
+            return Err(ApiError::new(
+                ApiErrorCode::Forbidden,
+                "this hub accepts only the operations that it was configured with",
+                "Send the hash or id of one of them, or ask the operator to add yours.",
+            ));
         }
         let new_hash = requested.hash.and(actual).filter(|hash| self.registered(hash).is_none());
         Ok(ResolvedDocument { text: text.clone(), hash_to_register: new_hash.map(String::into_boxed_str) })
     }
 
-    /// Registers a document that is known to be valid.
     pub fn register(&self, hash: Box<str>, text: &Arc<str>) {
         self.registered.insert(hash, text.clone(), text.len());
     }
@@ -123,6 +123,12 @@ fn strip_hash_prefix(name: &str) -> &str {
     name.strip_prefix("sha256:").unwrap_or(name)
 }
 
+fn not_found() -> ApiError {
+    // The text that Apollo's clients recognise.
+    let message = "PersistedQueryNotFound";
+    ApiError::new(ApiErrorCode::PersistedQueryNotFound, message, "Send the document together with its hash.")
+}
+
 fn sha256_hex(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
@@ -142,20 +148,19 @@ mod tests {
     #[test]
     fn a_document_is_registered_with_its_hash_and_found_by_it() {
         let queries = PersistedQueries::new(TrustedDocuments::default());
-        assert_eq!(queries.resolve(by_hash(HASH, None)), Err(ApiError::PersistedQueryNotFound));
+        assert_eq!(queries.resolve(by_hash(HASH, None)), Err(not_found()));
         let text = TEXT.into();
         let resolved = queries.resolve(by_hash(HASH, Some(&text))).expect("resolved");
         assert_eq!(resolved.hash_to_register.as_deref(), Some(HASH));
-        assert_eq!(
-            queries.resolve(by_hash(HASH, None)),
-            Err(ApiError::PersistedQueryNotFound),
-            "not before it is known to be valid"
-        );
+        assert_eq!(queries.resolve(by_hash(HASH, None)), Err(not_found()), "not before it is known to be valid");
         queries.register(HASH.into(), &resolved.text);
         assert_eq!(queries.resolve(by_hash(HASH, None)).expect("known").text, text);
         assert_eq!(queries.resolve(by_hash(&HASH.to_uppercase(), None)).expect("known").text, text);
         assert_eq!(queries.resolve(by_hash(HASH, Some(&text))).expect("known").hash_to_register, None);
-        assert!(matches!(queries.resolve(by_hash("ab", Some(&text))), Err(ApiError::BadRequest { .. })));
+        assert_eq!(
+            queries.resolve(by_hash("ab", Some(&text))).map_err(|error| error.code),
+            Err(ApiErrorCode::BadRequest)
+        );
     }
 
     #[test]
@@ -179,12 +184,12 @@ mod tests {
         for names in [id("Head"), id(&hashed), by_hash(HASH, None)] {
             assert_eq!(open.resolve(names).expect("known").text, text);
         }
-        assert_eq!(open.resolve(id("Tail")), Err(ApiError::PersistedQueryNotFound));
+        assert_eq!(open.resolve(id("Tail")), Err(not_found()));
         let plain = |text| DocumentRef { text: Some(text), hash: None, id: None };
         assert!(open.resolve(plain(&other)).is_ok());
         let strict = PersistedQueries::new(TrustedDocuments::from_json(&json, true).expect("trusted"));
         assert!(strict.resolve(plain(&text)).is_ok());
-        assert_eq!(strict.resolve(plain(&other)), Err(ApiError::Forbidden));
+        assert_eq!(strict.resolve(plain(&other)).map_err(|error| error.code), Err(ApiErrorCode::Forbidden));
         assert!(TrustedDocuments::from_json("{\"Bad\": \"{\"}", false).is_err());
         assert!(TrustedDocuments::from_json("[]", false).is_err());
     }

@@ -1,7 +1,7 @@
 //! The rate limit of each client, in points of cost per minute
 //! (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>).
 
-use crate::graphql::{ApiError, LimitExceeded};
+use crate::graphql::ApiError;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
@@ -29,7 +29,6 @@ impl ClientNetwork {
     }
 }
 
-/// What remains to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitStatus {
     /// Per minute.
@@ -65,16 +64,15 @@ impl ClientRateLimiter {
             self.limiter.retain_recent();
         }
         let quota = self.quota.get();
-        let points = u32::try_from(cost.max(1)).ok().and_then(NonZeroU32::new);
-        let limit = LimitExceeded { name: "points of cost in a minute", max: quota.into(), actual: Some(cost) };
-        let points = points.ok_or(ApiError::QueryTooCostly(limit))?;
+        let too_costly = || ApiError::too_costly("points of cost in a minute", quota.into(), Some(cost));
+        let points = u32::try_from(cost.max(1)).ok().and_then(NonZeroU32::new).ok_or_else(too_costly)?;
         match self.limiter.check_key_n(&client, points) {
             Ok(Ok(state)) => Ok(RateLimitStatus { quota, remaining: state.remaining_burst_capacity() }),
             Ok(Err(until)) => {
-                let wait = until.wait_time_from(DefaultClock::default().now());
-                Err(ApiError::RateLimited { seconds: wait.as_secs() + 1 })
+                let seconds = until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+                Err(ApiError::rate_limited(seconds))
             }
-            Err(_) => Err(ApiError::QueryTooCostly(limit)),
+            Err(_) => Err(too_costly()),
         }
     }
 }
@@ -82,6 +80,7 @@ impl ClientRateLimiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graphql::ApiErrorCode;
 
     fn client(text: &str) -> ClientNetwork {
         ClientNetwork::new(text.parse().expect("an address"))
@@ -92,11 +91,13 @@ mod tests {
         let limiter = ClientRateLimiter::new(NonZeroU32::new(100).expect("not zero"));
         let (one, other) = (client("192.0.2.1"), client("192.0.2.2"));
         assert_eq!(limiter.charge(one, 60).map(|status| (status.quota, status.remaining)), Ok((100, 40)));
-        let Err(ApiError::RateLimited { seconds }) = limiter.charge(one, 60) else { panic!("it is used up") };
+        let refused = limiter.charge(one, 60).expect_err("it is used up");
+        assert_eq!(refused.code, ApiErrorCode::RateLimited);
+        let seconds = refused.retry_after().expect("seconds");
         assert!((1..=60).contains(&seconds), "{seconds}");
         assert!(limiter.charge(other, 60).is_ok());
-        assert!(matches!(limiter.charge(other, 101), Err(ApiError::QueryTooCostly(_))));
-        assert!(matches!(limiter.charge(other, u64::MAX), Err(ApiError::QueryTooCostly(_))));
+        assert_eq!(limiter.charge(other, 101).map_err(|error| error.code), Err(ApiErrorCode::QueryTooCostly));
+        assert_eq!(limiter.charge(other, u64::MAX).map_err(|error| error.code), Err(ApiErrorCode::QueryTooCostly));
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn params(json: serde_json::Value) -> Params {
 }
 
 fn code(result: Result<PreparedOperation, ApiError>) -> ApiErrorCode {
-    result.expect_err("refused").code()
+    result.expect_err("refused").code
 }
 
 async fn json_of(answer: Response) -> serde_json::Value {

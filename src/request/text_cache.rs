@@ -1,9 +1,10 @@
 //! A cache with limits for the number of its entries and for the bytes of their texts. The least recently used is evicted.
 
+use crate::sync::lock;
 use hashlink::LruCache;
 use std::borrow::Borrow;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 #[derive(Debug)]
 pub struct TextCache<K: Eq + Hash, V> {
@@ -29,11 +30,11 @@ impl<K: Eq + Hash, V: Clone> TextCache<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.lock().entries.get(key).map(|(value, _)| value.clone())
+        lock(&self.cached).entries.get(key).map(|(value, _)| value.clone())
     }
 
     pub fn insert(&self, key: K, value: V, bytes: usize) {
-        let mut cached = self.lock();
+        let mut cached = lock(&self.cached);
         cached.bytes += bytes;
         let mut removed = cached.entries.insert(key, (value, bytes));
         loop {
@@ -48,14 +49,9 @@ impl<K: Eq + Hash, V: Clone> TextCache<K, V> {
     /// How many entries there are, and the bytes of their texts.
     #[cfg(test)]
     pub fn len_and_bytes(&self) -> (usize, usize) {
-        let cached = self.lock();
+        let cached = lock(&self.cached);
         assert_eq!(cached.bytes, cached.entries.iter().map(|(_, (_, bytes))| bytes).sum::<usize>());
         (cached.entries.len(), cached.bytes)
-    }
-
-    // A panic of another task leaves the entries consistent.
-    fn lock(&self) -> MutexGuard<'_, CachedTexts<K, V>> {
-        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,7 @@
 //! hundred times as long for each token.
 
 use super::limits::{MAX_BRACKET_DEPTH, MAX_DOCUMENT_BYTES, MAX_TOKENS, max_brackets, max_tokens};
-use crate::graphql::{ApiError, LimitExceeded};
+use crate::graphql::ApiError;
 
 /// About the tokens of GraphQL's specification (section 2.1.6; a number with a point counts as three), and brackets within
 /// brackets.
@@ -17,7 +17,7 @@ pub struct TokenCounts {
 /// # Errors
 /// If it is too long, or nested too deep.
 pub fn count_tokens(text: &str) -> Result<TokenCounts, ApiError> {
-    let over = |name, max, actual| Err(ApiError::QueryTooCostly(LimitExceeded { name, max, actual }));
+    let over = |name, max, actual| Err(ApiError::too_costly(name, max, actual));
     let bytes = text.as_bytes();
     if bytes.len() as u64 > MAX_DOCUMENT_BYTES {
         return over("bytes of a document", MAX_DOCUMENT_BYTES, Some(bytes.len() as u64));
@@ -100,11 +100,9 @@ mod tests {
         (counts.tokens, counts.bracket_depth)
     }
 
-    fn limit(text: &str) -> (&'static str, u64) {
-        match count_tokens(text) {
-            Err(ApiError::QueryTooCostly(limit)) => (limit.name, limit.max),
-            other => panic!("{other:?}"),
-        }
+    /// The error for a text that exceeds a limit.
+    fn refused(text: &str) -> ApiError {
+        count_tokens(text).expect_err("too much")
     }
 
     #[test]
@@ -128,15 +126,27 @@ mod tests {
 
     #[test]
     fn counting_ends_at_a_limit() {
-        assert_eq!(limit(&"{a".repeat(10_000)), ("brackets within brackets", MAX_BRACKET_DEPTH));
-        assert_eq!(limit(&"[".repeat(10_000)), ("brackets within brackets", MAX_BRACKET_DEPTH));
-        assert_eq!(limit(&"a ".repeat(20_000)), ("tokens of a document", MAX_TOKENS));
-        assert_eq!(limit(&" ".repeat(5 << 20)), ("bytes of a document", MAX_DOCUMENT_BYTES));
+        assert_eq!(
+            refused(&"{a".repeat(10_000)),
+            ApiError::too_costly("brackets within brackets", MAX_BRACKET_DEPTH, None)
+        );
+        assert_eq!(
+            refused(&"[".repeat(10_000)),
+            ApiError::too_costly("brackets within brackets", MAX_BRACKET_DEPTH, None)
+        );
+        assert_eq!(refused(&"a ".repeat(20_000)), ApiError::too_costly("tokens of a document", MAX_TOKENS, None));
+        assert_eq!(
+            refused(&" ".repeat(5 << 20)),
+            ApiError::too_costly("bytes of a document", MAX_DOCUMENT_BYTES, Some(5 << 20))
+        );
         // A token in each byte, and in two; a bracket in two, and in four.
-        assert_eq!(limit(&"a!".repeat(500)), ("tokens of a document of its length", 816));
+        assert_eq!(refused(&"a!".repeat(500)), ApiError::too_costly("tokens of a document of its length", 816, None));
         assert_eq!(counts(&"a ".repeat(500)), (500, 0));
-        assert_eq!(limit(&"[]".repeat(500)), ("brackets of a document of its length", 135));
-        assert_eq!(limit(&"a{b}".repeat(250)), ("brackets of a document of its length", 135));
+        assert_eq!(refused(&"[]".repeat(500)), ApiError::too_costly("brackets of a document of its length", 135, None));
+        assert_eq!(
+            refused(&"a{b}".repeat(250)),
+            ApiError::too_costly("brackets of a document of its length", 135, None)
+        );
         let max = usize::try_from(MAX_BRACKET_DEPTH).expect("small");
         let deep = format!("{}{}{}", "{".repeat(max), "}".repeat(max), " ".repeat(1_000));
         assert_eq!(counts(&deep), (2 * MAX_BRACKET_DEPTH, MAX_BRACKET_DEPTH));

@@ -3,7 +3,7 @@
 //! only a large number.
 
 use super::limits::{MAX_SELECTION_SET_DEPTH, check_limit};
-use crate::graphql::{ApiError, named_type, root_type, schema_field};
+use crate::graphql::{ApiError, ApiErrorCode, named_type, root_type, schema_field};
 use async_graphql::parser::types::{
     Directive, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
 };
@@ -123,5 +123,5 @@ pub fn is_introspection(parent: &str) -> bool {
 }
 
 pub fn invalid(message: String, at: Pos) -> ApiError {
-    ApiError::ValidationFailed { message, at: Some(at) }
+    ApiError::in_document(ApiErrorCode::GraphqlValidationFailed, message, Some(at))
 }

@@ -4,8 +4,9 @@ use crate::rust::Line;
 use crate::{files, report, rust};
 
 /// From the lowest to the highest. `lib.rs` and `main.rs` put them together and are not listed.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "failpoints",
+    "sync",
     "progress_reporter",
     "clock",
     "machine",

@@ -23,7 +23,6 @@ pub struct AgeBucket {
     pub statuses: Vec<StatusCount>,
 }
 
-/// The default limits of the buckets.
 pub fn default_ages() -> Vec<String> {
     ["1h", "24h", "3d", "7d", "30d"].map(str::to_owned).into()
 }
@@ -46,7 +45,6 @@ pub fn cutoffs(now: DateTime<Utc>, ages: &[String]) -> Result<Vec<DateTime<Utc>>
     Ok(moments)
 }
 
-/// Turns counts by span into buckets.
 pub fn buckets(ages: &[String], counts: Vec<(Option<Status>, usize, i64)>) -> Vec<AgeBucket> {
     let bucket = |span: usize| {
         let mut statuses = Vec::new();
@@ -59,7 +57,7 @@ pub fn buckets(ages: &[String], counts: Vec<(Option<Status>, usize, i64)>) -> Ve
             min_age: span.checked_sub(1).and_then(|place| ages.get(place)).cloned(),
             max_age: ages.get(span).cloned(),
             count: i32::try_from(count).unwrap_or(i32::MAX),
-            statuses: StatusCount::all(statuses).into_iter().filter(StatusCount::is_some).collect(),
+            statuses: StatusCount::all(statuses).into_iter().filter(|status| status.count > 0).collect(),
         }
     };
     (0..=ages.len()).map(bucket).collect()

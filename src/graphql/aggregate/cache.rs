@@ -4,19 +4,19 @@
 //! response is never older than its request, an aggregate may be.
 
 use crate::graphql::error::ApiError;
+use crate::sync::lock;
 use hashlink::LruCache;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A result that took less is not reused by later requests.
-const MIN_COMPUTE_TIME: Duration = Duration::from_millis(100);
+pub const MIN_COMPUTE_TIME: Duration = Duration::from_millis(100);
 /// A result is reused for this many times its computing time: repeated requests use a twentieth of a core at most.
 const TTL_FACTOR: u32 = 20;
 const MAX_TTL: Duration = Duration::from_secs(60);
 /// Results of different arguments.
 const MAX_ENTRIES: usize = 64;
 
-/// Results by their arguments.
 #[derive(Debug)]
 pub struct ResultCache<V> {
     slots: Mutex<LruCache<String, Arc<CacheSlot<V>>>>,
@@ -33,17 +33,9 @@ struct CachedResult<V> {
     compute_time: Duration,
 }
 
-impl<V> Default for ResultCache<V> {
-    fn default() -> Self {
-        ResultCache { slots: Mutex::new(LruCache::new(MAX_ENTRIES)), min_compute_time: MIN_COMPUTE_TIME }
-    }
-}
-
 impl<V> ResultCache<V> {
-    /// Reuses nothing, however slow the machine is that a test runs on.
-    #[cfg(test)]
-    pub fn disabled() -> Self {
-        ResultCache { min_compute_time: Duration::MAX, ..ResultCache::default() }
+    pub fn new(min_compute_time: Duration) -> Self {
+        ResultCache { slots: Mutex::new(LruCache::new(MAX_ENTRIES)), min_compute_time }
     }
 
     /// The result for these arguments: cached, being computed by another request, or else computed now.
@@ -56,11 +48,7 @@ impl<V> ResultCache<V> {
         compute: impl Future<Output = Result<V, ApiError>>,
     ) -> Result<Arc<V>, ApiError> {
         let requested_at = Instant::now();
-        let slot = {
-            // A panic of another task leaves the slots consistent.
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            slots.entry(arguments).or_insert_with(Arc::default).clone()
-        };
+        let slot = lock(&self.slots).entry(arguments).or_insert_with(Arc::default).clone();
         let mut cached = slot.lock().await;
         if let Some(result) = cached.as_ref().filter(|result| result.is_fresh(requested_at, self.min_compute_time)) {
             return Ok(result.value.clone());
@@ -110,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn concurrent_requests_share_a_computation() {
-        let cache = ResultCache::<u32>::disabled();
+        let cache = ResultCache::<u32>::new(Duration::MAX);
         let computed = std::sync::atomic::AtomicU32::new(0);
         let compute = || async {
             tokio::task::yield_now().await;
@@ -126,7 +114,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_is_not_cached() {
-        let cache = ResultCache::<u32>::default();
+        let cache = ResultCache::<u32>::new(MIN_COMPUTE_TIME);
         let failed = cache.get_or_compute("a".to_owned(), async { Err(ApiError::bad_user_input("no", "no")) }).await;
         assert!(failed.is_err());
         assert_eq!(cache.get_or_compute("a".to_owned(), async { Ok(7) }).await.as_deref(), Ok(&7));

@@ -6,7 +6,7 @@ use crate::graphql::error::ApiError;
 use crate::store::read::{EntityFilter, UtcOffsets, counts_by_day};
 use crate::store::{InspectionIndex, Period};
 use async_graphql::{Enum, SimpleObject};
-use chrono::{DateTime, SecondsFormat};
+use chrono::DateTime;
 use std::collections::BTreeMap;
 
 /// The most rows of a result.
@@ -78,6 +78,5 @@ pub async fn count_inspections(
 
 // The date of a day counted from 1970-01-01.
 fn iso_date(day: i64) -> Option<String> {
-    let begin = DateTime::from_timestamp(day.checked_mul(86_400)?, 0)?;
-    Some(begin.to_rfc3339_opts(SecondsFormat::Secs, true).split('T').next()?.to_owned())
+    Some(DateTime::from_timestamp(day.checked_mul(86_400)?, 0)?.date_naive().to_string())
 }

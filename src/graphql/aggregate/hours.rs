@@ -2,9 +2,9 @@
 
 use crate::graphql::error::ApiError;
 use crate::graphql::scalar::Long;
+use async_graphql::resolver_utils::EnumType;
 use async_graphql::{Enum, SimpleObject};
 
-/// Hours of a week.
 const HOURS_PER_WEEK: usize = 168;
 /// 1970-01-01 was a Thursday.
 const EPOCH_HOUR_OF_WEEK: i64 = 3 * 24;
@@ -28,16 +28,6 @@ pub enum Weekday {
     Sunday,
 }
 
-const WEEK: [Weekday; 7] = [
-    Weekday::Monday,
-    Weekday::Tuesday,
-    Weekday::Wednesday,
-    Weekday::Thursday,
-    Weekday::Friday,
-    Weekday::Saturday,
-    Weekday::Sunday,
-];
-
 /// The changes in an hour of the week.
 #[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
 pub struct BusyHour {
@@ -49,7 +39,6 @@ pub struct BusyHour {
     pub count: Long,
 }
 
-/// Validates the number of hours.
 pub fn checked_first(first: i32) -> Result<usize, ApiError> {
     let hours = usize::try_from(first).ok().filter(|first| (1..=HOURS_PER_WEEK).contains(first));
     hours.ok_or_else(|| ApiError::bad_user_input(format!("`first` is {first}"), "Pass a number from 1 to 168."))
@@ -64,9 +53,9 @@ pub fn busiest_hours_of_week(counts: Vec<(i64, i64)>) -> Vec<BusyHour> {
             *sum += count;
         }
     }
-    let mut busy: Vec<BusyHour> = WEEK
-        .into_iter()
-        .flat_map(|weekday| (0..24).map(move |hour| (weekday, hour)))
+    let mut busy: Vec<BusyHour> = Weekday::items()
+        .iter()
+        .flat_map(|weekday| (0..24).map(move |hour| (weekday.value, hour)))
         .zip(week)
         .map(|((weekday, hour), count)| BusyHour { weekday, hour, count: Long(count) })
         .filter(|hour| hour.count.0 > 0)

@@ -23,14 +23,12 @@ pub enum Grouping {
     Source,
 }
 
-/// The vendor and the source of a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupingKey {
     pub vendor: Option<String>,
     pub source: Option<String>,
 }
 
-/// Times and funnels, for each grouping.
 #[derive(Debug)]
 pub struct LifecycleStats(Vec<(Grouping, Vec<TimeInStatus>, Vec<Funnel>)>);
 

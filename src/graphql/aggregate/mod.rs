@@ -17,6 +17,7 @@ use super::query::QueryRoot;
 use crate::store::read::counts_by_age;
 use ages::AgeBucket;
 use async_graphql::{Context, Object};
+pub use cache::MIN_COMPUTE_TIME;
 use cache::ResultCache;
 use chrono::{DateTime, Utc};
 use counts::{InspectionCount, InspectionDimension};
@@ -24,14 +25,15 @@ use funnel::Funnel;
 use hours::BusyHour;
 use lifecycle::{Grouping, LifecycleStats};
 use std::sync::Arc;
+use std::time::Duration;
 use time_in_status::TimeInStatus;
 use time_zone::parse_time_zone;
 
-/// An argument that is a moment.
-type Moment = DateTime<Utc>;
+/// A bound of a period; null for the default.
+type Bound = Option<DateTime<Utc>>;
 
 /// What is shared between queries.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AggregateCaches {
     lifecycles: ResultCache<LifecycleStats>,
     counts: ResultCache<Vec<InspectionCount>>,
@@ -40,23 +42,21 @@ pub struct AggregateCaches {
 }
 
 impl AggregateCaches {
+    /// `min_compute_time`: a result that took less is not reused.
+    pub fn new(min_compute_time: Duration) -> Self {
+        AggregateCaches {
+            lifecycles: ResultCache::new(min_compute_time),
+            counts: ResultCache::new(min_compute_time),
+            ages: ResultCache::new(min_compute_time),
+            hours: ResultCache::new(min_compute_time),
+        }
+    }
+
     pub fn of<'a>(ctx: &Context<'a>) -> Result<&'a AggregateCaches, ApiError> {
         ctx.data::<AggregateCaches>().map_err(|_| ApiError::internal("the schema has no aggregations"))
     }
-
-    /// Without cached results.
-    #[cfg(test)]
-    pub fn without_caching() -> Self {
-        AggregateCaches {
-            lifecycles: ResultCache::disabled(),
-            counts: ResultCache::disabled(),
-            ages: ResultCache::disabled(),
-            hours: ResultCache::disabled(),
-        }
-    }
 }
 
-/// The aggregates, as fields of the query.
 #[derive(Debug)]
 pub struct AggregateFields;
 
@@ -69,10 +69,8 @@ impl AggregateFields {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What to count by, e.g. `[VENDOR, DAY]`.", default)] group_by: Vec<InspectionDimension>,
-        #[graphql(desc = "Created at this moment or later. Default: 30 days before `until`.")] since: Option<Moment>,
-        #[graphql(desc = "Created before this moment. Default: now. At most 366 days after `since`.")] until: Option<
-            Moment,
-        >,
+        #[graphql(desc = "Created at this moment or later. Default: 30 days before `until`.")] since: Bound,
+        #[graphql(desc = "Created before this moment. Default: now. At most 366 days after `since`.")] until: Bound,
         #[graphql(
             desc = "Where days begin: `UTC`, a name of the IANA time zone database as in `Europe/Berlin`, or an offset from UTC as in `+02:00` or `-05:30`.",
             default = "UTC"
@@ -98,10 +96,8 @@ impl AggregateFields {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "One row for each of these.", default_with = "Grouping::Vendor")] group_by: Grouping,
-        #[graphql(desc = "Created at this moment or later. Default: 30 days before `until`.")] since: Option<Moment>,
-        #[graphql(desc = "Created before this moment. Default: now. At most 366 days after `since`.")] until: Option<
-            Moment,
-        >,
+        #[graphql(desc = "Created at this moment or later. Default: 30 days before `until`.")] since: Bound,
+        #[graphql(desc = "Created before this moment. Default: now. At most 366 days after `since`.")] until: Bound,
         #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionFilter>,
     ) -> Result<Vec<TimeInStatus>, ApiError> {
         Ok(lifecycle_stats(ctx, since, until, filter).await?.times(group_by).to_vec())
@@ -113,10 +109,8 @@ impl AggregateFields {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "One row for each of these.", default_with = "Grouping::Vendor")] group_by: Grouping,
-        #[graphql(desc = "Created at this moment or later. Default: 30 days before `until`.")] since: Option<Moment>,
-        #[graphql(desc = "Created before this moment. Default: now. At most 366 days after `since`.")] until: Option<
-            Moment,
-        >,
+        #[graphql(desc = "Created at this moment or later. Default: 30 days before `until`.")] since: Bound,
+        #[graphql(desc = "Created before this moment. Default: now. At most 366 days after `since`.")] until: Bound,
         #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionFilter>,
     ) -> Result<Vec<Funnel>, ApiError> {
         Ok(lifecycle_stats(ctx, since, until, filter).await?.funnels(group_by).to_vec())
@@ -149,10 +143,8 @@ impl AggregateFields {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The number of hours, at most the 168 of a week.", default = 24)] first: i32,
-        #[graphql(desc = "Received at this moment or later. Default: 30 days before `until`.")] since: Option<Moment>,
-        #[graphql(desc = "Received before this moment. Default: now. At most 366 days after `since`.")] until: Option<
-            Moment,
-        >,
+        #[graphql(desc = "Received at this moment or later. Default: 30 days before `until`.")] since: Bound,
+        #[graphql(desc = "Received before this moment. Default: now. At most 366 days after `since`.")] until: Bound,
         #[graphql(
             desc = "Where hours and days begin: `UTC`, a name of the IANA time zone database as in `Europe/Berlin`, or an offset from UTC as in `+02:00` or `-05:30`.",
             default = "UTC"
@@ -174,8 +166,8 @@ impl AggregateFields {
 // `timeInStatus` and `funnel` are computed from the same timelines, so both are computed at once.
 async fn lifecycle_stats(
     ctx: &Context<'_>,
-    since: Option<Moment>,
-    until: Option<Moment>,
+    since: Bound,
+    until: Bound,
     filter: Option<InspectionFilter>,
 ) -> Result<Arc<LifecycleStats>, ApiError> {
     let api = QueryRoot.begin_read(ctx).await?;

@@ -6,7 +6,7 @@ use crate::graphql::node::truncated;
 use crate::store::Period;
 use crate::store::read::{ChangeRowFilter, UtcOffsets, counts_by_hour, counts_by_quarter};
 use crate::store::{ReadPool, StoreError};
-use chrono::{DateTime, Offset};
+use chrono::{DateTime, FixedOffset, Offset};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 /// Seconds. No place has a larger offset than UTC+14:00.
@@ -39,19 +39,9 @@ fn parse_offset(zone: &str) -> Option<i32> {
     if zone.eq_ignore_ascii_case("UTC") || zone.eq_ignore_ascii_case("Z") {
         return Some(0);
     }
-    let sign = match zone.chars().next()? {
-        '+' => 1,
-        '-' => -1,
-        _ => return None,
-    };
-    let (hours, minutes) = zone.get(1..)?.split_once(':')?;
-    let number = |digits: &str| -> Option<i32> {
-        let both = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        both.then(|| digits.parse().ok()).flatten()
-    };
-    let minutes = number(minutes).filter(|minutes| *minutes < 60)?;
-    let offset = sign * (number(hours)? * 3_600 + minutes * 60);
-    Some(offset).filter(|offset| offset.abs() <= MAX_OFFSET)
+    // Of what chrono parses, only the form `+02:00`.
+    let offset: FixedOffset = zone.parse().ok().filter(|_| zone.len() == 6 && zone.as_bytes()[3] == b':')?;
+    Some(offset.local_minus_utc()).filter(|seconds| seconds.abs() <= MAX_OFFSET)
 }
 
 fn unknown_time_zone(text: &str) -> ApiError {
@@ -124,6 +114,7 @@ impl Zone {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graphql::ApiErrorCode;
     use chrono::Utc;
 
     fn period(since: &str, until: &str) -> Period {
@@ -173,9 +164,8 @@ mod tests {
             ("new york", "Did you mean `America/New_York`?"),
             ("Europe/Nowhere", "Write `UTC`, a name of the IANA time zone database like `Europe/Berlin`"),
         ] {
-            let Err(ApiError::BadUserInput { message, hint }) = parse_time_zone(text) else {
-                panic!("{text} is known")
-            };
+            let ApiError { code, message, hint, .. } = parse_time_zone(text).expect_err("unknown");
+            assert_eq!(code, ApiErrorCode::BadUserInput);
             assert!(message.contains(text) && hint.starts_with(wanted), "{message}: {hint}");
         }
     }

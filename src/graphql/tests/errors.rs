@@ -34,7 +34,7 @@ async fn invalid_arguments_are_the_clients_errors() {
 async fn a_cursor_must_be_of_the_list() {
     let hub = ApiFixture::new().await;
     hub.change(1, Kind::Inspection, 1, |_| {}).await;
-    let (created, beyond) = (Cursor::Created(1, SortDirection::Asc).encode(), cursor_of(2));
+    let (created, beyond) = (Cursor::created(1, SortDirection::Asc).encode(), cursor_of(2));
     let foreign = Cursor::Change { position: 1, generation: 8 }.encode();
     for (query, expected) in [
         ("{ changes(after: \"nonsense\") { totalCount } }".to_owned(), "CURSOR_INVALID"),
@@ -92,7 +92,7 @@ async fn heavy_fields_weigh_in_the_cost() {
     let pipeline = hub.pipeline();
     let cost_of = |query: String| {
         let prepared = pipeline.prepare(crate::request::Params::from_document(query), None);
-        prepared.map(|prepared| prepared.cost.field_cost).map_err(|error| error.code().name())
+        prepared.map(|prepared| prepared.cost.field_cost).map_err(|error| error.code.name())
     };
     for (parent, field, points) in crate::graphql::FIELD_WEIGHTS {
         assert!(field_type(parent, field).is_some(), "{parent}.{field}");

@@ -18,19 +18,23 @@ mod subscriptions;
 mod types;
 mod zones;
 
-use super::{ApiContext, ApiSchema, SourceInfo};
+use super::aggregate::AggregateCaches;
+use super::{ApiContext, ApiSchema, SourceInfo, StartPosition, SubscriptionProgress};
 use crate::database::TestDatabase;
 use crate::event::EntityRef;
 use crate::feed::Feed;
 use crate::machine::EntityType;
 use crate::store::{Database, OpenMode};
 use crate::vendor;
-use async_graphql::{Request, Variables};
+use async_graphql::parser::parse_query;
+use async_graphql::{Request, Response, Variables};
 use chrono::{DateTime, Utc};
 use entity::{ItemKind, JobKind, Kind, ReasonCode, Status, Verdict};
+use futures_util::stream::{BoxStream, StreamExt};
 use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Set, Statement};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The time at which the tests begin: 2024-01-01T00:00:00Z.
@@ -55,6 +59,19 @@ pub(crate) struct ApiFixture {
     /// Those of them that read more than the counters, with their parameters.
     logged_statements: Arc<Mutex<Vec<Statement>>>,
     database: TestDatabase,
+}
+
+impl ApiSchema {
+    /// Executes a subscription whose responses are acknowledged at once.
+    fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
+        let document = Arc::new(parse_query(&request.query).expect("a document"));
+        let progress = SubscriptionProgress::new(StartPosition::FromOperation, None);
+        let responses = self.subscribe(request, &document, &progress);
+        let acknowledge = move |_: &Response| {
+            progress.ack();
+        };
+        responses.inspect(acknowledge).boxed()
+    }
 }
 
 impl ApiFixture {
@@ -91,8 +108,10 @@ impl ApiFixture {
             sources: [lot, yard].into(),
             clock: || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment"),
         };
+        // No result is reused, however slow the machine is.
+        let caches = AggregateCaches::new(Duration::MAX);
         ApiFixture {
-            graph: ApiSchema::without_caches(api),
+            graph: ApiSchema(super::builder().disable_suggestions().data(api).data(caches).finish()),
             feed,
             writer,
             statements,

@@ -65,7 +65,7 @@ async fn a_page_goes_on_behind_what_is_forgotten() {
     sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "DELETE FROM entity WHERE row_id < 4")
         .await
         .expect("gone");
-    let after = format!("after: \"{}\"", Cursor::Created(2, SortDirection::Asc).encode());
+    let after = format!("after: \"{}\"", Cursor::created(2, SortDirection::Asc).encode());
     assert_eq!(texts(&page("ASC", &after).await, &["nodes", "externalId"]), ["KEY-4", "KEY-5"]);
 }
 

@@ -129,7 +129,7 @@ async fn each_question_is_answered_by_its_index() {
         return crate::skip::skip("needs SQLite: it reads the plans of SQLite");
     }
     let id = hub.inspection(1).await.to_string();
-    let cursor = Cursor::Created(1, SortDirection::Desc).encode();
+    let cursor = Cursor::created(1, SortDirection::Desc).encode();
     for (query, expected) in PLANS {
         hub.logged_statements.lock().expect("a log").clear();
         hub.query(query.replace("ID", &id).replace("CURSOR", &cursor).replace("CHANGE", &cursor_of(0))).await;

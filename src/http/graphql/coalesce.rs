@@ -5,7 +5,7 @@
 //! that starts.
 
 use super::response::SerializedResponse;
-use crate::request::CoalesceKey;
+use crate::request::ExecutionKey;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ const MAX_CONCURRENT: usize = 2;
 
 /// The newest execution of each query that is running or waiting.
 #[derive(Clone, Debug, Default)]
-pub struct Coalescer(Arc<Mutex<HashMap<CoalesceKey, Flight>>>);
+pub struct Coalescer(Arc<Mutex<HashMap<ExecutionKey, Flight>>>);
 
 #[derive(Debug)]
 struct Flight {
@@ -35,7 +35,7 @@ impl Coalescer {
     /// is first awaited, in a task of its own, and is aborted when nobody awaits it any more. Must be awaited within tokio.
     pub fn coalesce<F>(
         &self,
-        key: CoalesceKey,
+        key: ExecutionKey,
         execute: impl FnOnce() -> F,
     ) -> Shared<BoxFuture<'static, SerializedResponse>>
     where
@@ -69,7 +69,7 @@ impl Coalescer {
     }
 
     // A panic of another task leaves the map consistent.
-    fn lock(&self) -> MutexGuard<'_, HashMap<CoalesceKey, Flight>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ExecutionKey, Flight>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,7 +77,7 @@ impl Coalescer {
 /// Removes an execution from the map when it ends.
 struct FlightGuard {
     coalescer: Coalescer,
-    key: CoalesceKey,
+    key: ExecutionKey,
     /// The execution's own, by which the map has it.
     has_started: Arc<AtomicBool>,
 }
@@ -123,7 +123,7 @@ mod tests {
         }
     }
 
-    async fn coalesce_key(query: &str) -> CoalesceKey {
+    async fn coalesce_key(query: &str) -> ExecutionKey {
         let pipeline = ApiFixture::new().await.pipeline();
         pipeline.prepare(Params::from_document(query), None).expect("fine").coalesce_key().expect("worth sharing")
     }
@@ -176,7 +176,7 @@ mod tests {
             all.push(coalesce_key(query).await);
         }
         let twice = all.iter().chain(&all);
-        let ask = |key: &CoalesceKey| {
+        let ask = |key: &ExecutionKey| {
             AbortOnDropHandle::new(tokio::spawn(coalescer.coalesce(key.clone(), || work.execute())))
         };
         let replies: Vec<_> = twice.map(ask).collect();

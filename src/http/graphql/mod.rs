@@ -15,7 +15,7 @@ pub use coalesce::Coalescer;
 use super::AppState;
 use super::socket;
 use super::stream::{self, StreamFormat};
-use crate::graphql::ApiError;
+use crate::graphql::{ApiError, ApiErrorCode};
 use crate::request::{ClientNetwork, Params, PreparedOperation};
 use async_graphql::parser::types::OperationType;
 use axum::extract::{Request, State};
@@ -34,7 +34,7 @@ pub async fn authenticate(State(app): State<Arc<AppState>>, request: Request, ne
     if app.auth.authorizes_request(request.headers()) || is_websocket_upgrade(&request) {
         return next.run(request).await;
     }
-    RequestRejection::from(ApiError::Unauthenticated)
+    RequestRejection::from(ApiError::unauthenticated())
         .respond(negotiate::response_media_type(request.headers()).unwrap_or(ResponseMediaType::Json))
 }
 
@@ -207,23 +207,23 @@ fn client(parts: &Parts) -> Option<ClientNetwork> {
 
 impl From<ApiError> for RequestRejection {
     fn from(error: ApiError) -> Self {
-        let status = match &error {
-            ApiError::Unauthenticated => StatusCode::UNAUTHORIZED,
-            ApiError::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            ApiError::Forbidden => StatusCode::FORBIDDEN,
-            ApiError::Timeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            ApiError::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        let status = match error.code {
+            ApiErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+            ApiErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ApiErrorCode::Forbidden => StatusCode::FORBIDDEN,
+            ApiErrorCode::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            ApiErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
         // With `application/json`, errors of a well-formed request have the status 200 (section 6.4.1).
         let legacy_status_ok = !matches!(
-            error,
-            ApiError::BadRequest { .. }
-                | ApiError::Unauthenticated
-                | ApiError::RateLimited { .. }
-                | ApiError::Internal { .. }
+            error.code,
+            ApiErrorCode::BadRequest
+                | ApiErrorCode::Unauthenticated
+                | ApiErrorCode::RateLimited
+                | ApiErrorCode::Internal
         );
-        let header = (error == ApiError::Unauthenticated).then_some(&("www-authenticate", "Bearer"));
+        let header = (error.code == ApiErrorCode::Unauthenticated).then_some(&("www-authenticate", "Bearer"));
         RequestRejection { status, legacy_status_ok, header, error }
     }
 }

@@ -84,10 +84,7 @@ impl RequestRejection {
 
     pub fn respond(self, media: ResponseMediaType) -> Response {
         let RequestRejection { mut status, legacy_status_ok, header, error } = self;
-        let retry_after = match error {
-            ApiError::RateLimited { seconds } => Some(seconds),
-            _ => None,
-        };
+        let retry_after = error.retry_after();
         let body = SerializedResponse::request_error(&error.into_graphql_response());
         if body.status == StatusCode::INTERNAL_SERVER_ERROR {
             status = body.status;
@@ -175,6 +172,7 @@ fn set(response: &mut Response, name: HeaderName, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     async fn status(response: GraphqlResponse, media: ResponseMediaType) -> u16 {
         operation_response(SerializedResponse::of(response).await, media, None).status().as_u16()
@@ -182,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_status_of_the_newer_media_type_depends_on_the_outcome() {
-        let late = || ApiError::Timeout { milliseconds: 10 }.into_graphql_response();
+        let late = || ApiError::timeout(Duration::from_millis(10)).into_graphql_response();
         let wrong = || ApiError::bad_user_input("wrong", "do it right").into_graphql_response();
         let good = || GraphqlResponse::new(async_graphql::Value::from(1));
         for (response, newer) in [(late(), 503), (wrong(), 400), (good(), 200)] {

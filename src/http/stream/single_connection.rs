@@ -238,8 +238,8 @@ fn next_events(id: &str, payloads: &Payloads) -> Bytes {
     let (count, bytes) = payloads.count_and_bytes();
     let around = NEXT.len() + id.len() + PAYLOAD.len() + END.len();
     let mut events = BytesMut::with_capacity(bytes + count * around);
-    for payload in payloads.iter() {
-        for piece in [NEXT, id.as_bytes(), PAYLOAD, payload, END] {
+    for entry in payloads.entries() {
+        for piece in [NEXT, id.as_bytes(), PAYLOAD, &entry.payload, END] {
             events.put_slice(piece);
         }
     }

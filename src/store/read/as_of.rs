@@ -3,6 +3,7 @@
 use super::as_of_join::AsOfJoin;
 use super::pagination::padded_keys;
 use crate::store::{ReadPool, StoreError};
+use async_graphql::Enum;
 use chrono::{DateTime, Utc};
 use entity::{Status, entity as thing};
 use sea_orm::sea_query::{Expr, Query};
@@ -11,12 +12,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// The time axis of a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The clocks that a time in the past can refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum)]
+#[graphql(name = "Clock")]
 pub enum TimeAxis {
-    /// What the hub knew at the moment.
+    /// What the hub knew at that time.
     Received,
-    /// What had happened by the moment, whenever the hub received it.
+    /// What had happened by that time, even if the hub learned of it only later. If the vendor gives no time, an event
+    /// counts as having happened when it was received, and never later than the events that followed it.
     Occurred,
 }
 

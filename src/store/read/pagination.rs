@@ -1,6 +1,7 @@
 //! Keyset pagination: reads pages of an ordered list by key, never by offset, so that rows that are added or removed between
 //! two pages neither repeat nor hide others.
 
+use async_graphql::Enum;
 use sea_orm::sea_query::{self, Expr, ExprTrait, IntoColumnRef, SelectStatement, WindowStatement};
 use sea_orm::{ColumnTrait, Condition};
 use std::collections::HashMap;
@@ -27,9 +28,12 @@ pub enum PagingDirection {
 }
 
 /// The direction of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum)]
+#[graphql(name = "OrderDirection")]
 pub enum SortDirection {
+    /// Oldest first.
     Asc,
+    /// Newest first.
     Desc,
 }
 
