@@ -192,7 +192,7 @@ impl Differences {
         selection: Select<T>,
     ) -> Result<DiffCounts, StoreError> {
         let (ours, theirs) = tokio::try_join!(selection.clone().all(&stored.txn), selection.all(&derived.txn))?;
-        let mut pairs: BTreeMap<_, (Option<T::Model>, Option<T::Model>)> = BTreeMap::new();
+        let mut pairs = BTreeMap::<_, (Option<_>, Option<_>)>::new();
         for row in ours {
             let key = T::key(&row);
             pairs.entry(key).or_default().0 = Some(T::normalize(row));
