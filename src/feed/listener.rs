@@ -13,8 +13,8 @@ use tokio::sync::broadcast::error::RecvError;
 struct FeedListener {
     feed: Arc<Feed>,
     events: Receiver<FeedEvent>,
-    /// The generation of its positions; none until it is known.
-    generation: Option<i64>,
+    /// The generation of its positions.
+    generation: i64,
     /// The position delivered last.
     delivered_to: i64,
     /// The last position to deliver; without it, the listener never ends.
@@ -38,7 +38,7 @@ impl Feed {
             feed: self.clone(),
             events: self.events.subscribe(),
             // The generation for which the position was validated. The first page may already be of the next one.
-            generation: Some(self.generation()),
+            generation: self.generation(),
             delivered_to: after,
             until,
             backlog: VecDeque::new(),
@@ -69,7 +69,7 @@ impl FeedListener {
                 }
             }
             match self.events.recv().await {
-                Ok(FeedEvent::Rebuilt(generation)) if self.generation != Some(generation) => {
+                Ok(FeedEvent::Rebuilt(generation)) if self.generation != generation => {
                     return Some(Err(StoreError::GenerationChanged));
                 }
                 Ok(FeedEvent::Change(changed)) if changed.change.position <= self.delivered_to => {}
@@ -87,7 +87,7 @@ impl FeedListener {
     // From the replay buffer, else from the history.
     async fn catch_up(&mut self) -> Result<(), StoreError> {
         if let Some((generation, recent)) = self.feed.replay_buffer.after(self.delivered_to) {
-            if *self.generation.get_or_insert(generation) != generation {
+            if self.generation != generation {
                 return Err(StoreError::GenerationChanged);
             }
             self.needs_catch_up = false;
@@ -96,7 +96,7 @@ impl FeedListener {
         }
         // The semaphore is never closed.
         let _permit = self.feed.catch_up_permits.acquire().await;
-        let page = read_page_after(&self.feed.db, self.delivered_to, &mut self.generation).await?;
+        let page = read_page_after(&self.feed.db, self.delivered_to, self.generation).await?;
         self.needs_catch_up = page.len() as u64 == PAGE_SIZE;
         self.backlog.extend(page.into_iter().map(Arc::new));
         Ok(())

@@ -130,29 +130,23 @@ impl Feed {
 
     /// Publishes new changes until it is cancelled.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.publish_loop() => {}
-        }
+        stop.run_until_cancelled(self.publish_loop()).await;
     }
 
     async fn publish_loop(&self) {
         let mut last = *self.committed.borrow();
-        let mut generation = Some(self.generation());
+        let mut generation = self.generation();
         loop {
             if self.listeners() == 0 {
                 // A new listener reads the history first, and finds there what was committed until now.
                 match head(&self.db).await {
                     Ok(head) => {
-                        self.generation.store(head.generation, Ordering::Relaxed);
-                        match generation.replace(head.generation) {
-                            Some(known) if known != head.generation => {
-                                self.newest.store(head.position, Ordering::Relaxed);
-                                // A listener may have begun with buffered changes of the previous generation.
-                                self.replay_buffer.clear();
-                                let _ = self.events.send(FeedEvent::Rebuilt(head.generation));
-                            }
-                            _ => _ = self.newest.fetch_max(head.position, Ordering::Relaxed),
+                        if std::mem::replace(&mut generation, head.generation) == head.generation {
+                            self.set_generation(head.generation);
+                            self.newest.fetch_max(head.position, Ordering::Relaxed);
+                        } else {
+                            // A listener may have begun with buffered changes of the previous generation.
+                            self.publish_rebuilt(&head);
                         }
                         // A listener that has subscribed since may rely on the buffer.
                         if self.replay_buffer.clear_unless(|| self.listeners() > 0) {
@@ -171,18 +165,23 @@ impl Feed {
         }
     }
 
-    async fn publish_pending(&self, mut last: i64, generation: &mut Option<i64>) -> i64 {
+    fn publish_rebuilt(&self, head: &log_head::Model) {
+        self.set_generation(head.generation);
+        self.newest.store(head.position, Ordering::Relaxed);
+        self.replay_buffer.clear();
+        // Fails if there is no listener.
+        let _ = self.events.send(FeedEvent::Rebuilt(head.generation));
+    }
+
+    async fn publish_pending(&self, mut last: i64, generation: &mut i64) -> i64 {
         loop {
-            let page = match read_page_after(&self.db, last, generation).await {
+            let page = match read_page_after(&self.db, last, *generation).await {
                 Ok(page) => page,
                 Err(StoreError::GenerationChanged) => {
                     let Ok(head) = head(&self.db).await else { return last };
-                    *generation = Some(head.generation);
-                    self.generation.store(head.generation, Ordering::Relaxed);
-                    self.newest.store(head.position, Ordering::Relaxed);
+                    *generation = head.generation;
                     self.committed.send_replace(head.position);
-                    self.replay_buffer.clear();
-                    let _ = self.events.send(FeedEvent::Rebuilt(head.generation));
+                    self.publish_rebuilt(&head);
                     return head.position;
                 }
                 // Listeners notice the gap, and learn from the history what they have missed.
@@ -197,13 +196,11 @@ impl Feed {
                 }
             };
             let full = page.len() as u64 == PAGE_SIZE;
-            // The generation of the page: a query may have set a newer one already.
-            let of = generation.unwrap_or_else(|| self.generation());
             for changed in page {
                 last = changed.change.position;
                 let changed = Arc::new(changed);
-                // Before the event, so that a new listener finds the change here or receives the event.
-                self.replay_buffer.push(&changed, of);
+                // With the generation of the page: a query may have set a newer one already. Before the event, so that a new listener finds the change here or receives the event.
+                self.replay_buffer.push(&changed, *generation);
                 // Fails if there is no listener any more.
                 let _ = self.events.send(FeedEvent::Change(changed));
             }
@@ -215,18 +212,13 @@ impl Feed {
 }
 
 /// The changes after a position. Fails if the history has another generation, or if a change after the position was purged.
-/// Without a generation, accepts the present one.
-async fn read_page_after(
-    db: &ReadPool,
-    after: i64,
-    generation: &mut Option<i64>,
-) -> Result<Vec<ChangeWithEntity>, StoreError> {
+async fn read_page_after(db: &ReadPool, after: i64, generation: i64) -> Result<Vec<ChangeWithEntity>, StoreError> {
     let page = changes_after(db, after, PAGE_SIZE).await?;
     // Read after the page: a page that was read before a rebuild is of the previous generation, and one that was read before
     // a purge is complete.
     let now = head(db).await?;
-    match *generation.get_or_insert(now.generation) {
-        generation if generation != now.generation => Err(StoreError::GenerationChanged),
-        _ => ensure_retained_after(&now, after).map(|()| page),
+    if generation != now.generation {
+        return Err(StoreError::GenerationChanged);
     }
+    ensure_retained_after(&now, after).map(|()| page)
 }

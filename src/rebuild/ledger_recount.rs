@@ -1,39 +1,29 @@
 //! Counts the ledger again.
 
+use super::row_writes::insert_rows;
 use crate::store::StoreError;
 use entity::{delivery, ledger};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, QueryFilter,
-    QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QuerySelect};
+use std::collections::HashMap;
 
 /// Replaces the counts of verdicts by those derived. Duplicates have left no bytes, so their counts stay.
-pub async fn recount_ledger<C: ConnectionTrait>(txn: &C, derived: &DatabaseConnection) -> Result<(), StoreError> {
-    let derived = ledger::Entity::find().all(derived).await?;
-    for row in &derived {
-        let stored = ledger::Entity::find_by_id(row.source.as_str()).one(txn).await?;
-        let duplicates = match &stored {
-            Some(stored) => stored.duplicates,
+pub async fn recount_ledger(txn: &impl ConnectionTrait, derived: &DatabaseConnection) -> Result<(), StoreError> {
+    let stored = ledger::Entity::find().all(txn).await?;
+    let stored: HashMap<String, ledger::Model> = stored.into_iter().map(|row| (row.source.clone(), row)).collect();
+    let mut rows = ledger::Entity::find().all(derived).await?;
+    for row in &mut rows {
+        let known = stored.get(&row.source);
+        let duplicates = match known {
+            Some(known) => known.duplicates,
             None => row.duplicates + count_duplicates(txn, &row.source).await?,
         };
-        let received_at = stored.as_ref().and_then(|stored| stored.received_at);
-        let received_at = std::cmp::max(row.received_at, received_at);
-        let row = ledger::Model {
-            received: row.received - row.duplicates + duplicates,
-            duplicates,
-            received_at,
-            ..row.clone()
-        };
-        let row = row.into_active_model().reset_all();
-        match stored {
-            Some(_) => _ = ledger::Entity::update(row).exec(txn).await?,
-            None => _ = ledger::Entity::insert(row).exec_without_returning(txn).await?,
-        }
+        row.received += duplicates - row.duplicates;
+        row.duplicates = duplicates;
+        row.received_at = std::cmp::max(row.received_at, known.and_then(|known| known.received_at));
     }
-    let known = derived.iter().map(|row| row.source.as_str());
-    ledger::Entity::delete_many().filter(ledger::Column::Source.is_not_in(known)).exec(txn).await?;
-    Ok(())
+    ledger::Entity::delete_many().exec(txn).await?;
+    insert_rows(txn, ledger::Entity, rows).await
 }
 
 async fn count_duplicates<C: ConnectionTrait>(txn: &C, source: &str) -> Result<i64, StoreError> {

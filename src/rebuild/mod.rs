@@ -24,7 +24,7 @@ use crate::store::read::head;
 use crate::store::{Database, MaintenanceLock, StoreError};
 use entity::{change, delivery, entity as entities, log_head};
 use ledger_recount::recount_ledger;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel};
 use shadow_tables::ShadowTables;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -61,10 +61,8 @@ pub struct RebuildOutcome {
 }
 
 impl Rebuild {
-    /// Begins a rebuild, or resumes the one in the folder.
-    ///
-    /// # Errors
-    /// If the tables are not up to date, or the folder is in use or belongs to another raw log.
+    /// Begins a rebuild, or resumes the one in the folder. Fails if the tables are not up to date, or the folder is in use
+    /// or belongs to another raw log.
     pub async fn open(db: Database, folder: &Path, stop: CancellationToken) -> Result<Rebuild, StoreError> {
         db.ensure_migrated().await?;
         let lock = MaintenanceLock::acquire(&db).await?;
@@ -147,20 +145,19 @@ impl Rebuild {
         differing: &DifferingKeys,
         on_progress: impl Fn(u64),
     ) -> Result<RebuildOutcome, StoreError> {
-        let connection = self.lock.connection.clone();
-        let tables = ShadowTables::create(&connection).await?;
+        let tables = ShadowTables::create(self.lock.connection.clone()).await?;
         let stop = self.stop.clone();
         let loaded = tokio::select! {
             biased;
             () = stop.cancelled() => Err(StoreError::Cancelled),
-            loaded = self.load(&tables, &connection, differing, &on_progress) => loaded,
+            loaded = self.load(&tables, differing, &on_progress) => loaded,
         };
         let outcome = match loaded {
-            Ok(loaded) => self.swap_with_retry(&tables, &connection, loaded, differing).await,
+            Ok(loaded) => self.swap_with_retry(&tables, loaded, differing).await,
             Err(error) => Err(error),
         };
         // After a failure these are the new tables, otherwise the replaced ones.
-        let dropped = tables.drop_leftovers(&connection).await;
+        let dropped = tables.drop_leftovers().await;
         if let (Ok(_), Err(error)) = (&outcome, dropped) {
             tracing::warn!(%error, "the replaced tables could not be dropped; the next rebuild drops them");
         }
@@ -176,22 +173,18 @@ impl Rebuild {
     async fn load(
         &mut self,
         tables: &ShadowTables,
-        connection: &DatabaseConnection,
         differing: &DifferingKeys,
         on_progress: &impl Fn(u64),
     ) -> Result<log_head::Model, StoreError> {
         let head = self.shadow.head().await?;
-        tables.load(connection, &self.shadow.path(), on_progress).await?;
-        let deliveries = differing.keys::<delivery::Entity>();
-        tables.stage_deliveries(connection, &self.shadow.db.read_pool, &deliveries).await?;
-        tables.create_indexes(connection).await?;
+        tables.load(&self.shadow.path(), on_progress).await?;
+        tables.stage_deliveries(&self.shadow.db.read_pool, &differing.keys::<delivery::Entity>()).await?;
         Ok(head)
     }
 
     async fn swap_with_retry(
         &mut self,
         tables: &ShadowTables,
-        connection: &DatabaseConnection,
         mut loaded: log_head::Model,
         differing: &DifferingKeys,
     ) -> Result<RebuildOutcome, StoreError> {
@@ -200,8 +193,8 @@ impl Rebuild {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            self.catch_up(tables, connection, &mut loaded).await?;
-            match self.swap(tables, connection, &loaded, (is_new_generation, compared_to)).await {
+            self.catch_up(tables, &mut loaded).await?;
+            match self.swap(tables, &loaded, (is_new_generation, compared_to)).await {
                 Err(error) if attempt < SWAP_ATTEMPTS && error.is_lock_timeout() => {
                     tracing::info!(%error, attempt, "the tables are locked; retrying");
                     tokio::time::sleep(SWAP_RETRY_DELAY).await;
@@ -212,12 +205,7 @@ impl Rebuild {
     }
 
     // Applies new deliveries while the hub receives others, until few are left.
-    async fn catch_up(
-        &mut self,
-        tables: &ShadowTables,
-        connection: &DatabaseConnection,
-        loaded: &mut log_head::Model,
-    ) -> Result<(), StoreError> {
+    async fn catch_up(&mut self, tables: &ShadowTables, loaded: &mut log_head::Model) -> Result<(), StoreError> {
         let (mut chunk, mut left_before) = (CATCH_UP_MIN_CHUNK, i64::MAX);
         loop {
             let newest = raw_log::newest_delivery(&self.db.read_pool).await?;
@@ -231,7 +219,7 @@ impl Rebuild {
             left_before = left;
             let upto = newest.min(loaded.last_delivery_row_id + chunk);
             self.shadow.replay(&self.db.read_pool, upto, &self.stop, |_| {}).await?;
-            let txn = tables.begin(connection).await?;
+            let txn = tables.begin().await?;
             tables.refresh(&txn, &self.shadow.db.read_pool, loaded, &self.shadow.touched_entities).await?;
             txn.commit().await?;
             *loaded = self.shadow.head().await?;
@@ -243,11 +231,10 @@ impl Rebuild {
     async fn swap(
         &mut self,
         tables: &ShadowTables,
-        connection: &DatabaseConnection,
         loaded: &log_head::Model,
         (mut is_new_generation, compared_to): (bool, i64),
     ) -> Result<RebuildOutcome, StoreError> {
-        let txn = tables.lock_tables(connection).await?;
+        let txn = tables.lock_tables().await?;
         let locked_at = Instant::now();
         let newest = raw_log::newest_delivery(&txn).await?;
         self.shadow.replay(&txn, newest, &self.stop, |_| {}).await?;

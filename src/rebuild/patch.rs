@@ -7,7 +7,6 @@ use super::{CATCH_UP_MIN_CHUNK, Rebuild, RebuildOutcome, invalidates_cursors, ro
 use crate::rebuild::verify::{DatabaseSnapshot, Differences, DifferingKeys};
 use crate::store::StoreError;
 use entity::{change, delivery, entity as entities, log_head, step};
-use sea_orm::sea_query::{Alias, IntoTableRef, TableRef};
 use sea_orm::{ConnectionTrait, Iterable, ModelTrait};
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -30,19 +29,18 @@ impl Rebuild {
         if differing.len() > MAX_PATCHED_ROWS {
             return Ok(None);
         }
-        let connection = self.lock.connection.clone();
-        let txn = ShadowTables::for_database(&connection).lock_writers(&connection).await?;
+        let txn = ShadowTables { connection: self.lock.connection.clone() }.lock_writers().await?;
         let locked_at = Instant::now();
         // The rest, while no other process writes.
         self.shadow.replay(&txn, raw_log::newest_delivery(&txn).await?, &self.stop, |_| {}).await?;
-        let stored = DatabaseSnapshot::from_transaction(txn).await?;
+        let stored = DatabaseSnapshot::from_transaction(&self.db, txn).await?;
         let derived = DatabaseSnapshot::open(&self.shadow.db).await?;
-        differing.extend(stored.diff_since(&derived, &compared, &self.shadow.touched_entities).await?.differing_keys);
+        differing.extend(stored.diff_since(&derived, &compared, &self.shadow.touched_entities).await?);
         let (txn, from) = (stored.txn, &self.shadow.db.read_pool);
-        row_writes::replace_rows::<change::Entity>(&txn, table("change"), from, &differing.keys::<change::Entity>())
+        row_writes::replace_rows::<change::Entity>(&txn, change::Entity, from, &differing.keys::<change::Entity>())
             .await?;
         self.patch_entities(&txn, &differing.keys::<entities::Entity>()).await?;
-        row_writes::replace_rows::<step::Entity>(&txn, table("step"), from, &differing.keys::<step::Entity>()).await?;
+        row_writes::replace_rows::<step::Entity>(&txn, step::Entity, from, &differing.keys::<step::Entity>()).await?;
         let deliveries =
             row_writes::rows_by_key::<delivery::Entity>(from, &differing.keys::<delivery::Entity>()).await?;
         row_writes::update_columns::<delivery::Entity>(&txn, &row_writes::DERIVED_COLUMNS, &deliveries).await?;
@@ -67,8 +65,7 @@ impl Rebuild {
             let stored = DatabaseSnapshot::open(&self.db).await?;
             stored.replay_into(&mut self.shadow, &self.stop, |_| {}).await?;
             let derived = DatabaseSnapshot::open(&self.shadow.db).await?;
-            differing
-                .extend(stored.diff_since(&derived, compared, &self.shadow.touched_entities).await?.differing_keys);
+            differing.extend(stored.diff_since(&derived, compared, &self.shadow.touched_entities).await?);
             *compared = self.shadow.head().await?;
             self.shadow.touched_entities.clear();
         }
@@ -90,10 +87,6 @@ impl Rebuild {
         row_writes::update_columns::<entities::Entity>(txn, &columns, &derived).await?;
         let patched: HashSet<i64> = derived.iter().map(|row| row.row_id).collect();
         let others: Vec<i64> = row_ids.iter().copied().filter(|row_id| !patched.contains(row_id)).collect();
-        row_writes::replace_rows::<entities::Entity>(txn, table("entity"), from, &others).await
+        row_writes::replace_rows::<entities::Entity>(txn, entities::Entity, from, &others).await
     }
-}
-
-fn table(name: &'static str) -> TableRef {
-    Alias::new(name).into_table_ref()
 }

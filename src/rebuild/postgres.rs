@@ -20,8 +20,15 @@ const SESSION_SETTINGS: &str =
     "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; SET max_parallel_maintenance_workers = 0";
 /// How long to wait for readers, in milliseconds. Other sessions queue behind this lock, so a retry is better than a long wait.
 const READER_LOCK_TIMEOUT_MS: u32 = 1000;
-/// How long to wait for writers, in milliseconds: much less than `deadlock_timeout`, which is a second.
-const WRITER_LOCK_TIMEOUT_MS: u32 = 50;
+/// Keeps other processes from writing until the transaction ends: a writer needs the row of counters. Readers continue. The
+/// commit waits for the disk.
+pub const LOCK_WRITERS: &str =
+    "SET LOCAL synchronous_commit TO DEFAULT; SELECT id FROM log_head WHERE id = 1 FOR UPDATE";
+/// Locks the tables against writing, before [`LOCK_WRITERS`].
+///
+/// Some writers hold the row of counters when they need the tables, others the reverse. So each wait ends, after 50 ms, long
+/// before PostgreSQL's deadlock detection would end one of the two: `deadlock_timeout` is a second.
+pub const LOCK_TABLES: &str = "SET LOCAL lock_timeout = 50; LOCK TABLE change, entity, step IN EXCLUSIVE MODE; ";
 
 /// Creates the tables without indexes: these are faster to create once all rows are there. Needs the privilege to create a
 /// schema.
@@ -35,12 +42,14 @@ pub async fn create(db: &DatabaseConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Copies all rows from the file of the second database. Calls `on_progress` repeatedly with a number of rows.
+/// Copies all rows from the file of the second database, and creates the indexes. Calls `on_progress` repeatedly with a
+/// number of rows.
 pub async fn load(db: &DatabaseConnection, derived: &str, on_progress: &impl Fn(u64)) -> Result<(), StoreError> {
     let mut throttle = LoadThrottle::new();
     copy_table::<change::Entity>(db, derived, &mut throttle, on_progress).await?;
     copy_table::<entities::Entity>(db, derived, &mut throttle, on_progress).await?;
-    copy_table::<step::Entity>(db, derived, &mut throttle, on_progress).await
+    copy_table::<step::Entity>(db, derived, &mut throttle, on_progress).await?;
+    create_indexes(db).await
 }
 
 // A thread reads and formats rows while the server receives. Each chunk is a transaction: a long one would hold back vacuum.
@@ -68,8 +77,8 @@ async fn copy_table<T: DerivedTable>(
     reader.await.map_err(|error| StoreError::task("reading the second database", error))?
 }
 
-/// Creates the indexes that the tables in use have.
-pub async fn create_indexes(db: &DatabaseConnection) -> Result<(), StoreError> {
+// Creates the indexes that the tables in use have.
+async fn create_indexes(db: &DatabaseConnection) -> Result<(), StoreError> {
     for (table, _) in SHADOWED_TABLES {
         let all = format!(
             "SELECT pg_get_indexdef(indexrelid) AS def, relname::text AS name, indisprimary AS is_key, \
@@ -93,24 +102,6 @@ pub async fn create_indexes(db: &DatabaseConnection) -> Result<(), StoreError> {
         db.execute_unprepared(&format!("ANALYZE {SHADOW_SCHEMA}.{table}")).await?;
     }
     Ok(())
-}
-
-/// Keeps other processes from writing until the transaction ends: a writer needs the row of counters. Readers continue. The
-/// commit waits for the disk.
-pub async fn lock_writers<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
-    txn.execute_unprepared("SET LOCAL synchronous_commit TO DEFAULT").await?;
-    txn.execute_unprepared("SELECT id FROM log_head WHERE id = 1 FOR UPDATE").await?;
-    Ok(())
-}
-
-/// As [`lock_writers`], and also locks the tables against writing.
-///
-/// Some writers hold the row of counters when they need the tables, others the reverse. So each wait ends long before
-/// PostgreSQL's deadlock detection would end one of the two.
-pub async fn lock_tables<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
-    txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {WRITER_LOCK_TIMEOUT_MS}")).await?;
-    txn.execute_unprepared("LOCK TABLE change, entity, step IN EXCLUSIVE MODE").await?;
-    lock_writers(txn).await
 }
 
 /// Replaces the tables in use by the new ones. Waits a little for readers.

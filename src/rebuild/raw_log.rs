@@ -6,7 +6,7 @@ use crate::vendor;
 use crate::vendor::verify::{RawDelivery, Verified};
 use chrono::DateTime;
 use entity::delivery::{Column, Entity, Model};
-use entity::{log_gap, purged_ledger, tombstone};
+use entity::{change, log_gap, purged_ledger, tombstone};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -26,10 +26,20 @@ pub async fn purged_delivery_count<C: ConnectionTrait>(db: &C) -> Result<i64, St
     Ok(rows.iter().map(|row| row.received - row.duplicates).sum())
 }
 
-/// The deliveries after one row id up to another, parsed by today's adapters; at most `limit`, each with its row id.
-///
-/// # Errors
-/// If a delivery is missing that was not purged, or cannot be applied at all.
+/// The entities of the changes at these positions.
+pub async fn entities_changed_at<C: ConnectionTrait>(db: &C, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
+    use change::Column::{EntityRowId, Position};
+    let mut all = Vec::new();
+    for positions in positions.chunks(KEYS_PER_STATEMENT) {
+        let entities = change::Entity::find().select_only().column(EntityRowId);
+        let entities = entities.filter(Position.is_in(positions.iter().copied())).filter(EntityRowId.is_not_null());
+        all.extend(entities.into_tuple::<i64>().all(db).await?);
+    }
+    Ok(all)
+}
+
+/// The deliveries after one row id up to another, parsed by today's adapters; at most `limit`, each with its row id. Fails
+/// if a delivery is missing that was not purged, or cannot be applied at all.
 pub async fn deliveries_after<C: ConnectionTrait>(
     db: &C,
     after: i64,
@@ -51,29 +61,24 @@ pub async fn deliveries_after<C: ConnectionTrait>(
     let mut before = after;
     let mut read = Vec::with_capacity(rows.len());
     for row in rows {
-        let number = row.row_id;
-        let begins = gaps.remove(&number);
-        if number != before + 1 && begins.is_none() {
+        let (number, log_gap) = (row.row_id, gaps.remove(&row.row_id));
+        if number != before + 1 && log_gap.is_none() {
             return Err(StoreError::Corrupt(format!("delivery {} is missing from the raw log", before + 1)));
         }
         before = number;
-        let repeats = row.duplicate_of.filter(|original| gone.contains(original));
-        read.push((number, begins, repeats, raw_delivery(row)?));
+        let duplicate_of = row.duplicate_of.filter(|original| gone.contains(original));
+        let context = ReplayContext { log_gap, duplicate_of, purged_entities: HashSet::new() };
+        read.push((number, raw_delivery(row)?, context));
     }
-    let buried = tombstones(db, first, read.iter().flat_map(|(_, _, _, incoming)| incoming.referenced_ids())).await?;
-    let again = |(number, begins, repeats, incoming): (i64, _, _, PreparedDelivery)| {
-        let is_gone = |id: &Uuid| buried.get(id).is_some_and(|newest| *newest >= number);
-        let gone = if buried.is_empty() { HashSet::new() } else { incoming.referenced_ids().filter(is_gone).collect() };
-        (
-            number,
-            incoming.with_replay_context(ReplayContext {
-                log_gap: begins,
-                duplicate_of: repeats,
-                purged_entities: gone,
-            }),
-        )
+    let buried = tombstones(db, first, read.iter().flat_map(|(_, incoming, _)| incoming.referenced_ids())).await?;
+    let with_context = |(number, incoming, mut context): (i64, PreparedDelivery, ReplayContext)| {
+        if !buried.is_empty() {
+            let is_gone = |id: &Uuid| buried.get(id).is_some_and(|newest| *newest >= number);
+            context.purged_entities = incoming.referenced_ids().filter(is_gone).collect();
+        }
+        (number, incoming.with_replay_context(context))
     };
-    Ok(read.into_iter().map(again).collect())
+    Ok(read.into_iter().map(with_context).collect())
 }
 
 // Those of the repeated deliveries that are not there any more.

@@ -1,9 +1,9 @@
 //! Writes rows of the second database into a table of the first one: one in use, or a new one.
 
-use crate::rebuild::verify::derived_tables::IntegerKeyed;
+use crate::rebuild::verify::derived_tables::DerivedTable;
 use crate::store::StoreError;
 use entity::delivery;
-use sea_orm::sea_query::{Expr, ExprTrait, IntoTableRef, Query, TableRef};
+use sea_orm::sea_query::{Expr, ExprTrait, IntoTableRef, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IdenStatic, IntoActiveModel,
     ModelTrait, QueryFilter, QueryTrait,
@@ -25,16 +25,13 @@ pub const DERIVED_COLUMNS: [delivery::Column; 10] = {
 const STAGING_TABLE: &str = "patched";
 
 /// Replaces the rows with these leading keys by those of the second database.
-pub async fn replace_rows<T: IntegerKeyed>(
+pub async fn replace_rows<T: DerivedTable>(
     db: &impl ConnectionTrait,
-    table: TableRef,
+    table: impl IntoTableRef,
     derived: &DatabaseConnection,
     keys: &[i64],
-) -> Result<(), StoreError>
-where
-    T::Model: IntoActiveModel<T::ActiveModel>,
-    T::ActiveModel: Send,
-{
+) -> Result<(), StoreError> {
+    let table = table.into_table_ref();
     // Deletes all before inserting any: a row may return under another key, with the same unique values.
     for keys in keys.chunks(KEYS_PER_STATEMENT) {
         let mut delete = Query::delete();
@@ -43,50 +40,40 @@ where
         db.execute(&delete).await?;
     }
     for keys in keys.chunks(KEYS_PER_STATEMENT) {
-        let rows = rows_by_key::<T>(derived, keys).await?;
-        for rows in rows.chunks(ROWS_PER_STATEMENT) {
-            insert_rows(db, table.clone(), rows.to_vec()).await?;
-        }
+        insert_rows(db, table.clone(), rows_by_key::<T>(derived, keys).await?).await?;
     }
     Ok(())
 }
 
 /// Inserts rows.
-pub async fn insert_rows<M, A>(
+pub async fn insert_rows<M: IntoActiveModel<A> + Clone, A: ActiveModelTrait>(
     db: &impl ConnectionTrait,
     table: impl IntoTableRef,
     rows: Vec<M>,
-) -> Result<(), StoreError>
-where
-    M: IntoActiveModel<A>,
-    A: ActiveModelTrait,
-{
-    if rows.is_empty() {
-        return Ok(());
+) -> Result<(), StoreError> {
+    let table = table.into_table_ref();
+    for rows in rows.chunks(ROWS_PER_STATEMENT) {
+        let rows = rows.iter().map(|row| row.clone().into_active_model().reset_all());
+        let mut insert = A::Entity::insert_many(rows).into_query();
+        insert.into_table(table.clone());
+        db.execute(&insert).await?;
     }
-    let rows = rows.into_iter().map(|row| row.into_active_model().reset_all());
-    let mut insert = A::Entity::insert_many(rows).into_query();
-    insert.into_table(table);
-    db.execute(&insert).await?;
     Ok(())
 }
 
 /// The statement that creates a staging table for some columns; `kind` is `TABLE` or `TEMPORARY TABLE`.
-pub fn staging_table_sql<T: IntegerKeyed>(kind: &str, name: &str, columns: &[T::Column]) -> String {
+pub fn staging_table_sql<T: DerivedTable>(kind: &str, name: &str, columns: &[T::Column]) -> String {
     let (key, columns) = (T::LEADING_KEY.as_str(), column_names(columns).join(", "));
     format!("CREATE {kind} {name} AS SELECT {key}, {columns} FROM {} WHERE {key} IS NULL", T::NAME)
 }
 
 /// Inserts values into a staging table.
-pub async fn insert_staged<T: IntegerKeyed>(
+pub async fn insert_staged<T: DerivedTable>(
     db: &impl ConnectionTrait,
     table: impl IntoTableRef,
     columns: &[T::Column],
     rows: &[T::Model],
-) -> Result<(), StoreError>
-where
-    T::Model: ModelTrait<Entity = T>,
-{
+) -> Result<(), StoreError> {
     let table = table.into_table_ref();
     for rows in rows.chunks(ROWS_PER_STATEMENT) {
         let mut insert = Query::insert();
@@ -101,7 +88,7 @@ where
 }
 
 /// Copies the values of a staging table into the table in use.
-pub async fn update_from_staging<T: IntegerKeyed>(
+pub async fn update_from_staging<T: DerivedTable>(
     txn: &impl ConnectionTrait,
     name: &str,
     columns: &[T::Column],
@@ -114,14 +101,11 @@ pub async fn update_from_staging<T: IntegerKeyed>(
 }
 
 /// Updates some columns and no others: writing a whole row would touch all its indexes, each in a distant place.
-pub async fn update_columns<T: IntegerKeyed>(
+pub async fn update_columns<T: DerivedTable>(
     txn: &impl ConnectionTrait,
     columns: &[T::Column],
     rows: &[T::Model],
-) -> Result<(), StoreError>
-where
-    T::Model: ModelTrait<Entity = T>,
-{
+) -> Result<(), StoreError> {
     if rows.is_empty() || columns.is_empty() {
         return Ok(());
     }
@@ -135,7 +119,7 @@ where
 }
 
 /// The rows with these leading keys, in their order.
-pub async fn rows_by_key<T: IntegerKeyed>(
+pub async fn rows_by_key<T: DerivedTable>(
     db: &impl ConnectionTrait,
     keys: &[i64],
 ) -> Result<Vec<T::Model>, StoreError> {

@@ -8,9 +8,9 @@ use crate::store::read::head;
 use crate::store::{Database, OpenMode, PoolSettings, StoreError};
 use entity::delivery::{Column, Entity};
 use entity::{ledger, log_head, purged_ledger};
-use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QuerySelect, Set,
+    ActiveModelTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QuerySelect, Set,
+    Statement,
 };
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -47,10 +47,7 @@ pub struct ShadowDb {
 
 impl ShadowDb {
     /// Opens the second database in a folder, or creates it. One of another database or another program is started from
-    /// scratch.
-    ///
-    /// # Errors
-    /// If the folder cannot be used, or another process uses it.
+    /// scratch. Fails if the folder cannot be used, or another process uses it.
     pub async fn open(folder: &Path, of: &str) -> Result<ShadowDb, StoreError> {
         let io_error = StoreError::io(folder);
         fs::create_dir_all(folder).map_err(&io_error)?;
@@ -116,10 +113,8 @@ impl ShadowDb {
     }
 
     /// Applies the deliveries of a log that it does not have yet, up to a row id. Calls `on_progress` repeatedly with a
-    /// number of deliveries. One task reads while a thread writes.
-    ///
-    /// # Errors
-    /// If a database fails, a delivery cannot be applied at all, or the replay is cancelled.
+    /// number of deliveries. One task reads while a thread writes. Fails if a database fails, a delivery cannot be applied
+    /// at all, or the replay is cancelled.
     pub async fn replay<C: ConnectionTrait>(
         &mut self,
         log: &C,
@@ -170,8 +165,8 @@ impl ShadowDb {
     pub async fn remove(self) {
         let ShadowDb { db, work_dir: folder, writer, .. } = self;
         drop(writer);
-        for pool in [db.write_pool, db.read_pool.into()] {
-            if let Err(error) = pool.close().await {
+        for closed in [db.write_pool.close().await, db.read_pool.close().await] {
+            if let Err(error) = closed {
                 tracing::debug!(%error, "the second database was not closed");
             }
         }
@@ -190,14 +185,9 @@ fn db_path(folder: &Path) -> String {
 
 /// The names of all indexes that a statement of their own created.
 async fn indexes(db: &Database) -> Result<Vec<String>, StoreError> {
-    let made = Query::select()
-        .column("name")
-        .from("sqlite_master")
-        .and_where(Expr::col("type").eq("index"))
-        .and_where(Expr::col("sql").is_not_null())
-        .order_by("name", Order::Asc)
-        .take();
-    Ok(db.write_pool.query_all(&made).await?.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?)
+    let names = "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name";
+    let names = db.write_pool.query_all_raw(Statement::from_string(DbBackend::Sqlite, names)).await?;
+    Ok(names.iter().map(|row| row.try_get("", "name")).collect::<Result<_, _>>()?)
 }
 
 async fn purged_counts<C: ConnectionTrait>(db: &C) -> Result<Vec<purged_ledger::Model>, StoreError> {

@@ -5,13 +5,10 @@
 
 use super::{postgres, row_writes, sqlite};
 use crate::rebuild::verify::derived_tables::DerivedTable;
-use crate::store::StoreError;
+use crate::store::{StoreError, begin_writing};
 use entity::{change, delivery, entity as entities, log_head, step};
 use sea_orm::sea_query::{Alias, TableRef};
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -20,77 +17,63 @@ pub const SHADOWED_TABLES: [(&str, &str); 3] =
     [("change", "position"), ("entity", "row_id"), ("step", "entity_row_id")];
 /// Deliveries in one transaction: so few that SQLite's other writers hardly wait.
 const SQLITE_ROWS_PER_TRANSACTION: usize = 100;
-/// How long to try for SQLite's write lock, and the wait between two attempts: a busy writer releases it only for a moment,
-/// and retries as often.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+/// The wait between two attempts to take SQLite's write lock: a busy writer releases it only for a moment, and retries as
+/// often.
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_micros(200);
 
-/// The new tables of a database.
-#[derive(Clone, Copy, Debug)]
-pub struct ShadowTables(DbBackend);
+/// The new tables of a database, whether they exist or not.
+#[derive(Debug)]
+pub struct ShadowTables {
+    pub connection: DatabaseConnection,
+}
 
 impl ShadowTables {
-    /// The handle, whether the tables exist or not.
-    pub fn for_database(db: &DatabaseConnection) -> ShadowTables {
-        ShadowTables(db.get_database_backend())
-    }
-
     /// Creates the tables, empty. Drops what an earlier rebuild left.
-    pub async fn create(db: &DatabaseConnection) -> Result<ShadowTables, StoreError> {
-        let tables = ShadowTables::for_database(db);
-        if tables.0 == DbBackend::Sqlite {
-            db.execute_unprepared("PRAGMA synchronous = NORMAL").await?;
+    pub async fn create(connection: DatabaseConnection) -> Result<ShadowTables, StoreError> {
+        let tables = ShadowTables { connection };
+        if tables.backend() == DbBackend::Sqlite {
+            tables.connection.execute_unprepared("PRAGMA synchronous = NORMAL").await?;
         }
-        tables.drop_leftovers(db).await?;
-        match tables.0 {
-            DbBackend::Postgres => postgres::create(db).await?,
-            _ => sqlite::create(db, &tables).await?,
+        tables.drop_leftovers().await?;
+        match tables.backend() {
+            DbBackend::Postgres => postgres::create(&tables.connection).await?,
+            _ => sqlite::create(&tables).await?,
         }
         let (name, columns) = (tables.sql_name("delivery"), &row_writes::DERIVED_COLUMNS);
-        tables.execute_ddl(db, &row_writes::staging_table_sql::<delivery::Entity>("TABLE", &name, columns)).await?;
+        tables.execute_ddl(&row_writes::staging_table_sql::<delivery::Entity>("TABLE", &name, columns)).await?;
         Ok(tables)
     }
 
+    fn backend(&self) -> DbBackend {
+        self.connection.get_database_backend()
+    }
+
     /// Drops what is left beside the tables in use.
-    pub async fn drop_leftovers(&self, db: &DatabaseConnection) -> Result<(), StoreError> {
-        match self.0 {
-            DbBackend::Postgres => postgres::drop_leftovers(db).await,
-            _ => sqlite::drop_leftovers(db, self).await,
+    pub async fn drop_leftovers(&self) -> Result<(), StoreError> {
+        match self.backend() {
+            DbBackend::Postgres => postgres::drop_leftovers(&self.connection).await,
+            _ => sqlite::drop_leftovers(self).await,
         }
     }
 
-    /// Copies all rows from the file of the second database. Calls `on_progress` repeatedly with a number of rows.
-    pub async fn load(
-        &self,
-        db: &DatabaseConnection,
-        derived: &str,
-        on_progress: &impl Fn(u64),
-    ) -> Result<(), StoreError> {
-        match self.0 {
-            DbBackend::Postgres => postgres::load(db, derived, on_progress).await,
-            _ => sqlite::load(db, self, derived, on_progress).await,
-        }
-    }
-
-    /// Creates the indexes, where the tables do not have them from the start.
-    pub async fn create_indexes(&self, db: &DatabaseConnection) -> Result<(), StoreError> {
-        match self.0 {
-            DbBackend::Postgres => postgres::create_indexes(db).await,
-            // On SQLite, creating an index would block all writers.
-            _ => Ok(()),
+    /// Copies all rows from the file of the second database, and creates the indexes, which SQLite's tables have from the
+    /// start. Calls `on_progress` repeatedly with a number of rows.
+    pub async fn load(&self, derived: &str, on_progress: &impl Fn(u64)) -> Result<(), StoreError> {
+        match self.backend() {
+            DbBackend::Postgres => postgres::load(&self.connection, derived, on_progress).await,
+            _ => sqlite::load(self, derived, on_progress).await,
         }
     }
 
     /// Stages the derived columns of these deliveries.
-    pub async fn stage_deliveries(
-        &self,
-        db: &DatabaseConnection,
-        derived: &DatabaseConnection,
-        deliveries: &[i64],
-    ) -> Result<(), StoreError> {
-        for row_ids in deliveries.chunks(self.rows_per_transaction()) {
+    pub async fn stage_deliveries(&self, derived: &DatabaseConnection, deliveries: &[i64]) -> Result<(), StoreError> {
+        let rows_per_transaction = match self.backend() {
+            DbBackend::Postgres => row_writes::ROWS_PER_STATEMENT,
+            _ => SQLITE_ROWS_PER_TRANSACTION,
+        };
+        for row_ids in deliveries.chunks(rows_per_transaction) {
             let rows = row_writes::rows_by_key::<delivery::Entity>(derived, row_ids).await?;
-            let (txn, begun) = (self.begin(db).await?, Instant::now());
+            let (txn, begun) = (self.begin().await?, Instant::now());
             self.stage_delivery_rows(&txn, &rows).await?;
             txn.commit().await?;
             self.yield_to_writers(begun).await;
@@ -112,7 +95,7 @@ impl ShadowTables {
         row_writes::replace_rows::<step::Entity>(db, self.table_ref("step"), derived, &touched).await?;
         let mut last = since.last_delivery_row_id;
         loop {
-            let rows = delivery::Entity::page(Some(&last)).all(derived).await?;
+            let rows = delivery::Entity::page(last).all(derived).await?;
             let Some(newest) = rows.last() else { return Ok(()) };
             last = newest.row_id;
             self.stage_delivery_rows(db, &rows).await?;
@@ -120,58 +103,39 @@ impl ShadowTables {
     }
 
     /// Begins a transaction that can write.
-    #[expect(clippy::disallowed_methods, reason = "less than a millisecond, which the runtime's timer cannot wait")]
-    pub async fn begin(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
-        // Immediate: SQLite refuses a write after a read if another process wrote in between.
-        let immediate = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        let begun = Instant::now();
-        loop {
-            match db.begin_with_options(immediate).await.map_err(StoreError::from) {
-                // A blocking sleep: the runtime's timer has a resolution of a millisecond.
-                Err(error) if error.is_lock_timeout() && begun.elapsed() < LOCK_TIMEOUT => {
-                    std::thread::sleep(LOCK_RETRY_INTERVAL)
-                }
-                txn => return txn,
-            }
-        }
+    pub async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
+        self.begin_locked("").await
     }
 
     /// Begins a transaction that keeps other processes from writing, and whose commit waits for the disk. The tables in use
     /// are not locked.
-    pub async fn lock_writers(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
-        self.begin_locked(db, postgres::lock_writers).await
+    pub async fn lock_writers(&self) -> Result<DatabaseTransaction, StoreError> {
+        if self.backend() == DbBackend::Sqlite {
+            self.connection.execute_unprepared("PRAGMA synchronous = FULL").await?;
+        }
+        self.begin_locked(postgres::LOCK_WRITERS).await
     }
 
     /// As [`Self::lock_writers`], and the tables can be exchanged.
-    pub async fn lock_tables(&self, db: &DatabaseConnection) -> Result<DatabaseTransaction, StoreError> {
-        self.begin_locked(db, postgres::lock_tables).await
+    pub async fn lock_tables(&self) -> Result<DatabaseTransaction, StoreError> {
+        if self.backend() == DbBackend::Sqlite {
+            return self.lock_writers().await;
+        }
+        self.begin_locked(&[postgres::LOCK_TABLES, postgres::LOCK_WRITERS].concat()).await
     }
 
-    async fn begin_locked(
-        &self,
-        db: &DatabaseConnection,
-        lock: impl AsyncFn(&DatabaseTransaction) -> Result<(), StoreError>,
-    ) -> Result<DatabaseTransaction, StoreError> {
-        if self.0 == DbBackend::Sqlite {
-            db.execute_unprepared("PRAGMA synchronous = FULL").await?;
-            return self.begin(db).await;
-        }
-        let begun = Instant::now();
-        loop {
-            let txn = self.begin(db).await?;
-            match lock(&txn).await {
-                Err(error) if error.is_lock_timeout() && begun.elapsed() < LOCK_TIMEOUT => txn.rollback().await?,
-                locked => return locked.map(|()| txn),
-            }
-        }
+    #[expect(clippy::disallowed_methods, reason = "less than a millisecond, which the runtime's timer cannot wait")]
+    async fn begin_locked(&self, locks: &str) -> Result<DatabaseTransaction, StoreError> {
+        let wait = || {
+            std::thread::sleep(LOCK_RETRY_INTERVAL);
+            std::future::ready(())
+        };
+        begin_writing(&self.connection, locks, wait).await
     }
 
     /// Changes the schema in a transaction of its own.
-    pub async fn execute_ddl(&self, db: &DatabaseConnection, text: &str) -> Result<(), StoreError> {
-        let (txn, begun) = (self.begin(db).await?, Instant::now());
+    pub async fn execute_ddl(&self, text: &str) -> Result<(), StoreError> {
+        let (txn, begun) = (self.begin().await?, Instant::now());
         txn.execute_unprepared(text).await?;
         txn.commit().await?;
         self.yield_to_writers(begun).await;
@@ -186,7 +150,7 @@ impl ShadowTables {
                 "SELECT * FROM {one} WHERE position > {position} EXCEPT SELECT * FROM {other} \
                  WHERE position > {position} LIMIT 1"
             );
-            if txn.query_one_raw(Statement::from_string(self.0, text)).await?.is_some() {
+            if txn.query_one_raw(Statement::from_string(self.backend(), text)).await?.is_some() {
                 return Ok(true);
             }
         }
@@ -195,7 +159,7 @@ impl ShadowTables {
 
     /// Gives the new tables the names of those in use.
     pub async fn swap<C: ConnectionTrait>(&self, txn: &C) -> Result<(), StoreError> {
-        match self.0 {
+        match self.backend() {
             DbBackend::Postgres => postgres::swap(txn).await,
             _ => sqlite::swap(txn).await,
         }
@@ -203,13 +167,9 @@ impl ShadowTables {
 
     /// On SQLite, where writers take turns: lets others write for as long as this took.
     pub async fn yield_to_writers(&self, begun: Instant) {
-        if self.0 == DbBackend::Sqlite {
+        if self.backend() == DbBackend::Sqlite {
             tokio::time::sleep(begun.elapsed()).await;
         }
-    }
-
-    fn rows_per_transaction(&self) -> usize {
-        if self.0 == DbBackend::Sqlite { SQLITE_ROWS_PER_TRANSACTION } else { row_writes::ROWS_PER_STATEMENT }
     }
 
     async fn stage_delivery_rows(&self, db: &impl ConnectionTrait, rows: &[delivery::Model]) -> Result<(), StoreError> {
@@ -224,25 +184,23 @@ impl ShadowTables {
         mut last: i64,
     ) -> Result<(), StoreError> {
         loop {
-            let page = change::Entity::page(Some(&last)).all(derived).await?;
+            let page = change::Entity::page(last).all(derived).await?;
             let Some(newest) = page.last() else { return Ok(()) };
             last = newest.position;
-            for rows in page.chunks(row_writes::ROWS_PER_STATEMENT) {
-                row_writes::insert_rows(db, self.table_ref("change"), rows.to_vec()).await?;
-            }
+            row_writes::insert_rows(db, self.table_ref("change"), page).await?;
         }
     }
 
     /// The name of a new table, in SQL.
     pub fn sql_name(&self, table: &str) -> String {
-        match self.0 {
+        match self.backend() {
             DbBackend::Postgres => format!("{}.{table}", postgres::SHADOW_SCHEMA),
             _ => format!("{table}{}", sqlite::NEW_SUFFIX),
         }
     }
 
     fn table_ref(&self, table: &str) -> TableRef {
-        match self.0 {
+        match self.backend() {
             DbBackend::Postgres => (Alias::new(postgres::SHADOW_SCHEMA), Alias::new(table)).into(),
             _ => Alias::new(self.sql_name(table)).into(),
         }

@@ -2,33 +2,28 @@
 
 use super::purge::KEYS_PER_STATEMENT;
 use super::purge_unit::PurgeUnit;
-use crate::store::MaintenanceLock;
-use crate::store::StoreError;
 use crate::store::read::head;
-use entity::{Verdict, change, delivery, entity as thing, log_gap, log_head, purged_ledger, step, tombstone};
+use crate::store::{MaintenanceLock, StoreError, begin_writing};
+use entity::{Verdict, change, delivery, entity as thing, ledger, log_gap, log_head, purged_ledger, step, tombstone};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, EntityTrait,
-    IntoActiveModel, IsolationLevel, Iterable, QueryFilter, QueryOrder, QuerySelect, Set, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, Iterable,
+    ModelTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long to try for the writer's lock, and the wait between two attempts on SQLite. SQLite's own waits become longer and
-/// longer, and never succeed beside a busy writer.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+/// The wait between two attempts to take SQLite's lock.
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(1);
-/// PostgreSQL ends a statement that takes longer, and a transaction that is idle for longer; in milliseconds.
-const STALLED_TIMEOUT_MS: u32 = 10_000;
+/// On PostgreSQL, a frozen process must not block other writers: a statement that takes longer is ended, and a transaction that
+/// is idle for longer. The locked row queues them.
+const LOCKS: &str = "SET LOCAL statement_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '10s'; \
+     SELECT id FROM log_head WHERE id = 1 FOR UPDATE";
 
-/// The connection that deletes.
+/// The connection that deletes. It holds the lock: if it is lost, the transaction on it is lost, too.
 #[derive(Debug)]
-pub struct PurgeConnection {
-    pub connection: DatabaseConnection,
-    pub _lock: MaintenanceLock,
-}
+pub struct PurgeConnection(pub MaintenanceLock);
 
 impl PurgeConnection {
     /// Deletes units with all their rows, and inserts tombstones and gaps. Deletes nothing and returns false if an entity has
@@ -49,33 +44,19 @@ impl PurgeConnection {
             txn.rollback().await?;
             return Ok(false);
         };
-        let positions: Vec<i64> = unit.deliveries.values().flat_map(|delivery| delivery.positions()).collect();
-        for keys in positions.chunks(KEYS_PER_STATEMENT) {
-            let rows = change::Column::Position.is_in(keys.iter().copied());
-            change::Entity::delete_many().filter(rows).exec(&txn).await?;
-        }
-        for keys in entities.chunks(KEYS_PER_STATEMENT) {
-            step::Entity::delete_many()
-                .filter(step::Column::EntityRowId.is_in(keys.iter().copied()))
-                .exec(&txn)
-                .await?;
-            thing::Entity::delete_many().filter(thing::Column::RowId.is_in(keys.iter().copied())).exec(&txn).await?;
-        }
-        for keys in deliveries.chunks(KEYS_PER_STATEMENT) {
-            let rows = delivery::Column::RowId.is_in(keys.iter().copied());
-            delivery::Entity::delete_many().filter(rows).exec(&txn).await?;
-            // Gaps before these deliveries end elsewhere now.
-            log_gap::Entity::delete_many()
-                .filter(log_gap::Column::NextDeliveryRowId.is_in(keys.iter().copied()))
-                .exec(&txn)
-                .await?;
-        }
+        let positions: Vec<i64> = unit.deliveries.values().cloned().flatten().collect();
+        delete_by_key::<change::Entity>(&txn, change::Column::Position, &positions).await?;
+        delete_by_key::<step::Entity>(&txn, step::Column::EntityRowId, &entities).await?;
+        delete_by_key::<thing::Entity>(&txn, thing::Column::RowId, &entities).await?;
+        delete_by_key::<delivery::Entity>(&txn, delivery::Column::RowId, &deliveries).await?;
+        // Gaps before these deliveries end elsewhere now.
+        delete_by_key::<log_gap::Entity>(&txn, log_gap::Column::NextDeliveryRowId, &deliveries).await?;
         for gaps in gaps.chunks(KEYS_PER_STATEMENT) {
             let rows = gaps.iter().map(|gap| gap.clone().into_active_model().reset_all());
             log_gap::Entity::insert_many(rows).exec_without_returning(&txn).await?;
         }
         insert_tombstones(&txn, unit, old.last_delivery_row_id).await?;
-        for row in counts.into_values() {
+        for row in counts.values() {
             add_purged_counts(&txn, row).await?;
         }
         let retained_from = positions.into_iter().chain([old.retained_from]).max().unwrap_or_default();
@@ -99,14 +80,14 @@ impl PurgeConnection {
         use tombstone::Column::{Id, LastDeliveryRowId};
         let first = delivery::Entity::find().select_only().column(delivery::Column::RowId);
         let first = first.order_by_asc(delivery::Column::RowId).limit(1).into_tuple::<i64>();
-        let Some(first) = first.one(&self.connection).await? else { return Ok(()) };
+        let Some(first) = first.one(&self.0.connection).await? else { return Ok(()) };
         loop {
             let ids = tombstone::Entity::find()
                 .select_only()
                 .column(Id)
                 .filter(LastDeliveryRowId.lt(first))
                 .limit(KEYS_PER_STATEMENT as u64);
-            let ids: Vec<Uuid> = ids.into_tuple().all(&self.connection).await?;
+            let ids: Vec<Uuid> = ids.into_tuple().all(&self.0.connection).await?;
             if ids.is_empty() {
                 return Ok(());
             }
@@ -117,37 +98,20 @@ impl PurgeConnection {
         }
     }
 
-    // Immediate: SQLite refuses a write after a read if another process wrote in between.
     async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
-        let options = TransactionOptions {
-            isolation_level: (self.connection.get_database_backend() == DbBackend::Postgres)
-                .then_some(IsolationLevel::ReadCommitted),
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        let begun = Instant::now();
-        loop {
-            match self.try_begin(options).await {
-                Err(error) if error.is_lock_timeout() && begun.elapsed() < LOCK_TIMEOUT => {
-                    tokio::time::sleep(LOCK_RETRY_INTERVAL).await
-                }
-                txn => return txn,
-            }
-        }
+        begin_writing(&self.0.connection, LOCKS, || tokio::time::sleep(LOCK_RETRY_INTERVAL)).await
     }
+}
 
-    async fn try_begin(&self, options: TransactionOptions) -> Result<DatabaseTransaction, StoreError> {
-        let txn = self.connection.begin_with_options(options).await?;
-        if txn.get_database_backend() == DbBackend::Postgres {
-            // A frozen process must not block other writers. The locked row queues them.
-            let limits = format!(
-                "SET LOCAL statement_timeout = {STALLED_TIMEOUT_MS}; SET LOCAL idle_in_transaction_session_timeout = {STALLED_TIMEOUT_MS}; \
-                 SELECT id FROM log_head WHERE id = 1 FOR UPDATE"
-            );
-            txn.execute_unprepared(&limits).await?;
-        }
-        Ok(txn)
+async fn delete_by_key<T: EntityTrait>(
+    txn: &DatabaseTransaction,
+    key: T::Column,
+    keys: &[i64],
+) -> Result<(), StoreError> {
+    for keys in keys.chunks(KEYS_PER_STATEMENT) {
+        T::delete_many().filter(key.is_in(keys.iter().copied())).exec(txn).await?;
     }
+    Ok(())
 }
 
 // Whether these entities have changed after a position, or other entities belong to them since.
@@ -174,9 +138,9 @@ async fn ledger_counts<C: ConnectionTrait>(
     txn: &C,
     deliveries: &[i64],
     cutoff: i64,
-) -> Result<Option<BTreeMap<String, purged_ledger::Model>>, StoreError> {
+) -> Result<Option<BTreeMap<String, ledger::Model>>, StoreError> {
     use delivery::Column::{Duplicates, LastDuplicateAt, RowId, Source, Verdict as VerdictColumn};
-    let mut counts: BTreeMap<String, purged_ledger::Model> = BTreeMap::new();
+    let mut counts: BTreeMap<String, ledger::Model> = BTreeMap::new();
     for keys in deliveries.chunks(KEYS_PER_STATEMENT) {
         let columns = [Source, VerdictColumn, Duplicates, LastDuplicateAt];
         let rows = delivery::Entity::find().select_only().columns(columns);
@@ -193,44 +157,31 @@ async fn ledger_counts<C: ConnectionTrait>(
             row.source = source;
             row.received += 1 + duplicates;
             row.duplicates += duplicates;
-            *verdict_counter(row, verdict) += 1;
+            *row.count_mut(verdict) += 1;
         }
     }
     Ok(Some(counts))
 }
 
-fn verdict_counter(row: &mut purged_ledger::Model, verdict: Verdict) -> &mut i64 {
-    match verdict {
-        Verdict::Applied => &mut row.applied,
-        Verdict::SkippedAhead => &mut row.skipped_ahead,
-        Verdict::Unexpected => &mut row.unexpected,
-        Verdict::Stale => &mut row.stale,
-        Verdict::Refused => &mut row.refused,
-        Verdict::NoChange => &mut row.no_change,
-        Verdict::Unrecognized => &mut row.unrecognized,
-        Verdict::Unreadable => &mut row.unreadable,
-        Verdict::Orphaned => &mut row.orphaned,
-    }
-}
-
-async fn add_purged_counts<C: ConnectionTrait>(txn: &C, row: purged_ledger::Model) -> Result<(), StoreError> {
+async fn add_purged_counts<C: ConnectionTrait>(txn: &C, row: &ledger::Model) -> Result<(), StoreError> {
     use purged_ledger::Column::{self, Source};
     let mut sums = OnConflict::column(Source);
-    for count in Column::iter().filter(|column| !matches!(column, Source)) {
-        let new = Expr::col(("excluded", count));
-        sums.value(count, Expr::col((purged_ledger::Entity, count)).add(new));
+    let mut purged: purged_ledger::ActiveModel = Default::default();
+    for (column, counted) in Column::iter().zip(ledger::Column::iter()) {
+        purged.set(column, row.get(counted));
+        if !matches!(column, Source) {
+            sums.value(column, Expr::col((purged_ledger::Entity, column)).add(Expr::col(("excluded", column))));
+        }
     }
-    let insert = purged_ledger::Entity::insert(row.into_active_model().reset_all()).on_conflict(sums);
-    insert.exec_without_returning(txn).await?;
+    purged_ledger::Entity::insert(purged).on_conflict(sums).exec_without_returning(txn).await?;
     Ok(())
 }
 
 async fn insert_tombstones<C: ConnectionTrait>(txn: &C, unit: &PurgeUnit, newest: i64) -> Result<(), StoreError> {
     use tombstone::Column::{Id, LastDeliveryRowId};
-    let rows: Vec<tombstone::Model> =
-        unit.entities.values().map(|id| tombstone::Model { id: *id, last_delivery_row_id: newest }).collect();
-    for rows in rows.chunks(KEYS_PER_STATEMENT) {
-        let rows = rows.iter().map(|row| row.clone().into_active_model().reset_all());
+    let ids: Vec<Uuid> = unit.entities.values().copied().collect();
+    for ids in ids.chunks(KEYS_PER_STATEMENT) {
+        let rows = ids.iter().map(|id| tombstone::ActiveModel { id: Set(*id), last_delivery_row_id: Set(newest) });
         let update = OnConflict::column(Id).update_column(LastDeliveryRowId).to_owned();
         tombstone::Entity::insert_many(rows).on_conflict(update).exec_without_returning(txn).await?;
     }

@@ -1,16 +1,16 @@
 //! Log gaps: where the raw log continues after purged deliveries, and the counters before that point.
 
 use super::purge::KEYS_PER_STATEMENT;
-use super::purge_unit::DeliveryPositions;
 use crate::store::StoreError;
 use entity::log_gap;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The gaps that result from removing these deliveries. Their content never changes, so they are read before the transaction.
 pub async fn new_log_gaps(
     db: &DatabaseConnection,
-    purged: &BTreeMap<i64, DeliveryPositions>,
+    purged: &BTreeMap<i64, Range<i64>>,
 ) -> Result<Vec<log_gap::Model>, StoreError> {
     let next = purged.keys().map(|row_id| row_id + 1).filter(|row_id| !purged.contains_key(row_id));
     let next: Vec<i64> = next.collect();

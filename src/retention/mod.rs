@@ -1,7 +1,8 @@
 //! Retention: deletes finished inspections, and everything that belongs to them, once they are older than the configured age.
 //!
 //! [`Purger`] deletes once; [`RetentionTask`] runs it periodically. `purge_unit.rs` determines what belongs together and
-//! whether it may be deleted, `deletion.rs` deletes it, and `log_gaps.rs` notes where the raw log continues after the gap.
+//! whether it may be deleted, `log_gaps.rs` notes where the raw log continues after the gap, and `deletion.rs` deletes a few units
+//! in each transaction, so that no writer waits for long.
 
 mod deletion;
 mod log_gaps;

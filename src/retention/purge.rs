@@ -1,13 +1,10 @@
 //! Purges finished inspections: each with everything that belongs to it, once nothing of it has changed since the cutoff.
 //! Entities without an inspection are purged likewise, and so are deliveries about no entity. The history and all deliveries
 //! of an entity go with it. What is left can be replayed as before.
-//!
-//! `purge_unit.rs` gathers what belongs together and decides whether it may go, `log_gaps.rs` notes where the raw log
-//! continues after it, and `deletion.rs` deletes a few units in each transaction, so that no writer waits for long.
 
 use super::deletion::PurgeConnection;
 use super::log_gaps;
-use super::purge_unit::{self, DeliveryPositions, Eligibility, PurgeUnit};
+use super::purge_unit::{self, Eligibility, PurgeUnit};
 use crate::rebuild::raw_log;
 use crate::store::read::head;
 use crate::store::{Database, MaintenanceLock, StoreError};
@@ -59,22 +56,18 @@ pub struct Purger {
 }
 
 impl Purger {
-    /// Takes the maintenance lock.
-    ///
-    /// # Errors
-    /// [`StoreError::Locked`] if another rebuild or purge holds it; or if the tables are not up to date.
+    /// Takes the maintenance lock. Fails with [`StoreError::Locked`] if another rebuild or purge holds it; or if the tables
+    /// are not up to date.
     pub async fn open(db: Database, stop: CancellationToken) -> Result<Purger, StoreError> {
         db.ensure_migrated().await?;
         let lock = MaintenanceLock::acquire(&db).await?;
-        // The connection holds the lock: if it is lost, the transaction on it is lost, too.
-        let connection = lock.connection.clone();
-        Ok(Purger { connection: PurgeConnection { connection, _lock: lock }, db, stop })
+        Ok(Purger { connection: PurgeConnection(lock), db, stop })
     }
 
     /// The approximate number of units and deliveries to examine.
     pub async fn candidates(&self, before: DateTime<Utc>) -> Result<u64, StoreError> {
         let before = before.timestamp_micros();
-        let mut all = self.deliveries_without_entity(before, None).count(&self.db.read_pool).await?;
+        let mut all = deliveries_without_entity(before, None).count(&self.db.read_pool).await?;
         for kind in ROOT_KINDS {
             all += root_entities(kind, before).count(&self.db.read_pool).await?;
         }
@@ -82,10 +75,8 @@ impl Purger {
     }
 
     /// Purges everything that has not changed since a moment, or counts it. Calls `on_progress` repeatedly with how many
-    /// units were examined.
-    ///
-    /// # Errors
-    /// [`StoreError::Cancelled`] if it is cancelled. What was purged until then stays purged, as after any other error.
+    /// units were examined. Fails with [`StoreError::Cancelled`] if it is cancelled. What was purged until then stays
+    /// purged, as after any other error.
     pub async fn run(
         &self,
         before: DateTime<Utc>,
@@ -104,17 +95,17 @@ impl Purger {
             PurgeMode::DryRun => Ok(()),
         }
     }
+}
 
-    // By the index of dedup keys: a delivery has one exactly if it is about no entity.
-    fn deliveries_without_entity(&self, before: i64, after: Option<i64>) -> sea_orm::Select<delivery::Entity> {
-        use delivery::Column::{DedupKey, LastDuplicateAt, ReceivedAt};
-        delivery::Entity::find()
-            .filter(DedupKey.is_not_null())
-            .filter(DedupKey.gt(after.unwrap_or(i64::MIN)))
-            .filter(ReceivedAt.lt(before))
-            .filter(LastDuplicateAt.is_null().or(LastDuplicateAt.lt(before)))
-            .order_by_asc(DedupKey)
-    }
+// By the index of dedup keys: a delivery has one exactly if it is about no entity.
+fn deliveries_without_entity(before: i64, after: Option<i64>) -> sea_orm::Select<delivery::Entity> {
+    use delivery::Column::{DedupKey, LastDuplicateAt, ReceivedAt};
+    delivery::Entity::find()
+        .filter(DedupKey.is_not_null())
+        .filter(DedupKey.gt(after.unwrap_or(i64::MIN)))
+        .filter(ReceivedAt.lt(before))
+        .filter(LastDuplicateAt.is_null().or(LastDuplicateAt.lt(before)))
+        .order_by_asc(DedupKey)
 }
 
 /// The kinds that a unit can be found from. Inspections come first, so that their parts are found with them.
@@ -200,19 +191,15 @@ impl<F: Fn(u64)> PurgePass<'_, F> {
         let mut last = None;
         loop {
             self.check_cancelled()?;
-            let page = self.purger.deliveries_without_entity(self.cutoff, last).select_only().columns([
-                DedupKey,
-                RowId,
-                FirstPosition,
-            ]);
-            let page: Vec<(i64, i64, i64, i32)> =
-                page.column(ChangeCount).limit(PAGE_SIZE).into_tuple().all(db).await?;
+            let page = deliveries_without_entity(self.cutoff, last).select_only();
+            let page = page.columns([DedupKey, RowId, FirstPosition, ChangeCount]).limit(PAGE_SIZE);
+            let page: Vec<(i64, i64, i64, i32)> = page.into_tuple().all(db).await?;
             let Some((dedup_key, ..)) = page.last() else { return Ok(()) };
             last = Some(*dedup_key);
             let examined = page.len() as u64;
-            let positions =
-                |(_, row_id, first, changes): (i64, i64, i64, i32)| (row_id, DeliveryPositions { first, changes });
-            let deliveries = page.into_iter().map(positions).filter(|(row_id, _)| *row_id != newest).collect();
+            let deliveries = page.into_iter().filter(|(_, row_id, ..)| *row_id != newest);
+            let deliveries =
+                deliveries.map(|(_, row_id, first, changes)| (row_id, first..first + i64::from(changes))).collect();
             let position = head(db).await?.position;
             self.flush(PurgeUnit { deliveries, ..PurgeUnit::default() }, 0, position).await?;
             (self.on_progress)(examined);

@@ -2,37 +2,26 @@
 
 use super::purge::{KEYS_PER_STATEMENT, MAX_UNIT_ROWS};
 use crate::machine::EntityType;
+use crate::rebuild::raw_log;
 use crate::store::StoreError;
 use crate::store::read::FINAL_STATUSES;
 use crate::vendor;
 use entity::entity::{Column, Entity};
 use entity::{Kind, Status, change, delivery};
 use sea_orm::entity::prelude::Uuid;
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DatabaseConnection, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Entities that belong together with all deliveries that changed any of them; or several such units.
 #[derive(Debug, Default)]
 pub struct PurgeUnit {
     /// Public ids by row id.
     pub entities: BTreeMap<i64, Uuid>,
-    /// By row id.
-    pub deliveries: BTreeMap<i64, DeliveryPositions>,
+    /// The positions of each delivery's changes, by its row id.
+    pub deliveries: BTreeMap<i64, Range<i64>>,
     /// The entities from which the unit can be found.
     pub roots: Vec<i64>,
-}
-
-/// The positions of a delivery's changes.
-#[derive(Clone, Copy, Debug)]
-pub struct DeliveryPositions {
-    pub first: i64,
-    pub changes: i32,
-}
-
-impl DeliveryPositions {
-    pub fn positions(self) -> std::ops::Range<i64> {
-        self.first..self.first + i64::from(self.changes)
-    }
 }
 
 /// Whether a unit may be purged.
@@ -50,7 +39,8 @@ pub enum Eligibility {
     Missing,
 }
 
-#[derive(Debug, FromQueryResult)]
+#[derive(Debug, DerivePartialModel)]
+#[sea_orm(entity = "Entity")]
 struct Member {
     row_id: i64,
     id: Uuid,
@@ -98,7 +88,7 @@ pub fn vendors_without_inspections() -> impl Iterator<Item = &'static str> {
 
 /// Gathers everything that belongs together with an entity.
 pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Result<Eligibility, StoreError> {
-    let newest = crate::rebuild::raw_log::newest_delivery(db).await?;
+    let newest = raw_log::newest_delivery(db).await?;
     let mut unit = PurgeUnit::default();
     let mut positions_seen: BTreeSet<i64> = BTreeSet::new();
     let mut open = false;
@@ -106,7 +96,8 @@ pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Res
     while !todo.is_empty() {
         let numbers: Vec<i64> = std::mem::take(&mut todo).into_iter().collect();
         for numbers in numbers.chunks(KEYS_PER_STATEMENT) {
-            let members = load_members(db, numbers).await?;
+            let members = Entity::find().filter(Column::RowId.is_in(numbers.iter().copied()));
+            let members: Vec<Member> = members.into_partial_model().all(db).await?;
             if members.len() != numbers.len() {
                 return Ok(Eligibility::Missing);
             }
@@ -143,9 +134,9 @@ pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Res
             if more.last() == Some(&newest) || !add_deliveries(db, &more, before, &mut unit).await? {
                 return Ok(Eligibility::TooRecent);
             }
-            let positions = more.iter().filter_map(|row_id| unit.deliveries.get(row_id)).flat_map(|d| d.positions());
+            let positions = more.iter().filter_map(|row_id| unit.deliveries.get(row_id)).flat_map(Range::clone);
             let others: Vec<i64> = positions.filter(|position| !positions_seen.contains(position)).collect();
-            todo.extend(entities_at(db, &others).await?);
+            todo.extend(raw_log::entities_changed_at(db, &others).await?);
         }
         todo.retain(|row_id| !unit.entities.contains_key(row_id));
         if unit.rows() > MAX_UNIT_ROWS {
@@ -153,15 +144,6 @@ pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Res
         }
     }
     Ok(if open { Eligibility::Open } else { Eligibility::Eligible(unit) })
-}
-
-async fn load_members(db: &DatabaseConnection, numbers: &[i64]) -> Result<Vec<Member>, StoreError> {
-    use Column::{Id, InspectionRowId, ParentRowId, RowId, Status, UpdatedAt, Vendor};
-    let rows = Entity::find()
-        .select_only()
-        .columns([RowId, Id, Column::Kind, Vendor, Status, ParentRowId, InspectionRowId, UpdatedAt])
-        .filter(RowId.is_in(numbers.iter().copied()));
-    Ok(rows.into_model().all(db).await?)
 }
 
 // The entities that belong to these.
@@ -191,24 +173,10 @@ async fn add_deliveries(
         if rows.iter().any(|(.., last_duplicate_at)| last_duplicate_at.is_some_and(|at| at >= before)) {
             return Ok(false);
         }
-        let rows = rows.into_iter().map(|(row_id, first, changes, _)| (row_id, DeliveryPositions { first, changes }));
+        let rows = rows.into_iter().map(|(row_id, first, changes, _)| (row_id, first..first + i64::from(changes)));
         unit.deliveries.extend(rows);
     }
     Ok(true)
-}
-
-// The entities of the changes at these positions.
-async fn entities_at(db: &DatabaseConnection, positions: &[i64]) -> Result<BTreeSet<i64>, StoreError> {
-    let mut entities = BTreeSet::new();
-    for positions in positions.chunks(KEYS_PER_STATEMENT) {
-        let rows = change::Entity::find()
-            .select_only()
-            .column(change::Column::EntityRowId)
-            .filter(change::Column::Position.is_in(positions.iter().copied()))
-            .filter(change::Column::EntityRowId.is_not_null());
-        entities.extend(rows.into_tuple::<i64>().all(db).await?);
-    }
-    Ok(entities)
 }
 
 impl PurgeUnit {
@@ -219,7 +187,7 @@ impl PurgeUnit {
 
     /// The number of changes.
     pub fn changes(&self) -> usize {
-        self.deliveries.values().map(|delivery| usize::try_from(delivery.changes).unwrap_or_default()).sum()
+        self.deliveries.values().cloned().map(Iterator::count).sum()
     }
 
     /// Adds another.

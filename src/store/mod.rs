@@ -9,7 +9,7 @@ mod write;
 
 pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, read_only_connection, with_timeout};
 pub use inspection_index::{Cohort, CountGroup, InspectionIndex, Period};
-pub use maintenance_lock::MaintenanceLock;
+pub use maintenance_lock::{MaintenanceLock, begin_writing};
 pub use write::{
     BatchRows, BegunTransaction, DuplicateCount, HandshakeRequest, HandshakeStore, OriginalRow, WriteConnection,
 };
@@ -113,14 +113,7 @@ impl StoreError {
 
     /// Whether the wait for a lock timed out.
     pub fn is_lock_timeout(&self) -> bool {
-        use sea_orm::{DbErr, RuntimeErr};
-        let StoreError::Database(
-            DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
-        ) = self
-        else {
-            return false;
-        };
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = self.sqlx_error().and_then(|error| error.as_database_error()?.code());
         // PostgreSQL's `lock_not_available`; SQLite's `SQLITE_BUSY` and its variants (<https://sqlite.org/rescode.html>).
         code.is_some_and(|code| ["55P03", "5", "261", "517"].contains(&code.as_ref()))
     }

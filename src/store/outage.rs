@@ -40,7 +40,7 @@ impl StoreError {
         self.outage_message() == READ_ONLY
     }
 
-    fn sqlx_error(&self) -> Option<&sqlx::Error> {
+    pub(super) fn sqlx_error(&self) -> Option<&sqlx::Error> {
         match self {
             StoreError::Postgres(error) => Some(error),
             StoreError::Database(

@@ -110,19 +110,7 @@ impl BatchOutput {
     }
 
     pub fn count_verdict(&mut self, source: &str, received_at: i64, verdict: Verdict) {
-        let ledger = self.ledger_row(source, received_at);
-        let count = match verdict {
-            Verdict::Applied => &mut ledger.applied,
-            Verdict::SkippedAhead => &mut ledger.skipped_ahead,
-            Verdict::Unexpected => &mut ledger.unexpected,
-            Verdict::Stale => &mut ledger.stale,
-            Verdict::Refused => &mut ledger.refused,
-            Verdict::NoChange => &mut ledger.no_change,
-            Verdict::Unrecognized => &mut ledger.unrecognized,
-            Verdict::Unreadable => &mut ledger.unreadable,
-            Verdict::Orphaned => &mut ledger.orphaned,
-        };
-        *count += 1;
+        *self.ledger_row(source, received_at).count_mut(verdict) += 1;
     }
 
     /// Counts a duplicate of a delivery, of this batch or an earlier one.

@@ -1,6 +1,6 @@
 //! What differs, value by value, and which events the differences come from.
 
-use super::derived_tables::{DerivedTable, IntegerKeyed};
+use super::derived_tables::DerivedTable;
 use crate::store::StoreError;
 use entity::change::{Column, Entity};
 use sea_orm::{
@@ -31,6 +31,8 @@ pub struct Differences {
     /// The rows that differ, by what they come from.
     pub by_origin: BTreeMap<DifferenceOrigin, DifferenceSummary>,
     pub(in crate::rebuild) differing_keys: DifferingKeys,
+    /// Rows by table, vendor and the position of the change that caused them, until its event is looked up.
+    unresolved: Vec<(&'static str, String, i64, DifferenceSummary)>,
 }
 
 /// The leading keys of the rows that differ, by table.
@@ -78,61 +80,43 @@ pub enum RowCause {
     Event(String),
     /// The event of the change at this position.
     Change(i64),
-    NoEvent,
 }
 
-/// Rows of a table by vendor and by the position of the change that caused them, until its event is looked up.
-#[derive(Debug, Default)]
-pub struct UnresolvedCauses(Vec<(String, i64, DifferenceSummary)>);
-
 impl Differences {
-    /// Adds two rows with the same key.
-    pub(super) fn add_changed_row<T: DerivedTable>(
-        &mut self,
-        stored: &T::Model,
-        derived: &T::Model,
-        unresolved: &mut UnresolvedCauses,
-    ) where
-        T::Model: ModelTrait<Entity = T>,
-    {
-        let mut columns = BTreeSet::new();
-        for column in T::Column::iter() {
-            let (ours, theirs) = (stored.get(column), derived.get(column));
-            if ours == theirs {
-                continue;
-            }
-            let name = column.as_str();
-            let (ours, theirs) = (flatten_fields(name, &ours), flatten_fields(name, &theirs));
-            let all: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-            for field in all.into_iter().filter(|field| ours.get(*field) != theirs.get(*field)) {
-                columns.insert(name);
-                let (ours, theirs) = (ours.get(field).cloned(), theirs.get(field).cloned());
-                let (row, field) = (T::describe(stored), field.clone());
-                self.add(Difference { table: T::NAME, row, field, stored: ours, derived: theirs });
-            }
-        }
-        // JSON may be written differently and be equal.
-        if !columns.is_empty() {
-            let summary = DifferenceSummary { rows: 1, columns, ..DifferenceSummary::default() };
-            self.record_cause::<T>(derived, summary, unresolved);
-        }
-    }
-
-    /// Adds a row that exists on one side only.
-    pub(super) fn add_missing_row<T: DerivedTable>(
-        &mut self,
-        row: &T::Model,
-        which: OnlyIn,
-        unresolved: &mut UnresolvedCauses,
-    ) {
-        let (stored, derived) = match which {
-            OnlyIn::Stored => (Some(String::new()), None),
-            OnlyIn::Derived => (None, Some(String::new())),
+    /// Adds a row that differs, or that exists on one side only.
+    pub(super) fn add_row<T: DerivedTable>(&mut self, stored: Option<&T::Model>, derived: Option<&T::Model>) {
+        let (Some(named), Some(caused)) = (stored.or(derived), derived.or(stored)) else { return };
+        let mut add = |field: String, stored, derived| {
+            self.add(Difference { table: T::NAME, row: T::describe(named), field, stored, derived });
         };
-        let (only_stored, only_derived) = (u64::from(stored.is_some()), u64::from(derived.is_some()));
-        self.add(Difference { table: T::NAME, row: T::describe(row), field: String::new(), stored, derived });
-        let summary = DifferenceSummary { rows: 1, only_stored, only_derived, ..DifferenceSummary::default() };
-        self.record_cause::<T>(row, summary, unresolved);
+        let mut columns = BTreeSet::new();
+        if let (Some(stored), Some(derived)) = (stored, derived) {
+            for column in T::Column::iter().filter(|column| stored.get(*column) != derived.get(*column)) {
+                let name = column.as_str();
+                let (ours, theirs) =
+                    (flatten_fields(name, &stored.get(column)), flatten_fields(name, &derived.get(column)));
+                let all: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+                for field in all.into_iter().filter(|field| ours.get(*field) != theirs.get(*field)) {
+                    columns.insert(name);
+                    add(field.clone(), ours.get(field).cloned(), theirs.get(field).cloned());
+                }
+            }
+            // JSON may be written differently and be equal.
+            if columns.is_empty() {
+                return;
+            }
+        } else {
+            add(String::new(), stored.map(|_| String::new()), derived.map(|_| String::new()));
+        }
+        let (only_stored, only_derived) = (u64::from(derived.is_none()), u64::from(stored.is_none()));
+        let summary = DifferenceSummary { rows: 1, columns, only_stored, only_derived };
+        if let Some(key) = T::leading_key(caused) {
+            self.differing_keys.0.entry(T::NAME).or_default().insert(key);
+        }
+        match T::cause(caused) {
+            (vendor, RowCause::Event(event)) => self.count_rows(T::NAME, vendor, event, summary),
+            (vendor, RowCause::Change(position)) => self.unresolved.push((T::NAME, vendor, position, summary)),
+        }
     }
 
     fn add(&mut self, difference: Difference) {
@@ -140,21 +124,6 @@ impl Differences {
         *self.by_table.entry(difference.table).or_default() += 1;
         if self.listed.len() < MAX_LISTED {
             self.listed.push(difference);
-        }
-    }
-
-    fn record_cause<T: DerivedTable>(
-        &mut self,
-        row: &T::Model,
-        summary: DifferenceSummary,
-        unresolved: &mut UnresolvedCauses,
-    ) {
-        self.differing_keys.insert::<T>(row);
-        let (vendor, cause) = T::cause(row);
-        match cause {
-            RowCause::Event(event) => self.count_rows(T::NAME, vendor, event, summary),
-            RowCause::Change(position) => unresolved.0.push((vendor, position, summary)),
-            RowCause::NoEvent => self.count_rows(T::NAME, vendor, String::new(), summary),
         }
     }
 
@@ -167,24 +136,18 @@ impl Differences {
     }
 
     /// Looks up the events that caused rows, in the derived history.
-    pub(super) async fn resolve_causes<C: ConnectionTrait>(
-        &mut self,
-        table: &'static str,
-        rows: UnresolvedCauses,
-        derived: &C,
-    ) -> Result<(), StoreError> {
-        let mut rows = rows.0;
-        rows.sort_unstable_by_key(|(_, position, _)| *position);
+    pub(super) async fn resolve_causes<C: ConnectionTrait>(&mut self, derived: &C) -> Result<(), StoreError> {
+        let mut rows = std::mem::take(&mut self.unresolved);
+        rows.sort_unstable_by_key(|(_, _, position, _)| *position);
         for rows in rows.chunks(POSITIONS_PER_STATEMENT) {
             let events = Entity::find()
                 .select_only()
-                .columns([Column::Position])
-                .columns([Column::Vendor, Column::Event])
-                .filter(Column::Position.is_in(rows.iter().map(|(_, position, _)| *position)));
+                .columns([Column::Position, Column::Vendor, Column::Event])
+                .filter(Column::Position.is_in(rows.iter().map(|(_, _, position, _)| *position)));
             let events: Vec<(i64, String, String)> = events.into_tuple().all(derived).await?;
             let events: HashMap<i64, (String, String)> =
                 events.into_iter().map(|(position, vendor, event)| (position, (vendor, event))).collect();
-            for (vendor, position, summary) in rows {
+            for (table, vendor, position, summary) in rows {
                 let (known, event) = events.get(position).cloned().unwrap_or_default();
                 let vendor = if vendor.is_empty() { known } else { vendor.clone() };
                 self.count_rows(table, vendor, event, summary.clone());
@@ -195,14 +158,8 @@ impl Differences {
 }
 
 impl DifferingKeys {
-    fn insert<T: DerivedTable>(&mut self, row: &T::Model) {
-        if let Some(key) = T::leading_key(row) {
-            self.0.entry(T::NAME).or_default().insert(key);
-        }
-    }
-
     /// The keys of a table.
-    pub fn keys<T: IntegerKeyed>(&self) -> Vec<i64> {
+    pub fn keys<T: DerivedTable>(&self) -> Vec<i64> {
         self.0.get(T::NAME).map(|keys| keys.iter().copied().collect()).unwrap_or_default()
     }
 
@@ -222,13 +179,6 @@ impl DifferingKeys {
             self.0.entry(table).or_default().extend(keys);
         }
     }
-}
-
-/// The only side that has a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnlyIn {
-    Stored,
-    Derived,
 }
 
 fn display_value(value: &Value) -> String {

@@ -11,17 +11,15 @@ pub use difference::{Difference, DifferenceOrigin, DifferenceSummary, Difference
 use super::{ShadowDb, raw_log};
 use crate::store::read::head;
 use crate::store::{self, Database, DatabaseAddress, StoreError};
-use derived_tables::{DerivedTable, IntegerKeyed};
+use derived_tables::DerivedTable;
 pub(super) use difference::DifferingKeys;
-use difference::{OnlyIn, UnresolvedCauses};
 use entity::{change, delivery, entity as entities, ledger, log_head, step};
 use postgres_diff::SnapshotConnection;
 use sea_orm::{
-    AccessMode, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, ModelTrait,
-    QueryFilter, QuerySelect, TransactionTrait,
+    AccessMode, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, QueryFilter,
+    QuerySelect, Select, TransactionTrait,
 };
-use std::cmp::Ordering;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
 
 /// Differing rows that are read at once.
@@ -31,8 +29,7 @@ const ROWS_PER_STATEMENT: usize = 500;
 #[derive(Debug)]
 pub struct DatabaseSnapshot {
     pub(super) txn: DatabaseTransaction,
-    /// None if only a transaction is known.
-    db: Option<Database>,
+    db: Database,
     /// The row id of the newest delivery.
     newest_delivery: i64,
     /// The number of deliveries.
@@ -57,15 +54,18 @@ impl DatabaseSnapshot {
                 txn
             }
         };
-        Ok(DatabaseSnapshot { db: Some(db.clone()), ..DatabaseSnapshot::from_transaction(txn).await? })
+        DatabaseSnapshot::from_transaction(db, txn).await
     }
 
     /// What a transaction sees, which may also write.
-    pub(super) async fn from_transaction(txn: DatabaseTransaction) -> Result<DatabaseSnapshot, StoreError> {
+    pub(super) async fn from_transaction(
+        db: &Database,
+        txn: DatabaseTransaction,
+    ) -> Result<DatabaseSnapshot, StoreError> {
         let position = head(&txn).await?.position;
         let newest_delivery = raw_log::newest_delivery(&txn).await?;
         let deliveries = newest_delivery - raw_log::purged_delivery_count(&txn).await?;
-        Ok(DatabaseSnapshot { deliveries, newest_delivery, position, txn, db: None })
+        Ok(DatabaseSnapshot { deliveries, newest_delivery, position, txn, db: db.clone() })
     }
 
     /// Replays all its deliveries; see [`ShadowDb::replay`].
@@ -78,26 +78,38 @@ impl DatabaseSnapshot {
         into.replay(&self.txn, self.newest_delivery, stop, on_progress).await
     }
 
-    /// Compares all that is stored with what was derived.
+    /// Compares all that is stored with what was derived into a second database.
     pub async fn diff(&self, derived: &DatabaseSnapshot) -> Result<Differences, StoreError> {
+        let DatabaseAddress::Sqlite(file) = &derived.db.address else {
+            return Err(StoreError::Configuration("a shadow database is a SQLite file".into()));
+        };
+        let mut method = match &self.db.address {
+            DatabaseAddress::Sqlite(_) => {
+                sqlite_diff::attach(&self.txn, file).await?;
+                DiffMethod::Attached
+            }
+            DatabaseAddress::Postgres(_) => {
+                DiffMethod::CopyText(SnapshotConnection::open(&self.db, &self.txn).await?, file)
+            }
+        };
         let mut all = Differences::default();
-        let mut method = DiffMethod::choose(self, derived).await?;
         all.diff_table::<delivery::Entity>(self, derived, &mut method).await?;
         all.diff_table::<change::Entity>(self, derived, &mut method).await?;
         all.diff_table::<entities::Entity>(self, derived, &mut method).await?;
         all.diff_table::<step::Entity>(self, derived, &mut method).await?;
-        all.diff_all_rows::<ledger::Entity>(self, derived).await?;
-        all.diff_all_rows::<log_head::Entity>(self, derived).await?;
+        all.rows_compared += all.diff_rows(self, derived, ledger::Entity::find()).await?.rows;
+        all.rows_compared += all.diff_rows(self, derived, log_head::Entity::find()).await?.rows;
+        all.resolve_causes(&derived.txn).await?;
         Ok(all)
     }
 
-    /// Compares what was written or touched after the previous comparison, when the counters were `before`.
+    /// The rows that differ of what was written or touched after the previous comparison, when the counters were `before`.
     pub(super) async fn diff_since(
         &self,
         derived: &DatabaseSnapshot,
         before: &log_head::Model,
         touched: &BTreeSet<i64>,
-    ) -> Result<Differences, StoreError> {
+    ) -> Result<DifferingKeys, StoreError> {
         let both = [&self.txn, &derived.txn];
         let deliveries = keys_after::<delivery::Entity>(both, before.last_delivery_row_id).await?;
         let positions = keys_after::<change::Entity>(both, before.position).await?;
@@ -105,19 +117,19 @@ impl DatabaseSnapshot {
             keys_after::<entities::Entity>(both, before.last_entity_row_id).await?.into_iter().collect();
         entities.extend(touched);
         // An adapter that parses deliveries differently may have changed other entities.
-        entities.extend(entities_changed_at(&self.txn, &positions).await?);
+        entities.extend(raw_log::entities_changed_at(&self.txn, &positions).await?);
         let entities: Vec<i64> = entities.into_iter().collect();
         let mut all = Differences::default();
         all.diff_keys::<delivery::Entity>(self, derived, &deliveries).await?;
         all.diff_keys::<change::Entity>(self, derived, &positions).await?;
         all.diff_keys::<entities::Entity>(self, derived, &entities).await?;
         all.diff_keys::<step::Entity>(self, derived, &entities).await?;
-        Ok(all)
+        Ok(all.differing_keys)
     }
 }
 
 // The keys after another one, of rows that exist on either side: the counters themselves may be what differs.
-async fn keys_after<T: IntegerKeyed>(both: [&DatabaseTransaction; 2], after: i64) -> Result<Vec<i64>, StoreError> {
+async fn keys_after<T: DerivedTable>(both: [&DatabaseTransaction; 2], after: i64) -> Result<Vec<i64>, StoreError> {
     let mut numbers = BTreeSet::new();
     for at in both {
         let rows = T::find().select_only().column(T::LEADING_KEY).filter(T::LEADING_KEY.gt(after));
@@ -126,141 +138,12 @@ async fn keys_after<T: IntegerKeyed>(both: [&DatabaseTransaction; 2], after: i64
     Ok(numbers.into_iter().collect())
 }
 
-// The entities of the changes at these positions.
-async fn entities_changed_at<C: ConnectionTrait>(at: &C, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
-    use change::Column::{EntityRowId, Position};
-    let mut all = Vec::new();
-    for positions in positions.chunks(ROWS_PER_STATEMENT) {
-        let entities = change::Entity::find().select_only().column(EntityRowId);
-        let entities = entities.filter(Position.is_in(positions.iter().copied())).filter(EntityRowId.is_not_null());
-        all.extend(entities.into_tuple::<i64>().all(at).await?);
-    }
-    Ok(all)
-}
-
 /// How to find the rows that may differ without reading all rows of both sides as models.
-enum DiffMethod {
+enum DiffMethod<'a> {
     /// SQLite compares two attached files.
     Attached,
     /// Both sides write their rows as text: a connection to the stored one, and the path of the derived one.
-    CopyText(SnapshotConnection, String),
-    /// Reads all rows.
-    RowByRow,
-}
-
-impl DiffMethod {
-    async fn choose(stored: &DatabaseSnapshot, derived: &DatabaseSnapshot) -> Result<DiffMethod, StoreError> {
-        let (Some(ours), Some(DatabaseAddress::Sqlite(file))) = (&stored.db, derived.db.as_ref().map(|db| &db.address))
-        else {
-            return Ok(DiffMethod::RowByRow);
-        };
-        match &ours.address {
-            DatabaseAddress::Sqlite(_) => {
-                sqlite_diff::attach(&stored.txn, file).await?;
-                Ok(DiffMethod::Attached)
-            }
-            DatabaseAddress::Postgres(_) => {
-                Ok(DiffMethod::CopyText(SnapshotConnection::open(ours, &stored.txn).await?, file.clone()))
-            }
-        }
-    }
-}
-
-impl Differences {
-    // A whole table.
-    async fn diff_table<T: IntegerKeyed>(
-        &mut self,
-        stored: &DatabaseSnapshot,
-        derived: &DatabaseSnapshot,
-        method: &mut DiffMethod,
-    ) -> Result<(), StoreError>
-    where
-        T::Model: ModelTrait<Entity = T> + PartialEq,
-    {
-        let (keys, count) = match method {
-            DiffMethod::Attached => (
-                sqlite_diff::differing_keys::<T>(&stored.txn).await?,
-                sqlite_diff::count_derived_rows::<T>(&stored.txn).await?,
-            ),
-            DiffMethod::CopyText(connection, file) => connection.differing_keys::<T>(file).await?,
-            DiffMethod::RowByRow => return self.diff_all_rows::<T>(stored, derived).await,
-        };
-        let DiffCounts { only_stored, .. } = self.diff_keys::<T>(stored, derived, &keys).await?;
-        self.rows_compared += only_stored + count;
-        Ok(())
-    }
-
-    // A whole table, row by row.
-    async fn diff_all_rows<T: DerivedTable>(
-        &mut self,
-        stored: &DatabaseSnapshot,
-        derived: &DatabaseSnapshot,
-    ) -> Result<(), StoreError>
-    where
-        T::Model: ModelTrait<Entity = T> + PartialEq,
-    {
-        let DiffCounts { rows, .. } = self.diff_rows::<T>(stored, derived, || RowSelection::After(None)).await?;
-        self.rows_compared += rows;
-        Ok(())
-    }
-
-    // The rows with these leading keys.
-    async fn diff_keys<T: IntegerKeyed>(
-        &mut self,
-        stored: &DatabaseSnapshot,
-        derived: &DatabaseSnapshot,
-        keys: &[i64],
-    ) -> Result<DiffCounts, StoreError>
-    where
-        T::Model: ModelTrait<Entity = T> + PartialEq,
-    {
-        let chunks = || keys.chunks(ROWS_PER_STATEMENT).map(<[i64]>::to_vec).collect();
-        self.diff_rows::<T>(stored, derived, || RowSelection::Keys(T::LEADING_KEY, chunks())).await
-    }
-
-    // Merges the rows of both sides in the order of the key.
-    async fn diff_rows<T: DerivedTable>(
-        &mut self,
-        stored: &DatabaseSnapshot,
-        derived: &DatabaseSnapshot,
-        selection: impl Fn() -> RowSelection<T>,
-    ) -> Result<DiffCounts, StoreError>
-    where
-        T::Model: ModelTrait<Entity = T> + PartialEq,
-    {
-        let mut stored_rows = RowCursor::<T>::new(stored, selection());
-        let mut derived_rows = RowCursor::<T>::new(derived, selection());
-        let (mut ours, mut theirs) = tokio::try_join!(stored_rows.next(), derived_rows.next())?;
-        let mut unresolved = UnresolvedCauses::default();
-        let mut counts = DiffCounts::default();
-        loop {
-            let order = match (&ours, &theirs) {
-                (None, None) => break,
-                (Some(ours), Some(theirs)) => T::key(ours).cmp(&T::key(theirs)),
-                (Some(_), None) => Ordering::Less,
-                (None, Some(_)) => Ordering::Greater,
-            };
-            counts.rows += 1;
-            counts.only_stored += u64::from(order.is_lt());
-            match (order, &ours, &theirs) {
-                (Ordering::Equal, Some(ours), Some(theirs)) if ours == theirs => {}
-                (Ordering::Equal, Some(ours), Some(theirs)) => {
-                    self.add_changed_row::<T>(ours, theirs, &mut unresolved);
-                }
-                (Ordering::Less, Some(ours), _) => self.add_missing_row::<T>(ours, OnlyIn::Stored, &mut unresolved),
-                (_, _, Some(theirs)) => self.add_missing_row::<T>(theirs, OnlyIn::Derived, &mut unresolved),
-                _ => {}
-            }
-            match order {
-                Ordering::Equal => (ours, theirs) = tokio::try_join!(stored_rows.next(), derived_rows.next())?,
-                Ordering::Less => ours = stored_rows.next().await?,
-                Ordering::Greater => theirs = derived_rows.next().await?,
-            }
-        }
-        self.rows_compared_by_value += counts.rows;
-        self.resolve_causes(T::NAME, unresolved, &derived.txn).await?;
-        Ok(counts)
-    }
+    CopyText(SnapshotConnection, &'a str),
 }
 
 /// How many rows were read, and how many of them are only stored.
@@ -270,47 +153,60 @@ struct DiffCounts {
     only_stored: u64,
 }
 
-/// The rows of a table that are still to be read.
-enum RowSelection<T: DerivedTable> {
-    /// Those after a key.
-    After(Option<T::Key>),
-    /// Those with these values in a column.
-    Keys(T::Column, VecDeque<Vec<i64>>),
-}
-
-/// The rows of a table in the order of its key, page by page.
-struct RowCursor<'a, T: DerivedTable> {
-    txn: &'a DatabaseTransaction,
-    page: std::vec::IntoIter<T::Model>,
-    selection: RowSelection<T>,
-    finished: bool,
-}
-
-impl<'a, T: DerivedTable> RowCursor<'a, T> {
-    fn new(snapshot: &'a DatabaseSnapshot, selection: RowSelection<T>) -> Self {
-        RowCursor { txn: &snapshot.txn, page: Vec::new().into_iter(), selection, finished: false }
+impl Differences {
+    // A whole table.
+    async fn diff_table<T: DerivedTable>(
+        &mut self,
+        stored: &DatabaseSnapshot,
+        derived: &DatabaseSnapshot,
+        method: &mut DiffMethod<'_>,
+    ) -> Result<(), StoreError> {
+        let (keys, count) = match method {
+            DiffMethod::Attached => sqlite_diff::differing_keys::<T>(&stored.txn).await?,
+            DiffMethod::CopyText(connection, file) => connection.differing_keys::<T>(file).await?,
+        };
+        self.rows_compared += count + self.diff_keys::<T>(stored, derived, &keys).await?;
+        Ok(())
     }
 
-    async fn next(&mut self) -> Result<Option<<T as EntityTrait>::Model>, StoreError> {
-        while self.page.len() == 0 && !self.finished {
-            let mut page = match &mut self.selection {
-                RowSelection::After(last) => T::page(last.as_ref()).all(self.txn).await?,
-                RowSelection::Keys(column, left) => match left.pop_front() {
-                    Some(keys) => T::select_compared().filter(column.is_in(keys)).all(self.txn).await?,
-                    None => Vec::new(),
-                },
-            };
-            page.sort_by_cached_key(T::key);
-            match &mut self.selection {
-                RowSelection::After(last) => {
-                    self.finished = page.is_empty();
-                    *last = page.last().map(T::key);
-                }
-                // An empty page is not the end: its keys may exist only on the other side.
-                RowSelection::Keys(_, left) => self.finished = page.is_empty() && left.is_empty(),
-            }
-            self.page = page.into_iter();
+    // The rows with these leading keys. Returns how many are only stored.
+    async fn diff_keys<T: DerivedTable>(
+        &mut self,
+        stored: &DatabaseSnapshot,
+        derived: &DatabaseSnapshot,
+        keys: &[i64],
+    ) -> Result<u64, StoreError> {
+        let mut only_stored = 0;
+        for keys in keys.chunks(ROWS_PER_STATEMENT) {
+            let rows = T::select_compared().filter(T::LEADING_KEY.is_in(keys.iter().copied()));
+            only_stored += self.diff_rows(stored, derived, rows).await?.only_stored;
         }
-        Ok(self.page.next().map(T::normalize))
+        Ok(only_stored)
+    }
+
+    // The selected rows of both sides, in the order of the key.
+    async fn diff_rows<T: DerivedTable>(
+        &mut self,
+        stored: &DatabaseSnapshot,
+        derived: &DatabaseSnapshot,
+        selection: Select<T>,
+    ) -> Result<DiffCounts, StoreError> {
+        let (ours, theirs) = tokio::try_join!(selection.clone().all(&stored.txn), selection.all(&derived.txn))?;
+        let mut pairs = BTreeMap::<_, (Option<_>, Option<_>)>::new();
+        for row in ours {
+            let key = T::key(&row);
+            pairs.entry(key).or_default().0 = Some(T::normalize(row));
+        }
+        for row in theirs {
+            let key = T::key(&row);
+            pairs.entry(key).or_default().1 = Some(T::normalize(row));
+        }
+        let mut counts = DiffCounts { rows: pairs.len() as u64, only_stored: 0 };
+        for (stored, derived) in pairs.values().filter(|(stored, derived)| stored != derived) {
+            counts.only_stored += u64::from(derived.is_none());
+            self.add_row::<T>(stored.as_ref(), derived.as_ref());
+        }
+        self.rows_compared_by_value += counts.rows;
+        Ok(counts)
     }
 }

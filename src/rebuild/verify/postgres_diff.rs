@@ -1,7 +1,7 @@
 //! Finds the rows that differ between PostgreSQL and a SQLite file: both write their rows in `COPY`'s text format, in the
 //! order of the key, and lines are compared instead of values.
 
-use super::derived_tables::IntegerKeyed;
+use super::derived_tables::DerivedTable;
 use crate::rebuild::copy_format::send_copy_text;
 use crate::store::{Database, StoreError};
 use bytes::{Bytes, BytesMut};
@@ -38,7 +38,7 @@ impl SnapshotConnection {
 
     /// The leading keys of the rows whose text differs between PostgreSQL and the file, in order; and the number of rows in
     /// the file.
-    pub async fn differing_keys<T: IntegerKeyed>(&mut self, file: &str) -> Result<(Vec<i64>, u64), StoreError> {
+    pub async fn differing_keys<T: DerivedTable>(&mut self, file: &str) -> Result<(Vec<i64>, u64), StoreError> {
         let key = T::PrimaryKey::iter().map(|column| column.as_str()).collect::<Vec<_>>();
         let others = || {
             T::Column::iter()

@@ -1,6 +1,6 @@
 //! Finds the rows that differ between two SQLite files: SQLite compares them itself, and returns only the differing ones.
 
-use super::derived_tables::{DerivedTable, IntegerKeyed};
+use super::derived_tables::DerivedTable;
 use crate::store::StoreError;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, IdenStatic, Iterable, Statement};
 
@@ -20,14 +20,19 @@ pub async fn detach<C: ConnectionTrait>(db: &C) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The leading keys of the rows that differ, in order.
-pub async fn differing_keys<T: IntegerKeyed>(at: &DatabaseTransaction) -> Result<Vec<i64>, StoreError> {
+/// The integer that a query returns, unless it is null.
+pub async fn query_integer<C: ConnectionTrait>(db: &C, query: Statement) -> Result<Option<i64>, StoreError> {
+    let row = db.query_one_raw(query).await?;
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?.flatten())
+}
+
+/// The leading keys of the rows that differ, in order; and the number of rows in the second database.
+pub async fn differing_keys<T: DerivedTable>(at: &DatabaseTransaction) -> Result<(Vec<i64>, u64), StoreError> {
     let (table, number) = (T::NAME, T::LEADING_KEY.as_str());
     let both = |columns: Vec<&str>| -> String {
         columns.iter().map(|column| format!("s.{column} IS d.{column}")).collect::<Vec<_>>().join(" AND ")
     };
-    let key: Vec<&str> = T::PrimaryKey::iter().map(|column| column.as_str()).collect();
-    let key = both(key);
+    let key = both(T::PrimaryKey::iter().map(|column| column.as_str()).collect());
     let same =
         both(T::Column::iter().map(|column| column.as_str()).filter(|name| !T::NOT_DERIVED.contains(name)).collect());
     let text = format!(
@@ -37,12 +42,8 @@ pub async fn differing_keys<T: IntegerKeyed>(at: &DatabaseTransaction) -> Result
          ORDER BY 1"
     );
     let rows = at.query_all_raw(Statement::from_string(DbBackend::Sqlite, text)).await?;
-    Ok(rows.iter().map(|row| row.try_get("", "row_id")).collect::<Result<_, _>>()?)
-}
-
-/// The number of rows of a table in the second database.
-pub async fn count_derived_rows<T: DerivedTable>(at: &DatabaseTransaction) -> Result<u64, StoreError> {
-    let text = format!("SELECT count(*) AS count FROM {ATTACHED_SCHEMA}.{}", T::NAME);
-    let row = at.query_one_raw(Statement::from_string(DbBackend::Sqlite, text)).await?;
-    Ok(row.map(|row| row.try_get::<i64>("", "count")).transpose()?.unwrap_or_default().unsigned_abs())
+    let keys = rows.iter().map(|row| row.try_get("", "row_id")).collect::<Result<_, _>>()?;
+    let count = format!("SELECT count(*) FROM {ATTACHED_SCHEMA}.{table}");
+    let count = query_integer(at, Statement::from_string(DbBackend::Sqlite, count)).await?;
+    Ok((keys, count.unwrap_or_default().unsigned_abs()))
 }

@@ -27,60 +27,22 @@ const SUPPORTED_PARAMETERS: &[&str] = &[
     "user",
 ];
 const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
-/// Parameters of other clients, and what to do instead. Only these names are ever quoted: the rest of an unencoded password
-/// with an `&` in it would look like a name.
-const UNSUPPORTED_PARAMETERS: &[(&[&str], &str)] = &[
-    (&["passwd", "pwd", "pass"], "the parameter is called password"),
-    (&["username", "usr"], "the parameter is called user"),
-    (&["database", "db"], "the parameter is called dbname"),
-    (&["sslpassword"], "a key that has a password of its own cannot be used"),
-    (
-        &["target_session_attrs", "load_balance_hosts"],
-        "the hub writes: name the one host that accepts writes, and leave it out",
-    ),
-    (&["connect_timeout", "pool_timeout"], "leave it out, and set database_acquire_timeout"),
-    (
-        &["statement_timeout", "lock_timeout"],
-        "leave it out, and set database_statement_timeout and database_acquire_timeout",
-    ),
-    (
-        &["keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout"],
-        "leave it out: the hub detects connections that do not answer",
-    ),
-    (
-        &[
-            "channel_binding",
-            "gssencmode",
-            "krbsrvname",
-            "passfile",
-            "pgbouncer",
-            "require_auth",
-            "schema",
-            "search_path",
-            "service",
-            "sslcrl",
-            "sslnegotiation",
-            "sslsni",
-            "ssl_min_protocol_version",
-        ],
-        "it cannot be honoured; leave it out",
-    ),
-];
-
 const PERCENT_ENCODE_ERROR: &str =
     "the database's address cannot be understood: percent-encode the password's `@ # ? / %` (as %40 %23 %3F %2F %25)";
+const MULTIPLE_HOSTS_ERROR: &str =
+    "the database's address names several hosts: name one, such as a name or a proxy that always leads to the primary";
 
 /// The database that `sqlite://PATH`, a path, or `postgres://…` names.
 pub fn parse(address: &str) -> Result<DatabaseAddress, StoreError> {
-    let refused = StoreError::Configuration;
-    match address.split_once("://") {
-        Some(("sqlite", path)) => parse_sqlite_path(path).map_err(refused),
+    let parsed = match address.split_once("://") {
+        Some(("sqlite", path)) => parse_sqlite_path(path),
         Some(("postgres" | "postgresql", rest)) => {
-            parse_postgres_url(rest).map(Box::new).map(DatabaseAddress::Postgres).map_err(refused)
+            parse_postgres_url(rest).map(Box::new).map(DatabaseAddress::Postgres)
         }
-        None if looks_like_path(address) => parse_sqlite_path(address).map_err(refused),
-        _ => Err(refused("is not a supported database address".to_owned())),
-    }
+        None if looks_like_path(address) => parse_sqlite_path(address),
+        _ => Err("is not a supported database address".to_owned()),
+    };
+    parsed.map_err(StoreError::Configuration)
 }
 
 fn looks_like_path(text: &str) -> bool {
@@ -91,9 +53,9 @@ fn looks_like_path(text: &str) -> bool {
 }
 
 fn parse_sqlite_path(text: &str) -> Result<DatabaseAddress, String> {
-    let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
     // Other programs write `mode=rwc`, which is the only mode here.
-    if query.is_some_and(|query| query != "mode=rwc") {
+    let path = text.strip_suffix("?mode=rwc").unwrap_or(text);
+    if path.contains('?') {
         return Err("nothing may follow a ? in the path of a SQLite file: it is always opened for reading and \
                     writing, and created if it does not exist"
             .to_owned());
@@ -110,28 +72,22 @@ fn parse_sqlite_path(text: &str) -> Result<DatabaseAddress, String> {
     Ok(DatabaseAddress::Sqlite(path.to_owned()))
 }
 
-/// The parts of a PostgreSQL address, by the names of libpq's parameters.
-struct ConnectionParameters(Vec<(String, String)>);
-
-impl ConnectionParameters {
-    fn add(&mut self, name: &str, encoded: &str) -> Result<(), String> {
-        let value = percent_decode(encoded)?;
-        match name {
-            "host" if value.contains(',') => return Err(multiple_hosts_error()),
-            "host" if !is_host(&value) => return Err(format!("{PERCENT_ENCODE_ERROR}, or name a host")),
-            "port" if !value.parse::<u16>().is_ok_and(|port| port > 0) => {
-                return Err(format!("{PERCENT_ENCODE_ERROR}; the port is not a number from 1 to 65535"));
-            }
-            "hostaddr" if value.parse::<std::net::IpAddr>().is_err() => {
-                return Err("hostaddr in the database's address must be an IP address".to_owned());
-            }
-            "sslmode" if !SSL_MODES.contains(&value.as_str()) => {
-                return Err(format!("sslmode in the database's address must be one of {}", SSL_MODES.join(", ")));
-            }
-            _ => {}
+// The value of one of libpq's parameters.
+fn parse_parameter(name: &str, encoded: &str) -> Result<String, String> {
+    let value = percent_decode(encoded)?;
+    match name {
+        "host" if value.contains(',') => Err(MULTIPLE_HOSTS_ERROR.to_owned()),
+        "host" if !is_host(&value) => Err(format!("{PERCENT_ENCODE_ERROR}, or name a host")),
+        "port" if !value.parse::<u16>().is_ok_and(|port| port > 0) => {
+            Err(format!("{PERCENT_ENCODE_ERROR}; the port is not a number from 1 to 65535"))
         }
-        self.0.push((name.to_owned(), value));
-        Ok(())
+        "hostaddr" if value.parse::<std::net::IpAddr>().is_err() => {
+            Err("hostaddr in the database's address must be an IP address".to_owned())
+        }
+        "sslmode" if !SSL_MODES.contains(&value.as_str()) => {
+            Err(format!("sslmode in the database's address must be one of {}", SSL_MODES.join(", ")))
+        }
+        _ => Ok(value),
     }
 }
 
@@ -143,21 +99,17 @@ fn parse_postgres_url(rest: &str) -> Result<PgConnectOptions, String> {
     if rest.contains('#') || user.contains('@') || database.contains(['@', '/']) || query.contains(['@', '?']) {
         return Err(PERCENT_ENCODE_ERROR.to_owned());
     }
-    let mut parts = ConnectionParameters(Vec::new());
-    let (user, password) = user.split_once(':').map_or((user, None), |(user, password)| (user, Some(password)));
+    // By the names of libpq's parameters.
+    let mut parts = Serializer::new(String::new());
+    let (user, password) = user.split_once(':').unwrap_or((user, ""));
     if host.contains(',') {
-        return Err(multiple_hosts_error());
+        return Err(MULTIPLE_HOSTS_ERROR.to_owned());
     }
     // An IPv6 address has its colons in brackets.
-    let (host, port) = match host.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
-        Some((host, port)) => (host, Some(port).filter(|port| !port.is_empty())),
-        None => (host, None),
-    };
-    let given = [("user", Some(user)), ("password", password), ("host", Some(host)), ("port", port)];
-    for (name, value) in given.into_iter().chain([("dbname", Some(database))]) {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            parts.add(name, value)?;
-        }
+    let (host, port) = host.rsplit_once(':').filter(|(_, port)| !port.contains(']')).unwrap_or((host, ""));
+    let given = [("user", user), ("password", password), ("host", host), ("port", port), ("dbname", database)];
+    for (name, value) in given.into_iter().filter(|(_, value)| !value.is_empty()) {
+        parts.append_pair(name, &parse_parameter(name, value)?);
     }
     for (place, pair) in (1..).zip(query.split('&')).filter(|(_, pair)| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -167,21 +119,15 @@ fn parse_postgres_url(rest: &str) -> Result<PgConnectOptions, String> {
         if !is_known {
             return Err(unknown_parameter_error(place, &name));
         }
-        parts.add(&name, value)?;
+        parts.append_pair(&name, &parse_parameter(&name, value)?);
     }
     // Written as parameters alone, the address leaves the driver nothing to interpret.
-    let query = Serializer::new(String::new()).extend_pairs(&parts.0).finish();
-    let options = PgConnectOptions::from_str(&format!("postgres:///?{query}"))
+    let options = PgConnectOptions::from_str(&format!("postgres:///?{}", parts.finish()))
         .map_err(|_| "the database's address cannot be understood".to_owned())?;
     let named = options.get_application_name().is_some();
     let options = if named { options } else { options.application_name(APPLICATION_NAME) };
     // A pooler refuses this startup parameter; results are binary, where it has no effect.
     Ok(options.extra_float_digits(None))
-}
-
-fn multiple_hosts_error() -> String {
-    "the database's address names several hosts: name one, such as a name or a proxy that always leads to the primary"
-        .to_owned()
 }
 
 fn is_host(text: &str) -> bool {
@@ -193,33 +139,55 @@ fn is_host(text: &str) -> bool {
     }
 }
 
+// Parameters of other clients, and what to do instead. Only their names are ever quoted: the rest of an unencoded password with
+// an `&` in it would look like a name.
 fn unknown_parameter_error(place: usize, name: &str) -> String {
-    let known = SUPPORTED_PARAMETERS.join(", ");
-    match UNSUPPORTED_PARAMETERS.iter().find(|(names, _)| names.contains(&name)) {
-        Some((_, instead)) => format!("the database's address has the parameter {name}: {instead}"),
-        None => format!(
-            "parameter {place} after the ? of the database's address is unknown; write one of {known}, and \
-             percent-encode `& = + %` in the values"
-        ),
-    }
+    let instead = match name {
+        "passwd" | "pwd" | "pass" => "the parameter is called password",
+        "username" | "usr" => "the parameter is called user",
+        "database" | "db" => "the parameter is called dbname",
+        "sslpassword" => "a key that has a password of its own cannot be used",
+        "target_session_attrs" | "load_balance_hosts" => {
+            "the hub writes: name the one host that accepts writes, and leave it out"
+        }
+        "connect_timeout" | "pool_timeout" => "leave it out, and set database_acquire_timeout",
+        "statement_timeout" | "lock_timeout" => {
+            "leave it out, and set database_statement_timeout and database_acquire_timeout"
+        }
+        "keepalives" | "keepalives_idle" | "keepalives_interval" | "keepalives_count" | "tcp_user_timeout" => {
+            "leave it out: the hub detects connections that do not answer"
+        }
+        "channel_binding"
+        | "gssencmode"
+        | "krbsrvname"
+        | "passfile"
+        | "pgbouncer"
+        | "require_auth"
+        | "schema"
+        | "search_path"
+        | "service"
+        | "sslcrl"
+        | "sslnegotiation"
+        | "sslsni"
+        | "ssl_min_protocol_version" => "it cannot be honoured; leave it out",
+        _ => {
+            let known = SUPPORTED_PARAMETERS.join(", ");
+            return format!(
+                "parameter {place} after the ? of the database's address is unknown; write one of {known}, and \
+                 percent-encode `& = + %` in the values"
+            );
+        }
+    };
+    format!("the database's address has the parameter {name}: {instead}")
 }
 
 // As libpq does: a plus sign is a plus sign.
 fn percent_decode(text: &str) -> Result<String, String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let byte = after.get(..2).and_then(|digits| hex::decode(digits).ok()).ok_or(PERCENT_ENCODE_ERROR)?;
-        bytes.extend(byte);
-        rest = after.get(2..).unwrap_or_default();
-    }
-    let text = String::from_utf8(bytes).map_err(|_| PERCENT_ENCODE_ERROR)?;
-    if text.contains('\0') { Err(PERCENT_ENCODE_ERROR.to_owned()) } else { Ok(text) }
+    let is_encoded = |rest: &[u8]| rest.get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+    let is_valid = text.split('%').skip(1).all(|rest| is_encoded(rest.as_bytes()));
+    let decoded = decoded.ok().filter(|decoded| is_valid && !decoded.contains('\0'));
+    decoded.map(String::from).ok_or_else(|| PERCENT_ENCODE_ERROR.to_owned())
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ pub fn timeout_settings(pools: PoolSettings) -> String {
 fn pool_options(most: u32, pools: PoolSettings, limits: String, use_of: PoolRole) -> PgPoolOptions {
     let patience = PING_TIMEOUT.min(pools.acquire_timeout);
     PgPoolOptions::new()
+        .min_connections(1)
         .max_connections(most)
         .acquire_timeout(pools.acquire_timeout)
         .test_before_acquire(false)
@@ -120,17 +121,14 @@ pub async fn open(
     }
     let limits = timeout_settings(pools);
     let reading = format!("{limits}; SET default_transaction_read_only = on");
-    let writer = pool_options(WRITE_POOL_SIZE, pools, limits, PoolRole::Write)
-        .min_connections(1)
-        .connect_with(options.clone())
-        .await;
-    let writer = writer.map_err(|error| open_error(options, error))?;
-    let readers = pool_options(pools.pool_size, pools, reading, PoolRole::Read).min_connections(1);
-    let readers = readers.connect_with(options.clone()).await.map_err(|error| open_error(options, error))?;
-    Ok((
-        SqlxPostgresConnector::from_sqlx_postgres_pool(writer),
-        ReadPool::for_postgres(SqlxPostgresConnector::from_sqlx_postgres_pool(readers), pools),
-    ))
+    let writer = connect(options, pool_options(WRITE_POOL_SIZE, pools, limits, PoolRole::Write)).await?;
+    let readers = connect(options, pool_options(pools.pool_size, pools, reading, PoolRole::Read)).await?;
+    Ok((writer, ReadPool::for_postgres(readers, pools)))
+}
+
+async fn connect(options: &PgConnectOptions, pool: PgPoolOptions) -> Result<DatabaseConnection, StoreError> {
+    let pool = pool.connect_with(options.clone()).await.map_err(|error| open_error(options, error))?;
+    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
 }
 
 /// Opens a connection whose only time limit is the wait for a lock.
@@ -151,11 +149,8 @@ pub async fn maintenance_connection(
         .after_connect(move |connection, _| {
             let limits = limits.clone();
             Box::pin(async move { connection.execute(AssertSqlSafe(limits)).await.map(|_| ()) })
-        })
-        .connect_with(options.clone())
-        .await;
-    let pool = pool.map_err(|error| open_error(options, error))?;
-    Ok(SqlxPostgresConnector::from_sqlx_postgres_pool(pool))
+        });
+    connect(options, pool).await
 }
 
 /// Connects and disconnects, to find out why a pool has no connection.
@@ -237,21 +232,17 @@ async fn check_session_pooling(one: &mut PgConnection, other: &mut PgConnection)
             let row = connection.fetch_one(SESSION).await?;
             let (pid, session): (i32, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
             if session != Some(format!("{name}{round}")) || pids.contains(&pid) {
-                return Err(transaction_pooling_error());
+                return Err(StoreError::Configuration(
+                    "this is a pooler that shares sessions between connections (pool_mode transaction or statement), \
+                     on which locks, notifications and prepared statements do not work. Use a pool in the mode \
+                     `session`, or connect to PostgreSQL itself."
+                        .into(),
+                ));
             }
             pids.push(pid);
         }
     }
     Ok(())
-}
-
-fn transaction_pooling_error() -> StoreError {
-    StoreError::Configuration(
-        "this is a pooler that shares sessions between connections (pool_mode transaction or statement), on which \
-         locks, notifications and prepared statements do not work. Use a pool in the mode `session`, or connect to \
-         PostgreSQL itself."
-            .into(),
-    )
 }
 
 // Positions are contiguous only because one transaction at a time can lock the counters.

@@ -2,8 +2,7 @@
 //! where the network is cut, the server's own timeout cannot arrive.
 
 use super::PoolSettings;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use sea_orm::entity::prelude::async_trait;
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, FromQueryResult, QueryResult, RuntimeErr,
@@ -60,12 +59,6 @@ pub async fn with_timeout<T>(limit: Duration, work: impl Future<Output = sqlx::R
     tokio::time::timeout(limit, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
 }
 
-impl From<ReadPool> for DatabaseConnection {
-    fn from(readers: ReadPool) -> DatabaseConnection {
-        readers.pool
-    }
-}
-
 /// For what a pool does besides reading, such as reporting its backend.
 impl Deref for ReadPool {
     type Target = DatabaseConnection;
@@ -81,44 +74,25 @@ impl DerefMut for ReadPool {
     }
 }
 
-/// What `async_trait` makes of an asynchronous method.
-type DbFuture<'a, T> = BoxFuture<'a, Result<T, DbErr>>;
-
+#[async_trait::async_trait]
 impl ConnectionTrait for ReadPool {
     fn get_database_backend(&self) -> DbBackend {
         ConnectionTrait::get_database_backend(&self.pool)
     }
 
-    fn execute_raw<'s, 'a>(&'s self, statement: Statement) -> DbFuture<'a, ExecResult>
-    where
-        's: 'a,
-        Self: 'a,
-    {
-        self.with_timeout(self.pool.execute_raw(statement)).boxed()
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.with_timeout(self.pool.execute_raw(statement)).await
     }
 
-    fn execute_unprepared<'s, 't, 'a>(&'s self, text: &'t str) -> DbFuture<'a, ExecResult>
-    where
-        's: 'a,
-        't: 'a,
-        Self: 'a,
-    {
-        self.with_timeout(self.pool.execute_unprepared(text)).boxed()
+    async fn execute_unprepared(&self, text: &str) -> Result<ExecResult, DbErr> {
+        self.with_timeout(self.pool.execute_unprepared(text)).await
     }
 
-    fn query_one_raw<'s, 'a>(&'s self, statement: Statement) -> DbFuture<'a, Option<QueryResult>>
-    where
-        's: 'a,
-        Self: 'a,
-    {
-        self.with_timeout(self.pool.query_one_raw(statement)).boxed()
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.with_timeout(self.pool.query_one_raw(statement)).await
     }
 
-    fn query_all_raw<'s, 'a>(&'s self, statement: Statement) -> DbFuture<'a, Vec<QueryResult>>
-    where
-        's: 'a,
-        Self: 'a,
-    {
-        self.with_timeout(self.pool.query_all_raw(statement)).boxed()
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.with_timeout(self.pool.query_all_raw(statement)).await
     }
 }

@@ -60,7 +60,9 @@ pub async fn read_only_connection(path: &str, pools: PoolSettings) -> Result<Dat
 }
 
 async fn connect(path: &str, options: SqliteConnectOptions) -> Result<DatabaseConnection, StoreError> {
-    let connection = single_connection_pool().connect_with(options).await.map_err(|error| open_error(path, &error))?;
+    // Keeps its one connection until it is closed.
+    let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    let connection = pool.connect_with(options).await.map_err(|error| open_error(path, &error))?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(connection))
 }
 
@@ -72,11 +74,6 @@ fn connect_options(path: &str, pools: PoolSettings) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(false)
         .pragma("temp_store", "memory")
-}
-
-// Keeps its one connection until it is closed.
-fn single_connection_pool() -> SqlitePoolOptions {
-    SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None)
 }
 
 fn open_error(path: &str, error: &sqlx::Error) -> StoreError {

@@ -3,8 +3,7 @@
 
 use super::InspectionIndex;
 use super::columns::{IndexVersion, InspectionColumns, SavedPages};
-use crate::store::write::begin_immediate;
-use crate::store::{Database, ReadPool, StoreError};
+use crate::store::{Database, ReadPool, StoreError, begin_writing};
 use entity::{inspection_index, inspection_index_page};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryOrder, QuerySelect};
@@ -16,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 const SAVE_AFTER_CHANGES: i64 = 5000;
 /// How often it is checked whether that many have come.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// The wait between two attempts to take SQLite's lock.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 impl InspectionIndex {
     /// Loads the index, and saves it from time to time and at the end, until it is cancelled.
@@ -56,7 +57,7 @@ impl InspectionIndex {
             return Ok(());
         }
         let connection = db.maintenance_connection().await?;
-        let txn = begin_immediate(&connection).await?;
+        let txn = begin_writing(&connection, "", || tokio::time::sleep(LOCK_RETRY_INTERVAL)).await?;
         let saved = lock_version(&txn).await?;
         let pages = self.changed_pages(saved);
         // Otherwise another process has saved more.

@@ -35,16 +35,16 @@ impl AsOfJoin {
         let position = match self.axis {
             TimeAxis::Received => Expr::from(newest_change(Some(Expr::from(position_as_of(self.at))))),
             TimeAxis::Occurred => {
-                let is_step = is_same_entity(step::Column::EntityRowId, thing::Column::RowId)
+                let of_step = |column: step::Column| Expr::col((step::Entity, column));
+                let is_step = of_step(step::Column::EntityRowId)
+                    .equals((thing::Entity, thing::Column::RowId))
                     .and(steps_materialized())
-                    .and(
-                        Expr::col((step::Entity, step::Column::EffectiveAt))
-                            .eq(materialized_step_as_of(self.at, "effective_at")),
-                    )
-                    .and(Expr::col((step::Entity, step::Column::Seq)).eq(materialized_step_as_of(self.at, "seq")));
+                    .and(of_step(step::Column::EffectiveAt).eq(materialized_step_as_of(self.at, "effective_at")))
+                    .and(of_step(step::Column::Seq).eq(materialized_step_as_of(self.at, "seq")));
                 entities.join(JoinType::LeftJoin, step::Entity, is_step);
-                let of_step = Expr::col((step::Entity, step::Column::Position));
-                Expr::case(steps_materialized(), of_step).finally(Expr::from(step_position_as_of(self.at))).into()
+                Expr::case(steps_materialized(), of_step(step::Column::Position))
+                    .finally(Expr::from(step_position_as_of(self.at)))
+                    .into()
             }
         };
         entities.join(JoinType::InnerJoin, change::Entity, Expr::col((change::Entity, Position)).eq(position));
@@ -103,10 +103,6 @@ impl AsOfJoin {
 
 fn steps_materialized() -> Expr {
     Expr::col((thing::Entity, thing::Column::StepsMaterialized))
-}
-
-fn is_same_entity(of_step: step::Column, of_entity: thing::Column) -> Expr {
-    Expr::col((step::Entity, of_step)).equals((thing::Entity, of_entity))
 }
 
 fn history_column(column: change::Column) -> Expr {

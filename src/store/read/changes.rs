@@ -4,7 +4,7 @@ use super::pagination::padded_keys;
 use crate::store::{ReadPool, StoreError};
 use entity::{Kind, change, log_head};
 use sea_orm::entity::prelude::Uuid;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
 
 /// A change, with its entity.
@@ -18,7 +18,8 @@ pub struct ChangeWithEntity {
 }
 
 /// The columns that identify an entity.
-#[derive(Clone, Debug, FromQueryResult)]
+#[derive(Clone, Debug, DerivePartialModel)]
+#[sea_orm(entity = "entity::entity::Entity")]
 pub struct Identity {
     pub row_id: i64,
     pub id: Uuid,
@@ -35,10 +36,7 @@ pub async fn head<C: ConnectionTrait>(db: &C) -> Result<log_head::Model, StoreEr
     head.ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))
 }
 
-/// Checks that no change after a position was purged.
-///
-/// # Errors
-/// [`StoreError::Expired`] if one was.
+/// Checks that no change after a position was purged. Fails with [`StoreError::Expired`] if one was.
 pub fn ensure_retained_after(head: &log_head::Model, position: i64) -> Result<(), StoreError> {
     let log_head::Model { retained_from, generation, .. } = *head;
     if position >= retained_from { Ok(()) } else { Err(StoreError::Expired { retained_from, generation }) }
@@ -78,20 +76,7 @@ pub async fn identities(db: &ReadPool, mut row_ids: Vec<i64>) -> Result<HashMap<
     if row_ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows = Entity::find()
-        .select_only()
-        .columns([
-            Column::RowId,
-            Column::Id,
-            Column::Kind,
-            Column::Subkind,
-            Column::ExternalId,
-            Column::Reference,
-            Column::GroupKey,
-        ])
-        .filter(Column::RowId.is_in(padded_keys(&row_ids)))
-        .into_model::<Identity>()
-        .all(db)
-        .await?;
+    let rows = Entity::find().filter(Column::RowId.is_in(padded_keys(&row_ids)));
+    let rows: Vec<Identity> = rows.into_partial_model().all(db).await?;
     Ok(rows.into_iter().map(|identity| (identity.row_id, identity)).collect())
 }

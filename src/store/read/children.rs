@@ -1,5 +1,6 @@
 //! Reads the children of many parents at once, each with its own first rows.
 
+use super::count_by;
 use super::filter::EntityFilter;
 use super::pagination::{PageRequest, Slice, SortDirection, padded_keys, top_n_per_group};
 use super::projection::{EntityProjection, EntityRow, fetch_rows, select_columns};
@@ -74,13 +75,6 @@ pub async fn count_children(
     parents: &[i64],
 ) -> Result<HashMap<i64, i64>, StoreError> {
     let column = of.column();
-    let rows = Entity::find()
-        .select_only()
-        .column(column)
-        .column_as(Column::RowId.count(), "count")
-        .filter(column.is_in(padded_keys(parents)))
-        .filter(filter.condition())
-        .group_by(column);
-    let counts: Vec<(i64, i64)> = rows.into_tuple().all(db).await?;
-    Ok(counts.into_iter().collect())
+    let rows = Entity::find().filter(column.is_in(padded_keys(parents))).filter(filter.condition());
+    count_by(db, rows, column).await
 }

@@ -7,8 +7,8 @@ use entity::delivery::{Column, Entity};
 use entity::{ReasonCode, Verdict, change};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, EntityTrait, FromQueryResult, JoinType, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Select,
+    ColumnTrait, EntityTrait, FromQueryResult, Iterable, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -105,26 +105,14 @@ pub async fn changes_of_deliveries(
 }
 
 fn select_columns(projection: DeliveryProjection) -> Select<Entity> {
-    let rows = Entity::find().select_only().columns([
-        Column::RowId,
-        Column::Source,
-        Column::Vendor,
-        Column::ReceivedAt,
-        Column::Method,
-        Column::Event,
-        Column::OccurredAt,
-        Column::Verdict,
-        Column::ReasonCode,
-        Column::ReasonParams,
-        Column::Warnings,
-        Column::FirstPosition,
-        Column::ChangeCount,
-        Column::Duplicates,
-        Column::LastDuplicateAt,
-    ]);
+    use Column::{Body, DedupKey, DuplicateOf, Headers};
+    let small = Column::iter().filter(|column| !matches!(column, Headers | Body | DedupKey | DuplicateOf));
     let large = |is_selected: bool, column: Column| if is_selected { Expr::col(column) } else { Expr::null() };
-    rows.expr_as(large(projection.headers, Column::Headers), "headers")
-        .expr_as(large(projection.body, Column::Body), "body")
+    Entity::find()
+        .select_only()
+        .columns(small)
+        .expr_as(large(projection.headers, Headers), "headers")
+        .expr_as(large(projection.body, Body), "body")
         // LENGTH counts a blob's bytes on both databases; only its type differs.
         .expr_as(Expr::cust("CAST(LENGTH(body) AS BIGINT)"), "size")
 }

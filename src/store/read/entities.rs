@@ -1,5 +1,6 @@
 //! Reads the current inspections, sessions, jobs and items.
 
+use super::count_by;
 use super::filter::EntityFilter;
 use super::pagination::{KeyRange, PageRequest, Slice, SortDirection, padded_keys};
 use super::projection::{EntityProjection, EntityRow, fetch_rows, select_columns};
@@ -89,14 +90,8 @@ pub async fn count_entities(db: &ReadPool, filter: &EntityFilter) -> Result<u64,
 
 /// The number of entities that a filter accepts, by status. Entities without a status are left out.
 pub async fn status_counts(db: &ReadPool, filter: &EntityFilter) -> Result<Vec<(Status, i64)>, StoreError> {
-    let rows = Entity::find()
-        .select_only()
-        .column(Column::Status)
-        .column_as(Column::RowId.count(), "count")
-        .filter(filter.condition())
-        .filter(Column::Status.is_not_null())
-        .group_by(Column::Status);
-    Ok(rows.into_tuple().all(db).await?)
+    let rows = Entity::find().filter(filter.condition()).filter(Column::Status.is_not_null());
+    count_by(db, rows, Column::Status).await
 }
 
 /// Entities by row id.

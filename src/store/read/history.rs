@@ -1,5 +1,6 @@
 //! Reads the history: all of it through a filter, or that of entities.
 
+use super::count_by;
 use super::filter::ChangeRowFilter;
 use super::pagination::{PageRequest, Slice, SortDirection, padded_keys, top_n_per_group};
 use crate::store::{ReadPool, StoreError};
@@ -52,14 +53,7 @@ pub async fn histories(
 
 /// The length of the history of each entity, by the entities' row ids.
 pub async fn count_histories(db: &ReadPool, entities: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
-    let rows = Entity::find()
-        .select_only()
-        .column(Column::EntityRowId)
-        .column_as(Column::Position.count(), "count")
-        .filter(Column::EntityRowId.is_in(padded_keys(entities)))
-        .group_by(Column::EntityRowId);
-    let counts: Vec<(i64, i64)> = rows.into_tuple().all(db).await?;
-    Ok(counts.into_iter().collect())
+    count_by(db, Entity::find().filter(Column::EntityRowId.is_in(padded_keys(entities))), Column::EntityRowId).await
 }
 
 /// Changes by position. Purged ones are left out.

@@ -41,9 +41,22 @@ pub use public_ids::{change_id, change_position, delivery_id, delivery_row_id};
 pub use sources::{handshakes, last_verdicts, ledgers};
 pub use status_timeline::{StatusInterval, StatusTimeline, status_timelines};
 
+use super::{ReadPool, StoreError};
 use chrono::{DateTime, Utc};
+use sea_orm::sea_query::Expr;
+use sea_orm::{EntityTrait, QuerySelect, Select, TryGetable};
 
 /// The moment of a column of microseconds since the Unix epoch.
 pub fn datetime_from_micros(micros: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or_default()
+}
+
+/// The number of rows in each group.
+async fn count_by<E: EntityTrait, K: TryGetable, T: FromIterator<(K, i64)>>(
+    db: &ReadPool,
+    rows: Select<E>,
+    group: E::Column,
+) -> Result<T, StoreError> {
+    let counts = rows.select_only().column(group).expr_as(Expr::cust("COUNT(*)"), "count").group_by(group);
+    Ok(counts.into_tuple::<(K, i64)>().all(db).await?.into_iter().collect())
 }

@@ -7,31 +7,6 @@ use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryResult, QuerySelect, QueryTrait, Select, TryGetable};
 use std::ops::BitOr;
 
-/// An entity's row, without the writer's columns. A column that was not selected is empty, 0 or none.
-#[derive(Clone, Debug)]
-pub struct EntityRow {
-    pub row_id: i64,
-    pub id: Uuid,
-    pub kind: Kind,
-    pub subkind: String,
-    pub source: String,
-    pub vendor: String,
-    pub external_id: String,
-    pub parent_row_id: Option<i64>,
-    pub inspection_row_id: Option<i64>,
-    pub reference: Option<String>,
-    pub group_key: Option<String>,
-    pub state: Option<String>,
-    pub status: Option<Status>,
-    pub cycle: i32,
-    pub facts: Option<String>,
-    pub details: Option<String>,
-    pub created_at: i64,
-    pub updated_at: i64,
-    pub occurred_at: Option<i64>,
-    pub position: i64,
-}
-
 /// A set of columns, beside those that every row has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EntityProjection(u16);
@@ -39,9 +14,19 @@ pub struct EntityProjection(u16);
 /// The columns that every row has.
 const REQUIRED_COLUMNS: [Column; 4] = [Column::RowId, Column::Id, Column::Kind, Column::UpdatedAt];
 
-/// Declares the other columns: the name of the projection, the column, and the field of [`EntityRow`].
+/// Declares the row, and its other columns: the name of the projection, the column, and the field of [`EntityRow`].
 macro_rules! optional_columns {
-    ($($name:ident = $column:ident -> $field:ident,)+) => {
+    ($($name:ident = $column:ident -> $field:ident: $type:ty,)+) => {
+        /// An entity's row, without the writer's columns. A column that was not selected is empty, 0 or none.
+        #[derive(Clone, Debug)]
+        pub struct EntityRow {
+            pub row_id: i64,
+            pub id: Uuid,
+            pub kind: Kind,
+            pub updated_at: i64,
+            $(pub $field: $type,)+
+        }
+
         /// The bit of each column.
         enum Bit {
             $($column),+
@@ -71,22 +56,22 @@ macro_rules! optional_columns {
 }
 
 optional_columns! {
-    SUBKIND = Subkind -> subkind,
-    SOURCE = Source -> source,
-    VENDOR = Vendor -> vendor,
-    EXTERNAL_ID = ExternalId -> external_id,
-    PARENT = ParentRowId -> parent_row_id,
-    INSPECTION = InspectionRowId -> inspection_row_id,
-    REFERENCE = Reference -> reference,
-    GROUP = GroupKey -> group_key,
-    STATE = State -> state,
-    STATUS = Status -> status,
-    CYCLE = Cycle -> cycle,
-    FACTS = Facts -> facts,
-    DETAILS = Details -> details,
-    CREATED_AT = CreatedAt -> created_at,
-    OCCURRED_AT = OccurredAt -> occurred_at,
-    POSITION = Position -> position,
+    SUBKIND = Subkind -> subkind: String,
+    SOURCE = Source -> source: String,
+    VENDOR = Vendor -> vendor: String,
+    EXTERNAL_ID = ExternalId -> external_id: String,
+    PARENT = ParentRowId -> parent_row_id: Option<i64>,
+    INSPECTION = InspectionRowId -> inspection_row_id: Option<i64>,
+    REFERENCE = Reference -> reference: Option<String>,
+    GROUP = GroupKey -> group_key: Option<String>,
+    STATE = State -> state: Option<String>,
+    STATUS = Status -> status: Option<Status>,
+    CYCLE = Cycle -> cycle: i32,
+    FACTS = Facts -> facts: Option<String>,
+    DETAILS = Details -> details: Option<String>,
+    CREATED_AT = CreatedAt -> created_at: i64,
+    OCCURRED_AT = OccurredAt -> occurred_at: Option<i64>,
+    POSITION = Position -> position: i64,
 }
 
 impl EntityProjection {

@@ -1,7 +1,6 @@
 //! The status timelines of many inspections, in the order of the fold. The cost is in the number of rows: one statement
 //! returns one row for each inspection, whose steps the database concatenates into a text.
 
-use super::filter::EntityFilter;
 use crate::store::Cohort;
 use crate::store::{ReadPool, StoreError};
 use entity::{Status, change, entity as thing, step};
@@ -77,19 +76,14 @@ pub async fn status_timelines(db: &ReadPool, cohort: &Cohort) -> Result<Vec<Stat
 
 fn select_cohort(cohort: &Cohort) -> SelectStatement {
     use thing::Column;
-    let filter: &EntityFilter = &cohort.filter;
-    let mut rows = Query::select();
-    for (column, name) in
-        [(Column::RowId, "row_id"), (Column::Source, "source"), (Column::Vendor, "vendor"), (Column::Status, "status")]
-    {
-        rows.expr_as(column.into_expr(), name);
-    }
-    rows.from(thing::Entity)
-        .cond_where(filter.condition())
+    Query::select()
+        .columns([Column::RowId, Column::Source, Column::Vendor, Column::Status].map(|column| (thing::Entity, column)))
+        .from(thing::Entity)
+        .cond_where(cohort.filter.condition())
         .cond_where(cohort.period.condition())
         .and_where(Column::RowId.between(*cohort.row_ids.start(), *cohort.row_ids.end()))
-        .group_by_col((thing::Entity, Column::RowId));
-    rows
+        .group_by_col((thing::Entity, Column::RowId))
+        .take()
 }
 
 impl StatusTimeline {

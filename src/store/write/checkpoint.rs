@@ -39,10 +39,8 @@ pub struct Checkpointer {
 }
 
 impl Checkpointer {
-    /// Starts the thread for an existing database. `synchronous` is the value of SQLite's pragma.
-    ///
-    /// # Errors
-    /// If the database cannot be opened, or no thread can be started.
+    /// Starts the thread for an existing database. `synchronous` is the value of SQLite's pragma. Fails if the database
+    /// cannot be opened, or no thread can be started.
     pub fn start(path: &str, synchronous: &str, files: FileIdentity) -> Result<Self, StoreError> {
         let connection = connect(path, synchronous)?;
         let (pages, written) = mpsc::sync_channel(64);

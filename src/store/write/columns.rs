@@ -4,10 +4,10 @@
 use crate::store::StoreError;
 use entity::{Kind, ReasonCode, Status, Verdict, change, delivery, ledger, log_head, step};
 use rusqlite::Statement;
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use sea_orm::sqlx::postgres::{PgArguments, PgHasArrayType, PgRow};
+use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
+use sea_orm::sqlx::postgres::{PgArguments, PgHasArrayType, PgRow, PgTypeInfo};
 use sea_orm::sqlx::query::Query;
-use sea_orm::sqlx::{self, Encode, Postgres, Row, Type, ValueRef as _};
+use sea_orm::sqlx::{self, Decode, Encode, Postgres, Row, Type, TypeInfo, ValueRef as _};
 use uuid::Uuid;
 
 /// A query of PostgreSQL, with what is bound so far.
@@ -15,8 +15,6 @@ pub type BoundQuery<'q> = Query<'q, Postgres, PgArguments>;
 
 /// The value of a field, as both databases store it.
 pub trait ColumnValue: Sized {
-    /// The column's type in PostgreSQL.
-    const POSTGRES_TYPE: &'static str;
     /// An element of the array that PostgreSQL receives for the column.
     type Element<'a>: Encode<'a, Postgres> + Type<Postgres> + PgHasArrayType + 'a
     where
@@ -24,16 +22,50 @@ pub trait ColumnValue: Sized {
 
     fn element(&self) -> Self::Element<'_>;
     fn sqlite(&self) -> ValueRef<'_>;
-    fn read_sqlite(row: &rusqlite::Row<'_>, index: usize) -> Result<Self, StoreError>;
-    fn read_postgres(row: &PgRow, index: usize) -> Result<Self, StoreError>;
+    fn read(row: &impl StoredRow, index: usize) -> Result<Self, StoreError>;
+}
+
+/// A row of either database.
+pub trait StoredRow {
+    /// A value that both drivers read by themselves.
+    fn get<T: FromSql + Type<Postgres> + for<'r> Decode<'r, Postgres>>(&self, index: usize) -> Result<T, StoreError>;
+    fn uuid(&self, index: usize) -> Result<Uuid, StoreError>;
+    fn is_null(&self, index: usize) -> Result<bool, StoreError>;
+}
+
+impl StoredRow for rusqlite::Row<'_> {
+    fn get<T: FromSql>(&self, index: usize) -> Result<T, StoreError> {
+        Ok(rusqlite::Row::get(self, index)?)
+    }
+
+    fn uuid(&self, index: usize) -> Result<Uuid, StoreError> {
+        Ok(Uuid::from_bytes(rusqlite::Row::get(self, index)?))
+    }
+
+    fn is_null(&self, index: usize) -> Result<bool, StoreError> {
+        Ok(self.get_ref(index)? == ValueRef::Null)
+    }
+}
+
+impl StoredRow for PgRow {
+    fn get<T: Type<Postgres> + for<'r> Decode<'r, Postgres>>(&self, index: usize) -> Result<T, StoreError> {
+        Ok(self.try_get(index)?)
+    }
+
+    fn uuid(&self, index: usize) -> Result<Uuid, StoreError> {
+        Ok(self.try_get(index)?)
+    }
+
+    fn is_null(&self, index: usize) -> Result<bool, StoreError> {
+        Ok(self.try_get_raw(index)?.is_null())
+    }
 }
 
 /// A row, or the part of one that a statement reads.
 pub trait TableRow: Sized + 'static {
     /// Visits its columns in order.
     fn visit<'r, V: ColumnVisitor<'r, Self>>(visitor: &mut V) -> Result<(), StoreError>;
-    fn read_sqlite(row: &rusqlite::Row<'_>) -> Result<Self, StoreError>;
-    fn read_postgres(row: &PgRow) -> Result<Self, StoreError>;
+    fn read(row: &impl StoredRow) -> Result<Self, StoreError>;
 }
 
 /// What is done with each column of a row.
@@ -50,14 +82,9 @@ macro_rules! columns {
                 Ok(())
             }
 
-            fn read_sqlite(row: &rusqlite::Row<'_>) -> Result<Self, StoreError> {
-                let mut next = index();
-                Ok(Self { $($field: ColumnValue::read_sqlite(row, next())?),+ })
-            }
-
-            fn read_postgres(row: &PgRow) -> Result<Self, StoreError> {
-                let mut next = index();
-                Ok(Self { $($field: ColumnValue::read_postgres(row, next())?),+ })
+            fn read(row: &impl StoredRow) -> Result<Self, StoreError> {
+                let mut next = 0..;
+                Ok(Self { $($field: ColumnValue::read(row, next.next().unwrap_or_default())?),+ })
             }
         }
     };
@@ -133,11 +160,6 @@ pub struct DuplicateCount {
     pub last_at: i64,
 }
 
-fn index() -> impl FnMut() -> usize {
-    let mut next = 0..;
-    move || next.next().unwrap_or_default()
-}
-
 /// When the column of an entity changes after the row was inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EntityColumnGroup {
@@ -165,7 +187,7 @@ impl EntityColumnGroup {
 }
 
 /// The names and PostgreSQL types of a row's columns, in order.
-pub struct ColumnNames(Vec<(&'static str, &'static str)>);
+pub struct ColumnNames(Vec<(&'static str, PgTypeInfo)>);
 
 impl ColumnNames {
     pub fn of<R: TableRow>() -> ColumnNames {
@@ -198,7 +220,7 @@ impl ColumnNames {
     pub fn arrays(&self, parameter: &mut usize) -> String {
         let arrays = self.0.iter().map(|(_, column_type)| {
             *parameter += 1;
-            format!("${parameter}::{column_type}[]")
+            format!("${parameter}::{}[]", column_type.name())
         });
         arrays.collect::<Vec<_>>().join(", ")
     }
@@ -206,7 +228,7 @@ impl ColumnNames {
 
 impl<'r, R: 'r> ColumnVisitor<'r, R> for ColumnNames {
     fn column<T: ColumnValue + 'r>(&mut self, name: &'static str, _: fn(&'r R) -> &'r T) -> Result<(), StoreError> {
-        self.0.push((name, T::POSTGRES_TYPE));
+        self.0.push((name, <T::Element<'r> as Type<Postgres>>::type_info()));
         Ok(())
     }
 }
@@ -242,41 +264,42 @@ pub fn execute_row<R: TableRow>(
 }
 
 /// Binds the wanted columns of all rows to a query of PostgreSQL, one array each.
-struct PostgresBinder<'b, 'q, 'r, R, W> {
+struct PostgresBinder<'b, 'q, I, W> {
     query: &'b mut BoundQuery<'q>,
-    rows: &'b [&'r R],
+    rows: I,
     wanted: W,
 }
 
-impl<'r, R, W: Fn(&str) -> bool> ColumnVisitor<'r, R> for PostgresBinder<'_, '_, 'r, R, W> {
+impl<'r, R: 'r, I: Iterator<Item = &'r R> + Clone, W: Fn(&str) -> bool> ColumnVisitor<'r, R>
+    for PostgresBinder<'_, '_, I, W>
+{
     fn column<T: ColumnValue + 'r>(&mut self, name: &'static str, field: fn(&'r R) -> &'r T) -> Result<(), StoreError> {
         if (self.wanted)(name) {
-            let array: Vec<T::Element<'r>> = self.rows.iter().map(|row| field(row).element()).collect();
+            let array: Vec<T::Element<'r>> = self.rows.clone().map(|row| field(row).element()).collect();
             self.query.try_bind(array).map_err(sqlx::Error::Encode)?;
         }
         Ok(())
     }
 }
 
-/// Binds the wanted columns of rows to a query of PostgreSQL.
-pub fn bind_rows<R: TableRow>(
+/// Binds the wanted columns of rows to a query of PostgreSQL; nothing if there are no rows.
+pub fn bind_rows<'r, R: TableRow>(
     query: &mut BoundQuery<'_>,
-    rows: &[&R],
+    rows: impl Iterator<Item = &'r R> + Clone,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<(), StoreError> {
-    R::visit(&mut PostgresBinder { query, rows, wanted })
+    if rows.clone().next().is_none() { Ok(()) } else { R::visit(&mut PostgresBinder { query, rows, wanted }) }
 }
 
-/// A type whose values both drivers read and write by themselves.
-macro_rules! plain_value {
-    ($type:ty, $postgres:literal, $element:ty, |$value:ident| $of:expr, $sqlite:expr) => {
-        impl ColumnValue for $type {
-            const POSTGRES_TYPE: &'static str = $postgres;
+/// How the values of a type are written to PostgreSQL, written to SQLite, and read.
+macro_rules! column_values {
+    ($($type:ty as $element:ty: |$value:ident| $written:expr, $sqlite:expr, |$row:ident, $index:ident| $read:expr;)+) => {
+        $(impl ColumnValue for $type {
             type Element<'a> = $element;
 
             fn element(&self) -> Self::Element<'_> {
                 let $value = self;
-                $of
+                $written
             }
 
             fn sqlite(&self) -> ValueRef<'_> {
@@ -284,80 +307,38 @@ macro_rules! plain_value {
                 $sqlite
             }
 
-            fn read_sqlite(row: &rusqlite::Row<'_>, index: usize) -> Result<Self, StoreError> {
-                Ok(row.get(index)?)
-            }
-
-            fn read_postgres(row: &PgRow, index: usize) -> Result<Self, StoreError> {
-                Ok(row.try_get(index)?)
-            }
-        }
-    };
-}
-
-plain_value!(i64, "bigint", i64, |value| *value, ValueRef::Integer(*value));
-plain_value!(i32, "int", i32, |value| *value, ValueRef::Integer((*value).into()));
-plain_value!(bool, "bool", bool, |value| *value, ValueRef::Integer((*value).into()));
-plain_value!(String, "text", &'a str, |value| value.as_str(), ValueRef::Text(value.as_bytes()));
-plain_value!(Vec<u8>, "bytea", &'a [u8], |value| value.as_slice(), ValueRef::Blob(value));
-
-impl ColumnValue for Uuid {
-    const POSTGRES_TYPE: &'static str = "uuid";
-    type Element<'a> = Uuid;
-
-    fn element(&self) -> Uuid {
-        *self
-    }
-
-    fn sqlite(&self) -> ValueRef<'_> {
-        ValueRef::Blob(self.as_bytes())
-    }
-
-    fn read_sqlite(row: &rusqlite::Row<'_>, index: usize) -> Result<Self, StoreError> {
-        Ok(Uuid::from_bytes(row.get(index)?))
-    }
-
-    fn read_postgres(row: &PgRow, index: usize) -> Result<Self, StoreError> {
-        Ok(row.try_get(index)?)
-    }
-}
-
-/// An enum that is stored as a word.
-macro_rules! word_value {
-    ($($type:ty),+) => {
-        $(impl ColumnValue for $type {
-            const POSTGRES_TYPE: &'static str = "text";
-            type Element<'a> = &'static str;
-
-            fn element(&self) -> &'static str {
-                self.as_str()
-            }
-
-            fn sqlite(&self) -> ValueRef<'_> {
-                ValueRef::Text(self.as_str().as_bytes())
-            }
-
-            fn read_sqlite(row: &rusqlite::Row<'_>, index: usize) -> Result<Self, StoreError> {
-                let word: String = row.get(index)?;
-                <$type>::parse(&word).ok_or_else(|| unknown_word(stringify!($type), &word))
-            }
-
-            fn read_postgres(row: &PgRow, index: usize) -> Result<Self, StoreError> {
-                let word: String = row.try_get(index)?;
-                <$type>::parse(&word).ok_or_else(|| unknown_word(stringify!($type), &word))
+            fn read($row: &impl StoredRow, $index: usize) -> Result<Self, StoreError> {
+                $read
             }
         })+
     };
 }
 
-word_value!(Kind, ReasonCode, Status, Verdict);
-
-fn unknown_word(vocabulary: &str, word: &str) -> StoreError {
-    StoreError::Corrupt(format!("{word} is no {vocabulary} that this version knows"))
+column_values! {
+    i64 as i64: |value| *value, ValueRef::Integer(*value), |row, index| row.get(index);
+    i32 as i32: |value| *value, ValueRef::Integer((*value).into()), |row, index| row.get(index);
+    bool as bool: |value| *value, ValueRef::Integer((*value).into()), |row, index| row.get(index);
+    String as &'a str: |value| value.as_str(), ValueRef::Text(value.as_bytes()), |row, index| row.get(index);
+    Vec<u8> as &'a [u8]: |value| value.as_slice(), ValueRef::Blob(value), |row, index| row.get(index);
+    Uuid as Uuid: |value| *value, ValueRef::Blob(value.as_bytes()), |row, index| row.uuid(index);
 }
 
+/// The same for enums that are stored as a word.
+macro_rules! word_values {
+    ($($type:ident),+) => {
+        column_values! { $(
+            $type as &'static str: |value| value.as_str(), ValueRef::Text(value.as_str().as_bytes()), |row, index| {
+                let word: String = row.get(index)?;
+                let unknown = || format!("{word} is no {} that this version knows", stringify!($type));
+                $type::parse(&word).ok_or_else(|| StoreError::Corrupt(unknown()))
+            };
+        )+ }
+    };
+}
+
+word_values!(Kind, ReasonCode, Status, Verdict);
+
 impl<T: ColumnValue> ColumnValue for Option<T> {
-    const POSTGRES_TYPE: &'static str = T::POSTGRES_TYPE;
     type Element<'a>
         = Option<T::Element<'a>>
     where
@@ -371,18 +352,8 @@ impl<T: ColumnValue> ColumnValue for Option<T> {
         self.as_ref().map_or(ValueRef::Null, T::sqlite)
     }
 
-    fn read_sqlite(row: &rusqlite::Row<'_>, index: usize) -> Result<Self, StoreError> {
-        match row.get_ref(index)? {
-            ValueRef::Null => Ok(None),
-            _ => T::read_sqlite(row, index).map(Some),
-        }
-    }
-
-    fn read_postgres(row: &PgRow, index: usize) -> Result<Self, StoreError> {
-        match row.try_get_raw(index)?.is_null() {
-            true => Ok(None),
-            false => T::read_postgres(row, index).map(Some),
-        }
+    fn read(row: &impl StoredRow, index: usize) -> Result<Self, StoreError> {
+        if row.is_null(index)? { Ok(None) } else { T::read(row, index).map(Some) }
     }
 }
 

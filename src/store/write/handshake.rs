@@ -16,32 +16,20 @@ impl HandshakeStore {
     }
 
     /// The requests that have not been confirmed, oldest first.
-    ///
-    /// # Errors
-    /// If the database fails.
     pub async fn pending(&self) -> Result<Vec<Model>, StoreError> {
         let open = Entity::find().filter(Column::ConfirmedAt.is_null()).order_by_asc(Column::RequestedAt);
         Ok(open.all(&self.0.read_pool).await?)
     }
 
     /// The vendor has accepted the confirmation.
-    ///
-    /// # Errors
-    /// If the database fails.
     pub async fn mark_confirmed(&self, request: &Model, at: DateTime<Utc>) -> Result<(), StoreError> {
-        let outcome = ActiveModel {
-            confirmed_at: Set(Some(at.timestamp_micros())),
-            last_error: Set(None),
-            ..ActiveModel::default()
-        };
+        let confirmed_at = Set(Some(at.timestamp_micros()));
+        let outcome = ActiveModel { confirmed_at, last_error: Set(None), ..ActiveModel::default() };
         // Also if it was requested again: the code cannot be used again.
         self.record_attempt(request, outcome, None).await
     }
 
     /// An attempt has failed; `why` is for an operator.
-    ///
-    /// # Errors
-    /// If the database fails.
     pub async fn record_failure(&self, request: &Model, why: String) -> Result<(), StoreError> {
         let outcome = ActiveModel { last_error: Set(Some(why)), ..ActiveModel::default() };
         // Not if it was requested again: that is another request.

@@ -5,7 +5,6 @@ mod checkpoint;
 mod columns;
 mod connection;
 mod handshake;
-mod immediate;
 mod postgres;
 mod row_mapping;
 mod sql;
@@ -14,7 +13,6 @@ mod sqlite;
 pub use columns::{DuplicateCount, OriginalRow};
 pub use connection::{BatchRows, BegunTransaction, HandshakeRequest, WriteConnection};
 pub use handshake::HandshakeStore;
-pub use immediate::begin_immediate;
 
 use super::connect::DatabaseAddress;
 use super::{Database, StoreError};
@@ -22,10 +20,7 @@ use postgres::PostgresWriteConnection;
 use sqlite::{Durability, SqliteWriteConnection};
 
 impl Database {
-    /// Opens the connection of the writer. A commit on it survives a power failure.
-    ///
-    /// # Errors
-    /// If the database cannot be opened.
+    /// Opens the connection of the writer. A commit on it survives a power failure. Fails if the database cannot be opened.
     pub fn open_write_connection(&self) -> Result<Box<dyn WriteConnection>, StoreError> {
         Ok(match &self.address {
             DatabaseAddress::Sqlite(path) => {
@@ -36,9 +31,7 @@ impl Database {
     }
 
     /// Opens the writing connection of a shadow database, which can be built again: a commit does not wait for the disk.
-    ///
-    /// # Errors
-    /// If the database is not a SQLite file, or cannot be opened.
+    /// Fails if the database is not a SQLite file, or cannot be opened.
     pub fn open_shadow_write_connection(&self) -> Result<Box<dyn WriteConnection>, StoreError> {
         let DatabaseAddress::Sqlite(path) = &self.address else {
             return Err(StoreError::Configuration("a shadow database is a SQLite file".into()));

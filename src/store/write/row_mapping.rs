@@ -1,7 +1,7 @@
 //! Between the fold's types and the rows of the tables.
 
 use super::columns::StepRow;
-use crate::event::{CachedEntity, FoldedEntity, MaterializedStep, VersionedFields};
+use crate::event::{CachedEntity, FoldedEntity, VersionedFields};
 use crate::machine::fold::{FoldState, OrderKey, Step};
 use crate::machine::{EntityType, ItemKind, JobKind, Kind, Machine};
 use crate::store::StoreError;
@@ -9,10 +9,7 @@ use crate::vendor;
 use chrono::{DateTime, Utc};
 use entity::step;
 
-/// An entity from its row.
-///
-/// # Errors
-/// If a column holds a value that this version does not know.
+/// An entity from its row. Fails if a column holds a value that this version does not know.
 pub fn entity_from_row(row: entity::entity::Model) -> Result<FoldedEntity, StoreError> {
     let vendor = vendor::by_name(&row.vendor).ok_or_else(|| StoreError::Corrupt(format!("vendor {}", row.vendor)))?;
     Ok(FoldedEntity {
@@ -42,10 +39,7 @@ pub fn entity_from_row(row: entity::entity::Model) -> Result<FoldedEntity, Store
 }
 
 /// The row of an entity. If it is stored already, its identity is left empty, and so are its facts unless they have changed:
-/// neither is written then.
-///
-/// # Errors
-/// If the fold's state cannot be written as JSON.
+/// neither is written then. Fails if the fold's state cannot be written as JSON.
 pub fn entity_to_row(cached: &CachedEntity) -> Result<entity::entity::Model, StoreError> {
     let entity = &cached.entity;
     let new = |text: &str| if cached.is_stored { String::new() } else { text.to_owned() };
@@ -79,10 +73,7 @@ pub fn entity_to_row(cached: &CachedEntity) -> Result<entity::entity::Model, Sto
     })
 }
 
-/// A step from its row, or from the row of history that has it.
-///
-/// # Errors
-/// If it names a state that the machine no longer has.
+/// A step from its row, or from the row of history that has it. Fails if it names a state that the machine no longer has.
 pub fn step_from_row(row: StepRow, machine: &Machine) -> Result<Step, StoreError> {
     let state = machine.state(&row.target_state);
     let state = state.ok_or_else(|| StoreError::Corrupt(format!("the state {} of a step", row.target_state)))?;
@@ -97,26 +88,24 @@ pub fn step_from_row(row: StepRow, machine: &Machine) -> Result<Step, StoreError
 /// The rows of the steps that a batch adds to an entity; none unless its steps are materialized.
 pub fn step_rows(cached: &CachedEntity) -> impl Iterator<Item = step::Model> {
     let added = if cached.entity.steps_materialized { cached.pending_steps.steps.as_slice() } else { &[] };
-    added.iter().map(|pending| step_to_row(cached.entity.row_id, pending))
-}
-
-fn step_to_row(entity_row_id: i64, pending: &MaterializedStep) -> step::Model {
-    let Step { target_state, at_least, key, received_at } = &pending.step;
-    step::Model {
-        entity_row_id,
-        seq: pending.seq,
-        position: key.position,
-        target_state: (*target_state).to_owned(),
-        at_least: *at_least,
-        occurred_at: key.time,
-        order_cycle: key.cycle,
-        order_rank: key.rank,
-        received_at: received_at.timestamp_micros(),
-        effective_at: pending.effective_at,
-        state_after: pending.state_after.clone(),
-        status_after: pending.status_after,
-        cycle_after: pending.cycle_after,
-    }
+    added.iter().map(|pending| {
+        let Step { target_state, at_least, key, received_at } = &pending.step;
+        step::Model {
+            entity_row_id: cached.entity.row_id,
+            seq: pending.seq,
+            position: key.position,
+            target_state: (*target_state).to_owned(),
+            at_least: *at_least,
+            occurred_at: key.time,
+            order_cycle: key.cycle,
+            order_rank: key.rank,
+            received_at: received_at.timestamp_micros(),
+            effective_at: pending.effective_at,
+            state_after: pending.state_after.clone(),
+            status_after: pending.status_after,
+            cycle_after: pending.cycle_after,
+        }
+    })
 }
 
 fn entity_type(kind: Kind, subkind: &str) -> Result<EntityType, StoreError> {

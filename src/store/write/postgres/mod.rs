@@ -76,10 +76,7 @@ pub struct PostgresWriteConnection {
 }
 
 impl PostgresWriteConnection {
-    /// Connects on first use.
-    ///
-    /// # Errors
-    /// If the process cannot create a runtime.
+    /// Connects on first use. Fails if the process cannot create a runtime.
     pub fn open(options: &PgConnectOptions, pools: PoolSettings) -> Result<Self, StoreError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| StoreError::task("the runtime for PostgreSQL", error))?;
@@ -154,7 +151,7 @@ impl PostgresWriteConnection {
             self.with_connection(async |connection| sqlx::raw_sql(AssertSqlSafe(text)).fetch_all(connection).await)?;
         let mut rows = rows.iter();
         let head = rows.next().ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))?;
-        let head = log_head::Model::read_postgres(head)?;
+        let head = log_head::Model::read(head)?;
         let entries = rows.map(invalidation_log::InvalidationEntry::from_row).collect::<Result<Vec<_>, _>>()?;
         self.log_slot = invalidation_log::newest_slot(&entries).unwrap_or(self.log_slot);
         let invalidated = known.and_then(|known| invalidation_log::invalidated_since(known, &head, entries));
@@ -170,7 +167,7 @@ impl PostgresWriteConnection {
 
     fn select_originals(&mut self, text: &'static str, keys: &[i64]) -> Result<HashMap<i64, OriginalRow>, StoreError> {
         let rows = self.select_by_keys(text, keys)?;
-        rows.iter().map(|row| Ok((row.try_get(row.len() - 1)?, OriginalRow::read_postgres(row)?))).collect()
+        rows.iter().map(|row| Ok((row.try_get(row.len() - 1)?, OriginalRow::read(row)?))).collect()
     }
 }
 
@@ -246,7 +243,7 @@ impl WriteConnection for PostgresWriteConnection {
 
     fn load_entities(&mut self, ids: &[Uuid]) -> Result<Vec<FoldedEntity>, StoreError> {
         let rows = self.select_by_keys(&SELECT_ENTITIES, ids)?;
-        rows.iter().map(|row| entity_from_row(entity::entity::Model::read_postgres(row)?)).collect()
+        rows.iter().map(|row| entity_from_row(entity::entity::Model::read(row)?)).collect()
     }
 
     fn unlinked_children(&mut self, parent: i64) -> Result<Vec<Uuid>, StoreError> {
@@ -259,7 +256,7 @@ impl WriteConnection for PostgresWriteConnection {
         let text = select_steps(entity);
         let rows =
             self.with_connection(async |connection| sqlx::query(text).bind(entity.row_id).fetch_all(connection).await)?;
-        rows.iter().map(|row| step_from_row(StepRow::read_postgres(row)?, machine)).collect()
+        rows.iter().map(|row| step_from_row(StepRow::read(row)?, machine)).collect()
     }
 
     fn load_seen_keys(&mut self, entities: &[i64]) -> Result<HashMap<i64, HashMap<i64, i64>>, StoreError> {

@@ -3,7 +3,7 @@
 
 use crate::event::CachedEntity;
 use crate::store::StoreError;
-use crate::store::write::columns::{BoundQuery, ColumnNames, DuplicateCount, EntityColumnGroup, TableRow, bind_rows};
+use crate::store::write::columns::{BoundQuery, ColumnNames, DuplicateCount, EntityColumnGroup, bind_rows};
 use crate::store::write::connection::BatchRows;
 use crate::store::write::row_mapping::{entity_to_row, step_rows};
 use crate::store::write::sql::{REQUEST_HANDSHAKE, add_to_ledger};
@@ -95,9 +95,6 @@ fn is_updated(column: &str) -> bool {
 impl WriteStatements {
     /// Writes everything if the counters are unchanged; returns whether they are. With a slot, it also records the batch's
     /// entities in the invalidation log.
-    ///
-    /// # Errors
-    /// If the database fails.
     pub async fn execute(
         &mut self,
         connection: &mut PgConnection,
@@ -131,17 +128,14 @@ impl WriteStatements {
         if let Some(slot) = slot {
             query = query.bind(slot).bind(&rows.invalidated);
         }
-        bind_all(&mut query, &new)?;
-        bind_all(&mut query, rows.deliveries)?;
-        bind_all(&mut query, rows.changes)?;
-        bind_all(&mut query, &steps)?;
-        if touched.updated_entities {
-            bind_rows(&mut query, &updated.iter().collect::<Vec<_>>(), is_updated)?;
-        }
-        if touched.duplicates {
-            bind_rows(&mut query, &rows.duplicate_counts, |_| true)?;
-        }
-        bind_rows(&mut query, &rows.ledger, |_| true)?;
+        // A table without rows has no parameters in the text.
+        bind_rows(&mut query, new.iter(), |_| true)?;
+        bind_rows(&mut query, rows.deliveries.iter(), |_| true)?;
+        bind_rows(&mut query, rows.changes.iter(), |_| true)?;
+        bind_rows(&mut query, steps.iter(), |_| true)?;
+        bind_rows(&mut query, updated.iter(), is_updated)?;
+        bind_rows(&mut query, rows.duplicate_counts.iter().copied(), |_| true)?;
+        bind_rows(&mut query, rows.ledger.iter().copied(), |_| true)?;
         let matched: i64 = query.fetch_one(connection).await?.try_get(0)?;
         Ok(matched == 1)
     }
@@ -159,11 +153,6 @@ fn replaced_steps(rows: &BatchRows<'_>) -> impl Iterator<Item = i64> {
 
 fn entity_rows(entities: &[&CachedEntity]) -> Result<Vec<entity::entity::Model>, StoreError> {
     entities.iter().map(|cached| entity_to_row(cached)).collect()
-}
-
-// Binds nothing if there are no rows: then the text has no parameters for them.
-fn bind_all<R: TableRow>(query: &mut BoundQuery<'_>, rows: &[R]) -> Result<(), StoreError> {
-    if rows.is_empty() { Ok(()) } else { bind_rows(query, &rows.iter().collect::<Vec<_>>(), |_| true) }
 }
 
 fn bind_heads<'q>(query: BoundQuery<'q>, rows: &BatchRows<'_>) -> BoundQuery<'q> {

@@ -55,10 +55,8 @@ pub enum Durability {
 }
 
 impl SqliteWriteConnection {
-    /// Opens an existing database. `wait` is how long a statement waits for another connection's lock.
-    ///
-    /// # Errors
-    /// If it cannot be opened.
+    /// Opens an existing database. `wait` is how long a statement waits for another connection's lock. Fails if it cannot
+    /// be opened.
     pub fn open(path: &str, wait: Duration, durability: Durability) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -109,13 +107,6 @@ impl SqliteWriteConnection {
         }
     }
 
-    /// Checkpoints what the checkpoint thread left of the write-ahead log, so that the log restarts at its beginning.
-    fn finish_checkpoint(&self) {
-        if let Err(error) = passive_checkpoint(&self.connection) {
-            tracing::debug!(%error, "the final checkpoint of the write-ahead log failed");
-        }
-    }
-
     fn prepared(&self, text: &str) -> Result<CachedStatement<'_>, StoreError> {
         Ok(self.connection.prepare_cached(text)?)
     }
@@ -127,9 +118,7 @@ impl SqliteWriteConnection {
             return execute_row(&mut *self.prepared(&self.sql.insert_entity)?, &row, |_| true);
         }
         let (facts, links) = (cached.facts_changed, cached.links_changed);
-        let [state, with_facts] = &self.sql.update_entity;
-        let [without_links, with_links] = if facts { with_facts } else { state };
-        let text = if links { with_links } else { without_links };
+        let text = &self.sql.update_entity[usize::from(facts)][usize::from(links)];
         execute_row(&mut *self.prepared(text)?, &row, is_updated(facts, links))
     }
 
@@ -147,7 +136,7 @@ impl SqliteWriteConnection {
         let mut rows = statement.query([key])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(R::read_sqlite(row)?);
+            found.push(R::read(row)?);
         }
         Ok(found)
     }
@@ -181,7 +170,7 @@ impl WriteConnection for SqliteWriteConnection {
         let mut statement = self.prepared(&self.sql.select_head)?;
         let mut rows = statement.query([])?;
         let row = rows.next()?.ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))?;
-        let head = log_head::Model::read_sqlite(row)?;
+        let head = log_head::Model::read(row)?;
         Ok(BegunTransaction::from_counters(head, known))
     }
 
@@ -230,8 +219,11 @@ impl WriteConnection for SqliteWriteConnection {
 
     fn run_maintenance(&mut self, deliveries: usize) {
         self.checkpointer.record_written(deliveries);
-        if self.checkpointer.take_writer_checkpoint_due() {
-            self.finish_checkpoint();
+        // What the checkpoint thread left of the write-ahead log, so that the log restarts at its beginning.
+        if self.checkpointer.take_writer_checkpoint_due()
+            && let Err(error) = passive_checkpoint(&self.connection)
+        {
+            tracing::debug!(%error, "the final checkpoint of the write-ahead log failed");
         }
     }
 
