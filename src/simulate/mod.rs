@@ -56,10 +56,8 @@ const QUEUE_CAPACITY: usize = 32;
 /// If a run falls further behind its rate, it does not catch up.
 const MAX_LAG: Duration = Duration::from_secs(1);
 
-/// All requests of a run, in order.
 type RequestIterator = Box<dyn Iterator<Item = SimulatedRequest> + Send>;
 
-/// The input of a run.
 #[derive(Clone, Debug)]
 pub struct SimulationPlan {
     pub hub: Url,
@@ -75,7 +73,6 @@ pub struct SimulationPlan {
     pub connections: NonZeroUsize,
 }
 
-/// The number of deliveries.
 #[derive(Clone, Copy, Debug)]
 pub enum Amount {
     /// This many, with timestamps spread over this time up to a moment.
@@ -153,10 +150,7 @@ async fn send_all(
         workers.push(tokio::spawn(run_worker(waiting, sender, plan.sources.len(), progress, stop)));
     }
     let all = async {
-        tokio::select! {
-            () = dispatch(requests, plan.rate, queues) => {}
-            () = stop.cancelled() => {}
-        }
+        stop.run_until_cancelled(dispatch(requests, plan.rate, queues)).await;
         let mut tallies = vec![SourceTally::default(); plan.sources.len()];
         for worker in workers {
             for (tally, part) in tallies.iter_mut().zip(worker.await??) {
@@ -252,7 +246,7 @@ impl SimulationPlan {
                 // The time of the last delivery is only known after planning all of them.
                 let rehearsal = TimeMapping { anchor: TimeDelta::zero(), at: until, scale: 1.0 };
                 let rehearsal = self.requests_with_clock(TrafficClock::Fixed(rehearsal), span).take(count);
-                let end = rehearsal.map(|request| request.delivery.at()).max().unwrap_or_default();
+                let end = rehearsal.map(|request| request.delivery.step.at).max().unwrap_or_default();
                 let scale = spread.num_milliseconds() as f64 / (end.num_milliseconds().max(1)) as f64;
                 let times = TimeMapping { anchor: end, at: until, scale };
                 Box::new(self.requests_with_clock(TrafficClock::Fixed(times), span).take(count))
