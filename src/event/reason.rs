@@ -74,7 +74,6 @@ reasons! {
         if_implied(*.implied), ordered_by(*.by), if_partly_timed(*.partly_timed)
     )]
     OlderState { state: String, newer: String, by: OrderedBy, implied: bool, partly_timed: bool }
-    /// All facts are older than the known ones.
     #[error("older than the known facts, {}; the newer facts are kept", ordered_by(*.by))]
     OlderFacts { by: OrderedBy }
     #[error("`{state}` is not a known state; the state is kept")]
@@ -90,10 +89,8 @@ reasons! {
     /// The entity's first event; it reports nothing else.
     #[error("first seen")]
     FirstSeen {}
-    /// Everything that the event reports is known.
     #[error("reports only what is known")]
     NothingNew {}
-    /// Everything that the event implies is known.
     #[error("implies only what is known")]
     OnlyImplied {}
     /// A rebuild found the delivery to be a duplicate of another.

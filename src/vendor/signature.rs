@@ -112,13 +112,11 @@ impl SignedMessage<'_> {
     /// If it is too far from now.
     pub fn check_timestamp(&self, sent: i64, allowed: TimeDelta) -> Result<(), SignatureError> {
         let skew = ClockSkew::between(self.now.timestamp_millis(), sent, allowed.num_milliseconds());
-        if skew.is_allowed() { Ok(()) } else { Err(SignatureError::OutsideTolerance(skew)) }
+        let is_allowed = skew.behind().saturating_abs() <= skew.allowed;
+        if is_allowed { Ok(()) } else { Err(SignatureError::OutsideTolerance(skew)) }
     }
 
-    /// Whether one of the secrets matches.
-    ///
-    /// # Errors
-    /// If none does.
+    /// An error unless one of the secrets matches.
     pub fn any_secret(&self, matches: impl Fn(&Secret) -> bool) -> Result<(), SignatureError> {
         self.secrets.iter().any(matches).then_some(()).ok_or(SignatureError::Mismatch)
     }
@@ -132,10 +130,6 @@ impl SignedMessage<'_> {
 impl ClockSkew {
     pub fn between(now: i64, sent: i64, allowed: i64) -> ClockSkew {
         ClockSkew { now, sent, allowed }
-    }
-
-    pub fn is_allowed(self) -> bool {
-        self.behind().saturating_abs() <= self.allowed
     }
 
     fn behind(self) -> i64 {
