@@ -140,7 +140,11 @@ async fn send_all(
     sender: Arc<VendorClient>,
     stop: &CancellationToken,
 ) -> Result<Vec<SourceTally>, SimulationError> {
-    let progress = Arc::new(ProgressReporter::new("delivered", plan.deliveries()));
+    let total = match plan.amount {
+        Amount::Count { deliveries, .. } => Some(deliveries),
+        Amount::Forever => None,
+    };
+    let progress = Arc::new(ProgressReporter::new("delivered", total));
     let mut queues = Vec::new();
     let mut workers = Vec::new();
     for _ in 0..plan.connections.get() {
@@ -230,13 +234,6 @@ fn root_cause(error: &dyn Error) -> String {
 }
 
 impl SimulationPlan {
-    fn deliveries(&self) -> Option<u64> {
-        match self.amount {
-            Amount::Count { deliveries, .. } => Some(deliveries),
-            Amount::Forever => None,
-        }
-    }
-
     fn requests(&self) -> RequestIterator {
         match self.amount {
             Amount::Forever => Box::new(self.requests_with_clock(TrafficClock::Live(crate::clock::now), None)),
