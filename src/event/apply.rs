@@ -17,9 +17,7 @@ pub struct Arrival {
     /// The position of the change to come.
     pub position: i64,
     pub received_at: DateTime<Utc>,
-    /// The parent, if the event names one.
     pub parent_row_id: Option<i64>,
-    /// The inspection, if the event names one.
     pub inspection_row_id: Option<i64>,
 }
 
@@ -88,7 +86,8 @@ pub fn apply(
             without_step(cached, ClaimOutcome::NoClaim, time, arrival)
         }
     };
-    cached.entity.status = cached.status_of(cached.entity.fold_state.state.as_deref());
+    let state = cached.entity.fold_state.state.as_deref();
+    cached.entity.status = cached.machine.and_then(|machine| machine.status_of(state));
     // The time of an implied state belongs to another entity's event, unless it moved the state.
     if !matches!(event.state_claim, StateClaim::AtLeast(_)) {
         cached.record_reported_time(at);
@@ -149,7 +148,7 @@ pub fn has_effect(verdict: Verdict) -> bool {
 }
 
 fn time_warnings(event: &Event, time_warning: Option<TimeWarning>) -> Vec<Warning> {
-    let field = || event.occurred_at.raw_field().map(|raw| raw.field.clone()).unwrap_or_default();
+    let field = || event.occurred_at.raw_field.as_deref().map(|raw| raw.field.clone()).unwrap_or_default();
     let of_order = time_warning.map(|warning| match warning {
         TimeWarning::InvalidTime => Warning::TimeNotUnderstood { field: field() },
         TimeWarning::ClockAhead => Warning::ClockAhead { field: field() },
@@ -206,14 +205,7 @@ fn apply_in_order(cached: &mut CachedEntity, machine: &Machine, mut step: Step) 
     if let Some(steps) = &mut cached.loaded_steps {
         steps.push(step.clone());
     }
-    cached.pending_steps.steps.push(MaterializedStep {
-        seq: after.step_count - 1,
-        effective_at: step.occurred_or_received_at(),
-        state_after: after.state.clone(),
-        status_after: cached.status_of(after.state.as_deref()),
-        cycle_after: after.cycle,
-        step: step.clone(),
-    });
+    cached.pending_steps.steps.push(MaterializedStep::new(after.step_count - 1, &step, machine, &after));
     cached.dirty = true;
     cached.entity.fold_state = after;
     if step.at_least {
@@ -301,19 +293,9 @@ fn datetime(micros: Option<i64>) -> Option<DateTime<Utc>> {
 
 // An event without a time happened before its receipt, and before the step after it.
 fn materialize_steps(machine: &Machine, steps: &[Step], trail: &[(StepOutcome, FoldState)]) -> Vec<MaterializedStep> {
-    let mut materialized: Vec<MaterializedStep> = steps
-        .iter()
-        .zip(trail)
-        .zip(0..)
-        .map(|((step, (_, after)), seq)| MaterializedStep {
-            seq,
-            step: step.clone(),
-            effective_at: step.occurred_or_received_at(),
-            state_after: after.state.clone(),
-            status_after: after.state.as_deref().and_then(|state| machine.state(state)?.status),
-            cycle_after: after.cycle,
-        })
-        .collect();
+    let numbered = (0..).zip(steps.iter().zip(trail));
+    let materialized = numbered.map(|(seq, (step, (_, after)))| MaterializedStep::new(seq, step, machine, after));
+    let mut materialized: Vec<_> = materialized.collect();
     let mut next_at = i64::MAX;
     for step in materialized.iter_mut().rev() {
         step.effective_at = step.effective_at.min(next_at);
@@ -348,13 +330,9 @@ fn merge_fields(
 ) -> MergeCounts {
     let mut merged = MergeCounts::default();
     let FoldedEntity { fields: known, reference, group, .. } = &mut cached.entity;
-    if let Some(reported) = &event.reference {
-        let outcome = known.merge_reference(reference, reported, key);
-        cached.links_changed |= outcome == MergeOutcome::Changed;
-        merged.count(outcome);
-    }
-    if let Some(reported) = &event.group {
-        let outcome = known.merge_group(group, reported, key);
+    let of_reference = event.reference.as_ref().map(|reported| known.merge_reference(reference, reported, key));
+    let of_group = event.group.as_ref().map(|reported| known.merge_group(group, reported, key));
+    for outcome in of_reference.into_iter().chain(of_group) {
         cached.links_changed |= outcome == MergeOutcome::Changed;
         merged.count(outcome);
     }
@@ -364,7 +342,7 @@ fn merge_fields(
     // A time that is not used for ordering stays visible as the vendor wrote it.
     if time_warning == Some(TimeWarning::ClockAhead)
         && !matches!(event.state_claim, StateClaim::AtLeast(_))
-        && let Some(raw) = event.occurred_at.raw_field()
+        && let Some(raw) = event.occurred_at.raw_field.as_deref()
         && event.details.iter().all(|(name, _)| *name != raw.field)
     {
         merged.count(known.merge(&FieldValue::from_detail(&raw.field, raw.value.clone()), key));

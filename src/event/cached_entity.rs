@@ -1,13 +1,41 @@
-//! An entity in the writer's memory: its row, as much of its past as was needed so far, and what the batch must write.
+//! The folded state of an entity, and in the writer's memory with it: its row, as much of its past as was needed so far, and
+//! what the batch must write.
 
-use super::FoldedEntity;
-use crate::machine::fold::{AtLeastTime, Step};
-use crate::machine::{Machine, Status};
+use super::VersionedFields;
+use crate::machine::fold::{AtLeastTime, FoldState, Step};
+use crate::machine::{EntityType, Machine, Status};
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;
+use uuid::Uuid;
 
 /// Dedup keys of an entity that are cached between batches. An entity with more has them read again.
 const MAX_CACHED_DEDUP_KEYS: usize = 4096;
+
+/// An entity with its fields and the state of its fold.
+#[derive(Clone, Debug)]
+pub struct FoldedEntity {
+    /// The primary key, in order of first appearance.
+    pub row_id: i64,
+    pub id: Uuid,
+    pub entity_type: EntityType,
+    pub source: String,
+    pub vendor: &'static str,
+    pub external_id: String,
+    pub parent_row_id: Option<i64>,
+    /// Its own row id, if it is an inspection.
+    pub inspection_row_id: Option<i64>,
+    pub reference: Option<String>,
+    pub group: Option<String>,
+    pub status: Option<Status>,
+    pub fields: VersionedFields,
+    pub fold_state: FoldState,
+    /// Whether its steps are stored in fold order, because the order of its history differs.
+    pub steps_materialized: bool,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub occurred_at: Option<DateTime<Utc>>,
+    pub position: i64,
+}
 
 /// An entity in the writer's memory.
 #[derive(Clone, Debug)]
@@ -21,7 +49,6 @@ pub struct CachedEntity {
     pub seen_keys: Option<HashMap<i64, i64>>,
     /// Whether the entity's row must be written.
     pub dirty: bool,
-    /// Whether the row exists already.
     pub is_stored: bool,
     /// Whether the columns that link it or find it have changed in this batch.
     pub links_changed: bool,
@@ -47,6 +74,20 @@ pub struct MaterializedStep {
     pub state_after: Option<String>,
     pub status_after: Option<Status>,
     pub cycle_after: i32,
+}
+
+impl MaterializedStep {
+    /// The step with this number, and the state after it.
+    pub fn new(seq: i32, step: &Step, machine: &Machine, after: &FoldState) -> Self {
+        MaterializedStep {
+            seq,
+            step: step.clone(),
+            effective_at: step.occurred_or_received_at(),
+            state_after: after.state.clone(),
+            status_after: machine.status_of(after.state.as_deref()),
+            cycle_after: after.cycle,
+        }
+    }
 }
 
 impl CachedEntity {
@@ -78,7 +119,6 @@ impl CachedEntity {
         }
     }
 
-    /// Adds the stored steps to those of this batch.
     pub fn set_stored_steps(&mut self, mut stored: Vec<Step>) {
         stored.extend(self.pending_steps.steps.iter().map(|pending| pending.step.clone()));
         self.loaded_steps = Some(stored);
@@ -123,9 +163,5 @@ impl CachedEntity {
         };
         self.entity.fold_state.at_least_time = (newest > reported_at).then_some(AtLeastTime { reported_at });
         self.entity.occurred_at = newest.max(reported_at);
-    }
-
-    pub(super) fn status_of(&self, state: Option<&str>) -> Option<Status> {
-        self.machine?.state(state?)?.status
     }
 }

@@ -6,12 +6,11 @@ use std::collections::HashMap;
 /// Untyped fields, under the vendor's names.
 #[derive(Clone, Debug, Default)]
 pub struct Details {
-    fields: Vec<Detail>,
+    pub fields: Vec<Detail>,
     /// Whether one of the fields contains an invalid time.
     pub invalid_time: bool,
 }
 
-/// One untyped field.
 #[derive(Clone, Debug)]
 pub struct Detail {
     pub name: String,
@@ -21,17 +20,14 @@ pub struct Detail {
 }
 
 impl Details {
-    pub fn push(&mut self, detail: Detail) {
-        self.fields.push(detail);
+    /// A field that the body does not have under this name, if it has a value.
+    pub fn of(name: &str, value: Option<&RawValue>) -> Self {
+        let detail =
+            |value: &RawValue| Detail { name: name.to_owned(), path: name.to_owned(), value: value.to_owned() };
+        Details { fields: value.map(detail).into_iter().collect(), invalid_time: false }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
-    }
-
-    /// Appends fields.
-    pub fn and(mut self, other: impl Into<Details>) -> Self {
-        let other = other.into();
+    pub fn and(mut self, other: Details) -> Self {
         self.fields.extend(other.fields);
         self.invalid_time |= other.invalid_time;
         self
@@ -74,13 +70,6 @@ impl Details {
     }
 }
 
-impl From<Vec<(String, Box<RawValue>)>> for Details {
-    fn from(fields: Vec<(String, Box<RawValue>)>) -> Self {
-        let fields = fields.into_iter().map(|(name, value)| Detail { path: name.clone(), name, value });
-        Details { fields: fields.collect(), invalid_time: false }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,8 +84,7 @@ mod tests {
         let mut known = Vec::new();
         for (path, value) in [("vin", "1"), ("session.vin", "2"), ("session.vin", "3"), ("session.vin", "4")] {
             let mut details = Details::default();
-            details.push(detail("vin", path, value));
-            details.push(detail("same", path, "5"));
+            details.fields.extend([detail("vin", path, value), detail("same", path, "5")]);
             details.add_to(&mut known);
         }
         let known: Vec<_> = known.iter().map(|(name, value)| (name.as_str(), value.get())).collect();
@@ -108,7 +96,7 @@ mod tests {
     #[test]
     fn thousands_of_fields_with_one_name_are_all_kept() {
         let mut details = Details::default();
-        (0..50_000).for_each(|number| details.push(detail("a", "a", &number.to_string())));
+        details.fields.extend((0..50_000).map(|number| detail("a", "a", &number.to_string())));
         let mut known = Vec::new();
         details.add_to(&mut known);
         assert_eq!(known.len(), 50_000);

@@ -11,13 +11,17 @@ use serde::{Deserialize, Serialize};
 
 /// Declares the groups of facts: a struct for each, the enum [`FactGroup`] of all, and [`Facts`] with one of each.
 macro_rules! facts {
-    ($($(#[$about:meta])* $group:ident: $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)+ })+) => {
+    ($($(#[$about:meta])* $group:ident: $name:ident { $($field:ident: $type:ty = $description:tt,)+ })+) => {
         $(
             $(#[$about])*
             #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SimpleObject)]
             #[serde(default)]
             pub struct $name {
-                $($(#[$doc])* #[serde(skip_serializing_if = "Option::is_none")] pub $field: Option<$type>,)+
+                $(
+                    #[doc = $description]
+                    #[serde(skip_serializing_if = "Option::is_none")]
+                    pub $field: Option<$type>,
+                )+
             }
 
             impl From<$name> for FactGroup {
@@ -54,325 +58,207 @@ macro_rules! facts {
 facts! {
     /// A vehicle under inspection.
     vehicle: Vehicle {
-        /// Vehicle identification number (ISO 3779), as the vendor read it.
-        vin: String,
-        /// Registration mark (number plate).
-        plate: String,
-        /// Model year.
-        year: i32,
-        /// Manufacturer, e.g. `Honda`.
-        make: String,
-        /// Model, e.g. `Odyssey`.
-        model: String,
-        /// Trim level.
-        trim: String,
-        /// Body type, e.g. `Sports Van`.
-        body_type: String,
-        /// Transmission, e.g. `AUTOMATIC`.
-        transmission: String,
-        /// Drivetrain, e.g. `AWD`.
-        drivetrain: String,
-        /// Engine type.
-        engine: String,
-        /// Fuel type.
-        fuel: String,
-        /// Exterior colour.
-        exterior_color: String,
-        /// Interior colour.
-        interior_color: String,
-        /// Odometer reading, in `odometerUnit`.
-        odometer: f64,
-        /// Unit of the odometer, e.g. `KM` or `MILES`.
-        odometer_unit: String,
+        vin: String = "Vehicle identification number (ISO 3779), as the vendor read it.",
+        plate: String = "Registration mark (number plate).",
+        year: i32 = "Model year.",
+        make: String = "Manufacturer, e.g. `Honda`.",
+        model: String = "Model, e.g. `Odyssey`.",
+        trim: String = "Trim level.",
+        body_type: String = "Body type, e.g. `Sports Van`.",
+        transmission: String = "Transmission, e.g. `AUTOMATIC`.",
+        drivetrain: String = "Drivetrain, e.g. `AWD`.",
+        engine: String = "Engine type.",
+        fuel: String = "Fuel type.",
+        exterior_color: String = "Exterior colour.",
+        interior_color: String = "Interior colour.",
+        odometer: f64 = "Odometer reading, in `odometerUnit`.",
+        odometer_unit: String = "Unit of the odometer, e.g. `KM` or `MILES`.",
     }
 
     /// A building under inspection.
     property: Property {
-        /// What the customer calls it.
-        name: String,
-        /// Postal address, one line.
-        address: String,
+        name: String = "What the customer calls it.",
+        address: String = "Postal address, one line.",
     }
 
     /// A thing under inspection that the vendor keeps in a register of its own.
     asset: Asset {
-        /// The vendor's id of the asset.
-        asset_id: String,
-        /// The customer's number for it: a reference number or a VIN.
-        external_id: String,
+        asset_id: String = "The vendor's id of the asset.",
+        external_id: String = "The customer's number for it: a reference number or a VIN.",
     }
 
     /// Where it happened.
     location: Location {
-        /// The vendor's id of the place.
-        location_id: String,
-        /// What the customer calls the place.
-        name: String,
-        /// Address, one line.
-        address: String,
-        /// City.
-        city: String,
-        /// State, province or region.
-        region: String,
-        /// Postal code.
-        post_code: String,
-        /// Country.
-        country: String,
-        /// Degrees north (WGS 84).
-        latitude: f64,
-        /// Degrees east (WGS 84).
-        longitude: f64,
+        location_id: String = "The vendor's id of the place.",
+        name: String = "What the customer calls the place.",
+        address: String = "Address, one line.",
+        city: String = "City.",
+        region: String = "State, province or region.",
+        post_code: String = "Postal code.",
+        country: String = "Country.",
+        latitude: f64 = "Degrees north (WGS 84).",
+        longitude: f64 = "Degrees east (WGS 84).",
     }
 
     /// How an inspection went.
     summary: Summary {
-        /// When the inspection began, by the vendor's clock.
-        started_at: DateTime<Utc>,
-        /// When the inspection ended, by the vendor's clock.
-        ended_at: DateTime<Utc>,
-        /// Seconds spent taking pictures.
-        capture_seconds: f64,
-        /// Hours until the vendor expects to be done.
-        estimated_hours: f64,
-        /// Whether the vendor's record is still a draft.
-        draft: bool,
-        /// `CHECK_IN` or `CHECK_OUT`, for things that are handed out and come back.
-        direction: String,
-        /// Whether damage was found.
-        damaged: bool,
-        /// How many damages were found.
-        damage_count: i32,
-        /// What the damage costs, in the account's currency.
-        damage_cost: f64,
-        /// The worst grade of a single damage, on the vendor's scale.
-        worst_grade: f64,
-        /// The sum of all grades, on the vendor's scale.
-        total_grade: f64,
-        /// The vendor's page for the inspection.
-        view_url: String,
-        /// The report to download.
-        report_url: String,
-        /// The vendor's page that presents the result.
-        landing_url: String,
-        /// What the organization decided at the end.
-        outcome: String,
-        /// `active` or `archived`.
-        archive_status: String,
-        /// The work order it belongs to.
-        work_order_id: String,
+        started_at: DateTime<Utc> = "When the inspection began, by the vendor's clock.",
+        ended_at: DateTime<Utc> = "When the inspection ended, by the vendor's clock.",
+        capture_seconds: f64 = "Seconds spent taking pictures.",
+        estimated_hours: f64 = "Hours until the vendor expects to be done.",
+        draft: bool = "Whether the vendor's record is still a draft.",
+        direction: String = "`CHECK_IN` or `CHECK_OUT`, for things that are handed out and come back.",
+        damaged: bool = "Whether damage was found.",
+        damage_count: i32 = "How many damages were found.",
+        damage_cost: f64 = "What the damage costs, in the account's currency.",
+        worst_grade: f64 = "The worst grade of a single damage, on the vendor's scale.",
+        total_grade: f64 = "The sum of all grades, on the vendor's scale.",
+        view_url: String = "The vendor's page for the inspection.",
+        report_url: String = "The report to download.",
+        landing_url: String = "The vendor's page that presents the result.",
+        outcome: String = "What the organization decided at the end.",
+        archive_status: String = "`active` or `archived`.",
+        work_order_id: String = "The work order it belongs to.",
     }
 
     /// A picture.
     photo: Photo {
-        /// Where to get it.
-        url: String,
-        /// What it shows, e.g. `Front left`.
-        label: String,
-        /// The vendor's code for what it shows.
-        code: String,
-        /// What the vendor's checks found: `passed`, `warn`, `failed`, `accepted` or `rejected`.
-        verdict: String,
-        /// Why, in the vendor's words.
-        message: String,
-        /// When it was taken or checked, by the vendor's clock.
-        taken_at: DateTime<Utc>,
-        /// Size in bytes.
-        bytes: f64,
-        /// Degrees north (WGS 84).
-        latitude: f64,
-        /// Degrees east (WGS 84).
-        longitude: f64,
+        url: String = "Where to get it.",
+        label: String = "What it shows, e.g. `Front left`.",
+        code: String = "The vendor's code for what it shows.",
+        verdict: String = "What the vendor's checks found: `passed`, `warn`, `failed`, `accepted` or `rejected`.",
+        message: String = "Why, in the vendor's words.",
+        taken_at: DateTime<Utc> = "When it was taken or checked, by the vendor's clock.",
+        bytes: f64 = "Size in bytes.",
+        latitude: f64 = "Degrees north (WGS 84).",
+        longitude: f64 = "Degrees east (WGS 84).",
     }
 
     /// A film.
     video: Video {
-        /// Where to get it.
-        url: String,
-        /// A still of it.
-        thumbnail_url: String,
-        /// When it was taken, by the vendor's clock.
-        taken_at: DateTime<Utc>,
+        url: String = "Where to get it.",
+        thumbnail_url: String = "A still of it.",
+        taken_at: DateTime<Utc> = "When it was taken, by the vendor's clock.",
     }
 
     /// An answer to a question of the inspection.
     answer: Answer {
-        /// The vendor's id of the question.
-        question_id: String,
-        /// What was asked.
-        question: String,
-        /// What was answered.
-        text: String,
+        question_id: String = "The vendor's id of the question.",
+        question: String = "What was asked.",
+        text: String = "What was answered.",
     }
 
     /// A message to or from the person who inspects.
     message: Message {
-        /// `TEXT` or `EMAIL`.
-        channel: String,
-        /// `OUTBOUND`: to the person. `INBOUND`: from the person.
-        direction: String,
-        /// What it is for, in the vendor's words, e.g. `welcome` or `reminder`.
-        purpose: String,
-        /// `SENT`, `RECEIVED`, `BOUNCED`, `DROPPED` or `FAILED`.
-        status: String,
-        /// The recipient.
-        recipient: String,
-        /// The number it went to.
-        phone: String,
-        /// Why it failed.
-        error: String,
-        /// What it says.
-        text: String,
-        /// When, by the vendor's clock.
-        sent_at: DateTime<Utc>,
+        channel: String = "`TEXT` or `EMAIL`.",
+        direction: String = "`OUTBOUND`: to the person. `INBOUND`: from the person.",
+        purpose: String = "What it is for, in the vendor's words, e.g. `welcome` or `reminder`.",
+        status: String = "`SENT`, `RECEIVED`, `BOUNCED`, `DROPPED` or `FAILED`.",
+        recipient: String = "The recipient.",
+        phone: String = "The number it went to.",
+        error: String = "Why it failed.",
+        text: String = "What it says.",
+        sent_at: DateTime<Utc> = "When, by the vendor's clock.",
     }
 
     /// Whether the person can be reached.
     contact: Contact {
-        /// `EMAIL`.
-        channel: String,
-        /// `SUBSCRIBED`, `UNSUBSCRIBED` or `BOUNCED`.
-        status: String,
+        channel: String = "`EMAIL`.",
+        status: String = "`SUBSCRIBED`, `UNSUBSCRIBED` or `BOUNCED`.",
     }
 
     /// A note on the inspection.
     note: Note {
-        /// Its title.
-        title: String,
-        /// Its text.
-        text: String,
-        /// The author.
-        author: String,
-        /// When it was written, by the vendor's clock.
-        written_at: DateTime<Utc>,
+        title: String = "Its title.",
+        text: String = "Its text.",
+        author: String = "The author.",
+        written_at: DateTime<Utc> = "When it was written, by the vendor's clock.",
     }
 
     /// A filled form.
     form: Form {
-        /// The vendor's id of the form's template.
-        template_id: String,
-        /// The answers, by the names of the form's fields.
-        values: Json,
-        /// When it was filled, by the vendor's clock.
-        filled_at: DateTime<Utc>,
+        template_id: String = "The vendor's id of the form's template.",
+        values: Json = "The answers, by the names of the form's fields.",
+        filled_at: DateTime<Utc> = "When it was filled, by the vendor's clock.",
     }
 
     /// A file, a signature or an identity document.
     file: File {
-        /// Where to get it.
-        url: String,
-        /// Its name.
-        name: String,
-        /// When it was made, by the vendor's clock.
-        created_at: DateTime<Utc>,
+        url: String = "Where to get it.",
+        name: String = "Its name.",
+        created_at: DateTime<Utc> = "When it was made, by the vendor's clock.",
     }
 
     /// A 3D model of a building.
     model: Model {
-        /// The vendor's id of the model.
-        model_id: String,
+        model_id: String = "The vendor's id of the model.",
     }
 
     /// A damage that was found.
     damage: Damage {
-        /// The part's group, e.g. `BODY` or `WHEEL`.
-        part_group: String,
-        /// The part.
-        component: String,
-        /// What is wrong with it.
-        name: String,
-        /// In a sentence.
-        description: String,
-        /// How it is repaired.
-        repair_method: String,
-        /// How bad it is, on the vendor's scale.
-        grade: f64,
-        /// What repair costs, in the account's currency.
-        cost: f64,
-        /// Hours of labour.
-        labor_hours: f64,
-        /// The code of the photo that shows it.
-        photo_code: String,
-        /// The photo that shows it.
-        photo_url: String,
-        /// The part of the photo that shows it.
-        cropped_url: String,
+        part_group: String = "The part's group, e.g. `BODY` or `WHEEL`.",
+        component: String = "The part.",
+        name: String = "What is wrong with it.",
+        description: String = "In a sentence.",
+        repair_method: String = "How it is repaired.",
+        grade: f64 = "How bad it is, on the vendor's scale.",
+        cost: f64 = "What repair costs, in the account's currency.",
+        labor_hours: f64 = "Hours of labour.",
+        photo_code: String = "The code of the photo that shows it.",
+        photo_url: String = "The photo that shows it.",
+        cropped_url: String = "The part of the photo that shows it.",
     }
 
     /// Somebody who wants to be called.
     lead: Lead {
-        /// The vendor's id of the lead.
-        lead_id: String,
-        /// The project.
-        project_name: String,
-        /// The vendor's id of the project.
-        project_id: String,
+        lead_id: String = "The vendor's id of the lead.",
+        project_name: String = "The project.",
+        project_id: String = "The vendor's id of the project.",
     }
 
     /// A customer's account with a third party, through which data flows.
     account: Account {
-        /// The customer it belongs to, by the customer's own key.
-        tenant_id: String,
-        /// The third party, e.g. `hubspot`.
-        integration: String,
-        /// How the customer logs in there.
-        authentication: String,
-        /// The newest error.
-        last_error: String,
-        /// Whether it is a sandbox.
-        sandbox: bool,
+        tenant_id: String = "The customer it belongs to, by the customer's own key.",
+        integration: String = "The third party, e.g. `hubspot`.",
+        authentication: String = "How the customer logs in there.",
+        last_error: String = "The newest error.",
+        sandbox: bool = "Whether it is a sandbox.",
     }
 
     /// A record that a sync brought.
     record: Record {
-        /// What sort of record, e.g. `contacts`.
-        resource: String,
-        /// Its id at the third party.
-        record_id: String,
-        /// The record itself.
-        data: Json,
-        /// Why a record could not be brought.
-        error: String,
+        resource: String = "What sort of record, e.g. `contacts`.",
+        record_id: String = "Its id at the third party.",
+        data: Json = "The record itself.",
+        error: String = "Why a record could not be brought.",
     }
 
     /// A job's product to download: a PDF, a condition report.
     document: Document {
-        /// Where to get it.
-        url: String,
-        /// Why there is none.
-        error: String,
+        url: String = "Where to get it.",
+        error: String = "Why there is none.",
     }
 
     /// A request for a signature.
     signing: Signing {
-        /// When it was signed, by the vendor's clock.
-        signed_at: DateTime<Utc>,
+        signed_at: DateTime<Utc> = "When it was signed, by the vendor's clock.",
     }
 
     /// One run of a sync job.
     run: Run {
-        /// The sync job that runs.
-        sync_job_id: String,
-        /// The account it runs on.
-        account_id: String,
-        /// The resources it brings.
-        resources: Json,
-        /// When it began, by the vendor's clock.
-        started_at: DateTime<Utc>,
-        /// When it ended, by the vendor's clock.
-        finished_at: DateTime<Utc>,
+        sync_job_id: String = "The sync job that runs.",
+        account_id: String = "The account it runs on.",
+        resources: Json = "The resources it brings.",
+        started_at: DateTime<Utc> = "When it began, by the vendor's clock.",
+        finished_at: DateTime<Utc> = "When it ended, by the vendor's clock.",
     }
 
     /// A task given to somebody.
     task: Task {
-        /// What is to be done.
-        name: String,
-        /// By when.
-        due_by: DateTime<Utc>,
-        /// Whether it is urgent.
-        high_priority: bool,
-        /// The assigned person.
-        assignee: String,
-        /// The person who requested it.
-        requester: String,
+        name: String = "What is to be done.",
+        due_by: DateTime<Utc> = "By when.",
+        high_priority: bool = "Whether it is urgent.",
+        assignee: String = "The assigned person.",
+        requester: String = "The person who requested it.",
     }
 }

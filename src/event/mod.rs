@@ -4,7 +4,6 @@ mod apply;
 mod cached_entity;
 mod details;
 mod facts;
-mod folded_entity;
 mod json;
 mod reason;
 #[cfg(test)]
@@ -13,10 +12,9 @@ mod time;
 mod versioned_fields;
 
 pub use apply::{Arrival, EventOutcome, NeedsHistory, apply, has_effect};
-pub use cached_entity::{CachedEntity, MaterializedStep, PendingSteps};
+pub use cached_entity::{CachedEntity, FoldedEntity, MaterializedStep, PendingSteps};
 pub use details::{Detail, Details};
 pub use facts::*;
-pub use folded_entity::FoldedEntity;
 pub use json::Json;
 pub use reason::{Explanation, Reason, TransitionRule, Warning};
 pub use time::{MAX_CLOCK_AHEAD, RawTimeField, TimeWarning, VendorTime};
@@ -42,7 +40,6 @@ pub struct ParsedDelivery {
     pub event: String,
     /// The vendor's own id of the event, if it has one.
     pub vendor_event_id: Option<String>,
-    /// The vendor's time of the event.
     pub occurred_at: VendorTime,
     /// Parents come before their children. Empty if the event is not recognized or concerns no entity.
     pub events: Vec<Event>,
@@ -98,6 +95,7 @@ pub struct Event {
     /// Why the event names no inspection although the entity belongs to one.
     pub orphan_reason: Option<&'static str>,
     pub reference: Option<Reference>,
+    /// The id of a group of entities.
     pub group: Option<String>,
     pub facts: Vec<FactGroup>,
     pub details: Vec<(String, Box<RawValue>)>,
@@ -121,7 +119,6 @@ pub enum StateClaim {
     AtLeast(&'static str),
     /// More was requested, so that a reopening is expected.
     ReopenRequested,
-    /// No claim; only facts.
     FactsOnly,
 }
 
@@ -155,8 +152,8 @@ impl EntityRef {
     }
 }
 
+/// The methods set what the fields and [`StateClaim`] describe.
 impl Event {
-    /// An event without content.
     pub fn new(entity_type: EntityType, external_id: impl Into<String>) -> Self {
         Event {
             entity: EntityRef::new(entity_type, external_id),
@@ -173,13 +170,11 @@ impl Event {
         }
     }
 
-    /// The entity is in this state, by the vendor's name.
     pub fn state(mut self, state: impl Into<String>) -> Self {
         self.state_claim = StateClaim::Exact(storable(state.into()));
         self
     }
 
-    /// The same, if the state is known.
     pub fn state_if_known(self, state: Option<impl Into<String>>) -> Self {
         match state {
             Some(state) => self.state(state),
@@ -187,31 +182,26 @@ impl Event {
         }
     }
 
-    /// The entity has reached this state or a later one.
     pub fn at_least(mut self, state: &'static str) -> Self {
         self.state_claim = StateClaim::AtLeast(state);
         self
     }
 
-    /// More was requested, so that a reopening is expected.
     pub fn reopen_requested(mut self) -> Self {
         self.state_claim = StateClaim::ReopenRequested;
         self
     }
 
-    /// The vendor's time, by which the event is ordered.
     pub fn occurred_at(mut self, at: impl Into<VendorTime>) -> Self {
         self.occurred_at = at.into();
         self
     }
 
-    /// The entity to which it belongs.
     pub fn parent(mut self, entity_type: EntityType, external_id: impl Into<String>) -> Self {
         self.parent = Some(EntityRef::new(entity_type, external_id));
         self
     }
 
-    /// The same, if the parent's id is known.
     pub fn parent_if_known(self, entity_type: EntityType, external_id: Option<String>) -> Self {
         match external_id {
             Some(id) => self.parent(entity_type, id),
@@ -219,50 +209,41 @@ impl Event {
         }
     }
 
-    /// The vendor's id of its inspection.
     pub fn inspection(mut self, inspection: impl Into<String>) -> Self {
         self.inspection_external_id = Some(inspection.into());
         self
     }
 
-    /// Why the event names no inspection although the entity belongs to one.
     pub fn orphan_reason(mut self, why: &'static str) -> Self {
         self.orphan_reason = Some(why);
         self
     }
 
-    /// The customer's own key for it.
     pub fn reference(mut self, reference: Option<Reference>) -> Self {
         self.reference = reference;
         self
     }
 
-    /// The id of a group of entities.
     pub fn group(mut self, group: Option<String>) -> Self {
         self.group = group.map(storable);
         self
     }
 
-    /// Adds typed facts.
     pub fn fact(mut self, fact: impl Into<FactGroup>) -> Self {
         self.facts.push(fact.into());
         self
     }
 
-    /// Adds fields without a type.
-    pub fn details(mut self, details: impl Into<Details>) -> Self {
+    pub fn details(mut self, details: Details) -> Self {
         self.add_details(details);
         self
     }
 
-    /// Adds fields without a type.
-    pub fn add_details(&mut self, details: impl Into<Details>) {
-        let details = details.into();
+    pub fn add_details(&mut self, details: Details) {
         self.invalid_time |= details.invalid_time;
         details.add_to(&mut self.details);
     }
 
-    /// All fields, typed or not.
     pub fn field_values(&self) -> Vec<FieldValue> {
         let facts = self.facts.iter().flat_map(FieldValue::from_fact);
         facts.chain(self.details.iter().map(|(name, value)| FieldValue::from_detail(name, value.clone()))).collect()

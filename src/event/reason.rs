@@ -11,14 +11,14 @@ use std::fmt::{self, Display, Formatter};
 /// How much of a vendor's unknown word a reason quotes, in characters.
 const MAX_QUOTE: usize = 64;
 
-/// Declares the reasons: a variant for each [`ReasonCode`], with its parameters. A parameter with its default is not stored.
+/// Declares the reasons: a variant for each [`ReasonCode`], with its sentence and its parameters. A parameter with its default is not stored.
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $variant:ident { $($param:ident: $type:ty),* })+) => {
+    ($($(#[$meta:meta])* $variant:ident { $($param:ident: $type:ty),* })+) => {
         /// The reason of a verdict, with its parameters.
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
         #[serde(untagged)]
         pub enum Reason {
-            $($(#[$doc])* $variant { $(#[serde(skip_serializing_if = "is_default")] $param: $type),* },)+
+            $($(#[$meta])* $variant { $(#[serde(skip_serializing_if = "is_default")] $param: $type),* },)+
         }
 
         impl Reason {
@@ -44,44 +44,68 @@ macro_rules! reasons {
 reasons! {
     /// A transition of the vendor's state machine. `implied`: the event only implies the state. `cycle`: the one that begins,
     /// if the transition is a reopening.
+    #[error("{}{}{}", if_implied(*.implied), transition(.from, .to), reopening(*.cycle))]
     StateChanged { from: Option<String>, to: String, implied: bool, cycle: Option<i32> }
     /// Several transitions at once, over states that were never reported.
+    #[error(
+        "{}{}; never reported: {}{}",
+        if_implied(*.implied), transition(.from, .to), .skipped.join(", "), reopening(*.cycle)
+    )]
     StatesSkipped { from: Option<String>, to: String, skipped: Vec<String>, implied: bool, cycle: Option<i32> }
     /// The state machine has no such transition; applied because the vendor reports the state.
+    #[error(
+        "{}, unexpected: {}; applied, since the vendor reports it{}",
+        transition(.from, .to), .rule.sentence(.from, .to), reopening(*.cycle)
+    )]
     UnexpectedTransition { from: Option<String>, to: String, rule: TransitionRule, cycle: Option<i32> }
-    /// A late event that changes the present state.
+    #[error("late event, put in order: {}", transition(.from, .to))]
     LateStateChange { from: Option<String>, to: String }
-    /// The entity is in the state already.
+    #[error("the state is already {state}")]
     StateUnchanged { state: String }
     /// The state machine has no such transition, and no time proves the event newer. `partly_timed`: some events have no time.
+    #[error(
+        "{}, and no vendor's time proves {to} newer{}; the state is kept",
+        .rule.sentence(.from, .to), if_partly_timed(*.partly_timed)
+    )]
     TransitionRefused { from: Option<String>, to: String, rule: TransitionRule, partly_timed: bool }
     /// Another event comes later in the order and decides the state.
+    #[error(
+        "{}{state} is older than {newer}, {}{}; the state is kept",
+        if_implied(*.implied), ordered_by(*.by), if_partly_timed(*.partly_timed)
+    )]
     OlderState { state: String, newer: String, by: OrderedBy, implied: bool, partly_timed: bool }
-    /// All facts are older than the known ones.
+    #[error("older than the known facts, {}; the newer facts are kept", ordered_by(*.by))]
     OlderFacts { by: OrderedBy }
-    /// The state machine does not have the state.
+    #[error("`{state}` is not a known state; the state is kept")]
     UnknownState { state: String }
     /// Facts changed, and the state did not. `state`: the state, if the event reports one.
+    #[error("{}{count} {} changed", unchanged(.state), if *.count == 1 { "fact" } else { "facts" })]
     FactsChanged { count: usize, state: Option<String> }
     /// The entity now belongs to a parent or an inspection. `state`: as for `FactsChanged`.
+    #[error("{}linked to a parent or an inspection", unchanged(.state))]
     Linked { state: Option<String> }
-    /// The entity now belongs to the inspection of its parent.
+    #[error("linked to the inspection of its parent")]
     LinkedByParent {}
     /// The entity's first event; it reports nothing else.
+    #[error("first seen")]
     FirstSeen {}
-    /// Everything that the event reports is known.
+    #[error("reports only what is known")]
     NothingNew {}
-    /// Everything that the event implies is known.
+    #[error("implies only what is known")]
     OnlyImplied {}
     /// A rebuild found the delivery to be a duplicate of another.
+    #[error("duplicate of delivery {delivery}")]
     Duplicate { delivery: i64 }
     /// A known event about no entity, in the adapter's words.
+    #[error("{text}")]
     NotApplicable { text: String }
-    /// The vendor asks to confirm the webhook URL.
+    #[error("the vendor asks to confirm the webhook URL")]
     ConfirmationRequested {}
     /// The adapter does not know the event, in its words.
+    #[error("{text}")]
     UnrecognizedEvent { text: String }
     /// The adapter cannot read the body, in its words.
+    #[error("{text}")]
     UnreadableBody { text: String }
 }
 
@@ -96,16 +120,23 @@ pub enum TransitionRule {
 }
 
 /// What to know of an event beside its reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Warning {
     /// The field that should have the vendor's time has no time that is understood.
+    #[error("the vendor's time{} is not understood", in_parentheses(.field))]
     TimeNotUnderstood { field: String },
     /// The vendor's time is more than [`MAX_CLOCK_AHEAD`](super::MAX_CLOCK_AHEAD) after the receipt.
+    #[error(
+        "the vendor's time{} is more than a day after the receipt: the time of receipt is used",
+        in_parentheses(.field)
+    )]
     ClockAhead { field: String },
     /// One of the details should be a time and is not understood.
+    #[error("a time among the details is not understood")]
     DetailTimeNotUnderstood,
     /// The event names no inspection, although the entity must belong to one; says why.
+    #[error("{why}")]
     InspectionNotNamed { why: String },
 }
 
@@ -187,10 +218,8 @@ impl Reason {
 
     /// A step that is before another one in the order, so that it does not decide the state.
     pub(super) fn older(step: &Step, newer: &OrderKey, after: &FoldState) -> Reason {
-        let (_, by) = match after.has_untimed {
-            true => OrderKey { time: None, ..step.key }.compare(newer),
-            false => step.key.compare(newer),
-        };
+        let key = if after.has_untimed { step.key.without_time() } else { step.key };
+        let (_, by) = key.compare(newer);
         Reason::OlderState {
             state: step.target_state.to_owned(),
             newer: after.state_or_start().to_owned(),
@@ -234,72 +263,6 @@ impl Display for Explanation {
     }
 }
 
-impl Display for Reason {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        const MIXED: &str = ", since not every event has a vendor's time";
-        let implied = |implied: &bool| if *implied { "implied: " } else { "" };
-        let mixed = |partly_timed: &bool| if *partly_timed { MIXED } else { "" };
-        let unchanged = |state: &Option<String>| match state {
-            Some(state) => format!("the state is still {state}; "),
-            None => String::new(),
-        };
-        match self {
-            Reason::StateChanged { from, to, implied: by_implication, cycle } => {
-                write!(f, "{}{}{}", implied(by_implication), transition(from, to), reopening(*cycle))
-            }
-            Reason::StatesSkipped { from, to, skipped, implied: by_implication, cycle } => {
-                let (transition, skipped) = (transition(from, to), skipped.join(", "));
-                write!(f, "{}{transition}; never reported: {skipped}{}", implied(by_implication), reopening(*cycle))
-            }
-            Reason::UnexpectedTransition { from, to, rule, cycle } => {
-                let (transition, rule) = (transition(from, to), rule.sentence(from, to));
-                write!(f, "{transition}, unexpected: {rule}; applied, since the vendor reports it{}", reopening(*cycle))
-            }
-            Reason::LateStateChange { from, to } => write!(f, "late event, put in order: {}", transition(from, to)),
-            Reason::StateUnchanged { state } => write!(f, "the state is already {state}"),
-            Reason::TransitionRefused { from, to, rule, partly_timed } => {
-                let (rule, mixed) = (rule.sentence(from, to), mixed(partly_timed));
-                write!(f, "{rule}, and no vendor's time proves {to} newer{mixed}; the state is kept")
-            }
-            Reason::OlderState { state, newer, by, implied: by_implication, partly_timed } => {
-                let (implied, by, mixed) = (implied(by_implication), ordered_by(*by), mixed(partly_timed));
-                write!(f, "{implied}{state} is older than {newer}, {by}{mixed}; the state is kept")
-            }
-            Reason::OlderFacts { by } => {
-                write!(f, "older than the known facts, {}; the newer facts are kept", ordered_by(*by))
-            }
-            Reason::UnknownState { state } => write!(f, "`{state}` is not a known state; the state is kept"),
-            Reason::FactsChanged { count: 1, state } => write!(f, "{}1 fact changed", unchanged(state)),
-            Reason::FactsChanged { count, state } => write!(f, "{}{count} facts changed", unchanged(state)),
-            Reason::Linked { state } => write!(f, "{}linked to a parent or an inspection", unchanged(state)),
-            Reason::LinkedByParent {} => f.write_str("linked to the inspection of its parent"),
-            Reason::FirstSeen {} => f.write_str("first seen"),
-            Reason::NothingNew {} => f.write_str("reports only what is known"),
-            Reason::OnlyImplied {} => f.write_str("implies only what is known"),
-            Reason::Duplicate { delivery } => write!(f, "duplicate of delivery {delivery}"),
-            Reason::ConfirmationRequested {} => f.write_str("the vendor asks to confirm the webhook URL"),
-            Reason::NotApplicable { text } | Reason::UnrecognizedEvent { text } | Reason::UnreadableBody { text } => {
-                f.write_str(text)
-            }
-        }
-    }
-}
-
-impl Display for Warning {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let name = |field: &str| if field.is_empty() { String::new() } else { format!(" ({field})") };
-        match self {
-            Warning::TimeNotUnderstood { field } => write!(f, "the vendor's time{} is not understood", name(field)),
-            Warning::ClockAhead { field } => {
-                let name = name(field);
-                write!(f, "the vendor's time{name} is more than a day after the receipt: the time of receipt is used")
-            }
-            Warning::DetailTimeNotUnderstood => f.write_str("a time among the details is not understood"),
-            Warning::InspectionNotNamed { why } => f.write_str(why),
-        }
-    }
-}
-
 impl TransitionRule {
     fn sentence(self, from: &Option<String>, to: &str) -> String {
         let from = from.as_deref().unwrap_or(START);
@@ -316,6 +279,22 @@ fn transition(from: &Option<String>, to: &str) -> String {
         Some(from) => format!("from {from} to {to}"),
         None => format!("first seen, in state {to}"),
     }
+}
+
+fn if_implied(implied: bool) -> &'static str {
+    if implied { "implied: " } else { "" }
+}
+
+fn if_partly_timed(partly_timed: bool) -> &'static str {
+    if partly_timed { ", since not every event has a vendor's time" } else { "" }
+}
+
+fn unchanged(state: &Option<String>) -> String {
+    state.as_ref().map(|state| format!("the state is still {state}; ")).unwrap_or_default()
+}
+
+fn in_parentheses(field: &str) -> String {
+    if field.is_empty() { String::new() } else { format!(" ({field})") }
 }
 
 fn reopening(cycle: Option<i32>) -> String {

@@ -10,11 +10,11 @@ pub const MAX_CLOCK_AHEAD: TimeDelta = TimeDelta::days(1);
 /// The vendor's time of an event, by which the event is ordered.
 #[derive(Clone, Debug, Default)]
 pub struct VendorTime {
-    at: Option<DateTime<Utc>>,
-    raw_field: Option<Arc<RawTimeField>>,
+    /// The time, if it is valid.
+    pub at: Option<DateTime<Utc>>,
+    pub raw_field: Option<Arc<RawTimeField>>,
 }
 
-/// The field that contains the time.
 #[derive(Debug)]
 pub struct RawTimeField {
     pub field: String,
@@ -24,29 +24,19 @@ pub struct RawTimeField {
 /// Why the vendor's time does not order an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeWarning {
-    /// The value is not a timestamp.
     InvalidTime,
     /// The time is more than [`MAX_CLOCK_AHEAD`] after the receipt, whose time is used instead.
     ClockAhead,
 }
 
 impl VendorTime {
-    /// A field with a valid time.
     pub fn valid(field: &str, value: &RawValue, at: DateTime<Utc>) -> Self {
         VendorTime { at: Some(at), ..VendorTime::invalid(field, value) }
     }
 
-    /// A field with an invalid time.
     pub fn invalid(field: &str, value: &RawValue) -> Self {
-        VendorTime {
-            at: None,
-            raw_field: Some(Arc::new(RawTimeField { field: field.to_owned(), value: value.to_owned() })),
-        }
-    }
-
-    /// The time, if it is valid.
-    pub fn at(&self) -> Option<DateTime<Utc>> {
-        self.at
+        let raw_field = RawTimeField { field: field.to_owned(), value: value.to_owned() };
+        VendorTime { at: None, raw_field: Some(Arc::new(raw_field)) }
     }
 
     /// This time if it is valid, else the other one if it exists.
@@ -65,10 +55,6 @@ impl VendorTime {
             None if self.raw_field.is_some() => (None, Some(TimeWarning::InvalidTime)),
             at => (at, None),
         }
-    }
-
-    pub fn raw_field(&self) -> Option<&RawTimeField> {
-        self.raw_field.as_deref()
     }
 }
 
@@ -110,8 +96,8 @@ mod tests {
         let wrong = || VendorTime::invalid("updated_at", &words);
         let at = moment("2026-05-01T10:00:00Z");
         let right = || VendorTime::valid("created_at", &words, at);
-        assert_eq!(wrong().or_else(right).at(), Some(at));
-        assert_eq!(right().or_else(wrong).at(), Some(at));
+        assert_eq!(wrong().or_else(right).at, Some(at));
+        assert_eq!(right().or_else(wrong).at, Some(at));
         assert_eq!(wrong().or_else(VendorTime::default).ordering(at), (None, Some(TimeWarning::InvalidTime)));
         assert_eq!(VendorTime::default().or_else(wrong).ordering(at), (None, Some(TimeWarning::InvalidTime)));
     }

@@ -3,8 +3,8 @@
 
 use super::{FactGroup, Reference};
 use crate::machine::fold::{OrderKey, OrderedBy};
-use serde::Deserialize;
 use serde::de::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -15,7 +15,6 @@ const DETAILS: &str = "details";
 /// The name under which the most frequent version is stored.
 const COMMON_VERSION: &str = "";
 
-/// One reported field.
 #[derive(Clone, Debug)]
 pub struct FieldValue {
     /// `group.name`
@@ -80,7 +79,6 @@ impl FieldValue {
 }
 
 impl VersionedFields {
-    /// Merges a field from the event with this key.
     pub fn merge(&mut self, new: &FieldValue, key: OrderKey) -> MergeOutcome {
         let Some(field) = self.fields.get_mut(&new.path) else {
             self.fields.insert(new.path.clone(), VersionedField { value: new.value.clone(), version: key });
@@ -123,37 +121,27 @@ impl VersionedFields {
     }
 
     pub fn to_columns(&self) -> FieldColumns {
-        let (mut facts, mut details, mut field_versions) =
-            (JsonObjectWriter::new(), JsonObjectWriter::new(), JsonObjectWriter::new());
         let common = self.most_frequent_version();
-        if let Some(key) = common {
-            field_versions.put(COMMON_VERSION, &key);
+        let reference = self.reference.map(|(precedence, key)| (reference_name(precedence), key));
+        let of_columns = common.map(|key| (COMMON_VERSION.into(), key)).into_iter();
+        let of_columns = of_columns.chain(self.group.map(|key| (GROUP.into(), key))).chain(reference);
+        let others = self.fields.iter().filter(|(_, field)| common != Some(field.version));
+        let others = others.map(|(path, field)| (Cow::from(path), field.version));
+
+        let fields = self.fields.iter().map(|(path, field)| {
+            let (group, name) = path.split_once('.').unwrap_or_default();
+            (group, name, &field.value)
+        });
+        let (details, facts): (Vec<_>, Vec<_>) = fields.partition(|(group, ..)| *group == DETAILS);
+        let groups = facts.chunk_by(|(group, ..), (next, ..)| group == next).map(|fields| {
+            let name = fields.first().map_or("", |(group, ..)| group);
+            (name, JsonObject(fields.iter().map(|(_, name, value)| (name, value))))
+        });
+        FieldColumns {
+            facts: json_object(groups),
+            details: json_object(details.iter().map(|(_, name, value)| (name, value))),
+            field_versions: json_object(of_columns.chain(others)),
         }
-        if let Some(key) = &self.group {
-            field_versions.put(GROUP, key);
-        }
-        if let Some((precedence, key)) = &self.reference {
-            field_versions.put(&reference_name(*precedence), key);
-        }
-        let mut group: Option<(&str, JsonObjectWriter)> = None;
-        for (place, field) in &self.fields {
-            let (of, name) = place.split_once('.').unwrap_or_default();
-            if common != Some(field.version) {
-                field_versions.put(place, &field.version);
-            }
-            if of == DETAILS {
-                details.put(name, &field.value);
-                continue;
-            }
-            if let Some((last, fields)) = group.take_if(|(last, _)| *last != of) {
-                facts.put_raw(last, &fields.finish());
-            }
-            group.get_or_insert_with(|| (of, JsonObjectWriter::new())).1.put(name, &field.value);
-        }
-        if let Some((last, fields)) = group {
-            facts.put_raw(last, &fields.finish());
-        }
-        FieldColumns { facts: facts.finish(), details: details.finish(), field_versions: field_versions.finish() }
     }
 
     /// # Errors
@@ -215,37 +203,18 @@ fn reference_precedence(name: &str) -> Option<u8> {
     }
 }
 
-/// Writes a JSON object.
-struct JsonObjectWriter(Vec<u8>);
+/// Names and values as a JSON object.
+struct JsonObject<I>(I);
 
-impl JsonObjectWriter {
-    fn new() -> Self {
-        JsonObjectWriter(vec![b'{'])
+impl<N: Serialize, V: Serialize, I: Iterator<Item = (N, V)> + Clone> Serialize for JsonObject<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.clone())
     }
+}
 
-    fn put(&mut self, name: &str, value: &impl serde::Serialize) {
-        self.name(name);
-        // Writing to memory does not fail, and all keys of the values are strings.
-        let _ = serde_json::to_writer(&mut self.0, value);
-    }
-
-    fn put_raw(&mut self, name: &str, value: &str) {
-        self.name(name);
-        self.0.extend_from_slice(value.as_bytes());
-    }
-
-    fn name(&mut self, name: &str) {
-        if self.0.len() > 1 {
-            self.0.push(b',');
-        }
-        let _ = serde_json::to_writer(&mut self.0, name);
-        self.0.push(b':');
-    }
-
-    fn finish(mut self) -> String {
-        self.0.push(b'}');
-        String::from_utf8(self.0).unwrap_or_default()
-    }
+// Writing to memory does not fail, and all names are strings.
+fn json_object<N: Serialize, V: Serialize>(members: impl Iterator<Item = (N, V)> + Clone) -> String {
+    serde_json::to_string(&JsonObject(members)).unwrap_or_default()
 }
 
 #[cfg(test)]

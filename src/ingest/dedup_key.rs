@@ -27,7 +27,7 @@ impl DedupKey {
         }
         let mut bits = [0; 8];
         bits.iter_mut().zip(hash.finalize()).for_each(|(byte, hashed)| *byte = hashed);
-        let timed = parsed.is_some_and(|parsed| parsed.occurred_at.at().is_some());
+        let timed = parsed.is_some_and(|parsed| parsed.occurred_at.at.is_some());
         DedupKey { hash: i64::from_be_bytes(bits), per_cycle: event_id.is_none() && !timed }
     }
 

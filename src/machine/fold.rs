@@ -44,24 +44,18 @@ impl OrderKey {
 
     /// The order, and the part of the keys that decides it.
     pub fn compare(&self, other: &OrderKey) -> (Ordering, OrderedBy) {
-        let (Some(mine), Some(theirs)) = (self.time, other.time) else { return self.compare_without_time(other) };
-        first_difference([
-            (mine.cmp(&theirs), OrderedBy::Time),
-            (self.rank.cmp(&other.rank), OrderedBy::Rank),
-            (self.position.cmp(&other.position), OrderedBy::Arrival),
-        ])
+        let first = match (self.time, other.time) {
+            (Some(mine), Some(theirs)) => (mine.cmp(&theirs), OrderedBy::Time),
+            _ => (self.cycle.cmp(&other.cycle), OrderedBy::Cycle),
+        };
+        let rank = (self.rank.cmp(&other.rank), OrderedBy::Rank);
+        let arrival = (self.position.cmp(&other.position), OrderedBy::Arrival);
+        [first, rank].into_iter().find(|(order, _)| order.is_ne()).unwrap_or(arrival)
     }
 
-    fn compare_without_time(&self, other: &OrderKey) -> (Ordering, OrderedBy) {
-        first_difference([
-            (self.cycle.cmp(&other.cycle), OrderedBy::Cycle),
-            (self.rank.cmp(&other.rank), OrderedBy::Rank),
-            (self.position.cmp(&other.position), OrderedBy::Arrival),
-        ])
-    }
-
-    fn order_without_time(&self, other: &OrderKey) -> Ordering {
-        self.compare_without_time(other).0
+    /// The key as that of an event without a time.
+    pub fn without_time(self) -> OrderKey {
+        OrderKey { time: None, ..self }
     }
 }
 
@@ -74,11 +68,6 @@ pub enum OrderedBy {
     Rank,
     #[default]
     Arrival,
-}
-
-fn first_difference(parts: [(Ordering, OrderedBy); 3]) -> (Ordering, OrderedBy) {
-    let decided = parts.into_iter().find(|(order, _)| order.is_ne());
-    decided.unwrap_or((Ordering::Equal, OrderedBy::Arrival))
 }
 
 /// One event with a claim about the state.
@@ -181,18 +170,13 @@ pub enum StepOutcome {
 }
 
 impl StepOutcome {
-    /// Whether the step changed the state.
     pub fn moved(&self) -> bool {
         !matches!(self, StepOutcome::Same | StepOutcome::Refused)
     }
 
     fn reopened(&self) -> bool {
-        match self {
-            StepOutcome::Moved { reopened }
-            | StepOutcome::Skipped { reopened, .. }
-            | StepOutcome::Unexpected { reopened } => *reopened,
-            StepOutcome::Same | StepOutcome::Refused => false,
-        }
+        use StepOutcome::{Moved, Skipped, Unexpected};
+        matches!(self, Moved { reopened: true } | Skipped { reopened: true, .. } | Unexpected { reopened: true })
     }
 }
 
@@ -274,7 +258,7 @@ impl FoldState {
         match self.last_key {
             _ if failpoints::rule_disabled("order") => true,
             None => true,
-            Some(last) if self.has_untimed => last.order_without_time(key) == Ordering::Less,
+            Some(last) if self.has_untimed => last.without_time().order(key) == Ordering::Less,
             // The first step without a time changes the order of all steps before it.
             Some(last) => key.time.is_some() && last.order(key) == Ordering::Less,
         }
@@ -340,11 +324,9 @@ impl FoldState {
     /// Folds all steps from the beginning. Returns the final state, and each step's outcome with the state after it.
     pub fn fold(machine: &Machine, steps: &mut [Step]) -> (FoldState, Vec<(StepOutcome, FoldState)>) {
         let untimed = steps.iter().any(|step| step.key.time.is_none());
-        if untimed {
-            steps.sort_by(|a, b| a.key.order_without_time(&b.key));
-        } else {
-            steps.sort_by(|a, b| a.key.order(&b.key));
-        }
+        // Without a time on one side, times do not count.
+        let key = |step: &Step| if untimed { step.key.without_time() } else { step.key };
+        steps.sort_by(|a, b| key(a).order(&b.key));
         // Known from the first step on: whether times order the entity decides whether a final state can be left.
         let mut fold_state = FoldState { has_untimed: untimed, ..FoldState::default() };
         let mut trail = Vec::with_capacity(steps.len());

@@ -7,6 +7,8 @@ mod mermaid;
 
 pub use entity::{ItemKind, JobKind, Kind, Status};
 
+use std::collections::VecDeque;
+
 /// The pseudo-state before the first event, written as UML draws it.
 pub const START: &str = "[*]";
 
@@ -59,11 +61,10 @@ pub struct State {
     pub rank: i32,
     /// Whether only a reopening leaves it.
     pub terminal: bool,
-    /// The vendor's description.
     pub description: &'static str,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Transition {
     pub from: &'static str,
     pub to: &'static str,
@@ -96,25 +97,76 @@ pub const fn item_state(name: &'static str, rank: i32, about: &'static str) -> S
     State { name, status: None, rank, terminal: false, description: about }
 }
 
-/// A transition within a cycle.
-pub const fn transition(from: &'static str, to: &'static str) -> Transition {
-    Transition { from, to, reopens: Reopens::Never }
+/// Transitions of one form.
+#[derive(Clone, Copy, Debug)]
+pub enum TransitionGroup {
+    /// From each of these states to each of those.
+    Each(&'static [&'static str], &'static [&'static str]),
+    /// From each state to the next one.
+    Chain(&'static [&'static str]),
+    /// From each of these states to that one, as the beginning of the next cycle.
+    Reopening(Reopens, &'static [&'static str], &'static str),
+    /// Those of another table.
+    Table(&'static [Transition]),
 }
 
-/// A transition that begins the next cycle.
-pub const fn reopening(from: &'static str, to: &'static str) -> Transition {
-    Transition { from, to, reopens: Reopens::Always }
+/// The table of all transitions of these groups, in their order.
+macro_rules! transitions {
+    ($($group:expr),+ $(,)?) => {{
+        const GROUPS: &[$crate::machine::TransitionGroup] = &[$($group),+];
+        const TABLE: [$crate::machine::Transition; $crate::machine::count(GROUPS)] = $crate::machine::expand(GROUPS);
+        &TABLE
+    }};
+}
+pub(crate) use transitions;
+
+impl TransitionGroup {
+    const fn count(&self) -> usize {
+        match self {
+            TransitionGroup::Each(from, to) => from.len() * to.len(),
+            TransitionGroup::Chain(states) => states.len() - 1,
+            TransitionGroup::Reopening(_, from, _) => from.len(),
+            TransitionGroup::Table(table) => table.len(),
+        }
+    }
+
+    const fn get(&self, at: usize) -> Transition {
+        match *self {
+            TransitionGroup::Each(from, to) => transition(from[at / to.len()], to[at % to.len()], Reopens::Never),
+            TransitionGroup::Chain(states) => transition(states[at], states[at + 1], Reopens::Never),
+            TransitionGroup::Reopening(reopens, from, to) => transition(from[at], to, reopens),
+            TransitionGroup::Table(table) => table[at],
+        }
+    }
 }
 
-/// A transition that begins the next cycle after a request for more.
-pub const fn reopening_on_request(from: &'static str, to: &'static str) -> Transition {
-    Transition { from, to, reopens: Reopens::OnRequest }
+const fn transition(from: &'static str, to: &'static str, reopens: Reopens) -> Transition {
+    Transition { from, to, reopens }
+}
+
+pub(crate) const fn count(groups: &[TransitionGroup]) -> usize {
+    match groups {
+        [first, others @ ..] => first.count() + count(others),
+        [] => 0,
+    }
+}
+
+pub(crate) const fn expand<const N: usize>(groups: &[TransitionGroup]) -> [Transition; N] {
+    let mut table = [transition(START, START, Reopens::Never); N];
+    let (mut at, mut group, mut row) = (0, 0, 0);
+    while at < N {
+        if row == groups[group].count() {
+            (group, row) = (group + 1, 0);
+        }
+        table[at] = groups[group].get(row);
+        (at, row) = (at + 1, row + 1);
+    }
+    table
 }
 
 /// The shortest sequence of transitions between two states.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Path {
-    /// The states between the two, which were not reported.
     pub skipped_states: Vec<&'static str>,
     /// Whether the last transition is a reopening.
     pub reopens: bool,
@@ -123,6 +175,10 @@ pub struct Path {
 impl Machine {
     pub fn state(&self, name: &str) -> Option<&'static State> {
         self.states.iter().find(|state| state.name == name)
+    }
+
+    pub fn status_of(&self, state: Option<&str>) -> Option<Status> {
+        self.state(state?)?.status
     }
 
     pub fn transition(&self, from: &str, to: &str) -> Option<&'static Transition> {
@@ -155,27 +211,19 @@ impl Machine {
 
     /// The shortest path from one state to another. A path may end with a reopening, but never passes through one.
     pub fn path(&self, from: &str, to: &str) -> Option<Path> {
-        let mut seen = vec![(from, usize::MAX)];
-        let mut at = 0;
-        while at < seen.len() {
-            let (here, _) = seen[at];
+        let mut seen = vec![from];
+        let mut paths = VecDeque::from([(from, Vec::new())]);
+        while let Some((here, passed)) = paths.pop_front() {
             for transition in self.transitions.iter().filter(|t| t.from == here) {
                 let reopens = transition.reopens != Reopens::Never;
                 if transition.to == to {
-                    let mut between = Vec::new();
-                    let mut back = at;
-                    while seen[back].1 != usize::MAX {
-                        between.push(self.state(seen[back].0)?.name);
-                        back = seen[back].1;
-                    }
-                    between.reverse();
-                    return Some(Path { skipped_states: between, reopens });
+                    return Some(Path { skipped_states: passed, reopens });
                 }
-                if !reopens && seen.iter().all(|(name, _)| *name != transition.to) {
-                    seen.push((transition.to, at));
+                if !reopens && !seen.contains(&transition.to) {
+                    seen.push(transition.to);
+                    paths.push_back((transition.to, [passed.as_slice(), &[transition.to]].concat()));
                 }
             }
-            at += 1;
         }
         None
     }
@@ -183,6 +231,7 @@ impl Machine {
 
 #[cfg(test)]
 mod tests {
+    use super::TransitionGroup::{Chain, Reopening};
     use super::*;
 
     const DOOR: Machine = Machine {
@@ -193,12 +242,10 @@ mod tests {
             terminal("hung", Status::Succeeded, 90, ""),
             state("sanding", Status::Running, 5, ""),
         ],
-        transitions: &[
-            transition(START, "ordered"),
-            transition("ordered", "painted"),
-            transition("painted", "hung"),
-            reopening("hung", "sanding"),
-            transition("sanding", "painted"),
+        transitions: transitions![
+            Chain(&[START, "ordered", "painted", "hung"]),
+            Reopening(Reopens::Always, &["hung"], "sanding"),
+            Chain(&["sanding", "painted"]),
         ],
     };
 
@@ -221,7 +268,7 @@ mod tests {
         const LAMP: Machine = Machine {
             entity_type: EntityType::Job(JobKind::Task),
             states: &[state("on", Status::Running, 10, ""), state("off", Status::Running, 10, "")],
-            transitions: &[transition(START, "on"), transition("on", "off"), transition("off", "on")],
+            transitions: transitions![Chain(&[START, "on", "off", "on"])],
         };
         assert!(LAMP.states.iter().all(|state| !LAMP.entered_only_by_reopening(state.name)));
     }

@@ -27,7 +27,6 @@ pub struct ChaosRates {
     pub garbage: f64,
 }
 
-/// A delivery, and how it is sent.
 #[derive(Clone, Debug)]
 pub struct SimulatedRequest {
     pub delivery: Arc<SimulatedDelivery>,
@@ -61,7 +60,6 @@ pub struct Chaos {
     sent: u64,
 }
 
-/// A delivery that is sent late.
 #[derive(Debug)]
 struct HeldDelivery {
     delivery: Arc<SimulatedDelivery>,

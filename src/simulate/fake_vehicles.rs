@@ -16,18 +16,8 @@ const MODELS: &[(&str, &str, &str, &str, &str)] = &[
     ("5YJ3E1EA", "Tesla", "MODEL 3", "Sedan", "Standard Range"),
 ];
 
-/// Model years, and their letters in a VIN.
-const YEARS: &[(u32, char)] = &[
-    (2016, 'G'),
-    (2017, 'H'),
-    (2018, 'J'),
-    (2019, 'K'),
-    (2020, 'L'),
-    (2021, 'M'),
-    (2022, 'N'),
-    (2023, 'P'),
-    (2024, 'R'),
-];
+/// The letters of the model years in a VIN, from 2016 on.
+const YEARS: [char; 9] = ['G', 'H', 'J', 'K', 'L', 'M', 'N', 'P', 'R'];
 
 /// The weights of a VIN's characters; the ninth is the check digit.
 const WEIGHTS: [u32; 17] = [8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2];
@@ -35,19 +25,17 @@ const CHECK: usize = 8;
 
 /// Sets the variables `vin`, `year`, `make`, `model`, `body`, `trim`, `color` and `odometer`.
 pub fn invent_vehicle(scenario: &mut Scenario) {
+    let years: Vec<(u32, char)> = (2016..).zip(YEARS).collect();
     let (kind, make, model, body, trim) = scenario.one_of(MODELS);
-    let (year, letter) = scenario.one_of(YEARS);
+    let (year, letter) = scenario.one_of(&years);
     let plant = scenario.one_of(&['A', 'B', 'C', 'H', 'L']);
     // The serial number is the scenario's, so that no two scenarios inspect the same car.
     let vin = with_check_digit(&format!("{kind}0{letter}{plant}{:06}", scenario.id() % 1_000_000));
     let color = scenario.one_of(&["White", "Black", "Silver", "Grey", "Blue", "Red"]);
-    let odometer = scenario.between(1_200, 160_000).to_string();
-    for (name, value) in [("make", make), ("model", model), ("body", body), ("trim", trim), ("color", color)] {
-        scenario.set(name, value);
-    }
-    for (name, value) in [("vin", vin), ("year", year.to_string()), ("odometer", odometer)] {
-        scenario.set(name, value);
-    }
+    let (year, odometer) = (year.to_string(), scenario.between(1_200, 160_000).to_string());
+    let names = ["vin", "year", "make", "model", "body", "trim", "color", "odometer"];
+    let values: [&str; 8] = [&vin, &year, make, model, body, trim, color, &odometer];
+    names.into_iter().zip(values).for_each(|(name, value)| scenario.set(name, value));
 }
 
 fn with_check_digit(vin: &str) -> String {

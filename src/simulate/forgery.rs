@@ -7,9 +7,7 @@ use bytes::Bytes;
 /// The defect of a delivery's credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forgery {
-    /// They are missing.
     Unsigned,
-    /// They are invented.
     FakeCredential,
     /// They are those of another body, if they cover the body.
     TamperedBody,
@@ -19,10 +17,7 @@ impl Forgery {
     pub const ALL: &[Forgery] = &[Forgery::Unsigned, Forgery::FakeCredential, Forgery::TamperedBody];
 
     /// The credentials and body of a forged request, made from a genuine one before signing. If the verifier would accept them,
-    /// they have no credentials.
-    ///
-    /// # Errors
-    /// If the genuine request cannot be signed.
+    /// they have no credentials. An error if the genuine request cannot be signed.
     pub fn forge(
         self,
         verifier: &Verifier,

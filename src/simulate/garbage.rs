@@ -3,9 +3,7 @@
 /// The defect of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Garbage {
-    /// It is truncated.
     CutOff,
-    /// There is data after the end.
     TrailingData,
     /// A list in place of an object.
     ArrayBody,
@@ -17,15 +15,8 @@ pub enum Garbage {
 }
 
 impl Garbage {
-    pub const ALL: &[Garbage] = &[
-        Garbage::CutOff,
-        Garbage::TrailingData,
-        Garbage::ArrayBody,
-        Garbage::Utf16,
-        Garbage::NotUtf8,
-        Garbage::HtmlPage,
-        Garbage::TooDeep,
-    ];
+    pub const ALL: &[Garbage] =
+        &[Self::CutOff, Self::TrailingData, Self::ArrayBody, Self::Utf16, Self::NotUtf8, Self::HtmlPage, Self::TooDeep];
 
     /// Makes a body unreadable. Different bodies have different results.
     pub fn corrupt(self, body: &[u8]) -> Vec<u8> {

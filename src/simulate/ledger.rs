@@ -44,7 +44,6 @@ pub struct SourceTally {
     pub anomalies: BTreeMap<String, u64>,
 }
 
-/// The answer to an accepted webhook.
 #[derive(Debug, Deserialize)]
 pub struct WebhookReply {
     pub status: String,
@@ -61,7 +60,6 @@ pub struct LedgerMismatch {
 }
 
 impl SourceTally {
-    /// Counts an accepted delivery.
     pub fn record(&mut self, receipt: &WebhookReply) {
         self.counts[RECEIVED] += 1;
         match receipt.status.as_str() {

@@ -56,10 +56,8 @@ const QUEUE_CAPACITY: usize = 32;
 /// If a run falls further behind its rate, it does not catch up.
 const MAX_LAG: Duration = Duration::from_secs(1);
 
-/// All requests of a run, in order.
 type RequestIterator = Box<dyn Iterator<Item = SimulatedRequest> + Send>;
 
-/// The input of a run.
 #[derive(Clone, Debug)]
 pub struct SimulationPlan {
     pub hub: Url,
@@ -75,7 +73,6 @@ pub struct SimulationPlan {
     pub connections: NonZeroUsize,
 }
 
-/// The number of deliveries.
 #[derive(Clone, Copy, Debug)]
 pub enum Amount {
     /// This many, with timestamps spread over this time up to a moment.
@@ -143,7 +140,11 @@ async fn send_all(
     sender: Arc<VendorClient>,
     stop: &CancellationToken,
 ) -> Result<Vec<SourceTally>, SimulationError> {
-    let progress = Arc::new(ProgressReporter::new("delivered", plan.deliveries()));
+    let total = match plan.amount {
+        Amount::Count { deliveries, .. } => Some(deliveries),
+        Amount::Forever => None,
+    };
+    let progress = Arc::new(ProgressReporter::new("delivered", total));
     let mut queues = Vec::new();
     let mut workers = Vec::new();
     for _ in 0..plan.connections.get() {
@@ -153,10 +154,7 @@ async fn send_all(
         workers.push(tokio::spawn(run_worker(waiting, sender, plan.sources.len(), progress, stop)));
     }
     let all = async {
-        tokio::select! {
-            () = dispatch(requests, plan.rate, queues) => {}
-            () = stop.cancelled() => {}
-        }
+        stop.run_until_cancelled(dispatch(requests, plan.rate, queues)).await;
         let mut tallies = vec![SourceTally::default(); plan.sources.len()];
         for worker in workers {
             for (tally, part) in tallies.iter_mut().zip(worker.await??) {
@@ -236,13 +234,6 @@ fn root_cause(error: &dyn Error) -> String {
 }
 
 impl SimulationPlan {
-    fn deliveries(&self) -> Option<u64> {
-        match self.amount {
-            Amount::Count { deliveries, .. } => Some(deliveries),
-            Amount::Forever => None,
-        }
-    }
-
     fn requests(&self) -> RequestIterator {
         match self.amount {
             Amount::Forever => Box::new(self.requests_with_clock(TrafficClock::Live(crate::clock::now), None)),
@@ -252,7 +243,7 @@ impl SimulationPlan {
                 // The time of the last delivery is only known after planning all of them.
                 let rehearsal = TimeMapping { anchor: TimeDelta::zero(), at: until, scale: 1.0 };
                 let rehearsal = self.requests_with_clock(TrafficClock::Fixed(rehearsal), span).take(count);
-                let end = rehearsal.map(|request| request.delivery.at()).max().unwrap_or_default();
+                let end = rehearsal.map(|request| request.delivery.step.at).max().unwrap_or_default();
                 let scale = spread.num_milliseconds() as f64 / (end.num_milliseconds().max(1)) as f64;
                 let times = TimeMapping { anchor: end, at: until, scale };
                 Box::new(self.requests_with_clock(TrafficClock::Fixed(times), span).take(count))

@@ -22,7 +22,6 @@ pub fn parse(text: &str) -> Option<(JsonTree, Vec<String>)> {
     Some((JsonTree::Object(fields), heads))
 }
 
-/// The form with these parts.
 pub fn render(fields: &JsonTree, heads: &[String]) -> String {
     let JsonTree::Object(fields) = fields else { return String::new() };
     let mut form = String::new();

@@ -3,12 +3,10 @@
 use super::sample::{JsonTree, SampleBody, SampleError, SampleTemplate, json_string};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
-/// One delivery of a scenario.
 #[derive(Clone, Debug)]
 pub struct ScenarioStep {
     /// Since the run began; [`TimeMapping`] makes a timestamp of it.
     pub at: TimeDelta,
-    /// The path of the sample.
     pub sample: String,
     /// The new values by JSON pointer.
     pub patches: Vec<(String, FieldPatch)>,
@@ -37,10 +35,7 @@ pub struct TimeMapping {
 }
 
 impl ScenarioStep {
-    /// The body.
-    ///
-    /// # Errors
-    /// If the script does not fit the sample.
+    /// The body; an error if the script does not fit the sample.
     pub fn body(&self, times: &TimeMapping) -> Result<SampleBody, SampleError> {
         let mut sample = SampleTemplate::get(&self.sample)?.clone();
         for (pointer, patch) in &self.patches {

@@ -4,7 +4,6 @@ use super::ledger::{LEDGER_COLUMNS, LedgerMismatch, SourceTally};
 use std::fmt::{Display, Formatter, Result};
 use std::time::Duration;
 
-/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct SimulationReport {
     /// In the order of the settings.
@@ -28,30 +27,28 @@ impl SimulationReport {
         })
     }
 
-    fn rows(&self) -> Vec<(String, SourceTally)> {
-        let total = ("all".to_owned(), self.total());
-        self.tallies.iter().cloned().chain([total]).collect()
+    /// A row for each source, and one for all.
+    fn table(&self, head: &[&str], counts: impl Fn(&SourceTally) -> Vec<String>) -> Vec<Vec<String>> {
+        let row = |source: &str, tally: &SourceTally| [vec![source.to_owned()], counts(tally)].concat();
+        let mut rows = vec![head.iter().map(|column| (*column).to_owned()).collect()];
+        rows.extend(self.tallies.iter().map(|(source, tally)| row(source, tally)));
+        rows.push(row("all", &self.total()));
+        rows
     }
 
     fn response_table(&self) -> Vec<Vec<String>> {
         let head = ["answers", "sent", "new", "duplicate", "quarantined", "401", "retries", "given up"];
-        let row = |(source, tally): (String, SourceTally)| {
-            let duplicates = u64::try_from(tally.counts[1]).unwrap_or_default();
-            let SourceTally { sent, accepted: new, quarantined, not_authenticated, retries, given_up, .. } = tally;
-            let counts = [sent, new, duplicates, quarantined, not_authenticated, retries, given_up];
-            std::iter::once(source).chain(counts.map(|count| count.to_string())).collect()
-        };
-        let head = head.map(str::to_owned).to_vec();
-        std::iter::once(head).chain(self.rows().into_iter().map(row)).collect()
+        self.table(&head, |tally| {
+            let SourceTally { sent, accepted, quarantined, not_authenticated, retries, given_up, .. } = tally;
+            let (new, duplicates) = (accepted, &tally.counts[1].unsigned_abs());
+            [sent, new, duplicates, quarantined, not_authenticated, retries, given_up].map(u64::to_string).to_vec()
+        })
     }
 
     fn verdict_table(&self) -> Vec<Vec<String>> {
-        let head = std::iter::once("verdicts").chain(LEDGER_COLUMNS.iter().skip(2).map(|(column, ..)| *column));
-        let row = |(source, tally): (String, SourceTally)| {
-            std::iter::once(source).chain(tally.counts.iter().skip(2).map(i64::to_string)).collect()
-        };
-        let head = head.map(str::to_owned).collect();
-        std::iter::once(head).chain(self.rows().into_iter().map(row)).collect()
+        let verdicts = LEDGER_COLUMNS.iter().skip(2).map(|(column, ..)| *column);
+        let head: Vec<_> = std::iter::once("verdicts").chain(verdicts).collect();
+        self.table(&head, |tally| tally.counts.iter().skip(2).map(i64::to_string).collect())
     }
 }
 

@@ -22,7 +22,6 @@ static SAMPLES: LazyLock<HashMap<String, SampleTemplate>> = LazyLock::new(|| {
     SampleFiles::iter().filter(|path| !path.starts_with("bad/")).filter_map(read).collect()
 });
 
-/// A payload to be filled in.
 #[derive(Clone, Debug)]
 pub struct SampleTemplate {
     pub fields: JsonTree,
@@ -30,7 +29,6 @@ pub struct SampleTemplate {
     part_headers: Option<Vec<String>>,
 }
 
-/// A payload as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SampleBody {
     pub content_type: &'static str,
@@ -59,8 +57,7 @@ pub enum SampleError {
 }
 
 impl SampleTemplate {
-    /// # Errors
-    /// If there is no such sample.
+    /// The sample at a path; an error if there is none.
     pub fn get(path: &str) -> Result<&'static SampleTemplate, SampleError> {
         SAMPLES.get(path).ok_or_else(|| SampleError::Missing(path.to_owned()))
     }
@@ -153,23 +150,18 @@ impl std::fmt::Display for JsonTree {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             JsonTree::Object(fields) => {
-                for (number, (name, value)) in fields.iter().enumerate() {
-                    write!(f, "{}{name}:{value}", if number == 0 { "{" } else { "," })?;
-                }
-                f.write_str(if fields.is_empty() { "{}" } else { "}" })
+                let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+                write!(f, "{{{}}}", fields.join(","))
             }
             JsonTree::List(values) => {
-                for (number, value) in values.iter().enumerate() {
-                    write!(f, "{}{value}", if number == 0 { "[" } else { "," })?;
-                }
-                f.write_str(if values.is_empty() { "[]" } else { "]" })
+                let values: Vec<_> = values.iter().map(JsonTree::to_string).collect();
+                write!(f, "[{}]", values.join(","))
             }
             JsonTree::Leaf(text) => f.write_str(text),
         }
     }
 }
 
-/// A text as a JSON string.
 pub fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

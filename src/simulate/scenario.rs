@@ -170,7 +170,6 @@ impl Scenario {
         self.variables.insert(name.to_owned(), value);
     }
 
-    /// Seconds between two variables that are times.
     pub fn seconds_between(&self, from: &str, to: &str) -> i64 {
         match (self.variables.get(from), self.variables.get(to)) {
             (Some(Variable::Time(from)), Some(Variable::Time(to))) => (*to - *from).num_seconds(),

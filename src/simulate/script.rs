@@ -35,7 +35,6 @@ pub enum ScriptStep {
     Wait(i64, i64),
     /// Sends a sample, by its name in the vendor's folder. Without an extension it is JSON.
     Send(&'static str),
-    /// Waits, then sends.
     After(i64, i64, &'static str),
     /// Sets a variable to the value of a template.
     Set(&'static str, &'static str),
@@ -49,7 +48,6 @@ pub enum ScriptStep {
     RowOf(&'static [&'static str], &'static [&'static [&'static str]]),
     /// Runs the first steps with this probability, else the second ones.
     Either(u32, &'static [ScriptStep], &'static [ScriptStep]),
-    /// Runs the steps if the variable is set.
     IfSet(&'static str, &'static [ScriptStep]),
     /// Runs the steps this many times; `{round}` counts from 1.
     Repeat(i64, i64, &'static [ScriptStep]),
@@ -58,11 +56,9 @@ pub enum ScriptStep {
     Run(&'static [ScriptStep]),
     /// For what no other step expresses.
     Call(fn(&mut Scenario)),
-    /// Ends the scenario.
     End,
 }
 
-/// Runs the steps with this probability.
 pub const fn chance(percent: u32, steps: &'static [ScriptStep]) -> ScriptStep {
     ScriptStep::Either(percent, steps, &[])
 }

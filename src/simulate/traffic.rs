@@ -23,7 +23,6 @@ const CONCURRENT_SCENARIOS: i32 = 60;
 /// Which timestamps the deliveries carry.
 #[derive(Clone, Copy, Debug)]
 pub enum TrafficClock {
-    /// The times of the run are mapped like this.
     Fixed(TimeMapping),
     /// Each delivery carries the time at which it is sent.
     Live(fn() -> DateTime<Utc>),
@@ -35,37 +34,23 @@ pub struct Traffic {
     seed: u32,
     rng: StdRng,
     clock: TrafficClock,
-    roles: Vec<SourceScenario>,
+    /// The sources, each with its vendor's scenario.
+    roles: Vec<(usize, &'static VendorScenario)>,
     /// The mean time between the beginnings of two scenarios.
     mean_interval: TimeDelta,
     next_start: TimeDelta,
     scenarios: u64,
-    /// By the time of the next delivery and by number.
-    active: BTreeMap<(TimeDelta, u64), ActiveScenario>,
+    /// The source and what is left to deliver, by the time of the next delivery and by number.
+    active: BTreeMap<(TimeDelta, u64), (usize, IntoIter<ScenarioStep>)>,
 }
 
-/// A source and its vendor's scenario.
-#[derive(Clone, Copy, Debug)]
-struct SourceScenario {
-    source: usize,
-    scenario: &'static VendorScenario,
-}
-
-/// A scenario that has deliveries left.
-#[derive(Debug)]
-struct ActiveScenario {
-    steps: IntoIter<ScenarioStep>,
-    source: usize,
-}
-
-/// One delivery of a vendor.
 #[derive(Debug)]
 pub struct SimulatedDelivery {
     /// The number of the scenario it belongs to.
     pub scenario: u64,
     /// The index of its source.
     pub source: usize,
-    step: ScenarioStep,
+    pub step: ScenarioStep,
     times: TimeMapping,
 }
 
@@ -74,21 +59,18 @@ impl Traffic {
     /// the scenarios so that this number of deliveries takes about this long.
     pub fn new(seed: u32, vendors: &[&str], clock: TrafficClock, span: Option<(u64, TimeDelta)>) -> Traffic {
         let role = |(source, vendor): (usize, &&str)| {
-            let scenario = VENDOR_SCENARIOS.iter().find(|scenario| scenario.vendor == *vendor)?;
-            Some(SourceScenario { source, scenario })
+            Some((source, VENDOR_SCENARIOS.iter().find(|scenario| scenario.vendor == *vendor)?))
         };
-        let mean_interval = match span {
-            Some((deliveries, span)) => {
-                span / i32::try_from(deliveries / DELIVERIES_PER_SCENARIO + 1).unwrap_or(i32::MAX)
-            }
-            None => SCENARIO_DURATION / CONCURRENT_SCENARIOS,
+        let (duration, scenarios) = match span {
+            Some((deliveries, span)) => (span, i32::try_from(deliveries / DELIVERIES_PER_SCENARIO + 1)),
+            None => (SCENARIO_DURATION, Ok(CONCURRENT_SCENARIOS)),
         };
         Traffic {
             seed,
             rng: StdRng::seed_from_u64(seed.into()),
             clock,
             roles: vendors.iter().enumerate().filter_map(role).collect(),
-            mean_interval,
+            mean_interval: duration / scenarios.unwrap_or(i32::MAX),
             next_start: TimeDelta::zero(),
             scenarios: 0,
             active: BTreeMap::new(),
@@ -100,24 +82,21 @@ impl Traffic {
         let begin = self.next_start;
         let most = (2 * self.mean_interval.num_milliseconds()).max(1);
         self.next_start += TimeDelta::milliseconds(self.rng.random_range(0..=most));
-        let total: u32 = self.roles.iter().map(|role| role.scenario.weight).sum();
-        let mut drawn = self.rng.random_range(0..total.max(1));
-        let role = self.roles.iter().find(|role| match drawn.checked_sub(role.scenario.weight) {
-            Some(rest) => {
-                drawn = rest;
-                false
-            }
-            None => true,
+        let total: u32 = self.roles.iter().map(|(_, of)| of.weight).sum();
+        let drawn = self.rng.random_range(0..total.max(1));
+        let mut end = 0;
+        let role = self.roles.iter().find(|(_, of)| {
+            end += of.weight;
+            drawn < end
         });
-        let Some(role) = role else { return };
-        let scenario = Scenario::new(self.seed, self.scenarios, begin);
-        let steps = scenario.plan(role.scenario, STALLED_SHARE).into_iter();
-        self.activate(self.scenarios, ActiveScenario { steps, source: role.source });
+        let Some((source, of)) = role.copied() else { return };
+        let steps = Scenario::new(self.seed, self.scenarios, begin).plan(of, STALLED_SHARE);
+        self.activate(self.scenarios, source, steps.into_iter());
     }
 
-    fn activate(&mut self, number: u64, scenario: ActiveScenario) {
-        if let Some(next) = scenario.steps.as_slice().first() {
-            self.active.insert((next.at, number), scenario);
+    fn activate(&mut self, number: u64, source: usize, steps: IntoIter<ScenarioStep>) {
+        if let Some(next) = steps.as_slice().first() {
+            self.active.insert((next.at, number), (source, steps));
         }
     }
 }
@@ -132,9 +111,9 @@ impl Iterator for Traffic {
         while self.active.first_key_value().is_none_or(|((at, _), _)| self.next_start <= *at) {
             self.start_scenario();
         }
-        let ((_, number), mut scenario) = self.active.pop_first()?;
-        let (step, source) = (scenario.steps.next()?, scenario.source);
-        self.activate(number, scenario);
+        let ((_, number), (source, mut steps)) = self.active.pop_first()?;
+        let step = steps.next()?;
+        self.activate(number, source, steps);
         let times = match self.clock {
             TrafficClock::Fixed(times) => times,
             TrafficClock::Live(now) => TimeMapping { anchor: step.at, at: now(), scale: 1.0 },
@@ -144,13 +123,7 @@ impl Iterator for Traffic {
 }
 
 impl SimulatedDelivery {
-    /// Since the run began.
-    pub fn at(&self) -> TimeDelta {
-        self.step.at
-    }
-
-    /// # Errors
-    /// If the script does not fit the sample.
+    /// An error if the script does not fit the sample.
     pub fn body(&self) -> Result<SampleBody, SampleError> {
         self.step.body(&self.times)
     }

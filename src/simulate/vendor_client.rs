@@ -29,7 +29,6 @@ pub struct VendorClient {
     stop: CancellationToken,
 }
 
-/// The webhook of a source.
 #[derive(Debug)]
 struct SourceEndpoint {
     url: Url,
@@ -46,19 +45,13 @@ enum SendOutcome {
     Unexpected(String),
 }
 
-/// A client that uses no proxy and follows no redirects.
-///
-/// # Errors
-/// If TLS cannot be set up.
+/// A client that uses no proxy and follows no redirects. An error if TLS cannot be set up.
 pub fn http_client() -> Result<Client, reqwest::Error> {
     Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(REQUEST_TIMEOUT).build()
 }
 
 impl VendorClient {
-    /// `stop` ends waiting for a retry.
-    ///
-    /// # Errors
-    /// If only the vendor can sign deliveries of a source.
+    /// `stop` ends waiting for a retry. An error if only the vendor can sign deliveries of a source.
     pub fn new(
         client: Client,
         hub: &Url,
@@ -76,10 +69,8 @@ impl VendorClient {
         Ok(VendorClient { client, endpoints: sources.iter().map(endpoint).collect::<Result<_, _>>()?, stop })
     }
 
-    /// Sends a request, with retries. Returns whether the hub answered in the end.
-    ///
-    /// # Errors
-    /// If a script does not fit its samples.
+    /// Sends a request, with retries. Returns whether the hub answered in the end, or an error if a script does not fit its
+    /// samples.
     pub async fn deliver(&self, request: &SimulatedRequest, tally: &mut SourceTally) -> Result<bool, SimulationError> {
         let Some(endpoint) = self.endpoints.get(request.delivery.source) else { return Ok(true) };
         let body = request.delivery.body()?;
@@ -118,7 +109,9 @@ impl VendorClient {
                 }
             };
             let pause = wait.max(after);
-            if started.elapsed() + pause > RETRY_DEADLINE || !self.sleep_or_stop(pause).await {
+            if started.elapsed() + pause > RETRY_DEADLINE
+                || self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none()
+            {
                 tally.given_up += 1;
                 return Ok(false);
             }
@@ -145,14 +138,6 @@ impl VendorClient {
             Ok(response) => read_response(response).await,
             Err(_) => SendOutcome::NoResponse,
         })
-    }
-
-    // False if stopped.
-    async fn sleep_or_stop(&self, time: Duration) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(time) => true,
-            () = self.stop.cancelled() => false,
-        }
     }
 }
 
@@ -190,7 +175,6 @@ async fn read_response(response: Response) -> SendOutcome {
     }
 }
 
-/// A path below the hub's address.
 pub fn endpoint_url(hub: &Url, path: &[&str]) -> Url {
     let mut url = hub.clone();
     url.set_query(None);

@@ -91,22 +91,14 @@ fn json_from_form(form: &str) -> Option<String> {
     if let Some((_, json)) = form.split_once('=').filter(|(_, json)| json.starts_with('{') && looks_like_object(json)) {
         return Some(json.to_owned());
     }
-    let mut fields = form_urlencoded::parse(form.as_bytes());
-    let (first, mut count, mut payloads, mut names_event) = (fields.next()?, 1, Vec::new(), false);
-    let mut look = |name: &str, value: &str| {
-        names_event |= EVENT_NAME_FIELDS.contains(&name);
-        if name == PAYLOAD_FIELD && payloads.len() < 2 {
-            payloads.push(value.to_owned());
+    let fields = || form_urlencoded::parse(form.as_bytes());
+    let names_event = fields().any(|(name, _)| EVENT_NAME_FIELDS.contains(&name.as_ref()));
+    let (mut all, mut payloads) = (fields(), fields().filter(|(name, _)| name == PAYLOAD_FIELD));
+    match (payloads.next(), payloads.next(), all.next(), all.next()) {
+        (Some((_, payload)), None, ..) if !names_event && looks_like_object(&payload) => Some(payload.into_owned()),
+        (_, _, Some((name, value)), None) => {
+            [value, name].into_iter().find(|text| looks_like_object(text)).map(Cow::into_owned)
         }
-    };
-    look(&first.0, &first.1);
-    for (name, value) in fields {
-        look(&name, &value);
-        count += 1;
-    }
-    match (payloads.as_slice(), count) {
-        ([payload], _) if !names_event && looks_like_object(payload) => Some(payload.clone()),
-        (_, 1) => [first.1, first.0].into_iter().find(|text| looks_like_object(text)).map(Cow::into_owned),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 //! `completed`. A machine declares each state once; a name that differs only in spelling means that state.
 
 use super::Vendor;
-use crate::event::{Event, ParsedDelivery, StateClaim};
+use crate::event::{Event, StateClaim};
 use serde_json::value::to_raw_value;
 
 /// Two spellings of one word. If a machine declares both, they are different states.
@@ -27,16 +27,9 @@ where
         .or_else(|| names.find(|name| unify_variants(normalize_word(name)) == unify_variants(letters.clone())))
 }
 
-/// Replaces the states of events by the names that the machines declare. A word that is spelled differently, or that no
+/// Replaces the state of an event by the name that the machine declares. A word that is spelled differently, or that no
 /// machine declares, is added to the details.
-pub fn canonicalize_states(mut parsed: ParsedDelivery, vendor: &Vendor) -> ParsedDelivery {
-    for event in &mut parsed.events {
-        canonicalize_state(event, vendor);
-    }
-    parsed
-}
-
-fn canonicalize_state(event: &mut Event, vendor: &Vendor) {
+pub fn canonicalize_state(event: &mut Event, vendor: &Vendor) {
     let (StateClaim::Exact(word), Some(machine)) = (&event.state_claim, vendor.machine(event.entity.entity_type))
     else {
         return;
@@ -143,7 +136,8 @@ mod tests {
     }
 
     fn in_state(subject: EntityType, word: &str, vendor: &Vendor) -> Event {
-        let events = vec![Event::new(subject, "1").state(word)];
-        canonicalize_states(ParsedDelivery { events, ..ParsedDelivery::default() }, vendor).events.remove(0)
+        let mut event = Event::new(subject, "1").state(word);
+        canonicalize_state(&mut event, vendor);
+        event
     }
 }

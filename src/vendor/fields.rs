@@ -49,7 +49,6 @@ struct TrackedField<'a> {
     misread: Cell<bool>,
 }
 
-/// How far a value has been read.
 #[derive(Debug, Default)]
 enum ReadState<'a> {
     #[default]
@@ -61,7 +60,6 @@ enum ReadState<'a> {
     Single(ListEntry<'a>),
 }
 
-/// An entry of a list.
 #[derive(Clone, Debug)]
 pub struct ListEntry<'a>(Rc<TrackedField<'a>>);
 
@@ -111,11 +109,6 @@ impl<'a> JsonFields<'a> {
     /// All fields, read or not. Names may be repeated; the last one counts.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.fields.iter().map(|field| (field.name.as_ref(), field.value))
-    }
-
-    /// Whether the field exists and is not null.
-    pub fn has(&self, name: &str) -> bool {
-        self.find(name).is_some_and(|field| field.value.get() != "null")
     }
 
     /// A string that is not blank; a number's or a boolean's text.
@@ -177,7 +170,6 @@ impl<'a> JsonFields<'a> {
         at
     }
 
-    /// A nested object.
     pub fn object(&self, name: &str) -> Option<JsonFields<'a>> {
         self.find(name)?.open(|| self.path_of(name))
     }
@@ -227,19 +219,14 @@ impl<'a> JsonFields<'a> {
 
     /// The values of a list, which all count as read. A single value is a list of one.
     pub fn values(&self, name: &str) -> Vec<&'a RawValue> {
-        let value = |value: &'a RawValue| match value.get() {
-            "null" => None,
-            _ => Some(list_entries(value).unwrap_or_else(|| vec![value])),
-        };
-        self.consume(name, value).unwrap_or_default()
+        self.raw(name).map(entries_or_value).unwrap_or_default()
     }
 
     /// Like [`JsonFields::values`], but they do not count as read.
     pub fn peek_values(&self, name: &str) -> Vec<&'a RawValue> {
-        self.peek(name).map(|value| list_entries(value).unwrap_or_else(|| vec![value])).unwrap_or_default()
+        self.peek(name).map(entries_or_value).unwrap_or_default()
     }
 
-    /// Whether the field is an empty list.
     pub fn is_empty_list(&self, name: &str) -> bool {
         self.peek(name).and_then(list_entries).is_some_and(|entries| entries.is_empty())
     }
@@ -266,7 +253,7 @@ impl<'a> JsonFields<'a> {
 
     /// The value as a JSON value, if it is not null.
     pub fn json(&self, name: &str) -> Option<serde_json::Value> {
-        self.consume(name, |value| (value.get() != "null").then(|| json_value(value)))
+        self.raw(name).map(json_value)
     }
 
     /// The meaning of a known word, in any case. The field does not count as read, so that the word stays among the details.
@@ -307,19 +294,12 @@ impl<'a> TrackedField<'a> {
 }
 
 impl<'a> ListEntry<'a> {
-    /// Its fields, if it is an object.
     pub fn object(&self) -> Option<JsonFields<'a>> {
         self.0.open(|| self.0.name.clone().into_owned())
     }
 
     /// The value; it does not count as read.
     pub fn peek(&self) -> &'a RawValue {
-        self.0.value
-    }
-
-    /// The value, which counts as read.
-    pub fn consume(&self) -> &'a RawValue {
-        self.0.state.replace(ReadState::Read);
         self.0.value
     }
 
@@ -331,7 +311,7 @@ impl<'a> ListEntry<'a> {
     /// Its text, if it is a string that is not blank.
     pub fn text(&self) -> Option<String> {
         let text = self.peek_text()?;
-        self.consume();
+        self.0.state.replace(ReadState::Read);
         Some(text)
     }
 }
@@ -381,6 +361,10 @@ fn stated_timestamp(value: &RawValue) -> Option<DateTime<Utc>> {
     }
     let object = JsonFields::parse_value(value, String::new())?;
     parse_timestamp(&format!("{} {}", object.text("date")?, object.text("timezone")?))
+}
+
+fn entries_or_value(value: &RawValue) -> Vec<&RawValue> {
+    list_entries(value).unwrap_or_else(|| vec![value])
 }
 
 fn is_blank(value: &RawValue) -> bool {

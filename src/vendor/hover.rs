@@ -91,7 +91,7 @@ fn parse(delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
     };
     Ok(match events {
         Ok(events) => {
-            let occurred_at = events.iter().find(|event| event.occurred_at.raw_field().is_some());
+            let occurred_at = events.iter().find(|event| event.occurred_at.raw_field.is_some());
             let occurred_at = occurred_at.map(|event| event.occurred_at.clone()).unwrap_or_default();
             ParsedDelivery { event, occurred_at, events, ..ParsedDelivery::default() }
         }
@@ -175,7 +175,7 @@ fn signature_request(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseErro
     let signed_at = body.vendor_time("signed_at");
     let request = Event::new(SIGNATURE_REQUEST, id).state(text(body, "state")?).occurred_at(&signed_at);
     let request = under(request, body, PROPOSAL, body.id(PROPOSAL_ID));
-    Ok(vec![request.fact(Signing { signed_at: signed_at.at() }).details(body.unread_details())])
+    Ok(vec![request.fact(Signing { signed_at: signed_at.at }).details(body.unread_details())])
 }
 
 fn order(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
@@ -187,7 +187,7 @@ fn order(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
 fn design_image(body: &JsonFields<'_>) -> Result<Vec<Event>, HoverParseError> {
     let at = body.vendor_time("timestamp");
     let photo = Event::new(EntityType::Item(ItemKind::Photo), number(body, "image_id")?).occurred_at(&at);
-    let photo = under_job(photo, body).fact(Photo { taken_at: at.at(), ..Photo::default() });
+    let photo = under_job(photo, body).fact(Photo { taken_at: at.at, ..Photo::default() });
     Ok(vec![photo.fact(lead(body)).details(body.unread_details())])
 }
 
@@ -313,7 +313,7 @@ mod tests {
     fn an_invalid_time_orders_nothing_and_stays_among_the_details() {
         let body = json!({ "event": "instant-design-image-created", "image_id": 7, "timestamp": "yesterday" });
         let reading = reading(&body);
-        assert!(reading.occurred_at.at().is_none() && reading.occurred_at.raw_field().is_some());
+        assert!(reading.occurred_at.at.is_none() && reading.occurred_at.raw_field.is_some());
         assert_eq!(names(&reading.events[0].details), ["timestamp"]);
     }
 
@@ -360,7 +360,7 @@ mod tests {
         let [request] = &reading_before.events[..] else { panic!("one event") };
         assert_eq!(request.parent, Some(EntityRef::new(PROPOSAL, "ea253901")));
         assert!(request.orphan_reason.is_some() && request.inspection_external_id.is_none());
-        assert_eq!(reading_before.occurred_at.at().map(|at| at.timestamp()), Some(1_598_555_054));
+        assert_eq!(reading_before.occurred_at.at.map(|at| at.timestamp()), Some(1_598_555_054));
         body["job_id"] = json!(19402492);
         let reading_after = reading(&body);
         let [request] = &reading_after.events[..] else { panic!("one event") };

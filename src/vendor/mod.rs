@@ -44,7 +44,6 @@ pub struct Vendor {
 /// The part of a delivery that an adapter sees.
 #[derive(Clone, Copy, Debug)]
 pub struct DeliveryBody<'a> {
-    /// The `Content-Type` header as sent.
     pub content_type: Option<&'a str>,
     pub body: &'a [u8],
 }
@@ -61,22 +60,20 @@ impl Vendor {
     /// If the body cannot be read. The error says what the body is instead.
     pub fn parse_delivery(&self, delivery: &DeliveryBody<'_>) -> Result<ParsedDelivery, Unreadable> {
         let body = body::extract_json(delivery.content_type, delivery.body)?;
-        let parsed = (self.parse)(&DeliveryBody { body: &body, ..*delivery })?;
-        Ok(canonical_names::canonicalize_states(parsed, self))
+        let mut parsed = (self.parse)(&DeliveryBody { body: &body, ..*delivery })?;
+        parsed.events.iter_mut().for_each(|event| canonical_names::canonicalize_state(event, self));
+        Ok(parsed)
     }
 
-    /// The machine of an entity type, if it has states.
     pub fn machine(&self, entity_type: EntityType) -> Option<&'static Machine> {
         self.machines.iter().find(|machine| machine.entity_type == entity_type)
     }
 }
 
-/// The names of all vendors.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|vendor| vendor.name)
 }
 
-/// The vendor with this name.
 pub fn by_name(name: &str) -> Option<&'static Vendor> {
     ALL.iter().copied().find(|vendor| vendor.name == name)
 }

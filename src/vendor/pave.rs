@@ -127,7 +127,7 @@ impl PaveDelivery<'_> {
             code: Some(code.clone()),
             verdict: status.clone(),
             message: self.body.text("message"),
-            taken_at: self.at.at(),
+            taken_at: self.at.at,
             ..Photo::default()
         };
         let item = self.item(PHOTO, &code).fact(photo).state_if_known(status);
@@ -150,7 +150,7 @@ impl PaveDelivery<'_> {
             recipient: body.text("name"),
             phone: body.text("phone"),
             error: if status == Some("SENT") { None } else { body.text("message") },
-            sent_at: self.at.at(),
+            sent_at: self.at.at,
             ..Message::default()
         };
         vec![self.item(EntityType::Item(ItemKind::Message), &id).fact(message).details(body.unread_details())]
@@ -163,7 +163,7 @@ impl PaveDelivery<'_> {
             title: body.text("title"),
             text: body.text("description"),
             author: body.text("user"),
-            written_at: self.at.at(),
+            written_at: self.at.at,
         };
         vec![self.item(EntityType::Item(ItemKind::Note), &id).fact(note).details(body.unread_details())]
     }
@@ -173,7 +173,7 @@ impl PaveDelivery<'_> {
         if let Some(id) = self.body.numeric_id(&format!("{what}_id")) {
             return format!("{what}/{id}");
         }
-        let at = match (self.at.at(), self.at.raw_field()) {
+        let at = match (self.at.at, self.at.raw_field.as_deref()) {
             (Some(at), _) => at.to_rfc3339(),
             (None, Some(stated)) => stated.value.get().to_owned(),
             (None, None) => String::new(),

@@ -9,7 +9,9 @@ mod items;
 use super::fields::{JsonFields, LayeredFields};
 use super::{DeliveryBody, Unreadable, Vendor, canonical_names, read_reference};
 use crate::event::{Asset, Event, Location, ParsedDelivery, Summary, Task, Vehicle, VendorTime};
-use crate::machine::{EntityType, JobKind, Machine, START, State, Status, Transition, state, terminal, transition};
+use crate::machine::Status::{Capturing, Completed, InProgress, Queued, Running, Succeeded};
+use crate::machine::TransitionGroup::{Chain, Each};
+use crate::machine::{EntityType, JobKind, Machine, START, State, Transition, state, terminal, transitions};
 use items::{coordinates, items};
 
 pub const VENDOR: Vendor = Vendor {
@@ -38,18 +40,18 @@ const MACHINES: &[Machine] = &[
     Machine {
         entity_type: EntityType::Inspection,
         states: &[
-            state("draft", Status::InProgress, 10, "The inspection was saved before it was finished."),
-            terminal("active", Status::Completed, 90, "The inspection was performed and uploaded."),
-            terminal("archived", Status::Completed, 95, "The inspection was put into the archive."),
+            state("draft", InProgress, 10, "The inspection was saved before it was finished."),
+            terminal("active", Completed, 90, "The inspection was performed and uploaded."),
+            terminal("archived", Completed, 95, "The inspection was put into the archive."),
         ],
         transitions: TRANSITIONS,
     },
     Machine {
         entity_type: EntityType::Session,
         states: &[
-            state("draft", Status::Capturing, 10, "The inspection was saved before it was finished."),
-            terminal("active", Status::Completed, 90, "The inspection was performed and uploaded."),
-            terminal("archived", Status::Completed, 95, "The inspection was put into the archive."),
+            state("draft", Capturing, 10, "The inspection was saved before it was finished."),
+            terminal("active", Completed, 90, "The inspection was performed and uploaded."),
+            terminal("archived", Completed, 95, "The inspection was put into the archive."),
         ],
         transitions: TRANSITIONS,
     },
@@ -57,29 +59,23 @@ const MACHINES: &[Machine] = &[
         entity_type: TASK,
         states: TASK_STATES,
         // The only event of a task is its completion.
-        transitions: &[
-            transition(START, "idle"),
-            transition(START, "completed"),
-            transition("idle", "in_progress"),
-            transition("idle", "completed"),
-            transition("in_progress", "completed"),
+        transitions: transitions![
+            Each(&[START], &["idle", "completed"]),
+            Each(&["idle"], &["in_progress", "completed"]),
+            Each(&["in_progress"], &["completed"]),
         ],
     },
 ];
 
 // The pages show `idle` alone and name the completion; `in_progress` is a guess.
 const TASK_STATES: &[State] = &[
-    state("idle", Status::Queued, 10, "The task was given to somebody."),
-    state("in_progress", Status::Running, 20, "Somebody works on the task."),
-    terminal("completed", Status::Succeeded, 90, "The task is done."),
+    state("idle", Queued, 10, "The task was given to somebody."),
+    state("in_progress", Running, 20, "Somebody works on the task."),
+    terminal("completed", Succeeded, 90, "The task is done."),
 ];
 
-const TRANSITIONS: &[Transition] = &[
-    transition(START, "draft"),
-    transition(START, "active"),
-    transition("draft", "active"),
-    transition("active", "archived"),
-];
+const TRANSITIONS: &[Transition] =
+    transitions![Each(&[START], &["draft", "active"]), Chain(&["draft", "active", "archived"])];
 
 /// The events that say more than that an object is as it is sent, in whatever spelling.
 const EVENTS: [&str; 2] = ["create", "completed"];
@@ -113,6 +109,8 @@ fn parse_inspection(body: &JsonFields<'_>, transaction: &JsonFields<'_>, event: 
         _ => transaction.vendor_time("updated_at").or_else(|| transaction.vendor_time("created_at")),
     };
     let draft = transaction.boolean("draft");
+    // Null if only media were added.
+    let check_in = transaction.boolean("check_in");
     let archive_status = transaction.text("archive_status");
     let state = transaction_state(event, draft, archive_status.as_deref());
     let items = items(transaction, &id, &at);
@@ -121,7 +119,7 @@ fn parse_inspection(body: &JsonFields<'_>, transaction: &JsonFields<'_>, event: 
     let inspection = Event::new(EntityType::Inspection, &id).occurred_at(&at).state_if_known(state);
     let inspection = with_asset(inspection, transaction).group(transaction.numeric_id("group_id")).fact(Summary {
         draft,
-        direction: transaction.boolean("check_in").map(|check_in| direction(check_in).to_owned()),
+        direction: check_in.map(|check_in| if check_in { "CHECK_IN" } else { "CHECK_OUT" }.to_owned()),
         damaged: transaction.boolean("damage"),
         damage_cost: transaction.number("damage_cost"),
         view_url: transaction.text("view_url").or_else(|| transaction.text("dashboard_url")),
@@ -149,11 +147,6 @@ fn transaction_state(event: &str, draft: Option<bool>, archive_status: Option<&s
         (_, Some("active")) | (Some(false), _) => Some("active"),
         _ => (event == "create").then_some("active"),
     }
-}
-
-// `check_in` is null if only media were added.
-fn direction(check_in: bool) -> &'static str {
-    if check_in { "CHECK_IN" } else { "CHECK_OUT" }
 }
 
 fn parse_task(body: &JsonFields<'_>, task: &JsonFields<'_>, event: &str) -> ParsedObject {

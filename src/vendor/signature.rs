@@ -17,20 +17,17 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// How a vendor signs, and how to check it.
 #[derive(Debug)]
 pub struct SignatureScheme {
     /// What is signed and which header carries the signature, for the documentation.
     pub description: &'static str,
     /// Whether the signature covers the public URL, so that it must be configured.
     pub signs_url: bool,
-    /// Checks a delivery over its raw bytes.
     pub verify: fn(&SignedMessage<'_>) -> Result<(), SignatureError>,
     /// The headers that the vendor would send with this message. For the simulator and tests.
     pub sign: fn(&SignedMessage<'_>) -> Vec<(&'static str, String)>,
 }
 
-/// The input of a signature.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedMessage<'a> {
     pub headers: &'a HeaderMap,
@@ -109,23 +106,19 @@ impl SignedMessage<'_> {
         value.to_str().map_err(|_| SignatureError::Malformed(name))
     }
 
-    /// The URL with which the simulator signs.
-    pub fn signing_url(&self) -> &str {
-        self.candidates.urls.first().map(String::as_str).unwrap_or_default()
-    }
-
-    /// The path with which the simulator signs.
-    pub fn signing_path(&self) -> &str {
-        self.candidates.paths.first().map(String::as_str).unwrap_or_default()
-    }
-
     /// Checks a time in milliseconds since the Unix epoch.
     ///
     /// # Errors
     /// If it is too far from now.
     pub fn check_timestamp(&self, sent: i64, allowed: TimeDelta) -> Result<(), SignatureError> {
         let skew = ClockSkew::between(self.now.timestamp_millis(), sent, allowed.num_milliseconds());
-        if skew.is_allowed() { Ok(()) } else { Err(SignatureError::OutsideTolerance(skew)) }
+        let is_allowed = skew.behind().saturating_abs() <= skew.allowed;
+        if is_allowed { Ok(()) } else { Err(SignatureError::OutsideTolerance(skew)) }
+    }
+
+    /// An error unless one of the secrets matches.
+    pub fn any_secret(&self, matches: impl Fn(&Secret) -> bool) -> Result<(), SignatureError> {
+        self.secrets.iter().any(matches).then_some(()).ok_or(SignatureError::Mismatch)
     }
 
     /// The secret with which the simulator signs.
@@ -137,10 +130,6 @@ impl SignedMessage<'_> {
 impl ClockSkew {
     pub fn between(now: i64, sent: i64, allowed: i64) -> ClockSkew {
         ClockSkew { now, sent, allowed }
-    }
-
-    pub fn is_allowed(self) -> bool {
-        self.behind().saturating_abs() <= self.allowed
     }
 
     fn behind(self) -> i64 {
@@ -185,37 +174,26 @@ pub fn within_limit<T>(signatures: &[T]) -> bool {
 
 /// Decodes base64 of either alphabet (RFC 4648, sections 4 and 5), with or without padding.
 pub fn base64_decode(text: &str) -> Option<Vec<u8>> {
-    let standard: Vec<u8> = text
-        .bytes()
-        .map(|byte| match byte {
-            b'-' => b'+',
-            b'_' => b'/',
-            byte => byte,
-        })
-        .collect();
-    BASE64.decode(standard).ok()
+    BASE64.decode(text.replace('-', "+").replace('_', "/")).ok()
 }
 
-/// Encodes standard base64 with padding.
 pub fn base64_encode(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
 /// HMAC-SHA256 (RFC 2104) over several parts.
 pub fn hmac_sha256(secret: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    new_hmac(secret, parts).finalize().into_bytes().to_vec()
+    hmac::<Hmac<Sha256>>(secret, parts).finalize().into_bytes().to_vec()
 }
 
 /// Whether this is the HMAC-SHA256 over the parts, compared in constant time.
 pub fn verify_hmac_sha256(secret: &[u8], parts: &[&[u8]], signature: &[u8]) -> bool {
-    new_hmac(secret, parts).verify_slice(signature).is_ok()
+    hmac::<Hmac<Sha256>>(secret, parts).verify_slice(signature).is_ok()
 }
 
-fn new_hmac(secret: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length, RFC 2104 section 3")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("a key of any length");
-    for part in parts {
-        mac.update(part);
-    }
+#[expect(clippy::expect_used, reason = "HMAC takes keys of every length, RFC 2104 section 3")]
+pub fn hmac<M: Mac + KeyInit>(secret: &[u8], parts: &[&[u8]]) -> M {
+    let mut mac = <M as KeyInit>::new_from_slice(secret).expect("a key of any length");
+    parts.iter().for_each(|part| mac.update(part));
     mac
 }

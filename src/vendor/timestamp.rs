@@ -31,8 +31,7 @@ pub fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
         return None;
     }
     let at = parse_epoch(text).or_else(|| parse_epoch_exponent(text)).or_else(|| parse_date_time(text));
-    let at =
-        at.or_else(|| parse_rfc_2822(text)).or_else(|| parse_javascript(text)).or_else(|| parse_named_months(text))?;
+    let at = at.or_else(|| parse_named_with_offset(text)).or_else(|| parse_named_months(text))?;
     (at >= DateTime::UNIX_EPOCH && at.timestamp() < 253_402_300_800).then_some(at)
 }
 
@@ -76,31 +75,19 @@ fn parse_date_time(text: &str) -> Option<DateTime<Utc>> {
 }
 
 fn parse_date(text: &str) -> Option<NaiveDate> {
-    let year =
-        |text: &str| if text.len() == 4 { parse_digits(text).and_then(|year| i32::try_from(year).ok()) } else { None };
-    let basic = text.len() == 8 && is_digits(text);
-    if basic {
-        let (y, rest) = text.split_at_checked(4)?;
-        let (m, d) = rest.split_at_checked(2)?;
-        return NaiveDate::from_ymd_opt(year(y)?, parse_digits(m)?, parse_digits(d)?);
-    }
-    let separator = if text.contains('/') { '/' } else { '-' };
-    let parts: Vec<&str> = text.split(separator).collect();
-    match parts.as_slice() {
-        [y, week, day] if separator == '-' && week.len() == 3 && day.len() == 1 => parse_week_date(year(y)?, week, day),
-        [y, m, d] if m.len() == 2 && d.len() == 2 => {
-            NaiveDate::from_ymd_opt(year(y)?, parse_digits(m)?, parse_digits(d)?)
-        }
-        [y, d] if separator == '-' && d.len() == 3 => NaiveDate::from_yo_opt(year(y)?, parse_digits(d)?),
-        [basic] if basic.len() == 7 => NaiveDate::from_yo_opt(year(basic.get(..4)?)?, parse_digits(basic.get(4..)?)?),
-        [basic] if basic.len() == 8 => parse_week_date(year(basic.get(..4)?)?, basic.get(4..7)?, basic.get(7..)?),
-        _ => None,
-    }
-}
-
-fn parse_week_date(year: i32, week: &str, day: &str) -> Option<NaiveDate> {
-    let weekday = chrono::Weekday::try_from(u8::try_from(parse_digits(day)?.checked_sub(1)?).ok()?).ok()?;
-    NaiveDate::from_isoywd_opt(year, parse_digits(week.strip_prefix('W')?)?, weekday)
+    /// Calendar, week and ordinal dates with their length, which leaves no digit out.
+    const FORMS: [(usize, &str); 7] = [
+        (10, "%Y-%m-%d"),
+        (10, "%Y/%m/%d"),
+        (8, "%Y%m%d"),
+        (10, "%G-W%V-%u"),
+        (8, "%GW%V%u"),
+        (8, "%Y-%j"),
+        (7, "%Y%j"),
+    ];
+    let mut forms =
+        FORMS.iter().filter(|(length, _)| text.len() == *length && text.starts_with(|c: char| c.is_ascii_digit()));
+    forms.find_map(|(_, form)| NaiveDate::parse_from_str(text, form).ok())
 }
 
 // Since midnight. A 60th second (RFC 3339, appendix D) is the first of the next minute.
@@ -157,14 +144,11 @@ fn parse_utc_offset(text: &str) -> Option<TimeDelta> {
     Some(if east { distance } else { -distance })
 }
 
-fn parse_rfc_2822(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc2822(text).ok().map(|at| at.to_utc())
-}
-
-// `Tue Sep 10 2024 12:00:00 GMT+0000 (Coordinated Universal Time)`.
-fn parse_javascript(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.split(" (").next()?;
-    DateTime::parse_from_str(text, "%a %b %d %Y %H:%M:%S GMT%z").ok().map(|at| at.to_utc())
+// RFC 2822, or as JavaScript: `Tue Sep 10 2024 12:00:00 GMT+0000 (Coordinated Universal Time)`.
+fn parse_named_with_offset(text: &str) -> Option<DateTime<Utc>> {
+    let javascript = |text: &str| DateTime::parse_from_str(text.split(" (").next()?, "%a %b %d %Y %H:%M:%S GMT%z").ok();
+    let at = DateTime::parse_from_rfc2822(text).ok().or_else(|| javascript(text))?;
+    Some(at.to_utc())
 }
 
 // With names of days and months, in UTC: as C and Ruby print it, Java's `Date`, and RFC 850 and cookies (PHP).

@@ -195,13 +195,13 @@ mod tests {
             let reading = reading(body);
             assert_eq!(reading.event, "ACTION_STATUS_STARTED");
             for event in &reading.events {
-                assert_eq!(event.occurred_at.at().map(|at| at.timestamp_millis()), Some(1_709_737_960_118), "{body}");
+                assert_eq!(event.occurred_at.at.map(|at| at.timestamp_millis()), Some(1_709_737_960_118), "{body}");
                 let timeline_details = ["action_type", "timeline_entry"];
                 let details = detail_names(event);
                 assert!(details.iter().all(|name| timeline_details.contains(name)), "{body}: {details:?}");
             }
         }
-        assert_eq!(reading(r#"{"action": "ACTION_STATUS_STARTED", "inspection_id": 1}"#).occurred_at.at(), None);
+        assert_eq!(reading(r#"{"action": "ACTION_STATUS_STARTED", "inspection_id": 1}"#).occurred_at.at, None);
     }
 
     #[test]

@@ -9,8 +9,9 @@ mod multipart;
 mod records;
 mod signature;
 
+use super::canonical_names::canonical_name;
 use super::fields::{JsonFields, content_id, json_value};
-use super::{DeliveryBody, Unreadable, Vendor, body, canonical_names};
+use super::{DeliveryBody, Unreadable, Vendor, body};
 use crate::event::{Account, Details, Event, NoEffect, ParsedDelivery, Run, VendorTime};
 use crate::machine::{EntityType, ItemKind, JobKind};
 use machines::{ACCOUNT_STATES, MACHINES};
@@ -30,39 +31,28 @@ const ACCOUNT: EntityType = EntityType::Item(ItemKind::Account);
 const RUN: EntityType = EntityType::Job(JobKind::SyncRun);
 const RECORD: EntityType = EntityType::Item(ItemKind::Record);
 
-// The events that the hub understands: the first part of the name, and the second parts.
-const KNOWN_EVENTS: [(&str, &[&str]); 3] = [
-    (
-        "integrated_account",
-        &[
-            "created",
-            "updated",
-            "active",
-            "reactivated",
-            "authentication_error",
-            "validation_error",
-            "post_install_error",
-            "forbidden_error",
-            "post_connect_form_submitted",
-            "deleted",
-        ],
-    ),
-    (
-        "sync_job_run",
-        &[
-            "created",
-            "started",
-            "updated",
-            "rate_limited",
-            "completed",
-            "failed",
-            "stopped",
-            "deleted",
-            "record",
-            "record_error",
-        ],
-    ),
-    ("record", &["created", "updated", "deleted", "meta"]),
+// The events of accounts and of runs, each with the state that it reports; without one, the payload contains the state.
+const ACCOUNT_EVENTS: &[(&str, Option<&str>)] = &[
+    ("created", None),
+    ("updated", None),
+    ("active", Some("active")),
+    ("reactivated", Some("active")),
+    ("authentication_error", Some("needs_reauth")),
+    ("validation_error", Some("validation_error")),
+    ("post_install_error", Some("post_install_error")),
+    ("forbidden_error", None),
+    ("post_connect_form_submitted", None),
+    ("deleted", Some("deleted")),
+];
+const RUN_EVENTS: &[(&str, Option<&str>)] = &[
+    ("created", Some("created")),
+    ("started", Some("running")),
+    ("updated", None),
+    ("rate_limited", Some("rate_limited")),
+    ("completed", Some("completed")),
+    ("failed", Some("failed")),
+    ("stopped", Some("stopped")),
+    ("deleted", Some("deleted")),
 ];
 
 // The events that concern no entity.
@@ -76,10 +66,10 @@ const IGNORED_EVENTS: &[(&str, &str)] = &[
     ("batch_job", "a batch of writes to a third party"),
 ];
 
-// The events of a delivery, or why there are none.
+const UNKNOWN_EVENT: &str = "no such event is known";
+
 type TrutoEvents = Result<Vec<Event>, NoEffect>;
 
-// A parsed delivery.
 struct TrutoEnvelope<'a> {
     body: JsonFields<'a>,
     payload: JsonFields<'a>,
@@ -128,48 +118,44 @@ fn read_body(bytes: &[u8]) -> Result<ParsedDelivery, Unreadable> {
 }
 
 fn parse_event(envelope: &TrutoEnvelope<'_>, event: &str) -> TrutoEvents {
-    match split_event_name(event) {
-        ("integrated_account", action) => account(envelope, action),
-        ("sync_job_run", "record") => records::run_records(envelope),
-        ("sync_job_run", "record_error") => records::record_errors(envelope),
-        ("sync_job_run", action) => run(envelope, action),
-        ("record", "created" | "updated") => records::third_party_records(envelope, "present"),
-        ("record", "deleted") => records::third_party_records(envelope, "deleted"),
-        ("record", "meta") => {
-            Err(NoEffect::Recognized("data about a third party's webhook, without records".to_owned()))
+    let (what, action) = event.split_once(':').unwrap_or((event, ""));
+    let known = ["integrated_account", "sync_job_run", "record"].into_iter();
+    let known = known.chain(IGNORED_EVENTS.iter().map(|(name, _)| *name));
+    match canonical_name(what, known) {
+        Some("integrated_account") => account(envelope, find_event(ACCOUNT_EVENTS, action)?),
+        Some("sync_job_run") => match canonical_name(action, ["record", "record_error"]) {
+            Some("record") => records::run_records(envelope),
+            Some(_) => records::record_errors(envelope),
+            None => run(envelope, find_event(RUN_EVENTS, action)?),
+        },
+        Some("record") => match canonical_name(action, ["created", "updated", "deleted", "meta"]) {
+            Some("created" | "updated") => records::third_party_records(envelope, "present"),
+            Some("deleted") => records::third_party_records(envelope, "deleted"),
+            Some(_) => Err(NoEffect::Recognized("data about a third party's webhook, without records".to_owned())),
+            None => Err(NoEffect::unrecognized(UNKNOWN_EVENT)),
+        },
+        what => {
+            let (_, about) = find_event(IGNORED_EVENTS, what.unwrap_or_default())?;
+            Err(NoEffect::Recognized(about.to_owned()))
         }
-        (what, _) => Err(match IGNORED_EVENTS.iter().find(|(name, _)| *name == what) {
-            Some((_, about)) => NoEffect::Recognized((*about).to_owned()),
-            None => NoEffect::unrecognized("no such event is known"),
-        }),
     }
 }
 
-// The two parts of an event's name, in canonical spelling.
-fn split_event_name(event: &str) -> (&str, &str) {
-    let (what, action) = event.split_once(':').unwrap_or((event, ""));
-    let known = KNOWN_EVENTS.iter().map(|(name, _)| *name).chain(IGNORED_EVENTS.iter().map(|(name, _)| *name));
-    let what = canonical_names::canonical_name(what, known).unwrap_or(what);
-    let actions = KNOWN_EVENTS.iter().find(|(name, _)| *name == what).map_or(&[][..], |(_, actions)| actions);
-    (what, canonical_names::canonical_name(action, actions.iter().copied()).unwrap_or(action))
+fn find_event<T: Copy>(events: &[(&'static str, T)], name: &str) -> Result<(&'static str, T), NoEffect> {
+    let name = canonical_name(name, events.iter().map(|(name, _)| *name));
+    let event = events.iter().find(|(known, _)| Some(*known) == name);
+    event.copied().ok_or_else(|| NoEffect::unrecognized(UNKNOWN_EVENT))
 }
 
-fn account(envelope: &TrutoEnvelope<'_>, action: &str) -> TrutoEvents {
+fn account(envelope: &TrutoEnvelope<'_>, (event, state): (&str, Option<&str>)) -> TrutoEvents {
     let payload = &envelope.payload;
     // The payload is the current account. Its deletion has an event of its own.
     let states = ACCOUNT_STATES.iter().filter(|state| !state.terminal).map(|state| state.name);
     let status = payload.peek("status").map(json_value);
-    let status = status.as_ref().and_then(Value::as_str).and_then(|word| canonical_names::canonical_name(word, states));
-    let state = match action {
-        // It only means that the account exists: no account is created after it was connected.
-        "created" => status.filter(|status| *status != "connecting"),
-        "active" | "reactivated" => Some("active"),
-        "authentication_error" => Some("needs_reauth"),
-        "validation_error" | "post_install_error" | "deleted" => Some(action),
-        // A forbidden call or a form changes no status; the payload contains the current one.
-        "updated" | "forbidden_error" | "post_connect_form_submitted" => status,
-        _ => return Err(NoEffect::unrecognized("no such event is known")),
-    };
+    let status = status.as_ref().and_then(Value::as_str).and_then(|word| canonical_name(word, states));
+    // A creation only means that the account exists: no account is created after it was connected.
+    let status = status.filter(|status| event != "created" || *status != "connecting");
+    let state = state.or(status);
     let id = payload.id("id").or_else(|| id_lookup::account_id(envelope));
     let id = id.ok_or_else(|| NoEffect::unrecognized("it names no account"))?;
     let reference = id_lookup::reference(envelope);
@@ -185,16 +171,12 @@ fn account(envelope: &TrutoEnvelope<'_>, action: &str) -> TrutoEvents {
     Ok(vec![event.reference(reference).fact(fact).details(envelope.unread_details())])
 }
 
-fn run(envelope: &TrutoEnvelope<'_>, action: &str) -> TrutoEvents {
+fn run(envelope: &TrutoEnvelope<'_>, (_, state): (&str, Option<&str>)) -> TrutoEvents {
     let payload = &envelope.payload;
     // Not counted as read: most events name a state themselves.
     let status = payload.peek("status").map(json_value);
-    let state = match action {
-        "created" | "rate_limited" | "completed" | "failed" | "stopped" | "deleted" => Some(action),
-        "started" => Some("running"),
-        "updated" => status.as_ref().and_then(Value::as_str).filter(|word| !word.trim().is_empty()),
-        _ => return Err(NoEffect::unrecognized("no such event is known")),
-    };
+    let status = status.as_ref().and_then(Value::as_str).filter(|word| !word.trim().is_empty());
+    let state = state.or(status);
     let id = payload.id("id").or_else(|| id_lookup::run_id(envelope));
     let id = id.ok_or_else(|| NoEffect::unrecognized("it names no run"))?;
     let account = payload.id("integrated_account_id").or_else(|| id_lookup::account_id(envelope));
@@ -277,8 +259,8 @@ mod tests {
         );
         assert_eq!(reading.event, "integrated_account:active");
         assert_eq!(reading.vendor_event_id.as_deref(), Some("n1"));
-        assert_eq!(reading.occurred_at.at().map(|at| at.timestamp()), Some(1_725_969_600));
-        assert_eq!(reading.events[0].occurred_at.at(), reading.occurred_at.at());
+        assert_eq!(reading.occurred_at.at.map(|at| at.timestamp()), Some(1_725_969_600));
+        assert_eq!(reading.events[0].occurred_at.at, reading.occurred_at.at);
     }
 
     #[test]
@@ -387,7 +369,7 @@ mod tests {
         assert_eq!(detail(event, "started_at"), Some(r#""soon""#));
         let reading =
             reading(r#"{"id":"n1","event":"sync_job_run:started","payload":{"id":"r1"},"created_at":"soon"}"#);
-        assert!(reading.events[0].occurred_at.at().is_none() && reading.events[0].occurred_at.raw_field().is_some());
+        assert!(reading.events[0].occurred_at.at.is_none() && reading.events[0].occurred_at.raw_field.is_some());
         assert_eq!(detail(&reading.events[0], "created_at"), Some(r#""soon""#));
     }
 

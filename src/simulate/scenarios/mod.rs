@@ -9,6 +9,5 @@ mod truto;
 
 use super::script::VendorScenario;
 
-/// All vendors that can be simulated.
 pub const VENDOR_SCENARIOS: &[VendorScenario] =
     &[truepic::SCENARIO, pave::SCENARIO, hover::SCENARIO, truto::SCENARIO, record360::SCENARIO];

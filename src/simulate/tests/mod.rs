@@ -102,14 +102,15 @@ fn late_deliveries_are_overtaken_within_their_scenario_and_none_is_lost() {
     let plain: Vec<_> = traffic(3, &all_vendors()).take(5000).collect();
     let shares = ChaosRates { reorder: 0.1, ..ChaosRates::default() };
     let mixed: Vec<_> = chaos(3, shares).take(5500).map(|request| request.delivery).collect();
-    let overtaken = |pair: &[std::sync::Arc<crate::simulate::traffic::SimulatedDelivery>]| pair[0].at() > pair[1].at();
+    let overtaken =
+        |pair: &[std::sync::Arc<crate::simulate::traffic::SimulatedDelivery>]| pair[0].step.at > pair[1].step.at;
     assert!(!plain.windows(2).any(overtaken));
     let mut scenarios: HashMap<u64, Vec<TimeDelta>> = HashMap::new();
-    mixed.iter().for_each(|post| scenarios.entry(post.scenario).or_default().push(post.at()));
+    mixed.iter().for_each(|post| scenarios.entry(post.scenario).or_default().push(post.step.at));
     let disordered = scenarios.values().filter(|times| !times.is_sorted()).count();
     assert!(disordered > scenarios.len() / 10, "{disordered} of {} scenarios", scenarios.len());
     for post in plain {
-        assert!(mixed.iter().any(|other| (other.scenario, other.at()) == (post.scenario, post.at())));
+        assert!(mixed.iter().any(|other| (other.scenario, other.step.at) == (post.scenario, post.step.at)));
     }
 }
 

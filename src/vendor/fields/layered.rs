@@ -23,11 +23,7 @@ impl<'a> LayeredFields<'a> {
     }
 
     /// A field, by a method of [`JsonFields`].
-    pub fn first_stated<T: PartialEq>(
-        &self,
-        name: &str,
-        read: impl Fn(&JsonFields<'a>, &str) -> Option<T>,
-    ) -> Option<T> {
+    fn first_stated<T: PartialEq>(&self, name: &str, read: impl Fn(&JsonFields<'a>, &str) -> Option<T>) -> Option<T> {
         let mut found = None;
         for fields in &self.0 {
             let value = read(fields, name);
@@ -39,31 +35,19 @@ impl<'a> LayeredFields<'a> {
         }
         found
     }
-
-    pub fn text(&self, name: &str) -> Option<String> {
-        self.first_stated(name, JsonFields::text)
-    }
-
-    pub fn id(&self, name: &str) -> Option<String> {
-        self.first_stated(name, JsonFields::id)
-    }
-
-    pub fn numeric_id(&self, name: &str) -> Option<String> {
-        self.first_stated(name, JsonFields::numeric_id)
-    }
-
-    pub fn number(&self, name: &str) -> Option<f64> {
-        self.first_stated(name, JsonFields::number)
-    }
-
-    pub fn integer(&self, name: &str) -> Option<i32> {
-        self.first_stated(name, JsonFields::integer)
-    }
-
-    pub fn time(&self, name: &str) -> Option<DateTime<Utc>> {
-        self.first_stated(name, JsonFields::time)
-    }
 }
+
+macro_rules! read_as {
+    ($($method:ident: $type:ty,)+) => {
+        impl LayeredFields<'_> {
+            $(pub fn $method(&self, name: &str) -> Option<$type> {
+                self.first_stated(name, JsonFields::$method)
+            })+
+        }
+    };
+}
+
+read_as! { text: String, id: String, numeric_id: String, number: f64, integer: i32, time: DateTime<Utc>, }
 
 #[cfg(test)]
 mod tests {

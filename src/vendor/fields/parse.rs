@@ -47,13 +47,7 @@ pub fn string(value: &RawValue) -> Option<String> {
     if !raw.starts_with('"') {
         return None;
     }
-    match serde_json::from_str::<Cow<'_, str>>(raw) {
-        Ok(text) => Some(storable(text.into_owned())),
-        Err(_) => {
-            let bytes = serde_json::from_str::<LossyString>(raw).ok()?;
-            Some(storable(bytes.0))
-        }
-    }
+    Some(storable(serde_json::from_str::<LossyText<'_>>(raw).ok()?.into_string().into_owned()))
 }
 
 /// The members of an object. `None` for other values.
@@ -90,25 +84,16 @@ impl<'a> TrackedField<'a> {
     }
 }
 
-// serde_json returns strings with lone surrogates as bytes (WTF-8).
-struct LossyString(String);
+// A string as serde_json returns it with lone surrogates: as bytes (WTF-8). Borrowed unless it has escapes.
+#[derive(Deserialize)]
+struct LossyText<'a>(#[serde(borrow)] Cow<'a, [u8]>);
 
-impl<'de> Deserialize<'de> for LossyString {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct LossyStringVisitor;
-        impl Visitor<'_> for LossyStringVisitor {
-            type Value = LossyString;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<LossyString, E> {
-                Ok(LossyString(String::from_utf8_lossy(bytes).into_owned()))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<LossyString, E> {
-                Ok(LossyString(text.to_owned()))
-            }
+impl<'a> LossyText<'a> {
+    fn into_string(self) -> Cow<'a, str> {
+        match self.0 {
+            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+            Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         }
-        deserializer.deserialize_bytes(LossyStringVisitor)
     }
 }
 
@@ -124,35 +109,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
                 let mut members = Vec::with_capacity(12);
-                while let Some((name, value)) = map.next_entry::<FieldName<'de>, &'de RawValue>()? {
-                    members.push((name.0, value));
+                while let Some((name, value)) = map.next_entry::<LossyText<'de>, &'de RawValue>()? {
+                    members.push((name.into_string(), value));
                 }
                 Ok(Members(members))
             }
         }
         deserializer.deserialize_map(MembersVisitor)
-    }
-}
-
-// A field's name, borrowed unless it has escapes. Invalid Unicode is replaced.
-struct FieldName<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for FieldName<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldNameVisitor;
-        impl<'de> Visitor<'de> for FieldNameVisitor {
-            type Value = FieldName<'de>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a name")
-            }
-            fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<FieldName<'de>, E> {
-                Ok(FieldName(String::from_utf8_lossy(bytes)))
-            }
-            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<FieldName<'de>, E> {
-                Ok(FieldName(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
-            }
-        }
-        deserializer.deserialize_bytes(FieldNameVisitor)
     }
 }
 

@@ -13,7 +13,7 @@ impl JsonFields<'_> {
             if let Some(value) = take_unread_field(field, &mut details.invalid_time) {
                 let name = storable(field.name.clone().into_owned());
                 let path = self.path_of(&name);
-                details.push(Detail { name, path, value });
+                details.fields.push(Detail { name, path, value });
             }
         }
         details

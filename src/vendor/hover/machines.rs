@@ -4,93 +4,89 @@ use super::{
     CHECKLIST, DELIVERABLE_CHANGE, DISTRIBUTION_ORDER, ESTIMATE_GROUP, HOVER_JOB, MODEL, ORDER, PRODUCTION_LIST,
     PROPOSAL, SIGNATURE_REQUEST,
 };
+use crate::machine::Status::{
+    Canceled, Completed, Failed, Processing, Queued, Requested, Running, Started, Submitted, Succeeded, Waiting,
+};
+use crate::machine::TransitionGroup::{Chain, Each, Reopening, Table};
 use crate::machine::{
-    EntityType, Machine, START, State, Status, Transition, item_state, reopening, state, terminal, transition,
+    EntityType, Machine, Reopens, START, State, Transition, item_state, state, terminal, transitions,
 };
 
 pub const MACHINES: &[Machine] = &[
-    Machine { entity_type: EntityType::Inspection, states: INSPECTION_STATES, transitions: &INSPECTION_TRANSITIONS },
+    Machine { entity_type: EntityType::Inspection, states: INSPECTION_STATES, transitions: INSPECTION_TRANSITIONS },
     Machine {
         entity_type: EntityType::Session,
         states: &[
-            state("new", Status::Requested, 10, "The request was made; the capturing user has no account yet."),
-            state("connected", Status::Started, 20, "The request belongs to a user who has signed up."),
-            terminal("complete", Status::Completed, 90, "The job has been captured."),
-            terminal("deleted", Status::Canceled, 91, "The request was deleted before the job was captured."),
+            state("new", Requested, 10, "The request was made; the capturing user has no account yet."),
+            state("connected", Started, 20, "The request belongs to a user who has signed up."),
+            terminal("complete", Completed, 90, "The job has been captured."),
+            terminal("deleted", Canceled, 91, "The request was deleted before the job was captured."),
         ],
-        transitions: &[
-            transition(START, "new"),
+        transitions: transitions![
             // A user who already has an account is connected at once.
-            transition(START, "connected"),
-            transition("new", "connected"),
-            transition("connected", "complete"),
-            transition("new", "deleted"),
-            transition("connected", "deleted"),
+            Each(&[START], &["new", "connected"]),
+            Chain(&["new", "connected", "complete"]),
+            Each(&["new", "connected"], &["deleted"]),
         ],
     },
     Machine { entity_type: HOVER_JOB, states: JOB_STATES, transitions: JOB_TRANSITIONS },
     Machine {
         entity_type: DELIVERABLE_CHANGE,
         states: &[
-            state("first_attempt", Status::Running, 10, "The first attempt to upgrade the deliverable is under way."),
-            state("waiting_for_job_to_finish", Status::Waiting, 20, "The job has to finish before the upgrade."),
-            state("second_attempt", Status::Running, 30, "The second and last attempt is under way."),
-            terminal("complete", Status::Succeeded, 90, "The user gets the new deliverable."),
-            terminal("failed", Status::Failed, 91, "The job could not be upgraded."),
+            state("first_attempt", Running, 10, "The first attempt to upgrade the deliverable is under way."),
+            state("waiting_for_job_to_finish", Waiting, 20, "The job has to finish before the upgrade."),
+            state("second_attempt", Running, 30, "The second and last attempt is under way."),
+            terminal("complete", Succeeded, 90, "The user gets the new deliverable."),
+            terminal("failed", Failed, 91, "The job could not be upgraded."),
         ],
-        transitions: &[
-            transition(START, "first_attempt"),
-            transition("first_attempt", "complete"),
-            transition("first_attempt", "failed"),
-            transition("first_attempt", "waiting_for_job_to_finish"),
-            transition("waiting_for_job_to_finish", "second_attempt"),
-            transition("second_attempt", "complete"),
-            transition("second_attempt", "failed"),
+        transitions: transitions![
+            Chain(&[START, "first_attempt"]),
+            Each(&["first_attempt"], &["complete", "failed"]),
+            Chain(&["first_attempt", "waiting_for_job_to_finish", "second_attempt"]),
+            Each(&["second_attempt"], &["complete", "failed"]),
         ],
     },
     Machine {
         entity_type: ESTIMATE_GROUP,
-        states: &[terminal("complete", Status::Succeeded, 90, "The estimate was created.")],
-        transitions: &[transition(START, "complete")],
+        states: &[terminal("complete", Succeeded, 90, "The estimate was created.")],
+        transitions: transitions![Chain(&[START, "complete"])],
     },
     Machine {
         entity_type: PRODUCTION_LIST,
         // The events have no state: the states are the ends of their names. Updates and syncs come in any order.
         states: &[
-            state("created", Status::Queued, 10, "The material list was created."),
-            state("updated", Status::Queued, 20, "The material list was changed."),
-            state("manual-sync", Status::Queued, 20, "A user asked to send the material list to a third party."),
+            state("created", Queued, 10, "The material list was created."),
+            state("updated", Queued, 20, "The material list was changed."),
+            state("manual-sync", Queued, 20, "A user asked to send the material list to a third party."),
         ],
-        transitions: &[
-            transition(START, "created"),
-            transition("created", "updated"),
-            transition("created", "manual-sync"),
-            transition("updated", "manual-sync"),
-            transition("manual-sync", "updated"),
+        transitions: transitions![
+            Chain(&[START, "created"]),
+            Each(&["created"], &["updated", "manual-sync"]),
+            Chain(&["updated", "manual-sync", "updated"]),
         ],
     },
     Machine {
         entity_type: PROPOSAL,
-        states: &[terminal("complete", Status::Succeeded, 90, "The proposal document was created.")],
-        transitions: &[transition(START, "complete")],
+        states: &[terminal("complete", Succeeded, 90, "The proposal document was created.")],
+        transitions: transitions![Chain(&[START, "complete"])],
     },
     Machine {
         entity_type: SIGNATURE_REQUEST,
         states: &[
-            state("signed", Status::Succeeded, 80, "The proposal was signed."),
-            terminal("complete", Status::Succeeded, 90, "The signature request is done."),
+            state("signed", Succeeded, 80, "The proposal was signed."),
+            terminal("complete", Succeeded, 90, "The signature request is done."),
         ],
-        transitions: &[transition(START, "signed"), transition(START, "complete"), transition("signed", "complete")],
+        transitions: transitions![Each(&[START], &["signed", "complete"]), Chain(&["signed", "complete"])],
     },
     Machine {
         entity_type: ORDER,
-        states: &[terminal("complete", Status::Succeeded, 90, "The material or labor order was created.")],
-        transitions: &[transition(START, "complete")],
+        states: &[terminal("complete", Succeeded, 90, "The material or labor order was created.")],
+        transitions: transitions![Chain(&[START, "complete"])],
     },
     Machine {
         entity_type: DISTRIBUTION_ORDER,
-        states: &[terminal("submitted", Status::Succeeded, 90, "The order is in the provider's system.")],
-        transitions: &[transition(START, "submitted")],
+        states: &[terminal("submitted", Succeeded, 90, "The order is in the provider's system.")],
+        transitions: transitions![Chain(&[START, "submitted"])],
     },
     Machine {
         entity_type: MODEL,
@@ -103,18 +99,12 @@ pub const MACHINES: &[Machine] = &[
             item_state("complete", 40, "The model is done."),
             item_state("failed", 40, "The model could not be made."),
         ],
-        transitions: &[
-            transition(START, "created"),
-            transition("created", "uploading"),
-            transition("uploading", "processing"),
-            transition("processing", "complete"),
-            transition("processing", "failed"),
-            transition("uploading", "failed"),
+        transitions: transitions![
+            Chain(&[START, "created", "uploading", "processing", "complete"]),
+            Each(&["processing", "uploading"], &["failed"]),
             // Hover's pages document only the final states; integrators' types have the ones between.
-            transition("created", "complete"),
-            transition("created", "failed"),
-            transition("complete", "failed"),
-            transition("failed", "complete"),
+            Each(&["created"], &["complete", "failed"]),
+            Chain(&["complete", "failed", "complete"]),
         ],
     },
     Machine {
@@ -124,7 +114,7 @@ pub const MACHINES: &[Machine] = &[
             item_state("created", 10, "The checklist was created."),
             item_state("updated", 20, "The checklist was changed."),
         ],
-        transitions: &[transition(START, "created"), transition("created", "updated")],
+        transitions: transitions![Chain(&[START, "created", "updated"])],
     },
 ];
 
@@ -141,178 +131,103 @@ const CAPTURE_DELETED: &str = "capture request deleted";
 const CAPTURE_COMPLETE: &str = "capture request complete";
 
 const JOB_STATES: &[State] = &[
-    state("draft", Status::Queued, 10, "The job was created and not captured yet. Hover sends no event for it."),
-    state("uploading", Status::Queued, 20, "Waiting for pictures of the home to be taken and submitted."),
-    state("processing_upload", Status::Queued, 30, "The uploaded data was received; it and its user are checked."),
-    state(
-        "waitlisted",
-        Status::Waiting,
-        34,
-        "The account is on Hover's waitlist; the job stays until it is taken off.",
-    ),
-    state("waiting_approval", Status::Waiting, 36, "The organization's administrator has to approve the job."),
-    state("submitting", Status::Queued, 40, "The uploaded data is being submitted to the processing pipeline."),
-    state("working", Status::Running, 50, "Pictures are turned into a 3D model and measurements."),
-    state("retrieving", Status::Running, 60, "The results are fetched from the processing pipeline."),
-    state(
-        "in_progress",
-        Status::Running,
-        65,
-        "The job is being processed. Where it belongs among the others is a guess.",
-    ),
-    state("processing", Status::Running, 70, "Partner specific branding and other final processing."),
-    state("paying", Status::Running, 80, "The payment for the job is being collected."),
-    terminal("complete", Status::Succeeded, 90, "The results are paid for and available."),
-    terminal("completed", Status::Succeeded, 91, "The newer word for complete."),
-    terminal("failed", Status::Failed, 92, "The job could not be processed."),
-    terminal("cancelled", Status::Canceled, 93, "The job was cancelled before it was processed."),
-    state("requesting_corrections", Status::Queued, 1, "The client was unhappy; the job is sent back for corrections."),
+    state("draft", Queued, 10, "The job was created and not captured yet. Hover sends no event for it."),
+    state("uploading", Queued, 20, "Waiting for pictures of the home to be taken and submitted."),
+    state("processing_upload", Queued, 30, "The uploaded data was received; it and its user are checked."),
+    state("waitlisted", Waiting, 34, "The account is on Hover's waitlist; the job stays until it is taken off."),
+    state("waiting_approval", Waiting, 36, "The organization's administrator has to approve the job."),
+    state("submitting", Queued, 40, "The uploaded data is being submitted to the processing pipeline."),
+    state("working", Running, 50, "Pictures are turned into a 3D model and measurements."),
+    state("retrieving", Running, 60, "The results are fetched from the processing pipeline."),
+    state("in_progress", Running, 65, "The job is being processed. Where it belongs among the others is a guess."),
+    state("processing", Running, 70, "Partner specific branding and other final processing."),
+    state("paying", Running, 80, "The payment for the job is being collected."),
+    terminal("complete", Succeeded, 90, "The results are paid for and available."),
+    terminal("completed", Succeeded, 91, "The newer word for complete."),
+    terminal("failed", Failed, 92, "The job could not be processed."),
+    terminal("cancelled", Canceled, 93, "The job was cancelled before it was processed."),
+    state("requesting_corrections", Queued, 1, "The client was unhappy; the job is sent back for corrections."),
     state(
         "processing_upload_for_improvements",
-        Status::Queued,
+        Queued,
         2,
         "More images were received after the job; they are checked.",
     ),
-    state("requesting_improvements", Status::Queued, 3, "The job is sent back to the pipeline for improvements."),
+    state("requesting_improvements", Queued, 3, "The job is sent back to the pipeline for improvements."),
 ];
 
 const INSPECTION_STATES: &[State] = &[
-    state("draft", Status::Requested, 10, "The job was created and not captured yet. Hover sends no event for it."),
-    state(CAPTURE_NEW, Status::Requested, 15, "The capture request was made; the capturing user has no account yet."),
-    state("uploading", Status::Requested, 20, "Waiting for pictures of the home to be taken and submitted."),
-    state(CAPTURE_CONNECTED, Status::Started, 22, "The capture request belongs to a user who has signed up."),
+    state("draft", Requested, 10, "The job was created and not captured yet. Hover sends no event for it."),
+    state(CAPTURE_NEW, Requested, 15, "The capture request was made; the capturing user has no account yet."),
+    state("uploading", Requested, 20, "Waiting for pictures of the home to be taken and submitted."),
+    state(CAPTURE_CONNECTED, Started, 22, "The capture request belongs to a user who has signed up."),
     // Not final: Hover may receive pictures without the request. `uploading` still waits for pictures, so it ranks lower.
-    state(CAPTURE_DELETED, Status::Canceled, 24, "The capture request was deleted before the job was captured."),
-    state(CAPTURE_COMPLETE, Status::Submitted, 26, "The job has been captured."),
-    state("processing_upload", Status::Submitted, 30, "The uploaded data was received; it and its user are checked."),
-    state("waitlisted", Status::Submitted, 34, "The account is on Hover's waitlist; it waits until it is taken off."),
-    state("waiting_approval", Status::Submitted, 36, "The organization's administrator has to approve the job."),
-    state("submitting", Status::Submitted, 40, "The uploaded data is being submitted to the processing pipeline."),
-    state("working", Status::Processing, 50, "Pictures are turned into a 3D model and measurements."),
-    state("retrieving", Status::Processing, 60, "The results are fetched from the processing pipeline."),
-    state("in_progress", Status::Processing, 65, "The job is being processed. Where it belongs is a guess."),
-    state("processing", Status::Processing, 70, "Partner specific branding and other final processing."),
-    state("paying", Status::Processing, 80, "The payment for the job is being collected."),
-    terminal("complete", Status::Completed, 90, "The results are paid for and available."),
-    terminal("completed", Status::Completed, 91, "The newer word for complete."),
-    terminal("failed", Status::Failed, 92, "The job could not be processed."),
-    terminal("cancelled", Status::Canceled, 93, "The job was cancelled before it was processed."),
-    state("requesting_corrections", Status::Processing, 1, "The client was unhappy; the job is sent back."),
-    state("processing_upload_for_improvements", Status::Processing, 2, "More images were received; they are checked."),
-    state("requesting_improvements", Status::Processing, 3, "The job is sent back for improvements."),
+    state(CAPTURE_DELETED, Canceled, 24, "The capture request was deleted before the job was captured."),
+    state(CAPTURE_COMPLETE, Submitted, 26, "The job has been captured."),
+    state("processing_upload", Submitted, 30, "The uploaded data was received; it and its user are checked."),
+    state("waitlisted", Submitted, 34, "The account is on Hover's waitlist; it waits until it is taken off."),
+    state("waiting_approval", Submitted, 36, "The organization's administrator has to approve the job."),
+    state("submitting", Submitted, 40, "The uploaded data is being submitted to the processing pipeline."),
+    state("working", Processing, 50, "Pictures are turned into a 3D model and measurements."),
+    state("retrieving", Processing, 60, "The results are fetched from the processing pipeline."),
+    state("in_progress", Processing, 65, "The job is being processed. Where it belongs is a guess."),
+    state("processing", Processing, 70, "Partner specific branding and other final processing."),
+    state("paying", Processing, 80, "The payment for the job is being collected."),
+    terminal("complete", Completed, 90, "The results are paid for and available."),
+    terminal("completed", Completed, 91, "The newer word for complete."),
+    terminal("failed", Failed, 92, "The job could not be processed."),
+    terminal("cancelled", Canceled, 93, "The job was cancelled before it was processed."),
+    state("requesting_corrections", Processing, 1, "The client was unhappy; the job is sent back."),
+    state("processing_upload_for_improvements", Processing, 2, "More images were received; they are checked."),
+    state("requesting_improvements", Processing, 3, "The job is sent back for improvements."),
 ];
 
-const JOB_TRANSITIONS: &[Transition] = &[
-    transition(START, "draft"),
-    transition(START, "uploading"),
-    transition(START, "processing_upload"),
-    transition("draft", "uploading"),
-    transition("uploading", "processing_upload"),
-    transition("processing_upload", "submitting"),
-    transition("submitting", "working"),
-    transition("working", "retrieving"),
-    transition("retrieving", "processing"),
-    transition("processing", "paying"),
-    transition("paying", "complete"),
+const JOB_TRANSITIONS: &[Transition] = transitions![
+    Each(&[START], &["draft", "uploading", "processing_upload"]),
+    Chain(&["draft", "uploading", "processing_upload", "submitting", "working", "retrieving", "processing", "paying"]),
+    Chain(&["paying", "complete"]),
     // The newer event is only known to report draft, processing and then a final state (from public receivers' code).
-    transition("draft", "processing"),
-    transition("processing", "completed"),
+    Chain(&["draft", "processing", "completed"]),
     // A state of Hover's API that some receivers know. No path between other states passes through it.
-    transition("draft", "in_progress"),
-    transition("in_progress", "processing"),
-    transition("in_progress", "failed"),
-    transition("in_progress", "cancelled"),
+    Chain(&["draft", "in_progress"]),
+    Each(&["in_progress"], &["processing", "failed", "cancelled"]),
     // Both events may report the same final state. The newer name stays, whichever comes last.
-    transition("complete", "completed"),
+    Chain(&["complete", "completed"]),
     // The pages do not document when a job is held up: by the ranks before the pipeline, for approval also before payment.
     // There is no transition from waiting_approval to a final state: it would be a shortcut past everything between.
-    transition("processing_upload", "waitlisted"),
-    transition("processing_upload", "waiting_approval"),
-    transition("waitlisted", "waiting_approval"),
-    transition("waitlisted", "submitting"),
-    transition("waiting_approval", "submitting"),
-    transition("retrieving", "waiting_approval"),
-    transition("processing", "waiting_approval"),
-    transition("paying", "waiting_approval"),
-    transition("processing_upload", "failed"),
-    transition("submitting", "failed"),
-    transition("working", "failed"),
-    transition("retrieving", "failed"),
-    transition("processing", "failed"),
-    transition("paying", "failed"),
-    transition("draft", "cancelled"),
-    transition("uploading", "cancelled"),
-    transition("processing_upload", "cancelled"),
-    transition("waitlisted", "cancelled"),
-    transition("waiting_approval", "cancelled"),
-    transition("submitting", "cancelled"),
-    transition("working", "cancelled"),
-    transition("retrieving", "cancelled"),
-    transition("processing", "cancelled"),
-    transition("paying", "cancelled"),
+    Each(&["processing_upload"], &["waitlisted", "waiting_approval"]),
+    Each(&["waitlisted"], &["waiting_approval", "submitting"]),
+    Chain(&["waiting_approval", "submitting"]),
+    Each(&["retrieving", "processing", "paying"], &["waiting_approval"]),
+    Each(&["processing_upload", "submitting", "working", "retrieving", "processing", "paying"], &["failed"]),
+    Each(&["draft", "uploading", "processing_upload", "waitlisted", "waiting_approval"], &["cancelled"]),
+    Each(&["submitting", "working", "retrieving", "processing", "paying"], &["cancelled"]),
     // Inferred from the states' descriptions: the reopenings, and the states after them.
-    reopening("complete", "requesting_corrections"),
-    reopening("completed", "requesting_corrections"),
-    reopening("complete", "processing_upload_for_improvements"),
-    reopening("completed", "processing_upload_for_improvements"),
-    reopening("failed", "processing_upload_for_improvements"),
-    reopening("complete", "requesting_improvements"),
-    reopening("completed", "requesting_improvements"),
-    reopening("failed", "requesting_improvements"),
-    transition("processing_upload_for_improvements", "requesting_improvements"),
-    transition("requesting_corrections", "submitting"),
-    transition("requesting_corrections", "working"),
-    transition("requesting_improvements", "submitting"),
-    transition("requesting_improvements", "working"),
-    transition("requesting_corrections", "failed"),
-    transition("processing_upload_for_improvements", "failed"),
-    transition("requesting_improvements", "failed"),
-    transition("requesting_corrections", "cancelled"),
-    transition("processing_upload_for_improvements", "cancelled"),
-    transition("requesting_improvements", "cancelled"),
+    Reopening(Reopens::Always, &["complete", "completed"], "requesting_corrections"),
+    Reopening(Reopens::Always, &["complete", "completed", "failed"], "processing_upload_for_improvements"),
+    Reopening(Reopens::Always, &["complete", "completed", "failed"], "requesting_improvements"),
+    Chain(&["processing_upload_for_improvements", "requesting_improvements"]),
+    Each(&["requesting_corrections", "requesting_improvements"], &["submitting", "working"]),
+    Each(REOPENED, &["failed"]),
+    Each(REOPENED, &["cancelled"]),
 ];
 
-const CAPTURE_TRANSITIONS: &[Transition] = &[
-    transition(START, CAPTURE_NEW),
-    transition(START, CAPTURE_CONNECTED),
-    transition(START, CAPTURE_DELETED),
-    transition("draft", CAPTURE_NEW),
-    transition("draft", CAPTURE_CONNECTED),
-    transition(CAPTURE_NEW, "uploading"),
-    transition(CAPTURE_NEW, CAPTURE_CONNECTED),
-    transition("uploading", CAPTURE_CONNECTED),
-    transition(CAPTURE_CONNECTED, CAPTURE_COMPLETE),
-    // The job's events may come before those of the request.
-    transition(CAPTURE_CONNECTED, "processing_upload"),
-    transition(CAPTURE_COMPLETE, "processing_upload"),
-    transition(CAPTURE_COMPLETE, "processing"),
-    transition(CAPTURE_COMPLETE, "in_progress"),
-    transition(CAPTURE_NEW, "cancelled"),
-    transition(CAPTURE_CONNECTED, "cancelled"),
-    transition(CAPTURE_COMPLETE, "cancelled"),
-    transition(CAPTURE_NEW, CAPTURE_DELETED),
-    transition("uploading", CAPTURE_DELETED),
-    transition(CAPTURE_CONNECTED, CAPTURE_DELETED),
-    transition(CAPTURE_DELETED, CAPTURE_COMPLETE),
-    transition(CAPTURE_DELETED, "processing_upload"),
-    transition(CAPTURE_DELETED, "cancelled"),
-];
+const REOPENED: &[&str] = &["requesting_corrections", "processing_upload_for_improvements", "requesting_improvements"];
 
 /// An inspection follows its job, and before that its capture request.
-const INSPECTION_TRANSITIONS: [Transition; JOB_TRANSITIONS.len() + CAPTURE_TRANSITIONS.len()] = {
-    let mut moves = [const { transition(START, START) }; JOB_TRANSITIONS.len() + CAPTURE_TRANSITIONS.len()];
-    let mut at = 0;
-    while at < moves.len() {
-        let row = if at < JOB_TRANSITIONS.len() {
-            &JOB_TRANSITIONS[at]
-        } else {
-            &CAPTURE_TRANSITIONS[at - JOB_TRANSITIONS.len()]
-        };
-        moves[at] = Transition { from: row.from, to: row.to, reopens: row.reopens };
-        at += 1;
-    }
-    moves
-};
+const INSPECTION_TRANSITIONS: &[Transition] = transitions![
+    Table(JOB_TRANSITIONS),
+    Each(&[START], &[CAPTURE_NEW, CAPTURE_CONNECTED, CAPTURE_DELETED]),
+    Each(&["draft"], &[CAPTURE_NEW, CAPTURE_CONNECTED]),
+    Each(&[CAPTURE_NEW], &["uploading", CAPTURE_CONNECTED]),
+    Chain(&["uploading", CAPTURE_CONNECTED, CAPTURE_COMPLETE]),
+    // The job's events may come before those of the request.
+    Each(&[CAPTURE_CONNECTED, CAPTURE_COMPLETE], &["processing_upload"]),
+    Each(&[CAPTURE_COMPLETE], &["processing", "in_progress"]),
+    Each(&[CAPTURE_NEW, CAPTURE_CONNECTED, CAPTURE_COMPLETE], &["cancelled"]),
+    Each(&[CAPTURE_NEW, "uploading", CAPTURE_CONNECTED], &[CAPTURE_DELETED]),
+    Each(&[CAPTURE_DELETED], &[CAPTURE_COMPLETE, "processing_upload", "cancelled"]),
+];
 
 #[cfg(test)]
 mod tests {

@@ -7,14 +7,13 @@
 //!
 //! Pages: <https://developers.hover.to/docs/webhook-signature-verification>; the headers from public receivers' code.
 
-use crate::vendor::signature::{
-    base64_decode, base64_encode, decode_signature, header_parameters, hmac_sha256, verify_hmac_sha256, within_limit,
-};
+use crate::vendor::signature::{base64_decode, base64_encode, decode_signature, header_parameters, hmac, within_limit};
 use crate::vendor::{Secret, SignatureError, SignatureScheme, SignedMessage};
 use chrono::DateTime;
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use sha1::Sha1;
+use sha2::Sha256;
 
 pub const SIGNATURE: SignatureScheme = SignatureScheme {
     description: "HMAC-SHA256 in `Hover-Signature-256`, or HMAC-SHA1 in `Hover-Signature`, over `Content-Type`, the body's \
@@ -34,19 +33,24 @@ struct HoverAlgorithm {
     name: &'static str,
     /// Bytes of a signature.
     length: usize,
+    sign: fn(secret: &[u8], text: &str) -> Vec<u8>,
     verify: fn(secret: &[u8], text: &str, signature: &[u8]) -> bool,
 }
 
-const HMAC_SHA256: HoverAlgorithm = HoverAlgorithm {
-    header: SHA256_HEADER,
-    name: "sha256",
-    length: 32,
-    verify: |secret, text, signature| verify_hmac_sha256(secret, &[text.as_bytes()], signature),
-};
-const HMAC_SHA1: HoverAlgorithm =
-    HoverAlgorithm { header: SHA1_HEADER, name: "sha1", length: 20, verify: verify_hmac_sha1 };
+const HMAC_SHA256: HoverAlgorithm = HoverAlgorithm::new::<Hmac<Sha256>>(SHA256_HEADER, "sha256", 32);
+const HMAC_SHA1: HoverAlgorithm = HoverAlgorithm::new::<Hmac<Sha1>>(SHA1_HEADER, "sha1", 20);
 
 impl HoverAlgorithm {
+    const fn new<M: Mac + KeyInit>(header: &'static str, name: &'static str, length: usize) -> Self {
+        HoverAlgorithm {
+            header,
+            name,
+            length,
+            sign: |secret, text| hmac::<M>(secret, &[text.as_bytes()]).finalize().into_bytes().to_vec(),
+            verify: |secret, text, signature| hmac::<M>(secret, &[text.as_bytes()]).verify_slice(signature).is_ok(),
+        }
+    }
+
     // Webhook id and bytes of each signature, and nothing else; there are several while Hover rotates its secrets. A
     // signature that cannot be decoded matches nothing.
     fn signatures<'a>(&self, header: &'a str) -> Option<Vec<(&'a str, Vec<u8>)>> {
@@ -79,10 +83,7 @@ fn verify(message: &SignedMessage<'_>) -> Result<(), SignatureError> {
         secret.id.as_deref().is_none_or(|id| id == *webhook)
             && texts.iter().any(|text| (algorithm.verify)(secret.value.as_bytes(), text, signature))
     };
-    let any = |secret: &Secret| signatures.iter().any(|signature| fits(secret, signature));
-    if !message.secrets.iter().any(any) {
-        return Err(SignatureError::Mismatch);
-    }
+    message.any_secret(|secret| signatures.iter().any(|signature| fits(secret, signature)))?;
     // Only if configured: whether Hover signs a retry, which may come weeks later, with a new date is unknown.
     if let Some(leeway) = message.leeway {
         let sent = DateTime::parse_from_rfc2822(date).map_err(|_| SignatureError::Malformed(DATE))?;
@@ -99,13 +100,12 @@ fn sign(message: &SignedMessage<'_>) -> Vec<(&'static str, String)> {
     });
     let md5 = base64_encode(&Md5::digest(message.body));
     let date = message.now.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    let canonical = canonical_string(content_type, &md5, message.signing_path(), &date);
+    let path = message.candidates.paths.first().map_or("", String::as_str);
+    let canonical = canonical_string(content_type, &md5, path, &date);
     let webhook = message.secrets.first().and_then(|secret| secret.id.as_deref()).unwrap_or("1");
-    let secret = message.signing_secret();
-    let newer = base64_encode(&hmac_sha256(secret, &[canonical.as_bytes()]));
-    headers.push((SHA256_HEADER, format!("sha256={webhook}:{newer}")));
-    if let Some(mac) = hmac_sha1(secret, &canonical) {
-        headers.push((SHA1_HEADER, format!("sha1={webhook}:{}", base64_encode(&mac.finalize().into_bytes()))));
+    for HoverAlgorithm { header, name, sign, .. } in [HMAC_SHA256, HMAC_SHA1] {
+        let signature = base64_encode(&sign(message.signing_secret(), &canonical));
+        headers.push((header, format!("{name}={webhook}:{signature}")));
     }
     headers.push((CONTENT_MD5, md5));
     headers.push((DATE, date));
@@ -137,16 +137,6 @@ fn md5_of_body(message: &SignedMessage<'_>) -> Result<String, SignatureError> {
 fn candidate_paths(message: &SignedMessage<'_>) -> Vec<String> {
     let with_query = |path: &String| message.query.map(|query| format!("{path}?{query}"));
     message.candidates.paths.iter().flat_map(|path| [Some(path.clone()), with_query(path)]).flatten().collect()
-}
-
-fn hmac_sha1(secret: &[u8], text: &str) -> Option<Hmac<Sha1>> {
-    let mut mac = Hmac::<Sha1>::new_from_slice(secret).ok()?;
-    mac.update(text.as_bytes());
-    Some(mac)
-}
-
-fn verify_hmac_sha1(secret: &[u8], text: &str, signature: &[u8]) -> bool {
-    hmac_sha1(secret, text).is_some_and(|mac| mac.verify_slice(signature).is_ok())
 }
 
 #[cfg(test)]

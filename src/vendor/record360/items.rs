@@ -6,38 +6,40 @@ use crate::vendor::fields::{JsonFields, ListEntry, content_id, last_entries_by_i
 use serde_json::value::RawValue;
 use std::collections::HashSet;
 
-// The lists of a transaction, with a parser for entries that are objects and one for entries that are URLs. Identity documents
-// and files are items of one kind with separate ids.
-const ITEM_LISTS: &[(&str, ItemKind, &str, ItemParser, Option<UrlItemParser>)] = &[
-    ("photos", ItemKind::Photo, "", parse_photo, Some(photo_from_url)),
-    ("videos", ItemKind::Video, "", parse_video, Some(video_from_url)),
-    ("signatures", ItemKind::Signature, "", parse_file, Some(file_from_url)),
-    ("ident_docs", ItemKind::File, "/ident_docs", parse_file, Some(file_from_url)),
-    ("forms", ItemKind::Form, "", parse_form, None),
-    ("files", ItemKind::File, "", parse_file, Some(file_from_url)),
+// The lists of a transaction, with a parser for their entries, and whether an entry may be a URL in place of an object.
+// Identity documents and files are items of one kind with separate ids.
+const ITEM_LISTS: &[(&str, ItemKind, &str, ItemParser, bool)] = &[
+    ("photos", ItemKind::Photo, "", parse_photo, true),
+    ("videos", ItemKind::Video, "", parse_video, true),
+    ("signatures", ItemKind::Signature, "", parse_file, true),
+    ("ident_docs", ItemKind::File, "/ident_docs", parse_file, true),
+    ("forms", ItemKind::Form, "", parse_form, false),
+    ("files", ItemKind::File, "", parse_file, true),
 ];
 
 type ItemParser = fn(&JsonFields<'_>) -> FactGroup;
-type UrlItemParser = fn(String) -> FactGroup;
 
 /// The entries of a transaction's lists, as items of its session.
 pub fn items(transaction: &JsonFields<'_>, id: &str, at: &VendorTime) -> Vec<Event> {
     let mut events = Vec::new();
-    for (list, kind, within, read, read_address) in ITEM_LISTS {
+    for (list, kind, within, read, may_be_url) in ITEM_LISTS {
         let owner = format!("{id}{within}");
-        let item_id = |entry: &ListEntry<'_>, _| item_id(&owner, entry, read_address.is_some());
+        let item_id = |entry: &ListEntry<'_>, _| item_id(&owner, entry, *may_be_url);
         for (item, entry) in last_entries_by_id(transaction.list(list), &mut HashSet::new(), item_id) {
             let event = Event::new(EntityType::Item(*kind), item)
                 .inspection(id)
                 .parent(EntityType::Session, id)
                 .occurred_at(at);
-            events.push(match (entry.object(), read_address) {
-                (Some(fields), _) => {
+            events.push(match entry.object() {
+                Some(fields) => {
                     fields.id("id");
                     event.fact(read(&fields)).details(fields.unread_details())
                 }
-                (None, Some(read)) => event.fact(read(entry.text().unwrap_or_default())),
-                (None, None) => continue,
+                None => {
+                    entry.text();
+                    let object = format!(r#"{{"url":{}}}"#, entry.peek().get());
+                    event.fact(read(&JsonFields::parse_body(object.as_bytes()).unwrap_or_default()))
+                }
             });
         }
     }
@@ -45,9 +47,9 @@ pub fn items(transaction: &JsonFields<'_>, id: &str, at: &VendorTime) -> Vec<Eve
 }
 
 // An entry without an id is identified by its URL, and without one by its content. An empty entry is no item.
-fn item_id(owner: &str, entry: &ListEntry<'_>, may_be_address: bool) -> Option<String> {
+fn item_id(owner: &str, entry: &ListEntry<'_>, may_be_url: bool) -> Option<String> {
     let Some(fields) = entry.object() else {
-        return entry.peek_text().filter(|_| may_be_address).map(|url| content_id(owner, url_without_query(&url)));
+        return entry.peek_text().filter(|_| may_be_url).map(|url| content_id(owner, url_without_query(&url)));
     };
     if fields.is_fully_read() {
         return None;
@@ -74,20 +76,12 @@ fn parse_photo(photo: &JsonFields<'_>) -> FactGroup {
     })
 }
 
-fn photo_from_url(url: String) -> FactGroup {
-    FactGroup::Photo(Photo { url: Some(url), ..Photo::default() })
-}
-
 fn parse_video(video: &JsonFields<'_>) -> FactGroup {
     FactGroup::Video(Video {
         url: video.text("url"),
         thumbnail_url: video.text("thumbnail_url"),
         taken_at: video.time("created_at"),
     })
-}
-
-fn video_from_url(url: String) -> FactGroup {
-    FactGroup::Video(Video { url: Some(url), ..Video::default() })
 }
 
 // An identity document has no `url`, but an image of its front.
@@ -97,10 +91,6 @@ fn parse_file(file: &JsonFields<'_>) -> FactGroup {
         name: file.text("name"),
         created_at: file.time("created_at"),
     })
-}
-
-fn file_from_url(url: String) -> FactGroup {
-    FactGroup::File(File { url: Some(url), ..File::default() })
 }
 
 fn parse_form(form: &JsonFields<'_>) -> FactGroup {

@@ -35,7 +35,7 @@ fn a_transaction_is_an_inspection_and_its_session() {
     assert_eq!(ids(&events), [(EntityType::Inspection, "40849"), (EntityType::Session, "40849")]);
     for event in &events {
         assert_eq!(event.state_claim, is("active"));
-        assert_eq!(event.occurred_at.at().map(|at| at.timestamp_millis()), Some(1_705_399_213_716));
+        assert_eq!(event.occurred_at.at.map(|at| at.timestamp_millis()), Some(1_705_399_213_716));
     }
     assert_eq!(events[1].inspection_external_id.as_deref(), Some("40849"));
 }
@@ -53,9 +53,9 @@ fn a_transactions_state_is_that_of_the_object() {
         assert_eq!(transaction(event, fields)[0].state_claim, expected, "{event} {fields}");
     }
     let updated = transaction("update", r#","updated_at":"2024-01-17T00:00:00.000Z""#);
-    assert_eq!(updated[0].occurred_at.at().map(|at| at.timestamp()), Some(1_705_449_600));
+    assert_eq!(updated[0].occurred_at.at.map(|at| at.timestamp()), Some(1_705_449_600));
     let created = transaction("create", r#","updated_at":"2024-01-17T00:00:00.000Z""#);
-    assert_eq!(created[0].occurred_at.at().map(|at| at.timestamp()), Some(1_705_399_213));
+    assert_eq!(created[0].occurred_at.at.map(|at| at.timestamp()), Some(1_705_399_213));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_completed_task_is_completed_under_any_status() {
             "asset":{"id":"1","external_id":"V1"},"assignee":{"id":"8","name":"A"},"requester":{"email":"b@c"}"#;
     let event = &task("completed", fields)[0];
     assert_eq!((event.entity.entity_type, event.state_claim.clone()), (TASK, is("completed")));
-    assert_eq!(event.occurred_at.at().map(|at| at.timestamp_millis()), Some(1_705_749_606_412));
+    assert_eq!(event.occurred_at.at.map(|at| at.timestamp_millis()), Some(1_705_749_606_412));
     assert!(event.orphan_reason.is_some());
     assert_eq!(event.reference.as_ref().map(|r| r.value.as_str()), Some("V1"));
     let fact = Task {

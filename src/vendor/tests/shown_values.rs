@@ -55,8 +55,8 @@ impl ShownValues {
     }
 
     fn time(&mut self, time: &VendorTime) {
-        self.stated.extend(time.at());
-        time.raw_field().iter().for_each(|stated| self.json(&json_value(&stated.value)));
+        self.stated.extend(time.at);
+        time.raw_field.as_deref().iter().for_each(|stated| self.json(&json_value(&stated.value)));
     }
 
     fn text(&mut self, text: &str) {

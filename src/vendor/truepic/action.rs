@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 /// The fields of the timeline's entry itself. Among the details they would look like fields of the inspection or photo.
 const TIMELINE_ENTRY_FIELDS: [&str; 4] = ["id", "timeline_action_type_id", "updated_at", "is_deleted"];
 
-/// A body whose inspection is known.
 pub struct TruepicAction<'a> {
     pub at: VendorTime,
     id: String,
@@ -59,24 +58,19 @@ impl<'a> TruepicAction<'a> {
     }
 
     pub fn unread_details(&self) -> Details {
-        let mut entry = Details::default();
-        if self.body.has("timeline_action_type_id") {
+        let entry = self.body.peek("timeline_action_type_id").and_then(|_| {
             let fields = TIMELINE_ENTRY_FIELDS.into_iter().filter_map(|name| Some((name, self.body.raw(name)?)));
-            let fields: BTreeMap<&str, &RawValue> = fields.collect();
-            let whole = to_raw_value(&fields).map(|whole| vec![("timeline_entry".to_owned(), whole)]);
-            entry = whole.unwrap_or_default().into();
-        }
+            to_raw_value(&fields.collect::<BTreeMap<&str, &RawValue>>()).ok()
+        });
         let data = self.data.unread_details();
-        self.body.unread_details().and(entry).and(data)
+        self.body.unread_details().and(Details::of("timeline_entry", entry.as_deref())).and(data)
     }
 
     /// They belong to the inspection, whatever the action is about.
     pub fn inspection_fields(&self) -> InspectionFields {
         let mut summary = Summary::default();
         let mut details = Details::default();
-        let whole = |fields: &JsonFields<'a>, name: &str| -> Details {
-            fields.raw(name).map(|whole| vec![(name.to_owned(), whole.to_owned())]).unwrap_or_default().into()
-        };
+        let whole = |fields: &JsonFields<'a>, name: &str| Details::of(name, fields.raw(name));
         let objects: Vec<_> = std::iter::once(&self.body).chain(&self.inspections).collect();
         let reference = read_reference(&objects, &REFERENCE_PATHS);
         // The value of the first field is final. Values of the others may be replaced later, and stay among the details.
@@ -150,7 +144,7 @@ impl<'a> TruepicAction<'a> {
         };
         let fact = match state {
             "deleted" => fact,
-            verdict => Photo { verdict: Some(verdict.to_owned()), taken_at: self.at.at(), ..fact },
+            verdict => Photo { verdict: Some(verdict.to_owned()), taken_at: self.at.at, ..fact },
         };
         let (of_place, of_photo) = (place.unread_details(), photo.unread_details());
         let item = self.item(PHOTO, id).state(state).fact(fact);
@@ -199,7 +193,7 @@ impl<'a> TruepicAction<'a> {
             direction: Some(direction.to_owned()),
             purpose: Some(purpose.to_owned()),
             status: Some(status.to_owned()),
-            sent_at: self.at.at(),
+            sent_at: self.at.at,
             ..Message::default()
         })
     }
@@ -245,7 +239,7 @@ impl<'a> TruepicAction<'a> {
     /// inspection exists.
     pub fn with_inspection_fields(&self, mut events: Vec<Event>, of: InspectionFields) -> Vec<Event> {
         let InspectionFields { reference, summary, details } = of;
-        if reference.is_none() && summary.outcome.is_none() && details.is_empty() {
+        if reference.is_none() && summary.outcome.is_none() && details.fields.is_empty() {
             return events;
         }
         let is_inspection = |event: &Event| event.entity.entity_type == EntityType::Inspection;

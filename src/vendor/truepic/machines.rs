@@ -2,28 +2,30 @@
 //! <https://vision.truepic.dev/v3/docs/inspection-statuses>; the customer's session follows the inspection.
 
 use super::{ANSWER, PDF, PHOTO};
-use crate::machine::{
-    EntityType, Machine, START, Status, Transition, item_state, reopening_on_request, state, terminal, transition,
+use crate::machine::Status::{
+    Canceled, Capturing, Completed, Failed, InProgress, ReadyForReview, Requested, Started, Succeeded,
 };
+use crate::machine::TransitionGroup::{Chain, Each, Reopening};
+use crate::machine::{EntityType, Machine, Reopens, START, Transition, item_state, state, terminal, transitions};
 
 pub const MACHINES: &[Machine] = &[
     Machine {
         entity_type: EntityType::Inspection,
         states: &[
-            state("Created", Status::Requested, 10, "The inspection was created and sent to the customer."),
-            state("Scheduled", Status::Requested, 5, "The inspection will be sent to the customer later."),
-            state("Started", Status::Started, 20, "The customer has downloaded and opened the app."),
-            state("In Progress", Status::InProgress, 30, "There is at least one picture or answer."),
+            state("Created", Requested, 10, "The inspection was created and sent to the customer."),
+            state("Scheduled", Requested, 5, "The inspection will be sent to the customer later."),
+            state("Started", Started, 20, "The customer has downloaded and opened the app."),
+            state("In Progress", InProgress, 30, "There is at least one picture or answer."),
             state(
                 "Ready for Review",
-                Status::ReadyForReview,
+                ReadyForReview,
                 40,
                 "The customer has submitted the inspection, or it has expired with at least one picture or answer.",
             ),
-            terminal("Closed", Status::Completed, 90, "The organization has closed the inspection."),
+            terminal("Closed", Completed, 90, "The organization has closed the inspection."),
             terminal(
                 "Canceled",
-                Status::Canceled,
+                Canceled,
                 91,
                 "The organization has canceled the inspection, or it has expired without a picture or answer.",
             ),
@@ -33,32 +35,25 @@ pub const MACHINES: &[Machine] = &[
     Machine {
         entity_type: EntityType::Session,
         states: &[
-            state("Created", Status::Requested, 10, "The customer has been asked to inspect."),
-            state("Scheduled", Status::Requested, 5, "The customer will be asked to inspect later."),
-            state("Started", Status::Started, 20, "The customer has downloaded and opened the app."),
-            state("In Progress", Status::Capturing, 30, "The customer takes pictures and answers questions."),
-            state("Ready for Review", Status::Completed, 40, "The customer has submitted, or the time is up."),
-            terminal("Closed", Status::Completed, 90, "The organization has closed the inspection."),
-            terminal(
-                "Canceled",
-                Status::Canceled,
-                91,
-                "The inspection was canceled before the first picture or answer.",
-            ),
+            state("Created", Requested, 10, "The customer has been asked to inspect."),
+            state("Scheduled", Requested, 5, "The customer will be asked to inspect later."),
+            state("Started", Started, 20, "The customer has downloaded and opened the app."),
+            state("In Progress", Capturing, 30, "The customer takes pictures and answers questions."),
+            state("Ready for Review", Completed, 40, "The customer has submitted, or the time is up."),
+            terminal("Closed", Completed, 90, "The organization has closed the inspection."),
+            terminal("Canceled", Canceled, 91, "The inspection was canceled before the first picture or answer."),
         ],
         transitions: TRANSITIONS,
     },
     Machine {
         entity_type: PDF,
         states: &[
-            state("PDF ready", Status::Succeeded, 10, "The PDF report is ready for download."),
-            state("PDF failed", Status::Failed, 10, "The PDF report failed to generate; another attempt may succeed."),
+            state("PDF ready", Succeeded, 10, "The PDF report is ready for download."),
+            state("PDF failed", Failed, 10, "The PDF report failed to generate; another attempt may succeed."),
         ],
-        transitions: &[
-            transition(START, "PDF ready"),
-            transition(START, "PDF failed"),
-            transition("PDF failed", "PDF ready"),
-            transition("PDF ready", "PDF failed"),
+        transitions: transitions![
+            Each(&[START], &["PDF ready", "PDF failed"]),
+            Chain(&["PDF failed", "PDF ready", "PDF failed"]),
         ],
     },
     Machine {
@@ -70,20 +65,11 @@ pub const MACHINES: &[Machine] = &[
             item_state("deleted", 20, "The customer deleted the picture."),
         ],
         // A verdict can change until all tests have finished.
-        transitions: &[
-            transition(START, "passed"),
-            transition(START, "warn"),
-            transition(START, "failed"),
-            transition(START, "deleted"),
-            transition("passed", "warn"),
-            transition("passed", "failed"),
-            transition("passed", "deleted"),
-            transition("warn", "passed"),
-            transition("warn", "failed"),
-            transition("warn", "deleted"),
-            transition("failed", "passed"),
-            transition("failed", "warn"),
-            transition("failed", "deleted"),
+        transitions: transitions![
+            Each(&[START], &["passed", "warn", "failed", "deleted"]),
+            Each(&["passed"], &["warn", "failed", "deleted"]),
+            Each(&["warn"], &["passed", "failed", "deleted"]),
+            Each(&["failed"], &["passed", "warn", "deleted"]),
         ],
     },
     Machine {
@@ -92,30 +78,22 @@ pub const MACHINES: &[Machine] = &[
             item_state("answered", 10, "The customer answered the question."),
             item_state("deleted", 10, "The customer deleted the answer."),
         ],
-        transitions: &[
-            transition(START, "answered"),
-            transition(START, "deleted"),
-            transition("answered", "deleted"),
-            transition("deleted", "answered"),
+        transitions: transitions![
+            Each(&[START], &["answered", "deleted"]),
+            Chain(&["answered", "deleted", "answered"]),
         ],
     },
 ];
 
 // No action reports `Scheduled`. An inspection in progress can be closed, but no longer canceled.
-const TRANSITIONS: &[Transition] = &[
-    transition(START, "Created"),
-    transition(START, "Scheduled"),
-    transition(START, "Started"),
-    transition("Scheduled", "Created"),
-    transition("Scheduled", "Canceled"),
-    transition("Created", "Started"),
-    transition("Created", "Canceled"),
-    transition("Started", "In Progress"),
-    transition("Started", "Canceled"),
-    transition("In Progress", "Ready for Review"),
-    transition("In Progress", "Closed"),
-    reopening_on_request("Ready for Review", "In Progress"),
-    transition("Ready for Review", "Closed"),
+const TRANSITIONS: &[Transition] = transitions![
+    Each(&[START], &["Created", "Scheduled", "Started"]),
+    Each(&["Scheduled"], &["Created", "Canceled"]),
+    Each(&["Created"], &["Started", "Canceled"]),
+    Each(&["Started"], &["In Progress", "Canceled"]),
+    Each(&["In Progress"], &["Ready for Review", "Closed"]),
+    Reopening(Reopens::OnRequest, &["Ready for Review"], "In Progress"),
+    Each(&["Ready for Review"], &["Closed"]),
 ];
 
 #[cfg(test)]

@@ -26,17 +26,17 @@ fn verify(message: &SignedMessage<'_>) -> Result<(), SignatureError> {
     let (time, signatures) = parse_header(message.header(HEADER)?).ok_or(SignatureError::Malformed(HEADER))?;
     let sent = time.parse::<i64>().map_err(|_| SignatureError::Malformed(HEADER))?.saturating_mul(1000);
     message.check_timestamp(sent, message.leeway.unwrap_or(LEEWAY))?;
-    let fits = |url: &String| {
-        let parts = signed_parts(message, url, time);
-        let fits = |secret: &[u8]| signatures.iter().any(|signature| verify_hmac_sha256(secret, &parts, signature));
-        message.secrets.iter().any(|secret| fits(secret.value.as_bytes()))
-    };
-    if message.candidates.urls.iter().any(fits) { Ok(()) } else { Err(SignatureError::Mismatch) }
+    let signed: Vec<_> = message.candidates.urls.iter().map(|url| signed_parts(message, url, time)).collect();
+    message.any_secret(|secret| {
+        let fits = |parts, signature| verify_hmac_sha256(secret.value.as_bytes(), parts, signature);
+        signed.iter().any(|parts| signatures.iter().any(|signature| fits(parts, signature)))
+    })
 }
 
 fn sign(message: &SignedMessage<'_>) -> Vec<(&'static str, String)> {
     let time = message.now.timestamp().to_string();
-    let signed = signed_parts(message, message.signing_url(), &time);
+    let url = message.candidates.urls.first().map_or("", String::as_str);
+    let signed = signed_parts(message, url, &time);
     let signature = base64_encode(&hmac_sha256(message.signing_secret(), &signed));
     vec![(HEADER, format!("t={time},s={signature}"))]
 }

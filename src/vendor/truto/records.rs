@@ -16,7 +16,7 @@ pub fn run_records(envelope: &TrutoEnvelope<'_>) -> TrutoEvents {
     let mut page = RecordPage::of_run(envelope, &RECORDS);
     // A page without records concerns the run alone.
     let resource = page.resource.take_if(|_| page.list.is_empty()).and_then(|resource| to_raw_value(&resource).ok());
-    let resource: Vec<_> = resource.map(|resource| ("resource".to_owned(), resource)).into_iter().collect();
+    let resource = Details::of("resource", resource.as_deref());
     let run = page.run().map(|run| run.details(resource).details(std::mem::take(&mut page.unread_details)));
     let events: Vec<_> = run.into_iter().chain(page.records("present")).collect();
     match events.is_empty() {
@@ -48,9 +48,8 @@ pub fn record_errors(envelope: &TrutoEnvelope<'_>) -> TrutoEvents {
     let mut events: Vec<_> = page.run().into_iter().collect();
     for (number, error) in errors.into_iter().enumerate() {
         let fact = Record { resource: page.resource.clone(), error: error.and_then(error_text), ..Record::default() };
-        let whole: Vec<_> = error.map(|error| ("error".to_owned(), error.to_owned())).into_iter().collect();
         let event = page.item(ItemKind::RecordError, page.error_id(error, number)).fact(fact);
-        events.push(event.details(whole).details(std::mem::take(&mut page.unread_details)));
+        events.push(event.details(Details::of("error", error)).details(std::mem::take(&mut page.unread_details)));
     }
     Ok(events)
 }
@@ -128,8 +127,7 @@ impl<'a> RecordPage<'a> {
             let deleted = state == "deleted";
             let data = (!deleted).then(|| json_value(raw).into());
             let fact = Record { resource: self.resource.clone(), record_id, data, error: None };
-            let deletion: Vec<_> =
-                (deleted && more).then(|| ("deletion".to_owned(), raw.to_owned())).into_iter().collect();
+            let deletion = Details::of("deletion", (deleted && more).then_some(raw));
             let event = self.item(ItemKind::Record, id).state(state).fact(fact);
             events.push(event.details(deletion).details(std::mem::take(&mut self.unread_details)));
         }
@@ -143,7 +141,7 @@ impl<'a> RecordPage<'a> {
             (Some(id), _) => format!("{}/error/{}", self.id_prefix(), escape_id_segment(&id)),
             (None, Some(event)) => format!("{}/{}/{number}", self.id_prefix(), escape_id_segment(event)),
             (None, None) => {
-                content_id(&self.id_prefix(), &format!("{:?}/{}", self.at.at(), error.map_or("", RawValue::get)))
+                content_id(&self.id_prefix(), &format!("{:?}/{}", self.at.at, error.map_or("", RawValue::get)))
             }
         }
     }

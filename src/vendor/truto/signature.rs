@@ -19,12 +19,9 @@ const LENGTH: usize = 32;
 
 fn verify(message: &SignedMessage<'_>) -> Result<(), SignatureError> {
     let signatures = parse_header(message.header(HEADER)?).ok_or(SignatureError::Malformed(HEADER))?;
-    let fits =
-        |secret: &[u8]| signatures.iter().any(|signature| verify_hmac_sha256(secret, &[message.body], signature));
-    match message.secrets.iter().any(|secret| fits(secret.value.as_bytes())) {
-        true => Ok(()),
-        false => Err(SignatureError::Mismatch),
-    }
+    message.any_secret(|secret| {
+        signatures.iter().any(|signature| verify_hmac_sha256(secret.value.as_bytes(), &[message.body], signature))
+    })
 }
 
 fn sign(message: &SignedMessage<'_>) -> Vec<(&'static str, String)> {

@@ -21,30 +21,25 @@ pub fn matches_any_secret<S: AsRef<[u8]>>(given: &[u8], expected: impl Iterator<
     bool::from(found) && !given.is_empty()
 }
 
-/// The only header with this name.
 pub fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, VerificationFailure> {
     let place = || CredentialLocation::Header(name.clone());
-    let mut values = headers.get_all(name).iter();
-    let value = values.next().ok_or_else(|| VerificationFailure::Missing(place()))?;
-    if values.next().is_some() {
-        return Err(VerificationFailure::Repeated(place()));
-    }
-    value.to_str().map_err(|_| VerificationFailure::Malformed(place()))
+    only(headers.get_all(name).iter(), place)?.to_str().map_err(|_| VerificationFailure::Malformed(place()))
 }
 
-/// The only query parameter with this name, decoded.
 pub fn single_query_parameter(query: Option<&str>, name: &str) -> Result<String, VerificationFailure> {
-    let place = || CredentialLocation::Parameter(name.to_owned());
     let url = url_with_query(query);
-    let mut values = url.iter().flat_map(Url::query_pairs).filter(|(key, _)| key == name);
-    let (_, value) = values.next().ok_or_else(|| VerificationFailure::Missing(place()))?;
-    if values.next().is_some() {
-        return Err(VerificationFailure::Repeated(place()));
-    }
-    Ok(value.into_owned())
+    let values = url.iter().flat_map(Url::query_pairs).filter(|(key, _)| key == name);
+    Ok(only(values, || CredentialLocation::Parameter(name.to_owned()))?.1.into_owned())
 }
 
-/// Appends a parameter to a query.
+fn only<T>(
+    mut values: impl Iterator<Item = T>,
+    place: impl Fn() -> CredentialLocation,
+) -> Result<T, VerificationFailure> {
+    let value = values.next().ok_or_else(|| VerificationFailure::Missing(place()))?;
+    if values.next().is_some() { Err(VerificationFailure::Repeated(place())) } else { Ok(value) }
+}
+
 pub fn append_query_parameter(query: Option<&str>, name: &str, value: &str) -> Option<String> {
     let mut url = url_with_query(query)?;
     url.query_pairs_mut().append_pair(name, value);
@@ -65,7 +60,6 @@ pub fn basic_credentials(headers: &HeaderMap) -> Result<Vec<u8>, VerificationFai
     })
 }
 
-/// The token of `Authorization: Bearer`.
 pub fn bearer_token(headers: &HeaderMap) -> Result<&str, VerificationFailure> {
     authorization_value(headers, "Bearer")
 }

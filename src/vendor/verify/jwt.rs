@@ -10,7 +10,6 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, TokenData, Validation};
 use serde::Deserialize;
 
-/// The validity of a token that the simulator signs.
 const MINTED_TOKEN_LIFETIME: TimeDelta = TimeDelta::minutes(5);
 
 /// The requirements for a token.
@@ -22,7 +21,6 @@ pub struct Jwt {
     pub issuer: Option<String>,
     /// `None` refuses every token with an audience (RFC 7519, section 4.1.3).
     pub audience: Option<String>,
-    /// The allowed clock skew.
     pub leeway: TimeDelta,
 }
 
@@ -33,7 +31,6 @@ pub enum JwtKeys {
     Rs256(Vec<RsaKey>),
 }
 
-/// A public RSA key.
 #[derive(Clone, Debug)]
 pub struct RsaKey(DecodingKey);
 

@@ -109,12 +109,10 @@ pub enum VerificationFailure {
 }
 
 impl Verifier {
-    /// Requires all of these schemes.
     pub fn new(first: Scheme, others: impl IntoIterator<Item = Scheme>) -> Verifier {
         Verifier { schemes: std::iter::once(first).chain(others).collect() }
     }
 
-    /// Accepts every delivery.
     pub fn open() -> Verifier {
         Verifier { schemes: Vec::new() }
     }
@@ -179,33 +177,25 @@ impl Scheme {
     }
 
     fn verify(&self, request: &WebhookRequest<'_>) -> Result<(), VerificationFailure> {
+        let matches = |given: &str, secrets: &[Secret]| {
+            credential::matches_any_secret(given.as_bytes(), secrets.iter().map(|secret| secret.value.as_bytes()))
+        };
         let fits = match self {
             Scheme::Signature { signature, public_url, secrets, leeway } => {
                 let candidates = url_candidates(public_url, request);
-                (signature.verify)(&signed_message(request, &candidates, secrets, *leeway))?;
-                true
+                return Ok((signature.verify)(&signed_message(request, &candidates, secrets, *leeway))?);
             }
             Scheme::UrlToken { parameter, tokens } => {
-                let given = credential::single_query_parameter(request.query, parameter)?;
-                credential::matches_any_secret(given.as_bytes(), tokens.iter().map(|token| token.value.as_bytes()))
+                matches(&credential::single_query_parameter(request.query, parameter)?, tokens)
             }
             Scheme::Basic { username, passwords } => {
                 let given = credential::basic_credentials(request.headers)?;
                 let expected = passwords.iter().map(|password| format!("{username}:{}", password.value));
                 credential::matches_any_secret(&given, expected)
             }
-            Scheme::Bearer { tokens } => {
-                let given = credential::bearer_token(request.headers)?;
-                credential::matches_any_secret(given.as_bytes(), tokens.iter().map(|token| token.value.as_bytes()))
-            }
-            Scheme::ApiKey { header, keys } => {
-                let given = credential::single_header(request.headers, header)?;
-                credential::matches_any_secret(given.as_bytes(), keys.iter().map(|key| key.value.as_bytes()))
-            }
-            Scheme::Jwt(jwt) => {
-                jwt.verify(request)?;
-                true
-            }
+            Scheme::Bearer { tokens } => matches(credential::bearer_token(request.headers)?, tokens),
+            Scheme::ApiKey { header, keys } => matches(credential::single_header(request.headers, header)?, keys),
+            Scheme::Jwt(jwt) => return jwt.verify(request),
         };
         if fits { Ok(()) } else { Err(VerificationFailure::Mismatch) }
     }

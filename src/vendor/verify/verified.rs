@@ -47,7 +47,6 @@ impl Verified {
         Verified(stored)
     }
 
-    /// What was verified.
     pub fn into_raw(self) -> RawDelivery {
         self.0
     }

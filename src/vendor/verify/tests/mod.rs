@@ -24,7 +24,8 @@ const SIGNATURE: SignatureScheme = SignatureScheme {
 
 fn signed(message: &SignedMessage<'_>) -> Vec<u8> {
     let query = message.query.unwrap_or_default();
-    let (url, path) = (message.signing_url(), message.signing_path());
+    let first = |candidates: &[String]| candidates.first().cloned().unwrap_or_default();
+    let (url, path) = (first(&message.candidates.urls), first(&message.candidates.paths));
     [url.as_bytes(), path.as_bytes(), query.as_bytes(), message.body].join(&b'\n')
 }
 
