@@ -83,7 +83,7 @@ async fn run() -> anyhow::Result<()> {
     println!("{changes} changes of {} inspections; microseconds, {times} times each", OTHERS + 2 * CHANGES.len());
 
     let graph = ApiSchema::new(ApiContext {
-        inspection_index: Arc::default(),
+        inspection_index: Default::default(),
         readers: db.read_pool.clone(),
         feed: Feed::new(db.read_pool.clone(), &head(&db.read_pool).await?),
         sources: [].into(),

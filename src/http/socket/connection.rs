@@ -238,7 +238,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
                 Some(StreamMessage::Next(payloads)) => {
                     let (count, bytes) = payloads.count_and_bytes();
                     wire.reserve(count, bytes + count * (start.len() + message::NEXT.len() + message::END.len()));
-                    payloads.entries().for_each(|entry| wire.send(&[start, message::NEXT, &entry.payload, message::END]));
+                    payloads
+                        .entries()
+                        .for_each(|entry| wire.send(&[start, message::NEXT, &entry.payload, message::END]));
                 }
                 Some(StreamMessage::Error(errors)) => wire.send(&[start, message::ERROR, &errors, message::END]),
                 None => wire.send(&[start, message::COMPLETE]),
