@@ -99,7 +99,7 @@ $(DENY) $(MACHETE): $(TARGET)/tools/%: | tools
 tools:
 	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.95 or newer with rustup, https://rustup.rs"; exit 1; }
 	@command -v cc >/dev/null || { echo "a C compiler is missing: apt-get install -y gcc libc6-dev"; exit 1; }
-	@command -v npm >/dev/null || { echo "npm is missing: apt-get install -y nodejs npm (Node 20 or newer)"; exit 1; }
+	@command -v npm >/dev/null || { echo "npm is missing: apt-get install -y nodejs npm (Node 20.19 or newer)"; exit 1; }
 
 # The browser of the playground's test.
 browser:

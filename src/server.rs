@@ -236,7 +236,7 @@ fn install_metrics() -> PrometheusHandle {
     );
     metrics::describe_histogram!("inspection_hub_batch_deliveries", "Deliveries per transaction");
     metrics::describe_counter!("inspection_hub_purged_rows_total", "Rows deleted by a purge, by table");
-    metrics::describe_gauge!("inspection_hub_subscriptions", "Open subscriptions");
+    metrics::describe_gauge!("inspection_hub_subscriptions", "Subscriptions that share an execution, or are about to");
     metrics::describe_gauge!("inspection_hub_shared_executions", "Executions that the open subscriptions share");
     handle
 }

@@ -1,5 +1,6 @@
 //! Prints differences between what is stored and what the raw log yields.
 
+use super::outln;
 use crate::rebuild::{Difference, DifferenceOrigin, DifferenceSummary, Differences};
 
 /// The most characters of a value that are printed.
@@ -10,23 +11,23 @@ const MAX_ORIGINS: usize = 40;
 /// Prints some of the differences, then their number and their origins.
 pub fn print_differences(differences: &Differences, show: usize) {
     for difference in differences.listed.iter().take(show) {
-        println!("{}", difference_line(difference));
+        outln!("{}", difference_line(difference));
     }
     let shown = differences.listed.len().min(show) as u64;
     if differences.total > shown {
-        println!("and {} more (--max-differences)", differences.total - shown);
+        outln!("and {} more (--max-differences)", differences.total - shown);
     }
     let by_table: Vec<_> = differences.by_table.iter().map(|(table, count)| format!("{table} {count}")).collect();
     let Differences { total, rows_compared, .. } = differences;
-    println!("{total} differences in {rows_compared} rows, by table: {}", by_table.join(", "));
-    println!("the rows that differ, by the event that caused them:");
+    outln!("{total} differences in {rows_compared} rows, by table: {}", by_table.join(", "));
+    outln!("the rows that differ, by the event that caused them:");
     let mut origins: Vec<(&DifferenceOrigin, &DifferenceSummary)> = differences.by_origin.iter().collect();
     origins.sort_by_key(|(_, summary)| std::cmp::Reverse(summary.rows));
     for (origin, summary) in origins.iter().take(MAX_ORIGINS) {
-        println!("  {}", origin_line(origin, summary));
+        outln!("  {}", origin_line(origin, summary));
     }
     if origins.len() > MAX_ORIGINS {
-        println!("  and {} more events", origins.len() - MAX_ORIGINS);
+        outln!("  and {} more events", origins.len() - MAX_ORIGINS);
     }
 }
 

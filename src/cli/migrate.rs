@@ -1,5 +1,6 @@
 //! `inspection-hub migrate`: runs the migrations alone, for a deployment that separates them from the start.
 
+use super::outln;
 use crate::settings::SettingFlags;
 use crate::store::{Database, OpenMode};
 use clap::Args;
@@ -23,9 +24,9 @@ impl MigrateCommand {
             let db = Database::open_with(&settings.database, OpenMode::Migrate, settings.pools()).await?;
             if self.restored {
                 db.begin_new_generation(crate::clock::now()).await?;
-                println!("{} has a new generation: cursors of the previous one are refused", db.redacted_address());
+                outln!("{} has a new generation: cursors of the previous one are refused", db.redacted_address());
             }
-            println!("{} is up to date", db.redacted_address());
+            outln!("{} is up to date", db.redacted_address());
             Ok(ExitCode::SUCCESS)
         })
     }

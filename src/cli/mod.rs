@@ -13,6 +13,7 @@ use crate::settings::{LogFormat, SettingFlags, Settings};
 use crate::store::{Database, DatabaseAddress, OpenMode};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use tracing::Metadata;
@@ -74,8 +75,7 @@ pub fn main() -> ExitCode {
         Command::Rebuild(rebuild) => rebuild.run(),
         Command::Purge(purge) => purge.run(),
         Command::Schema { federation } => {
-            print!("{}", if federation { graphql::subgraph_sdl().to_owned() } else { graphql::sdl() });
-            Ok(ExitCode::SUCCESS)
+            print_all(&if federation { graphql::subgraph_sdl().to_owned() } else { graphql::sdl() })
         }
         Command::Simulate(simulate) => simulate.run(),
     };
@@ -85,6 +85,22 @@ pub fn main() -> ExitCode {
             eprintln!("inspection-hub: {}", error_chain(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Prints a line of a report. Work does not end because the reader of its report has.
+macro_rules! outln {
+    ($($arg:tt)*) => {
+        _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($arg)*)))
+    };
+}
+use outln;
+
+/// Prints a text. A reader that has read enough, such as `head`, is no error.
+fn print_all(text: &str) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot print"),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -114,6 +130,8 @@ fn init_logging(settings: &Settings) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.log)?;
     // A line that cannot be written is lost. Reporting that to standard error would panic.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    // Colours are for people. On a terminal, `NO_COLOR` turns them off.
+    let log = if std::io::stderr().is_terminal() { log } else { log.with_ansi(false) };
     let no_secrets = filter_fn(|metadata| !would_log_secrets(metadata));
     match settings.log_format {
         LogFormat::Text => log.finish().with(no_secrets).init(),

@@ -1,5 +1,6 @@
 //! `inspection-hub purge`: deletes finished inspections once they are older than the given age.
 
+use super::outln;
 use crate::progress_reporter::ProgressReporter;
 use crate::retention::{PurgeMode, PurgeReport, Purger};
 use crate::settings::{SettingFlags, age};
@@ -36,7 +37,7 @@ impl PurgeCommand {
             let stop = CancellationToken::new();
             tokio::spawn(super::rebuild::cancel_on_ctrl_c(stop.clone()));
             let since = before.to_rfc3339_opts(SecondsFormat::Secs, true);
-            println!("{}: inspections without a change since {since}", db.redacted_address());
+            outln!("{}: inspections without a change since {since}", db.redacted_address());
             let purger = Purger::open(db, stop).await?;
             let progress = ProgressReporter::new("examined", Some(purger.candidates(before).await?));
             let mut report = PurgeReport::default();
@@ -55,14 +56,14 @@ impl PurgeCommand {
 fn print_report(report: &PurgeReport, mode: PurgeMode) {
     let PurgeReport { units, entities, changes, deliveries, kept_open, kept_recent, kept_too_large } = report;
     let done = if mode == PurgeMode::Delete { "purged" } else { "would be purged" };
-    println!("{done}: {units} units with {entities} entities, {changes} changes and {deliveries} deliveries");
+    outln!("{done}: {units} units with {entities} entities, {changes} changes and {deliveries} deliveries");
     for (count, why) in [
         (kept_open, "not finished"),
         (kept_recent, "something that belongs to them is newer"),
         (kept_too_large, "too large to be deleted in one transaction"),
     ] {
         if *count > 0 {
-            println!("kept: {count}, {why}");
+            outln!("kept: {count}, {why}");
         }
     }
 }

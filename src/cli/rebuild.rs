@@ -1,6 +1,7 @@
 //! `inspection-hub rebuild`: replaces what is stored by what the raw log yields.
 
 use super::differences;
+use super::outln;
 use crate::progress_reporter::ProgressReporter;
 use crate::rebuild::{Differences, Rebuild as Rebuilding, RebuildOutcome};
 use crate::settings::{SettingFlags, Settings};
@@ -71,15 +72,15 @@ impl RebuildCommand {
         let mut rebuild = Rebuilding::open(db, folder, stop).await?;
         let (all, before) = rebuild.progress().await?;
         match before {
-            0 => println!("{shown}: {all} deliveries"),
-            _ => println!("{shown}: {all} deliveries; resuming after delivery {before}"),
+            0 => outln!("{shown}: {all} deliveries"),
+            _ => outln!("{shown}: {all} deliveries; resuming after delivery {before}"),
         }
         let progress = ProgressReporter::new("replayed", Some((all - before).unsigned_abs()));
         let found = progress.report_while(rebuild.replay_and_diff(progress.counter())).await?;
         if found.total == 0 {
-            println!("all {} rows are what the deliveries yield", found.rows_compared);
+            outln!("all {} rows are what the deliveries yield", found.rows_compared);
             if !self.full {
-                println!("nothing was changed (--full)");
+                outln!("nothing was changed (--full)");
                 rebuild.finish().await;
                 return Ok(ExitCode::SUCCESS);
             }
@@ -96,7 +97,7 @@ impl RebuildCommand {
         let few = found.patchable_rows().filter(|_| !self.full);
         let rows = match few {
             Some(few) => few as u64,
-            None => rebuild.estimated_rows().await?,
+            None => rebuild.row_count().await?,
         };
         let progress = ProgressReporter::new("rows replaced", Some(rows));
         match few {
@@ -109,7 +110,7 @@ impl RebuildCommand {
 fn print_outcome(replaced: &RebuildOutcome) {
     let RebuildOutcome { head, is_new_generation, rows_replaced, locked_for } = replaced;
     let rows = rows_replaced.map_or("all rows".to_owned(), |rows| format!("{rows} rows"));
-    println!(
+    outln!(
         "rebuilt: {} deliveries, {} changes, {} entities; {rows} replaced; writers were blocked for {} ms",
         head.last_delivery_row_id,
         head.position,
@@ -117,7 +118,7 @@ fn print_outcome(replaced: &RebuildOutcome) {
         locked_for.as_millis()
     );
     if *is_new_generation {
-        println!("a new generation: cursors are invalid, and subscribers must read the state again");
+        outln!("a new generation: cursors are invalid, and subscribers must read the state again");
     }
 }
 

@@ -89,7 +89,7 @@ impl Simulate {
                 }
             });
             let report = simulate::run(plan, stop).await?;
-            print!("{report}");
+            super::outln!("{}", report.to_string().trim_end());
             Ok(if report.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         })
     }

@@ -1,6 +1,7 @@
 //! `inspection-hub verify`: compares what is stored with what the raw log yields.
 
 use super::differences;
+use super::outln;
 use super::rebuild::{ReplayArgs, lower_priority};
 use crate::progress_reporter::ProgressReporter;
 use crate::rebuild::{DatabaseSnapshot, ShadowDb};
@@ -33,7 +34,7 @@ impl VerifyCommand {
             let snapshot = DatabaseSnapshot::open(&db).await;
             let stored =
                 snapshot.with_context(|| format!("cannot read {}", super::redacted_database_url(&settings)))?;
-            println!("{}: {} deliveries, {} changes", db.redacted_address(), stored.deliveries, stored.position);
+            outln!("{}: {} deliveries, {} changes", db.redacted_address(), stored.deliveries, stored.position);
             let mut derived = ShadowDb::open(work_dir.path(), &db.redacted_address()).await?;
             let progress = ProgressReporter::new("replayed", Some(stored.deliveries.unsigned_abs()));
             let compared = async {
@@ -45,7 +46,7 @@ impl VerifyCommand {
             anyhow::Ok(differences)
         })?;
         if differences.total == 0 {
-            println!("all {} rows are what the deliveries yield", differences.rows_compared);
+            outln!("all {} rows are what the deliveries yield", differences.rows_compared);
             return Ok(ExitCode::SUCCESS);
         }
         differences::print_differences(&differences, self.replay.max_differences);

@@ -22,9 +22,9 @@ pub use verify::{DatabaseSnapshot, Difference, DifferenceOrigin, DifferenceSumma
 
 use crate::store::read::head;
 use crate::store::{Database, MaintenanceLock, StoreError};
-use entity::{change, delivery, entity as entities, log_head};
+use entity::{change, delivery, entity as entities, log_head, step};
 use ledger_recount::recount_ledger;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait};
 use shadow_tables::ShadowTables;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -88,10 +88,11 @@ impl Rebuild {
         Ok((newest - purged, (replayed - purged).max(0)))
     }
 
-    /// The approximate number of rows.
-    pub async fn estimated_rows(&self) -> Result<u64, StoreError> {
-        let head = self.shadow.head().await?;
-        Ok((head.position + head.last_entity_row_id).unsigned_abs())
+    /// The number of rows that [`Rebuilding::replace_all`] loads.
+    pub async fn row_count(&self) -> Result<u64, StoreError> {
+        let db = &self.shadow.db.read_pool;
+        let (changes, entities) = (change::Entity::find().count(db).await?, entities::Entity::find().count(db).await?);
+        Ok(changes + entities + step::Entity::find().count(db).await?)
     }
 
     /// Replays all deliveries into the second database and compares. Changes nothing. Calls `on_progress` repeatedly with a

@@ -22,6 +22,8 @@ pub struct RetentionTask {
 impl RetentionTask {
     /// Runs until it is cancelled.
     pub async fn run(self, stop: CancellationToken) {
+        // The series are there before the first purge.
+        record_metrics(&PurgeReport::default());
         let mut wait = self.initial_delay;
         while stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_some() {
             let mut report = PurgeReport::default();
