@@ -1,7 +1,8 @@
 //! Progress of a command on standard error: a bar on a terminal, lines otherwise.
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use std::fmt::Write;
+use std::fmt;
+use std::io::Write;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ impl ProgressReporter {
         };
         let style = ProgressStyle::with_template(&template.replace("WHAT", what));
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        let style = style.with_key("rate", |state: &ProgressState, to: &mut dyn Write| {
+        let style = style.with_key("rate", |state: &ProgressState, to: &mut dyn fmt::Write| {
             let _ = write!(to, "{:.0}/s", state.per_sec());
         });
         ProgressReporter { what, bar: bar.with_style(style) }
@@ -61,7 +62,8 @@ impl ProgressReporter {
     fn draw(&self) {
         if self.bar.is_hidden() {
             let (done, total) = (self.bar.position(), self.bar.length());
-            eprintln!("{}", progress_line(self.what, done, total, self.bar.elapsed()));
+            // Work does not end because the reader of its progress has.
+            _ = writeln!(std::io::stderr(), "{}", progress_line(self.what, done, total, self.bar.elapsed()));
         } else {
             self.bar.tick();
         }

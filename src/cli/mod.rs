@@ -82,7 +82,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("inspection-hub: {}", error_chain(&error));
+            _ = writeln!(std::io::stderr(), "inspection-hub: {}", error_chain(&error));
             ExitCode::FAILURE
         }
     }

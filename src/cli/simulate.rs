@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 use reqwest::Url;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::process::ExitCode;
@@ -108,12 +109,12 @@ impl Simulate {
         let sources = select_sources(settings.sources, &self.vendors)?;
         let open: Vec<&str> = sources.iter().filter(|s| s.verifier.is_open()).map(|s| s.name.as_str()).collect();
         if self.bad_signatures > 0.0 && !open.is_empty() {
-            eprintln!("--bad-signatures has no effect on open sources: {}", open.join(", "));
+            _ = writeln!(std::io::stderr(), "--bad-signatures has no effect on open sources: {}", open.join(", "));
         }
         let seed = match self.seed {
             Seed::Given(seed) => seed,
             Seed::Random(seed) => {
-                eprintln!("the seed is {seed}");
+                _ = writeln!(std::io::stderr(), "the seed is {seed}");
                 seed
             }
         };

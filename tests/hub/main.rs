@@ -6,6 +6,7 @@ mod aggregates;
 mod as_of;
 mod auth;
 mod clients;
+mod command_line;
 mod cors;
 mod crash;
 #[path = "../support/database.rs"]

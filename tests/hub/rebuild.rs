@@ -111,6 +111,12 @@ async fn a_damaged_database_is_repaired_while_the_hub_runs() {
         assert_eq!(code, Some(0), "{text}");
         assert!(text.contains("a new generation: cursors are invalid"), "{text}");
         assert!(text.contains(replaced) && text.contains("; all rows ") != flags.is_empty(), "{text}");
+        // As in `12 of 40 rows replaced`.
+        let mut progress = text.lines().filter_map(|line| {
+            let (done, rest) = line.split_once(" of ")?;
+            Some((done.parse::<u64>().ok()?, rest.split(' ').next()?.parse::<u64>().ok()?))
+        });
+        assert!(progress.all(|(done, all)| done <= all), "{text}");
         let (code, text) = verify(&app.database);
         assert_eq!(code, Some(0), "{text}");
         let now = (without_cursors(&app).await, app.ledger("hover").await);
