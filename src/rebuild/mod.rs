@@ -88,7 +88,7 @@ impl Rebuild {
         Ok((newest - purged, (replayed - purged).max(0)))
     }
 
-    /// The number of rows that [`Rebuilding::replace_all`] loads.
+    /// The number of rows that [`Self::replace_all`] loads.
     pub async fn row_count(&self) -> Result<u64, StoreError> {
         let db = &self.shadow.db.read_pool;
         let (changes, entities) = (change::Entity::find().count(db).await?, entities::Entity::find().count(db).await?);
