@@ -215,6 +215,10 @@ impl Rebuild {
                 return Ok(());
             }
             if left >= left_before {
+                // The hub receives more than is applied in the same time. The rest is applied while nobody writes.
+                if chunk == CATCH_UP_MAX_CHUNK {
+                    return Ok(());
+                }
                 chunk = CATCH_UP_MAX_CHUNK.min(chunk * 2);
             }
             left_before = left;

@@ -53,15 +53,20 @@ impl Rebuild {
         Ok(Some(RebuildOutcome { head, is_new_generation, rows_replaced, locked_for }))
     }
 
-    // Compares new deliveries while the hub receives others, until few are left.
+    // Compares new deliveries while the hub receives others, until few are left, or not fewer than before: a hub may receive
+    // more than is compared in the same time. The rest is compared while nobody writes.
     async fn diff_until_caught_up(
         &mut self,
         differing: &mut DifferingKeys,
         compared: &mut log_head::Model,
     ) -> Result<(), StoreError> {
-        while raw_log::newest_delivery(&self.db.read_pool).await? - compared.last_delivery_row_id > CATCH_UP_MIN_CHUNK
-            && differing.len() <= MAX_PATCHED_ROWS
-        {
+        let mut left_before = i64::MAX;
+        loop {
+            let left = raw_log::newest_delivery(&self.db.read_pool).await? - compared.last_delivery_row_id;
+            if left <= CATCH_UP_MIN_CHUNK || left >= left_before || differing.len() > MAX_PATCHED_ROWS {
+                return Ok(());
+            }
+            left_before = left;
             let stored = DatabaseSnapshot::open(&self.db).await?;
             stored.replay_into(&mut self.shadow, &self.stop, |_| {}).await?;
             let derived = DatabaseSnapshot::open(&self.shadow.db).await?;
@@ -69,7 +74,6 @@ impl Rebuild {
             *compared = self.shadow.head().await?;
             self.shadow.touched_entities.clear();
         }
-        Ok(())
     }
 
     // Writes only the columns that differ of entities that are both stored and derived.
