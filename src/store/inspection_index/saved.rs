@@ -1,8 +1,8 @@
 //! Saves the inspection index in the database, so that a start does not read all inspections again. What is saved is valid
 //! for a generation, a position and a number of purged deliveries; the history after the position says what changed since.
 
-use super::InspectionIndex;
 use super::columns::{IndexVersion, InspectionColumns, SavedPages};
+use super::{InspectionIndex, newest_version};
 use crate::store::{Database, ReadPool, StoreError, begin_writing};
 use entity::{inspection_index, inspection_index_page};
 use sea_orm::sea_query::OnConflict;
@@ -21,28 +21,33 @@ const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(1);
 impl InspectionIndex {
     /// Loads the index, and saves it from time to time and at the end, until it is cancelled.
     pub async fn run(&self, db: &Database, stop: &CancellationToken) {
-        let mut min_changes = 0;
         loop {
             let is_last = stop.is_cancelled();
-            if let Err(error) = self.save_after(db, if is_last { 1 } else { min_changes }).await {
+            if let Err(error) = self.save_if_due(db, if is_last { 1 } else { SAVE_AFTER_CHANGES }).await {
                 tracing::warn!(%error, "the inspection index was not saved; counts are exact, but the next start takes longer");
             }
             if is_last {
                 return;
             }
-            min_changes = SAVE_AFTER_CHANGES;
             stop.run_until_cancelled(tokio::time::sleep(CHECK_INTERVAL)).await;
         }
     }
 
-    async fn save_after(&self, db: &Database, changes: i64) -> Result<(), StoreError> {
-        let newest = crate::store::read::head(&db.read_pool).await?;
-        let saved = self.read().saved.position;
-        if saved.is_some_and(|position| (0..changes).contains(&(newest.position - position))) {
+    async fn save_if_due(&self, db: &Database, changes: i64) -> Result<(), StoreError> {
+        if self.is_saved(newest_version(&db.read_pool).await?.1, changes) {
             return Ok(());
         }
+        // The first time this loads what was saved.
         self.refresh(&db.read_pool).await?;
-        self.save(db).await
+        let version = self.read().version;
+        if self.is_saved(version, changes) { Ok(()) } else { self.save(db).await }
+    }
+
+    // Whether what is saved is of this history, and less than so many changes behind.
+    fn is_saved(&self, newest: IndexVersion, changes: i64) -> bool {
+        let all = self.read();
+        let is_same_history = (all.version.generation, all.version.purged) == (newest.generation, newest.purged);
+        is_same_history && all.saved.position.is_some_and(|saved| (0..changes).contains(&(newest.position - saved)))
     }
 
     /// Saves what has changed since it was saved before.

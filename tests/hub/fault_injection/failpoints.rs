@@ -57,10 +57,9 @@ async fn a_kill_while_the_inspection_index_is_saved_leaves_counts_exact() {
     let server = HubProcess::start(&database).await;
     sender.send_unacknowledged(std::slice::from_ref(&server.url)).await;
     server.kill();
-    // It reads what was saved before, and is killed while it saves what has changed.
-    let mut command = HubProcess::command(HubProcess::free_port(), &database.address);
-    command.env("FAILPOINT", "index saved:1").current_dir(database.folder.path());
-    let mut server = HubProcess::spawn(0, command);
+    // It reads what was saved before, and is killed while it saves at its end what has changed.
+    let mut server = HubProcess::with(&database, &[("FAILPOINT", "index saved:1".to_owned())]).await;
+    server.signal("TERM");
     server.wait_for_stdout("stopped at index saved".to_owned()).await;
     server.kill();
     for _ in 0..2 {
