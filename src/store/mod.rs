@@ -1,5 +1,6 @@
 //! The database, and the SQL of everything but maintenance (`rebuild`, `retention`). One connection writes, a pool reads.
 
+mod begin_writing;
 mod connect;
 mod inspection_index;
 mod maintenance_lock;
@@ -7,9 +8,10 @@ mod outage;
 pub mod read;
 mod write;
 
+pub use begin_writing::begin_writing;
 pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, read_only_connection, with_timeout};
 pub use inspection_index::{Cohort, CountGroup, InspectionIndex, Period};
-pub use maintenance_lock::{MaintenanceLock, begin_writing};
+pub use maintenance_lock::MaintenanceLock;
 pub use write::{
     BatchRows, BegunTransaction, DuplicateCount, HandshakeRequest, HandshakeStore, OriginalRow, WriteConnection,
 };
