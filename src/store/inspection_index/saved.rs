@@ -15,21 +15,24 @@ use tokio_util::sync::CancellationToken;
 const SAVE_AFTER_CHANGES: i64 = 5000;
 /// How often it is checked whether that many have come.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// How long the end of the process may wait for the last save.
+const LAST_SAVE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The wait between two attempts to take SQLite's lock.
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 impl InspectionIndex {
     /// Loads the index, and saves it from time to time and at the end, until it is cancelled.
     pub async fn run(&self, db: &Database, stop: &CancellationToken) {
-        loop {
-            let is_last = stop.is_cancelled();
-            if let Err(error) = self.save_if_due(db, if is_last { 1 } else { SAVE_AFTER_CHANGES }).await {
-                tracing::warn!(%error, "the inspection index was not saved; counts are exact, but the next start takes longer");
+        let until_stopped = async {
+            loop {
+                log_failure(self.save_if_due(db, SAVE_AFTER_CHANGES).await);
+                tokio::time::sleep(CHECK_INTERVAL).await;
             }
-            if is_last {
-                return;
-            }
-            stop.run_until_cancelled(tokio::time::sleep(CHECK_INTERVAL)).await;
+        };
+        stop.run_until_cancelled(until_stopped).await.unwrap_or(());
+        // If it takes longer, the next start reads more changes.
+        if let Ok(saved) = tokio::time::timeout(LAST_SAVE_TIMEOUT, self.save_if_due(db, 1)).await {
+            log_failure(saved);
         }
     }
 
@@ -43,27 +46,27 @@ impl InspectionIndex {
         if self.is_saved(version, changes) { Ok(()) } else { self.save(db).await }
     }
 
-    // Whether what is saved is of this history, and less than so many changes behind.
+    // Whether what is saved is of this history, and fewer than `changes` changes are missing.
     fn is_saved(&self, newest: IndexVersion, changes: i64) -> bool {
         let all = self.read();
         let is_same_history = (all.version.generation, all.version.purged) == (newest.generation, newest.purged);
         is_same_history && all.saved.position.is_some_and(|saved| (0..changes).contains(&(newest.position - saved)))
     }
 
-    /// Saves what has changed since it was saved before.
+    /// Saves what has changed since it was saved before. Does nothing while the index is refreshed.
     ///
     /// # Errors
     /// If the database fails. What was saved before stays valid.
     pub async fn save(&self, db: &Database) -> Result<(), StoreError> {
-        // The columns stay as they are until all is saved.
-        let _refreshing = self.refresh_lock.lock().await;
+        let connection = db.maintenance_connection().await?;
+        let txn = begin_writing(&connection, "", || tokio::time::sleep(LOCK_RETRY_INTERVAL)).await?;
+        let saved = lock_version(&txn).await?;
+        // The columns stay as they are until all is saved. Taken last: queries wait for it, and no writer may wait for them.
+        let Ok(_refreshing) = self.refresh_lock.try_lock() else { return Ok(()) };
         let version = self.read().version;
         if !self.read().complete {
             return Ok(());
         }
-        let connection = db.maintenance_connection().await?;
-        let txn = begin_writing(&connection, "", || tokio::time::sleep(LOCK_RETRY_INTERVAL)).await?;
-        let saved = lock_version(&txn).await?;
         let pages = self.changed_pages(saved);
         // Otherwise another process has saved more.
         if pages.is_none() || saved.position < version.position {
@@ -92,6 +95,12 @@ impl InspectionIndex {
         let is_same_history = (saved.generation, saved.purged) == (all.version.generation, all.version.purged);
         let known = all.saved.position.filter(|known| is_same_history && *known <= saved.position);
         known.map(|_| all.saved.changed.clone())
+    }
+}
+
+fn log_failure(saved: Result<(), StoreError>) {
+    if let Err(error) = saved {
+        tracing::warn!(%error, "the inspection index was not saved; counts are exact, but the next start takes longer");
     }
 }
 
