@@ -3,8 +3,9 @@
 
 use super::BUFFER_CAPACITY;
 use crate::store::read::ChangeWithEntity;
+use crate::sync::lock;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Contiguous changes, at most [`BUFFER_CAPACITY`].
 #[derive(Debug, Default)]
@@ -20,7 +21,7 @@ struct ReplayState {
 impl ReplayBuffer {
     /// Appends the newest change.
     pub fn push(&self, changed: &Arc<ChangeWithEntity>, generation: i64) {
-        let mut state = self.lock();
+        let mut state = lock(&self.0);
         let is_next = state.newest() == Some(changed.change.position - 1) && state.generation == generation;
         if !is_next {
             state.changes.clear();
@@ -33,35 +34,30 @@ impl ReplayBuffer {
 
     /// All changes after a position, with their generation; none if some of them are not buffered.
     pub fn after(&self, position: i64) -> Option<(i64, Vec<Arc<ChangeWithEntity>>)> {
-        let state = self.lock();
+        let state = lock(&self.0);
         let changes = state.changes.range(state.index_after(position)?..).cloned().collect();
         Some((state.generation, changes))
     }
 
     /// Whether all changes after a position of this generation are buffered.
     pub fn covers(&self, position: i64, generation: i64) -> bool {
-        let state = self.lock();
+        let state = lock(&self.0);
         state.generation == generation && state.index_after(position).is_some()
     }
 
     /// Removes all changes. The next one need not be contiguous.
     pub fn clear(&self) {
-        self.lock().changes.clear();
+        lock(&self.0).changes.clear();
     }
 
     /// Clears the buffer unless a condition holds, which is tested under the buffer's lock. Returns whether it was cleared.
     pub fn clear_unless(&self, holds: impl FnOnce() -> bool) -> bool {
-        let mut state = self.lock();
+        let mut state = lock(&self.0);
         let is_cleared = !holds();
         if is_cleared {
             state.changes.clear();
         }
         is_cleared
-    }
-
-    // A panic of another holder leaves nothing inconsistent.
-    fn lock(&self) -> MutexGuard<'_, ReplayState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,11 +6,12 @@
 
 use super::response::SerializedResponse;
 use crate::request::ExecutionKey;
+use crate::sync::lock;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -41,7 +42,7 @@ impl Coalescer {
     where
         F: Future<Output = SerializedResponse> + Send + 'static,
     {
-        let mut flights = self.lock();
+        let mut flights = lock(&self.0);
         let newest = flights.get(&key);
         let joinable = newest.filter(|flight| !flight.has_started.load(Ordering::SeqCst));
         if let Some(response) = joinable.and_then(|flight| flight.response.upgrade()) {
@@ -67,11 +68,6 @@ impl Coalescer {
         }
         response
     }
-
-    // A panic of another task leaves the map consistent.
-    fn lock(&self) -> MutexGuard<'_, HashMap<ExecutionKey, Flight>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Removes an execution from the map when it ends.
@@ -84,7 +80,7 @@ struct FlightGuard {
 
 impl Drop for FlightGuard {
     fn drop(&mut self) {
-        let mut flights = self.coalescer.lock();
+        let mut flights = lock(&self.coalescer.0);
         if flights.get(&self.key).is_some_and(|flight| Arc::ptr_eq(&flight.has_started, &self.has_started)) {
             flights.remove(&self.key);
         }
@@ -160,7 +156,7 @@ mod tests {
         {
             assert_eq!(&*reply.await.expect("an answer").json, number);
         }
-        assert!(coalescer.lock().is_empty());
+        assert!(lock(&coalescer.0).is_empty());
     }
 
     #[tokio::test]
@@ -184,7 +180,7 @@ mod tests {
         assert_eq!(work.begun(), queries.len());
         drop(replies);
         settle().await;
-        assert!(coalescer.lock().is_empty());
+        assert!(lock(&coalescer.0).is_empty());
     }
 
     #[tokio::test]
@@ -201,7 +197,7 @@ mod tests {
         drop(other);
         settle().await;
         assert_eq!(Arc::strong_count(&work.begun), 1, "nobody does any more");
-        assert!(coalescer.lock().is_empty());
+        assert!(lock(&coalescer.0).is_empty());
         let next = ask();
         work.end.notify_one();
         assert_eq!(&*next.await.expect("an answer").json, b"2");

@@ -10,6 +10,7 @@ use super::format::{StreamFormat, joined};
 use super::{stream_body, streaming_response};
 use crate::live::{Payloads, RoundRobin, StreamMessage};
 use crate::request::PreparedOperation;
+use crate::sync::lock;
 use axum::extract::{Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -17,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -172,11 +173,6 @@ pub async fn stop_operation(
     }
     commands.try_send(StreamCommand::Stop(id.into())).map_err(|_| Problem::TooManyOperations)?;
     Ok(StatusCode::OK)
-}
-
-// A panic of another task leaves the data consistent.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The operations of an open stream.
