@@ -5,7 +5,7 @@ use crate::feed::{self, Feed};
 use crate::file_limit;
 use crate::graphql::{ApiContext, ApiSchema, SourceInfo};
 use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, Endpoint};
-use crate::ingest::{self, HandshakeConfirmer, IngestQueue, Writer};
+use crate::ingest::{self, BatchWriter, HandshakeConfirmer, IngestQueue, Writer};
 use crate::live::SubscriptionManager;
 use crate::request::{ClientRateLimiter, Pipeline, PipelineConfig, TrustedDocuments, TrustedDocumentsError};
 use crate::retention::RetentionTask;
@@ -39,6 +39,9 @@ const BATCH_SIZE_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0
 /// How long the queued deliveries may take to be written after the last request, and the other tasks to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(1500);
 
+/// Opens the writer of a hub.
+pub type WriterFactory = fn(&Database) -> Result<Box<dyn BatchWriter>, StoreError>;
+
 /// A running hub.
 #[derive(Debug)]
 pub struct Hub {
@@ -70,10 +73,21 @@ impl Hub {
     /// # Errors
     /// If the database or the trusted documents cannot be opened, or the address is in use.
     pub fn start(settings: Settings) -> BoxFuture<'static, Result<Hub, StartError>> {
-        Hub::start_unboxed(settings).boxed()
+        Hub::start_with_writer(settings, |db| Ok(Box::new(Writer::open(db)?)))
     }
 
-    async fn start_unboxed(mut settings: Settings) -> Result<Hub, StartError> {
+    /// As [`start`](Self::start), with another writer: benchmarks measure the rest of a hub with one that stores nothing.
+    ///
+    /// # Errors
+    /// As for `start`, or if the writer cannot be opened.
+    pub fn start_with_writer(
+        settings: Settings,
+        open_writer: WriterFactory,
+    ) -> BoxFuture<'static, Result<Hub, StartError>> {
+        Hub::start_unboxed(settings, open_writer).boxed()
+    }
+
+    async fn start_unboxed(mut settings: Settings, open_writer: WriterFactory) -> Result<Hub, StartError> {
         install_tls();
         let limits = ConnectionLimits {
             max_connections: file_limit::max_connections(&settings),
@@ -87,7 +101,7 @@ impl Hub {
         let stop = CancellationToken::new();
         let feed = Feed::new(db.read_pool.clone(), &head(&db.read_pool).await?);
         let handshakes = Arc::new(Notify::new());
-        let (ingest, writer) = ingest::channel(Writer::open(&db)?, feed.clone(), handshakes.clone());
+        let (ingest, writer) = ingest::channel(open_writer(&db)?, feed.clone(), handshakes.clone());
         let handshake_target = |source: &SourceSettings| Some((source.name.clone(), source.handshake.clone()?));
         let confirmer = HandshakeConfirmer {
             handshakes: HandshakeStore::new(db.clone()),

@@ -22,7 +22,7 @@ mod writer;
 
 pub use handshake_confirmer::{ConfirmationTarget, HandshakeConfirmer};
 pub use prepared_delivery::{PreparedDelivery, ReplayContext};
-pub use writer::{CommittedBatch, DeliveryReceipt, Writer};
+pub use writer::{BatchWriter, CommittedBatch, DeliveryReceipt, Writer};
 
 use crate::failpoints;
 use crate::feed::Feed;
@@ -78,7 +78,7 @@ pub enum Unavailable {
 #[derive(Debug)]
 pub struct WriterTask {
     queue: mpsc::Receiver<WriterRequest>,
-    writer: Writer,
+    writer: Box<dyn BatchWriter>,
     feed: Arc<Feed>,
     /// Notified when a vendor asked to confirm the webhook URL.
     handshake_wake: Arc<Notify>,
@@ -87,7 +87,11 @@ pub struct WriterTask {
 }
 
 /// A queue, and the task that drains it.
-pub fn channel(writer: Writer, feed: Arc<Feed>, handshake_wake: Arc<Notify>) -> (IngestQueue, WriterTask) {
+pub fn channel(
+    writer: Box<dyn BatchWriter>,
+    feed: Arc<Feed>,
+    handshake_wake: Arc<Notify>,
+) -> (IngestQueue, WriterTask) {
     let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
     (IngestQueue(sender), WriterTask { queue: receiver, writer, feed, handshake_wake, failed_bytes: None })
 }

@@ -9,6 +9,7 @@ use crate::failpoints;
 use crate::store::{BegunTransaction, Database, StoreError, WriteConnection};
 use entity::{Verdict, log_head};
 use hashlink::LruCache;
+use std::fmt::Debug;
 use uuid::Uuid;
 
 /// Entities that are cached between batches.
@@ -38,6 +39,24 @@ pub struct CommittedBatch {
     pub entities: Vec<i64>,
     /// Whether a vendor asked to confirm the webhook URL.
     pub handshake_requested: bool,
+}
+
+/// What the queue hands batches to, one at a time. A hub has a [`Writer`]; benchmarks also have one that stores nothing.
+pub trait BatchWriter: Debug + Send {
+    /// Writes a batch. When it returns, the batch is on the disk. Blocks.
+    ///
+    /// # Errors
+    /// If the database failed; then nothing of the batch was written.
+    fn write_batch(&mut self, deliveries: &[PreparedDelivery]) -> Result<CommittedBatch, StoreError>;
+
+    /// Tests whether `bytes` can be written now. Blocks.
+    ///
+    /// # Errors
+    /// If nothing can be written, or not that much.
+    fn probe(&mut self, bytes: usize) -> Result<(), StoreError>;
+
+    /// Called after the responses to a batch. Runs storage maintenance if due.
+    fn run_maintenance(&mut self, deliveries: usize);
 }
 
 /// Writes batches, one at a time. There is one per process.
@@ -136,5 +155,19 @@ impl Writer {
     /// Call after the responses are sent. Runs storage maintenance (the WAL checkpoint) if due.
     pub fn run_maintenance(&mut self, deliveries: usize) {
         self.connection.run_maintenance(deliveries);
+    }
+}
+
+impl BatchWriter for Writer {
+    fn write_batch(&mut self, deliveries: &[PreparedDelivery]) -> Result<CommittedBatch, StoreError> {
+        Writer::write_batch(self, deliveries)
+    }
+
+    fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
+        Writer::probe(self, bytes)
+    }
+
+    fn run_maintenance(&mut self, deliveries: usize) {
+        Writer::run_maintenance(self, deliveries);
     }
 }
