@@ -47,8 +47,8 @@ const SEQUENCES: &str = "
         $$SELECT COALESCE(NULLIF(current_setting('hub.' || name, true), ''), current_setting('hub.first'))::bigint$$;
     CREATE VIEW unsafe.log_head AS SELECT 1::bigint AS id,
         unsafe.last('position') + 0 * nextval('unsafe.positions') AS position,
-        unsafe.last('delivery') + 0 * nextval('unsafe.deliveries') AS delivery,
-        unsafe.last('entity') + 0 * nextval('unsafe.entities') AS entity,
+        unsafe.last('delivery') + 0 * nextval('unsafe.deliveries') AS last_delivery_row_id,
+        unsafe.last('entity') + 0 * nextval('unsafe.entities') AS last_entity_row_id,
         unsafe.last('received_at') AS received_at,
         CASE current_setting('hub.trust') WHEN 'on' THEN unsafe.last('updated_at') ELSE 0 END AS updated_at,
         0::bigint AS generation,
@@ -56,8 +56,8 @@ const SEQUENCES: &str = "
     CREATE FUNCTION unsafe.remember() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             PERFORM set_config('hub.position', NEW.position::text, false),
-                set_config('hub.delivery', NEW.delivery::text, false),
-                set_config('hub.entity', NEW.entity::text, false),
+                set_config('hub.delivery', NEW.last_delivery_row_id::text, false),
+                set_config('hub.entity', NEW.last_entity_row_id::text, false),
                 set_config('hub.received_at', NEW.received_at::text, false),
                 set_config('hub.updated_at', NEW.updated_at::text, false);
             RETURN NEW;
