@@ -1,5 +1,5 @@
 //! The hub's figures while its database grows: the writer, for new deliveries and for duplicates; the queries of frontends;
-//! and the size. The same hub is measured again at each size, in one run.
+//! and the size, at last that of each table and index. The same hub is measured again at each size, in one run.
 //!
 //! `cargo bench --bench growth`: 1,000 to 1,000,000 inspections, the last with 10,000,000 changes; `-- --quick` for a short
 //! look, `-- --sizes 10000,100000` for others. On SQLite or, where `TEST_DATABASE_URL` names a server, on PostgreSQL. Takes
@@ -73,6 +73,7 @@ fn main() -> anyhow::Result<()> {
         }
     }
     report(&rows);
+    report_sizes(&population)?;
     population.close()?;
     runtime.block_on(databases.remove())?;
     Ok(())
@@ -150,6 +151,18 @@ fn write(population: &Population<'_>, deliveries: &[PreparedDelivery], known: bo
     }
     micros.sort_unstable_by(f64::total_cmp);
     micros.get(micros.len() / 2).copied().context("too few deliveries for a batch")
+}
+
+/// The bytes of each table and index for an inspection, at the last size.
+fn report_sizes(population: &Population<'_>) -> anyhow::Result<()> {
+    let sizes = population.sizes()?;
+    let each = |bytes: i64| bytes as f64 / f64::from(population.inspections);
+    println!("bytes for each inspection, by table and index");
+    for (name, bytes) in &sizes {
+        println!("  {name:34}{:>10.0}", each(*bytes));
+    }
+    println!("  {:34}{:>10.0}", "all", each(sizes.iter().map(|(_, bytes)| bytes).sum()));
+    Ok(())
 }
 
 fn report(rows: &[Row]) {

@@ -1,11 +1,12 @@
-//! Webhooks per second, and their latency: the hub, a handwritten endpoint with a database, and an endpoint that does nothing,
-//! in one process, with the client on the same cores.
+//! Webhooks per second, and their latency: the hub, the same hub with a writer that stores nothing, a handwritten endpoint with a
+//! database, and an endpoint that does nothing. All are in one process, with the client on the same cores.
 //!
 //! `cargo bench --bench ingest`, with `-- --quick` for a short look. On PostgreSQL:
 //! `TEST_POSTGRES_FSYNC=on tests/postgres.sh cargo bench --bench ingest`. See `docs/benchmarks.md`.
 
 mod ingest {
     pub mod bare;
+    pub mod ceiling;
     pub mod counts;
     pub mod naive;
     pub mod report;
@@ -13,18 +14,19 @@ mod ingest {
 mod support;
 
 use anyhow::ensure;
-use ingest::bare;
 use ingest::counts::{BatchStats, StoredCounts};
 use ingest::naive::Naive;
 use ingest::report::{self, Figures, Row};
+use ingest::{bare, ceiling};
 use inspection_hub::server::Hub;
 use mimalloc::MiMalloc;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use support::bench_database::BenchDatabase;
 use support::load::Load;
-use support::request_stock::StockBuilder;
-use support::sources;
+use support::request_stock::{RequestStock, StockBuilder};
+use support::{cpu, sources};
 
 // As in the binary.
 #[global_allocator]
@@ -49,6 +51,7 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
     let naive = Naive::start(&databases.database("naive").await?, &settings).await?;
     let bare = bare::start().await?;
     let hub = Hub::start(settings.clone()).await?;
+    let ceiling = ceiling::start(sources::settings(&databases.database("ceiling").await?)?).await?;
 
     let (mut answered, mut answered_by_naive) = (0, 0);
     let mut targeted = None;
@@ -64,20 +67,21 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
         }
 
         let before = BatchStats::of(&hub).await?;
-        let by_hub = load.drive(hub.address(), &stock).await?;
+        let (answers, by_hub) = measure(load, hub.address(), &stock).await?;
+        answered += answers;
         let batch = BatchStats::of(&hub).await?.mean_since(before);
-        let by_naive = load.drive(naive.address, &stock).await?;
-        let by_bare = load.drive(bare, &stock).await?;
-        answered += by_hub.answered;
-        answered_by_naive += by_naive.answered;
-        let (hub, naive, bare) = (Figures::of(&by_hub), Figures::of(&by_naive), Figures::of(&by_bare));
-        let row = Row { connections, hub, naive, bare, batch };
+        let (answers, by_naive) = measure(load, naive.address, &stock).await?;
+        answered_by_naive += answers;
+        let (_, by_bare) = measure(load, bare, &stock).await?;
+        let (_, by_ceiling) = measure(load, ceiling.address(), &stock).await?;
+        let row = Row { connections, hub: by_hub, ceiling: by_ceiling, naive: by_naive, bare: by_bare, batch };
         report::row(&row);
         if connections == TARGETED {
             targeted = Some(row);
         }
     }
 
+    ceiling.stop().await;
     let replicas = match &databases {
         BenchDatabase::Folder(_) => None,
         BenchDatabase::Server { .. } => {
@@ -99,7 +103,7 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
                 let driven = addresses.iter().zip(&stocks).map(|(address, stock)| share.drive(*address, stock));
                 for outcome in futures_util::future::try_join_all(driven).await? {
                     answered += outcome.answered;
-                    *figure += Figures::of(&outcome).per_second;
+                    *figure += report::per_second(&outcome);
                 }
             }
             beside.stop().await;
@@ -125,4 +129,12 @@ async fn run(measured: Duration) -> anyhow::Result<()> {
         report::replicas(replicas);
     }
     Ok(())
+}
+
+/// Drives a server. Returns how many requests it answered, and its figures.
+async fn measure(load: Load, address: SocketAddr, stock: &Arc<RequestStock>) -> anyhow::Result<(u64, Figures)> {
+    let before = cpu::own()?;
+    let outcome = load.drive(address, stock).await?;
+    let cpu = (cpu::own()? - before).as_secs_f64() * 1e6 / outcome.answered as f64;
+    Ok((outcome.answered, Figures::of(&outcome, cpu)))
 }

@@ -1,11 +1,14 @@
 //! The cost of a delivery in the writer, without HTTP: verified and parsed deliveries in batches of several sizes, compared with
-//! the lower bound of a durable log, which inserts the raw bodies of the same batches and commits.
+//! the lower bound of a durable log, which inserts the raw bodies of the same batches and commits. With the time, what a delivery
+//! adds to the write-ahead log.
 //!
-//! `cargo bench --bench write`, with `-- --quick` for a short look; see `docs/benchmarks.md`.
+//! `cargo bench --bench write`, with `-- --quick` for a short look. On PostgreSQL:
+//! `TEST_POSTGRES_FSYNC=on tests/postgres.sh cargo bench --bench write`. See `docs/benchmarks.md`.
 
 mod support {
     pub mod bench_database;
     pub mod disk;
+    pub mod log_volume;
     pub mod request_stock;
     pub mod requests;
     pub mod sources;
@@ -22,6 +25,7 @@ use sea_orm::sqlx::{self, Connection as _, Executor};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use std::time::{Duration, Instant};
 use support::bench_database::BenchDatabase;
+use support::log_volume::LogVolume;
 use support::request_stock::StockBuilder;
 use support::requests::Requests;
 use support::sources;
@@ -47,8 +51,9 @@ fn main() -> anyhow::Result<()> {
     let mut writer = Writer::open(&db)?;
     let mut raw = RawInserts::open(&runtime, &runtime.block_on(databases.database("raw"))?)?;
     let mut maker = StockBuilder::new(&settings)?;
-    println!("microseconds for each delivery");
-    println!("batch  bytes     read    write      raw  raw/write");
+    let mut log = LogVolume::open(&runtime, &database)?;
+    println!("microseconds for each delivery; {}", log.unit());
+    println!("batch  bytes     read    write      raw  raw/write        log  full images");
     for size in BATCHES {
         let stock = maker.make(if size == 1 { most / 6 } else { most })?;
         let requests = Requests::of(&stock)?;
@@ -56,12 +61,19 @@ fn main() -> anyhow::Result<()> {
         let incoming = requests.read(&settings)?;
         let read = read.elapsed();
         let bodies: Vec<&Bytes> = requests.0.iter().map(|(_, _, body)| body).collect();
-        let written = Instant::now();
+        let mut written = Duration::ZERO;
+        log.begin(&runtime)?;
         for batch in incoming.chunks(size) {
+            let begun = Instant::now();
             writer.write_batch(batch)?;
+            // A checkpoint may restart the log afterwards.
+            written += begun.elapsed();
+            log.after_batch()?;
+            let begun = Instant::now();
             writer.run_maintenance(batch.len());
+            written += begun.elapsed();
         }
-        let written = written.elapsed();
+        let (logged, images) = log.end(&runtime)?;
         let inserted = Instant::now();
         for batch in bodies.chunks(size) {
             raw.insert(&runtime, batch)?;
@@ -70,11 +82,13 @@ fn main() -> anyhow::Result<()> {
         let each = |time: Duration| time.as_secs_f64() * 1e6 / stock.len() as f64;
         let share = each(inserted) / each(written);
         println!(
-            "{size:>5} {:>6} {:>8.1} {:>8.1} {:>8.1} {share:>10.2}",
+            "{size:>5} {:>6} {:>8.1} {:>8.1} {:>8.1} {share:>10.2} {:>10.2} {:>12.4}",
             stock.bytes_each(),
             each(read),
             each(written),
-            each(inserted)
+            each(inserted),
+            logged as f64 / stock.len() as f64,
+            images as f64 / stock.len() as f64,
         );
     }
     drop(writer);

@@ -186,6 +186,27 @@ impl<'a> Population<'a> {
         })
     }
 
+    /// The bytes of each table and index, the largest first.
+    pub fn sizes(&self) -> anyhow::Result<Vec<(String, i64)>> {
+        #[derive(FromQueryResult)]
+        struct Size {
+            name: String,
+            bytes: i64,
+        }
+        let text = match self.bulk.get_database_backend() {
+            DbBackend::Sqlite => "SELECT name, pgsize AS bytes FROM dbstat WHERE aggregate = TRUE ORDER BY bytes DESC",
+            // A table with its long values (TOAST), without its indexes.
+            _ => {
+                "SELECT relname::text AS name, \
+                 CASE relkind WHEN 'r' THEN pg_table_size(oid) ELSE pg_relation_size(oid) END AS bytes FROM pg_class \
+                 WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') ORDER BY bytes DESC"
+            }
+        };
+        let statement = Statement::from_string(self.bulk.get_database_backend(), text);
+        let sizes = self.runtime.block_on(Size::find_by_statement(statement).all(&self.bulk))?;
+        Ok(sizes.into_iter().map(|size| (size.name, size.bytes)).collect())
+    }
+
     fn run(&self, statement: &str) -> anyhow::Result<()> {
         let done = self.runtime.block_on(self.bulk.execute_unprepared(statement));
         done.with_context(|| statement.to_owned())?;

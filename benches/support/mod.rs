@@ -2,6 +2,7 @@
 
 pub mod bench_database;
 pub mod client;
+pub mod cpu;
 pub mod disk;
 pub mod load;
 pub mod request_stock;

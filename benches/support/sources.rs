@@ -2,7 +2,8 @@
 
 use inspection_hub::settings::{SettingFlags, Settings};
 
-const FILE: &str = r#"
+/// The settings file.
+pub const FILE: &str = r#"
 [sources.truepic]
 public_url = "https://hub.example/webhooks/truepic"
 [[sources.truepic.verify]]
