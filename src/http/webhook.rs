@@ -8,15 +8,17 @@ use crate::ingest::{DeliveryReceipt, PreparedDelivery, Unavailable};
 use crate::settings::SourceSettings;
 use crate::store::read::delivery_id;
 use crate::vendor::verify::UnverifiedDelivery;
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use entity::Verdict;
 use governor::clock::{Clock, DefaultClock};
-use serde_json::json;
+use serde::Serialize;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Seconds after which a vendor may try again when nothing could be stored.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -31,6 +33,15 @@ pub struct Endpoint {
     pub source: SourceSettings,
     pub name: Arc<str>,
     pub rate_limiter: Option<governor::DefaultDirectRateLimiter>,
+}
+
+/// The body of a response with 200.
+#[derive(Serialize)]
+struct ReceiptBody {
+    delivery: Uuid,
+    reason: String,
+    status: &'static str,
+    verdict: &'static str,
 }
 
 pub async fn receive(State(app): State<Arc<AppState>>, Path(name): Path<String>, request: Request) -> Response {
@@ -124,11 +135,11 @@ fn status_of(receipt: &DeliveryReceipt) -> &'static str {
 }
 
 fn receipt_response(receipt: &DeliveryReceipt) -> Response {
-    let body = json!({
-        "status": status_of(receipt),
-        "delivery": delivery_id(receipt.delivery),
-        "verdict": receipt.verdict.as_str(),
-        "reason": receipt.explanation.to_string(),
-    });
-    ([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    let body = ReceiptBody {
+        delivery: delivery_id(receipt.delivery),
+        reason: receipt.explanation.to_string(),
+        status: status_of(receipt),
+        verdict: receipt.verdict.as_str(),
+    };
+    Json(body).into_response()
 }

@@ -274,8 +274,13 @@ fn what_was_verified_is_stored_without_credentials() {
 #[test]
 fn credentials_are_known_by_name() {
     let verifier = Verifier::new(Scheme::ApiKey { header: HeaderName::from_static("x-odd"), keys: two() }, []);
-    for name in ["x-odd", "authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth", "x-shared-secret"] {
-        assert!(verifier.is_credential(&HeaderName::from_static(name)), "{name}");
+    let own = ["x-odd", "authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth", "x-shared-secret"];
+    // Each word at the beginning, within and at the end.
+    let words = ["auth", "cookie", "token", "secret", "password", "passwd", "credential", "apikey", "jwt"];
+    let named = words.iter().flat_map(|word| [word.to_string(), format!("x-{word}"), format!("x{word}s-2")]);
+    for name in own.map(str::to_owned).into_iter().chain(named) {
+        let name = HeaderName::try_from(name).unwrap();
+        assert!(verifier.is_credential(&name), "{name}");
     }
     for name in ["content-type", "hover-signature-256", "x-truto-signature", "date", "idempotency-key", "user-agent"] {
         assert!(!verifier.is_credential(&HeaderName::from_static(name)), "{name}");
