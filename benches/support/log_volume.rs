@@ -47,7 +47,11 @@ impl LogVolume {
     pub fn begin(&mut self, runtime: &Runtime) -> anyhow::Result<()> {
         match self {
             LogVolume::Sqlite { database, index, last, frames } => {
-                let index = index.insert(File::open(format!("{database}-shm"))?);
+                // Opened once and not closed: to close a file releases all locks of the process on it, those of SQLite included.
+                let index = match index {
+                    Some(index) => index,
+                    None => index.insert(File::open(format!("{database}-shm"))?),
+                };
                 (*last, *frames) = (LogEnd::read(index)?, 0);
             }
             LogVolume::Postgres { server, before } => *before = runtime.block_on(written(server))?,
