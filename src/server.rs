@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -158,10 +159,11 @@ impl Hub {
             endpoints: std::mem::take(&mut settings.sources).into_iter().map(endpoint).collect(),
             settings,
         };
+        let runtime = Handle::current();
         Ok(Hub {
             address,
             ingest,
-            writer: tokio::task::spawn_blocking(|| writer.run()),
+            writer: tokio::task::spawn_blocking(move || writer.run(&runtime)),
             background_tasks: tasks,
             listener: tokio::spawn(http::serve(listener, http::router(Arc::new(app)), limits, stop.clone())),
             stop,

@@ -8,7 +8,7 @@
 //!    key; deduplicate (`batch/dedup.rs`): a duplicate is counted on its original; apply its events to the entities
 //!    (`batch/apply_events.rs`, `event/apply.rs`); record its rows (`batch/output.rs`). Then it writes all rows and commits.
 //! 5. If that fails, `retry.rs` says what is retried, and when.
-//! 6. After the commit, the newest position is published and all waiting requests are answered.
+//! 6. After the commit, the newest position is published and all waiting requests are answered, by one task for each batch.
 //!
 //! Four structs own the body on its way, without a copy until it becomes a row: `UnverifiedDelivery`, `Verified` (a `RawDelivery`),
 //! `PreparedDelivery`, `delivery::Model`.
@@ -29,6 +29,7 @@ use crate::feed::Feed;
 use crate::store::StoreError;
 use retry::BatchResults;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Deliveries that may wait. More are refused.
@@ -42,6 +43,9 @@ const PROBE_EXTRA_BYTES: usize = 256 << 10;
 /// The most that a probe writes.
 const MAX_PROBE_BYTES: usize = 8 << 20;
 
+/// Where a request waits for the result of its delivery.
+type ResponseSender = oneshot::Sender<Result<DeliveryReceipt, Unavailable>>;
+
 /// The entrance to the queue.
 #[derive(Clone, Debug)]
 pub struct IngestQueue(mpsc::Sender<WriterRequest>);
@@ -51,7 +55,7 @@ pub struct IngestQueue(mpsc::Sender<WriterRequest>);
 enum WriterRequest {
     Delivery {
         delivery: Box<PreparedDelivery>,
-        response: oneshot::Sender<Result<DeliveryReceipt, Unavailable>>,
+        response: ResponseSender,
     },
     /// Asks whether a delivery could be stored.
     Probe {
@@ -135,8 +139,9 @@ impl IngestQueue {
 }
 
 impl WriterTask {
-    /// Writes batches until the queue is closed. Blocks, so it needs a thread of its own.
-    pub fn run(mut self) {
+    /// Writes batches until the queue is closed. Blocks, so it needs a thread of its own. `requests_runtime` runs the tasks of the
+    /// requests.
+    pub fn run(mut self, requests_runtime: &Handle) {
         let mut requests = Vec::with_capacity(MAX_BATCH_DELIVERIES);
         while self.queue.blocking_recv_many(&mut requests, MAX_BATCH_DELIVERIES) > 0 {
             let (mut batch, mut responses, mut probes) = (Vec::new(), Vec::new(), Vec::new());
@@ -152,10 +157,20 @@ impl WriterTask {
             }
             if !batch.is_empty() {
                 metrics::histogram!("inspection_hub_batch_deliveries").record(batch.len() as f64);
-                // If a sender has disconnected, it sends the delivery again, as a duplicate.
-                let results = responses.into_iter().zip(self.process_batch(&batch));
-                results.for_each(|(response, result)| _ = response.send(result));
-                self.writer.run_maintenance(batch.len());
+                let results = self.process_batch(&batch);
+                let deliveries = batch.len();
+                if deliveries == 1 {
+                    // A task would only be a detour.
+                    respond(responses, results);
+                } else {
+                    // A task that is woken by another one gets into the queue of that task's thread. This thread would put
+                    // each of them into the queue that all threads share, and wake a thread for it.
+                    requests_runtime.spawn(async move {
+                        respond(responses, results);
+                        drop(batch);
+                    });
+                }
+                self.writer.run_maintenance(deliveries);
             }
             if !probes.is_empty() {
                 let probed = self.probe();
@@ -191,5 +206,12 @@ impl WriterTask {
             self.handshake_wake.notify_one();
         }
         Ok(committed.receipts)
+    }
+}
+
+fn respond(responses: Vec<ResponseSender>, results: Vec<Result<DeliveryReceipt, Unavailable>>) {
+    for (response, result) in responses.into_iter().zip(results) {
+        // If a sender has disconnected, it sends the delivery again, as a duplicate.
+        let _ = response.send(result);
     }
 }
