@@ -20,7 +20,7 @@ MACHETE := $(TARGET)/tools/cargo-machete-0.9.2/bin/cargo-machete
 define TEST
 @rm -f $(SKIPPED)
 $(CARGO) test --workspace --features failpoints --locked
-PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features failpoints --locked --lib -- graphql simulate
+PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features failpoints --locked --lib -- graphql simulate store::write
 PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features failpoints --locked --test hub -- \
 	--skip fault_injection::postgres --skip fault_injection::disk --skip playground --skip docs --skip clients:: --skip fuzz::
 @tests/skipped.sh $(SKIPPED)

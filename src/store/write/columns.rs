@@ -1,6 +1,7 @@
 //! The columns of the writer's tables. One list per table makes the statements and the readers of both databases; the compiler
 //! checks each list against its row.
 
+use super::connection::HandshakeRequest;
 use crate::store::StoreError;
 use entity::{Kind, ReasonCode, Status, Verdict, change, delivery, ledger, log_head, step};
 use rusqlite::Statement;
@@ -129,6 +130,8 @@ columns! { OriginalRow:
 }
 
 columns! { DuplicateCount: row_id, count, last_at }
+
+columns! { HandshakeRequest: source, code, requested_at }
 
 /// What the fold reads of a step: columns that the tables `step` and `change` share.
 #[derive(Debug)]

@@ -9,6 +9,8 @@ mod postgres;
 mod row_mapping;
 mod sql;
 mod sqlite;
+#[cfg(test)]
+mod tests;
 
 pub use columns::{DuplicateCount, OriginalRow};
 pub use connection::{BatchRows, BegunTransaction, HandshakeRequest, WriteConnection};

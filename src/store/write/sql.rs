@@ -8,10 +8,13 @@ use std::sync::LazyLock;
 pub const SELECT_UNLINKED_CHILDREN: &str =
     "SELECT id FROM entity WHERE parent_row_id = $1 AND inspection_row_id IS NULL";
 
-/// Records a vendor's request to confirm a URL. A repeated request for the same code is confirmed again.
-pub const REQUEST_HANDSHAKE: &str = "INSERT INTO handshake (source, code, requested_at, attempts) VALUES ($1, $2, $3, 0) \
-     ON CONFLICT (source, code) DO UPDATE SET requested_at = excluded.requested_at, confirmed_at = NULL, attempts = 0, \
-     last_error = NULL";
+/// Records vendors' requests to confirm a URL. A repeated request for the same code is confirmed again.
+pub fn request_handshakes(rows: &str) -> String {
+    format!(
+        "INSERT INTO handshake (source, code, requested_at, attempts) {rows} ON CONFLICT (source, code) DO UPDATE SET \
+         requested_at = excluded.requested_at, confirmed_at = NULL, attempts = 0, last_error = NULL"
+    )
+}
 
 static SELECT_STEPS: LazyLock<[String; 2]> = LazyLock::new(|| {
     ["step WHERE entity_row_id = $1", "change WHERE entity_row_id = $1 AND target_state IS NOT NULL"]

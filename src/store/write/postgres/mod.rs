@@ -18,7 +18,7 @@ use crate::store::connect::{PoolSettings, open_connection, timeout_settings};
 use entity::log_head;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, Executor, Row};
-use statement::{WriteStatements, needs_transaction};
+use statement::WriteStatements;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -199,20 +199,13 @@ impl WriteConnection for PostgresWriteConnection {
     }
 
     fn write_rows(&mut self, rows: &BatchRows<'_>) -> Result<(), StoreError> {
-        let mut unchanged = true;
-        if !self.in_transaction && needs_transaction(rows) {
-            unchanged = self.begin_transaction(None)?.head == *rows.head_before;
-        }
-        if unchanged {
-            let mut statements = std::mem::take(&mut self.statements);
-            let slot =
-                (self.uncontended_batches < UNCONTENDED_THRESHOLD).then(|| invalidation_log::next_slot(self.log_slot));
-            let written = self.with_connection(async |connection| statements.execute(connection, rows, slot).await);
-            self.log_slot = slot.unwrap_or(self.log_slot);
-            self.statements = statements;
-            unchanged = written?;
-        }
-        if unchanged {
+        let mut statements = std::mem::take(&mut self.statements);
+        let slot =
+            (self.uncontended_batches < UNCONTENDED_THRESHOLD).then(|| invalidation_log::next_slot(self.log_slot));
+        let written = self.with_connection(async |connection| statements.execute(connection, rows, slot).await);
+        self.log_slot = slot.unwrap_or(self.log_slot);
+        self.statements = statements;
+        if written? {
             return Ok(());
         }
         self.uncontended_batches = 0;

@@ -1,12 +1,17 @@
 //! One statement that writes all that a batch has changed, unless another writer has written since the batch began. Each table's
 //! rows are bound as one array per column.
+//!
+//! The parts of the statement see the tables as they were before it, and PostgreSQL runs them in any order (section 7.8.4 of its
+//! manual). No two of them write the same row, with one exception: steps are replaced by a DELETE and an INSERT, which may have
+//! keys in common. The INSERT needs the number of deleted rows, so no row is inserted before all of them are deleted; and a key is
+//! free once its row was deleted by the same transaction (*Index Uniqueness Checks*).
 
 use crate::event::CachedEntity;
 use crate::store::StoreError;
 use crate::store::write::columns::{BoundQuery, ColumnNames, DuplicateCount, EntityColumnGroup, bind_rows};
-use crate::store::write::connection::BatchRows;
+use crate::store::write::connection::{BatchRows, HandshakeRequest};
 use crate::store::write::row_mapping::{entity_to_row, step_rows};
-use crate::store::write::sql::{REQUEST_HANDSHAKE, add_to_ledger};
+use crate::store::write::sql::{add_to_ledger, request_handshakes};
 use entity::{change, delivery, ledger, step};
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, AssertSqlSafe, Row};
@@ -23,9 +28,12 @@ struct TouchedTables {
     new_entities: bool,
     deliveries: bool,
     changes: bool,
+    /// Whether stored steps are replaced, not only added to.
+    replaced_steps: bool,
     steps: bool,
     updated_entities: bool,
     duplicates: bool,
+    handshakes: bool,
     invalidations: bool,
 }
 
@@ -46,18 +54,26 @@ impl TouchedTables {
                      ON CONFLICT (slot) DO UPDATE SET head_before = excluded.head_before, head_after = excluded.head_after, \
                      entity_ids = excluded.entity_ids)";
         }
+        let mut after_deletion = "";
+        if self.replaced_steps {
+            parameter += 1;
+            text += &format!(
+                ", replaced AS (DELETE FROM step USING head WHERE step.entity_row_id = ANY(${parameter}) RETURNING seq)"
+            );
+            after_deletion = " WHERE (SELECT count(*) FROM replaced) >= 0";
+        }
         let mut new_rows = |columns: &ColumnNames| {
             format!("head, unnest({}) AS new ({})", columns.arrays(&mut parameter), columns.list())
         };
         let tables = [
-            (self.new_entities, "entity", ColumnNames::of::<entity::entity::Model>()),
-            (self.deliveries, "delivery", ColumnNames::of::<delivery::Model>()),
-            (self.changes, "change", ColumnNames::of::<change::Model>()),
-            (self.steps, "step", ColumnNames::of::<step::Model>()),
+            (self.new_entities, "entity", ColumnNames::of::<entity::entity::Model>(), ""),
+            (self.deliveries, "delivery", ColumnNames::of::<delivery::Model>(), ""),
+            (self.changes, "change", ColumnNames::of::<change::Model>(), ""),
+            (self.steps, "step", ColumnNames::of::<step::Model>(), after_deletion),
         ];
-        for (_, table, columns) in tables.into_iter().filter(|(touched, _, _)| *touched) {
+        for (_, table, columns, condition) in tables.into_iter().filter(|(touched, ..)| *touched) {
             let (list, rows) = (columns.list(), new_rows(&columns));
-            text += &format!(", new_{table} AS (INSERT INTO {table} ({list}) SELECT new.* FROM {rows})");
+            text += &format!(", new_{table} AS (INSERT INTO {table} ({list}) SELECT new.* FROM {rows}{condition})");
         }
         if self.updated_entities {
             // The row's facts are empty if they have not changed.
@@ -76,6 +92,15 @@ impl TouchedTables {
                 ", duplicated AS (UPDATE delivery SET duplicates = duplicates + new.count, last_duplicate_at = new.last_at \
                  FROM {rows} WHERE delivery.row_id = new.row_id)"
             );
+        }
+        if self.handshakes {
+            // One statement cannot write a row twice: of equal requests only the newest is written.
+            let rows = new_rows(&ColumnNames::of::<HandshakeRequest>());
+            let newest = format!(
+                "SELECT DISTINCT ON (new.source, new.code) new.*, 0 FROM {rows} \
+                 ORDER BY new.source, new.code, new.requested_at DESC"
+            );
+            text += &format!(", requested AS ({})", request_handshakes(&newest));
         }
         let columns = ColumnNames::of::<ledger::Model>();
         let (list, rows) = (columns.list(), new_rows(&columns));
@@ -101,15 +126,8 @@ impl WriteStatements {
         rows: &BatchRows<'_>,
         slot: Option<i32>,
     ) -> Result<bool, StoreError> {
-        let replaced: Vec<i64> = replaced_steps(rows).collect();
-        if !replaced.is_empty() {
-            let text = "DELETE FROM step WHERE entity_row_id = ANY($1)";
-            sqlx::query(text).bind(replaced).execute(&mut *connection).await?;
-        }
-        for request in rows.handshakes {
-            let query = sqlx::query(REQUEST_HANDSHAKE).bind(&request.source).bind(&request.code);
-            query.bind(request.requested_at).execute(&mut *connection).await?;
-        }
+        let replaced = rows.entities.iter().filter(|cached| cached.pending_steps.replace_all);
+        let replaced: Vec<i64> = replaced.map(|cached| cached.entity.row_id).collect();
         let (new, updated): (Vec<&CachedEntity>, Vec<&CachedEntity>) =
             rows.entities.iter().partition(|cached| !cached.is_stored);
         let (new, updated) = (entity_rows(&new)?, entity_rows(&updated)?);
@@ -118,15 +136,20 @@ impl WriteStatements {
             new_entities: !new.is_empty(),
             deliveries: !rows.deliveries.is_empty(),
             changes: !rows.changes.is_empty(),
+            replaced_steps: !replaced.is_empty(),
             steps: !steps.is_empty(),
             updated_entities: !updated.is_empty(),
             duplicates: !rows.duplicate_counts.is_empty(),
+            handshakes: !rows.handshakes.is_empty(),
             invalidations: slot.is_some(),
         };
         let text = self.0.entry(touched).or_insert_with(|| touched.sql());
         let mut query = bind_heads(sqlx::query(AssertSqlSafe(text.as_str())), rows);
         if let Some(slot) = slot {
             query = query.bind(slot).bind(&rows.invalidated);
+        }
+        if touched.replaced_steps {
+            query = query.bind(replaced);
         }
         // A table without rows has no parameters in the text.
         bind_rows(&mut query, new.iter(), |_| true)?;
@@ -135,20 +158,11 @@ impl WriteStatements {
         bind_rows(&mut query, steps.iter(), |_| true)?;
         bind_rows(&mut query, updated.iter(), is_updated)?;
         bind_rows(&mut query, rows.duplicate_counts.iter().copied(), |_| true)?;
+        bind_rows(&mut query, rows.handshakes.iter(), |_| true)?;
         bind_rows(&mut query, rows.ledger.iter().copied(), |_| true)?;
         let matched: i64 = query.fetch_one(connection).await?.try_get(0)?;
         Ok(matched == 1)
     }
-}
-
-/// Whether something must be written by a statement of its own, so that the one statement is not the whole transaction.
-pub fn needs_transaction(rows: &BatchRows<'_>) -> bool {
-    !rows.handshakes.is_empty() || replaced_steps(rows).next().is_some()
-}
-
-// The entities whose stored steps are replaced.
-fn replaced_steps(rows: &BatchRows<'_>) -> impl Iterator<Item = i64> {
-    rows.entities.iter().filter(|cached| cached.pending_steps.replace_all).map(|cached| cached.entity.row_id)
 }
 
 fn entity_rows(entities: &[&CachedEntity]) -> Result<Vec<entity::entity::Model>, StoreError> {

@@ -9,7 +9,7 @@ use super::checkpoint::{Checkpointer, WAL_SIZE_LIMIT, passive_checkpoint};
 use super::columns::{OriginalRow, TableRow, execute_row};
 use super::connection::{BatchRows, BegunTransaction, WriteConnection};
 use super::row_mapping::{entity_from_row, entity_to_row, step_from_row, step_rows};
-use super::sql::{REQUEST_HANDSHAKE, SELECT_UNLINKED_CHILDREN, select_steps};
+use super::sql::{SELECT_UNLINKED_CHILDREN, select_steps};
 use crate::event::{CachedEntity, FoldedEntity};
 use crate::failpoints;
 use crate::machine::Machine;
@@ -17,7 +17,7 @@ use crate::machine::fold::Step;
 use crate::store::StoreError;
 use crate::store::connect::FileIdentity;
 use entity::log_head;
-use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql};
 use statements::{SqliteStatements, is_counter, is_updated};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -197,9 +197,7 @@ impl WriteConnection for SqliteWriteConnection {
             self.prepared(text)?.execute([duplicates.count, duplicates.last_at, duplicates.row_id])?;
         }
         failpoints::pause_at("duplicates");
-        for request in rows.handshakes {
-            self.prepared(REQUEST_HANDSHAKE)?.execute(params![request.source, request.code, request.requested_at])?;
-        }
+        self.insert_rows(&self.sql.request_handshake, rows.handshakes)?;
         self.update_head(rows.head)
     }
 

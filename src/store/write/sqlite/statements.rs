@@ -17,6 +17,7 @@ pub struct SqliteStatements {
     pub insert_change: String,
     pub insert_step: String,
     pub add_to_ledger: String,
+    pub request_handshake: String,
     pub originals_by_position: String,
     pub originals_by_key: String,
 }
@@ -38,6 +39,7 @@ impl SqliteStatements {
             insert_change: insert::<change::Model>("change"),
             insert_step: insert::<step::Model>("step"),
             add_to_ledger: insert::<ledger::Model>("ledger") + &sql::add_to_ledger(),
+            request_handshake: sql::request_handshakes("VALUES (?, ?, ?, 0)"),
             originals_by_position: sql::select_originals(
                 "change.position",
                 "change JOIN delivery ON delivery.row_id = change.delivery_row_id WHERE change.position = ?",
