@@ -47,6 +47,9 @@ pub async fn open_connection(options: &PgConnectOptions, limits: &str) -> sqlx::
 
 async fn apply_session_settings(connection: &mut PgConnection, limits: &str) -> sqlx::Result<()> {
     connection.execute(AssertSqlSafe(limits)).await?;
+    // To compile a statement takes 100 ms and more, longer than nearly all statements of the hub. PostgreSQL decides by the
+    // estimated cost, which is far too high where a kind of plan is disabled, and for the lists of the past.
+    connection.execute("SET jit = off").await?;
     // Ends a statement soon after its client has gone. Older servers, and systems other than Linux, do not have this
     // setting; the statement then runs into its time limit.
     let _ = connection.execute("SET client_connection_check_interval = '1s'").await;

@@ -5,6 +5,8 @@
 
 mod invalidation_log;
 mod statement;
+#[cfg(test)]
+mod tests;
 
 use super::columns::{ColumnNames, OriginalRow, StepRow, TableRow};
 use super::connection::{BatchRows, BegunTransaction, WriteConnection};
@@ -273,7 +275,7 @@ impl WriteConnection for PostgresWriteConnection {
     fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
         self.begin(None)?;
         self.with_connection(async |connection| {
-            connection.execute("UPDATE log_head SET updated_at = updated_at").await
+            connection.execute("UPDATE log_head SET updated_at = updated_at WHERE id = 1").await
         })?;
         if bytes == 0 {
             return self.commit();
