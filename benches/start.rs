@@ -108,7 +108,7 @@ fn copy_inspections(database: &Path) -> anyhow::Result<i64> {
     });
     let copied = copied.collect::<Vec<String>>().join(", ");
     loop {
-        let count = db.query_row("SELECT count(*) FROM entity WHERE kind = 'INSPECTION'", [], |row| row.get(0))?;
+        let count = db.query_row("SELECT count(*) FROM entity WHERE kind = 1", [], |row| row.get(0))?;
         if count >= INSPECTIONS {
             db.execute_batch(
                 "UPDATE log_head SET generation = generation + 1, last_entity_row_id = (SELECT max(row_id) FROM entity)",
@@ -117,7 +117,7 @@ fn copy_inspections(database: &Path) -> anyhow::Result<i64> {
         }
         let more = INSPECTIONS - count;
         db.execute_batch(&format!(
-            "INSERT INTO entity ({columns}) SELECT {copied} FROM entity WHERE kind = 'INSPECTION' LIMIT {more}"
+            "INSERT INTO entity ({columns}) SELECT {copied} FROM entity WHERE kind = 1 LIMIT {more}"
         ))?;
     }
 }
@@ -135,9 +135,9 @@ fn add_changes(database: &Path) -> anyhow::Result<()> {
     });
     let copied = copied.collect::<Vec<&str>>().join(", ").replace("inspection_chosen.row_id", "chosen.row_id");
     db.execute_batch(&format!(
-        "INSERT INTO change ({columns}) SELECT {copied} FROM (SELECT row_id FROM entity WHERE kind = 'INSPECTION'
+        "INSERT INTO change ({columns}) SELECT {copied} FROM (SELECT row_id FROM entity WHERE kind = 1
              AND row_id % ({INSPECTIONS} / {CHANGES}) = 0 LIMIT {CHANGES}) AS chosen,
-             (SELECT * FROM change WHERE kind = 'INSPECTION' LIMIT 1);
+             (SELECT * FROM change WHERE kind = 1 LIMIT 1);
          UPDATE log_head SET position = (SELECT max(position) FROM change)"
     ))?;
     Ok(())

@@ -8,6 +8,7 @@ use axum::routing::post;
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use chrono::DateTime;
+use entity::{Kind, ReasonCode, Status, Verdict};
 use sea_orm::sqlx::postgres::{PgPool, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use sea_orm::sqlx::types::Uuid;
@@ -24,7 +25,7 @@ const ROWS: i64 = 25;
 const READERS: u32 = 4;
 
 const LIST: &str = "SELECT id, vendor, external_id, state, status, updated_at FROM entity \
-    WHERE kind = 'INSPECTION' AND kind <> 'ITEM' ORDER BY updated_at DESC, row_id DESC LIMIT $1";
+    WHERE kind = 1 AND kind <> 4 ORDER BY updated_at DESC, row_id DESC LIMIT $1";
 const ONE: &str = "SELECT id, vendor, external_id, state, status, updated_at, row_id FROM entity WHERE id = $1";
 const HISTORY: &str = "SELECT position, verdict, reason_code, event, to_state, received_at FROM change \
     WHERE entity_row_id = $1 ORDER BY position LIMIT $2";
@@ -68,7 +69,7 @@ struct Inspection {
     vendor: String,
     external_id: String,
     state: Option<String>,
-    status: Option<String>,
+    status: Option<&'static str>,
     updated_at: String,
 }
 
@@ -76,8 +77,8 @@ struct Inspection {
 #[serde(rename_all = "camelCase")]
 struct Change {
     position: i64,
-    verdict: String,
-    reason_code: String,
+    verdict: Option<&'static str>,
+    reason_code: Option<&'static str>,
     event: String,
     to_state: Option<String>,
     received_at: String,
@@ -90,7 +91,7 @@ struct Member {
     external_id: String,
     state: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Option<String>>,
+    status: Option<Option<&'static str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
 }
@@ -179,7 +180,7 @@ async fn inspections(pool: &Pool) -> Result<Vec<Inspection>, sqlx::Error> {
         vendor: row.try_get(1)?,
         external_id: row.try_get(2)?,
         state: row.try_get(3)?,
-        status: row.try_get(4)?,
+        status: status(row.try_get(4)?),
         updated_at: spelled(row.try_get(5)?),
     })
 }
@@ -205,7 +206,7 @@ async fn all_of(pool: &Pool, id: Uuid) -> Result<Option<One>, sqlx::Error> {
             vendor: row.try_get(1)?,
             external_id: row.try_get(2)?,
             state: row.try_get(3)?,
-            status: row.try_get(4)?,
+            status: status(row.try_get(4)?),
             updated_at: spelled(row.try_get(5)?),
         },
         row.try_get(6)?,
@@ -213,9 +214,9 @@ async fn all_of(pool: &Pool, id: Uuid) -> Result<Option<One>, sqlx::Error> {
     let Some((inspection, number)) = found.into_iter().next() else { return Ok(None) };
     let (history, sessions, jobs, items) = tokio::try_join!(
         history(pool, number),
-        members(pool, number, "SESSION"),
-        members(pool, number, "JOB"),
-        members(pool, number, "ITEM"),
+        members(pool, number, Kind::Session),
+        members(pool, number, Kind::Job),
+        members(pool, number, Kind::Item),
     )?;
     Ok(Some(One { inspection, history, sessions, jobs, items }))
 }
@@ -223,8 +224,8 @@ async fn all_of(pool: &Pool, id: Uuid) -> Result<Option<One>, sqlx::Error> {
 async fn history(pool: &Pool, number: i64) -> Result<Nodes<Change>, sqlx::Error> {
     let nodes = rows!(pool, HISTORY, [number, ROWS], row => Change {
         position: row.try_get(0)?,
-        verdict: row.try_get(1)?,
-        reason_code: row.try_get(2)?,
+        verdict: Verdict::from_number(row.try_get(1)?).map(Verdict::as_str),
+        reason_code: ReasonCode::from_number(row.try_get(2)?).map(ReasonCode::as_str),
         event: row.try_get(3)?,
         to_state: row.try_get(4)?,
         received_at: spelled(row.try_get(5)?),
@@ -232,16 +233,21 @@ async fn history(pool: &Pool, number: i64) -> Result<Nodes<Change>, sqlx::Error>
     Ok(Nodes { nodes })
 }
 
-async fn members(pool: &Pool, number: i64, kind: &'static str) -> Result<Nodes<Member>, sqlx::Error> {
-    let is_item = kind == "ITEM";
-    let nodes = rows!(pool, MEMBERS, [number, kind, ROWS], row => Member {
+async fn members(pool: &Pool, number: i64, kind: Kind) -> Result<Nodes<Member>, sqlx::Error> {
+    let is_item = kind == Kind::Item;
+    let nodes = rows!(pool, MEMBERS, [number, kind.number(), ROWS], row => Member {
         id: row.try_get(0)?,
         external_id: row.try_get(1)?,
         state: row.try_get(2)?,
-        status: if is_item { None } else { Some(row.try_get(3)?) },
+        status: if is_item { None } else { Some(status(row.try_get(3)?)) },
         kind: if is_item { Some(row.try_get(4)?) } else { None },
     })?;
     Ok(Nodes { nodes })
+}
+
+// The word of a stored number.
+fn status(number: Option<i16>) -> Option<&'static str> {
+    Status::from_number(number?).map(Status::as_str)
 }
 
 // Microseconds since the Unix epoch, as the hub's API spells them.

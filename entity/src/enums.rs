@@ -1,12 +1,40 @@
-//! The closed vocabularies. The database, the code, GraphQL and the logs spell them identically.
+//! The closed vocabularies. The code, GraphQL and the logs spell them identically. The database has a number for each word of
+//! [`Kind`], [`Status`], [`Verdict`] and [`ReasonCode`], because every row of history has several of them.
 
 use async_graphql::Enum;
 use sea_orm::entity::prelude::*;
 
-/// Declares an enum whose variants are stored and printed as one SCREAMING_SNAKE_CASE word each, in the API too. The comments
-/// are the API's descriptions.
-macro_rules! text_enum {
-    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+/// Declares an enum whose variants are printed as one SCREAMING_SNAKE_CASE word each, in the API too. The comments are the API's
+/// descriptions. A variant with a number is stored as the number, the others as the word. **A number is never changed and never
+/// used again**: databases have it.
+macro_rules! vocabulary {
+    (
+        $(#[$about:meta])* $name:ident {
+            $($(#[$doc:meta])* $variant:ident = $number:literal, $word:literal;)+
+        }
+    ) => {
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EnumIter, DeriveActiveEnum, Enum)]
+        $(#[$about])*
+        #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
+        pub enum $name {
+            $($(#[$doc])* #[sea_orm(num_value = $number)] $variant,)+
+        }
+
+        impl $name {
+            /// The number as it is stored.
+            pub const fn number(self) -> i16 {
+                match self { $($name::$variant => $number),+ }
+            }
+
+            /// The variant that a stored number means.
+            pub const fn from_number(number: i16) -> Option<Self> {
+                match number { $($number => Some($name::$variant),)+ _ => None }
+            }
+        }
+
+        words!($name { $($variant = $word,)+ });
+    };
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal;)+ }) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, EnumIter, DeriveActiveEnum, Enum)]
         $(#[$about])*
         #[sea_orm(rs_type = "String", db_type = "Text")]
@@ -14,16 +42,22 @@ macro_rules! text_enum {
             $($(#[$doc])* #[sea_orm(string_value = $word)] $variant,)+
         }
 
+        words!($name { $($variant = $word,)+ });
+    };
+}
+
+macro_rules! words {
+    ($name:ident { $($variant:ident = $word:literal,)+ }) => {
         impl $name {
-            /// Every word, in the order of declaration.
+            /// Every variant, in the order of declaration.
             pub const ALL: &[$name] = &[$($name::$variant),+];
 
-            /// The word as it is stored and printed.
+            /// The word as it is printed.
             pub const fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $word),+ }
             }
 
-            /// The variant that a stored word names.
+            /// The variant that a word means.
             pub fn parse(word: &str) -> Option<Self> {
                 match word { $($word => Some($name::$variant),)+ _ => None }
             }
@@ -37,199 +71,199 @@ macro_rules! text_enum {
     };
 }
 
-text_enum! {
+vocabulary! {
     /// The kind of what a change is about, or of what a state machine is for.
     #[graphql(name = "EntityKind")]
     Kind {
         /// The real-world thing being inspected.
-        Inspection = "INSPECTION",
+        Inspection = 1, "INSPECTION";
         /// One capture session by a person.
-        Session = "SESSION",
+        Session = 2, "SESSION";
         /// Back-office work with a state of its own.
-        Job = "JOB",
+        Job = 3, "JOB";
         /// A part of the others: a photo, a message, a damage.
-        Item = "ITEM",
+        Item = 4, "ITEM";
         /// A delivery that is about none of them.
-        Delivery = "DELIVERY",
+        Delivery = 5, "DELIVERY";
     }
 }
 
-text_enum! {
+vocabulary! {
     /// The kinds of jobs.
     JobKind {
         /// Hover produces a model of a building.
-        HoverJob = "HOVER_JOB",
+        HoverJob = "HOVER_JOB";
         /// Hover changes a deliverable afterwards.
-        DeliverableChange = "DELIVERABLE_CHANGE",
+        DeliverableChange = "DELIVERABLE_CHANGE";
         /// A group of estimates.
-        EstimateGroup = "ESTIMATE_GROUP",
+        EstimateGroup = "ESTIMATE_GROUP";
         /// A production list.
-        ProductionList = "PRODUCTION_LIST",
+        ProductionList = "PRODUCTION_LIST";
         /// A proposal to a customer.
-        Proposal = "PROPOSAL",
+        Proposal = "PROPOSAL";
         /// A request for a signature.
-        SignatureRequest = "SIGNATURE_REQUEST",
+        SignatureRequest = "SIGNATURE_REQUEST";
         /// An order of materials.
-        Order = "ORDER",
+        Order = "ORDER";
         /// An order to a distributor.
-        DistributionOrder = "DISTRIBUTION_ORDER",
+        DistributionOrder = "DISTRIBUTION_ORDER";
         /// The generation of a PDF.
-        Pdf = "PDF",
+        Pdf = "PDF";
         /// The generation of a vehicle's condition report.
-        ConditionReport = "CONDITION_REPORT",
+        ConditionReport = "CONDITION_REPORT";
         /// One run of a data sync.
-        SyncRun = "SYNC_RUN",
+        SyncRun = "SYNC_RUN";
         /// A task assigned to a person.
-        Task = "TASK",
+        Task = "TASK";
     }
 }
 
-text_enum! {
+vocabulary! {
     /// The kinds of items.
     ItemKind {
         /// A photo: see `Item.photo`.
-        Photo = "PHOTO",
+        Photo = "PHOTO";
         /// A video: see `Item.video`.
-        Video = "VIDEO",
+        Video = "VIDEO";
         /// An answer to a question of the inspection: see `Item.answer`.
-        Answer = "ANSWER",
+        Answer = "ANSWER";
         /// A message to or from the person who inspects: see `Item.message`.
-        Message = "MESSAGE",
+        Message = "MESSAGE";
         /// Whether the person can be reached: see `Item.contact`.
-        Contact = "CONTACT",
+        Contact = "CONTACT";
         /// A note: see `Item.note`.
-        Note = "NOTE",
+        Note = "NOTE";
         /// A completed form: see `Item.form`.
-        Form = "FORM",
+        Form = "FORM";
         /// A file: see `Item.file`.
-        File = "FILE",
+        File = "FILE";
         /// A signature: see `Item.file`.
-        Signature = "SIGNATURE",
+        Signature = "SIGNATURE";
         /// A checklist: see `details`.
-        Checklist = "CHECKLIST",
+        Checklist = "CHECKLIST";
         /// A 3D model of a building: see `Item.model`.
-        Model = "MODEL",
+        Model = "MODEL";
         /// A damage that was found: see `Item.damage`.
-        Damage = "DAMAGE",
+        Damage = "DAMAGE";
         /// A person who wants to be called: see `Item.lead`.
-        Lead = "LEAD",
+        Lead = "LEAD";
         /// A customer's account at a third party: see `Item.account`.
-        Account = "ACCOUNT",
+        Account = "ACCOUNT";
         /// A record that a sync imported: see `Item.record`.
-        Record = "RECORD",
+        Record = "RECORD";
         /// A record that a sync could not import: see `Item.record`.
-        RecordError = "RECORD_ERROR",
+        RecordError = "RECORD_ERROR";
         /// Anything else: see `details`.
-        Other = "OTHER",
+        Other = "OTHER";
     }
 }
 
-text_enum! {
+vocabulary! {
     /// The statuses of inspections, sessions and jobs together. Items have none.
     Status {
         /// Inspection, session: requested; not begun.
-        Requested = "REQUESTED",
+        Requested = 1, "REQUESTED";
         /// Inspection, session: opened; nothing is captured yet.
-        Started = "STARTED",
+        Started = 2, "STARTED";
         /// Inspection: photos and answers are being captured.
-        InProgress = "IN_PROGRESS",
+        InProgress = 3, "IN_PROGRESS";
         /// Session: the person is capturing.
-        Capturing = "CAPTURING",
+        Capturing = 4, "CAPTURING";
         /// Session: everything requested is captured.
-        Captured = "CAPTURED",
+        Captured = 5, "CAPTURED";
         /// Inspection: everything requested is captured and submitted.
-        Submitted = "SUBMITTED",
+        Submitted = 6, "SUBMITTED";
         /// Inspection: the vendor is producing the result.
-        Processing = "PROCESSING",
+        Processing = 7, "PROCESSING";
         /// Inspection: the result waits for a review.
-        ReadyForReview = "READY_FOR_REVIEW",
+        ReadyForReview = 8, "READY_FOR_REVIEW";
         /// Inspection, session: completed.
-        Completed = "COMPLETED",
+        Completed = 9, "COMPLETED";
         /// Canceled.
-        Canceled = "CANCELED",
+        Canceled = 10, "CANCELED";
         /// Inspection, session: not completed in time.
-        Expired = "EXPIRED",
+        Expired = 11, "EXPIRED";
         /// Failed.
-        Failed = "FAILED",
+        Failed = 12, "FAILED";
         /// Job: accepted; not begun.
-        Queued = "QUEUED",
+        Queued = 13, "QUEUED";
         /// Job: running.
-        Running = "RUNNING",
+        Running = 14, "RUNNING";
         /// Job: waiting.
-        Waiting = "WAITING",
+        Waiting = 15, "WAITING";
         /// Job: finished with a result.
-        Succeeded = "SUCCEEDED",
+        Succeeded = 16, "SUCCEEDED";
     }
 }
 
-text_enum! {
+vocabulary! {
     /// The effect of an event.
     Verdict {
         /// It changed the state, a fact or a link.
-        Applied = "APPLIED",
+        Applied = 1, "APPLIED";
         /// It changed the state and skipped intermediate states that were never reported; the reason names them.
-        SkippedAhead = "SKIPPED_AHEAD",
+        SkippedAhead = 2, "SKIPPED_AHEAD";
         /// It changed the state to one that the vendor's state machine does not lead to: the vendor's report counts, and
         /// the reason names the rule that it violates.
-        Unexpected = "UNEXPECTED",
+        Unexpected = 3, "UNEXPECTED";
         /// Older than the current state, which is unchanged.
-        Stale = "STALE",
+        Stale = 4, "STALE";
         /// It would leave a final state without a vendor time that proves it newer: the state is unchanged; the reason
         /// names the rule.
-        Refused = "REFUSED",
+        Refused = 5, "REFUSED";
         /// It repeated what was known, or is about no inspection.
-        NoChange = "NO_CHANGE",
+        NoChange = 6, "NO_CHANGE";
         /// The event or the state is unknown to the hub. The delivery is stored and can be replayed.
-        Unrecognized = "UNRECOGNIZED",
+        Unrecognized = 7, "UNRECOGNIZED";
         /// The body could not be parsed. The delivery is stored and can be replayed.
-        Unreadable = "UNREADABLE",
+        Unreadable = 8, "UNREADABLE";
         /// Applied, but the inspection it belongs to is unknown so far.
-        Orphaned = "ORPHANED",
+        Orphaned = 9, "ORPHANED";
     }
 }
 
-text_enum! {
+vocabulary! {
     /// Why an event has its verdict. A code is stable; the sentence in `reason` is not.
     ReasonCode {
         /// The state changed by a transition of the vendor's state machine.
-        StateChanged = "STATE_CHANGED",
+        StateChanged = 1, "STATE_CHANGED";
         /// The state changed over intermediate states that were never reported.
-        StatesSkipped = "STATES_SKIPPED",
+        StatesSkipped = 2, "STATES_SKIPPED";
         /// The state changed without a transition in the vendor's state machine: the vendor's word counts.
-        UnexpectedTransition = "UNEXPECTED_TRANSITION",
+        UnexpectedTransition = 3, "UNEXPECTED_TRANSITION";
         /// A late event changed the present state when it was put in its place in the order.
-        LateStateChange = "LATE_STATE_CHANGE",
+        LateStateChange = 4, "LATE_STATE_CHANGE";
         /// The entity already was in the reported state.
-        StateUnchanged = "STATE_UNCHANGED",
+        StateUnchanged = 5, "STATE_UNCHANGED";
         /// The state is final, and no vendor time proves the event newer.
-        TransitionRefused = "TRANSITION_REFUSED",
+        TransitionRefused = 6, "TRANSITION_REFUSED";
         /// An event later in the order decides the state.
-        OlderState = "OLDER_STATE",
+        OlderState = 7, "OLDER_STATE";
         /// All its facts are older than the known ones.
-        OlderFacts = "OLDER_FACTS",
+        OlderFacts = 8, "OLDER_FACTS";
         /// The vendor's state machine does not have the reported state.
-        UnknownState = "UNKNOWN_STATE",
+        UnknownState = 9, "UNKNOWN_STATE";
         /// Facts changed, and the state did not.
-        FactsChanged = "FACTS_CHANGED",
+        FactsChanged = 10, "FACTS_CHANGED";
         /// The entity was linked to its parent or inspection.
-        Linked = "LINKED",
+        Linked = 11, "LINKED";
         /// The entity was linked to an inspection because its parent was.
-        LinkedByParent = "LINKED_BY_PARENT",
+        LinkedByParent = 12, "LINKED_BY_PARENT";
         /// The first event of the entity, which reports nothing else.
-        FirstSeen = "FIRST_SEEN",
+        FirstSeen = 13, "FIRST_SEEN";
         /// It reports only what is known.
-        NothingNew = "NOTHING_NEW",
+        NothingNew = 14, "NOTHING_NEW";
         /// It only implies something about the entity, and that is known.
-        OnlyImplied = "ONLY_IMPLIED",
+        OnlyImplied = 15, "ONLY_IMPLIED";
         /// A rebuild found the delivery to be a duplicate of another.
-        Duplicate = "DUPLICATE",
+        Duplicate = 16, "DUPLICATE";
         /// A known event about no entity, e.g. a test event.
-        NotApplicable = "NOT_APPLICABLE",
+        NotApplicable = 17, "NOT_APPLICABLE";
         /// The vendor asks to confirm the webhook URL.
-        ConfirmationRequested = "CONFIRMATION_REQUESTED",
+        ConfirmationRequested = 18, "CONFIRMATION_REQUESTED";
         /// The event is not known here.
-        UnrecognizedEvent = "UNRECOGNIZED_EVENT",
+        UnrecognizedEvent = 19, "UNRECOGNIZED_EVENT";
         /// The body could not be read.
-        UnreadableBody = "UNREADABLE_BODY",
+        UnreadableBody = 20, "UNREADABLE_BODY";
     }
 }

@@ -1,7 +1,10 @@
-//! All tables and indexes. The `entity` crate describes the columns.
+//! All tables and indexes. The `entity` crate describes the columns, and declares the numbers of kinds, statuses, verdicts and
+//! reason codes.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{big_integer, big_integer_null, blob, integer, text, text_null, uuid};
+use sea_orm_migration::schema::{
+    big_integer, big_integer_null, blob, integer, small_integer, small_integer_null, text, text_null, uuid,
+};
 use sea_orm_migration::sea_orm::DbBackend;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -67,20 +70,20 @@ impl MigrationTrait for Migration {
         manager.create_index(not_null_index("entity", "entity_group_key_idx", "group_key")).await?;
         manager.create_index(index("entity", "entity_inspection_idx", &["inspection_row_id", "kind"])).await?;
         manager.create_index(not_null_index("entity", "entity_parent_idx", "parent_row_id")).await?;
-        // Half of all entities are items, which need fewer indexes.
+        // Half of all entities are items (kind 4), which need fewer indexes.
         let by_external_id = index("entity", "entity_external_id_idx", &["external_id"]);
-        manager.create_index(partial_index(by_external_id, "kind <> 'ITEM'")).await?;
+        manager.create_index(partial_index(by_external_id, "kind <> 4")).await?;
         let by_status = index("entity", "entity_status_idx", &["kind", "status", "updated_at", "row_id"]);
-        manager.create_index(partial_index(by_status, "kind <> 'ITEM'")).await?;
+        manager.create_index(partial_index(by_status, "kind <> 4")).await?;
         let by_update = index("entity", "entity_updated_at_idx", &["kind", "updated_at", "row_id"]);
-        manager.create_index(partial_index(by_update, "kind <> 'ITEM'")).await?;
+        manager.create_index(partial_index(by_update, "kind <> 4")).await?;
         let by_creation = index("entity", "entity_created_at_idx", &["kind", "created_at", "row_id"]);
-        manager.create_index(partial_index(by_creation, "kind <> 'ITEM'")).await?;
+        manager.create_index(partial_index(by_creation, "kind <> 4")).await?;
         let items_by_update = index("entity", "entity_item_updated_at_idx", &["updated_at", "row_id"]);
-        manager.create_index(partial_index(items_by_update, "kind = 'ITEM'")).await?;
+        manager.create_index(partial_index(items_by_update, "kind = 4")).await?;
         // Grows only at its end.
         let items_by_creation = index("entity", "entity_item_created_at_idx", &["created_at", "row_id"]);
-        manager.create_index(partial_index(items_by_creation, "kind = 'ITEM'")).await?;
+        manager.create_index(partial_index(items_by_creation, "kind = 4")).await?;
         if backend == DbBackend::Sqlite {
             seed_planner_statistics(manager).await?;
         }
@@ -145,8 +148,8 @@ fn delivery(backend: DbBackend) -> TableCreateStatement {
         .col(big_integer_null("dedup_key"))
         .col(text("event"))
         .col(big_integer_null("occurred_at"))
-        .col(text("verdict"))
-        .col(text("reason_code"))
+        .col(small_integer("verdict"))
+        .col(small_integer("reason_code"))
         .col(text_null("reason_params"))
         .col(text_null("warnings"))
         .col(big_integer_null("duplicate_of"))
@@ -161,21 +164,21 @@ fn change(backend: DbBackend) -> TableCreateStatement {
     Table::create()
         .table("change")
         .col(primary_key(backend, "position"))
-        .col(text("kind"))
+        .col(small_integer("kind"))
         .col(big_integer_null("entity_row_id"))
         .col(big_integer_null("inspection_row_id"))
         .col(big_integer_null("delivery_row_id"))
         .col(text_null("source"))
         .col(text_null("vendor"))
         .col(text("event"))
-        .col(text("verdict"))
-        .col(text("reason_code"))
+        .col(small_integer("verdict"))
+        .col(small_integer("reason_code"))
         .col(text_null("reason_params"))
         .col(text_null("warnings"))
         .col(text_null("from_state"))
         .col(text_null("to_state"))
-        .col(text_null("from_status"))
-        .col(text_null("to_status"))
+        .col(small_integer_null("from_status"))
+        .col(small_integer_null("to_status"))
         .col(integer("cycle"))
         .col(big_integer_null("occurred_at"))
         .col(big_integer("received_at"))
@@ -193,7 +196,7 @@ fn entity(backend: DbBackend) -> TableCreateStatement {
         .table("entity")
         .col(primary_key(backend, "row_id"))
         .col(uuid("id"))
-        .col(text("kind"))
+        .col(small_integer("kind"))
         .col(text("subkind"))
         .col(text("source"))
         .col(text("vendor"))
@@ -203,7 +206,7 @@ fn entity(backend: DbBackend) -> TableCreateStatement {
         .col(text_null("reference"))
         .col(text_null("group_key"))
         .col(text_null("state"))
-        .col(text_null("status"))
+        .col(small_integer_null("status"))
         .col(integer("cycle"))
         .col(text("facts"))
         .col(text("details"))
@@ -236,7 +239,7 @@ fn step(backend: DbBackend) -> TableCreateStatement {
         .col(big_integer("received_at"))
         .col(big_integer("effective_at"))
         .col(text_null("state_after"))
-        .col(text_null("status_after"))
+        .col(small_integer_null("status_after"))
         .col(integer("cycle_after"))
         .primary_key(Index::create().col("entity_row_id").col("effective_at").col("seq"))
         .to_owned()

@@ -120,10 +120,8 @@ fn root_entities(kind: Kind, before: i64) -> sea_orm::Select<Entity> {
             .and(Column::ParentRowId.is_null().or(Column::Vendor.is_in(purge_unit::vendors_without_inspections()))),
         _ => is_standalone.and(Column::ParentRowId.is_null()),
     };
-    let index = match kind {
-        Kind::Item => "\"entity\".\"kind\" = 'ITEM'",
-        _ => "\"entity\".\"kind\" <> 'ITEM'",
-    };
+    let operator = if kind == Kind::Item { "=" } else { "<>" };
+    let index = format!("\"entity\".\"kind\" {operator} {}", Kind::Item.number());
     let all = Entity::find().filter(Column::Kind.eq(kind)).filter(Expr::cust(index)).filter(is_root);
     all.filter(Column::UpdatedAt.lt(before))
 }

@@ -24,13 +24,13 @@ use std::path::{Path, PathBuf};
 pub enum StoreError {
     /// The database refused a statement, or cannot be reached.
     #[error("the database failed: {0}")]
-    Database(#[from] sea_orm::DbErr),
+    Database(sea_orm::DbErr),
     /// The same, on the writing connection to SQLite.
     #[error("the database failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
     /// The same, on a connection to PostgreSQL that is used directly.
     #[error("the database failed: {0}")]
-    Postgres(#[from] sea_orm::sqlx::Error),
+    Postgres(sea_orm::sqlx::Error),
     /// The operator's to fix: an address, the layout of the database, or a server that the hub cannot work with.
     #[error("{0}")]
     Configuration(String),
@@ -71,6 +71,37 @@ pub enum StoreError {
          unmounted. No delivery is accepted until it is back; to use another file, restart the hub"
     )]
     FileReplaced { database: String, file: String },
+}
+
+// A value that its column cannot have is an invalid row, not a failure of the database.
+impl From<sea_orm::DbErr> for StoreError {
+    fn from(error: sea_orm::DbErr) -> Self {
+        match error {
+            sea_orm::DbErr::Type(what) => StoreError::Corrupt(what),
+            error => StoreError::Database(error),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+        match error {
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) => {
+                StoreError::Corrupt(error.to_string())
+            }
+            error => StoreError::Sqlite(error),
+        }
+    }
+}
+
+impl From<sea_orm::sqlx::Error> for StoreError {
+    fn from(error: sea_orm::sqlx::Error) -> Self {
+        match error {
+            sea_orm::sqlx::Error::ColumnDecode { .. } => StoreError::Corrupt(error.to_string()),
+            error => StoreError::Postgres(error),
+        }
+    }
 }
 
 impl StoreError {

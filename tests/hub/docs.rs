@@ -1,5 +1,6 @@
-//! Documentation that is generated from the code: state machines, references, and error codes.
+//! Documentation that is generated from the code: state machines, references, error codes, and the numbers of stored words.
 
+use entity::{Kind, ReasonCode, Status, Verdict};
 use inspection_hub::graphql::{ERROR_CODES, ErrorCodeEntry};
 use inspection_hub::machine::{Machine, State};
 use inspection_hub::vendor;
@@ -67,6 +68,32 @@ fn the_codes_of_errors_are_current() {
     assert!(page == current, "errors.md is not current; run UPDATE_DOCS=1 cargo test --test hub docs");
     assert!(ERROR_CODES.is_sorted_by_key(|entry| entry.name), "in the order of the alphabet");
     assert!(ERROR_CODES.iter().all(|entry| entry.code.name() == entry.name));
+}
+
+/// `UPDATE_DOCS=1 cargo test --test hub docs` writes the tables of numbers again.
+#[test]
+fn the_numbers_of_stored_words_are_current() {
+    fn table<T: Copy>(name: &str, all: &[T], number: impl Fn(T) -> i16, word: impl Fn(T) -> &'static str) -> String {
+        let row = |value: &T| format!("| {} | `{}` |\n", number(*value), word(*value));
+        format!("\n### {name}\n\n| Number | Word |\n|---|---|\n{}", all.iter().map(row).collect::<String>())
+    }
+    let path = docs().join("sql.md");
+    let page = std::fs::read_to_string(&path).expect("docs/sql.md");
+    let tables = [
+        table("Kinds", Kind::ALL, Kind::number, Kind::as_str),
+        table("Statuses", Status::ALL, Status::number, Status::as_str),
+        table("Verdicts", Verdict::ALL, Verdict::number, Verdict::as_str),
+        table("Reason codes", ReasonCode::ALL, ReasonCode::number, ReasonCode::as_str),
+    ];
+    let (begin, end) = ("<!-- generated: numbers -->\n", "\n<!-- end of generated -->");
+    let (before, rest) = page.split_once(begin).expect("where the tables begin");
+    let (_, after) = rest.split_once(end).expect("where the tables end");
+    let current = format!("{before}{begin}{}{end}{after}", tables.concat());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, current).expect("written");
+        return;
+    }
+    assert!(page == current, "sql.md is not current; run UPDATE_DOCS=1 cargo test --test hub docs");
 }
 
 // The heading is spelled as in the API: the kind, and the word of the job's or item's kind.

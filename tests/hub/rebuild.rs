@@ -64,7 +64,7 @@ const DAMAGE: [&str; 10] = [
     "DELETE FROM change WHERE position % 4 = 0",
     "DELETE FROM step",
     "UPDATE ledger SET applied = applied + 1",
-    "UPDATE delivery SET verdict = 'STALE', first_position = 7 WHERE row_id % 2 = 0",
+    "UPDATE delivery SET verdict = 4, first_position = 7 WHERE row_id % 2 = 0",
     "DELETE FROM entity WHERE row_id % 5 = 0",
     // Exchanges the row ids of two entities.
     "UPDATE entity SET row_id = -row_id WHERE row_id IN (1, 2)",
@@ -183,7 +183,7 @@ async fn a_changed_state_invalidates_cursors_and_counts() {
         }
         answer
     };
-    edit(&connect(&app.database).await, "UPDATE entity SET status = 'FAILED'").await;
+    edit(&connect(&app.database).await, "UPDATE entity SET status = 12").await;
     let wrong = counted().await;
     let mut live = app.subscribe("subscription { changes { position } }", json!({})).await;
     app.post("pave", delivery_body(12)).await;
@@ -295,7 +295,7 @@ async fn nothing_is_lost_while_a_sender_posts() {
     for damage in [
         "UPDATE entity SET state = 'NOWHERE', cycle = 7 WHERE row_id = (SELECT max(row_id) FROM entity)",
         "UPDATE entity SET state = 'NOWHERE', external_id = 'x' WHERE row_id < 10",
-        "UPDATE delivery SET verdict = 'STALE' WHERE row_id < 10",
+        "UPDATE delivery SET verdict = 4 WHERE row_id < 10",
         "DELETE FROM change WHERE position < 10",
     ] {
         edit(&db, damage).await;

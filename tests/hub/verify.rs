@@ -51,11 +51,11 @@ async fn what_is_stored_is_what_the_deliveries_yield() {
 async fn every_difference_is_named() {
     let app = used().await;
     let db = sea_orm::Database::connect(&app.database.address).await.expect("the database");
-    let pave = "SELECT external_id FROM entity WHERE kind = 'INSPECTION' AND source = 'pave' LIMIT 1";
+    let pave = "SELECT external_id FROM entity WHERE kind = 1 AND source = 'pave' LIMIT 1";
     let pave = db.query_one_raw(Statement::from_string(db.get_database_backend(), pave)).await.expect("an answer");
     let external_id: String = pave.expect("a row").try_get("", "external_id").expect("a text");
     let edits = [
-        format!("UPDATE entity SET state = 'NOWHERE' WHERE kind = 'INSPECTION' AND external_id = '{external_id}'"),
+        format!("UPDATE entity SET state = 'NOWHERE' WHERE kind = 1 AND external_id = '{external_id}'"),
         "DELETE FROM change WHERE position = (SELECT max(position) FROM change)".to_owned(),
         "UPDATE ledger SET applied = applied + 1 WHERE source = 'hover'".to_owned(),
     ];

@@ -124,10 +124,10 @@ impl Model {
 
     async fn set_status(&self, row_id: i64, status: Option<u8>) {
         let status = match status {
-            Some(0) => "'STARTED'",
-            Some(1) => "'SUBMITTED'",
-            Some(_) => "'COMPLETED'",
-            None => "NULL",
+            Some(0) => Status::Started.number().to_string(),
+            Some(1) => Status::Submitted.number().to_string(),
+            Some(_) => Status::Completed.number().to_string(),
+            None => "NULL".to_owned(),
         };
         self.execute(&format!("UPDATE entity SET status = {status} WHERE row_id = {row_id}")).await;
     }

@@ -3,6 +3,7 @@
 use super::derived_tables::DerivedTable;
 use crate::store::StoreError;
 use entity::change::{Column, Entity};
+use entity::{Kind, ReasonCode, Status, Verdict};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait, QueryFilter, QuerySelect, Value,
 };
@@ -181,8 +182,13 @@ impl DifferingKeys {
     }
 }
 
-fn display_value(value: &Value) -> String {
+// In the words of the API.
+fn display_value(column: &str, value: &Value) -> String {
     match value {
+        Value::SmallInt(Some(number)) => match vocabulary_word(column, *number) {
+            Some(word) => word.to_owned(),
+            None => number.to_string(),
+        },
         Value::String(Some(text)) => text.clone(),
         Value::BigInt(Some(number)) => number.to_string(),
         Value::Int(Some(number)) => number.to_string(),
@@ -190,6 +196,17 @@ fn display_value(value: &Value) -> String {
         Value::Uuid(Some(id)) => id.to_string(),
         Value::Bytes(Some(bytes)) => hex::encode(bytes),
         _ => "null".to_owned(),
+    }
+}
+
+// The word whose number a column holds.
+fn vocabulary_word(column: &str, number: i16) -> Option<&'static str> {
+    match column {
+        "kind" => Kind::from_number(number).map(Kind::as_str),
+        "verdict" => Verdict::from_number(number).map(Verdict::as_str),
+        "reason_code" => ReasonCode::from_number(number).map(ReasonCode::as_str),
+        "status" | "from_status" | "to_status" | "status_after" => Status::from_number(number).map(Status::as_str),
+        _ => None,
     }
 }
 
@@ -210,7 +227,7 @@ fn flatten_fields(column: &str, value: &Value) -> BTreeMap<String, String> {
     };
     match json {
         Some(json) => flatten(column.to_owned(), json, &mut out),
-        None => _ = out.insert(column.to_owned(), display_value(value)),
+        None => _ = out.insert(column.to_owned(), display_value(column, value)),
     }
     out
 }

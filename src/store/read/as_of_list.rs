@@ -90,7 +90,7 @@ impl AsOfList {
         let mut rows = entities.filter(current.condition()).into_query();
         let past = self.as_of_join();
         past.join(&mut rows);
-        let in_status = |status: &Vec<Status>| past.status().is_in(status.iter().map(|status| status.as_str()));
+        let in_status = |status: &Vec<Status>| past.status().is_in(status.iter().map(|status| status.number()));
         rows.and_where_option(status.as_ref().map(in_status));
         rows.and_where_option(state.as_ref().map(|state| past.state().is_in(state.iter().map(String::as_str))));
         // Bounds for the index on creation. The join excludes later entities anyway; a key given by the client existed then.

@@ -73,8 +73,8 @@ impl EntityFilter {
             .add_option(self.kind.map(|kind| Column::Kind.eq(kind)))
             // As the partial indexes are declared.
             .add_option(self.kind.map(|kind| match kind {
-                Kind::Item => Expr::cust("\"entity\".\"kind\" = 'ITEM'"),
-                _ => Expr::cust("\"entity\".\"kind\" <> 'ITEM'"),
+                Kind::Item => Expr::cust(format!("\"entity\".\"kind\" = {}", Kind::Item.number())),
+                _ => Expr::cust(format!("\"entity\".\"kind\" <> {}", Kind::Item.number())),
             }))
             .add_option(any_of(Column::Subkind, self.subkind.as_deref()))
             .add_option(any_of(Column::Vendor, self.vendor.as_deref()))

@@ -7,12 +7,12 @@ use entity::{Status, change, entity as thing, step};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
 use sea_orm::{ColumnTrait, FromQueryResult, JoinType};
 
-/// The steps of an inspection from its history, in the order of the fold: status, cycle and time. An event without a time
-/// counts as having happened when it was received.
-const STEPS_FROM_HISTORY: &str = r#"STRING_AGG(COALESCE("change"."to_status", '') || ' ' || "change"."cycle" || ' ' ||
+/// The steps of an inspection from its history, in the order of the fold: the number of the status, or 0, then cycle and time.
+/// An event without a time counts as having happened when it was received.
+const STEPS_FROM_HISTORY: &str = r#"STRING_AGG(COALESCE("change"."to_status", 0) || ' ' || "change"."cycle" || ' ' ||
     COALESCE("change"."occurred_at", "change"."received_at"), ';' ORDER BY "change"."position")"#;
 /// The materialized steps of an inspection.
-const STEPS_FROM_TABLE: &str = r#"STRING_AGG(COALESCE("step"."status_after", '') || ' ' || "step"."cycle_after" || ' ' ||
+const STEPS_FROM_TABLE: &str = r#"STRING_AGG(COALESCE("step"."status_after", 0) || ' ' || "step"."cycle_after" || ' ' ||
     "step"."effective_at", ';' ORDER BY "step"."seq")"#;
 
 /// An inspection, and its statuses over time.
@@ -114,8 +114,8 @@ impl StatusInterval {
     fn parse(step: &str) -> Option<StatusInterval> {
         let mut parts = step.split(' ');
         let status = match parts.next()? {
-            "" => None,
-            word => Some(Status::parse(word)?),
+            "0" => None,
+            number => Some(Status::from_number(number.parse().ok()?)?),
         };
         Some(StatusInterval { status, cycle: parts.next()?.parse().ok()?, since: parts.next()?.parse().ok()? })
     }

@@ -326,20 +326,20 @@ column_values! {
     Uuid as Uuid: |value| *value, ValueRef::Blob(value.as_bytes()), |row, index| row.uuid(index);
 }
 
-/// The same for enums that are stored as a word.
-macro_rules! word_values {
+/// The same for enums that are stored as a number.
+macro_rules! numbered_values {
     ($($type:ident),+) => {
         column_values! { $(
-            $type as &'static str: |value| value.as_str(), ValueRef::Text(value.as_str().as_bytes()), |row, index| {
-                let word: String = row.get(index)?;
-                let unknown = || format!("{word} is no {} that this version knows", stringify!($type));
-                $type::parse(&word).ok_or_else(|| StoreError::Corrupt(unknown()))
+            $type as i16: |value| value.number(), ValueRef::Integer(value.number().into()), |row, index| {
+                let number: i16 = row.get(index)?;
+                let unknown = || format!("{number} is no {} that this version knows", stringify!($type));
+                $type::from_number(number).ok_or_else(|| StoreError::Corrupt(unknown()))
             };
         )+ }
     };
 }
 
-word_values!(Kind, ReasonCode, Status, Verdict);
+numbered_values!(Kind, ReasonCode, Status, Verdict);
 
 impl<T: ColumnValue> ColumnValue for Option<T> {
     type Element<'a>
@@ -361,31 +361,4 @@ impl<T: ColumnValue> ColumnValue for Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use sea_orm::{EntityTrait, IdenStatic, Iterable};
-
-    fn assert_lists<E: EntityTrait, R: TableRow>() {
-        let declared: Vec<&str> = E::Column::iter().map(|column| column.as_str()).collect();
-        assert_eq!(ColumnNames::of::<R>().iter().collect::<Vec<_>>(), declared);
-    }
-
-    #[test]
-    fn the_lists_have_the_order_of_the_tables() {
-        assert_lists::<entity::entity::Entity, entity::entity::Model>();
-        assert_lists::<delivery::Entity, delivery::Model>();
-        assert_lists::<change::Entity, change::Model>();
-        assert_lists::<step::Entity, step::Model>();
-        assert_lists::<ledger::Entity, ledger::Model>();
-        assert_lists::<log_head::Entity, log_head::Model>();
-    }
-
-    #[test]
-    fn groups_name_columns_that_exist() {
-        use EntityColumnGroup::{Facts, Identity, Links, State};
-        let groups = ColumnNames::of::<entity::entity::Model>();
-        let count = |group| groups.iter().filter(|name| EntityColumnGroup::of(name) == group).count();
-        assert_eq!((count(Identity), count(Links), count(Facts)), (8, 4, 3));
-        assert!(count(State) > 0);
-    }
-}
+mod tests;
