@@ -261,9 +261,13 @@ fn refold(cached: &mut CachedEntity, machine: &Machine, step: Step) -> (ClaimOut
     let newest_implied = implied.filter_map(|(step, _)| datetime(step.key.time)).max();
     cached.record_at_least_time(newest_implied);
     let after = &cached.entity.fold_state;
-    let claim = if index + 1 == steps.len() {
+    let is_newest = index + 1 == steps.len();
+    let is_state_changed = (&after.state, after.cycle) != (&before.state, before.cycle);
+    // The newest step may leave the state as it is after the steps before it, and still change it: its arrival may have reordered
+    // them, if it is the first step without a time.
+    let claim = if is_newest && (outcome.moved() || !is_state_changed) {
         newest_claim_outcome(machine, &before_step, after, &step, outcome)
-    } else if (&after.state, after.cycle) != (&before.state, before.cycle) {
+    } else if is_state_changed {
         let verdict = match outcome {
             StepOutcome::Unexpected { .. } => Verdict::Unexpected,
             _ => Verdict::Applied,

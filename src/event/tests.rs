@@ -3,7 +3,7 @@
 use super::*;
 use crate::machine::{Machine, Reopens};
 use crate::vendor;
-use ::entity::{ItemKind, ReasonCode, Verdict};
+use ::entity::{ItemKind, JobKind, ReasonCode, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
@@ -66,14 +66,26 @@ impl TestEntity {
         self.position += 1;
         let arrival = Arrival {
             position: self.position,
-            received_at: received(),
+            received_at: received() + TimeDelta::microseconds(self.position),
             parent_row_id: None,
             inspection_row_id: inspection,
         };
-        let outcome =
-            apply(&mut self.cached, &event, &event.field_values(), &arrival).expect("its history is loaded")?;
+        let before = self.cached.entity.clone();
+        let outcome = apply(&mut self.cached, &event, &event.field_values(), &arrival).expect("its history is loaded");
+        self.assert_moves_with(&before, &arrival);
+        let outcome = outcome?;
         assert_survives_storage(&outcome.explanation);
         Some(outcome)
+    }
+
+    /// Lists by update are in the order of positions: with its status or the time of its update, an entity's position changes, and
+    /// then to that of the change.
+    fn assert_moves_with(&self, before: &FoldedEntity, arrival: &Arrival) {
+        let after = &self.cached.entity;
+        let moves = after.position != before.position;
+        assert_eq!(moves, after.updated_at != before.updated_at, "{before:?} {after:?}");
+        assert!(moves || after.status == before.status, "{before:?} {after:?}");
+        assert!(!moves || (after.position, after.updated_at) == (arrival.position, arrival.received_at), "{after:?}");
     }
 
     fn is(&mut self, state: &str, at: Option<DateTime<Utc>>) -> EventOutcome {
@@ -367,6 +379,19 @@ fn a_reason_names_what_decided() {
 }
 
 #[test]
+fn an_event_that_is_refused_and_reorders_the_others_changes_the_state() {
+    let vendor = vendor::by_name("truto").expect("a vendor");
+    let machine = vendor.machine(EntityType::Job(JobKind::SyncRun)).expect("a machine");
+    let mut entity = TestEntity::of(vendor, machine);
+    entity.is("completed", Some(minute(1)));
+    entity.is("running", Some(minute(2)));
+    // The first event without a time: from now on, ranks decide.
+    let change = entity.is("failed", None);
+    assert_eq!((change.verdict, entity.state()), (Verdict::Applied, "completed"), "{:?}", change.explanation);
+    assert_eq!(change.explanation.reason.code(), ReasonCode::LateStateChange);
+}
+
+#[test]
 fn a_time_far_ahead_is_replaced_by_the_receipt_and_shown() {
     let stated = serde_json::value::to_raw_value("2999-01-01T00:00:00Z").expect("JSON");
     let ahead = VendorTime::valid("created_at", &stated, "2999-01-01T00:00:00Z".parse().expect("a moment"));
@@ -378,7 +403,7 @@ fn a_time_far_ahead_is_replaced_by_the_receipt_and_shown() {
         "; the vendor's time (created_at) is more than a day after the receipt: the time of receipt is used",
     );
     assert!(reason.ends_with(warning), "{reason}");
-    assert_eq!(entity.cached.entity.occurred_at, Some(received()));
+    assert_eq!(entity.cached.entity.occurred_at, Some(entity.cached.entity.updated_at));
     assert_eq!(entity.cached.entity.fields.to_columns().details, r#"{"created_at":"2999-01-01T00:00:00Z"}"#);
     // What comes later counts, for the state and for each fact.
     let later = received() + TimeDelta::hours(1);
