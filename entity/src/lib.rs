@@ -16,5 +16,6 @@ pub mod log_head;
 pub mod purged_ledger;
 pub mod step;
 pub mod tombstone;
+pub mod update_order;
 
 pub use enums::{ItemKind, JobKind, Kind, ReasonCode, Status, Verdict};

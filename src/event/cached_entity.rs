@@ -5,6 +5,7 @@ use super::VersionedFields;
 use crate::machine::fold::{AtLeastTime, FoldState, Step};
 use crate::machine::{EntityType, Machine, Status};
 use chrono::{DateTime, Utc};
+use entity::update_order::{self, lists};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -37,6 +38,13 @@ pub struct FoldedEntity {
     pub position: i64,
 }
 
+/// A place in the order of updates: the key of a row of `update_order`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UpdatePlace {
+    pub list: i32,
+    pub position: i64,
+}
+
 /// An entity in the writer's memory.
 #[derive(Clone, Debug)]
 pub struct CachedEntity {
@@ -50,6 +58,8 @@ pub struct CachedEntity {
     /// Whether the entity's row must be written.
     pub dirty: bool,
     pub is_stored: bool,
+    /// Position and status as they are stored, which give its places in the order of updates; none if it is not stored.
+    pub stored_as: Option<(i64, Option<Status>)>,
     /// Whether the columns that link it or find it have changed in this batch.
     pub links_changed: bool,
     /// Whether its facts, details or their versions have changed in this batch.
@@ -94,6 +104,7 @@ impl CachedEntity {
     /// An entity that was read from its row.
     pub fn from_stored(entity: FoldedEntity, machine: Option<&'static Machine>) -> Self {
         CachedEntity {
+            stored_as: Some((entity.position, entity.status)),
             entity,
             machine,
             loaded_steps: None,
@@ -113,10 +124,28 @@ impl CachedEntity {
             seen_keys: Some(HashMap::new()),
             dirty: true,
             is_stored: false,
+            stored_as: None,
             links_changed: true,
             facts_changed: true,
             ..CachedEntity::from_stored(entity, machine)
         }
+    }
+
+    /// The rows of its new places in the order of updates; none if it has not moved.
+    pub fn new_places(&self) -> impl Iterator<Item = update_order::Model> {
+        let FoldedEntity { row_id, entity_type, position, status, .. } = self.entity;
+        let moved = self.stored_as != Some((position, status));
+        let lists = moved.then(|| lists(entity_type.kind(), status)).into_iter().flatten();
+        lists.map(move |list| update_order::Model { list, position, entity_row_id: row_id })
+    }
+
+    /// The stored places that become obsolete when the entity is written.
+    pub fn obsolete_places(&self) -> impl Iterator<Item = UpdatePlace> {
+        let stored = self.stored_as.filter(|stored| *stored != (self.entity.position, self.entity.status));
+        let kind = self.entity.entity_type.kind();
+        let places =
+            stored.map(|(position, status)| lists(kind, status).map(move |list| UpdatePlace { list, position }));
+        places.into_iter().flatten()
     }
 
     pub fn set_stored_steps(&mut self, mut stored: Vec<Step>) {
@@ -129,6 +158,7 @@ impl CachedEntity {
         self.pending_steps = PendingSteps::default();
         self.dirty = false;
         self.is_stored = true;
+        self.stored_as = Some((self.entity.position, self.entity.status));
         self.links_changed = false;
         self.facts_changed = false;
         self.loaded_steps = None;

@@ -12,7 +12,7 @@ mod time;
 mod versioned_fields;
 
 pub use apply::{Arrival, EventOutcome, NeedsHistory, apply, has_effect};
-pub use cached_entity::{CachedEntity, FoldedEntity, MaterializedStep, PendingSteps};
+pub use cached_entity::{CachedEntity, FoldedEntity, MaterializedStep, PendingSteps, UpdatePlace};
 pub use details::{Detail, Details};
 pub use facts::*;
 pub use json::Json;

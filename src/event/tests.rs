@@ -3,6 +3,7 @@
 use super::*;
 use crate::machine::{Machine, Reopens};
 use crate::vendor;
+use ::entity::update_order::statuses;
 use ::entity::{ItemKind, JobKind, ReasonCode, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
@@ -86,6 +87,7 @@ impl TestEntity {
         assert_eq!(moves, after.updated_at != before.updated_at, "{before:?} {after:?}");
         assert!(moves || after.status == before.status, "{before:?} {after:?}");
         assert!(!moves || (after.position, after.updated_at) == (arrival.position, arrival.received_at), "{after:?}");
+        assert!(statuses(after.entity_type.kind()).contains(&after.status), "{after:?}");
     }
 
     fn is(&mut self, state: &str, at: Option<DateTime<Utc>>) -> EventOutcome {

@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use super::error_code::ApiErrorCode;
-use crate::store::read::{EntityOrder, EntitySortKey, SortDirection};
+use crate::store::read::{EntityOrder, SortDirection};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -14,24 +14,22 @@ pub enum Cursor {
         position: i64,
         generation: i64,
     },
-    /// Among entities. By creation, the row id alone counts.
-    Entity(EntityOrder, EntitySortKey),
+    /// Among entities: the position of the newest change, or by creation the row id.
+    Entity(EntityOrder, i64),
     Delivery(i64, SortDirection),
 }
 
 impl Cursor {
     /// Among entities by creation.
     pub fn created(row_id: i64, direction: SortDirection) -> Cursor {
-        Cursor::Entity(EntityOrder::Created(direction), EntitySortKey { updated_at: 0, row_id })
+        Cursor::Entity(EntityOrder::Created(direction), row_id)
     }
 
     pub fn encode(self) -> String {
         URL_SAFE_NO_PAD.encode(match self {
             Cursor::Change { position, generation } => format!("c2:{generation}:{position}"),
-            Cursor::Entity(EntityOrder::Created(direction), key) => format!("n2:{}:{}", letter(direction), key.row_id),
-            Cursor::Entity(EntityOrder::Updated(direction), key) => {
-                format!("u2:{}:{}:{}", letter(direction), key.updated_at, key.row_id)
-            }
+            Cursor::Entity(EntityOrder::Created(direction), row_id) => format!("n2:{}:{row_id}", letter(direction)),
+            Cursor::Entity(EntityOrder::Updated(direction), position) => format!("u3:{}:{position}", letter(direction)),
             Cursor::Delivery(row_id, direction) => format!("d2:{}:{row_id}", letter(direction)),
         })
     }
@@ -46,10 +44,7 @@ impl Cursor {
                 Cursor::Change { position: natural(position)?, generation: natural(generation)? }
             }
             ["n2", by, row_id] => Cursor::created(natural(row_id)?, direction(by)?),
-            ["u2", by, updated_at, row_id] => {
-                let key = EntitySortKey { updated_at: updated_at.parse().ok()?, row_id: natural(row_id)? };
-                Cursor::Entity(EntityOrder::Updated(direction(by)?), key)
-            }
+            ["u3", by, position] => Cursor::Entity(EntityOrder::Updated(direction(by)?), natural(position)?),
             ["d2", by, row_id] => Cursor::Delivery(natural(row_id)?, direction(by)?),
             _ => return None,
         })
@@ -76,7 +71,7 @@ pub fn parse_change_cursor(text: &str) -> Result<(i64, i64), ApiError> {
 const SAME_ORDER: &str = "Continue with the field and the `orderBy` or `direction` that returned the cursor; for another order, begin \
                           without a cursor.";
 
-pub fn parse_entity_cursor(text: &str, order: EntityOrder) -> Result<EntitySortKey, ApiError> {
+pub fn parse_entity_cursor(text: &str, order: EntityOrder) -> Result<i64, ApiError> {
     match parse_cursor(text)? {
         Cursor::Entity(of, key) if of == order => Ok(key),
         Cursor::Entity(..) => Err(wrong_order()),
@@ -86,7 +81,7 @@ pub fn parse_entity_cursor(text: &str, order: EntityOrder) -> Result<EntitySortK
 
 /// Parses a cursor of entities by creation, in this direction.
 pub fn parse_created_cursor(text: &str, direction: SortDirection) -> Result<i64, ApiError> {
-    parse_entity_cursor(text, EntityOrder::Created(direction)).map(|key| key.row_id)
+    parse_entity_cursor(text, EntityOrder::Created(direction))
 }
 
 /// Parses a cursor of deliveries, in this direction.
@@ -154,13 +149,12 @@ mod tests {
 
     #[test]
     fn cursors_round_trip() {
-        let key = EntitySortKey { updated_at: 1_700_000_000_000_000, row_id: 7 };
         let change = Cursor::Change { position: 0, generation: 1_700_000_000_000_000 };
         assert_eq!(Cursor::decode(&change.encode()), Some(change));
         for direction in [SortDirection::Asc, SortDirection::Desc] {
             for cursor in [
                 Cursor::created(i64::MAX, direction),
-                Cursor::Entity(EntityOrder::Updated(direction), key),
+                Cursor::Entity(EntityOrder::Updated(direction), 7),
                 Cursor::Delivery(3, direction),
             ] {
                 assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
@@ -182,7 +176,9 @@ mod tests {
             &encode("c2:"),
             &encode("c2:1"),
             &encode("c2:1:-1"),
-            &encode("u2:a:5"),
+            &encode("u3:5"),
+            &encode("u3:a:-5"),
+            &encode("u2:a:1700000000000000:5"),
             &encode("n2:5"),
             &encode("n2:x:5"),
             &encode("n1:5"),

@@ -13,7 +13,7 @@ use super::order::DeliveryOrder;
 use super::snapshot::{SnapshotNode, selected_columns_of_snapshots};
 use crate::store::read::{
     self, AsOfList, ChangeRowFilter, ChildRelation, ChildrenQuery, DeliveryProjection, DeliveryRow, DeliveryRowFilter,
-    EntityAsOf, EntityFilter, EntityOrder, EntityRow, EntitySortKey, PageRequest, Slice, SortDirection, TimeAxis,
+    EntityAsOf, EntityFilter, EntityOrder, EntityRow, PageRequest, Slice, SortDirection, TimeAxis,
 };
 use async_graphql::{Context, OutputType};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -32,7 +32,10 @@ pub async fn entities<T: From<Arc<EntityRow>>>(
     let slice =
         read::entities(&ApiContext::of(ctx)?.readers, selected_columns_of_nodes(ctx), &filter, order, &page).await?;
     Ok(Connection::of(slice, &page, TotalCount::Entities(filter), |row: Arc<EntityRow>| {
-        let key = EntitySortKey { updated_at: row.updated_at, row_id: row.row_id };
+        let key = match order {
+            EntityOrder::Updated(_) => row.position,
+            EntityOrder::Created(_) => row.row_id,
+        };
         (Cursor::Entity(order, key), row.into())
     }))
 }

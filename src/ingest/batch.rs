@@ -11,8 +11,8 @@ pub use dedup::DuplicatePolicy;
 
 use super::prepared_delivery::PreparedDelivery;
 use super::writer::{CommittedBatch, DeliveryReceipt};
-use crate::event::{CachedEntity, Explanation, NoEffect, Reason};
-use crate::store::{StoreError, WriteConnection};
+use crate::event::{CachedEntity, Explanation, NoEffect, Reason, UpdatePlace};
+use crate::store::{BatchRows, StoreError, WriteConnection};
 use chrono::{DateTime, Utc};
 use counters::Counters;
 use entity::{Verdict, log_head};
@@ -30,6 +30,16 @@ pub struct DeliveryBatch<'a> {
     working: WorkingSet,
     output: BatchOutput,
     counters: Counters,
+}
+
+/// A batch whose rows are written.
+pub struct FlushedBatch {
+    /// As it is once it is committed.
+    pub batch: CommittedBatch,
+    /// The entities to keep in memory.
+    pub cache: LruCache<Uuid, CachedEntity>,
+    /// What the batch made obsolete in the order of updates.
+    pub obsolete_places: Vec<UpdatePlace>,
 }
 
 /// A delivery while its events are applied.
@@ -157,17 +167,20 @@ impl<'a> DeliveryBatch<'a> {
         DeliveryReceipt { delivery: context.row_id, duplicate: false, verdict, explanation }
     }
 
-    /// Writes all rows. Returns the batch as it is once it is committed, and the entities to keep in memory.
+    /// Writes all rows, and deletes obsolete ones of the order of updates.
     pub fn flush(
         mut self,
         receipts: Vec<DeliveryReceipt>,
-    ) -> Result<(CommittedBatch, LruCache<Uuid, CachedEntity>), StoreError> {
+        deleted_places: &[UpdatePlace],
+    ) -> Result<FlushedBatch, StoreError> {
         self.counters.finish();
         let dirty = self.working.dirty();
         let entities = dirty.iter().map(|cached| cached.entity.row_id).collect();
-        self.connection.write_rows(&self.output.rows(dirty, self.working.ids(), &self.counters))?;
+        let obsolete_places = dirty.iter().flat_map(|cached| cached.obsolete_places()).collect();
+        let rows = self.output.rows(dirty, self.working.ids(), &self.counters);
+        self.connection.write_rows(&BatchRows { obsolete_places: deleted_places, ..rows })?;
         let handshake_requested = self.output.handshake_requested();
         let batch = CommittedBatch { receipts, head: self.counters.head, entities, handshake_requested };
-        Ok((batch, self.working.into_cache()))
+        Ok(FlushedBatch { batch, cache: self.working.into_cache(), obsolete_places })
     }
 }

@@ -1,10 +1,10 @@
 //! The only writer of deliveries. One batch is one transaction: raw bytes, dedup keys, entities, steps, history, positions and
 //! ledger are written together, or not at all.
 
-use super::batch::{DeliveryBatch, DuplicatePolicy};
+use super::batch::{DeliveryBatch, DuplicatePolicy, FlushedBatch};
 use super::prepared_delivery::PreparedDelivery;
 use super::retry::{self, Attempt};
-use crate::event::{CachedEntity, Explanation};
+use crate::event::{CachedEntity, Explanation, UpdatePlace};
 use crate::failpoints;
 use crate::store::{BegunTransaction, Database, StoreError, WriteConnection};
 use entity::{Verdict, log_head};
@@ -16,6 +16,8 @@ use uuid::Uuid;
 const CACHE_CAPACITY: usize = 16_384;
 /// The same for a replay, which touches all entities.
 const SHADOW_CACHE_CAPACITY: usize = 65_536;
+/// Rows of the order of updates that are deleted at once when they are obsolete: many of them share a page.
+const OBSOLETE_PLACES_PER_BATCH: usize = 1024;
 
 /// The result of a delivery that is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,10 @@ pub struct Writer {
     cache: LruCache<Uuid, CachedEntity>,
     /// The counters after the last batch; `None` if it failed.
     head: Option<log_head::Model>,
+    /// Obsolete rows of the order of updates that are not deleted yet. If the process ends, a purge or rebuild deletes them.
+    obsolete_places: Vec<UpdatePlace>,
+    /// The generation of the history that they belong to.
+    obsolete_generation: i64,
 }
 
 impl Writer {
@@ -89,7 +95,16 @@ impl Writer {
     }
 
     fn on(connection: Box<dyn WriteConnection>, duplicate_policy: DuplicatePolicy, cache_capacity: usize) -> Self {
-        Writer { connection, duplicate_policy, cache_capacity, cache: LruCache::new(cache_capacity), head: None }
+        let cache = LruCache::new(cache_capacity);
+        Writer {
+            connection,
+            duplicate_policy,
+            cache_capacity,
+            cache,
+            head: None,
+            obsolete_places: Vec::new(),
+            obsolete_generation: 0,
+        }
     }
 
     /// Writes a batch, with the retries of `retry::commit`. When it returns, the batch is on the disk. Blocks.
@@ -126,9 +141,16 @@ impl Writer {
         BegunTransaction { head, invalidated }: BegunTransaction,
     ) -> Result<CommittedBatch, StoreError> {
         failpoints::pause_at("begun");
+        if self.obsolete_generation != head.generation {
+            // They are of another history, in which they may be current.
+            self.obsolete_places.clear();
+            self.obsolete_generation = head.generation;
+        }
         match invalidated {
             Some(invalidated) => invalidated.iter().for_each(|id| _ = cache.remove(id)),
-            None => cache = LruCache::new(self.cache_capacity),
+            None => {
+                cache = LruCache::new(self.cache_capacity);
+            }
         }
         let mut batch = DeliveryBatch::new(self.connection.as_mut(), self.duplicate_policy, head, cache);
         batch.prefetch(deliveries)?;
@@ -136,10 +158,21 @@ impl Writer {
         let receipts =
             deliveries.iter().map(|delivery| batch.process_delivery(delivery)).collect::<Result<Vec<_>, _>>()?;
         failpoints::pause_at("decided");
-        let (batch, cache) = batch.flush(receipts)?;
+        let deleted = match self.obsolete_places.len() {
+            0..OBSOLETE_PLACES_PER_BATCH => &[],
+            _ => {
+                self.obsolete_places.sort_unstable();
+                self.obsolete_places.as_slice()
+            }
+        };
+        let FlushedBatch { batch, cache, obsolete_places } = batch.flush(receipts, deleted)?;
         failpoints::pause_at("written");
         self.connection.commit()?;
         failpoints::pause_at("committed");
+        if self.obsolete_places.len() >= OBSOLETE_PLACES_PER_BATCH {
+            self.obsolete_places.clear();
+        }
+        self.obsolete_places.extend(obsolete_places);
         (self.cache, self.head) = (cache, Some(batch.head.clone()));
         Ok(batch)
     }

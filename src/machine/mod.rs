@@ -22,6 +22,13 @@ pub enum EntityType {
 }
 
 impl EntityType {
+    /// Every type.
+    pub fn all() -> impl Iterator<Item = EntityType> {
+        let jobs = JobKind::ALL.iter().map(|kind| EntityType::Job(*kind));
+        let items = ItemKind::ALL.iter().map(|kind| EntityType::Item(*kind));
+        [EntityType::Inspection, EntityType::Session].into_iter().chain(jobs).chain(items)
+    }
+
     pub const fn kind(self) -> Kind {
         match self {
             EntityType::Inspection => Kind::Inspection,

@@ -15,9 +15,11 @@ mod shadow_db;
 mod shadow_tables;
 mod sqlite;
 mod throttle;
+mod update_order;
 mod verify;
 
 pub use shadow_db::ShadowDb;
+pub use update_order::delete_obsolete_places;
 pub use verify::{DatabaseSnapshot, Difference, DifferenceOrigin, DifferenceSummary, Differences};
 
 use crate::store::read::head;
@@ -126,6 +128,7 @@ impl Rebuild {
         match self.patch(&mut differing).await? {
             Some(replaced) => {
                 on_progress(differing.len() as u64);
+                self.delete_obsolete_places().await;
                 Ok(replaced)
             }
             None => self.replace_tables(&differing, on_progress).await,
@@ -162,7 +165,14 @@ impl Rebuild {
         if let (Ok(_), Err(error)) = (&outcome, dropped) {
             tracing::warn!(%error, "the replaced tables could not be dropped; the next rebuild drops them");
         }
+        self.delete_obsolete_places().await;
         outcome
+    }
+
+    async fn delete_obsolete_places(&self) {
+        if let Err(error) = delete_obsolete_places(&self.lock.connection, postgres::LOCK_WRITERS, &self.stop).await {
+            tracing::warn!(%error, "obsolete places in the order of updates could not be deleted; the next rebuild deletes them");
+        }
     }
 
     /// Removes the second database.

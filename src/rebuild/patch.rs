@@ -3,10 +3,11 @@
 
 use super::raw_log;
 use super::shadow_tables::ShadowTables;
-use super::{CATCH_UP_MIN_CHUNK, Rebuild, RebuildOutcome, invalidates_cursors, row_writes};
+use super::{CATCH_UP_MIN_CHUNK, Rebuild, RebuildOutcome, invalidates_cursors, row_writes, update_order};
 use crate::rebuild::verify::{DatabaseSnapshot, Differences, DifferingKeys};
 use crate::store::StoreError;
-use entity::{change, delivery, entity as entities, log_head, step};
+use entity::{change, delivery, entity as entities, log_head, step, update_order as places};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ConnectionTrait, Iterable, ModelTrait};
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -41,6 +42,8 @@ impl Rebuild {
             .await?;
         self.patch_entities(&txn, &differing.keys::<entities::Entity>()).await?;
         row_writes::replace_rows::<step::Entity>(&txn, step::Entity, from, &differing.keys::<step::Entity>()).await?;
+        let changed = [differing.keys::<entities::Entity>(), differing.keys::<places::Entity>()].concat();
+        update_order::add_places(&txn, places::Entity, entities::Entity, Expr::col("row_id").is_in(changed)).await?;
         let deliveries =
             row_writes::rows_by_key::<delivery::Entity>(from, &differing.keys::<delivery::Entity>()).await?;
         row_writes::update_columns::<delivery::Entity>(&txn, &row_writes::DERIVED_COLUMNS, &deliveries).await?;

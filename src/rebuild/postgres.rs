@@ -28,7 +28,8 @@ pub const LOCK_WRITERS: &str =
 ///
 /// Some writers hold the row of counters when they need the tables, others the reverse. So each wait ends, after 50 ms, long
 /// before PostgreSQL's deadlock detection would end one of the two: `deadlock_timeout` is a second.
-pub const LOCK_TABLES: &str = "SET LOCAL lock_timeout = 50; LOCK TABLE change, entity, step IN EXCLUSIVE MODE; ";
+pub const LOCK_TABLES: &str =
+    "SET LOCAL lock_timeout = 50; LOCK TABLE change, entity, step, update_order IN EXCLUSIVE MODE; ";
 
 /// Creates the tables without indexes: these are faster to create once all rows are there. Needs the privilege to create a
 /// schema.
@@ -38,6 +39,14 @@ pub async fn create(db: &DatabaseConnection) -> Result<(), StoreError> {
     for (table, _) in SHADOWED_TABLES {
         db.execute_unprepared(&format!("CREATE TABLE {SHADOW_SCHEMA}.{table} (LIKE {table} INCLUDING DEFAULTS)"))
             .await?;
+        let options = format!(
+            "SELECT array_to_string(reloptions, ', ') AS options FROM pg_class \
+             WHERE oid = '{table}'::regclass AND reloptions IS NOT NULL"
+        );
+        if let Some(row) = db.query_one_raw(Statement::from_string(DbBackend::Postgres, options)).await? {
+            let options: String = row.try_get("", "options")?;
+            db.execute_unprepared(&format!("ALTER TABLE {SHADOW_SCHEMA}.{table} SET ({options})")).await?;
+        }
     }
     Ok(())
 }
@@ -111,7 +120,7 @@ pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
     let schema: String =
         schema.ok_or_else(|| StoreError::Corrupt("there is no schema".into()))?.try_get("", "schema")?;
     txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {READER_LOCK_TIMEOUT_MS}")).await?;
-    txn.execute_unprepared("LOCK TABLE change, entity, step IN ACCESS EXCLUSIVE MODE").await?;
+    txn.execute_unprepared("LOCK TABLE change, entity, step, update_order IN ACCESS EXCLUSIVE MODE").await?;
     for (table, _) in SHADOWED_TABLES {
         txn.execute_unprepared(&format!("DROP TABLE {table}")).await?;
         txn.execute_unprepared(&format!("ALTER TABLE {SHADOW_SCHEMA}.{table} SET SCHEMA {schema}")).await?;

@@ -1,20 +1,22 @@
 //! The new tables, beside the ones in use until they replace them. `sqlite.rs` and `postgres.rs` hold what differs.
 //!
-//! `change`, `entity` and `step` are replaced as a whole. Of `delivery`, which also is the raw log, only derived columns
+//! `change`, `entity`, `step` and `update_order` are replaced as a whole. Of `delivery`, which also is the raw log, only derived columns
 //! change, and only where they differ: their values wait in a staging table.
 
-use super::{postgres, row_writes, sqlite};
+use super::throttle::LoadThrottle;
+use super::{postgres, row_writes, sqlite, update_order};
 use crate::rebuild::verify::derived_tables::DerivedTable;
 use crate::store::{StoreError, begin_writing};
 use entity::{change, delivery, entity as entities, log_head, step};
-use sea_orm::sea_query::{Alias, TableRef};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, TableRef};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// The tables that are replaced, each with the column by which chunks of it can be deleted.
-pub const SHADOWED_TABLES: [(&str, &str); 3] =
-    [("change", "position"), ("entity", "row_id"), ("step", "entity_row_id")];
+/// The tables that are replaced, each with the column by which chunks of it can be deleted; empty if its rows are so small that it is
+/// dropped at once.
+pub const SHADOWED_TABLES: [(&str, &str); 4] =
+    [("change", "position"), ("entity", "row_id"), ("step", "entity_row_id"), ("update_order", "")];
 /// Deliveries in one transaction: so few that SQLite's other writers hardly wait.
 const SQLITE_ROWS_PER_TRANSACTION: usize = 100;
 /// The wait between two attempts to take SQLite's write lock: a busy writer releases it only for a moment, and retries as
@@ -60,9 +62,30 @@ impl ShadowTables {
     /// start. Calls `on_progress` repeatedly with a number of rows.
     pub async fn load(&self, derived: &str, on_progress: &impl Fn(u64)) -> Result<(), StoreError> {
         match self.backend() {
-            DbBackend::Postgres => postgres::load(&self.connection, derived, on_progress).await,
-            _ => sqlite::load(self, derived, on_progress).await,
+            DbBackend::Postgres => postgres::load(&self.connection, derived, on_progress).await?,
+            _ => sqlite::load(self, derived, on_progress).await?,
         }
+        self.add_all_places().await
+    }
+
+    // The entities' places in the order of updates.
+    async fn add_all_places(&self) -> Result<(), StoreError> {
+        let mut throttle = LoadThrottle::new();
+        let newest = Query::select().expr_as(Expr::col("row_id").max(), "newest").from(self.table_ref("entity")).take();
+        let newest = self.connection.query_one(&newest).await?;
+        let newest: Option<i64> = newest.map(|row| row.try_get("", "newest")).transpose()?.flatten();
+        let mut last = 0;
+        while last < newest.unwrap_or_default() {
+            let first = last + 1;
+            last += throttle.chunk_rows();
+            let tried = Instant::now();
+            let (txn, begun) = (self.begin().await?, Instant::now());
+            let which = Expr::col("row_id").between(first, last);
+            update_order::add_places(&txn, self.table_ref("update_order"), self.table_ref("entity"), which).await?;
+            txn.commit().await?;
+            throttle.pause(&self.connection, begun - tried, begun.elapsed()).await?;
+        }
+        Ok(())
     }
 
     /// Stages the derived columns of these deliveries.
@@ -93,6 +116,10 @@ impl ShadowTables {
         let touched: Vec<i64> = touched.iter().copied().collect();
         row_writes::replace_rows::<entities::Entity>(db, self.table_ref("entity"), derived, &touched).await?;
         row_writes::replace_rows::<step::Entity>(db, self.table_ref("step"), derived, &touched).await?;
+        for row_ids in touched.chunks(row_writes::ROWS_PER_STATEMENT) {
+            let which = Expr::col("row_id").is_in(row_ids.iter().copied());
+            update_order::add_places(db, self.table_ref("update_order"), self.table_ref("entity"), which).await?;
+        }
         let mut last = since.last_delivery_row_id;
         loop {
             let rows = delivery::Entity::page(last).all(derived).await?;

@@ -109,7 +109,9 @@ pub async fn drop_leftovers(tables: &ShadowTables) -> Result<(), StoreError> {
             for index in indexes {
                 tables.execute_ddl(&format!("DROP INDEX \"{index}\"")).await?;
             }
-            delete_in_chunks(tables, (&name, key), &mut throttle).await?;
+            if !key.is_empty() {
+                delete_in_chunks(tables, (&name, key), &mut throttle).await?;
+            }
             tables.execute_ddl(&format!("DROP TABLE \"{name}\"")).await?;
         }
     }

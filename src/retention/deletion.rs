@@ -2,8 +2,10 @@
 
 use super::purge::KEYS_PER_STATEMENT;
 use super::purge_unit::PurgeUnit;
+use crate::rebuild::delete_obsolete_places;
 use crate::store::read::head;
 use crate::store::{MaintenanceLock, StoreError, begin_writing};
+use entity::update_order::{self, lists};
 use entity::{Verdict, change, delivery, entity as thing, ledger, log_gap, log_head, purged_ledger, step, tombstone};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
@@ -13,6 +15,7 @@ use sea_orm::{
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// The wait between two attempts to take SQLite's lock.
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(1);
@@ -47,6 +50,7 @@ impl PurgeConnection {
         let positions: Vec<i64> = unit.deliveries.values().cloned().flatten().collect();
         delete_by_key::<change::Entity>(&txn, change::Column::Position, &positions).await?;
         delete_by_key::<step::Entity>(&txn, step::Column::EntityRowId, &entities).await?;
+        delete_places(&txn, &entities).await?;
         delete_by_key::<thing::Entity>(&txn, thing::Column::RowId, &entities).await?;
         delete_by_key::<delivery::Entity>(&txn, delivery::Column::RowId, &deliveries).await?;
         // Gaps before these deliveries end elsewhere now.
@@ -98,6 +102,13 @@ impl PurgeConnection {
         }
     }
 
+    /// Deletes what is obsolete in the order of updates.
+    pub async fn delete_obsolete_places(&self, stop: &CancellationToken) {
+        if let Err(error) = delete_obsolete_places(&self.0.connection, LOCKS, stop).await {
+            tracing::warn!(%error, "obsolete places in the order of updates could not be deleted; the next purge deletes them");
+        }
+    }
+
     async fn begin(&self) -> Result<DatabaseTransaction, StoreError> {
         begin_writing(&self.0.connection, LOCKS, || tokio::time::sleep(LOCK_RETRY_INTERVAL)).await
     }
@@ -110,6 +121,21 @@ async fn delete_by_key<T: EntityTrait>(
 ) -> Result<(), StoreError> {
     for keys in keys.chunks(KEYS_PER_STATEMENT) {
         T::delete_many().filter(key.is_in(keys.iter().copied())).exec(txn).await?;
+    }
+    Ok(())
+}
+
+// Deletes the places of entities in the order of updates, as long as their rows name them.
+async fn delete_places(txn: &DatabaseTransaction, entities: &[i64]) -> Result<(), StoreError> {
+    for keys in entities.chunks(KEYS_PER_STATEMENT) {
+        use thing::Column::{Kind, Position, RowId, Status};
+        let rows = thing::Entity::find().select_only().columns([Kind, Status, Position]);
+        let rows: Vec<(entity::Kind, Option<entity::Status>, i64)> =
+            rows.filter(RowId.is_in(keys.iter().copied())).into_tuple().all(txn).await?;
+        let places = rows.into_iter();
+        let places = places.flat_map(|(kind, status, position)| lists(kind, status).map(move |list| (list, position)));
+        let key = Expr::tuple([update_order::Column::List, update_order::Column::Position].map(Expr::col));
+        update_order::Entity::delete_many().filter(key.in_tuples(places)).exec(txn).await?;
     }
     Ok(())
 }

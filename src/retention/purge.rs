@@ -6,7 +6,7 @@ use super::deletion::PurgeConnection;
 use super::log_gaps;
 use super::purge_unit::{self, Eligibility, PurgeUnit};
 use crate::rebuild::raw_log;
-use crate::store::read::head;
+use crate::store::read::{head, row_id_as_of};
 use crate::store::{Database, MaintenanceLock, StoreError};
 use chrono::{DateTime, Utc};
 use entity::entity::{Column, Entity};
@@ -91,7 +91,11 @@ impl Purger {
         }
         pass.purge_deliveries_without_entity().await?;
         match mode {
-            PurgeMode::Delete => self.connection.delete_obsolete_tombstones().await,
+            PurgeMode::Delete => {
+                self.connection.delete_obsolete_tombstones().await?;
+                self.connection.delete_obsolete_places(&self.stop).await;
+                Ok(())
+            }
             PurgeMode::DryRun => Ok(()),
         }
     }
@@ -123,7 +127,9 @@ fn root_entities(kind: Kind, before: i64) -> sea_orm::Select<Entity> {
     let operator = if kind == Kind::Item { "=" } else { "<>" };
     let index = format!("\"entity\".\"kind\" {operator} {}", Kind::Item.number());
     let all = Entity::find().filter(Column::Kind.eq(kind)).filter(Expr::cust(index)).filter(is_root);
-    all.filter(Column::UpdatedAt.lt(before))
+    // An entity is not created after its newest change, so later ones need not be read.
+    let created_before = Expr::col((Entity, Column::RowId)).lte(Expr::from(row_id_as_of(before - 1)));
+    all.filter(Column::UpdatedAt.lt(before)).filter(created_before)
 }
 
 /// One pass over everything that is old.
@@ -140,24 +146,22 @@ struct PurgePass<'a, F> {
 impl<F: Fn(u64)> PurgePass<'_, F> {
     async fn purge_units(&mut self, kind: Kind) -> Result<(), StoreError> {
         let db = &self.purger.db.read_pool;
-        let (mut updated_at, mut row_id) = (i64::MIN, i64::MIN);
+        let mut last = i64::MIN;
         loop {
-            let key = Expr::tuple([Expr::col(Column::UpdatedAt), Expr::col(Column::RowId)]);
             let page = root_entities(kind, self.cutoff)
                 .select_only()
-                .columns([Column::UpdatedAt, Column::RowId])
-                .filter(key.gt(Expr::tuple([updated_at.into(), row_id.into()])))
-                .order_by_asc(Column::UpdatedAt)
+                .column(Column::RowId)
+                .filter(Column::RowId.gt(last))
                 .order_by_asc(Column::RowId)
                 .limit(PAGE_SIZE);
-            let page: Vec<(i64, i64)> = page.into_tuple().all(db).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            (updated_at, row_id) = *last;
+            let page: Vec<i64> = page.into_tuple().all(db).await?;
+            let Some(newest) = page.last() else { return Ok(()) };
+            last = *newest;
             let examined = page.len() as u64;
             let mut batch = PurgeUnit::default();
             let mut units = 0;
             let position = head(db).await?.position;
-            for (_, root) in page {
+            for root in page {
                 self.check_cancelled()?;
                 if self.counted_roots.contains(&root) || batch.entities.contains_key(&root) {
                     continue;

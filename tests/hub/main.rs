@@ -39,6 +39,7 @@ mod streams;
 mod subscriptions;
 mod test_hub;
 mod test_inspection;
+mod update_order;
 mod vendor_client;
 mod verify;
 mod webhooks;

@@ -24,7 +24,7 @@ fn command(database: &TestDatabase) -> Command {
 }
 
 /// Runs `inspection-hub rebuild`: its exit status and what it prints.
-fn rebuild(database: &TestDatabase, flags: &[&str]) -> (Option<i32>, String) {
+pub fn rebuild(database: &TestDatabase, flags: &[&str]) -> (Option<i32>, String) {
     let Output { status, stdout, stderr } = command(database).args(flags).output().expect("it runs");
     (status.code(), String::from_utf8([stdout, stderr].concat()).expect("text"))
 }
@@ -48,10 +48,13 @@ async fn reword(db: &DatabaseConnection, number: i64, from: &str, to: &str) {
     edit(db, &format!("UPDATE delivery SET body = {body} WHERE row_id = {number}")).await;
 }
 
-/// The definitions of tables and indexes.
+/// The definitions of tables and indexes, with the options of their storage.
 async fn schema(db: &DatabaseConnection) -> Vec<String> {
     let text = match db.get_database_backend() {
-        DbBackend::Postgres => "SELECT indexdef AS made FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname",
+        DbBackend::Postgres => {
+            "SELECT indexdef AS made FROM pg_indexes WHERE schemaname = 'public' UNION ALL \
+             SELECT relname || reloptions::text FROM pg_class WHERE reloptions IS NOT NULL ORDER BY 1"
+        }
         _ => "SELECT type || name || tbl_name || sql AS made FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name",
     };
     let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), text)).await.expect("rows");
@@ -59,7 +62,8 @@ async fn schema(db: &DatabaseConnection) -> Vec<String> {
     rows.iter().map(|row| row.try_get::<String>("", "made").expect("text").replace("  ", " ")).collect()
 }
 
-const DAMAGE: [&str; 10] = [
+const DAMAGE: [&str; 11] = [
+    "DELETE FROM update_order WHERE position % 2 = 0",
     "UPDATE entity SET state = 'NOWHERE', position = 1 WHERE row_id % 3 = 0",
     "DELETE FROM change WHERE position % 4 = 0",
     "DELETE FROM step",
@@ -183,7 +187,9 @@ async fn a_changed_state_invalidates_cursors_and_counts() {
         }
         answer
     };
-    edit(&connect(&app.database).await, "UPDATE entity SET status = 12").await;
+    let db = connect(&app.database).await;
+    edit(&db, "UPDATE entity SET status = 12").await;
+    edit(&db, "UPDATE update_order SET list = list / 32 * 32 + 12 WHERE list % 32 <> 0").await;
     let wrong = counted().await;
     let mut live = app.subscribe("subscription { changes { position } }", json!({})).await;
     app.post("pave", delivery_body(12)).await;

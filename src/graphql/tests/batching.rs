@@ -139,7 +139,7 @@ async fn columns_are_read_only_when_asked_for() {
     ] {
         hub.count_statements(&format!("{{ inspections {{ nodes {{ {fields} }} }} }}")).await;
         let log = hub.statements.lock().expect("a log").join("\n");
-        let columns = format!("\"entity\".\"kind\", \"entity\".\"updated_at\"{asked} FROM");
+        let columns = format!("\"entity\".\"kind\", \"entity\".\"updated_at\"{asked}, \"entity\".\"position\" FROM");
         assert!(log.contains(&columns), "{fields}: {log}");
     }
 }

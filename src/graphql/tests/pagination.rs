@@ -4,11 +4,11 @@ use super::*;
 use crate::graphql::cursor::Cursor;
 use crate::store::read::SortDirection;
 
-/// Ten inspections, of which several changed at the same moment.
+/// Ten inspections, whose order of updates is not that of their creation.
 async fn ten_inspections() -> ApiFixture {
     let hub = ApiFixture::new().await;
     for number in 1..=10 {
-        hub.entity(number, EntityType::Inspection, |row| row.updated_at = BEGIN + (number % 3) * SECOND).await;
+        hub.entity(number, EntityType::Inspection, |row| row.position = (number % 3) * 100 + number).await;
     }
     hub
 }
@@ -130,6 +130,9 @@ async fn filters_let_through_what_fits() {
     .await;
     hub.entity(3, EntityType::Inspection, |row| (row.state, row.status) = (None, None)).await;
     hub.entity(4, EntityType::Session, |row| row.inspection_row_id = Some(1)).await;
+    for number in 1..=4 {
+        hub.change(number, Kind::Inspection, number, |_| {}).await;
+    }
     for (filter, expected) in [
         ("", "3 2 1"),
         (r#"vendor: ["hover"]"#, "2"),
@@ -171,6 +174,9 @@ async fn sessions_jobs_and_items_are_filtered_by_kind_and_inspection() {
     hub.entity(4, EntityType::Job(JobKind::SyncRun), |row| row.status = Some(Status::Succeeded)).await;
     hub.entity(5, PHOTO, |row| row.inspection_row_id = Some(1)).await;
     hub.entity(6, EntityType::Item(ItemKind::Account), |row| row.status = None).await;
+    for number in 1..=6 {
+        hub.change(number, Kind::Inspection, number, |_| {}).await;
+    }
     for (query, expected) in [
         ("sessions", "2"),
         ("sessions(filter: { status: [STARTED], inspection: \"ID\" })", "2"),

@@ -164,6 +164,7 @@ impl BatchOutput {
             duplicate_counts: self.duplicate_counts.values().collect(),
             ledger: self.ledger.values().collect(),
             handshakes: &self.handshakes,
+            obsolete_places: &[],
             head_before: &counters.before,
             head: &counters.head,
         }

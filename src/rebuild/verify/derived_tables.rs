@@ -2,7 +2,7 @@
 //! their counts cannot be derived.
 
 use super::difference::RowCause;
-use entity::{change, delivery, entity as entities, ledger, log_head, step};
+use entity::{change, delivery, entity as entities, ledger, log_head, step, update_order};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, QueryOrder,
@@ -131,6 +131,19 @@ impl DerivedTable for step::Entity {
     }
 
     fn cause(row: &step::Model) -> (String, RowCause) {
+        (String::new(), RowCause::Change(row.position))
+    }
+}
+
+impl DerivedTable for update_order::Entity {
+    const NAME: &'static str = "update_order";
+    const LEADING_KEY: update_order::Column = update_order::Column::EntityRowId;
+
+    fn describe(row: &update_order::Model) -> String {
+        format!("entity {}, position {}", row.entity_row_id, row.position)
+    }
+
+    fn cause(row: &update_order::Model) -> (String, RowCause) {
         (String::new(), RowCause::Change(row.position))
     }
 }

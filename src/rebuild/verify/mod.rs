@@ -8,12 +8,13 @@ pub(super) mod sqlite_diff;
 
 pub use difference::{Difference, DifferenceOrigin, DifferenceSummary, Differences};
 
+use super::update_order::missing_places;
 use super::{ShadowDb, raw_log};
 use crate::store::read::head;
 use crate::store::{self, Database, DatabaseAddress, StoreError};
 use derived_tables::DerivedTable;
 pub(super) use difference::DifferingKeys;
-use entity::{change, delivery, entity as entities, ledger, log_head, step};
+use entity::{change, delivery, entity as entities, ledger, log_head, step, update_order};
 use postgres_diff::SnapshotConnection;
 use sea_orm::{
     AccessMode, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, QueryFilter,
@@ -49,7 +50,8 @@ impl DatabaseSnapshot {
                 let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
                 let txn = connection.begin_with_config(Some(isolation), Some(access)).await?;
                 // Before the first query: a table that is replaced later would look empty in this snapshot.
-                let tables = "LOCK TABLE delivery, change, entity, step, ledger, log_head IN ACCESS SHARE MODE";
+                let tables =
+                    "LOCK TABLE delivery, change, entity, step, update_order, ledger, log_head IN ACCESS SHARE MODE";
                 txn.execute_unprepared(tables).await?;
                 txn
             }
@@ -97,6 +99,12 @@ impl DatabaseSnapshot {
         all.diff_table::<change::Entity>(self, derived, &mut method).await?;
         all.diff_table::<entities::Entity>(self, derived, &mut method).await?;
         all.diff_table::<step::Entity>(self, derived, &mut method).await?;
+        // The place of an entity that differs is replaced with it.
+        let differing: BTreeSet<i64> = all.differing_keys.keys::<entities::Entity>().into_iter().collect();
+        let missing = missing_places(&self.txn).await?.into_iter();
+        for place in missing.filter(|place| !differing.contains(&place.entity_row_id)) {
+            all.add_row::<update_order::Entity>(None, Some(&place));
+        }
         all.rows_compared += all.diff_rows(self, derived, ledger::Entity::find()).await?.rows;
         all.rows_compared += all.diff_rows(self, derived, log_head::Entity::find()).await?.rows;
         all.resolve_causes(&derived.txn).await?;

@@ -1,12 +1,13 @@
 //! Counts unfinished inspections by the time since their last change.
 
-use super::filter::{EntityFilter, FINAL_STATUSES};
+use super::filter::{EntityFilter, is_unfinished};
+use super::update_order::UpdateOrder;
 use crate::store::{ReadPool, StoreError};
 use chrono::{DateTime, Utc};
 use entity::Status;
 use entity::entity::{Column, Entity};
-use sea_orm::sea_query::{CaseStatement, Expr, UnionType};
-use sea_orm::{ColumnTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::sea_query::{CaseStatement, Expr, Query, SelectStatement};
+use sea_orm::{ColumnTrait, FromQueryResult};
 
 #[derive(FromQueryResult)]
 struct AgeCountRow {
@@ -29,22 +30,28 @@ pub async fn counts_by_age(
         span = span.case(Column::UpdatedAt.lte(moment.timestamp_micros()), Expr::value(number));
     }
     let span: Expr = span.finally(Expr::value(0i64)).into();
-    let counted = |which: Expr| {
-        let rows = Entity::find()
-            .select_only()
-            .column(Column::Status)
+    let select = |rows: &mut SelectStatement| {
+        rows.column((Entity, Column::Status))
             .expr_as(span.clone(), "span")
             .expr_as(Expr::cust("COUNT(*)"), "count")
-            .filter(filter.condition())
-            .filter(which)
-            .group_by(Column::Status)
-            .group_by(Expr::cust("2"));
-        rows.into_query()
+            .group_by_col((Entity, Column::Status))
+            .add_group_by([Expr::cust("2")]);
     };
-    // Selects open statuses, and entities without a status apart, so that the index is used: most entities are finished.
-    let open = Status::ALL.iter().copied().filter(|status| !FINAL_STATUSES.contains(status));
-    let mut rows = counted(Column::Status.is_in(open));
-    rows.union(UnionType::All, counted(Column::Status.is_null()));
+    let filter = filter.resolve(db).await?;
+    let rows = match UpdateOrder::of(db, &filter).await?.map(UpdateOrder::unfinished) {
+        // Most entities are finished: only the lists of the others are read.
+        Some(order) => order.union(|mut rows| {
+            select(&mut rows);
+            rows
+        }),
+        None => {
+            let mut rows =
+                Query::select().from(Entity).cond_where(filter.condition()).and_where(is_unfinished()).take();
+            select(&mut rows);
+            Some(rows)
+        }
+    };
+    let Some(rows) = rows else { return Ok(Vec::new()) };
     let rows: Vec<AgeCountRow> = db.fetch(&rows).await?;
     let read = |AgeCountRow { status, span, count }| (status, usize::try_from(span).unwrap_or(usize::MAX), count);
     Ok(rows.into_iter().map(read).collect())

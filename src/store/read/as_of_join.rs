@@ -11,7 +11,7 @@ use entity::{change, entity as thing, log_head, step};
 use sea_orm::sea_query::{
     CommonTableExpression, Expr, ExprTrait, Func, IntoIden, Order, Query, SelectStatement, UnionType, WithClause,
 };
-use sea_orm::{ColumnTrait, JoinType};
+use sea_orm::{ColumnTrait, EntityTrait, JoinType};
 
 /// The alias of the history of an entity.
 const HISTORY_ALIAS: &str = "past";
@@ -125,32 +125,50 @@ fn newest_change(up_to: Option<Expr>) -> SelectStatement {
 // The newest position that was received by a moment, by binary search: some twenty steps for a million changes. For a purged
 // position, the newest one before it is compared.
 pub(super) fn position_as_of(at: i64) -> SelectStatement {
-    use change::Column;
+    newest_key_as_of(
+        change::Entity,
+        change::Column::Position,
+        change::Column::ReceivedAt,
+        log_head::Column::Position,
+        at,
+    )
+}
+
+/// The row id of the newest entity that was created by a moment in microseconds since the Unix epoch, by binary search.
+pub fn row_id_as_of(at: i64) -> SelectStatement {
+    use thing::Column::{CreatedAt, RowId};
+    newest_key_as_of(thing::Entity, RowId, CreatedAt, log_head::Column::LastEntityRowId, at)
+}
+
+// The greatest key whose time is not after a moment. Times ascend with keys; `newest` is a key that none exceeds.
+fn newest_key_as_of<E: EntityTrait>(
+    table: E,
+    key: E::Column,
+    time: E::Column,
+    newest: log_head::Column,
+    at: i64,
+) -> SelectStatement {
     let (low, high) = (|| Expr::col("low"), || Expr::col("high"));
     let half = || low().add(high()).add(1).div(2);
-    let known = || history_column(Column::Position).is_null().or(history_column(Column::ReceivedAt).lte(at));
+    let of_row = |column: E::Column| Expr::col((HISTORY_ALIAS, column));
+    let known = || of_row(key).is_null().or(of_row(time).lte(at));
     let mut all = Query::select();
     all.expr_as(Expr::cust("CAST(0 AS bigint)"), "low")
-        .expr_as(Expr::col(log_head::Column::Position), "high")
+        .expr_as(Expr::col(newest), "high")
         .from(log_head::Entity)
         .and_where(log_head::Column::Id.eq(1));
-    let newest = Query::select()
-        .expr(Expr::col((BEFORE, Column::Position)))
-        .from_as(change::Entity, BEFORE)
-        .and_where(Expr::col((BEFORE, Column::Position)).lte(half()))
-        .order_by((BEFORE, Column::Position), Order::Desc)
+    let nearest = Query::select()
+        .expr(Expr::col((BEFORE, key)))
+        .from_as(table, BEFORE)
+        .and_where(Expr::col((BEFORE, key)).lte(half()))
+        .order_by((BEFORE, key), Order::Desc)
         .limit(1)
         .take();
     let half = Query::select()
         .expr(Expr::case(known(), half()).finally(low()))
-        .expr(Expr::case(known(), high()).finally(history_column(Column::Position).sub(1)))
+        .expr(Expr::case(known(), high()).finally(of_row(key).sub(1)))
         .from(SEARCH)
-        .join_as(
-            JoinType::LeftJoin,
-            change::Entity,
-            HISTORY_ALIAS,
-            history_column(Column::Position).eq(Expr::from(newest)),
-        )
+        .join_as(JoinType::LeftJoin, table, HISTORY_ALIAS, of_row(key).eq(Expr::from(nearest)))
         .and_where(low().lt(high()))
         .take();
     let search = recursive_cte(SEARCH, ["low", "high"], all.union(UnionType::All, half).take());

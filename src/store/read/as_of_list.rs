@@ -1,8 +1,7 @@
 //! Lists all entities of a kind as of a moment.
 
 use super::as_of::{SnapshotRow, TimeAxis};
-use super::as_of_join::AsOfJoin;
-use super::entities::{creation_key, creation_key_of};
+use super::as_of_join::{AsOfJoin, row_id_as_of};
 use super::filter::EntityFilter;
 use super::pagination::{KeyRange, PageRequest, Slice, SortDirection};
 use super::projection::{EntityProjection, EntityRow, select_columns};
@@ -45,10 +44,9 @@ impl AsOfList {
         page: &PageRequest<i64>,
     ) -> Result<Slice<EntityAsOf>, StoreError> {
         let KeyRange { order, above, below } = page.key_range(direction);
-        let mut rows = self.rows(select_columns(projection), below);
+        let mut rows = self.rows(db, select_columns(projection), below).await?;
         self.as_of_join().select(&mut rows, SNAPSHOT_PREFIX);
-        rows.and_where_option(above.map(|row_id| creation_key().gt(creation_key_of(row_id))))
-            .order_by((Entity, Column::CreatedAt), order.clone())
+        rows.and_where_option(above.map(|row_id| Column::RowId.gt(row_id)))
             .order_by((Entity, Column::RowId), order)
             .limit(page.fetch_limit());
         let read = |row: &_| -> Result<EntityAsOf, StoreError> {
@@ -61,7 +59,7 @@ impl AsOfList {
 
     /// The number of entities.
     pub async fn count(&self, db: &ReadPool) -> Result<i64, StoreError> {
-        let mut rows = self.rows(Entity::find().select_only(), None);
+        let mut rows = self.rows(db, Entity::find().select_only(), None).await?;
         rows.expr_as(Func::count(Expr::col((Entity, Column::RowId))), "count");
         let row = db.query_one(&rows).await?;
         Ok(row.map(|row| row.try_get("", "count")).transpose()?.unwrap_or_default())
@@ -69,7 +67,7 @@ impl AsOfList {
 
     /// The number of entities in each status. Entities without a status are left out.
     pub async fn status_counts(&self, db: &ReadPool) -> Result<Vec<(Status, i64)>, StoreError> {
-        let mut rows = self.rows(Entity::find().select_only(), None);
+        let mut rows = self.rows(db, Entity::find().select_only(), None).await?;
         rows.expr_as(self.as_of_join().status(), "status")
             .expr_as(Func::count(Expr::col((Entity, Column::RowId))), "count")
             .and_where(self.as_of_join().status().is_not_null())
@@ -84,21 +82,29 @@ impl AsOfList {
     }
 
     // The entities that existed, joined with their past, and below a key if one is given.
-    fn rows(&self, entities: Select<Entity>, below: Option<i64>) -> SelectStatement {
+    async fn rows(
+        &self,
+        db: &ReadPool,
+        entities: Select<Entity>,
+        below: Option<i64>,
+    ) -> Result<SelectStatement, StoreError> {
         let EntityFilter { status, state, .. } = &self.filter;
-        let current = EntityFilter { status: None, state: None, ..self.filter.clone() };
+        let current = EntityFilter { status: None, state: None, ..self.filter.clone() }.resolve(db).await?;
         let mut rows = entities.filter(current.condition()).into_query();
         let past = self.as_of_join();
         past.join(&mut rows);
         let in_status = |status: &Vec<Status>| past.status().is_in(status.iter().map(|status| status.number()));
         rows.and_where_option(status.as_ref().map(in_status));
         rows.and_where_option(state.as_ref().map(|state| past.state().is_in(state.iter().map(String::as_str))));
-        // Bounds for the index on creation. The join excludes later entities anyway; a key given by the client existed then.
+        let row_id = || Expr::col((Entity, Column::RowId));
+        // The join excludes later entities anyway; here they are not even read. A key given by the client existed then.
         match (below, self.axis) {
-            (Some(row_id), _) => rows.and_where(creation_key().lt(creation_key_of(row_id))),
-            (None, TimeAxis::Received) => rows.and_where(Column::CreatedAt.lte(past.at)),
-            (None, TimeAxis::Occurred) => &mut rows,
+            (Some(row_id), _) => rows.and_where(Column::RowId.lt(row_id)),
+            (None, TimeAxis::Received) if !current.is_narrow() => {
+                rows.and_where(row_id().lte(Expr::from(row_id_as_of(past.at))))
+            }
+            (None, _) => &mut rows,
         };
-        rows
+        Ok(rows)
     }
 }

@@ -6,7 +6,7 @@ use crate::store::{ReadPool, StoreError};
 use entity::Status;
 use entity::entity::{Column, Entity};
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
-use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect};
 use std::collections::BTreeMap;
 
 /// Microseconds.
@@ -70,6 +70,11 @@ pub async fn counts_by_day(
     if let Some(counts) = index.counts_by_day(db, filter, period, offsets).await? {
         return Ok(counts);
     }
+    let row_ids = match filter.is_narrow() {
+        true => None,
+        false => Some(index.cohort(db, filter.clone(), period).await?.row_ids),
+    };
+    let in_range = row_ids.map(|row_ids| Column::RowId.between(*row_ids.start(), *row_ids.end()));
     let day = offsets.local_day_expr(Column::CreatedAt);
     let rows = Entity::find()
         .select_only()
@@ -78,6 +83,7 @@ pub async fn counts_by_day(
         .expr_as(Expr::cust("COUNT(*)"), "count")
         .filter(filter.condition())
         .filter(period.condition())
+        .filter(Condition::all().add_option(in_range))
         .group_by(Column::Source)
         .group_by(Column::Vendor)
         .group_by(Column::Status)

@@ -1,8 +1,11 @@
 //! Filters. A field that is `None` does not filter; an empty list accepts nothing.
 
 use super::delivery_row_id;
+use crate::event::EntityRef;
+use crate::machine::EntityType;
+use crate::store::{ReadPool, StoreError};
 use chrono::{DateTime, Utc};
-use entity::{Kind, Status, Verdict, change, delivery, entity as thing};
+use entity::{Kind, Status, Verdict, change, delivery, entity as thing, ledger};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Value};
@@ -23,6 +26,8 @@ pub struct EntityFilter {
     pub state: Option<Vec<String>>,
     pub reference: Option<String>,
     pub external_id: Option<String>,
+    /// The public ids of all entities that may have the external id: see [`EntityFilter::resolve`].
+    pub ids: Option<Vec<Uuid>>,
     pub group: Option<String>,
     /// The inspection they belong to.
     pub inspection: Option<Uuid>,
@@ -63,12 +68,32 @@ pub struct DeliveryRowFilter {
 }
 
 impl EntityFilter {
+    /// Adds the public ids that an external id has in the sources that have delivered, so that they are looked up: a public id
+    /// is a hash of source, kind and external id.
+    pub async fn resolve(&self, db: &ReadPool) -> Result<EntityFilter, StoreError> {
+        let Some(external_id) = &self.external_id else { return Ok(self.clone()) };
+        let sources = ledger::Entity::find().select_only().column(ledger::Column::Source);
+        let mut sources: Vec<String> = sources.into_tuple().all(db).await?;
+        sources.retain(|source| self.source.as_ref().is_none_or(|accepted| accepted.contains(source)));
+        let types = EntityType::all().filter(|of| self.kind.is_none_or(|kind| of.kind() == kind));
+        let types = types.filter(|of| self.subkind.as_ref().is_none_or(|accepted| accepted.contains(&of.subkind())));
+        let ids = types.flat_map(|of| {
+            let named = EntityRef::new(of, external_id.as_str());
+            sources.iter().map(move |source| named.id(source))
+        });
+        Ok(EntityFilter { ids: Some(ids.collect()), ..self.clone() })
+    }
+
+    /// Whether an index finds the few entities that the filter accepts.
+    pub fn is_narrow(&self) -> bool {
+        let EntityFilter { reference, ids, group, inspection, .. } = self;
+        reference.is_some() || ids.is_some() || group.is_some() || inspection.is_some()
+    }
+
     pub fn condition(&self) -> Condition {
         use thing::Column;
-        let stalled = self.stalled_since.map(|since| {
-            let open = Column::Status.is_null().or(Column::Status.is_not_in(FINAL_STATUSES.iter().copied()));
-            Column::UpdatedAt.lte(since.timestamp_micros()).and(open)
-        });
+        let stalled =
+            self.stalled_since.map(|since| Column::UpdatedAt.lte(since.timestamp_micros()).and(is_unfinished()));
         Condition::all()
             .add_option(self.kind.map(|kind| Column::Kind.eq(kind)))
             // As the partial indexes are declared.
@@ -83,6 +108,7 @@ impl EntityFilter {
             .add_option(any_of(Column::State, self.state.as_deref()))
             .add_option(self.reference.as_ref().map(|reference| Column::Reference.eq(reference)))
             .add_option(self.external_id.as_ref().map(|id| Column::ExternalId.eq(id)))
+            .add_option(self.ids.as_ref().map(|ids| Column::Id.is_in(ids.iter().copied())))
             .add_option(self.group.as_ref().map(|group| Column::GroupKey.eq(group)))
             .add_option(self.inspection.map(|id| Column::InspectionRowId.in_subquery(row_id_of(id))))
             .add_option(self.updated_after.map(|at| Column::UpdatedAt.gt(at.timestamp_micros())))
@@ -122,6 +148,12 @@ impl DeliveryRowFilter {
                 false => Column::Duplicates.eq(0),
             }))
     }
+}
+
+/// Whether an entity has no final status.
+pub(super) fn is_unfinished() -> Expr {
+    use thing::Column::Status;
+    Status.is_null().or(Status.is_not_in(FINAL_STATUSES.iter().copied()))
 }
 
 fn any_of<T: Clone + Into<Value>>(column: impl ColumnTrait, values: Option<&[T]>) -> Option<Expr> {

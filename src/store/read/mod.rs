@@ -17,9 +17,11 @@ mod projection;
 mod public_ids;
 mod sources;
 mod status_timeline;
+mod update_order;
 
 pub use age_counts::counts_by_age;
 pub use as_of::{SnapshotRow, TimeAxis, as_of, as_of_by_id};
+pub use as_of_join::row_id_as_of;
 pub use as_of_list::{AsOfList, EntityAsOf};
 pub use changes::{
     ChangeWithEntity, Identity, changes_after, ensure_retained_after, head, identities, with_identities,
@@ -29,9 +31,7 @@ pub use daily_counts::{UtcOffsets, counts_by_day};
 pub use deliveries::{
     DeliveryProjection, DeliveryRow, changes_of_deliveries, count_deliveries, deliveries, deliveries_by_row_id,
 };
-pub use entities::{
-    EntityOrder, EntitySortKey, count_entities, entities, entities_by_id, entities_by_row_id, status_counts,
-};
+pub use entities::{EntityOrder, count_entities, entities, entities_by_id, entities_by_row_id, status_counts};
 pub use filter::{ChangeRowFilter, DeliveryRowFilter, EntityFilter, FINAL_STATUSES};
 pub use history::{changes, changes_by_position, count_changes, count_histories, histories};
 pub use hourly_counts::{counts_by_hour, counts_by_quarter};

@@ -2,8 +2,9 @@
 //! checks each list against its row.
 
 use super::connection::HandshakeRequest;
+use crate::event::UpdatePlace;
 use crate::store::StoreError;
-use entity::{Kind, ReasonCode, Status, Verdict, change, delivery, ledger, log_head, step};
+use entity::{Kind, ReasonCode, Status, Verdict, change, delivery, ledger, log_head, step, update_order};
 use rusqlite::Statement;
 use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 use sea_orm::sqlx::postgres::{PgArguments, PgHasArrayType, PgRow, PgTypeInfo};
@@ -111,6 +112,10 @@ columns! { step::Model:
     entity_row_id, seq, position, target_state, at_least, occurred_at, order_cycle, order_rank, received_at, effective_at,
     state_after, status_after, cycle_after,
 }
+
+columns! { update_order::Model: list, position, entity_row_id }
+
+columns! { UpdatePlace: list, position }
 
 columns! { ledger::Model:
     source, received, duplicates, applied, skipped_ahead, unexpected, stale, refused, no_change, unrecognized, unreadable,

@@ -1,7 +1,7 @@
 //! The writer's interface to a database. Both implementations pass the same tests.
 
 use super::columns::{DuplicateCount, OriginalRow};
-use crate::event::{CachedEntity, FoldedEntity};
+use crate::event::{CachedEntity, FoldedEntity, UpdatePlace};
 use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
@@ -91,6 +91,8 @@ pub struct BatchRows<'a> {
     /// What to add to the counts of each source.
     pub ledger: Vec<&'a ledger::Model>,
     pub handshakes: &'a [HandshakeRequest],
+    /// Places in the order of updates that became obsolete with earlier batches, in order: their rows are deleted.
+    pub obsolete_places: &'a [UpdatePlace],
     /// The counters before the batch, and after it.
     pub head_before: &'a log_head::Model,
     pub head: &'a log_head::Model,

@@ -86,6 +86,7 @@ impl WriteFixture {
             duplicate_counts: Vec::new(),
             ledger: vec![&ledger],
             handshakes,
+            obsolete_places: &[],
             head_before: &self.head,
             head: &after,
         })?;

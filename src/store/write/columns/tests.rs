@@ -12,6 +12,7 @@ fn the_lists_have_the_order_of_the_tables() {
     assert_lists::<delivery::Entity, delivery::Model>();
     assert_lists::<change::Entity, change::Model>();
     assert_lists::<step::Entity, step::Model>();
+    assert_lists::<update_order::Entity, update_order::Model>();
     assert_lists::<ledger::Entity, ledger::Model>();
     assert_lists::<log_head::Entity, log_head::Model>();
 }

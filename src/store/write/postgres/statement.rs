@@ -6,13 +6,13 @@
 //! keys in common. The INSERT needs the number of deleted rows, so no row is inserted before all of them are deleted; and a key is
 //! free once its row was deleted by the same transaction (*Index Uniqueness Checks*).
 
-use crate::event::CachedEntity;
+use crate::event::{CachedEntity, UpdatePlace};
 use crate::store::StoreError;
 use crate::store::write::columns::{BoundQuery, ColumnNames, DuplicateCount, EntityColumnGroup, bind_rows};
 use crate::store::write::connection::{BatchRows, HandshakeRequest};
 use crate::store::write::row_mapping::{entity_to_row, step_rows};
 use crate::store::write::sql::{add_to_ledger, request_handshakes};
-use entity::{change, delivery, ledger, step};
+use entity::{change, delivery, ledger, step, update_order};
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, AssertSqlSafe, Row};
 use std::collections::HashMap;
@@ -32,6 +32,8 @@ struct TouchedTables {
     replaced_steps: bool,
     steps: bool,
     updated_entities: bool,
+    places: bool,
+    obsolete_places: bool,
     duplicates: bool,
     handshakes: bool,
     invalidations: bool,
@@ -70,6 +72,7 @@ impl TouchedTables {
             (self.deliveries, "delivery", ColumnNames::of::<delivery::Model>(), ""),
             (self.changes, "change", ColumnNames::of::<change::Model>(), ""),
             (self.steps, "step", ColumnNames::of::<step::Model>(), after_deletion),
+            (self.places, "update_order", ColumnNames::of::<update_order::Model>(), " ON CONFLICT DO NOTHING"),
         ];
         for (_, table, columns, condition) in tables.into_iter().filter(|(touched, ..)| *touched) {
             let (list, rows) = (columns.list(), new_rows(&columns));
@@ -85,6 +88,13 @@ impl TouchedTables {
             let rows = new_rows(&ColumnNames::only::<entity::entity::Model>(is_updated));
             text +=
                 &format!(", updated AS (UPDATE entity SET {assigned} FROM {rows} WHERE entity.row_id = new.row_id)");
+        }
+        if self.obsolete_places {
+            let rows = new_rows(&ColumnNames::of::<UpdatePlace>());
+            text += &format!(
+                ", obsolete AS (DELETE FROM update_order USING {rows} \
+                 WHERE update_order.list = new.list AND update_order.position = new.position)"
+            );
         }
         if self.duplicates {
             let rows = new_rows(&ColumnNames::of::<DuplicateCount>());
@@ -132,6 +142,7 @@ impl WriteStatements {
             rows.entities.iter().partition(|cached| !cached.is_stored);
         let (new, updated) = (entity_rows(&new)?, entity_rows(&updated)?);
         let steps: Vec<step::Model> = rows.entities.iter().flat_map(|cached| step_rows(cached)).collect();
+        let places: Vec<update_order::Model> = rows.entities.iter().flat_map(|cached| cached.new_places()).collect();
         let touched = TouchedTables {
             new_entities: !new.is_empty(),
             deliveries: !rows.deliveries.is_empty(),
@@ -139,6 +150,8 @@ impl WriteStatements {
             replaced_steps: !replaced.is_empty(),
             steps: !steps.is_empty(),
             updated_entities: !updated.is_empty(),
+            places: !places.is_empty(),
+            obsolete_places: !rows.obsolete_places.is_empty(),
             duplicates: !rows.duplicate_counts.is_empty(),
             handshakes: !rows.handshakes.is_empty(),
             invalidations: slot.is_some(),
@@ -156,7 +169,9 @@ impl WriteStatements {
         bind_rows(&mut query, rows.deliveries.iter(), |_| true)?;
         bind_rows(&mut query, rows.changes.iter(), |_| true)?;
         bind_rows(&mut query, steps.iter(), |_| true)?;
+        bind_rows(&mut query, places.iter(), |_| true)?;
         bind_rows(&mut query, updated.iter(), is_updated)?;
+        bind_rows(&mut query, rows.obsolete_places.iter(), |_| true)?;
         bind_rows(&mut query, rows.duplicate_counts.iter().copied(), |_| true)?;
         bind_rows(&mut query, rows.handshakes.iter(), |_| true)?;
         bind_rows(&mut query, rows.ledger.iter().copied(), |_| true)?;

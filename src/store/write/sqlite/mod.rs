@@ -41,6 +41,8 @@ pub struct SqliteWriteConnection {
     files: FileIdentity,
     /// The page cache, in KiB as SQLite spells it.
     cache_size: i64,
+    /// Whether lists are read here: they need the order of updates.
+    keeps_update_order: bool,
     /// How long to wait for the lock.
     busy_timeout: Duration,
 }
@@ -85,6 +87,7 @@ impl SqliteWriteConnection {
             sql: SqliteStatements::new(),
             files,
             cache_size: cache,
+            keeps_update_order: durability == Durability::SyncFull,
             busy_timeout: wait,
         })
     }
@@ -149,6 +152,15 @@ impl SqliteWriteConnection {
         Ok(originals)
     }
 
+    fn write_places(&self, rows: &BatchRows<'_>) -> Result<(), StoreError> {
+        let mut insert = self.prepared(&self.sql.insert_place)?;
+        for place in rows.entities.iter().flat_map(|cached| cached.new_places()) {
+            execute_row(&mut insert, &place, |_| true)?;
+        }
+        let mut delete = self.prepared(self.sql.delete_place)?;
+        rows.obsolete_places.iter().try_for_each(|place| execute_row(&mut delete, place, |_| true))
+    }
+
     fn update_head(&self, head: &log_head::Model) -> Result<(), StoreError> {
         execute_row(&mut *self.prepared(&self.sql.update_head)?, head, is_counter)
     }
@@ -184,6 +196,9 @@ impl WriteConnection for SqliteWriteConnection {
             if !steps.is_empty() {
                 self.insert_rows(&self.sql.insert_step, &steps)?;
             }
+        }
+        if self.keeps_update_order {
+            self.write_places(rows)?;
         }
         failpoints::pause_at("entities");
         self.insert_rows(&self.sql.insert_delivery, rows.deliveries)?;

@@ -2,7 +2,7 @@
 
 use crate::store::write::columns::{ColumnNames, EntityColumnGroup, TableRow};
 use crate::store::write::sql;
-use entity::{change, delivery, ledger, log_head, step};
+use entity::{change, delivery, ledger, log_head, step, update_order};
 
 /// The texts; the connection keeps the statements prepared.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct SqliteStatements {
     pub insert_delivery: String,
     pub insert_change: String,
     pub insert_step: String,
+    pub insert_place: String,
+    pub delete_place: &'static str,
     pub add_to_ledger: String,
     pub request_handshake: String,
     pub originals_by_position: String,
@@ -38,6 +40,8 @@ impl SqliteStatements {
             insert_delivery: insert::<delivery::Model>("delivery"),
             insert_change: insert::<change::Model>("change"),
             insert_step: insert::<step::Model>("step"),
+            insert_place: insert::<update_order::Model>("update_order") + " ON CONFLICT DO NOTHING",
+            delete_place: "DELETE FROM update_order WHERE list = ? AND position = ?",
             add_to_ledger: insert::<ledger::Model>("ledger") + &sql::add_to_ledger(),
             request_handshake: sql::request_handshakes("VALUES (?, ?, ?, 0)"),
             originals_by_position: sql::select_originals(
