@@ -16,7 +16,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
-use inspection_hub::ingest::{PreparedDelivery, Writer};
+use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
 use inspection_hub::store::read::{
     AsOfList, EntityFilter, EntityProjection, PageRequest, PagingDirection, SortDirection, TimeAxis, as_of,
     entities_by_id, entities_by_row_id, head,

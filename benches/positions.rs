@@ -14,7 +14,7 @@ mod support {
 
 use anyhow::{Context, ensure};
 use chrono::Utc;
-use inspection_hub::ingest::{PreparedDelivery, Writer};
+use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
 use inspection_hub::store::{Database, OpenMode};
 use mimalloc::MiMalloc;
 use sea_orm::ConnectionTrait;

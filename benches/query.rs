@@ -20,7 +20,7 @@ mod queries {
 }
 
 use anyhow::{Context, ensure};
-use inspection_hub::ingest::Writer;
+use inspection_hub::ingest::{BatchWriter, Writer};
 use inspection_hub::server::Hub;
 use inspection_hub::settings::Settings;
 use inspection_hub::store::{Database, OpenMode};

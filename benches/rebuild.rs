@@ -14,7 +14,7 @@ mod support {
 
 use anyhow::{Context, ensure};
 use entity::delivery;
-use inspection_hub::ingest::{PreparedDelivery, Writer};
+use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
 use inspection_hub::rebuild::Rebuild;
 use inspection_hub::store::{Database, OpenMode};
 use mimalloc::MiMalloc;

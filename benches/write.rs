@@ -16,7 +16,7 @@ mod support {
 }
 
 use axum::body::Bytes;
-use inspection_hub::ingest::Writer;
+use inspection_hub::ingest::{BatchWriter, Writer};
 use inspection_hub::store::{Database, OpenMode};
 use mimalloc::MiMalloc;
 use rusqlite::Connection;

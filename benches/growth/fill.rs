@@ -6,7 +6,7 @@ use crate::scenarios::ScenarioDeliveries;
 use anyhow::{Context, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::log_head;
-use inspection_hub::ingest::Writer;
+use inspection_hub::ingest::{BatchWriter, Writer};
 use inspection_hub::store::Database;
 use inspection_hub::store::read::head;
 use sea_orm::{

@@ -12,7 +12,7 @@ pub use dedup::DuplicatePolicy;
 use super::prepared_delivery::PreparedDelivery;
 use super::writer::{CommittedBatch, DeliveryReceipt};
 use crate::event::{CachedEntity, Explanation, NoEffect, Reason, UpdatePlace};
-use crate::store::{BatchRows, StoreError, WriteConnection};
+use crate::store::{StoreError, WriteConnection};
 use chrono::{DateTime, Utc};
 use counters::Counters;
 use entity::{Verdict, log_head};
@@ -177,8 +177,8 @@ impl<'a> DeliveryBatch<'a> {
         let dirty = self.working.dirty();
         let entities = dirty.iter().map(|cached| cached.entity.row_id).collect();
         let obsolete_places = dirty.iter().flat_map(|cached| cached.obsolete_places()).collect();
-        let rows = self.output.rows(dirty, self.working.ids(), &self.counters);
-        self.connection.write_rows(&BatchRows { obsolete_places: deleted_places, ..rows })?;
+        let rows = self.output.rows(dirty, self.working.ids(), deleted_places, &self.counters);
+        self.connection.write_rows(&rows)?;
         let handshake_requested = self.output.handshake_requested();
         let batch = CommittedBatch { receipts, head: self.counters.head, entities, handshake_requested };
         Ok(FlushedBatch { batch, cache: self.working.into_cache(), obsolete_places })

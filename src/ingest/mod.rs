@@ -4,7 +4,7 @@
 //! 2. [`IngestQueue::submit`] puts it into a bounded queue and waits. A full queue refuses it: the vendor sends again.
 //! 3. One thread, the [`WriterTask`], takes all that have gathered while the batch before was being written, up to
 //!    `MAX_BATCH_DELIVERIES`. That is the group commit: the slower a commit, the larger the next batch.
-//! 4. [`Writer::write_batch`] begins a transaction and loads what the batch needs. For each delivery (`batch.rs`): resolve its dedup
+//! 4. [`BatchWriter::write_batch`] begins a transaction and loads what the batch needs. For each delivery (`batch.rs`): resolve its dedup
 //!    key; deduplicate (`batch/dedup.rs`): a duplicate is counted on its original; apply its events to the entities
 //!    (`batch/apply_events.rs`, `event/apply.rs`); record its rows (`batch/output.rs`). Then it writes all rows and commits.
 //! 5. If that fails, `retry.rs` says what is retried, and when.

@@ -107,33 +107,6 @@ impl Writer {
         }
     }
 
-    /// Writes a batch, with the retries of `retry::commit`. When it returns, the batch is on the disk. Blocks.
-    ///
-    /// # Errors
-    /// If the database failed; then nothing of the batch was written.
-    pub fn write_batch(&mut self, deliveries: &[PreparedDelivery]) -> Result<CommittedBatch, StoreError> {
-        // An attempt that fails has changed some of the cached entities, so none of them is cached again.
-        let mut cache = Some(std::mem::replace(&mut self.cache, LruCache::new(self.cache_capacity)));
-        let known = self.head.take();
-        retry::commit(|attempt| {
-            if attempt == Attempt::LockedIfUnchanged && known.is_none() {
-                return Ok(None);
-            }
-            let expected = known.as_ref().filter(|_| attempt == Attempt::Cached);
-            let cache = cache.take().unwrap_or_else(|| LruCache::new(self.cache_capacity));
-            let written = self.connection.begin(expected).and_then(|begun| {
-                if attempt == Attempt::LockedIfUnchanged && known.as_ref() != Some(&begun.head) {
-                    return Ok(None);
-                }
-                self.run_transaction(deliveries, cache, begun).map(Some)
-            });
-            if !matches!(written, Ok(Some(_))) {
-                self.connection.rollback();
-            }
-            written
-        })
-    }
-
     fn run_transaction(
         &mut self,
         deliveries: &[PreparedDelivery],
@@ -176,31 +149,39 @@ impl Writer {
         (self.cache, self.head) = (cache, Some(batch.head.clone()));
         Ok(batch)
     }
-
-    /// Tests whether `bytes` can be written now. Blocks.
-    ///
-    /// # Errors
-    /// If nothing can be written, or not that much.
-    pub fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
-        self.connection.probe(bytes).inspect_err(|_| self.connection.rollback())
-    }
-
-    /// Call after the responses are sent. Runs storage maintenance (the WAL checkpoint) if due.
-    pub fn run_maintenance(&mut self, deliveries: usize) {
-        self.connection.run_maintenance(deliveries);
-    }
 }
 
 impl BatchWriter for Writer {
+    // With the retries of `retry::commit`.
     fn write_batch(&mut self, deliveries: &[PreparedDelivery]) -> Result<CommittedBatch, StoreError> {
-        Writer::write_batch(self, deliveries)
+        // An attempt that fails has changed some of the cached entities, so none of them is cached again.
+        let mut cache = Some(std::mem::replace(&mut self.cache, LruCache::new(self.cache_capacity)));
+        let known = self.head.take();
+        retry::commit(|attempt| {
+            if attempt == Attempt::LockedIfUnchanged && known.is_none() {
+                return Ok(None);
+            }
+            let expected = known.as_ref().filter(|_| attempt == Attempt::Cached);
+            let cache = cache.take().unwrap_or_else(|| LruCache::new(self.cache_capacity));
+            let written = self.connection.begin(expected).and_then(|begun| {
+                if attempt == Attempt::LockedIfUnchanged && known.as_ref() != Some(&begun.head) {
+                    return Ok(None);
+                }
+                self.run_transaction(deliveries, cache, begun).map(Some)
+            });
+            if !matches!(written, Ok(Some(_))) {
+                self.connection.rollback();
+            }
+            written
+        })
     }
 
     fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {
-        Writer::probe(self, bytes)
+        self.connection.probe(bytes).inspect_err(|_| self.connection.rollback())
     }
 
+    // The WAL checkpoint.
     fn run_maintenance(&mut self, deliveries: usize) {
-        Writer::run_maintenance(self, deliveries);
+        self.connection.run_maintenance(deliveries);
     }
 }

@@ -3,7 +3,7 @@
 //! for the disk.
 
 use super::raw_log;
-use crate::ingest::{PreparedDelivery, Writer};
+use crate::ingest::{BatchWriter, PreparedDelivery, Writer};
 use crate::store::read::head;
 use crate::store::{Database, OpenMode, PoolSettings, StoreError};
 use entity::delivery::{Column, Entity};

@@ -1,7 +1,7 @@
 //! An empty database for one test: a SQLite file in a folder of its own or, where `TEST_DATABASE_URL` names a PostgreSQL
 //! server, a database there that is dropped at the end.
 
-use inspection_hub::ingest::{CommittedBatch, PreparedDelivery, Writer};
+use inspection_hub::ingest::{BatchWriter, CommittedBatch, PreparedDelivery, Writer};
 use sea_orm::{ConnectionTrait, Database};
 use tempfile::TempDir;
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 
 use super::DeliveryContext;
 use super::counters::Counters;
-use crate::event::{CachedEntity, EventOutcome, Explanation};
+use crate::event::{CachedEntity, EventOutcome, Explanation, UpdatePlace};
 use crate::machine::Kind;
 use crate::store::{BatchRows, DuplicateCount, HandshakeRequest, OriginalRow};
 use chrono::{DateTime, Utc};
@@ -154,6 +154,7 @@ impl BatchOutput {
         &'r self,
         entities: Vec<&'r CachedEntity>,
         invalidated: Vec<Uuid>,
+        obsolete_places: &'r [UpdatePlace],
         counters: &'r Counters,
     ) -> BatchRows<'r> {
         BatchRows {
@@ -164,7 +165,7 @@ impl BatchOutput {
             duplicate_counts: self.duplicate_counts.values().collect(),
             ledger: self.ledger.values().collect(),
             handshakes: &self.handshakes,
-            obsolete_places: &[],
+            obsolete_places,
             head_before: &counters.before,
             head: &counters.head,
         }

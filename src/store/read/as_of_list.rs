@@ -89,7 +89,8 @@ impl AsOfList {
         below: Option<i64>,
     ) -> Result<SelectStatement, StoreError> {
         let EntityFilter { status, state, .. } = &self.filter;
-        let current = EntityFilter { status: None, state: None, ..self.filter.clone() }.resolve(db).await?;
+        let current = EntityFilter { status: None, state: None, ..self.filter.clone() };
+        let current = current.resolve(db).await?;
         let mut rows = entities.filter(current.condition()).into_query();
         let past = self.as_of_join();
         past.join(&mut rows);

@@ -9,6 +9,7 @@ use entity::{Kind, Status, Verdict, change, delivery, entity as thing, ledger};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Value};
+use std::borrow::Cow;
 
 /// Statuses in which an entity is finished.
 pub const FINAL_STATUSES: &[Status] =
@@ -70,8 +71,8 @@ pub struct DeliveryRowFilter {
 impl EntityFilter {
     /// Adds the public ids that an external id has in the sources that have delivered, so that they are looked up: a public id
     /// is a hash of source, kind and external id.
-    pub async fn resolve(&self, db: &ReadPool) -> Result<EntityFilter, StoreError> {
-        let Some(external_id) = &self.external_id else { return Ok(self.clone()) };
+    pub async fn resolve(&self, db: &ReadPool) -> Result<Cow<'_, EntityFilter>, StoreError> {
+        let Some(external_id) = &self.external_id else { return Ok(Cow::Borrowed(self)) };
         let sources = ledger::Entity::find().select_only().column(ledger::Column::Source);
         let mut sources: Vec<String> = sources.into_tuple().all(db).await?;
         sources.retain(|source| self.source.as_ref().is_none_or(|accepted| accepted.contains(source)));
@@ -81,7 +82,7 @@ impl EntityFilter {
             let named = EntityRef::new(of, external_id.as_str());
             sources.iter().map(move |source| named.id(source))
         });
-        Ok(EntityFilter { ids: Some(ids.collect()), ..self.clone() })
+        Ok(Cow::Owned(EntityFilter { ids: Some(ids.collect()), ..self.clone() }))
     }
 
     /// Whether an index finds the few entities that the filter accepts.

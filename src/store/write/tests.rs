@@ -3,7 +3,7 @@
 use super::{BatchRows, HandshakeRequest, WriteConnection};
 use crate::database::TestDatabase;
 use crate::event::{CachedEntity, MaterializedStep, PendingSteps};
-use crate::ingest::{PreparedDelivery, Writer};
+use crate::ingest::{BatchWriter, PreparedDelivery, Writer};
 use crate::machine::fold::{OrderKey, Step};
 use crate::store::{Database, OpenMode, StoreError};
 use crate::vendor;
