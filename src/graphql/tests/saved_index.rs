@@ -56,7 +56,7 @@ fn any_step() -> impl Strategy<Value = IndexStep> {
             "DELETE FROM inspection_index_page WHERE number = 1",
             "UPDATE inspection_index_page SET content = 'x'",
             "UPDATE inspection_index_page SET content = '{}' WHERE number = 0",
-            "UPDATE inspection_index_page SET number = number + 1000000",
+            "DELETE FROM inspection_index_page WHERE number >= 1000000; UPDATE inspection_index_page SET number = number + 1000000",
             "DELETE FROM inspection_index_page",
         ]).prop_map(|with| IndexStep::Damage { with }),
     ]
