@@ -16,7 +16,7 @@ use anyhow::{Context, ensure};
 use entity::delivery;
 use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
 use inspection_hub::rebuild::Rebuild;
-use inspection_hub::store::{Database, OpenMode};
+use inspection_hub::store::{Database, DictionaryCache, OpenMode};
 use mimalloc::MiMalloc;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::path::Path;
@@ -177,13 +177,16 @@ fn rebuild_in_subprocess(address: &str, scratch: &Path, flags: &[&str]) -> anyho
 async fn parse(db: &Database) -> anyhow::Result<Duration> {
     use delivery::Column::RowId;
     let (begun, mut last) = (Instant::now(), 0);
+    let dictionaries = DictionaryCache::default();
     loop {
         let rows = delivery::Entity::find().filter(RowId.gt(last)).order_by_asc(RowId).limit(PAGE);
         let rows = rows.all(&db.read_pool).await?;
         let Some(newest) = rows.last() else { return Ok(begun.elapsed()) };
         last = newest.row_id;
-        for row in &rows {
-            let parsed = serde_json::from_slice::<serde_json::Value>(&row.body);
+        dictionaries.load(&db.read_pool, rows.iter().filter_map(|row| row.dictionary_id)).await?;
+        for row in rows {
+            let body = dictionaries.decode_body(row.dictionary_id, row.body, row.body_size)?;
+            let parsed = serde_json::from_slice::<serde_json::Value>(&body);
             std::hint::black_box(parsed.is_ok());
         }
     }

@@ -13,9 +13,6 @@ pub struct Model {
     pub vendor: String,
     pub received_at: i64,
     pub method: String,
-    /// The request's headers as a JSON object, credentials left out.
-    pub headers: String,
-    pub body: Vec<u8>,
     /// The dedup key of a delivery about no entity. For all others, one of their changes has it.
     pub dedup_key: Option<i64>,
     /// The vendor's name of the event; empty if the body is unreadable.
@@ -32,9 +29,17 @@ pub struct Model {
     /// The positions of its changes are `first_position .. first_position + change_count`.
     pub first_position: i64,
     pub change_count: i32,
+    /// The dictionary that headers and body are compressed with; null if they are stored as they were received.
+    pub dictionary_id: Option<i32>,
     /// How many duplicates were received, and when the last one was.
     pub duplicates: i64,
     pub last_duplicate_at: Option<i64>,
+    /// The size of the body as it was received, in bytes.
+    pub body_size: i64,
+    /// The request's headers as a JSON object, credentials left out. `store::payload` decodes them.
+    pub headers: Vec<u8>,
+    /// The body. `store::payload` decodes it. Last, because SQLite reads all of a large value to find a column after it.
+    pub body: Vec<u8>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

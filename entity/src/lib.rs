@@ -13,6 +13,7 @@ pub mod inspection_index_page;
 pub mod ledger;
 pub mod log_gap;
 pub mod log_head;
+pub mod payload_dictionary;
 pub mod purged_ledger;
 pub mod step;
 pub mod tombstone;

@@ -3,7 +3,7 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, blob, integer, small_integer, small_integer_null, text, text_null, uuid,
+    big_integer, big_integer_null, blob, integer, integer_null, small_integer, small_integer_null, text, text_null, uuid,
 };
 use sea_orm_migration::sea_orm::DbBackend;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,6 +40,7 @@ impl MigrationTrait for Migration {
             ])
             .to_owned();
         manager.execute(first).await?;
+        manager.create_table(payload_dictionary()).await?;
         manager.create_table(delivery(backend)).await?;
         manager.create_table(change(backend)).await?;
         manager.create_table(entity(backend)).await?;
@@ -62,6 +63,9 @@ impl MigrationTrait for Migration {
         // A SQLite file has one writer, which needs no invalidation.
         if backend == DbBackend::Postgres {
             manager.create_table(invalidation_log()).await?;
+            // Bodies are compressed already.
+            let storage = "ALTER TABLE delivery ALTER body SET STORAGE EXTERNAL";
+            manager.get_connection().execute_unprepared(storage).await?;
         }
 
         manager.create_index(not_null_index("delivery", "delivery_dedup_key_idx", "dedup_key")).await?;
@@ -137,8 +141,6 @@ fn delivery(backend: DbBackend) -> TableCreateStatement {
         .col(text("vendor"))
         .col(big_integer("received_at"))
         .col(text("method"))
-        .col(text("headers"))
-        .col(blob("body"))
         .col(big_integer_null("dedup_key"))
         .col(text("event"))
         .col(big_integer_null("occurred_at"))
@@ -149,9 +151,18 @@ fn delivery(backend: DbBackend) -> TableCreateStatement {
         .col(big_integer_null("duplicate_of"))
         .col(big_integer("first_position"))
         .col(integer("change_count"))
+        .col(integer_null("dictionary_id"))
         .col(big_integer("duplicates"))
         .col(big_integer_null("last_duplicate_at"))
+        .col(big_integer("body_size"))
+        .col(blob("headers"))
+        .col(blob("body"))
         .to_owned()
+}
+
+fn payload_dictionary() -> TableCreateStatement {
+    let id = integer("id").primary_key().take();
+    Table::create().table("payload_dictionary").col(id).col(text("vendor")).col(blob("content")).take()
 }
 
 fn change(backend: DbBackend) -> TableCreateStatement {

@@ -8,6 +8,7 @@ use super::explanation::{RenderedWarning, stored_explanation};
 use super::pagination;
 use super::scalar::Long;
 use crate::event::{Explanation, Json};
+use crate::store::PayloadError;
 use crate::store::read::{DeliveryProjection, DeliveryRow, datetime_from_micros, delivery_id};
 use async_graphql::{ID, Object, SelectionField};
 use chrono::{DateTime, Utc};
@@ -59,13 +60,13 @@ impl Delivery {
     }
 
     /// The body as text; bytes that are not UTF-8 are shown as U+FFFD. It can be large: select it for few deliveries at a time.
-    async fn body_text(&self) -> Option<String> {
-        self.0.body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned())
+    async fn body_text(&self) -> Result<Option<String>, ApiError> {
+        Ok(self.decoded(&self.0.body)?.map(|body| String::from_utf8_lossy(body).into_owned()))
     }
 
     /// The size of the body in bytes.
     async fn size(&self) -> i32 {
-        i32::try_from(self.0.size).unwrap_or(i32::MAX)
+        i32::try_from(self.0.body_size).unwrap_or(i32::MAX)
     }
 
     /// The vendor's name of the event; null if the body is unreadable.
@@ -132,7 +133,14 @@ impl Delivery {
     }
 
     fn headers_as_stored(&self) -> Result<Option<serde_json::Value>, ApiError> {
-        Ok(self.0.headers.as_deref().map(stored_json).transpose()?.map(|Json(headers)| headers))
+        let headers = self.decoded(&self.0.headers)?;
+        Ok(headers.map(|headers| stored_json(headers)).transpose()?.map(|Json(headers)| headers))
+    }
+
+    // A part of the payload, if it was selected.
+    fn decoded<'r, T>(&self, part: &'r Option<Result<T, PayloadError>>) -> Result<Option<&'r T>, ApiError> {
+        let damaged = |error: &PayloadError| ApiError::internal(format!("delivery {} has {error}", self.0.row_id));
+        part.as_ref().map(|part| part.as_ref().map_err(damaged)).transpose()
     }
 }
 

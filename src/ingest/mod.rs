@@ -10,8 +10,8 @@
 //! 5. If that fails, `retry.rs` says what is retried, and when.
 //! 6. After the commit, the newest position is published and all waiting requests are answered, by one task for each batch.
 //!
-//! Four structs own the body on its way, without a copy until it becomes a row: `UnverifiedDelivery`, `Verified` (a `RawDelivery`),
-//! `PreparedDelivery`, `delivery::Model`.
+//! Four structs own the body on its way: `UnverifiedDelivery`, `Verified` (a `RawDelivery`), `PreparedDelivery`, `delivery::Model`. The
+//! last two have it compressed (`store::payload`).
 
 mod batch;
 mod dedup_key;

@@ -1,9 +1,10 @@
 //! A verified delivery, parsed and ready for the writer. All that needs no database is done here, in the request's own task, so
-//! that all cores share the work and the one writer has little of it.
+//! that all cores share the work and the one writer has little of it: also compressing the payload.
 
 use super::dedup_key::DedupKey;
 use crate::event::{EntityRef, Event, FieldValue, ParsedDelivery, StateClaim, storable};
 use crate::machine::EntityType;
+use crate::store::StoredPayload;
 use crate::vendor::verify::{RawDelivery, Verified};
 use crate::vendor::{DeliveryBody, Unreadable};
 use axum::body::Bytes;
@@ -18,7 +19,10 @@ const MAX_EVENT_NAME_CHARS: usize = 128;
 /// One delivery, verified and parsed. It can only be made of a [`Verified`] one, and stores the bytes that were verified.
 #[derive(Debug)]
 pub struct PreparedDelivery {
+    /// Without headers and body: these are in the payload.
     pub(super) raw: RawDelivery,
+    /// What is stored of the request; empty for a shadow database, which does not store it.
+    pub(super) payload: StoredPayload,
     pub(super) dedup_key: DedupKey,
     /// Without its events.
     pub(super) parsed: Result<ParsedDelivery, Unreadable>,
@@ -56,6 +60,16 @@ pub(super) struct PreparedEvent {
 impl PreparedDelivery {
     pub fn prepare(verified: Verified) -> Self {
         let raw = verified.into_raw();
+        let payload = StoredPayload::encode(raw.vendor.name, &raw.headers, &raw.body);
+        PreparedDelivery { payload, ..PreparedDelivery::parse(raw) }
+    }
+
+    /// For a shadow database.
+    pub fn prepare_without_payload(verified: Verified) -> Self {
+        PreparedDelivery::parse(verified.into_raw())
+    }
+
+    fn parse(raw: RawDelivery) -> Self {
         let delivery = DeliveryBody { content_type: raw.content_type.as_deref(), body: &raw.body };
         // An adapter that panics costs the vendor nothing: the bytes are stored and can be parsed again once it is fixed.
         let mut parsed = catch_unwind(|| raw.vendor.parse_delivery(&delivery))
@@ -75,7 +89,8 @@ impl PreparedDelivery {
         PreparedDelivery {
             events: events.into_iter().map(prepare_event).collect(),
             dedup_key: DedupKey::of(&raw.source, &raw.body, parsed.as_ref().ok()),
-            raw,
+            raw: RawDelivery { body: Bytes::new(), headers: String::new(), ..raw },
+            payload: StoredPayload::default(),
             parsed,
             replay: ReplayContext::default(),
         }
@@ -85,11 +100,6 @@ impl PreparedDelivery {
     pub(super) fn primary_event(&self) -> Option<&PreparedEvent> {
         let explicit = self.events.iter().find(|prepared| matches!(prepared.event.state_claim, StateClaim::Exact(_)));
         explicit.or(self.events.first())
-    }
-
-    /// Without body and headers: for a shadow database, which does not store them.
-    pub fn without_payload(self) -> Self {
-        PreparedDelivery { raw: RawDelivery { body: Bytes::new(), headers: String::new(), ..self.raw }, ..self }
     }
 
     /// As a delivery of a raw log from which others were purged.
@@ -107,7 +117,7 @@ impl PreparedDelivery {
 
     /// The size of what is stored of the request, in bytes.
     pub fn payload_bytes(&self) -> usize {
-        self.raw.body.len() + self.raw.headers.len()
+        self.payload.bytes()
     }
 
     pub fn source(&self) -> &str {

@@ -1,7 +1,7 @@
 //! Reads the raw log for a replay: deliveries in the order in which they were first applied.
 
 use crate::ingest::{PreparedDelivery, ReplayContext};
-use crate::store::StoreError;
+use crate::store::{DictionaryCache, PayloadError, StoreError};
 use crate::vendor;
 use crate::vendor::verify::{RawDelivery, Verified};
 use chrono::DateTime;
@@ -39,9 +39,10 @@ pub async fn entities_changed_at<C: ConnectionTrait>(db: &C, positions: &[i64]) 
 }
 
 /// The deliveries after one row id up to another, parsed by today's adapters; at most `limit`, each with its row id. Fails
-/// if a delivery is missing that was not purged, or cannot be applied at all.
+/// if a delivery is missing that was not purged, or is damaged, or cannot be applied at all.
 pub async fn deliveries_after<C: ConnectionTrait>(
     db: &C,
+    dictionaries: &DictionaryCache,
     after: i64,
     upto: i64,
     limit: u64,
@@ -58,6 +59,7 @@ pub async fn deliveries_after<C: ConnectionTrait>(
     let gaps = log_gap::Entity::find().filter(log_gap::Column::NextDeliveryRowId.between(first, last)).all(db).await?;
     let mut gaps: BTreeMap<i64, log_gap::Model> = gaps.into_iter().map(|gap| (gap.next_delivery_row_id, gap)).collect();
     let gone = purged_originals(db, &rows).await?;
+    dictionaries.load(db, rows.iter().filter_map(|row| row.dictionary_id)).await?;
     let mut before = after;
     let mut read = Vec::with_capacity(rows.len());
     for row in rows {
@@ -68,7 +70,7 @@ pub async fn deliveries_after<C: ConnectionTrait>(
         before = number;
         let duplicate_of = row.duplicate_of.filter(|original| gone.contains(original));
         let context = ReplayContext { log_gap, duplicate_of, purged_entities: HashSet::new() };
-        read.push((number, raw_delivery(row)?, context));
+        read.push((number, raw_delivery(row, dictionaries)?, context));
     }
     let buried = tombstones(db, first, read.iter().flat_map(|(_, incoming, _)| incoming.referenced_ids())).await?;
     let with_context = |(number, incoming, mut context): (i64, PreparedDelivery, ReplayContext)| {
@@ -111,18 +113,21 @@ async fn tombstones<C: ConnectionTrait>(
     Ok(buried)
 }
 
-fn raw_delivery(row: Model) -> Result<PreparedDelivery, StoreError> {
+fn raw_delivery(row: Model, dictionaries: &DictionaryCache) -> Result<PreparedDelivery, StoreError> {
     let corrupt = |what: &str| StoreError::Corrupt(format!("delivery {} has {what}", row.row_id));
+    let damaged = |error: PayloadError| corrupt(&error.to_string());
+    let headers = dictionaries.decode_headers(row.dictionary_id, row.headers).map_err(damaged)?;
+    let body = dictionaries.decode_body(row.dictionary_id, row.body, row.body_size).map_err(damaged)?;
     let named: BTreeMap<String, serde_json::Value> =
-        serde_json::from_str(&row.headers).map_err(|_| corrupt("headers that are no JSON object"))?;
+        serde_json::from_str(&headers).map_err(|_| corrupt("headers that are no JSON object"))?;
     let stored = RawDelivery {
         vendor: vendor::by_name(&row.vendor).ok_or_else(|| corrupt("a vendor that this version does not know"))?,
         received_at: DateTime::from_timestamp_micros(row.received_at).ok_or_else(|| corrupt("an impossible time"))?,
         method: if row.method == "PUT" { "PUT" } else { "POST" },
         content_type: named.get("content-type").and_then(|value| value.as_str()).map(str::to_owned),
         source: row.source.into(),
-        headers: row.headers,
-        body: row.body.into(),
+        headers,
+        body: body.into(),
     };
-    Ok(PreparedDelivery::prepare(Verified::from_storage(stored)).without_payload())
+    Ok(PreparedDelivery::prepare_without_payload(Verified::from_storage(stored)))
 }

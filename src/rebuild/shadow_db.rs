@@ -5,7 +5,7 @@
 use super::raw_log;
 use crate::ingest::{BatchWriter, PreparedDelivery, Writer};
 use crate::store::read::head;
-use crate::store::{Database, OpenMode, PoolSettings, StoreError};
+use crate::store::{Database, DictionaryCache, OpenMode, PoolSettings, StoreError};
 use entity::delivery::{Column, Entity};
 use entity::{ledger, log_head, purged_ledger};
 use sea_orm::{
@@ -41,6 +41,8 @@ pub struct ShadowDb {
     writer: Option<Writer>,
     /// The entities whose rows were written since this was last cleared.
     pub touched_entities: BTreeSet<i64>,
+    /// Those of the database whose log is replayed.
+    dictionaries: DictionaryCache,
     /// Held while this is open.
     _lock: File,
 }
@@ -67,7 +69,8 @@ impl ShadowDb {
             fs::write(folder.join(PROVENANCE_FILE), provenance).map_err(&io_error)?;
         }
         let writer = Some(Writer::for_shadow_db(&db)?);
-        Ok(ShadowDb { db, work_dir: folder.to_owned(), writer, touched_entities: BTreeSet::new(), _lock: lock })
+        let (work_dir, touched_entities) = (folder.to_owned(), BTreeSet::new());
+        Ok(ShadowDb { db, work_dir, writer, touched_entities, dictionaries: DictionaryCache::default(), _lock: lock })
     }
 
     /// The path of its file.
@@ -143,7 +146,7 @@ impl ShadowDb {
                 if stop.is_cancelled() {
                     return Err(StoreError::Cancelled);
                 }
-                let batch = raw_log::deliveries_after(log, last, upto, REPLAY_BATCH_SIZE).await?;
+                let batch = raw_log::deliveries_after(log, &self.dictionaries, last, upto, REPLAY_BATCH_SIZE).await?;
                 let Some((newest, _)) = batch.last() else { return Ok(()) };
                 last = *newest;
                 let batch = batch.into_iter().map(|(_, incoming)| incoming).collect();

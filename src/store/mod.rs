@@ -5,6 +5,7 @@ mod connect;
 mod inspection_index;
 mod maintenance_lock;
 mod outage;
+mod payload;
 pub mod read;
 mod write;
 
@@ -12,6 +13,7 @@ pub use begin_writing::begin_writing;
 pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, read_only_connection, with_timeout};
 pub use inspection_index::{Cohort, CountGroup, InspectionIndex, Period};
 pub use maintenance_lock::MaintenanceLock;
+pub use payload::{DictionaryCache, PayloadError, StoredPayload, VendorDictionary};
 pub use write::{
     BatchRows, BegunTransaction, DuplicateCount, HandshakeRequest, HandshakeStore, OriginalRow, WriteConnection,
 };

@@ -25,6 +25,7 @@ mod lossless;
 mod machines;
 mod order;
 mod pagination;
+mod payloads;
 mod playground;
 mod purge;
 mod readme;

@@ -3,9 +3,11 @@
 
 use crate::database::TestDatabase;
 use crate::hub_process::HubProcess;
+use crate::payloads::{replace_payload, stored_payload};
 use crate::test_hub::{Subscription, TestHub, client, wait_until};
 use crate::vendor_client::{assert_ledger_sums, delivery_body};
 use crate::verify::{used, verify};
+use inspection_hub::store::StoredPayload;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,13 +41,9 @@ async fn edit(db: &DatabaseConnection, text: &str) {
 
 /// Changes a word in the body of a delivery, as if its adapter parsed it differently now.
 async fn reword(db: &DatabaseConnection, number: i64, from: &str, to: &str) {
-    let body = match db.get_database_backend() {
-        DbBackend::Postgres => {
-            format!("convert_to(replace(convert_from(body, 'UTF8'), '{from}', '{to}'), 'UTF8')")
-        }
-        _ => format!("CAST(replace(CAST(body AS TEXT), '{from}', '{to}') AS BLOB)"),
-    };
-    edit(db, &format!("UPDATE delivery SET body = {body} WHERE row_id = {number}")).await;
+    let (headers, body) = stored_payload(db, number).await;
+    let body = String::from_utf8(body).expect("text").replace(from, to);
+    replace_payload(db, number, StoredPayload::encode("pave", &headers, body.as_bytes())).await;
 }
 
 /// The definitions of tables and indexes, with the options of their storage.

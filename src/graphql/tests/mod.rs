@@ -24,7 +24,7 @@ use crate::database::TestDatabase;
 use crate::event::EntityRef;
 use crate::feed::Feed;
 use crate::machine::EntityType;
-use crate::store::{Database, OpenMode};
+use crate::store::{Database, OpenMode, StoredPayload};
 use crate::vendor;
 use async_graphql::parser::parse_query;
 use async_graphql::{Request, Response, Variables};
@@ -235,14 +235,15 @@ impl ApiFixture {
         changes: i32,
         edit: impl FnOnce(&mut entity::delivery::Model),
     ) -> Uuid {
+        let headers = r#"{"content-type":"application/json"}"#;
+        let StoredPayload { dictionary_id, headers, body, body_size } =
+            StoredPayload::uncompressed(headers, br#"{"event":"SESSION:STATUS_CHANGE"}"#);
         let mut row = entity::delivery::Model {
             row_id: number,
             source: "lot".into(),
             vendor: "pave".into(),
             received_at: BEGIN + number * SECOND,
             method: "POST".into(),
-            headers: r#"{"content-type":"application/json"}"#.into(),
-            body: br#"{"event":"SESSION:STATUS_CHANGE"}"#.into(),
             dedup_key: None,
             event: "SESSION:STATUS_CHANGE".into(),
             occurred_at: None,
@@ -253,8 +254,12 @@ impl ApiFixture {
             duplicate_of: None,
             first_position: first,
             change_count: changes,
+            dictionary_id,
             duplicates: 0,
             last_duplicate_at: None,
+            body_size,
+            headers,
+            body,
         };
         edit(&mut row);
         let row = row.into_active_model().reset_all();

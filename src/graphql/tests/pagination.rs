@@ -238,7 +238,7 @@ async fn deliveries_are_listed_and_filtered() {
     hub.delivery(2, 1, 0, |row| {
         row.verdict = Verdict::Unreadable;
         row.event = String::new();
-        row.body = b"\xff{".into();
+        (row.body, row.body_size) = (b"\xff{".into(), 2);
     })
     .await;
     hub.delivery(3, 1, 0, |row| {

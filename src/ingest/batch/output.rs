@@ -3,6 +3,7 @@
 use super::DeliveryContext;
 use super::counters::Counters;
 use crate::event::{CachedEntity, EventOutcome, Explanation, UpdatePlace};
+use crate::ingest::PreparedDelivery;
 use crate::machine::Kind;
 use crate::store::{BatchRows, DuplicateCount, HandshakeRequest, OriginalRow};
 use chrono::{DateTime, Utc};
@@ -73,15 +74,13 @@ impl BatchOutput {
         verdict: Verdict,
         explanation: &Explanation,
     ) {
-        let raw = &context.delivery.raw;
+        let PreparedDelivery { raw, payload, .. } = context.delivery;
         self.deliveries.push(delivery::Model {
             row_id: context.row_id,
             source: raw.source.to_string(),
             vendor: raw.vendor.name.to_owned(),
             received_at: context.received_at.timestamp_micros(),
             method: raw.method.to_owned(),
-            headers: raw.headers.clone(),
-            body: raw.body.to_vec(),
             dedup_key,
             event: context.event.to_owned(),
             occurred_at: context.occurred_at.map(|at| at.timestamp_micros()),
@@ -92,8 +91,12 @@ impl BatchOutput {
             duplicate_of: context.duplicate_of,
             first_position: context.first_position,
             change_count: i32::try_from(change_count).unwrap_or(i32::MAX),
+            dictionary_id: payload.dictionary_id,
             duplicates: 0,
             last_duplicate_at: None,
+            body_size: payload.body_size,
+            headers: payload.headers.clone(),
+            body: payload.body.clone(),
         });
     }
 

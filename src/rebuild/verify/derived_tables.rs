@@ -68,7 +68,8 @@ pub trait DerivedTable:
 impl DerivedTable for delivery::Entity {
     const NAME: &'static str = "delivery";
     const LEADING_KEY: delivery::Column = delivery::Column::RowId;
-    const NOT_DERIVED: &'static [&'static str] = &["headers", "body", "duplicates", "last_duplicate_at"];
+    const NOT_DERIVED: &'static [&'static str] =
+        &["dictionary_id", "duplicates", "last_duplicate_at", "body_size", "headers", "body"];
 
     // Without the headers and the body, from which all else is derived.
     fn select_compared() -> Select<Self> {
@@ -76,7 +77,7 @@ impl DerivedTable for delivery::Entity {
         delivery::Entity::find()
             .select_only()
             .columns(delivery::Column::iter().filter(|column| !matches!(column, Headers | Body)))
-            .expr_as(Expr::val(""), "headers")
+            .expr_as(Expr::val(Vec::<u8>::new()), "headers")
             .expr_as(Expr::val(Vec::<u8>::new()), "body")
     }
 
@@ -89,7 +90,7 @@ impl DerivedTable for delivery::Entity {
     }
 
     fn normalize(row: delivery::Model) -> delivery::Model {
-        delivery::Model { duplicates: 0, last_duplicate_at: None, ..row }
+        delivery::Model { dictionary_id: None, duplicates: 0, last_duplicate_at: None, body_size: 0, ..row }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Promises of the simulator that need no hub; `hub` has the others.
 
+mod dictionaries;
 mod hub;
 
 use crate::database::{TestDatabase, write};

@@ -2,6 +2,7 @@
 //! where the network is cut, the server's own timeout cannot arrive.
 
 use super::PoolSettings;
+use crate::store::payload::DictionaryCache;
 use sea_orm::entity::prelude::async_trait;
 use sea_orm::sea_query::SelectStatement;
 use sea_orm::{
@@ -22,17 +23,20 @@ pub struct ReadPool {
     pool: DatabaseConnection,
     /// For a statement, with the wait for a connection. SQLite's statements have no limit.
     timeout: Option<Duration>,
+    /// For the payloads that are read.
+    pub(crate) dictionaries: DictionaryCache,
 }
 
 impl ReadPool {
     /// The pool of a SQLite file.
     pub fn for_sqlite(pool: DatabaseConnection) -> ReadPool {
-        ReadPool { pool, timeout: None }
+        ReadPool { pool, timeout: None, dictionaries: DictionaryCache::default() }
     }
 
     /// The pool of a PostgreSQL server.
     pub fn for_postgres(pool: DatabaseConnection, pools: PoolSettings) -> ReadPool {
-        ReadPool { pool, timeout: Some(pools.acquire_timeout + pools.statement_timeout + TIMEOUT_GRACE) }
+        let timeout = Some(pools.acquire_timeout + pools.statement_timeout + TIMEOUT_GRACE);
+        ReadPool { pool, timeout, dictionaries: DictionaryCache::default() }
     }
 
     /// Closes the pool.

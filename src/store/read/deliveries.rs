@@ -2,7 +2,7 @@
 
 use super::filter::DeliveryRowFilter;
 use super::pagination::{PageRequest, Slice, SortDirection, padded_keys, top_n_per_group};
-use crate::store::{ReadPool, StoreError};
+use crate::store::{PayloadError, ReadPool, StoreError};
 use entity::delivery::{Column, Entity};
 use entity::{ReasonCode, Verdict, change};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -21,12 +21,17 @@ pub struct DeliveryRow {
     pub vendor: String,
     pub received_at: i64,
     pub method: String,
+    /// None if they were not selected.
+    #[sea_orm(skip)]
+    pub headers: Option<Result<String, PayloadError>>,
     /// None if it was not selected.
-    pub headers: Option<String>,
-    /// None if it was not selected.
-    pub body: Option<Vec<u8>>,
-    /// Bytes of the body.
-    pub size: i64,
+    #[sea_orm(skip)]
+    pub body: Option<Result<Vec<u8>, PayloadError>>,
+    dictionary_id: Option<i32>,
+    stored_headers: Option<Vec<u8>>,
+    stored_body: Option<Vec<u8>>,
+    /// Bytes of the body as it was received.
+    pub body_size: i64,
     pub event: String,
     pub occurred_at: Option<i64>,
     pub verdict: Verdict,
@@ -60,7 +65,7 @@ pub async fn deliveries(
         .filter(range.condition(Column::RowId))
         .order_by(Column::RowId, range.order)
         .limit(page.fetch_limit());
-    let rows = rows.into_model::<DeliveryRow>().all(db).await?;
+    let rows = decode_payloads(db, rows.into_model().all(db).await?).await?;
     Ok(page.to_slice(rows.into_iter().map(Arc::new).collect()))
 }
 
@@ -76,8 +81,21 @@ pub async fn deliveries_by_row_id(
     row_ids: &[i64],
 ) -> Result<HashMap<i64, Arc<DeliveryRow>>, StoreError> {
     let rows = select_columns(projection).filter(Column::RowId.is_in(padded_keys(row_ids)));
-    let rows = rows.into_model::<DeliveryRow>().all(db).await?;
+    let rows = decode_payloads(db, rows.into_model().all(db).await?).await?;
     Ok(rows.into_iter().map(|row| (row.row_id, Arc::new(row))).collect())
+}
+
+// Decodes what was selected of the payloads. One that is damaged is an error of its row.
+async fn decode_payloads(db: &ReadPool, mut rows: Vec<DeliveryRow>) -> Result<Vec<DeliveryRow>, StoreError> {
+    let is_selected = |row: &&DeliveryRow| row.stored_headers.is_some() || row.stored_body.is_some();
+    let needed = rows.iter().filter(is_selected).filter_map(|row| row.dictionary_id);
+    db.dictionaries.load(db, needed).await?;
+    for row in &mut rows {
+        let (headers, body) = (row.stored_headers.take(), row.stored_body.take());
+        row.headers = headers.map(|stored| db.dictionaries.decode_headers(row.dictionary_id, stored));
+        row.body = body.map(|stored| db.dictionaries.decode_body(row.dictionary_id, stored, row.body_size));
+    }
+    Ok(rows)
 }
 
 /// A page of the changes of each delivery, by the deliveries' row ids.
@@ -111,8 +129,6 @@ fn select_columns(projection: DeliveryProjection) -> Select<Entity> {
     Entity::find()
         .select_only()
         .columns(small)
-        .expr_as(large(projection.headers, Headers), "headers")
-        .expr_as(large(projection.body, Body), "body")
-        // LENGTH counts a blob's bytes on both databases; only its type differs.
-        .expr_as(Expr::cust("CAST(LENGTH(body) AS BIGINT)"), "size")
+        .expr_as(large(projection.headers, Headers), "stored_headers")
+        .expr_as(large(projection.body, Body), "stored_body")
 }

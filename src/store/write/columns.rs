@@ -98,8 +98,8 @@ columns! { entity::entity::Model:
 }
 
 columns! { delivery::Model:
-    row_id, source, vendor, received_at, method, headers, body, dedup_key, event, occurred_at, verdict, reason_code,
-    reason_params, warnings, duplicate_of, first_position, change_count, duplicates, last_duplicate_at,
+    row_id, source, vendor, received_at, method, dedup_key, event, occurred_at, verdict, reason_code, reason_params, warnings,
+    duplicate_of, first_position, change_count, dictionary_id, duplicates, last_duplicate_at, body_size, headers, body,
 }
 
 columns! { change::Model:

@@ -4,6 +4,7 @@
 mod checkpoint;
 mod columns;
 mod connection;
+mod dictionaries;
 mod handshake;
 mod postgres;
 mod row_mapping;

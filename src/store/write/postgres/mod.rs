@@ -10,6 +10,7 @@ mod tests;
 
 use super::columns::{ColumnNames, OriginalRow, StepRow, TableRow};
 use super::connection::{BatchRows, BegunTransaction, WriteConnection};
+use super::dictionaries;
 use super::row_mapping::{entity_from_row, step_from_row};
 use super::sql::{SELECT_UNLINKED_CHILDREN, select_originals, select_steps};
 use crate::event::FoldedEntity;
@@ -137,7 +138,11 @@ impl PostgresWriteConnection {
 
     fn connect(&mut self) -> Result<(), StoreError> {
         let Some(runtime) = &self.runtime else { return Err(sqlx::Error::WorkerCrashed.into()) };
-        let connecting = open_connection(&self.options, &self.session_settings);
+        let connecting = async {
+            let mut connection = open_connection(&self.options, &self.session_settings).await?;
+            dictionaries::add_to_postgres(&mut connection).await?;
+            Ok::<_, sqlx::Error>(connection)
+        };
         let connected = runtime.block_on(async { tokio::time::timeout(self.connect_timeout, connecting).await });
         self.drop_connection();
         self.connection = Some(connected.unwrap_or(Err(sqlx::Error::PoolTimedOut))?);

@@ -8,6 +8,7 @@ mod statements;
 use super::checkpoint::{Checkpointer, WAL_SIZE_LIMIT, passive_checkpoint};
 use super::columns::{OriginalRow, TableRow, execute_row};
 use super::connection::{BatchRows, BegunTransaction, WriteConnection};
+use super::dictionaries;
 use super::row_mapping::{entity_from_row, entity_to_row, step_from_row, step_rows};
 use super::sql::{SELECT_UNLINKED_CHILDREN, select_steps};
 use crate::event::{CachedEntity, FoldedEntity};
@@ -38,6 +39,8 @@ pub struct SqliteWriteConnection {
     checkpointer: Checkpointer,
     connection: Connection,
     sql: SqliteStatements,
+    /// Whether the database has the dictionaries of this version, or needs none.
+    has_dictionaries: bool,
     files: FileIdentity,
     /// The page cache, in KiB as SQLite spells it.
     cache_size: i64,
@@ -85,6 +88,8 @@ impl SqliteWriteConnection {
             checkpointer,
             connection,
             sql: SqliteStatements::new(),
+            // A shadow database stores no payloads.
+            has_dictionaries: durability == Durability::SyncOff,
             files,
             cache_size: cache,
             keeps_update_order: durability == Durability::SyncFull,
@@ -183,6 +188,9 @@ impl WriteConnection for SqliteWriteConnection {
         let mut rows = statement.query([])?;
         let row = rows.next()?.ok_or_else(|| StoreError::Corrupt("the table log_head has no row".into()))?;
         let head = log_head::Model::read(row)?;
+        if !self.has_dictionaries {
+            dictionaries::add_to_sqlite(&self.connection)?;
+        }
         Ok(BegunTransaction::from_counters(head, known))
     }
 
@@ -218,6 +226,7 @@ impl WriteConnection for SqliteWriteConnection {
 
     fn commit(&mut self) -> Result<(), StoreError> {
         self.connection.execute_batch("COMMIT")?;
+        self.has_dictionaries = true;
         // A commit into a removed file is lost and must not be acknowledged.
         self.files.check()
     }
