@@ -12,7 +12,7 @@ use inspection_hub::vendor;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IntoActiveModel, QueryOrder, Set};
 use serde_json::{Value, json};
 
-const DELIVERIES: &str = "{ deliveries(first: 100) { nodes { id size headers bodyText } } }";
+const DELIVERIES: &str = "{ deliveries(first: 40) { nodes { id size headers bodyText } } }";
 
 async fn connect(database: &TestDatabase) -> DatabaseConnection {
     sea_orm::Database::connect(&database.address).await.expect("the database")

@@ -99,7 +99,7 @@ impl DictionaryCache {
     pub fn decode_headers(&self, dictionary_id: Option<i32>, headers: Vec<u8>) -> Result<String, PayloadError> {
         const PART: &str = "headers";
         let headers = match dictionary_id {
-            Some(id) => decompress(PART, &headers, &self.get(id)?, |size| size <= MAX_HEADERS_BYTES)?,
+            Some(id) => decompress(PART, &headers, self.get(id)?.as_ref(), |size| size <= MAX_HEADERS_BYTES)?,
             None => headers,
         };
         String::from_utf8(headers).map_err(|_| PayloadError::Damaged { part: PART, reason: "not UTF-8" })
@@ -115,7 +115,7 @@ impl DictionaryCache {
         const PART: &str = "body";
         let is_declared = |size: usize| i64::try_from(size) == Ok(body_size);
         match dictionary_id {
-            Some(id) => decompress(PART, &body, &self.get(id)?, is_declared),
+            Some(id) => decompress(PART, &body, self.get(id)?.as_ref(), is_declared),
             None if is_declared(body.len()) => Ok(body),
             None => Err(PayloadError::Damaged { part: PART, reason: WRONG_SIZE }),
         }
