@@ -3,7 +3,8 @@
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
-    big_integer, big_integer_null, blob, integer, integer_null, small_integer, small_integer_null, text, text_null, uuid,
+    big_integer, big_integer_null, blob, integer, integer_null, small_integer, small_integer_null, text, text_null,
+    uuid,
 };
 use sea_orm_migration::sea_orm::DbBackend;
 use std::time::{SystemTime, UNIX_EPOCH};
