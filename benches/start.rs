@@ -126,7 +126,7 @@ fn copy_inspections(database: &Path) -> anyhow::Result<i64> {
 fn add_changes(database: &Path) -> anyhow::Result<()> {
     let db = rusqlite::Connection::open(database)?;
     let columns: String =
-        db.query_row("SELECT group_concat(name) FROM pragma_table_info('change')", [], |row| row.get(0))?;
+        db.query_row("SELECT group_concat(name) FROM pragma_table_info('change_row')", [], |row| row.get(0))?;
     let copied = columns.split(',').map(|name| match name {
         "position" => "(SELECT position FROM log_head) + row_number() OVER ()",
         "entity_row_id" => "chosen.row_id",
@@ -135,10 +135,10 @@ fn add_changes(database: &Path) -> anyhow::Result<()> {
     });
     let copied = copied.collect::<Vec<&str>>().join(", ").replace("inspection_chosen.row_id", "chosen.row_id");
     db.execute_batch(&format!(
-        "INSERT INTO change ({columns}) SELECT {copied} FROM (SELECT row_id FROM entity WHERE kind = 1
+        "INSERT INTO change_row ({columns}) SELECT {copied} FROM (SELECT row_id FROM entity WHERE kind = 1
              AND row_id % ({INSPECTIONS} / {CHANGES}) = 0 LIMIT {CHANGES}) AS chosen,
-             (SELECT * FROM change WHERE kind = 1 LIMIT 1);
-         UPDATE log_head SET position = (SELECT max(position) FROM change)"
+             (SELECT * FROM change_row WHERE type_id IN (SELECT id FROM change_type WHERE kind = 1) LIMIT 1);
+         UPDATE log_head SET position = (SELECT max(position) FROM change_row)"
     ))?;
     Ok(())
 }

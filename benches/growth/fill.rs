@@ -133,7 +133,7 @@ impl<'a> Population<'a> {
             let deliveries = (before.last_delivery_row_id, after.last_delivery_row_id);
             self.run(&shift.copy::<entity::delivery::Column>("delivery", "row_id", deliveries, self))?;
             let positions = (before.position, after.position);
-            self.run(&shift.copy::<entity::change::Column>("change", "position", positions, self))?;
+            self.run(&shift.copy::<entity::change_row::Column>("change_row", "position", positions, self))?;
             if copy % COPIES == 0 || copy == copies {
                 self.run("COMMIT")?;
             }
@@ -277,11 +277,11 @@ impl RowOffset {
             // The columns that identify inspections, or that queries search.
             ("entity", "external_id" | "reference" | "group_key") => format!("{column} || '-{}'", self.entity),
             ("entity", "row_id" | "parent_row_id" | "inspection_row_id")
-            | ("change", "inspection_row_id")
+            | ("change_row", "inspection_row_id")
             | (_, "entity_row_id") => {
                 format!("{column} + {}", self.entity)
             }
-            ("delivery", "row_id") | ("change", "delivery_row_id") => format!("{column} + {}", self.delivery),
+            ("delivery", "row_id") | ("change_row", "delivery_row_id") => format!("{column} + {}", self.delivery),
             (_, "position" | "first_position" | "previous_step") => format!("{column} + {}", self.position),
             (_, "received_at" | "occurred_at" | "created_at" | "updated_at" | "last_duplicate_at" | "effective_at") => {
                 format!("\"{column}\" + {}", self.time)

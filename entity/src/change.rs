@@ -1,6 +1,8 @@
 //! One row of history: what an event did to an entity, or why it had no effect. Rows are only added.
+//!
+//! A view: [`change_row`](crate::change_row) has what differs from row to row, and [`change_type`](crate::change_type) what repeats.
 
-use crate::{Kind, ReasonCode, Status, Verdict};
+use crate::{Kind, ReasonCode, Status, Verdict, change_row, change_type};
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -41,11 +43,44 @@ pub struct Model {
     pub target_state: Option<String>,
     /// Whether the event only implies that the state has been reached.
     pub at_least: bool,
-    /// The cycle and rank of the step's order key, as assigned on arrival.
-    pub order_cycle: i32,
+    /// The cycle and rank of the step's order key, as assigned on arrival. The cycle is null if the row is no step.
+    pub order_cycle: Option<i32>,
     pub order_rank: i32,
     /// The position of the newest step before this row; null if there is none, or if the steps are in the table `step`.
     pub previous_step: Option<i64>,
+}
+
+impl Model {
+    /// The row of the view.
+    pub fn new(row: change_row::Model, of_row: &change_type::Model) -> Model {
+        Model {
+            position: row.position,
+            kind: of_row.kind,
+            entity_row_id: row.entity_row_id,
+            inspection_row_id: row.inspection_row_id,
+            delivery_row_id: row.delivery_row_id,
+            source: of_row.source.clone(),
+            vendor: of_row.vendor.clone(),
+            event: row.event.unwrap_or_else(|| of_row.event.clone()),
+            verdict: of_row.verdict,
+            reason_code: of_row.reason_code,
+            reason_params: row.reason_params.or_else(|| of_row.reason_params.clone()),
+            warnings: of_row.warnings.clone(),
+            from_state: of_row.from_state.clone(),
+            to_state: of_row.to_state.clone(),
+            from_status: of_row.from_status,
+            to_status: of_row.to_status,
+            cycle: row.cycle,
+            occurred_at: row.occurred_at,
+            received_at: row.received_at,
+            dedup_key: row.dedup_key,
+            target_state: of_row.target_state.clone(),
+            at_least: of_row.at_least,
+            order_cycle: row.order_cycle,
+            order_rank: of_row.order_rank,
+            previous_step: row.previous_step,
+        }
+    }
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -4,6 +4,8 @@
 //! JSON is stored as text, because PostgreSQL's `jsonb` refuses `\u0000`, which vendors may send.
 
 pub mod change;
+pub mod change_row;
+pub mod change_type;
 pub mod delivery;
 pub mod entity;
 mod enums;

@@ -16,6 +16,8 @@ pub use cached_entity::{CachedEntity, FoldedEntity, MaterializedStep, PendingSte
 pub use details::{Detail, Details};
 pub use facts::*;
 pub use json::Json;
+#[cfg(test)]
+pub use reason::examples as reason_examples;
 pub use reason::{Explanation, Reason, TransitionRule, Warning};
 pub use time::{MAX_CLOCK_AHEAD, RawTimeField, TimeWarning, VendorTime};
 pub use versioned_fields::{FieldValue, MergeOutcome, VersionedFields};

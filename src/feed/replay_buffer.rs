@@ -103,7 +103,7 @@ mod tests {
             dedup_key: None,
             target_state: None,
             at_least: false,
-            order_cycle: 0,
+            order_cycle: None,
             order_rank: 0,
             previous_step: None,
         };

@@ -5,6 +5,7 @@
 //! writer's lock is taken: deliveries received since are applied, and the new tables take the names of the old ones, in one
 //! transaction. Until it commits nothing has changed. A process that ends before leaves tables that the next rebuild drops.
 
+mod change_types;
 mod copy_format;
 mod ledger_recount;
 mod patch;
@@ -24,7 +25,7 @@ pub use verify::{DatabaseSnapshot, Difference, DifferenceOrigin, DifferenceSumma
 
 use crate::store::read::head;
 use crate::store::{Database, MaintenanceLock, StoreError};
-use entity::{change, delivery, entity as entities, log_head, step};
+use entity::{change, change_row, change_type, delivery, entity as entities, log_head, step};
 use ledger_recount::recount_ledger;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait};
 use shadow_tables::ShadowTables;
@@ -93,7 +94,8 @@ impl Rebuild {
     /// The number of rows that [`Self::replace_all`] loads.
     pub async fn row_count(&self) -> Result<u64, StoreError> {
         let db = &self.shadow.db.read_pool;
-        let (changes, entities) = (change::Entity::find().count(db).await?, entities::Entity::find().count(db).await?);
+        let (changes, entities) =
+            (change_row::Entity::find().count(db).await?, entities::Entity::find().count(db).await?);
         Ok(changes + entities + step::Entity::find().count(db).await?)
     }
 
@@ -259,6 +261,7 @@ impl Rebuild {
         let staged = tables.sql_name("delivery");
         row_writes::update_from_staging::<delivery::Entity>(&txn, &staged, &row_writes::DERIVED_COLUMNS).await?;
         let (head, is_new_generation) = self.update_counters(&txn, is_new_generation).await?;
+        change_types::store_all(&txn, &self.shadow.db.read_pool).await?;
         tables.swap(&txn).await?;
         if self.stop.is_cancelled() {
             return Err(StoreError::Cancelled);
@@ -291,5 +294,7 @@ impl Rebuild {
 // Whether clients that follow the history, or caches of counts, must start again. Verdicts of deliveries and as-of queries
 // are read from the database each time.
 fn invalidates_cursors(differing: &DifferingKeys) -> bool {
-    differing.contains_table::<change::Entity>() || differing.contains_table::<entities::Entity>()
+    differing.contains_table::<change::Entity>()
+        || differing.contains_table::<change_type::Entity>()
+        || differing.contains_table::<entities::Entity>()
 }

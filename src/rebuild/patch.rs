@@ -3,10 +3,10 @@
 
 use super::raw_log;
 use super::shadow_tables::ShadowTables;
-use super::{CATCH_UP_MIN_CHUNK, Rebuild, RebuildOutcome, invalidates_cursors, row_writes, update_order};
+use super::{CATCH_UP_MIN_CHUNK, Rebuild, RebuildOutcome, change_types, invalidates_cursors, row_writes, update_order};
 use crate::rebuild::verify::{DatabaseSnapshot, Differences, DifferingKeys};
 use crate::store::StoreError;
-use entity::{change, delivery, entity as entities, log_head, step, update_order as places};
+use entity::{change, change_row, delivery, entity as entities, log_head, step, update_order as places};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ConnectionTrait, Iterable, ModelTrait};
 use std::collections::{HashMap, HashSet};
@@ -38,8 +38,9 @@ impl Rebuild {
         let derived = DatabaseSnapshot::open(&self.shadow.db).await?;
         differing.extend(stored.diff_since(&derived, &compared, &self.shadow.touched_entities).await?);
         let (txn, from) = (stored.txn, &self.shadow.db.read_pool);
-        row_writes::replace_rows::<change::Entity>(&txn, change::Entity, from, &differing.keys::<change::Entity>())
-            .await?;
+        change_types::store_all(&txn, from).await?;
+        let positions = differing.keys::<change::Entity>();
+        row_writes::replace_rows::<change_row::Entity>(&txn, change_row::Entity, from, &positions).await?;
         self.patch_entities(&txn, &differing.keys::<entities::Entity>()).await?;
         row_writes::replace_rows::<step::Entity>(&txn, step::Entity, from, &differing.keys::<step::Entity>()).await?;
         let changed = [differing.keys::<entities::Entity>(), differing.keys::<places::Entity>()].concat();

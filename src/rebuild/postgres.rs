@@ -5,7 +5,7 @@ use super::throttle::LoadThrottle;
 use crate::rebuild::copy_format::{CopyChunk, send_copy_text};
 use crate::rebuild::verify::derived_tables::DerivedTable;
 use crate::store::StoreError;
-use entity::{change, entity as entities, step};
+use entity::{change_row, entity as entities, step};
 use sea_orm::sqlx::postgres::PgPoolCopyExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, IdenStatic, Iterable, Statement};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ pub const LOCK_WRITERS: &str =
 /// Some writers hold the row of counters when they need the tables, others the reverse. So each wait ends, after 50 ms, long
 /// before PostgreSQL's deadlock detection would end one of the two: `deadlock_timeout` is a second.
 pub const LOCK_TABLES: &str =
-    "SET LOCAL lock_timeout = 50; LOCK TABLE change, entity, step, update_order IN EXCLUSIVE MODE; ";
+    "SET LOCAL lock_timeout = 50; LOCK TABLE change_row, entity, step, update_order IN EXCLUSIVE MODE; ";
 
 /// Creates the tables without indexes: these are faster to create once all rows are there. Needs the privilege to create a
 /// schema.
@@ -55,7 +55,7 @@ pub async fn create(db: &DatabaseConnection) -> Result<(), StoreError> {
 /// number of rows.
 pub async fn load(db: &DatabaseConnection, derived: &str, on_progress: &impl Fn(u64)) -> Result<(), StoreError> {
     let mut throttle = LoadThrottle::new();
-    copy_table::<change::Entity>(db, derived, &mut throttle, on_progress).await?;
+    copy_table::<change_row::Entity>(db, derived, &mut throttle, on_progress).await?;
     copy_table::<entities::Entity>(db, derived, &mut throttle, on_progress).await?;
     copy_table::<step::Entity>(db, derived, &mut throttle, on_progress).await?;
     create_indexes(db).await
@@ -120,12 +120,23 @@ pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
     let schema: String =
         schema.ok_or_else(|| StoreError::Corrupt("there is no schema".into()))?.try_get("", "schema")?;
     txn.execute_unprepared(&format!("SET LOCAL lock_timeout = {READER_LOCK_TIMEOUT_MS}")).await?;
+    // The view first, and its tables with it, in the order in which a reader locks them.
     txn.execute_unprepared("LOCK TABLE change, entity, step, update_order IN ACCESS EXCLUSIVE MODE").await?;
+    let view = view_definition(txn).await?;
+    txn.execute_unprepared("DROP VIEW change").await?;
     for (table, _) in SHADOWED_TABLES {
         txn.execute_unprepared(&format!("DROP TABLE {table}")).await?;
         txn.execute_unprepared(&format!("ALTER TABLE {SHADOW_SCHEMA}.{table} SET SCHEMA {schema}")).await?;
     }
+    txn.execute_unprepared(&view).await?;
     Ok(())
+}
+
+// The view depends on a table that is dropped.
+async fn view_definition<C: ConnectionTrait>(txn: &C) -> Result<String, StoreError> {
+    let text = "SELECT 'CREATE VIEW change AS ' || pg_get_viewdef('change'::regclass) AS sql";
+    let view = txn.query_one_raw(Statement::from_string(DbBackend::Postgres, text)).await?;
+    Ok(view.ok_or_else(|| StoreError::Corrupt("there is no view `change`".into()))?.try_get("", "sql")?)
 }
 
 /// Drops the schema.

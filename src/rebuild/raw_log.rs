@@ -6,7 +6,7 @@ use crate::vendor;
 use crate::vendor::verify::{RawDelivery, Verified};
 use chrono::DateTime;
 use entity::delivery::{Column, Entity, Model};
-use entity::{change, log_gap, purged_ledger, tombstone};
+use entity::{change_row, log_gap, purged_ledger, tombstone};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -28,10 +28,10 @@ pub async fn purged_delivery_count<C: ConnectionTrait>(db: &C) -> Result<i64, St
 
 /// The entities of the changes at these positions.
 pub async fn entities_changed_at<C: ConnectionTrait>(db: &C, positions: &[i64]) -> Result<Vec<i64>, StoreError> {
-    use change::Column::{EntityRowId, Position};
+    use change_row::Column::{EntityRowId, Position};
     let mut all = Vec::new();
     for positions in positions.chunks(KEYS_PER_STATEMENT) {
-        let entities = change::Entity::find().select_only().column(EntityRowId);
+        let entities = change_row::Entity::find().select_only().column(EntityRowId);
         let entities = entities.filter(Position.is_in(positions.iter().copied())).filter(EntityRowId.is_not_null());
         all.extend(entities.into_tuple::<i64>().all(db).await?);
     }

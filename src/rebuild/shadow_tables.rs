@@ -1,13 +1,13 @@
 //! The new tables, beside the ones in use until they replace them. `sqlite.rs` and `postgres.rs` hold what differs.
 //!
-//! `change`, `entity`, `step` and `update_order` are replaced as a whole. Of `delivery`, which also is the raw log, only derived columns
+//! `change_row`, `entity`, `step` and `update_order` are replaced as a whole. Of `delivery`, which also is the raw log, only derived columns
 //! change, and only where they differ: their values wait in a staging table.
 
 use super::throttle::LoadThrottle;
 use super::{postgres, row_writes, sqlite, update_order};
 use crate::rebuild::verify::derived_tables::DerivedTable;
 use crate::store::{StoreError, begin_writing};
-use entity::{change, delivery, entity as entities, log_head, step};
+use entity::{change_row, delivery, entity as entities, log_head, step};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, TableRef};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement};
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// The tables that are replaced, each with the column by which chunks of it can be deleted; empty if its rows are so small that it is
 /// dropped at once.
 pub const SHADOWED_TABLES: [(&str, &str); 4] =
-    [("change", "position"), ("entity", "row_id"), ("step", "entity_row_id"), ("update_order", "")];
+    [("change_row", "position"), ("entity", "row_id"), ("step", "entity_row_id"), ("update_order", "")];
 /// Deliveries in one transaction: so few that SQLite's other writers hardly wait.
 const SQLITE_ROWS_PER_TRANSACTION: usize = 100;
 /// The wait between two attempts to take SQLite's write lock: a busy writer releases it only for a moment, and retries as
@@ -171,7 +171,7 @@ impl ShadowTables {
 
     /// Whether the two histories differ after a position.
     pub async fn history_differs_after<C: ConnectionTrait>(&self, txn: &C, position: i64) -> Result<bool, StoreError> {
-        let (old, new) = ("change".to_owned(), self.sql_name("change"));
+        let (old, new) = ("change_row".to_owned(), self.sql_name("change_row"));
         for (one, other) in [(&old, &new), (&new, &old)] {
             let text = format!(
                 "SELECT * FROM {one} WHERE position > {position} EXCEPT SELECT * FROM {other} \
@@ -211,10 +211,10 @@ impl ShadowTables {
         mut last: i64,
     ) -> Result<(), StoreError> {
         loop {
-            let page = change::Entity::page(last).all(derived).await?;
+            let page = change_row::Entity::page(last).all(derived).await?;
             let Some(newest) = page.last() else { return Ok(()) };
             last = newest.position;
-            row_writes::insert_rows(db, self.table_ref("change"), page).await?;
+            row_writes::insert_rows(db, self.table_ref("change_row"), page).await?;
         }
     }
 

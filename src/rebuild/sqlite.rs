@@ -6,7 +6,7 @@ use super::throttle::LoadThrottle;
 use crate::rebuild::verify::derived_tables::DerivedTable;
 use crate::rebuild::verify::sqlite_diff::{ATTACHED_SCHEMA, attach, detach, query_integer};
 use crate::store::StoreError;
-use entity::{change, entity as entities, step};
+use entity::{change_row, entity as entities, step};
 use sea_orm::{ConnectionTrait, DbBackend, IdenStatic, Iterable, Statement};
 use std::time::Instant;
 
@@ -37,7 +37,7 @@ pub async fn create(tables: &ShadowTables) -> Result<(), StoreError> {
 pub async fn load(tables: &ShadowTables, derived: &str, on_progress: &impl Fn(u64)) -> Result<(), StoreError> {
     attach(&tables.connection, derived).await?;
     let mut throttle = LoadThrottle::new();
-    copy_table::<change::Entity>(tables, &mut throttle, on_progress).await?;
+    copy_table::<change_row::Entity>(tables, &mut throttle, on_progress).await?;
     copy_table::<entities::Entity>(tables, &mut throttle, on_progress).await?;
     copy_table::<step::Entity>(tables, &mut throttle, on_progress).await?;
     detach(&tables.connection).await
@@ -74,6 +74,12 @@ async fn copy_table<T: DerivedTable>(
 /// Exchanges the names. SQLite has no statement that renames an index, but documents how its schema may be edited
 /// (<https://www.sqlite.org/lang_altertable.html>, <https://www.sqlite.org/pragma.html#pragma_writable_schema>).
 pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
+    // SQLite would rename the table in the definition of the view, too.
+    let view = "SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = 'change'";
+    let view = txn.query_one_raw(Statement::from_string(DbBackend::Sqlite, view)).await?;
+    let view: String =
+        view.ok_or_else(|| StoreError::Corrupt("there is no view `change`".into()))?.try_get("", "sql")?;
+    txn.execute_unprepared("DROP VIEW change").await?;
     for (table, _) in SHADOWED_TABLES {
         txn.execute_unprepared(&format!("ALTER TABLE \"{table}\" RENAME TO \"{table}{OLD_SUFFIX}\"")).await?;
         txn.execute_unprepared(&format!("ALTER TABLE \"{table}{NEW_SUFFIX}\" RENAME TO \"{table}\"")).await?;
@@ -91,6 +97,7 @@ pub async fn swap<C: ConnectionTrait>(txn: &C) -> Result<(), StoreError> {
         txn.execute_unprepared(&rename(table.to_owned(), without)).await?;
     }
     txn.execute_unprepared("PRAGMA writable_schema = RESET").await?;
+    txn.execute_unprepared(&view).await?;
     Ok(())
 }
 

@@ -6,7 +6,9 @@ use crate::rebuild::delete_obsolete_places;
 use crate::store::read::head;
 use crate::store::{MaintenanceLock, StoreError, begin_writing};
 use entity::update_order::{self, lists};
-use entity::{Verdict, change, delivery, entity as thing, ledger, log_gap, log_head, purged_ledger, step, tombstone};
+use entity::{
+    Verdict, change_row, delivery, entity as thing, ledger, log_gap, log_head, purged_ledger, step, tombstone,
+};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
@@ -48,7 +50,7 @@ impl PurgeConnection {
             return Ok(false);
         };
         let positions: Vec<i64> = unit.deliveries.values().cloned().flatten().collect();
-        delete_by_key::<change::Entity>(&txn, change::Column::Position, &positions).await?;
+        delete_by_key::<change_row::Entity>(&txn, change_row::Column::Position, &positions).await?;
         delete_by_key::<step::Entity>(&txn, step::Column::EntityRowId, &entities).await?;
         delete_places(&txn, &entities).await?;
         delete_by_key::<thing::Entity>(&txn, thing::Column::RowId, &entities).await?;
@@ -144,9 +146,9 @@ async fn delete_places(txn: &DatabaseTransaction, entities: &[i64]) -> Result<()
 async fn has_changed<C: ConnectionTrait>(txn: &C, entities: &[i64], position: i64) -> Result<bool, StoreError> {
     for keys in entities.chunks(KEYS_PER_STATEMENT) {
         let keys = || keys.iter().copied();
-        let changes = change::Entity::find().select_only().column(change::Column::Position);
-        let changes = changes.filter(change::Column::EntityRowId.is_in(keys()));
-        let changes = changes.filter(change::Column::Position.gt(position));
+        let changes = change_row::Entity::find().select_only().column(change_row::Column::Position);
+        let changes = changes.filter(change_row::Column::EntityRowId.is_in(keys()));
+        let changes = changes.filter(change_row::Column::Position.gt(position));
         let parts = thing::Entity::find().select_only().column(thing::Column::RowId);
         let belongs = thing::Column::ParentRowId.is_in(keys()).or(thing::Column::InspectionRowId.is_in(keys()));
         let parts = parts.filter(belongs).filter(thing::Column::Position.gt(position));

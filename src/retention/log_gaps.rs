@@ -35,12 +35,12 @@ pub async fn new_log_gaps(
 // before it. The search ends there, or at the previous gap, which knows the purged ones. `min` rather than `EXISTS`, so that
 // no planner turns it into a join.
 const LOG_GAPS_SQL: &str = "SELECT row_id, first_position - 1 AS last_position, \
-    (SELECT first_row.entity_row_id FROM change AS first_row \
+    (SELECT first_row.entity_row_id FROM change_row AS first_row \
      WHERE first_row.position < first_position AND first_row.entity_row_id IS NOT NULL \
      AND first_row.position > COALESCE((SELECT log_gap.last_position FROM log_gap \
                                         WHERE log_gap.next_delivery_row_id < row_id \
                                         ORDER BY log_gap.next_delivery_row_id DESC LIMIT 1), 0) \
-     AND first_row.position = (SELECT min(history.position) FROM change AS history \
+     AND first_row.position = (SELECT min(history.position) FROM change_row AS history \
                                WHERE history.entity_row_id = first_row.entity_row_id) \
      ORDER BY first_row.position DESC LIMIT 1) AS newest_entity, \
     (SELECT log_gap.last_entity_row_id FROM log_gap WHERE log_gap.next_delivery_row_id < row_id \

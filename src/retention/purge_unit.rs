@@ -7,7 +7,7 @@ use crate::store::StoreError;
 use crate::store::read::FINAL_STATUSES;
 use crate::vendor;
 use entity::entity::{Column, Entity};
-use entity::{Kind, Status, change, delivery};
+use entity::{Kind, Status, change_row, delivery};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, DatabaseConnection, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,11 +113,15 @@ pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Res
                 unit.entities.insert(member.row_id, member.id);
             }
             todo.extend(children_of(db, numbers).await?);
-            let changes: Vec<(i64, i64, i64)> = change::Entity::find()
+            let changes: Vec<(i64, i64, i64)> = change_row::Entity::find()
                 .select_only()
-                .columns([change::Column::Position, change::Column::DeliveryRowId, change::Column::ReceivedAt])
-                .filter(change::Column::EntityRowId.is_in(numbers.iter().copied()))
-                .order_by_desc(change::Column::Position)
+                .columns([
+                    change_row::Column::Position,
+                    change_row::Column::DeliveryRowId,
+                    change_row::Column::ReceivedAt,
+                ])
+                .filter(change_row::Column::EntityRowId.is_in(numbers.iter().copied()))
+                .order_by_desc(change_row::Column::Position)
                 .limit(MAX_UNIT_ROWS as u64 + 1)
                 .into_tuple()
                 .all(db)

@@ -14,6 +14,8 @@ pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, r
 pub use inspection_index::{Cohort, CountGroup, InspectionIndex, Period};
 pub use maintenance_lock::MaintenanceLock;
 pub use payload::{DictionaryCache, PayloadError, StoredPayload, VendorDictionary};
+#[cfg(test)]
+pub use write::insert_change;
 pub use write::{
     BatchRows, BegunTransaction, DuplicateCount, HandshakeRequest, HandshakeStore, OriginalRow, WriteConnection,
 };

@@ -176,7 +176,7 @@ fn folded<'a>(thing: &thing::Model, history: impl Iterator<Item = &'a change::Mo
     };
     let machine = vendor::by_name(&thing.vendor)?.machine(subject)?;
     let steps = history.filter_map(|change| {
-        let (time, cycle, rank) = (change.occurred_at, change.order_cycle, change.order_rank);
+        let (time, cycle, rank) = (change.occurred_at, change.order_cycle?, change.order_rank);
         let to = machine.state(change.target_state.as_ref()?).expect("a state of the machine").name;
         let key = OrderKey { time, cycle, rank, position: change.position };
         Some(Step { target_state: to, at_least: change.at_least, key, received_at: to_datetime(change.received_at) })

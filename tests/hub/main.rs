@@ -5,6 +5,7 @@ mod adapters;
 mod aggregates;
 mod as_of;
 mod auth;
+mod change_types;
 mod clients;
 mod command_line;
 mod cors;

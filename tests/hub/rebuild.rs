@@ -60,10 +60,12 @@ async fn schema(db: &DatabaseConnection) -> Vec<String> {
     rows.iter().map(|row| row.try_get::<String>("", "made").expect("text").replace("  ", " ")).collect()
 }
 
-const DAMAGE: [&str; 11] = [
+const DAMAGE: [&str; 13] = [
     "DELETE FROM update_order WHERE position % 2 = 0",
     "UPDATE entity SET state = 'NOWHERE', position = 1 WHERE row_id % 3 = 0",
-    "DELETE FROM change WHERE position % 4 = 0",
+    "DELETE FROM change_row WHERE position % 4 = 0",
+    "DELETE FROM change_type WHERE id % 3 = 0",
+    "UPDATE change_type SET to_state = 'NOWHERE', verdict = 4 WHERE id % 3 <> 0",
     "DELETE FROM step",
     "UPDATE ledger SET applied = applied + 1",
     "UPDATE delivery SET verdict = 4, first_position = 7 WHERE row_id % 2 = 0",
@@ -293,14 +295,14 @@ async fn nothing_is_lost_while_a_sender_posts() {
         assert!(text.contains("rebuilt: "), "{text}");
     };
     rebuild_now(&["--full"]).await;
-    edit(&db, "DELETE FROM change WHERE position % 4 = 0").await;
+    edit(&db, "DELETE FROM change_row WHERE position % 4 = 0").await;
     rebuild_now(&["--full"]).await;
     // Few rows, of entities that keep changing.
     for damage in [
         "UPDATE entity SET state = 'NOWHERE', cycle = 7 WHERE row_id = (SELECT max(row_id) FROM entity)",
         "UPDATE entity SET state = 'NOWHERE', external_id = 'x' WHERE row_id < 10",
         "UPDATE delivery SET verdict = 4 WHERE row_id < 10",
-        "DELETE FROM change WHERE position < 10",
+        "DELETE FROM change_row WHERE position < 10",
     ] {
         edit(&db, damage).await;
     }

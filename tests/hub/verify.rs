@@ -56,7 +56,7 @@ async fn every_difference_is_named() {
     let external_id: String = pave.expect("a row").try_get("", "external_id").expect("a text");
     let edits = [
         format!("UPDATE entity SET state = 'NOWHERE' WHERE kind = 1 AND external_id = '{external_id}'"),
-        "DELETE FROM change WHERE position = (SELECT max(position) FROM change)".to_owned(),
+        "DELETE FROM change_row WHERE position = (SELECT max(position) FROM change_row)".to_owned(),
         "UPDATE ledger SET applied = applied + 1 WHERE source = 'hover'".to_owned(),
     ];
     for edit in edits {

@@ -210,13 +210,14 @@ impl ApiFixture {
             dedup_key: None,
             target_state: None,
             at_least: false,
-            order_cycle: 0,
+            order_cycle: None,
             order_rank: 0,
             previous_step: None,
         };
         edit(&mut row);
-        let row = row.into_active_model().reset_all();
-        entity::change::Entity::insert(row).exec_without_returning(&self.writer).await.expect("inserted");
+        // A step has both.
+        row.order_cycle = row.target_state.is_some().then_some(0);
+        crate::store::insert_change(&self.writer, &row).await;
         let head = entity::log_head::ActiveModel {
             id: Set(1),
             position: Set(position),

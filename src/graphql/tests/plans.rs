@@ -51,7 +51,7 @@ const PLANS: &[(&str, &[&str])] = &[
             "SEARCH step USING PRIMARY KEY (entity_row_id=?) LEFT-JOIN",
         ],
     ),
-    ("{ busiestHours { count } }", &["SEARCH change USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
+    ("{ busiestHours { count } }", &["SEARCH change_row USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
     ("{ inspection(id: \"ID\") { id } }", &["INDEX entity_id_key (id=?)"]),
     (
         "{ inspection(id: \"ID\") { sessions { nodes { id } } } }",
@@ -99,6 +99,10 @@ const PLANS: &[(&str, &[&str])] = &[
     (
         "{ changes(after: \"CHANGE\") { nodes { position } } }",
         &["SEARCH change USING INTEGER PRIMARY KEY (rowid>?)", "no SCALAR SUBQUERY"],
+    ),
+    (
+        "{ changes(filter: { verdict: [STALE], vendor: [\"pave\"], toStatus: [STARTED] }) { nodes { position } } }",
+        &["SEARCH change USING INTEGER PRIMARY KEY (rowid>?)", "SCAN change_type"],
     ),
     (
         "{ changes(filter: { inspection: \"ID\" }) { nodes { position } } }",

@@ -144,7 +144,7 @@ async fn who_is_overtaken_by_forgetting_is_told_so() {
     }
     let mut changes = subscribe(&hub, &format!("changes(after: \"{}\") {{ position }}", first_cursor()));
     assert_eq!(next(&mut changes).await["changes"]["position"], 1);
-    for text in ["DELETE FROM change WHERE position <= 505", "UPDATE log_head SET retained_from = 505"] {
+    for text in ["DELETE FROM change_row WHERE position <= 505", "UPDATE log_head SET retained_from = 505"] {
         sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, text).await.expect("purged");
     }
     // What it has read already it gets.
@@ -166,7 +166,7 @@ async fn a_listener_that_fails_ends() {
     assert!(tokio::time::timeout(Duration::from_millis(500), changes.next()).await.is_err());
     drop(changes);
     let mut changes = subscribe(&hub, "changes { inspection { id } position }");
-    sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "ALTER TABLE change RENAME TO gone")
+    sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "ALTER TABLE change_row RENAME TO gone")
         .await
         .expect("renamed");
     let answer = changes.next().await.expect("an answer");

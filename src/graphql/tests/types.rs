@@ -148,7 +148,7 @@ async fn a_change_has_an_id_as_long_as_its_history_is_the_same() {
     assert_eq!(node(&other(GENERATION, 4).to_string()).await, Value::Null);
     assert_eq!(node(&other(GENERATION + 1, 1).to_string()).await, Value::Null);
     // One that was removed.
-    sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "DELETE FROM change WHERE position = 1")
+    sea_orm::ConnectionTrait::execute_unprepared(&hub.writer, "DELETE FROM change_row WHERE position = 1")
         .await
         .expect("gone");
     assert_eq!(node(&ids[0]).await, Value::Null);

@@ -46,7 +46,7 @@ impl BatchOutput {
             dedup_key,
             target_state: step.map(|step| step.target_state.to_owned()),
             at_least: step.is_some_and(|step| step.at_least),
-            order_cycle: step.map_or(0, |step| step.key.cycle),
+            order_cycle: step.map(|step| step.key.cycle),
             order_rank: step.map_or(0, |step| step.key.rank),
             previous_step: outcome.previous_step,
             kind: entity.entity_type.kind(),
@@ -213,7 +213,7 @@ fn change_row(
         dedup_key: None,
         target_state: None,
         at_least: false,
-        order_cycle: 0,
+        order_cycle: None,
         order_rank: 0,
         previous_step: None,
     }

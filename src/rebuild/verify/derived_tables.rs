@@ -2,7 +2,7 @@
 //! their counts cannot be derived.
 
 use super::difference::RowCause;
-use entity::{change, delivery, entity as entities, ledger, log_head, step, update_order};
+use entity::{change, change_row, change_type, delivery, entity as entities, ledger, log_head, step, update_order};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, QueryOrder,
@@ -98,6 +98,11 @@ impl DerivedTable for change::Entity {
     const NAME: &'static str = "change";
     const LEADING_KEY: change::Column = change::Column::Position;
 
+    // A row whose type is missing counts as not stored.
+    fn select_compared() -> Select<Self> {
+        change::Entity::find().filter(change::Column::Kind.is_not_null())
+    }
+
     fn describe(row: &change::Model) -> String {
         let vendor = row.vendor.as_deref().unwrap_or_default();
         let delivery = row.delivery_row_id.map(|number| format!(", delivery {number}")).unwrap_or_default();
@@ -105,6 +110,30 @@ impl DerivedTable for change::Entity {
     }
 
     fn cause(row: &change::Model) -> (String, RowCause) {
+        (row.vendor.clone().unwrap_or_default(), RowCause::Event(row.event.clone()))
+    }
+}
+
+/// As [`change::Entity`], as stored: read where words do not matter.
+impl DerivedTable for change_row::Entity {
+    const NAME: &'static str = "change_row";
+    const LEADING_KEY: change_row::Column = change_row::Column::Position;
+
+    fn describe(row: &change_row::Model) -> String {
+        format!("position {}", row.position)
+    }
+}
+
+impl DerivedTable for change_type::Entity {
+    const NAME: &'static str = "change_type";
+    const LEADING_KEY: change_type::Column = change_type::Column::Id;
+
+    fn describe(row: &change_type::Model) -> String {
+        let vendor = row.vendor.as_deref().unwrap_or_default();
+        format!("type {}, {vendor} {}", row.id, row.event)
+    }
+
+    fn cause(row: &change_type::Model) -> (String, RowCause) {
         (row.vendor.clone().unwrap_or_default(), RowCause::Event(row.event.clone()))
     }
 }

@@ -9,12 +9,12 @@ pub(super) mod sqlite_diff;
 pub use difference::{Difference, DifferenceOrigin, DifferenceSummary, Differences};
 
 use super::update_order::missing_places;
-use super::{ShadowDb, raw_log};
+use super::{ShadowDb, change_types, raw_log};
 use crate::store::read::head;
 use crate::store::{self, Database, DatabaseAddress, StoreError};
 use derived_tables::DerivedTable;
 pub(super) use difference::DifferingKeys;
-use entity::{change, delivery, entity as entities, ledger, log_head, step, update_order};
+use entity::{change, change_row, change_type, delivery, entity as entities, ledger, log_head, step, update_order};
 use postgres_diff::SnapshotConnection;
 use sea_orm::{
     AccessMode, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, QueryFilter,
@@ -95,10 +95,11 @@ impl DatabaseSnapshot {
             }
         };
         let mut all = Differences::default();
-        all.diff_table::<delivery::Entity>(self, derived, &mut method).await?;
-        all.diff_table::<change::Entity>(self, derived, &mut method).await?;
-        all.diff_table::<entities::Entity>(self, derived, &mut method).await?;
-        all.diff_table::<step::Entity>(self, derived, &mut method).await?;
+        all.diff_table::<delivery::Entity, delivery::Entity>(self, derived, &mut method).await?;
+        all.diff_table::<change_row::Entity, change::Entity>(self, derived, &mut method).await?;
+        all.diff_change_types(self, derived).await?;
+        all.diff_table::<entities::Entity, entities::Entity>(self, derived, &mut method).await?;
+        all.diff_table::<step::Entity, step::Entity>(self, derived, &mut method).await?;
         // The place of an entity that differs is replaced with it.
         let differing: BTreeSet<i64> = all.differing_keys.keys::<entities::Entity>().into_iter().collect();
         let missing = missing_places(&self.txn).await?.into_iter();
@@ -120,7 +121,7 @@ impl DatabaseSnapshot {
     ) -> Result<DifferingKeys, StoreError> {
         let both = [&self.txn, &derived.txn];
         let deliveries = keys_after::<delivery::Entity>(both, before.last_delivery_row_id).await?;
-        let positions = keys_after::<change::Entity>(both, before.position).await?;
+        let positions = keys_after::<change_row::Entity>(both, before.position).await?;
         let mut entities: BTreeSet<i64> =
             keys_after::<entities::Entity>(both, before.last_entity_row_id).await?.into_iter().collect();
         entities.extend(touched);
@@ -162,18 +163,34 @@ struct DiffCounts {
 }
 
 impl Differences {
-    // A whole table.
-    async fn diff_table<T: DerivedTable>(
+    // A whole table. The rows that may differ are found as they are stored, in `S`, and compared as `T`.
+    async fn diff_table<S: DerivedTable, T: DerivedTable>(
         &mut self,
         stored: &DatabaseSnapshot,
         derived: &DatabaseSnapshot,
         method: &mut DiffMethod<'_>,
     ) -> Result<(), StoreError> {
         let (keys, count) = match method {
-            DiffMethod::Attached => sqlite_diff::differing_keys::<T>(&stored.txn).await?,
-            DiffMethod::CopyText(connection, file) => connection.differing_keys::<T>(file).await?,
+            DiffMethod::Attached => sqlite_diff::differing_keys::<S>(&stored.txn).await?,
+            DiffMethod::CopyText(connection, file) => connection.differing_keys::<S>(file).await?,
         };
         self.rows_compared += count + self.diff_keys::<T>(stored, derived, &keys).await?;
+        Ok(())
+    }
+
+    // The types that were derived. Other stored types are of purged changes, or of deliveries that were parsed differently.
+    async fn diff_change_types(
+        &mut self,
+        stored: &DatabaseSnapshot,
+        derived: &DatabaseSnapshot,
+    ) -> Result<(), StoreError> {
+        let mut last = i64::MIN;
+        while let Some((newest, differing)) = change_types::differing_page(&stored.txn, &derived.txn, last).await? {
+            last = newest;
+            for (row, known) in &differing {
+                self.add_row::<change_type::Entity>(known.as_ref(), Some(row));
+            }
+        }
         Ok(())
     }
 

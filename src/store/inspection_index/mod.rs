@@ -11,7 +11,7 @@ use super::{ReadPool, StoreError};
 use chrono::{DateTime, Utc};
 use columns::{IndexVersion, InspectionColumns};
 use entity::entity::{Column, Entity};
-use entity::{Kind, Status, change, log_head, purged_ledger};
+use entity::{Kind, Status, change_row, change_type, log_head, purged_ledger};
 use sea_orm::sea_query::{Expr, ExprTrait, UnionType};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
@@ -182,12 +182,15 @@ impl InspectionIndex {
         }
         let (position, last) = (self.read().version.position, self.read().last_row_id());
         if position < newest.position {
-            let changed = change::Entity::find()
+            use change_row::Column::{EntityRowId, Position, TypeId};
+            let types = change_type::Entity::find().select_only().column(change_type::Column::Id);
+            let types = types.filter(change_type::Column::Kind.eq(Kind::Inspection));
+            let changed = change_row::Entity::find()
                 .select_only()
-                .column(change::Column::EntityRowId)
-                .filter(change::Column::Position.gt(position))
-                .filter(change::Column::Kind.eq(Kind::Inspection))
-                .filter(change::Column::EntityRowId.is_not_null());
+                .column(EntityRowId)
+                .filter(Position.gt(position))
+                .filter(TypeId.in_subquery(types.into_query()))
+                .filter(EntityRowId.is_not_null());
             let known = Column::RowId.in_subquery(changed.into_query()).and(Column::RowId.lte(last));
             // A union of two, because SQLite uses no index for an OR of the two conditions.
             let rows =

@@ -7,7 +7,7 @@
 //!   previous step, of which there are few.
 
 use super::as_of::TimeAxis;
-use entity::{change, entity as thing, log_head, step};
+use entity::{change, change_row, entity as thing, log_head, step};
 use sea_orm::sea_query::{
     CommonTableExpression, Expr, ExprTrait, Func, IntoIden, Order, Query, SelectStatement, UnionType, WithClause,
 };
@@ -105,16 +105,16 @@ fn steps_materialized() -> Expr {
     Expr::col((thing::Entity, thing::Column::StepsMaterialized))
 }
 
-fn history_column(column: change::Column) -> Expr {
+fn history_column(column: change_row::Column) -> Expr {
     Expr::col((HISTORY_ALIAS, column))
 }
 
 // The position of an entity's newest change, up to a position if one is given. Each change has the state after it.
 fn newest_change(up_to: Option<Expr>) -> SelectStatement {
-    use change::Column;
+    use change_row::Column;
     Query::select()
         .expr(history_column(Column::Position))
-        .from_as(change::Entity, HISTORY_ALIAS)
+        .from_as(change_row::Entity, HISTORY_ALIAS)
         .and_where(history_column(Column::EntityRowId).equals((thing::Entity, thing::Column::RowId)))
         .and_where_option(up_to.map(|position| history_column(Column::Position).lte(position)))
         .order_by((HISTORY_ALIAS, Column::Position), Order::Desc)
@@ -126,9 +126,9 @@ fn newest_change(up_to: Option<Expr>) -> SelectStatement {
 // position, the newest one before it is compared.
 pub(super) fn position_as_of(at: i64) -> SelectStatement {
     newest_key_as_of(
-        change::Entity,
-        change::Column::Position,
-        change::Column::ReceivedAt,
+        change_row::Entity,
+        change_row::Column::Position,
+        change_row::Column::ReceivedAt,
         log_head::Column::Position,
         at,
     )
@@ -177,10 +177,10 @@ fn newest_key_as_of<E: EntityTrait>(
 
 // The position of the newest step that had happened by a moment: walks from an entity's newest change to previous steps.
 fn step_position_as_of(at: i64) -> SelectStatement {
-    use change::Column;
+    use change_row::Column;
     let columns = || {
         let happened = Func::coalesce([history_column(Column::OccurredAt), history_column(Column::ReceivedAt)]);
-        let fits = history_column(Column::TargetState).is_not_null().and(Expr::from(happened).lte(at));
+        let fits = history_column(Column::OrderCycle).is_not_null().and(Expr::from(happened).lte(at));
         [
             (history_column(Column::Position), "position"),
             (fits, "fits"),
@@ -189,14 +189,14 @@ fn step_position_as_of(at: i64) -> SelectStatement {
     };
     let mut newest = Query::select();
     newest
-        .from_as(change::Entity, HISTORY_ALIAS)
+        .from_as(change_row::Entity, HISTORY_ALIAS)
         .and_where(history_column(Column::Position).eq(Expr::from(newest_change(None))));
     let mut before = Query::select();
     before
         .from(WALK)
         .join_as(
             JoinType::InnerJoin,
-            change::Entity,
+            change_row::Entity,
             HISTORY_ALIAS,
             history_column(Column::Position).eq(Expr::col((WALK, "before"))),
         )

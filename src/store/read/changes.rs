@@ -2,7 +2,7 @@
 
 use super::pagination::padded_keys;
 use crate::store::{ReadPool, StoreError};
-use entity::{Kind, change, log_head};
+use entity::{Kind, change, change_row, change_type, log_head};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
@@ -44,13 +44,34 @@ pub fn ensure_retained_after(head: &log_head::Model, position: i64) -> Result<()
 
 /// The changes after a position, oldest first, at most `limit`.
 pub async fn changes_after(db: &ReadPool, after: i64, limit: u64) -> Result<Vec<ChangeWithEntity>, StoreError> {
-    let changes = change::Entity::find()
-        .filter(change::Column::Position.gt(after))
-        .order_by_asc(change::Column::Position)
+    let rows = change_row::Entity::find()
+        .filter(change_row::Column::Position.gt(after))
+        .order_by_asc(change_row::Column::Position)
         .limit(limit)
         .all(db)
         .await?;
-    with_identities(db, changes).await
+    with_identities(db, with_types(db, rows).await?).await
+}
+
+// Adds to each row its type, as the view `change` does. Long pages have few types: each is read once, not once for each row. They
+// are read after the rows and never deleted, so that no type is missing.
+async fn with_types(db: &ReadPool, rows: Vec<change_row::Model>) -> Result<Vec<change::Model>, StoreError> {
+    let mut ids: Vec<i64> = rows.iter().map(|row| row.type_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let types = change_type::Entity::find().filter(change_type::Column::Id.is_in(padded_keys(&ids))).all(db).await?;
+    let types: HashMap<i64, change_type::Model> = types.into_iter().map(|row| (row.id, row)).collect();
+    let missing =
+        |row: &change_row::Model| StoreError::Corrupt(format!("the type of change {} is missing", row.position));
+    rows.into_iter()
+        .map(|row| match types.get(&row.type_id) {
+            Some(of_row) => Ok(change::Model::new(row, of_row)),
+            None => Err(missing(&row)),
+        })
+        .collect()
 }
 
 /// Adds to each change its entity, with one statement for all.

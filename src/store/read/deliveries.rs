@@ -4,7 +4,7 @@ use super::filter::DeliveryRowFilter;
 use super::pagination::{PageRequest, Slice, SortDirection, padded_keys, top_n_per_group};
 use crate::store::{PayloadError, ReadPool, StoreError};
 use entity::delivery::{Column, Entity};
-use entity::{ReasonCode, Verdict, change};
+use entity::{ReasonCode, Verdict, change, change_row};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, Iterable, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
@@ -104,17 +104,17 @@ pub async fn changes_of_deliveries(
     page: &PageRequest<i64>,
     deliveries: &[i64],
 ) -> Result<HashMap<i64, Slice<Arc<change::Model>>>, StoreError> {
-    let position = || Expr::col((change::Entity, change::Column::Position));
+    let position = || Expr::col((change_row::Entity, change_row::Column::Position));
     let first = Expr::col((Entity, Column::FirstPosition));
     let within = position().gte(first.clone()).and(position().lt(first.add(Expr::col((Entity, Column::ChangeCount)))));
     let range = page.key_range(SortDirection::Asc);
     let mut all = Entity::find()
         .select_only()
         .filter(Column::RowId.is_in(padded_keys(deliveries)))
-        .filter(range.condition(change::Column::Position))
+        .filter(range.condition(change_row::Column::Position))
         .into_query();
-    all.join(JoinType::InnerJoin, change::Entity, within);
-    let (key, group) = ((change::Entity, change::Column::Position), (Entity, Column::RowId));
+    all.join(JoinType::InnerJoin, change_row::Entity, within);
+    let (key, group) = ((change_row::Entity, change_row::Column::Position), (Entity, Column::RowId));
     let keys = top_n_per_group(all, key, group, range.order.clone(), page.fetch_limit());
     let rows = change::Entity::find()
         .filter(change::Column::Position.in_subquery(keys))

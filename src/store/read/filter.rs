@@ -5,7 +5,7 @@ use crate::event::EntityRef;
 use crate::machine::EntityType;
 use crate::store::{ReadPool, StoreError};
 use chrono::{DateTime, Utc};
-use entity::{Kind, Status, Verdict, change, delivery, entity as thing, ledger};
+use entity::{Kind, Status, Verdict, change, change_row, change_type, delivery, entity as thing, ledger};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Value};
@@ -119,18 +119,34 @@ impl EntityFilter {
 }
 
 impl ChangeRowFilter {
+    /// A condition for `change` and for `change_row`: it names no table.
     pub(super) fn condition(&self) -> Condition {
-        use change::Column;
         Condition::all()
-            .add_option(any_of(Column::Vendor, self.vendor.as_deref()))
-            .add_option(any_of(Column::Source, self.source.as_deref()))
-            .add_option(self.kind.as_ref().map(|kind| Column::Kind.is_in(kind.iter().copied())))
-            .add_option(self.verdict.as_ref().map(|verdict| Column::Verdict.is_in(verdict.iter().copied())))
-            .add_option(any_of(Column::Event, self.event.as_deref()))
+            .add_option(self.type_condition())
+            .add_option(self.event.as_ref().map(|events| {
+                let own = || Expr::col(change_row::Column::Event);
+                own().is_null().or(own().is_in(events.iter().cloned()))
+            }))
             .add_option(self.inspection.map(in_inspection))
-            .add_option(self.entity.map(|id| Column::EntityRowId.in_subquery(row_id_of(id))))
+            .add_option(self.entity.map(|id| Expr::col(change::Column::EntityRowId).in_subquery(row_id_of(id))))
             .add_option(self.delivery.map(from_delivery))
-            .add_option(self.to_status.as_ref().map(|status| Column::ToStatus.is_in(status.iter().copied())))
+    }
+
+    // There are few types: they are selected once, then each row's number is compared.
+    fn type_condition(&self) -> Option<Expr> {
+        use change_type::Column;
+        let conditions = [
+            any_of(Column::Vendor, self.vendor.as_deref()),
+            any_of(Column::Source, self.source.as_deref()),
+            self.kind.as_ref().map(|kind| Column::Kind.is_in(kind.iter().copied())),
+            self.verdict.as_ref().map(|verdict| Column::Verdict.is_in(verdict.iter().copied())),
+            // Or the row has its own event.
+            any_of(Column::Event, self.event.as_deref()).map(|names| names.or(Column::Event.eq(""))),
+            self.to_status.as_ref().map(|status| Column::ToStatus.is_in(status.iter().copied())),
+        ];
+        let condition = conditions.into_iter().flatten().reduce(|all, one| all.and(one))?;
+        let types = change_type::Entity::find().select_only().column(Column::Id).filter(condition);
+        Some(Expr::col(change_row::Column::TypeId).in_subquery(types.into_query()))
     }
 }
 
@@ -167,8 +183,8 @@ fn in_inspection(inspection: Uuid) -> Expr {
         .select_only()
         .column(thing::Column::RowId)
         .filter(thing::Column::InspectionRowId.in_subquery(row_id_of(inspection)));
-    let of_members = change::Column::EntityRowId.in_subquery(members.into_query());
-    of_members.and(change::Column::InspectionRowId.in_subquery(row_id_of(inspection)))
+    let of_members = Expr::col(change::Column::EntityRowId).in_subquery(members.into_query());
+    of_members.and(Expr::col(change::Column::InspectionRowId).in_subquery(row_id_of(inspection)))
 }
 
 fn row_id_of(id: Uuid) -> SelectStatement {

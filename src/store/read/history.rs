@@ -5,7 +5,7 @@ use super::filter::ChangeRowFilter;
 use super::pagination::{PageRequest, Slice, SortDirection, padded_keys, top_n_per_group};
 use crate::store::{ReadPool, StoreError};
 use entity::change::{Column, Entity, Model};
-use entity::log_head;
+use entity::{change_row, log_head};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use std::collections::HashMap;
@@ -31,7 +31,8 @@ pub async fn changes(
 
 /// The number of changes that a filter accepts.
 pub async fn count_changes(db: &ReadPool, filter: &ChangeRowFilter) -> Result<u64, StoreError> {
-    Ok(Entity::find().filter(filter.condition()).filter(is_retained()).count(db).await?)
+    // Not of the view: no type is looked up.
+    Ok(change_row::Entity::find().filter(filter.condition()).filter(is_retained()).count(db).await?)
 }
 
 /// A page of the history of each entity, by the entities' row ids.
@@ -41,19 +42,21 @@ pub async fn histories(
     entities: &[i64],
 ) -> Result<HashMap<i64, Slice<Arc<Model>>>, StoreError> {
     let range = page.key_range(SortDirection::Asc);
-    let all = Entity::find()
+    let all = change_row::Entity::find()
         .select_only()
-        .filter(Column::EntityRowId.is_in(padded_keys(entities)))
-        .filter(range.condition(Column::Position));
+        .filter(change_row::Column::EntityRowId.is_in(padded_keys(entities)))
+        .filter(range.condition(change_row::Column::Position));
     let order = range.order.clone();
-    let keys = top_n_per_group(all.into_query(), Column::Position, Column::EntityRowId, order, page.fetch_limit());
+    let (key, group) = (change_row::Column::Position, change_row::Column::EntityRowId);
+    let keys = top_n_per_group(all.into_query(), key, group, order, page.fetch_limit());
     let rows = Entity::find().filter(Column::Position.in_subquery(keys)).order_by(Column::Position, range.order);
     Ok(page.to_slices(rows.all(db).await?.into_iter().map(|row| (row.entity_row_id, row))))
 }
 
 /// The length of the history of each entity, by the entities' row ids.
 pub async fn count_histories(db: &ReadPool, entities: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
-    count_by(db, Entity::find().filter(Column::EntityRowId.is_in(padded_keys(entities))), Column::EntityRowId).await
+    use change_row::Column::EntityRowId;
+    count_by(db, change_row::Entity::find().filter(EntityRowId.is_in(padded_keys(entities))), EntityRowId).await
 }
 
 /// Changes by position. Purged ones are left out.
@@ -65,5 +68,5 @@ pub async fn changes_by_position(db: &ReadPool, positions: &[i64]) -> Result<Has
 // Below this position the history has gaps: only changes of retained entities are left.
 fn is_retained() -> Expr {
     let retained_from = log_head::Entity::find_by_id(1).select_only().column(log_head::Column::RetainedFrom);
-    Expr::col((Entity, Column::Position)).gt(Expr::from(retained_from.into_query()))
+    Expr::col(Column::Position).gt(Expr::from(retained_from.into_query()))
 }

@@ -5,7 +5,7 @@ use super::daily_counts::SECOND;
 use super::filter::ChangeRowFilter;
 use crate::store::Period;
 use crate::store::{ReadPool, StoreError};
-use entity::change::{Column, Entity};
+use entity::change_row::{Column, Entity};
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{EntityTrait, QueryFilter, QuerySelect};
 

@@ -3,14 +3,16 @@
 
 use crate::store::Cohort;
 use crate::store::{ReadPool, StoreError};
-use entity::{Status, change, entity as thing, step};
+use entity::{Status, change_row, change_type, entity as thing, step};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, UnionType};
 use sea_orm::{ColumnTrait, FromQueryResult, JoinType};
 
 /// The steps of an inspection from its history, in the order of the fold: the number of the status, or 0, then cycle and time.
-/// An event without a time counts as having happened when it was received.
-const STEPS_FROM_HISTORY: &str = r#"STRING_AGG(COALESCE("change"."to_status", 0) || ' ' || "change"."cycle" || ' ' ||
-    COALESCE("change"."occurred_at", "change"."received_at"), ';' ORDER BY "change"."position")"#;
+/// An event without a time counts as having happened when it was received. A step without its type gets a number that no status has.
+const STEPS_FROM_HISTORY: &str = r#"STRING_AGG(
+    COALESCE("change_type"."to_status", CASE WHEN "change_type"."id" IS NULL THEN -1 ELSE 0 END) || ' ' ||
+    "change_row"."cycle" || ' ' || COALESCE("change_row"."occurred_at", "change_row"."received_at"),
+    ';' ORDER BY "change_row"."position")"#;
 /// The materialized steps of an inspection.
 const STEPS_FROM_TABLE: &str = r#"STRING_AGG(COALESCE("step"."status_after", 0) || ' ' || "step"."cycle_after" || ' ' ||
     "step"."effective_at", ';' ORDER BY "step"."seq")"#;
@@ -52,10 +54,13 @@ pub async fn status_timelines(db: &ReadPool, cohort: &Cohort) -> Result<Vec<Stat
         return Ok(Vec::new());
     }
     let mut from_history = select_cohort(cohort);
-    let step_of = change::Column::EntityRowId.into_expr().equals((thing::Entity, thing::Column::RowId));
+    let step_of = change_row::Column::EntityRowId.into_expr().equals((thing::Entity, thing::Column::RowId));
+    let type_of = change_type::Column::Id.into_expr().equals((change_row::Entity, change_row::Column::TypeId));
+    // Not the view, to which SQLite cannot apply an outer join without computing all of it.
     from_history
         .expr_as(Expr::cust(STEPS_FROM_HISTORY), "steps")
-        .join(JoinType::LeftJoin, change::Entity, step_of.and(change::Column::TargetState.is_not_null()))
+        .join(JoinType::LeftJoin, change_row::Entity, step_of.and(change_row::Column::OrderCycle.is_not_null()))
+        .join(JoinType::LeftJoin, change_type::Entity, type_of)
         .and_where(thing::Column::StepsMaterialized.eq(false));
     let mut from_steps = select_cohort(cohort);
     let step_of = Expr::col((step::Entity, step::Column::EntityRowId)).equals((thing::Entity, thing::Column::RowId));

@@ -4,7 +4,9 @@
 use super::connection::HandshakeRequest;
 use crate::event::UpdatePlace;
 use crate::store::StoreError;
-use entity::{Kind, ReasonCode, Status, Verdict, change, delivery, ledger, log_head, step, update_order};
+use entity::{
+    Kind, ReasonCode, Status, Verdict, change_row, change_type, delivery, ledger, log_head, step, update_order,
+};
 use rusqlite::Statement;
 use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
 use sea_orm::sqlx::postgres::{PgArguments, PgHasArrayType, PgRow, PgTypeInfo};
@@ -102,10 +104,14 @@ columns! { delivery::Model:
     duplicate_of, first_position, change_count, dictionary_id, duplicates, last_duplicate_at, body_size, headers, body,
 }
 
-columns! { change::Model:
-    position, kind, entity_row_id, inspection_row_id, delivery_row_id, source, vendor, event, verdict, reason_code, reason_params,
-    warnings, from_state, to_state, from_status, to_status, cycle, occurred_at, received_at, dedup_key, target_state, at_least,
-    order_cycle, order_rank, previous_step,
+columns! { change_row::Model:
+    position, type_id, entity_row_id, inspection_row_id, delivery_row_id, received_at, occurred_at, dedup_key, previous_step, cycle,
+    order_cycle, event, reason_params,
+}
+
+columns! { change_type::Model:
+    id, kind, source, vendor, event, verdict, reason_code, reason_params, warnings, from_state, to_state, from_status, to_status,
+    target_state, at_least, order_rank,
 }
 
 columns! { step::Model:

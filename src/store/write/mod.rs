@@ -1,6 +1,7 @@
 //! The writing connection: all statements of the writer, one implementation for each database. A new column is declared in
 //! `entity/src/`, created in `migration/src/`, and written and read by the list of its table in `columns.rs`.
 
+mod change_type;
 mod checkpoint;
 mod columns;
 mod connection;
@@ -13,6 +14,8 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub use change_type::insert_change;
 pub use columns::{DuplicateCount, OriginalRow};
 pub use connection::{BatchRows, BegunTransaction, HandshakeRequest, WriteConnection};
 pub use handshake::HandshakeStore;

@@ -17,7 +17,7 @@ pub fn request_handshakes(rows: &str) -> String {
 }
 
 static SELECT_STEPS: LazyLock<[String; 2]> = LazyLock::new(|| {
-    ["step WHERE entity_row_id = $1", "change WHERE entity_row_id = $1 AND target_state IS NOT NULL"]
+    ["step WHERE entity_row_id = $1", "change WHERE entity_row_id = $1 AND order_cycle IS NOT NULL"]
         .map(|rows| format!("SELECT {} FROM {rows}", ColumnNames::of::<StepRow>().list()))
 });
 
@@ -32,6 +32,9 @@ pub fn select_originals(key: &str, rows: &str) -> String {
     let columns = ColumnNames::of::<OriginalRow>().listed(|name| format!("delivery.{name}"));
     format!("SELECT {columns}, {key} FROM {rows}")
 }
+
+/// What an insertion of types of changes ends with: a type that is stored already stays as it is.
+pub const UNLESS_STORED: &str = " ON CONFLICT (id) DO NOTHING";
 
 /// Adds the counts of a batch to those of a source; the receipt time is replaced.
 pub fn add_to_ledger() -> String {

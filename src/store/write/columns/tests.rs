@@ -10,7 +10,8 @@ fn assert_lists<E: EntityTrait, R: TableRow>() {
 fn the_lists_have_the_order_of_the_tables() {
     assert_lists::<entity::entity::Entity, entity::entity::Model>();
     assert_lists::<delivery::Entity, delivery::Model>();
-    assert_lists::<change::Entity, change::Model>();
+    assert_lists::<change_row::Entity, change_row::Model>();
+    assert_lists::<change_type::Entity, change_type::Model>();
     assert_lists::<step::Entity, step::Model>();
     assert_lists::<update_order::Entity, update_order::Model>();
     assert_lists::<ledger::Entity, ledger::Model>();

@@ -8,6 +8,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
+use super::change_type::KnownTypes;
 use super::columns::{ColumnNames, OriginalRow, StepRow, TableRow};
 use super::connection::{BatchRows, BegunTransaction, WriteConnection};
 use super::dictionaries;
@@ -42,8 +43,9 @@ static SELECT_ENTITIES: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {} FROM entity WHERE id = ANY($1)", ColumnNames::of::<entity::entity::Model>().list())
 });
 static ORIGINALS_BY_POSITION: LazyLock<String> = LazyLock::new(|| {
-    let rows = "change JOIN delivery ON delivery.row_id = change.delivery_row_id WHERE change.position = ANY($1)";
-    select_originals("change.position", rows)
+    let rows =
+        "change_row JOIN delivery ON delivery.row_id = change_row.delivery_row_id WHERE change_row.position = ANY($1)";
+    select_originals("change_row.position", rows)
 });
 static ORIGINALS_BY_KEY: LazyLock<String> =
     LazyLock::new(|| select_originals("delivery.dedup_key", "delivery WHERE delivery.dedup_key = ANY($1)"));
@@ -64,6 +66,7 @@ pub struct PostgresWriteConnection {
     session_settings: String,
     connection: Option<PgConnection>,
     statements: WriteStatements,
+    known_types: KnownTypes,
     /// Whether a transaction is open on it.
     in_transaction: bool,
     /// How many transactions in a row have failed on it.
@@ -99,6 +102,7 @@ impl PostgresWriteConnection {
             session_settings: set,
             connection: None,
             statements: WriteStatements::default(),
+            known_types: KnownTypes::default(),
             in_transaction: false,
             failures: 0,
             uncontended_batches: UNCONTENDED_THRESHOLD,
@@ -134,6 +138,8 @@ impl PostgresWriteConnection {
         self.connection = None;
         self.in_transaction = false;
         self.failures = 0;
+        // Another server may take over, without the newest commits.
+        self.known_types = KnownTypes::default();
     }
 
     fn connect(&mut self) -> Result<(), StoreError> {
@@ -207,9 +213,11 @@ impl WriteConnection for PostgresWriteConnection {
 
     fn write_rows(&mut self, rows: &BatchRows<'_>) -> Result<(), StoreError> {
         let mut statements = std::mem::take(&mut self.statements);
+        let changes = self.known_types.split(rows.changes);
         let slot =
             (self.uncontended_batches < UNCONTENDED_THRESHOLD).then(|| invalidation_log::next_slot(self.log_slot));
-        let written = self.with_connection(async |connection| statements.execute(connection, rows, slot).await);
+        let written =
+            self.with_connection(async |connection| statements.execute(connection, rows, &changes, slot).await);
         self.log_slot = slot.unwrap_or(self.log_slot);
         self.statements = statements;
         if written? {
@@ -225,10 +233,12 @@ impl WriteConnection for PostgresWriteConnection {
             self.in_transaction = false;
         }
         self.failures = 0;
+        self.known_types.commit();
         Ok(())
     }
 
     fn rollback(&mut self) {
+        self.known_types.rollback();
         self.failures += 1;
         if std::mem::take(&mut self.in_transaction) {
             let rolled_back = self.with_connection(async |connection| connection.execute("ROLLBACK").await);
@@ -260,7 +270,7 @@ impl WriteConnection for PostgresWriteConnection {
     }
 
     fn load_seen_keys(&mut self, entities: &[i64]) -> Result<HashMap<i64, HashMap<i64, i64>>, StoreError> {
-        const TEXT: &str = "SELECT entity_row_id, dedup_key, position FROM change WHERE entity_row_id = ANY($1) AND dedup_key IS NOT NULL";
+        const TEXT: &str = "SELECT entity_row_id, dedup_key, position FROM change_row WHERE entity_row_id = ANY($1) AND dedup_key IS NOT NULL";
         let mut seen: HashMap<i64, HashMap<i64, i64>> =
             entities.iter().map(|entity| (*entity, HashMap::new())).collect();
         for row in self.select_by_keys(TEXT, entities)? {

@@ -8,11 +8,12 @@
 
 use crate::event::{CachedEntity, UpdatePlace};
 use crate::store::StoreError;
+use crate::store::write::change_type::SplitChanges;
 use crate::store::write::columns::{BoundQuery, ColumnNames, DuplicateCount, EntityColumnGroup, bind_rows};
 use crate::store::write::connection::{BatchRows, HandshakeRequest};
 use crate::store::write::row_mapping::{entity_to_row, step_rows};
-use crate::store::write::sql::{add_to_ledger, request_handshakes};
-use entity::{change, delivery, ledger, step, update_order};
+use crate::store::write::sql::{UNLESS_STORED, add_to_ledger, request_handshakes};
+use entity::{change_row, change_type, delivery, ledger, step, update_order};
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, AssertSqlSafe, Row};
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ pub struct WriteStatements(HashMap<TouchedTables, String>);
 struct TouchedTables {
     new_entities: bool,
     deliveries: bool,
+    change_types: bool,
     changes: bool,
     /// Whether stored steps are replaced, not only added to.
     replaced_steps: bool,
@@ -70,7 +72,8 @@ impl TouchedTables {
         let tables = [
             (self.new_entities, "entity", ColumnNames::of::<entity::entity::Model>(), ""),
             (self.deliveries, "delivery", ColumnNames::of::<delivery::Model>(), ""),
-            (self.changes, "change", ColumnNames::of::<change::Model>(), ""),
+            (self.change_types, "change_type", ColumnNames::of::<change_type::Model>(), UNLESS_STORED),
+            (self.changes, "change_row", ColumnNames::of::<change_row::Model>(), ""),
             (self.steps, "step", ColumnNames::of::<step::Model>(), after_deletion),
             (self.places, "update_order", ColumnNames::of::<update_order::Model>(), " ON CONFLICT DO NOTHING"),
         ];
@@ -134,6 +137,7 @@ impl WriteStatements {
         &mut self,
         connection: &mut PgConnection,
         rows: &BatchRows<'_>,
+        SplitChanges { rows: changes, new_types }: &SplitChanges,
         slot: Option<i32>,
     ) -> Result<bool, StoreError> {
         let replaced = rows.entities.iter().filter(|cached| cached.pending_steps.replace_all);
@@ -146,7 +150,8 @@ impl WriteStatements {
         let touched = TouchedTables {
             new_entities: !new.is_empty(),
             deliveries: !rows.deliveries.is_empty(),
-            changes: !rows.changes.is_empty(),
+            change_types: !new_types.is_empty(),
+            changes: !changes.is_empty(),
             replaced_steps: !replaced.is_empty(),
             steps: !steps.is_empty(),
             updated_entities: !updated.is_empty(),
@@ -167,7 +172,8 @@ impl WriteStatements {
         // A table without rows has no parameters in the text.
         bind_rows(&mut query, new.iter(), |_| true)?;
         bind_rows(&mut query, rows.deliveries.iter(), |_| true)?;
-        bind_rows(&mut query, rows.changes.iter(), |_| true)?;
+        bind_rows(&mut query, new_types.iter(), |_| true)?;
+        bind_rows(&mut query, changes.iter(), |_| true)?;
         bind_rows(&mut query, steps.iter(), |_| true)?;
         bind_rows(&mut query, places.iter(), |_| true)?;
         bind_rows(&mut query, updated.iter(), is_updated)?;

@@ -5,6 +5,7 @@
 
 mod statements;
 
+use super::change_type::{KnownTypes, SplitChanges};
 use super::checkpoint::{Checkpointer, WAL_SIZE_LIMIT, passive_checkpoint};
 use super::columns::{OriginalRow, TableRow, execute_row};
 use super::connection::{BatchRows, BegunTransaction, WriteConnection};
@@ -41,6 +42,7 @@ pub struct SqliteWriteConnection {
     sql: SqliteStatements,
     /// Whether the database has the dictionaries of this version, or needs none.
     has_dictionaries: bool,
+    known_types: KnownTypes,
     files: FileIdentity,
     /// The page cache, in KiB as SQLite spells it.
     cache_size: i64,
@@ -90,6 +92,7 @@ impl SqliteWriteConnection {
             sql: SqliteStatements::new(),
             // A shadow database stores no payloads.
             has_dictionaries: durability == Durability::SyncOff,
+            known_types: KnownTypes::default(),
             files,
             cache_size: cache,
             keeps_update_order: durability == Durability::SyncFull,
@@ -211,7 +214,9 @@ impl WriteConnection for SqliteWriteConnection {
         failpoints::pause_at("entities");
         self.insert_rows(&self.sql.insert_delivery, rows.deliveries)?;
         failpoints::pause_at("deliveries");
-        self.insert_rows(&self.sql.insert_change, rows.changes)?;
+        let SplitChanges { rows: changes, new_types } = self.known_types.split(rows.changes);
+        self.insert_rows(&self.sql.insert_change_type, &new_types)?;
+        self.insert_rows(&self.sql.insert_change, &changes)?;
         failpoints::pause_at("changes");
         self.insert_rows(&self.sql.add_to_ledger, rows.ledger.iter().copied())?;
         failpoints::pause_at("ledger");
@@ -227,11 +232,13 @@ impl WriteConnection for SqliteWriteConnection {
     fn commit(&mut self) -> Result<(), StoreError> {
         self.connection.execute_batch("COMMIT")?;
         self.has_dictionaries = true;
+        self.known_types.commit();
         // A commit into a removed file is lost and must not be acknowledged.
         self.files.check()
     }
 
     fn rollback(&mut self) {
+        self.known_types.rollback();
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
@@ -272,8 +279,8 @@ impl WriteConnection for SqliteWriteConnection {
     }
 
     fn load_seen_keys(&mut self, entities: &[i64]) -> Result<HashMap<i64, HashMap<i64, i64>>, StoreError> {
-        let mut statement =
-            self.prepared("SELECT dedup_key, position FROM change WHERE entity_row_id = ? AND dedup_key IS NOT NULL")?;
+        let mut statement = self
+            .prepared("SELECT dedup_key, position FROM change_row WHERE entity_row_id = ? AND dedup_key IS NOT NULL")?;
         let mut seen = HashMap::with_capacity(entities.len());
         for entity in entities {
             let keys = statement.query_map([entity], |row| Ok((row.get(0)?, row.get(1)?)))?;

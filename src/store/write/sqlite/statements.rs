@@ -2,7 +2,7 @@
 
 use crate::store::write::columns::{ColumnNames, EntityColumnGroup, TableRow};
 use crate::store::write::sql;
-use entity::{change, delivery, ledger, log_head, step, update_order};
+use entity::{change_row, change_type, delivery, ledger, log_head, step, update_order};
 
 /// The texts; the connection keeps the statements prepared.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub struct SqliteStatements {
     /// By whether facts and links are among the columns: `[facts][links]`.
     pub update_entity: [[String; 2]; 2],
     pub insert_delivery: String,
+    pub insert_change_type: String,
     pub insert_change: String,
     pub insert_step: String,
     pub insert_place: String,
@@ -38,15 +39,16 @@ impl SqliteStatements {
                 [false, true].map(|links| update::<entity::entity::Model>("entity", is_updated(facts, links)))
             }),
             insert_delivery: insert::<delivery::Model>("delivery"),
-            insert_change: insert::<change::Model>("change"),
+            insert_change_type: insert::<change_type::Model>("change_type") + sql::UNLESS_STORED,
+            insert_change: insert::<change_row::Model>("change_row"),
             insert_step: insert::<step::Model>("step"),
             insert_place: insert::<update_order::Model>("update_order") + " ON CONFLICT DO NOTHING",
             delete_place: "DELETE FROM update_order WHERE list = ? AND position = ?",
             add_to_ledger: insert::<ledger::Model>("ledger") + &sql::add_to_ledger(),
             request_handshake: sql::request_handshakes("VALUES (?, ?, ?, 0)"),
             originals_by_position: sql::select_originals(
-                "change.position",
-                "change JOIN delivery ON delivery.row_id = change.delivery_row_id WHERE change.position = ?",
+                "change_row.position",
+                "change_row JOIN delivery ON delivery.row_id = change_row.delivery_row_id WHERE change_row.position = ?",
             ),
             originals_by_key: sql::select_originals("delivery.dedup_key", "delivery WHERE delivery.dedup_key = ?"),
         }
