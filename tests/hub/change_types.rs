@@ -7,7 +7,7 @@ use crate::test_hub::TestHub;
 use crate::vendor_client::delivery_body;
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use entity::{change, change_row, change_type};
-use inspection_hub::ingest::{PreparedDelivery, Writer};
+use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
 use inspection_hub::store::{Database, OpenMode};
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
