@@ -3,11 +3,11 @@
 //! Modules import only from modules to their left:
 //!
 //! ```text
-//! entity -> clock -> machine -> event -> vendor -> store -> feed -> ingest -> rebuild -> retention -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
+//! entity -> clock -> machine -> event -> vendor -> access -> store -> feed -> ingest -> rebuild -> retention -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
 //! ```
 //!
 //! [`machine`] and [`event`] are pure: they decide what a delivery changes. [`vendor`] verifies and parses deliveries,
-//! [`store`] is the database, [`ingest`] writes, [`feed`] notifies, [`graphql`] serves queries, [`request`] limits them, and
+//! [`access`] defines who may see and do what, [`store`] is the database, [`ingest`] writes, [`feed`] notifies, [`graphql`] serves queries, [`request`] limits them, and
 //! [`live`] serves subscriptions.
 #![cfg_attr(
     not(test),
@@ -22,6 +22,7 @@
     )
 )]
 
+pub mod access;
 pub mod cli;
 pub mod clock;
 pub mod event;

@@ -89,6 +89,24 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// What a credential allows.
+    Scope {
+        /// To read the API and to subscribe to it, without what is personal.
+        Read = "READ";
+        /// To read what is personal as well: names, phone numbers, addresses, number plates, links to photos, bodies.
+        ReadPersonal = "READ_PERSONAL";
+        /// To act: deliver again, register, annotate, link, resolve, pause a source.
+        Operate = "OPERATE";
+        /// To erase what is personal of an inspection, for good.
+        Erase = "ERASE";
+        /// To manage API keys, and to read the audit log.
+        Admin = "ADMIN";
+        /// To read the metrics.
+        Metrics = "METRICS";
+    }
+}
+
+vocabulary! {
     /// The kinds of jobs.
     JobKind {
         /// Hover produces a model of a building.

@@ -21,4 +21,4 @@ pub mod step;
 pub mod tombstone;
 pub mod update_order;
 
-pub use enums::{ItemKind, JobKind, Kind, ReasonCode, Status, Verdict};
+pub use enums::{ItemKind, JobKind, Kind, ReasonCode, Scope, Status, Verdict};

@@ -1,0 +1,168 @@
+//! The form of an API key: `ihub_<id>_<secret>`. The prefix is fixed, so that scanners for leaked secrets find it; the id is
+//! public and finds the key without a search; of the secret, which is 32 random bytes, only a digest is kept.
+
+use rand::TryRngCore;
+use rand::rngs::OsRng;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::str::FromStr;
+use subtle::ConstantTimeEq;
+
+const PREFIX: &str = "ihub_";
+/// Bytes of an id.
+const ID_BYTES: usize = 6;
+const SECRET_BYTES: usize = 32;
+
+/// The public part of a key: 12 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ApiKeyId([u8; ID_BYTES]);
+
+/// The SHA-256 of a key's secret.
+#[derive(Clone, Copy)]
+pub struct ApiKeyDigest([u8; SECRET_BYTES]);
+
+/// A whole key. Not printable, because it is a credential: [`ApiKeyToken::reveal`] shows it.
+#[derive(Clone)]
+pub struct ApiKeyToken {
+    pub id: ApiKeyId,
+    secret: [u8; SECRET_BYTES],
+}
+
+/// Not a key, an id or a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not {expected}")]
+pub struct InvalidApiKey {
+    expected: &'static str,
+}
+
+impl ApiKeyToken {
+    /// A new key.
+    ///
+    /// # Errors
+    /// If the operating system has no random numbers.
+    pub fn generate() -> Result<ApiKeyToken, rand::rand_core::OsError> {
+        let (mut id, mut secret) = ([0; ID_BYTES], [0; SECRET_BYTES]);
+        OsRng.try_fill_bytes(&mut id)?;
+        OsRng.try_fill_bytes(&mut secret)?;
+        Ok(ApiKeyToken { id: ApiKeyId(id), secret })
+    }
+
+    /// What is kept of the secret.
+    pub fn digest(&self) -> ApiKeyDigest {
+        ApiKeyDigest(Sha256::digest(self.secret).into())
+    }
+
+    /// The key as text, to show it once.
+    pub fn reveal(&self) -> String {
+        format!("{PREFIX}{}_{}", self.id, hex::encode(self.secret))
+    }
+}
+
+impl ApiKeyDigest {
+    /// Whether it is the digest of this key's secret. Compares in constant time.
+    pub fn matches(&self, token: &ApiKeyToken) -> bool {
+        self.0.ct_eq(&token.digest().0).into()
+    }
+}
+
+impl FromStr for ApiKeyToken {
+    type Err = InvalidApiKey;
+
+    fn from_str(text: &str) -> Result<ApiKeyToken, InvalidApiKey> {
+        let parts = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_'));
+        let read = |(id, secret): (&str, &str)| Some(ApiKeyToken { id: id.parse().ok()?, secret: from_hex(secret)? });
+        parts.and_then(read).ok_or(InvalidApiKey { expected: "an API key: ihub_<id>_<secret>" })
+    }
+}
+
+impl FromStr for ApiKeyId {
+    type Err = InvalidApiKey;
+
+    fn from_str(text: &str) -> Result<ApiKeyId, InvalidApiKey> {
+        from_hex(text).map(ApiKeyId).ok_or(InvalidApiKey { expected: "the id of an API key: 12 hexadecimal digits" })
+    }
+}
+
+impl FromStr for ApiKeyDigest {
+    type Err = InvalidApiKey;
+
+    fn from_str(text: &str) -> Result<ApiKeyDigest, InvalidApiKey> {
+        let expected = "the SHA-256 of an API key's secret: 64 hexadecimal digits";
+        from_hex(text).map(ApiKeyDigest).ok_or(InvalidApiKey { expected })
+    }
+}
+
+// Lower case only, so that each has one spelling.
+fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let is_lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    hex::decode_to_slice(text, &mut bytes).ok().filter(|()| is_lower).map(|()| bytes)
+}
+
+impl fmt::Display for ApiKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for ApiKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for ApiKeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for ApiKeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Debug for ApiKeyToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}_…", self.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_becomes_text_and_back() {
+        let key = ApiKeyToken::generate().expect("random numbers");
+        let text = key.reveal();
+        assert_eq!(text.len(), "ihub_".len() + 12 + 1 + 64);
+        let again: ApiKeyToken = text.parse().expect("a key");
+        assert_eq!(again.id, key.id);
+        assert!(key.digest().matches(&again));
+        assert_eq!(key.id.to_string().parse(), Ok(key.id));
+        let stored: ApiKeyDigest = key.digest().to_string().parse().expect("a digest");
+        assert!(stored.matches(&again));
+        assert!(!format!("{key:?}").contains(&hex::encode(key.secret)), "it is not printed by accident");
+    }
+
+    #[test]
+    fn another_secret_does_not_match() {
+        let (one, other) = (ApiKeyToken::generate(), ApiKeyToken::generate());
+        let (one, other) = (one.expect("random numbers"), other.expect("random numbers"));
+        assert!(!one.digest().matches(&other));
+        assert!(!one.digest().matches(&ApiKeyToken { secret: [0; SECRET_BYTES], ..one.clone() }));
+    }
+
+    #[test]
+    fn other_text_is_no_key() {
+        let key = ApiKeyToken::generate().expect("random numbers").reveal();
+        let upper = key.to_uppercase();
+        let (short, spaced) = (&key[..key.len() - 2], format!("{key} "));
+        let two = format!("{key}_{key}");
+        for text in ["", "ihub_", "ihub__", "token", &upper, short, &spaced, &two, &key["ihub_".len()..]] {
+            assert!(text.parse::<ApiKeyToken>().is_err(), "{text}");
+        }
+    }
+}

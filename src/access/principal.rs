@@ -1,0 +1,30 @@
+//! Who uses the hub.
+
+use super::{Scopes, View};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// A person or program, as its credential tells.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// Who it is, e.g. `key:3f9a51c07be2 (dashboards)`.
+    pub subject: Arc<str>,
+    pub view: View,
+    /// When the credential ends; `None` if it does not.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// Cancelled when the credential expires or is revoked: subscriptions end then.
+    pub ended: CancellationToken,
+}
+
+impl Principal {
+    /// Anyone, where no way of authentication is configured.
+    pub fn anyone(scopes: Scopes) -> Principal {
+        Principal {
+            subject: "anyone".into(),
+            view: View::new(scopes, None),
+            expires_at: None,
+            ended: CancellationToken::new(),
+        }
+    }
+}
