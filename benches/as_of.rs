@@ -14,6 +14,7 @@ use async_graphql::Request as Query;
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use inspection_hub::access::Principal;
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
 use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
@@ -85,6 +86,7 @@ async fn run() -> anyhow::Result<()> {
     let graph = ApiSchema::new(ApiContext {
         inspection_index: Default::default(),
         readers: db.read_pool.clone(),
+        principal: Principal::unlimited(),
         feed: Feed::new(db.read_pool.clone(), &head(&db.read_pool).await?),
         sources: [].into(),
         clock: Utc::now,

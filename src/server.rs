@@ -1,5 +1,6 @@
 //! A running hub: starts the database, the writer, the feed, the background tasks and the listener, and stops them in order.
 
+use crate::access::Principal;
 use crate::clock;
 use crate::feed::{self, Feed};
 use crate::file_limit;
@@ -132,6 +133,7 @@ impl Hub {
         tasks.push(tokio::spawn(async move { keep_saved.0.run(&keep_saved.1, &keep_saved.2).await }));
         let api = ApiContext {
             readers: db.read_pool.clone(),
+            principal: Principal::unlimited(),
             inspection_index: index,
             feed: feed.clone(),
             sources: settings.sources.iter().map(source_info).collect(),

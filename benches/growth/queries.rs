@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use async_graphql::{Request, Value};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use entity::Kind;
+use inspection_hub::access::Principal;
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
 use inspection_hub::store::read::{EntityProjection, datetime_from_micros, entities_by_row_id};
@@ -31,6 +32,7 @@ pub fn graph(runtime: &Runtime, of: &Population<'_>) -> anyhow::Result<ApiSchema
     Ok(ApiSchema::new(ApiContext {
         readers: of.db.read_pool.clone(),
         inspection_index: Default::default(),
+        principal: Principal::unlimited(),
         feed,
         sources: [].into(),
         clock: Utc::now,

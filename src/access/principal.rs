@@ -18,6 +18,11 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// One with all scopes: the hub itself.
+    pub fn unlimited() -> Arc<Principal> {
+        Arc::new(Principal::anyone(Scopes::ALL))
+    }
+
     /// Anyone, where no way of authentication is configured.
     pub fn anyone(scopes: Scopes) -> Principal {
         Principal {

@@ -32,6 +32,10 @@ impl Scopes {
         self.0 & !other.0 == 0
     }
 
+    pub const fn union(self, other: Scopes) -> Scopes {
+        Scopes(self.0 | other.0)
+    }
+
     pub const fn without(self, scope: Scope) -> Scopes {
         Scopes(self.0 & !bit(scope))
     }

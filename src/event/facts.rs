@@ -9,9 +9,25 @@ use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// Declares the groups of facts: a struct for each, the enum [`FactGroup`] of all, and [`Facts`] with one of each.
+/// A fact about a person, or one that leads to a person: a name, a phone number, a postal address, coordinates, a number plate, a
+/// VIN, a link to a photo or document, a text that somebody wrote or that quotes such a text. The API withholds it from those
+/// without the scope to read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PersonalFact {
+    /// The group, as in the stored facts.
+    pub group: &'static str,
+    /// The group's object in the API.
+    pub object: &'static str,
+    /// The field, in snake_case as in the stored facts.
+    pub field: &'static str,
+    /// How it is marked here: `personal`.
+    pub mark: &'static str,
+}
+
+/// Declares the groups of facts: a struct for each, the enum [`FactGroup`] of all, and [`Facts`] with one of each. A fact that
+/// is marked `(personal)` is also in [`PERSONAL_FACTS`].
 macro_rules! facts {
-    ($($(#[$about:meta])* $group:ident: $name:ident { $($field:ident: $type:ty = $description:tt,)+ })+) => {
+    ($($(#[$about:meta])* $group:ident: $name:ident { $($field:ident $(($mark:ident))?: $type:ty = $description:tt,)+ })+) => {
         $(
             $(#[$about])*
             #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, SimpleObject)]
@@ -30,6 +46,16 @@ macro_rules! facts {
                 }
             }
         )+
+
+        /// All personal facts.
+        pub const PERSONAL_FACTS: &[PersonalFact] = &[
+            $($($(PersonalFact {
+                group: stringify!($group),
+                object: stringify!($name),
+                field: stringify!($field),
+                mark: stringify!($mark),
+            },)?)+)+
+        ];
 
         /// One group of facts.
         #[derive(Clone, Debug, PartialEq)]
@@ -58,8 +84,8 @@ macro_rules! facts {
 facts! {
     /// A vehicle under inspection.
     vehicle: Vehicle {
-        vin: String = "Vehicle identification number (ISO 3779), as the vendor read it.",
-        plate: String = "Registration mark (number plate).",
+        vin(personal): String = "Vehicle identification number (ISO 3779), as the vendor read it.",
+        plate(personal): String = "Registration mark (number plate).",
         year: i32 = "Model year.",
         make: String = "Manufacturer, e.g. `Honda`.",
         model: String = "Model, e.g. `Odyssey`.",
@@ -77,27 +103,27 @@ facts! {
 
     /// A building under inspection.
     property: Property {
-        name: String = "What the customer calls it.",
-        address: String = "Postal address, one line.",
+        name(personal): String = "What the customer calls it.",
+        address(personal): String = "Postal address, one line.",
     }
 
     /// A thing under inspection that the vendor keeps in a register of its own.
     asset: Asset {
         asset_id: String = "The vendor's id of the asset.",
-        external_id: String = "The customer's number for it: a reference number or a VIN.",
+        external_id(personal): String = "The customer's number for it: a reference number or a VIN.",
     }
 
     /// Where it happened.
     location: Location {
         location_id: String = "The vendor's id of the place.",
-        name: String = "What the customer calls the place.",
-        address: String = "Address, one line.",
+        name(personal): String = "What the customer calls the place.",
+        address(personal): String = "Address, one line.",
         city: String = "City.",
         region: String = "State, province or region.",
-        post_code: String = "Postal code.",
+        post_code(personal): String = "Postal code.",
         country: String = "Country.",
-        latitude: f64 = "Degrees north (WGS 84).",
-        longitude: f64 = "Degrees east (WGS 84).",
+        latitude(personal): f64 = "Degrees north (WGS 84).",
+        longitude(personal): f64 = "Degrees east (WGS 84).",
     }
 
     /// How an inspection went.
@@ -113,9 +139,9 @@ facts! {
         damage_cost: f64 = "What the damage costs, in the account's currency.",
         worst_grade: f64 = "The worst grade of a single damage, on the vendor's scale.",
         total_grade: f64 = "The sum of all grades, on the vendor's scale.",
-        view_url: String = "The vendor's page for the inspection.",
-        report_url: String = "The report to download.",
-        landing_url: String = "The vendor's page that presents the result.",
+        view_url(personal): String = "The vendor's page for the inspection.",
+        report_url(personal): String = "The report to download.",
+        landing_url(personal): String = "The vendor's page that presents the result.",
         outcome: String = "What the organization decided at the end.",
         archive_status: String = "`active` or `archived`.",
         work_order_id: String = "The work order it belongs to.",
@@ -123,21 +149,21 @@ facts! {
 
     /// A picture.
     photo: Photo {
-        url: String = "Where to get it.",
+        url(personal): String = "Where to get it.",
         label: String = "What it shows, e.g. `Front left`.",
         code: String = "The vendor's code for what it shows.",
         verdict: String = "What the vendor's checks found: `passed`, `warn`, `failed`, `accepted` or `rejected`.",
-        message: String = "Why, in the vendor's words.",
+        message(personal): String = "Why, in the vendor's words.",
         taken_at: DateTime<Utc> = "When it was taken or checked, by the vendor's clock.",
         bytes: f64 = "Size in bytes.",
-        latitude: f64 = "Degrees north (WGS 84).",
-        longitude: f64 = "Degrees east (WGS 84).",
+        latitude(personal): f64 = "Degrees north (WGS 84).",
+        longitude(personal): f64 = "Degrees east (WGS 84).",
     }
 
     /// A film.
     video: Video {
-        url: String = "Where to get it.",
-        thumbnail_url: String = "A still of it.",
+        url(personal): String = "Where to get it.",
+        thumbnail_url(personal): String = "A still of it.",
         taken_at: DateTime<Utc> = "When it was taken, by the vendor's clock.",
     }
 
@@ -145,7 +171,7 @@ facts! {
     answer: Answer {
         question_id: String = "The vendor's id of the question.",
         question: String = "What was asked.",
-        text: String = "What was answered.",
+        text(personal): String = "What was answered.",
     }
 
     /// A message to or from the person who inspects.
@@ -154,10 +180,10 @@ facts! {
         direction: String = "`OUTBOUND`: to the person. `INBOUND`: from the person.",
         purpose: String = "What it is for, in the vendor's words, e.g. `welcome` or `reminder`.",
         status: String = "`SENT`, `RECEIVED`, `BOUNCED`, `DROPPED` or `FAILED`.",
-        recipient: String = "The recipient.",
-        phone: String = "The number it went to.",
-        error: String = "Why it failed.",
-        text: String = "What it says.",
+        recipient(personal): String = "The recipient.",
+        phone(personal): String = "The number it went to.",
+        error(personal): String = "Why it failed.",
+        text(personal): String = "What it says.",
         sent_at: DateTime<Utc> = "When, by the vendor's clock.",
     }
 
@@ -169,23 +195,23 @@ facts! {
 
     /// A note on the inspection.
     note: Note {
-        title: String = "Its title.",
-        text: String = "Its text.",
-        author: String = "The author.",
+        title(personal): String = "Its title.",
+        text(personal): String = "Its text.",
+        author(personal): String = "The author.",
         written_at: DateTime<Utc> = "When it was written, by the vendor's clock.",
     }
 
     /// A filled form.
     form: Form {
         template_id: String = "The vendor's id of the form's template.",
-        values: Json = "The answers, by the names of the form's fields.",
+        values(personal): Json = "The answers, by the names of the form's fields.",
         filled_at: DateTime<Utc> = "When it was filled, by the vendor's clock.",
     }
 
     /// A file, a signature or an identity document.
     file: File {
-        url: String = "Where to get it.",
-        name: String = "Its name.",
+        url(personal): String = "Where to get it.",
+        name(personal): String = "Its name.",
         created_at: DateTime<Utc> = "When it was made, by the vendor's clock.",
     }
 
@@ -205,14 +231,14 @@ facts! {
         cost: f64 = "What repair costs, in the account's currency.",
         labor_hours: f64 = "Hours of labour.",
         photo_code: String = "The code of the photo that shows it.",
-        photo_url: String = "The photo that shows it.",
-        cropped_url: String = "The part of the photo that shows it.",
+        photo_url(personal): String = "The photo that shows it.",
+        cropped_url(personal): String = "The part of the photo that shows it.",
     }
 
     /// Somebody who wants to be called.
     lead: Lead {
         lead_id: String = "The vendor's id of the lead.",
-        project_name: String = "The project.",
+        project_name(personal): String = "The project.",
         project_id: String = "The vendor's id of the project.",
     }
 
@@ -221,7 +247,7 @@ facts! {
         tenant_id: String = "The customer it belongs to, by the customer's own key.",
         integration: String = "The third party, e.g. `hubspot`.",
         authentication: String = "How the customer logs in there.",
-        last_error: String = "The newest error.",
+        last_error(personal): String = "The newest error.",
         sandbox: bool = "Whether it is a sandbox.",
     }
 
@@ -229,14 +255,14 @@ facts! {
     record: Record {
         resource: String = "What sort of record, e.g. `contacts`.",
         record_id: String = "Its id at the third party.",
-        data: Json = "The record itself.",
-        error: String = "Why a record could not be brought.",
+        data(personal): Json = "The record itself.",
+        error(personal): String = "Why a record could not be brought.",
     }
 
     /// A job's product to download: a PDF, a condition report.
     document: Document {
-        url: String = "Where to get it.",
-        error: String = "Why there is none.",
+        url(personal): String = "Where to get it.",
+        error(personal): String = "Why there is none.",
     }
 
     /// A request for a signature.
@@ -255,10 +281,10 @@ facts! {
 
     /// A task given to somebody.
     task: Task {
-        name: String = "What is to be done.",
+        name(personal): String = "What is to be done.",
         due_by: DateTime<Utc> = "By when.",
         high_priority: bool = "Whether it is urgent.",
-        assignee: String = "The assigned person.",
-        requester: String = "The person who requested it.",
+        assignee(personal): String = "The assigned person.",
+        requester(personal): String = "The person who requested it.",
     }
 }

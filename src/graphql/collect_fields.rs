@@ -2,7 +2,7 @@
 //! fragments where they are spread. Unlike `request::visitor` it expands fragments, so it runs only on documents that are
 //! known to be small when expanded.
 
-use super::schema_types::{field_type, named_type, root_type};
+use super::schema_types::{field_type, named_type, root_type, schema_field};
 use async_graphql::parser::types::{BaseType, ExecutableDocument, OperationDefinition, Selection, SelectionSet, Type};
 use async_graphql::{Name, Pos, Positioned, indexmap::IndexMap};
 use std::cell::OnceCell;
@@ -14,6 +14,8 @@ pub struct FieldGroup<'a> {
     pub ty: Option<&'static Type>,
     /// The type of the first selection that cannot be merged with `ty`, and its place.
     pub conflict: Option<(&'static Type, Pos)>,
+    /// The type and name of a field that is personal. Unknown in an untyped group.
+    pub personal: Option<(&'a str, &'a str)>,
     /// Empty for scalars.
     selected: Vec<TypedSelectionSet<'a>>,
     fields: OnceCell<IndexMap<&'a Name, FieldGroup<'a>>>,
@@ -35,7 +37,7 @@ impl<'a> FieldGroup<'a> {
     }
 
     fn new(ty: Option<&'static Type>) -> Self {
-        FieldGroup { ty, conflict: None, selected: Vec::new(), fields: OnceCell::new() }
+        FieldGroup { ty, conflict: None, personal: None, selected: Vec::new(), fields: OnceCell::new() }
     }
 
     pub fn has_fields(&self) -> bool {
@@ -75,6 +77,9 @@ impl<'a> FieldGroup<'a> {
                         let group =
                             fields.entry(&field.node.response_key().node).or_insert_with(|| FieldGroup::new(ty));
                         group.add(ty, &field.node.selection_set.node, field.pos);
+                        let name = field.node.name.node.as_str();
+                        let is_personal = |of: &&str| schema_field(of, name).is_some_and(|field| field.is_personal);
+                        group.personal = group.personal.or(of.filter(is_personal).map(|of| (of, name)));
                     }
                     Selection::InlineFragment(inline) => {
                         let on = inline.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());

@@ -4,8 +4,10 @@
 
 use super::error_code::ApiErrorCode;
 use super::error_hints::clarify;
+use crate::access::scope_name;
 use crate::store::StoreError;
 use async_graphql::{Error, ErrorExtensionValues, ErrorExtensions, Name, Pos, Response, ServerError, Value};
+use entity::Scope;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -63,6 +65,17 @@ impl ApiError {
             "this hub requires a valid token",
             "Send the header `Authorization: Bearer …`; the hub's operator issues the token.",
         )
+    }
+
+    /// The operation needs a scope that its caller does not have.
+    pub fn missing_scope(scope: Scope) -> Self {
+        let name = scope_name(scope);
+        ApiError::new(
+            ApiErrorCode::Forbidden,
+            format!("this needs the scope `{name}`"),
+            "Use a credential with this scope; `viewer { scopes }` shows those that you have.",
+        )
+        .with_extension("scope", name)
     }
 
     pub fn timeout(limit: Duration) -> Self {

@@ -55,8 +55,8 @@ error_codes! {
         "The cursor is beyond the end of the history: the database was restored from a backup.",
         "Read the state again, then continue from `head { cursor }`.";
     Forbidden "FORBIDDEN":
-        "This hub accepts only the operations that it was configured with.",
-        "Ask its operator to add yours to `trusted_documents`.";
+        "The credential lacks the scope that the message names; or this hub accepts only the operations that it was configured with.",
+        "Use a credential with that scope; or ask the operator to add the operation to `trusted_documents`.";
     GraphqlParseFailed "GRAPHQL_PARSE_FAILED":
         "The document is not valid GraphQL syntax.",
         "`locations` has the position of the error.";

@@ -1,5 +1,6 @@
 //! Whether a change matches a subscription's filter, decided from the change alone.
 
+use crate::access::View;
 use crate::event::has_effect;
 use crate::store::read::{ChangeRowFilter, ChangeWithEntity, EntityFilter, delivery_row_id};
 use chrono::{DateTime, Utc};
@@ -12,6 +13,14 @@ pub enum FilterMatch {
     Yes,
     /// It matched by status or state before the change, and no longer does.
     LeavesFilter,
+}
+
+/// Whether a change is of a source that the view includes.
+pub fn is_in_view(view: &View, changed: &ChangeWithEntity) -> bool {
+    match &changed.change.source {
+        Some(source) => view.includes_source(source),
+        None => view.sources().is_none(),
+    }
 }
 
 /// Whether a change had an effect on an entity that the filter matches.

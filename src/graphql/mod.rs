@@ -19,6 +19,7 @@ mod error_code;
 mod error_hints;
 mod explanation;
 mod federation;
+mod field_access;
 mod field_cost;
 mod filter;
 mod key;
@@ -47,6 +48,7 @@ pub use cursor::Cursor;
 pub use cursor::parse_change_cursor;
 pub use error::{ApiError, is_request_error};
 pub use error_code::{ApiErrorCode, ERROR_CODES, ErrorCodeEntry};
+pub use field_access::{depends_on_principal, required_scope};
 pub use field_cost::ListSize;
 pub use limits::{DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, MAX_PAGE_SIZE, MAX_PARSER_RECURSION};
 pub use overlapping_fields::check_overlapping_fields;
@@ -55,23 +57,28 @@ pub use sdl::{sdl, subgraph_sdl};
 pub use source::SourceInfo;
 pub use subscription_progress::{StartPosition, SubscriptionProgress};
 
+use crate::access::{Principal, View, scope_name};
 use crate::feed::Feed;
 use crate::store::{InspectionIndex, ReadPool};
+use ::entity::Scope;
 use aggregate::{AggregateCaches, MIN_COMPUTE_TIME};
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::ExecutableDocument;
-use async_graphql::{Context, EmptyMutation, ID, Request, Response, Schema, SchemaBuilder};
+use async_graphql::{Context, EmptyMutation, ID, Name, Request, Response, Schema, SchemaBuilder, Value};
 use batch_scheduler::BatchScheduler;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
 use futures_util::stream::{BoxStream, StreamExt};
 use loaders::Loaders;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// What the resolvers need.
+/// What the resolvers need. Each request has its own, which shows what its caller may see.
 #[derive(Clone, Debug)]
 pub struct ApiContext {
+    /// Limited to the sources of the caller's view.
     pub readers: ReadPool,
+    pub principal: Arc<Principal>,
     pub inspection_index: Arc<InspectionIndex>,
     pub feed: Arc<Feed>,
     pub sources: Arc<[SourceInfo]>,
@@ -83,6 +90,16 @@ impl ApiContext {
         ctx.data::<ApiContext>().map_err(|_| ApiError::internal("the schema has no data"))
     }
 
+    // As its caller may see it.
+    fn seen_by(&self, principal: &Arc<Principal>) -> ApiContext {
+        let readers = self.readers.limited_to(principal.view.clone());
+        ApiContext { readers, principal: principal.clone(), ..self.clone() }
+    }
+
+    fn view(&self) -> &View {
+        &self.principal.view
+    }
+
     fn now(&self) -> DateTime<Utc> {
         (self.clock)()
     }
@@ -90,7 +107,10 @@ impl ApiContext {
 
 /// The executable schema: the only entrance, so that each request gets data loaders of its own.
 #[derive(Clone)]
-pub struct ApiSchema(Schema<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot>);
+pub struct ApiSchema {
+    schema: Schema<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot>,
+    api: ApiContext,
+}
 
 impl std::fmt::Debug for ApiSchema {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -100,26 +120,36 @@ impl std::fmt::Debug for ApiSchema {
 
 impl ApiSchema {
     pub fn new(api: ApiContext) -> Self {
-        ApiSchema(builder().disable_suggestions().data(api).data(AggregateCaches::new(MIN_COMPUTE_TIME)).finish())
+        ApiSchema::finish(builder().disable_suggestions(), api, MIN_COMPUTE_TIME)
     }
 
     /// With errors that suggest corrections of misspelt names.
     pub fn with_suggestions(api: ApiContext) -> Self {
-        ApiSchema(builder().data(api).data(AggregateCaches::new(MIN_COMPUTE_TIME)).finish())
+        ApiSchema::finish(builder(), api, MIN_COMPUTE_TIME)
     }
 
-    /// Executes a query.
+    // Aggregates that took longer than `reused_above` to compute are reused.
+    fn finish(builder: Builder, api: ApiContext, reused_above: Duration) -> Self {
+        ApiSchema { schema: builder.data(AggregateCaches::new(reused_above)).finish(), api }
+    }
+
+    /// Executes a query of a caller who may see everything.
     pub async fn execute(&self, request: Request) -> Response {
         match parse_query(&request.query) {
-            Ok(document) => self.execute_parsed(request, &Arc::new(document)).await,
+            Ok(document) => self.execute_parsed(request, &Arc::new(document), &self.api.principal).await,
             Err(error) => parse_failed(&error).into_graphql_response(),
         }
     }
 
     /// Executes a parsed query. Dropping the future cancels it, including its SQL.
-    pub async fn execute_parsed(&self, request: Request, document: &Arc<ExecutableDocument>) -> Response {
-        let (request, scheduler, shaper) = prepare(request, document);
-        shaper.shape(scheduler.drive(self.0.execute(request)).await)
+    pub async fn execute_parsed(
+        &self,
+        request: Request,
+        document: &Arc<ExecutableDocument>,
+        principal: &Arc<Principal>,
+    ) -> Response {
+        let (request, scheduler, shaper) = self.prepare(request, document, principal);
+        shaper.shape(scheduler.drive(self.schema.execute(request)).await)
     }
 
     /// Executes a subscription. Its start is in `progress`, which also says which change each response is about.
@@ -127,19 +157,36 @@ impl ApiSchema {
         &self,
         request: Request,
         document: &Arc<ExecutableDocument>,
+        principal: &Arc<Principal>,
         progress: &Arc<SubscriptionProgress>,
     ) -> BoxStream<'static, Response> {
-        let (request, scheduler, shaper) = prepare(request.data(progress.clone()), document);
-        let responses = scheduler.drive_stream(self.0.execute_stream(request).boxed());
+        let (request, scheduler, shaper) = self.prepare(request.data(progress.clone()), document, principal);
+        let responses = scheduler.drive_stream(self.schema.execute_stream(request).boxed());
         responses.map(move |response| shaper.shape(response)).boxed()
     }
 
     /// Whether the document is valid for the schema. Nothing is read: only introspection is executed.
-    pub fn is_valid(&self, request: Request, document: &Arc<ExecutableDocument>) -> bool {
-        let (request, ..) = prepare(request.only_introspection(), document);
+    pub fn is_valid(&self, request: Request, document: &Arc<ExecutableDocument>, principal: &Arc<Principal>) -> bool {
+        let (request, ..) = self.prepare(request.only_introspection(), document, principal);
         // Errors of validation have locations; the error that a subscription is not executed here has none.
-        let response = self.0.execute(request).now_or_never();
+        let response = self.schema.execute(request).now_or_never();
         response.is_some_and(|response| response.errors.iter().all(|error| error.locations.is_empty()))
+    }
+
+    // Each request has its own loaders, scheduler and context. Execution consumes the document, so it gets a copy.
+    fn prepare(
+        &self,
+        mut request: Request,
+        document: &Arc<ExecutableDocument>,
+        principal: &Arc<Principal>,
+    ) -> (Request, Arc<BatchScheduler>, ResponseShaper) {
+        let operation_name = request.operation_name.clone();
+        let withhold = !principal.view.has(Scope::ReadPersonal);
+        let shaper = ResponseShaper { document: document.clone(), operation_name, withhold };
+        request.set_parsed_query(ExecutableDocument::clone(document));
+        let loaders = Loaders::default();
+        let scheduler = loaders.scheduler.clone();
+        (request.data(loaders).data(self.api.seen_by(principal)), scheduler, shaper)
     }
 }
 
@@ -151,7 +198,9 @@ pub fn parse_failed(error: &async_graphql::parser::Error) -> ApiError {
     ApiError::in_document(ApiErrorCode::GraphqlParseFailed, message, error.positions().next())
 }
 
-fn builder() -> SchemaBuilder<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot> {
+type Builder = SchemaBuilder<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot>;
+
+fn builder() -> Builder {
     Schema::build(query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot)
         .override_output_type_description::<ID>(
             "An opaque id: a UUID as text, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. Compare ids as they are.",
@@ -166,21 +215,21 @@ fn builder() -> SchemaBuilder<query::QueryRoot, EmptyMutation, subscription::Sub
 struct ResponseShaper {
     document: Arc<ExecutableDocument>,
     operation_name: Option<String>,
+    /// Whether personal fields are withheld.
+    withhold: bool,
 }
 
 impl ResponseShaper {
     fn shape(&self, mut response: Response) -> Response {
-        response_shape::shape_response(&mut response, &self.document, self.operation_name.as_deref());
+        let name = self.operation_name.as_deref();
+        let withheld = response_shape::shape_response(&mut response, &self.document, name, self.withhold);
+        if !withheld.is_empty() {
+            let fields = withheld.into_iter().map(Value::from).collect();
+            let scope = [("scope", scope_name(Scope::ReadPersonal).into()), ("fields", Value::List(fields))];
+            let withheld = scope.map(|(name, value)| (Name::new(name), value)).into_iter().collect();
+            response.extensions.insert("withheld".to_owned(), Value::Object(withheld));
+        }
         error::add_error_codes(&mut response);
         response
     }
-}
-
-// Each request has its own loaders and scheduler. Execution consumes the document, so it gets a copy.
-fn prepare(mut request: Request, document: &Arc<ExecutableDocument>) -> (Request, Arc<BatchScheduler>, ResponseShaper) {
-    let shaper = ResponseShaper { document: document.clone(), operation_name: request.operation_name.clone() };
-    request.set_parsed_query(ExecutableDocument::clone(document));
-    let loaders = Loaders::default();
-    let scheduler = loaders.scheduler.clone();
-    (request.data(loaders), scheduler, shaper)
 }

@@ -110,9 +110,10 @@ impl QueryRoot {
         Ok(StatusCount::all(list.status_counts(&api.readers).await?))
     }
 
-    /// The configured sources, with the state of each.
+    /// The configured sources that you may see, with the state of each.
     async fn sources(&self, ctx: &Context<'_>) -> Result<Vec<SourceInfo>, ApiError> {
-        Ok(self.begin_read(ctx).await?.sources.to_vec())
+        let api = self.begin_read(ctx).await?;
+        Ok(api.sources.iter().filter(|source| api.view().includes_source(&source.name)).cloned().collect())
     }
 
     /// The state machines that decide the verdicts of the vendors' events.

@@ -5,24 +5,38 @@
 //!
 //! Null (section 6.4.4): a field that failed is null; if the schema does not allow that, its parent is null instead,
 //! and so on. async-graphql leaves the field out.
+//!
+//! Withholding: personal fields are null for a caller without the scope to read them.
 
 use super::collect_fields::FieldGroup;
 use async_graphql::parser::types::{BaseType, ExecutableDocument, Type};
 use async_graphql::{Name, PathSegment, Response, ServerError, Value, indexmap::IndexMap};
+use std::collections::BTreeSet;
 
-/// Corrects the response to the executed operation of the document.
-pub fn shape_response(response: &mut Response, document: &ExecutableDocument, operation: Option<&str>) {
+/// Fields that were withheld, by the names of the schema: `Vehicle.vin`.
+pub type WithheldFields = BTreeSet<String>;
+
+/// Corrects the response to the executed operation of the document. `withhold`: whether personal fields are withheld; those that
+/// were are returned, whether they had values or not.
+pub fn shape_response(
+    response: &mut Response,
+    document: &ExecutableDocument,
+    operation: Option<&str>,
+    withhold: bool,
+) -> WithheldFields {
     let executed = document.operations.iter().find(|(name, _)| match operation {
         Some(operation) => name.is_some_and(|name| name == operation),
         None => true,
     });
-    let Some((_, operation)) = executed else { return };
+    let mut withheld = withhold.then(WithheldFields::new);
+    let Some((_, operation)) = executed else { return WithheldFields::new() };
     for ServerError { path, .. } in &response.errors {
         set_null_at(&mut response.data, path);
     }
-    // If nothing failed, no types are needed.
-    let group = FieldGroup::of(&operation.node, !response.errors.is_empty());
-    order_and_propagate_nulls(&group, &mut response.data, None, document);
+    // If nothing failed and nothing is withheld, no types are needed.
+    let group = FieldGroup::of(&operation.node, withhold || !response.errors.is_empty());
+    order_and_propagate_nulls(&group, &mut response.data, None, document, &mut withheld);
+    withheld.unwrap_or_default()
 }
 
 /// Sets null at the path of an error. An object whose fields all failed was left out itself.
@@ -52,6 +66,7 @@ fn order_and_propagate_nulls<'a>(
     value: &mut Value,
     ty: Option<&Type>,
     document: &'a ExecutableDocument,
+    withheld: &mut Option<WithheldFields>,
 ) {
     match value {
         Value::List(values) => {
@@ -59,7 +74,7 @@ fn order_and_propagate_nulls<'a>(
                 BaseType::List(item) => Some(&**item),
                 BaseType::Named(_) => None,
             });
-            values.iter_mut().for_each(|value| order_and_propagate_nulls(group, value, item, document));
+            values.iter_mut().for_each(|value| order_and_propagate_nulls(group, value, item, document, withheld));
             if values.iter().any(|value| violates_non_null(value, item)) {
                 *value = Value::Null;
             }
@@ -74,7 +89,11 @@ fn order_and_propagate_nulls<'a>(
             let mut is_whole = true;
             for (name, value) in object {
                 if let Some(group) = fields.get(name) {
-                    order_and_propagate_nulls(group, value, group.ty, document);
+                    if let (Some(withheld), Some((of, field))) = (withheld.as_mut(), group.personal) {
+                        withheld.insert(format!("{of}.{field}"));
+                        *value = Value::Null;
+                    }
+                    order_and_propagate_nulls(group, value, group.ty, document, withheld);
                     is_whole &= !violates_non_null(value, group.ty);
                 }
             }
@@ -98,7 +117,7 @@ mod tests {
 
     fn shaped(query: &str, operation: Option<&str>, data: &str) -> String {
         let mut answer = Response::new(serde_json::from_str::<Value>(data).expect("JSON"));
-        shape_response(&mut answer, &parse_query(query).expect("a query"), operation);
+        shape_response(&mut answer, &parse_query(query).expect("a query"), operation, false);
         serde_json::to_string(&answer.data).expect("JSON")
     }
 
@@ -112,7 +131,7 @@ mod tests {
             |path: &&str| ServerError::new("failed", None).with_path(path.split('.').map(segment).collect::<Vec<_>>());
         let mut answer = Response::new(serde_json::from_str::<Value>(data).expect("JSON"));
         answer.errors = paths.iter().map(error).collect();
-        shape_response(&mut answer, &parse_query(query).expect("a query"), None);
+        shape_response(&mut answer, &parse_query(query).expect("a query"), None, false);
         serde_json::to_string(&answer.data).expect("JSON")
     }
 
@@ -156,6 +175,23 @@ mod tests {
         ] {
             assert_eq!(failed(query, data, &[path]), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn personal_fields_are_withheld_wherever_they_are_selected() {
+        let query = "{ a: inspection(id: \"1\") { id s: subject { vehicle { make number: vin ...V } } details }
+            node(id: \"2\") { ... on Delivery { size text: bodyText } ... on Item { photo { code link: url } } }
+            _entities(representations: []) { ... on Session { details } } }
+            fragment V on Vehicle { plate }";
+        let data = r#"{"a":{"id":"1","s":{"vehicle":{"make":"M","number":"V","plate":null}},"details":{"x":1}},
+            "node":{"size":1,"text":"T","photo":{"code":"C","link":"L"}},"_entities":[{"details":{}},null]}"#;
+        let mut answer = Response::new(serde_json::from_str::<Value>(data).expect("JSON"));
+        let withheld = shape_response(&mut answer, &parse_query(query).expect("a query"), None, true);
+        let shown = r#"{"a":{"id":"1","s":{"vehicle":{"make":"M","number":null,"plate":null}},"details":null},"node":{"size":1,"text":null,"photo":{"code":"C","link":null}},"_entities":[{"details":null},null]}"#;
+        assert_eq!(serde_json::to_string(&answer.data).expect("JSON"), shown);
+        let named =
+            ["Delivery.bodyText", "Inspection.details", "Photo.url", "Session.details", "Vehicle.plate", "Vehicle.vin"];
+        assert_eq!(withheld.iter().map(String::as_str).collect::<Vec<_>>(), named);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The schema as one map: the type, arguments, list size and cost of each field, and what can be written for each input type.
 //! It is parsed once from the SDL.
 
+use super::field_access;
 use super::field_cost::{self, ListSize};
 use async_graphql::Positioned;
 use async_graphql::parser::parse_schema;
@@ -40,6 +41,8 @@ pub struct SchemaField {
     pub cost: u64,
     /// Whether its value can change without a new position in the history.
     pub is_volatile: bool,
+    /// Whether it is null without the scope to read what is personal.
+    pub is_personal: bool,
 }
 
 pub fn schema_type(name: &str) -> Option<&'static SchemaType> {
@@ -115,6 +118,7 @@ fn fields(parent: &str, fields: Vec<Positioned<FieldDefinition>>) -> SchemaType 
             list_size: field_cost::list_size(parent, &field),
             cost: field_cost::field_cost(parent, &name),
             is_volatile: field_cost::is_volatile(parent, &name),
+            is_personal: field_access::is_personal(parent, &name),
             arguments: field.arguments.into_iter().map(|argument| argument.node.name.node.to_string()).collect(),
             ty: field.ty.node,
         };

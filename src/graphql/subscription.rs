@@ -108,10 +108,15 @@ async fn subscribe(
         (StartPosition::FromOperation, Some(cursor)) => pagination::resolve_position(ctx, cursor).await?,
         (StartPosition::FromOperation, None) => pagination::read_head(ctx).await?.position,
     };
-    let changes = ApiContext::of(ctx)?.feed.subscribe(position, progress.end_at).filter_map(move |next| {
+    let ApiContext { feed, principal, .. } = ApiContext::of(ctx)?.clone();
+    let changes = feed.subscribe(position, progress.end_at).filter_map(move |next| {
         let change = next.and_then(|changed| {
             let position = changed.change.position;
-            match matches(&changed) {
+            let found = match matching::is_in_view(&principal.view, &changed) {
+                true => matches(&changed),
+                false => FilterMatch::No,
+            };
+            match found {
                 FilterMatch::No => progress.skip(position).map(|()| None),
                 found => {
                     progress.deliver(position)?;

@@ -1,5 +1,6 @@
 //! Authentication of the API: open, or one of the configured tokens.
 
+use crate::access::Principal;
 use crate::vendor::Secret;
 use crate::vendor::verify::{bearer_token, matches_any_secret, strip_auth_scheme};
 use axum::http::HeaderMap;
@@ -20,36 +21,41 @@ const TOKEN_FIELDS: [&str; 2] = ["authToken", "token"];
 
 /// The valid tokens; empty if the API is open.
 #[derive(Clone, Debug)]
-pub struct ApiAuth(Arc<[Secret]>);
+pub struct ApiAuth {
+    tokens: Arc<[Secret]>,
+    /// Who has one of the tokens, or anyone if the API is open.
+    principal: Arc<Principal>,
+}
 
 impl ApiAuth {
     pub fn new(tokens: Vec<Secret>) -> ApiAuth {
-        ApiAuth(tokens.into())
+        ApiAuth { tokens: tokens.into(), principal: Principal::unlimited() }
     }
 
-    /// Checks the header `Authorization` of a request.
-    pub fn authorizes_request(&self, headers: &HeaderMap) -> bool {
-        self.0.is_empty() || bearer_token(headers).is_ok_and(|token| self.is_known_token(token))
+    /// Who sends a request, by its header `Authorization`; none if that is missing or wrong.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Option<Arc<Principal>> {
+        let is_valid = self.tokens.is_empty() || bearer_token(headers).is_ok_and(|token| self.is_known_token(token));
+        is_valid.then(|| self.principal.clone())
     }
 
-    /// Checks the payload of a socket's `connection_init`.
+    /// Who opens a socket, by the payload of its `connection_init`.
     ///
     /// # Errors
     /// The close reason, which does not quote the token.
-    pub fn authorizes_connection_init(&self, payload: Option<&RawValue>) -> Result<(), &'static str> {
-        if self.0.is_empty() {
-            return Ok(());
+    pub fn authenticate_connection_init(&self, payload: Option<&RawValue>) -> Result<Arc<Principal>, &'static str> {
+        if self.tokens.is_empty() {
+            return Ok(self.principal.clone());
         }
         let payload = payload.and_then(|payload| serde_json::from_str::<Map<String, Value>>(payload.get()).ok());
         match payload.as_ref().and_then(token_in_payload) {
             None => Err(MISSING_TOKEN),
-            Some(token) if self.is_known_token(token) => Ok(()),
+            Some(token) if self.is_known_token(token) => Ok(self.principal.clone()),
             Some(_) => Err(UNKNOWN_TOKEN),
         }
     }
 
     fn is_known_token(&self, token: &str) -> bool {
-        matches_any_secret(token.as_bytes(), self.0.iter().map(|secret| &secret.value))
+        matches_any_secret(token.as_bytes(), self.tokens.iter().map(|secret| &secret.value))
     }
 }
 

@@ -21,7 +21,7 @@ pub use subscription_stream::SubscriptionStream;
 
 use crate::feed::Feed;
 use crate::graphql::{ApiError, ApiErrorCode, StartPosition, SubscriptionProgress};
-use crate::request::{ClientNetwork, ExecutionKey, Params, Pipeline, PreparedOperation};
+use crate::request::{Caller, ExecutionKey, Params, Pipeline, PreparedOperation};
 use crate::sync::lock;
 use broadcast_buffer::{BroadcastBuffer, EndReason, Subscriber};
 use futures_util::{StreamExt, stream};
@@ -63,10 +63,10 @@ impl SubscriptionManager {
         })
     }
 
-    /// Executes a request of this client: a query has one message, a subscription one for each change. Must be called within
+    /// Executes a request of this caller: a query has one message, a subscription one for each change. Must be called within
     /// tokio.
-    pub fn execute(self: &Arc<Self>, params: Params, client: Option<ClientNetwork>) -> SubscriptionStream {
-        match self.pipeline.prepare(params, client) {
+    pub fn execute(self: &Arc<Self>, params: Params, caller: &Caller) -> SubscriptionStream {
+        match self.pipeline.prepare(params, caller) {
             Ok(prepared) => self.execute_prepared(prepared),
             Err(error) => SubscriptionStream::rejected(&error),
         }

@@ -86,9 +86,9 @@ async fn until(answers: &mut SubscriptionStream, end: i64) -> Vec<i64> {
 async fn subscribers_of_the_same_operation_share_one_execution() {
     let (hub, live, _run) = hub(BufferLimits::default()).await;
     let query = "subscription($after: String) { changes(after: $after) { position inspection { state } } }";
-    let mut first = live.execute(operation(query, json!({})), None);
-    let mut second = live.execute(operation(query, after(0)), None);
-    let mut other = live.execute(operation(ALL, json!({})), None);
+    let mut first = live.execute(operation(query, json!({})), &Caller::unlimited(None));
+    let mut second = live.execute(operation(query, after(0)), &Caller::unlimited(None));
+    let mut other = live.execute(operation(ALL, json!({})), &Caller::unlimited(None));
     // They start when they are first polled.
     assert!([&mut first, &mut second, &mut other].into_iter().all(|answers| answers.next().now_or_never().is_none()));
     write(&hub, 1..=1).await;
@@ -160,7 +160,7 @@ async fn a_resumed_subscription_has_no_gap_and_no_repeat() {
             let (mut seen, mut random) = (Vec::new(), number);
             while seen.last() != Some(&END) {
                 let last = seen.last().copied().unwrap_or(i64::try_from(number % 5).expect("small"));
-                let mut answers = live.execute(operation(query, after(last)), None);
+                let mut answers = live.execute(operation(query, after(last)), &Caller::unlimited(None));
                 random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
                 let cut = (random >> 33) % 40 + 1;
                 for _ in 0..cut {
@@ -194,8 +194,8 @@ async fn a_resumed_subscription_has_no_gap_and_no_repeat() {
 #[tokio::test]
 async fn a_slow_subscriber_is_disconnected_and_can_resume() {
     let (hub, live, _run) = hub(BufferLimits { messages: 8, ..BufferLimits::default() }).await;
-    let mut slow = live.execute(operation(ALL, json!({})), None);
-    let mut fast = live.execute(operation(ALL, json!({})), None);
+    let mut slow = live.execute(operation(ALL, json!({})), &Caller::unlimited(None));
+    let mut fast = live.execute(operation(ALL, json!({})), &Caller::unlimited(None));
     write(&hub, 1..=3).await;
     assert_eq!(until(&mut fast, 3).await, [1, 2, 3]);
     let first = next_changes(&mut slow).await;
@@ -208,7 +208,7 @@ async fn a_slow_subscriber_is_disconnected_and_can_resume() {
     assert_eq!(error["extensions"]["code"], "SLOW_CONSUMER");
     assert_eq!(error["extensions"]["cursor"], after(last)["after"]);
     assert_eq!(live.subscribers(), 1, "it does not delay others any more");
-    let mut resumed = live.execute(operation(ALL, after(last)), None);
+    let mut resumed = live.execute(operation(ALL, after(last)), &Caller::unlimited(None));
     assert_eq!(until(&mut resumed, 40).await, (last + 1..=40).collect::<Vec<_>>());
 }
 
@@ -216,7 +216,7 @@ async fn a_slow_subscriber_is_disconnected_and_can_resume() {
 async fn the_execution_waits_for_its_only_subscriber() {
     let limits = BufferLimits { messages: 8, stall_timeout: Duration::from_secs(60), ..BufferLimits::default() };
     let (hub, live, _run) = hub(limits).await;
-    let mut only = live.execute(operation(ALL, json!({})), None);
+    let mut only = live.execute(operation(ALL, json!({})), &Caller::unlimited(None));
     let writer = hub.clone();
     tokio::spawn(async move { write(&writer, 1..=30).await });
     let mut seen = Vec::new();
@@ -231,7 +231,7 @@ async fn the_execution_waits_for_its_only_subscriber() {
 async fn the_execution_does_not_wait_for_ever() {
     let limits = BufferLimits { messages: 8, stall_timeout: Duration::from_millis(50), ..BufferLimits::default() };
     let (hub, live, _run) = hub(limits).await;
-    let mut only = live.execute(operation(ALL, json!({})), None);
+    let mut only = live.execute(operation(ALL, json!({})), &Caller::unlimited(None));
     write(&hub, 1..=1).await;
     assert_eq!(until(&mut only, 1).await, [1]);
     // It reads nothing more.
@@ -254,13 +254,14 @@ async fn the_execution_does_not_wait_for_ever() {
 async fn an_execution_fails_for_all_subscribers_and_can_start_again() {
     let (hub, live, _run) = hub(BufferLimits::default()).await;
     let wrong = "subscription { inspectionChanged(id: \"x\") { position } }";
-    for mut answers in
-        [live.execute(operation(wrong, json!({})), None), live.execute(operation(wrong, json!({})), None)]
-    {
+    for mut answers in [
+        live.execute(operation(wrong, json!({})), &Caller::unlimited(None)),
+        live.execute(operation(wrong, json!({})), &Caller::unlimited(None)),
+    ] {
         assert_eq!(error(&mut answers).await["extensions"]["code"], "BAD_USER_INPUT");
     }
     assert_eq!((live.subscribers(), live.shared_executions()), (0, 0));
-    let mut begun = live.execute(operation(ALL, json!({})), None);
+    let mut begun = live.execute(operation(ALL, json!({})), &Caller::unlimited(None));
     write(&hub, 1..=1).await;
     assert_eq!(next_changes(&mut begun).await[0].0, 1);
     for (query, variables, code) in [
@@ -268,14 +269,15 @@ async fn an_execution_fails_for_all_subscribers_and_can_start_again() {
         (ALL, json!({ "after": "nonsense" }), "CURSOR_INVALID"),
         ("subscription { changes { position } jobChanged { position } }", json!({}), "BAD_USER_INPUT"),
     ] {
-        let mut answers = live.execute(operation(query, variables), None);
+        let mut answers = live.execute(operation(query, variables), &Caller::unlimited(None));
         assert_eq!(error(&mut answers).await["extensions"]["code"], code, "{query}");
     }
     for query in ["{ nothing }", "subscription { nothing }", "nonsense", "subscription { changes { nothing } }"] {
-        let mut answers = live.execute(operation(query, json!({})), None);
+        let mut answers = live.execute(operation(query, json!({})), &Caller::unlimited(None));
         assert!(error(&mut answers).await["message"].is_string(), "{query}");
     }
-    let mut once = live.execute(operation("{ head { position } inspection(id: \"x\") { id } }", json!({})), None);
+    let mut once = live
+        .execute(operation("{ head { position } inspection(id: \"x\") { id } }", json!({})), &Caller::unlimited(None));
     assert!(
         matches!(next_message(&mut once).await, Some(StreamMessage::Next(_))),
         "the error of a field comes with the data"
@@ -286,9 +288,9 @@ async fn an_execution_fails_for_all_subscribers_and_can_start_again() {
 #[tokio::test]
 async fn without_a_cursor_a_subscription_begins_now() {
     let (hub, live, _run) = hub(BufferLimits::default()).await;
-    let mut early = live.execute(operation(ALL, json!({})), None);
+    let mut early = live.execute(operation(ALL, json!({})), &Caller::unlimited(None));
     write(&hub, 1..=5).await;
-    let mut late = live.execute(operation(ALL, json!({})), None);
+    let mut late = live.execute(operation(ALL, json!({})), &Caller::unlimited(None));
     write(&hub, 6..=6).await;
     assert_eq!(until(&mut late, 6).await, [6]);
     assert_eq!(until(&mut early, 6).await, [1, 2, 3, 4, 5, 6]);

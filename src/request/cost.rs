@@ -2,7 +2,10 @@
 
 use super::limits::{self, check_limit};
 use super::visitor::{DocumentVisitor, DocumentWalk, is_introspection};
-use crate::graphql::{ApiError, DEFAULT_PAGE_SIZE, ListSize, MAX_PAGE_SIZE, schema_field};
+use crate::access::Scopes;
+use crate::graphql::{
+    ApiError, DEFAULT_PAGE_SIZE, ListSize, MAX_PAGE_SIZE, depends_on_principal, required_scope, schema_field,
+};
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition};
 use async_graphql_value::{ConstValue, Name, Value, Variables};
 use std::borrow::Cow;
@@ -33,6 +36,10 @@ pub struct OperationCost {
     pub depends_on_variables: bool,
     /// Whether the response can change without a new position in the history.
     pub is_volatile: bool,
+    /// Whether the response depends on who asks, and not only on the view.
+    pub depends_on_principal: bool,
+    /// What the caller must be allowed.
+    pub required_scopes: Scopes,
 }
 
 /// Estimates the cost of an operation.
@@ -51,6 +58,13 @@ impl OperationCost {
     /// What is charged to a client's rate limit. Introspection reads no row: ten of its fields count for one.
     pub fn rate_limit_cost(&self) -> u64 {
         self.field_cost.saturating_add(self.introspection_cost / 10)
+    }
+
+    /// # Errors
+    /// If the caller lacks one of the scopes.
+    pub fn check_scopes(&self, granted: Scopes) -> Result<(), ApiError> {
+        let missing = self.required_scopes.iter().find(|scope| !granted.contains(*scope));
+        missing.map_or(Ok(()), |scope| Err(ApiError::missing_scope(scope)))
     }
 
     /// # Errors
@@ -75,6 +89,8 @@ impl<'a> DocumentVisitor<'a> for CostVisitor<'a> {
             introspection_cost: one.introspection_cost.saturating_add(other.introspection_cost),
             depends_on_variables: one.depends_on_variables || other.depends_on_variables,
             is_volatile: one.is_volatile || other.is_volatile,
+            depends_on_principal: one.depends_on_principal || other.depends_on_principal,
+            required_scopes: one.required_scopes.union(other.required_scopes),
         }
     }
 
@@ -97,6 +113,11 @@ impl<'a> DocumentVisitor<'a> for CostVisitor<'a> {
             introspection_cost: selected.introspection_cost,
             depends_on_variables: selected.depends_on_variables || by_variable,
             is_volatile: selected.is_volatile || declared.map_or(name != "__typename", |declared| declared.is_volatile),
+            depends_on_principal: selected.depends_on_principal || depends_on_principal(parent, name),
+            required_scopes: required_scope(parent, name)
+                .into_iter()
+                .collect::<Scopes>()
+                .union(selected.required_scopes),
         })
     }
 }

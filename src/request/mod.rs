@@ -1,10 +1,11 @@
 //! The way of every request, whatever its transport: from its parameters to an operation that may be executed, and its response
 //! within a deadline. Nothing here knows of HTTP or sockets.
 //!
-//! `params` is what a client sends; `persisted` finds documents by hash or id; `document` parses and caches them; `token_limits`,
-//! `complexity` and `cost` analyse a document before anything expensive reads it, the latter two by one `visitor`; `limits` has
-//! the limits; `rate_limit` is what a client may request in a minute.
+//! `caller` is who sends a request, `params` what is sent; `persisted` finds documents by hash or id; `document` parses and caches
+//! them; `token_limits`, `complexity` and `cost` analyse a document before anything expensive reads it, the latter two by one
+//! `visitor`; `limits` has the limits; `rate_limit` is what a client may request in a minute.
 
+mod caller;
 mod complexity;
 mod cost;
 mod document;
@@ -18,12 +19,14 @@ mod text_cache;
 mod token_limits;
 mod visitor;
 
+pub use caller::Caller;
 pub use cost::OperationCost;
 pub use document::Document;
 pub use params::Params;
 pub use persisted::{TrustedDocuments, TrustedDocumentsError};
 pub use rate_limit::{ClientNetwork, ClientRateLimiter, RATE_LIMIT_WINDOW, RateLimitStatus};
 
+use crate::access::{Principal, View};
 use crate::graphql::{ApiError, ApiSchema, StartPosition, SubscriptionProgress, is_request_error};
 use async_graphql::parser::types::{OperationDefinition, OperationType, VariableDefinition};
 use async_graphql::{Name, Positioned, Request, Response, Value, Variables};
@@ -59,6 +62,7 @@ pub struct PreparedOperation {
     /// Its name in the document, if the client gave one.
     pub operation_name: Option<Arc<str>>,
     pub operation_type: OperationType,
+    pub principal: Arc<Principal>,
     pub variables: Variables,
     pub cost: OperationCost,
     /// What remains to the client, if there is a rate limit.
@@ -71,9 +75,10 @@ pub struct PreparedOperation {
 /// Below this cost, executing a query costs no more than looking for another one to share with.
 const MIN_COALESCE_COST: u64 = 10;
 
-/// Operations with the same key may share an execution. Once clients have rights, what they may see belongs here too.
+/// Operations with the same key may share an execution: their callers see the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ExecutionKey {
+    view: View,
     document: Arc<str>,
     operation_name: Option<Arc<str>>,
     /// As JSON.
@@ -92,8 +97,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// If it must not be executed.
-    pub fn prepare(&self, params: Params, client: Option<ClientNetwork>) -> Result<PreparedOperation, ApiError> {
-        self.prepare_if(params, client, |_| Ok(()))
+    pub fn prepare(&self, params: Params, caller: &Caller) -> Result<PreparedOperation, ApiError> {
+        self.prepare_if(params, caller, |_| Ok(()))
     }
 
     /// Like [`Self::prepare`], for operation types that a transport supports.
@@ -103,7 +108,7 @@ impl Pipeline {
     pub fn prepare_if<E: From<ApiError>>(
         &self,
         params: Params,
-        client: Option<ClientNetwork>,
+        caller: &Caller,
         allows: impl FnOnce(OperationType) -> Result<(), E>,
     ) -> Result<PreparedOperation, E> {
         let ResolvedDocument { text, hash_to_register } = self.persisted.resolve(params.document_ref()?)?;
@@ -114,11 +119,13 @@ impl Pipeline {
         params.check_variables()?;
         check_required_variables(operation, &params.variables)?;
         let cost = document.operation_cost(operation, &params.variables)?;
+        cost.check_scopes(caller.principal.view.scopes())?;
         cost.check_limits()?;
-        let limited = self.rate_limiter.as_ref().zip(client);
+        let limited = self.rate_limiter.as_ref().zip(caller.network);
         let rate_limit = limited.map(|(limiter, client)| limiter.charge(client, cost.rate_limit_cost())).transpose()?;
         let prepared = PreparedOperation {
             operation_type: operation.ty,
+            principal: caller.principal.clone(),
             wants_cost: params.wants_cost(),
             document: document.clone(),
             operation_name,
@@ -128,7 +135,7 @@ impl Pipeline {
             start: StartPosition::FromOperation,
         };
         if let Some(hash) = hash_to_register
-            && self.schema.is_valid(prepared.request(), &document.parsed)
+            && self.schema.is_valid(prepared.request(), &document.parsed, &prepared.principal)
         {
             self.persisted.register(hash, &text);
         }
@@ -137,7 +144,7 @@ impl Pipeline {
 
     /// Executes a query. Dropping the future cancels it.
     pub async fn execute(&self, prepared: &PreparedOperation) -> Response {
-        let execution = self.schema.execute_parsed(prepared.request(), &prepared.document.parsed);
+        let execution = self.schema.execute_parsed(prepared.request(), &prepared.document.parsed, &prepared.principal);
         let mut response = self.with_timeout(execution).await.unwrap_or_else(ApiError::into_graphql_response);
         if prepared.wants_cost && !is_request_error(&response) {
             let cost = prepared.cost_extension(&response);
@@ -159,7 +166,7 @@ impl Pipeline {
         prepared: &PreparedOperation,
         progress: &Arc<SubscriptionProgress>,
     ) -> BoxStream<'static, Response> {
-        self.schema.subscribe(prepared.request(), &prepared.document.parsed, progress)
+        self.schema.subscribe(prepared.request(), &prepared.document.parsed, &prepared.principal, progress)
     }
 }
 
@@ -185,13 +192,15 @@ impl PreparedOperation {
     /// The key of this operation with this text and these variables.
     pub fn execution_key(&self, document: Arc<str>, variables: &Variables) -> Option<ExecutionKey> {
         let variables = serde_json::to_string(variables).ok()?.into();
-        Some(ExecutionKey { document, operation_name: self.operation_name.clone(), variables })
+        let view = self.principal.view.clone();
+        Some(ExecutionKey { view, document, operation_name: self.operation_name.clone(), variables })
     }
 
     /// Null for an operation that must not share an execution, or is too cheap to.
     pub fn coalesce_key(&self) -> Option<ExecutionKey> {
         if self.operation_type != OperationType::Query
             || self.wants_cost
+            || self.cost.depends_on_principal
             || self.cost.rate_limit_cost() < MIN_COALESCE_COST
         {
             return None;

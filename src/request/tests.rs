@@ -17,6 +17,7 @@ pub(crate) fn prepared(query: &str, variables: serde_json::Value) -> PreparedOpe
         document,
         operation_name: None,
         operation_type,
+        principal: Caller::unlimited(None).principal,
         variables,
         cost,
         rate_limit: None,
@@ -25,8 +26,8 @@ pub(crate) fn prepared(query: &str, variables: serde_json::Value) -> PreparedOpe
     }
 }
 
-fn client() -> Option<ClientNetwork> {
-    Some(ClientNetwork::new([192, 0, 2, 1].into()))
+fn client() -> Caller {
+    Caller::unlimited(Some(ClientNetwork::new([192, 0, 2, 1].into())))
 }
 
 fn params(json: serde_json::Value) -> Params {
@@ -56,7 +57,7 @@ async fn a_refused_request_reaches_no_database() {
         ("query A { a } query B { b }", ApiErrorCode::BadUserInput),
     ] {
         hub.statements.lock().expect("a log").clear();
-        assert_eq!(code(pipeline.prepare(Params::from_document(query), client())), expected, "{query}");
+        assert_eq!(code(pipeline.prepare(Params::from_document(query), &client())), expected, "{query}");
         assert!(hub.statements.lock().expect("a log").is_empty(), "{query}");
     }
 }
@@ -65,7 +66,7 @@ async fn a_refused_request_reaches_no_database() {
 async fn variables_decide_what_a_list_costs() {
     let pipeline = ApiFixture::new().await.pipeline();
     let query = "query($n: Int) { inspections(first: $n) { nodes { items(first: $n) { nodes { history(first: $n) { nodes { position } } } } } } }";
-    let asked = |n: i32| pipeline.prepare(params(json!({ "query": query, "variables": { "n": n } })), client());
+    let asked = |n: i32| pipeline.prepare(params(json!({ "query": query, "variables": { "n": n } })), &client());
     assert!(asked(10).is_ok());
     assert_eq!(code(asked(100)), ApiErrorCode::QueryTooCostly);
 }
@@ -76,12 +77,15 @@ async fn the_cost_is_charged_before_anything_is_read() {
     let config =
         PipelineConfig { rate_limiter: NonZeroU32::new(100).map(ClientRateLimiter::new), ..PipelineConfig::default() };
     let pipeline = Pipeline::new(hub.graph.clone(), config);
-    let asked = || pipeline.prepare(Params::from_document("{ inspections(first: 30) { nodes { id } } }"), client());
+    let asked = || pipeline.prepare(Params::from_document("{ inspections(first: 30) { nodes { id } } }"), &client());
     assert_eq!(asked().expect("within").rate_limit, Some(RateLimitStatus { quota: 100, remaining: 39 }));
     assert_eq!(code(asked()), ApiErrorCode::RateLimited);
     let dear = Params::from_document("{ inspections(first: 100) { nodes { id } } }");
-    assert_eq!(code(pipeline.prepare(dear, client())), ApiErrorCode::QueryTooCostly, "more than the quota");
-    assert!(pipeline.prepare(Params::from_document("{ __typename }"), None).is_ok(), "no client to charge");
+    assert_eq!(code(pipeline.prepare(dear, &client())), ApiErrorCode::QueryTooCostly, "more than the quota");
+    assert!(
+        pipeline.prepare(Params::from_document("{ __typename }"), &Caller::unlimited(None)).is_ok(),
+        "no client to charge"
+    );
 }
 
 #[tokio::test]
@@ -90,9 +94,9 @@ async fn a_response_reports_its_cost_on_request() {
     hub.inspection(1).await;
     let pipeline = hub.pipeline();
     let query = "{ inspections(first: 5) { nodes { id status } } }";
-    let silent = pipeline.prepare(Params::from_document(query), client()).expect("fine");
+    let silent = pipeline.prepare(Params::from_document(query), &client()).expect("fine");
     assert!(json_of(pipeline.execute(&silent).await).await.get("extensions").is_none());
-    let asked = pipeline.prepare(params(json!({ "query": query, "extensions": { "cost": true } })), client());
+    let asked = pipeline.prepare(params(json!({ "query": query, "extensions": { "cost": true } })), &client());
     let answer = json_of(pipeline.execute(&asked.expect("fine")).await).await;
     assert_eq!(answer["extensions"]["cost"], json!({ "requested": 16, "actual": 4, "available": null }));
 }
@@ -103,7 +107,7 @@ async fn only_a_valid_document_is_registered() {
     let with = |query: Option<&str>, text: &str| {
         let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(text));
         let extensions = json!({ "persistedQuery": { "version": 1, "sha256Hash": hash } });
-        pipeline.prepare(params(json!({ "query": query, "extensions": extensions })), client())
+        pipeline.prepare(params(json!({ "query": query, "extensions": extensions })), &client())
     };
     let subscription = "subscription { changes { position } }";
     for good in ["{ head { position } }", subscription, "query($n: Int) { inspections(first: $n) { totalCount } }"] {
@@ -124,7 +128,7 @@ async fn a_response_that_takes_too_long_is_cancelled() {
     let hub = ApiFixture::new().await;
     let config = PipelineConfig { timeout: Some(Duration::ZERO), ..PipelineConfig::default() };
     let pipeline = Pipeline::new(hub.graph.clone(), config);
-    let asked = pipeline.prepare(Params::from_document("{ inspections { totalCount } }"), client()).expect("fine");
+    let asked = pipeline.prepare(Params::from_document("{ inspections { totalCount } }"), &client()).expect("fine");
     let answer = json_of(pipeline.execute(&asked).await).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "TIMEOUT", "{answer}");
 }
@@ -134,7 +138,7 @@ async fn errors_are_few_and_each_has_a_code() {
     let pipeline = ApiFixture::new().await.pipeline();
     let fields: String = (0..30).map(|number| format!("nothing{number} ")).collect();
     let asked =
-        pipeline.prepare(Params::from_document(format!("{{ {fields} }}")), client()).expect("validation comes later");
+        pipeline.prepare(Params::from_document(format!("{{ {fields} }}")), &client()).expect("validation comes later");
     let answer = json_of(pipeline.execute(&asked).await).await;
     let errors = answer["errors"].as_array().expect("errors");
     assert_eq!(errors.len(), 10);
@@ -151,7 +155,7 @@ async fn a_dropped_execution_reads_no_more() {
     hub.inspection(1).await;
     let pipeline = hub.pipeline();
     let query = "{ inspections { nodes { history { totalCount } items { totalCount nodes { id } } } } }";
-    let asked = pipeline.prepare(Params::from_document(query), client()).expect("fine");
+    let asked = pipeline.prepare(Params::from_document(query), &client()).expect("fine");
     let count = || hub.statements.lock().expect("a log").len();
     pipeline.execute(&asked).await;
     let all = count();
@@ -165,7 +169,7 @@ async fn a_dropped_execution_reads_no_more() {
     let before = count();
     drop(answer);
     // The statement that is running ends before ten others do.
-    let other = pipeline.prepare(Params::from_document("{ head { position } }"), client()).expect("fine");
+    let other = pipeline.prepare(Params::from_document("{ head { position } }"), &client()).expect("fine");
     for _ in 0..10 {
         pipeline.execute(&other).await;
     }

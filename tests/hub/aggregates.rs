@@ -7,6 +7,7 @@ use crate::generators::{at, incoming_at, scenario_per_vendor};
 use async_graphql::Request;
 use chrono::{DateTime, Datelike, Days, FixedOffset, SecondsFormat, TimeDelta, Timelike, Utc};
 use entity::{Kind, Status, change, entity as thing};
+use inspection_hub::access::Principal;
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
 use inspection_hub::ingest::Writer;
@@ -353,7 +354,7 @@ proptest! {
             let feed = Feed::new(db.read_pool.clone(), &head(&db.read_pool).await.expect("a head"));
             // One that has been counting all the time, and one that begins at the end with what the first has saved.
             let graph = |inspection_index| {
-                ApiSchema::new(ApiContext { readers: db.read_pool.clone(), inspection_index, feed: feed.clone(), sources: [].into(), clock: now })
+                ApiSchema::new(ApiContext { readers: db.read_pool.clone(), principal: Principal::unlimited(), inspection_index, feed: feed.clone(), sources: [].into(), clock: now })
             };
             let index = Arc::<InspectionIndex>::default();
             let counting = graph(index.clone());

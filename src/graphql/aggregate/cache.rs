@@ -3,6 +3,7 @@
 //! A request waits for a computation that has begun. Whole queries must not (`src/http/graphql/coalesce.rs`): a query's
 //! response is never older than its request, an aggregate may be.
 
+use crate::access::View;
 use crate::graphql::error::ApiError;
 use crate::sync::lock;
 use hashlink::LruCache;
@@ -19,7 +20,8 @@ const MAX_ENTRIES: usize = 64;
 
 #[derive(Debug)]
 pub struct ResultCache<V> {
-    slots: Mutex<LruCache<String, Arc<CacheSlot<V>>>>,
+    /// By the view of those who asked, and the arguments.
+    slots: Mutex<LruCache<(View, String), Arc<CacheSlot<V>>>>,
     min_compute_time: Duration,
 }
 
@@ -38,17 +40,18 @@ impl<V> ResultCache<V> {
         ResultCache { slots: Mutex::new(LruCache::new(MAX_ENTRIES)), min_compute_time }
     }
 
-    /// The result for these arguments: cached, being computed by another request, or else computed now.
+    /// The result for a view and these arguments: cached, being computed by another request, or else computed now.
     ///
     /// # Errors
     /// If it cannot be computed. An error is not cached.
     pub async fn get_or_compute(
         &self,
+        view: &View,
         arguments: String,
         compute: impl Future<Output = Result<V, ApiError>>,
     ) -> Result<Arc<V>, ApiError> {
         let requested_at = Instant::now();
-        let slot = lock(&self.slots).entry(arguments).or_insert_with(Arc::default).clone();
+        let slot = lock(&self.slots).entry((view.clone(), arguments)).or_insert_with(Arc::default).clone();
         let mut cached = slot.lock().await;
         if let Some(result) = cached.as_ref().filter(|result| result.is_fresh(requested_at, self.min_compute_time)) {
             return Ok(result.value.clone());
@@ -72,6 +75,7 @@ impl<V> CachedResult<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Scopes;
 
     fn result(took: u64) -> CachedResult<()> {
         CachedResult { value: Arc::new(()), computed_at: Instant::now(), compute_time: Duration::from_millis(took) }
@@ -104,7 +108,8 @@ mod tests {
             tokio::task::yield_now().await;
             Ok(computed.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
         };
-        let get = |arguments: &str| cache.get_or_compute(arguments.to_owned(), compute());
+        let view = View::everything();
+        let get = |arguments: &str| cache.get_or_compute(&view, arguments.to_owned(), compute());
         let (one, shared, other) = tokio::join!(get("a"), get("a"), get("b"));
         let one = *one.expect("a result");
         assert_eq!(one, *shared.expect("a result"));
@@ -113,10 +118,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn another_view_has_results_of_its_own() {
+        let cache = ResultCache::<u32>::new(Duration::ZERO);
+        let limited = View::new(Scopes::ALL, Some(vec!["lot".to_owned()]));
+        let slow = async |number| {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            Ok(number)
+        };
+        for (view, number) in [(View::everything(), 1), (limited, 2)] {
+            assert_eq!(cache.get_or_compute(&view, "a".to_owned(), slow(number)).await.as_deref(), Ok(&number));
+        }
+    }
+
+    #[tokio::test]
     async fn an_error_is_not_cached() {
         let cache = ResultCache::<u32>::new(MIN_COMPUTE_TIME);
-        let failed = cache.get_or_compute("a".to_owned(), async { Err(ApiError::bad_user_input("no", "no")) }).await;
+        let failed = cache
+            .get_or_compute(&View::everything(), "a".to_owned(), async { Err(ApiError::bad_user_input("no", "no")) })
+            .await;
         assert!(failed.is_err());
-        assert_eq!(cache.get_or_compute("a".to_owned(), async { Ok(7) }).await.as_deref(), Ok(&7));
+        assert_eq!(cache.get_or_compute(&View::everything(), "a".to_owned(), async { Ok(7) }).await.as_deref(), Ok(&7));
     }
 }

@@ -85,7 +85,7 @@ impl AggregateFields {
         let rows = filter.unwrap_or_default().into_store_filter(api.now())?;
         let offsets = zone.offsets(period);
         let count = counts::count_inspections(api, &api.inspection_index, &group_by, (period, &offsets), &rows);
-        Ok(all.counts.get_or_compute(key, count).await?.to_vec())
+        Ok(all.counts.get_or_compute(api.view(), key, count).await?.to_vec())
     }
 
     /// How long inspections created in a period stayed in each status. Of all stays that have ended, half were at most as long
@@ -134,7 +134,7 @@ impl AggregateFields {
         let key = format!("{ages:?} {filter:?}");
         let rows = filter.unwrap_or_default().into_store_filter(api.now())?;
         let count = async { Ok(ages::buckets(&ages, counts_by_age(&api.readers, &rows, &moments).await?)) };
-        Ok(all.ages.get_or_compute(key, count).await?.to_vec())
+        Ok(all.ages.get_or_compute(api.view(), key, count).await?.to_vec())
     }
 
     /// The hours of the week with the most changes, the busiest first: of all changes that the hub received in a period, by
@@ -159,7 +159,7 @@ impl AggregateFields {
         let key = format!("{since:?} {until:?} {zone:?} {filter:?}");
         let rows = filter.unwrap_or_default().into_store_filter()?;
         let count = async { Ok(hours::busiest_hours_of_week(zone.counts_by_hour(&api.readers, &rows, period).await?)) };
-        Ok(all.hours.get_or_compute(key, count).await?.iter().take(first).cloned().collect())
+        Ok(all.hours.get_or_compute(api.view(), key, count).await?.iter().take(first).cloned().collect())
     }
 }
 
@@ -175,5 +175,7 @@ async fn lifecycle_stats(
     let all = AggregateCaches::of(ctx)?;
     let key = format!("{since:?} {until:?} {filter:?}");
     let rows = filter.unwrap_or_default().into_store_filter(api.now())?;
-    all.lifecycles.get_or_compute(key, LifecycleStats::load(&api.readers, &api.inspection_index, rows, period)).await
+    all.lifecycles
+        .get_or_compute(api.view(), key, LifecycleStats::load(&api.readers, &api.inspection_index, rows, period))
+        .await
 }

@@ -91,7 +91,8 @@ async fn heavy_fields_weigh_in_the_cost() {
     let hub = ApiFixture::new().await;
     let pipeline = hub.pipeline();
     let cost_of = |query: String| {
-        let prepared = pipeline.prepare(crate::request::Params::from_document(query), None);
+        let prepared =
+            pipeline.prepare(crate::request::Params::from_document(query), &crate::request::Caller::unlimited(None));
         prepared.map(|prepared| prepared.cost.field_cost).map_err(|error| error.code.name())
     };
     for (parent, field, points) in crate::graphql::FIELD_WEIGHTS {

@@ -18,8 +18,8 @@ mod subscriptions;
 mod types;
 mod zones;
 
-use super::aggregate::AggregateCaches;
 use super::{ApiContext, ApiSchema, SourceInfo, StartPosition, SubscriptionProgress};
+use crate::access::Principal;
 use crate::database::TestDatabase;
 use crate::event::EntityRef;
 use crate::feed::Feed;
@@ -67,7 +67,7 @@ impl ApiSchema {
     fn execute_stream(&self, request: Request) -> BoxStream<'static, Response> {
         let document = Arc::new(parse_query(&request.query).expect("a document"));
         let progress = SubscriptionProgress::new(StartPosition::FromOperation, None);
-        let responses = self.subscribe(request, &document, &progress);
+        let responses = self.subscribe(request, &document, &self.api.principal, &progress);
         let acknowledge = move |_: &Response| {
             progress.ack();
         };
@@ -104,15 +104,15 @@ impl ApiFixture {
         let yard = SourceInfo { name: "yard".into(), schemes: vec![], open: true, url: None, ..lot.clone() };
         let api = ApiContext {
             readers: database.read_pool.clone(),
+            principal: Principal::unlimited(),
             inspection_index: Arc::default(),
             feed: feed.clone(),
             sources: [lot, yard].into(),
             clock: || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment"),
         };
         // No result is reused, however slow the machine is.
-        let caches = AggregateCaches::new(Duration::MAX);
         ApiFixture {
-            graph: ApiSchema(super::builder().disable_suggestions().data(api).data(caches).finish()),
+            graph: ApiSchema::finish(super::builder().disable_suggestions(), api, Duration::MAX),
             feed,
             writer,
             statements,

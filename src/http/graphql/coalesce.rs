@@ -91,7 +91,7 @@ impl Drop for FlightGuard {
 mod tests {
     use super::*;
     use crate::graphql::tests::ApiFixture;
-    use crate::request::Params;
+    use crate::request::{Caller, Params};
     use axum::http::StatusCode;
     use std::sync::atomic::AtomicUsize;
     use tokio::sync::Notify;
@@ -121,7 +121,11 @@ mod tests {
 
     async fn coalesce_key(query: &str) -> ExecutionKey {
         let pipeline = ApiFixture::new().await.pipeline();
-        pipeline.prepare(Params::from_document(query), None).expect("fine").coalesce_key().expect("worth sharing")
+        pipeline
+            .prepare(Params::from_document(query), &Caller::unlimited(None))
+            .expect("fine")
+            .coalesce_key()
+            .expect("worth sharing")
     }
 
     async fn settle() {
@@ -219,7 +223,10 @@ mod tests {
             r#"{ "query": "{ head { position } }" }"#,
             r#"{ "query": "{ inspections { nodes { id status } } }", "extensions": { "cost": true } }"#,
         ] {
-            assert!(pipeline.prepare(params(text), None).expect("fine").coalesce_key().is_none(), "{text}");
+            assert!(
+                pipeline.prepare(params(text), &Caller::unlimited(None)).expect("fine").coalesce_key().is_none(),
+                "{text}"
+            );
         }
     }
 }

@@ -15,12 +15,12 @@ pub use coalesce::Coalescer;
 use super::AppState;
 use super::socket;
 use super::stream::{self, StreamFormat};
+use crate::access::Principal;
 use crate::graphql::{ApiError, ApiErrorCode};
-use crate::request::{ClientNetwork, Params, PreparedOperation};
+use crate::request::{Caller, Params, PreparedOperation};
 use async_graphql::parser::types::OperationType;
 use axum::extract::{Request, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use body::GraphqlBody;
@@ -30,8 +30,12 @@ use response::{RequestRejection, SerializedResponse};
 use std::sync::Arc;
 
 /// Authenticates before anything else is read. A WebSocket may still send its token in `connection_init`.
-pub async fn authenticate(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
-    if app.auth.authorizes_request(request.headers()) || is_websocket_upgrade(&request) {
+pub async fn authenticate(State(app): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
+    if let Some(principal) = app.auth.authenticate(request.headers()) {
+        request.extensions_mut().insert(principal);
+        return next.run(request).await;
+    }
+    if is_websocket_upgrade(&request) {
         return next.run(request).await;
     }
     RequestRejection::from(ApiError::unauthenticated())
@@ -58,20 +62,20 @@ pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Result<R
     let allows = |ty| check_operation_type(ty, true, accepted.stream_format.is_some());
     let prepared = params
         .map_err(RequestRejection::from)
-        .and_then(|params| app.pipeline.prepare_if(params, client(&parts), allows));
+        .and_then(|params| app.pipeline.prepare_if(params, &caller(&parts.extensions)?, allows));
     Ok(respond(&app, &parts.headers, accepted, prepared, true).await)
 }
 
 /// `POST /graphql`: one request, or a batch where they are allowed.
 pub async fn post(State(app): State<Arc<AppState>>, request: Request) -> Result<Response, RequestRejection> {
     let (parts, body) = request.into_parts();
-    let (client, token) = (client(&parts), stream::token(&parts));
+    let (caller, token) = (caller(&parts.extensions)?, stream::token(&parts));
     let accepted = AcceptedFormats::of(&parts.headers)?;
     let params = match body::read(&app, &parts.headers, body).await {
         Ok(GraphqlBody::Single(params)) => params,
         Ok(GraphqlBody::Batch(batch)) => {
             let responses = batch.into_iter().map(async |params| {
-                match app.pipeline.prepare_if(params, client, |ty| check_operation_type(ty, false, false)) {
+                match app.pipeline.prepare_if(params, &caller, |ty| check_operation_type(ty, false, false)) {
                     Ok(prepared) => app.pipeline.execute(&prepared).await,
                     Err(RequestRejection { error, .. }) => error.into_graphql_response(),
                 }
@@ -82,7 +86,7 @@ pub async fn post(State(app): State<Arc<AppState>>, request: Request) -> Result<
     };
     let id = params.extension("operationId").and_then(|id| Some(id.as_str()?.to_owned()));
     let allows = |ty| check_operation_type(ty, false, token.is_some() || accepted.stream_format.is_some());
-    Ok(match (app.pipeline.prepare_if(params, client, allows), token) {
+    Ok(match (app.pipeline.prepare_if(params, &caller, allows), token) {
         (Ok(prepared), Some(token)) => stream::start_operation(&app, token, id.as_deref(), prepared).into_response(),
         (Err(rejection), Some(_)) => rejection.respond(ResponseMediaType::GraphqlResponse),
         (prepared, None) => respond(&app, &parts.headers, accepted, prepared, false).await,
@@ -201,8 +205,13 @@ fn check_operation_type(ty: OperationType, is_get: bool, can_stream: bool) -> Re
     }
 }
 
-fn client(parts: &Parts) -> Option<ClientNetwork> {
-    parts.extensions.get().copied()
+/// Who sends a request.
+///
+/// # Errors
+/// If it was not authenticated.
+fn caller(extensions: &Extensions) -> Result<Caller, ApiError> {
+    let principal = extensions.get::<Arc<Principal>>().cloned().ok_or_else(ApiError::unauthenticated)?;
+    Ok(Caller { principal, network: extensions.get().copied() })
 }
 
 impl From<ApiError> for RequestRejection {

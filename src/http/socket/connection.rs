@@ -5,7 +5,7 @@ use super::message::{self, ClientMessage, CloseReason};
 use super::wire::{Frame, Wire};
 use crate::http::ApiAuth;
 use crate::live::{RoundRobin, StreamMessage, SubscriptionManager};
-use crate::request::{ClientNetwork, Params};
+use crate::request::{Caller, ClientNetwork, Params};
 use rand::Rng;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -65,14 +65,20 @@ impl SocketLimits {
     }
 }
 
+/// Who uses a socket.
+#[derive(Debug)]
+pub enum Authentication {
+    /// The request told.
+    Done(Caller),
+    /// `connection_init` must tell.
+    Pending { auth: ApiAuth, network: Option<ClientNetwork> },
+}
+
 /// A socket of one client.
 pub struct SocketConnection<S> {
     wire: Wire<S>,
     subscriptions: Arc<SubscriptionManager>,
-    /// For the rate limit.
-    pub client: Option<ClientNetwork>,
-    /// Set until the client has authenticated by `connection_init`.
-    pub pending_auth: Option<ApiAuth>,
+    authentication: Authentication,
     limits: SocketLimits,
     phase: ConnectionPhase,
     /// By the starts of their messages.
@@ -105,6 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
     pub fn new(
         stream: S,
         subscriptions: Arc<SubscriptionManager>,
+        authentication: Authentication,
         limits: SocketLimits,
         stop: CancellationToken,
     ) -> Self {
@@ -112,8 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         SocketConnection {
             wire: Wire::new(stream, limits.max_message_bytes),
             subscriptions,
-            client: None,
-            pending_auth: None,
+            authentication,
             limits,
             phase: ConnectionPhase::AwaitingInit(now + limits.init_timeout),
             operations: RoundRobin::default(),
@@ -190,9 +196,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
     fn handle_message(&mut self, message: ClientMessage) {
         match (message, self.phase) {
             (ClientMessage::ConnectionInit(payload), ConnectionPhase::AwaitingInit(_)) => {
-                let auth = self.pending_auth.take();
-                if let Some(Err(why)) = auth.map(|auth| auth.authorizes_connection_init(payload.as_deref())) {
-                    return self.close(&CloseReason::forbidden(why));
+                if let Authentication::Pending { auth, network } = &self.authentication {
+                    match auth.authenticate_connection_init(payload.as_deref()) {
+                        Ok(principal) => {
+                            self.authentication = Authentication::Done(Caller { principal, network: *network });
+                        }
+                        Err(why) => return self.close(&CloseReason::forbidden(why)),
+                    }
                 }
                 self.phase = ConnectionPhase::Open;
                 self.wire.send(&[message::ACK]);
@@ -215,6 +225,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
     }
 
     fn subscribe(&mut self, id: String, operation: Params) {
+        let Authentication::Done(caller) = &self.authentication else {
+            return self.close(&CloseReason::UNAUTHORIZED);
+        };
         let start = message::start(&id);
         if self.operations.contains(|running| *running == start) {
             return self.close(&CloseReason::subscriber_already_exists(&id));
@@ -223,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
             let errors = crate::live::too_many_operations(self.limits.max_operations);
             return self.wire.send(&[&start, message::ERROR, &errors, message::END]);
         }
-        self.operations.push(start, self.subscriptions.execute(operation, self.client));
+        self.operations.push(start, self.subscriptions.execute(operation, caller));
     }
 
     /// Sends one message of each operation that has one, as long as there is room. Returns whether there was any.

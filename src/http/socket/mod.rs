@@ -11,7 +11,8 @@ mod wire;
 
 use super::serve::ConnectionSlot;
 use super::{AppState, Problem};
-use crate::request::ClientNetwork;
+use crate::access::Principal;
+use crate::request::{Caller, ClientNetwork};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -19,7 +20,7 @@ use axum::http::{Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use connection::{SocketConnection, SocketLimits};
+use connection::{Authentication, SocketConnection, SocketLimits};
 use hyper_util::rt::TokioIo;
 use message::CloseReason;
 use sha1::{Digest, Sha1};
@@ -43,8 +44,8 @@ pub fn open(app: Arc<AppState>, mut request: Request) -> Response {
     };
     let accept = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize());
     let slot = request.extensions().get::<ConnectionSlot>().cloned();
-    let client = request.extensions().get::<ClientNetwork>().copied();
-    let pending_auth = (!app.auth.authorizes_request(headers)).then(|| app.auth.clone());
+    let network = request.extensions().get::<ClientNetwork>().copied();
+    let principal = request.extensions().get::<Arc<Principal>>().cloned();
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // Held while the socket is open: it counts as a connection, and the shutdown waits for it.
@@ -54,8 +55,12 @@ pub fn open(app: Arc<AppState>, mut request: Request) -> Response {
                 let limits = SocketLimits { max_message_bytes: app.settings.graphql_body_limit, ..Default::default() };
                 let stop = app.shutdown.clone();
                 let stream = TokioIo::new(upgraded);
-                let mut connection = SocketConnection::new(stream, app.subscriptions.clone(), limits, stop);
-                (connection.client, connection.pending_auth) = (client, pending_auth);
+                let authentication = match principal {
+                    Some(principal) => Authentication::Done(Caller { principal, network }),
+                    None => Authentication::Pending { auth: app.auth.clone(), network },
+                };
+                let subscriptions = app.subscriptions.clone();
+                let mut connection = SocketConnection::new(stream, subscriptions, authentication, limits, stop);
                 if let Some(why) = rejection {
                     connection.close(&why);
                 }

@@ -35,7 +35,13 @@ impl Server {
     /// The other end of a socket, and its task.
     fn connect(&self, buffer: usize) -> (DuplexStream, JoinHandle<()>) {
         let (ours, theirs) = duplex(buffer);
-        let connection = SocketConnection::new(ours, self.live.clone(), self.limits, self.stop.clone());
+        let connection = SocketConnection::new(
+            ours,
+            self.live.clone(),
+            Authentication::Done(Caller::unlimited(None)),
+            self.limits,
+            self.stop.clone(),
+        );
         (theirs, tokio::spawn(connection.run()))
     }
 

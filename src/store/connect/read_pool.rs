@@ -2,6 +2,7 @@
 //! where the network is cut, the server's own timeout cannot arrive.
 
 use super::PoolSettings;
+use crate::access::View;
 use crate::store::payload::DictionaryCache;
 use sea_orm::entity::prelude::async_trait;
 use sea_orm::sea_query::SelectStatement;
@@ -25,18 +26,30 @@ pub struct ReadPool {
     timeout: Option<Duration>,
     /// For the payloads that are read.
     pub(crate) dictionaries: DictionaryCache,
+    /// Rows of other sources are not read.
+    view: View,
 }
 
 impl ReadPool {
     /// The pool of a SQLite file.
     pub fn for_sqlite(pool: DatabaseConnection) -> ReadPool {
-        ReadPool { pool, timeout: None, dictionaries: DictionaryCache::default() }
+        ReadPool { pool, timeout: None, dictionaries: DictionaryCache::default(), view: View::everything() }
     }
 
     /// The pool of a PostgreSQL server.
     pub fn for_postgres(pool: DatabaseConnection, pools: PoolSettings) -> ReadPool {
         let timeout = Some(pools.acquire_timeout + pools.statement_timeout + TIMEOUT_GRACE);
-        ReadPool { pool, timeout, dictionaries: DictionaryCache::default() }
+        ReadPool { pool, timeout, dictionaries: DictionaryCache::default(), view: View::everything() }
+    }
+
+    /// The same pool for a reader with this view.
+    pub fn limited_to(&self, view: View) -> ReadPool {
+        ReadPool { view, ..self.clone() }
+    }
+
+    /// What its reader may see. The reads of `store::read` that find rows by anything but a row that was read before apply it.
+    pub fn view(&self) -> &View {
+        &self.view
     }
 
     /// Closes the pool.

@@ -8,6 +8,7 @@ mod saved;
 
 use super::read::{EntityFilter, UtcOffsets, head};
 use super::{ReadPool, StoreError};
+use crate::access::View;
 use chrono::{DateTime, Utc};
 use columns::{IndexVersion, InspectionColumns};
 use entity::entity::{Column, Entity};
@@ -109,7 +110,7 @@ impl InspectionIndex {
         }
         self.refresh(db).await?;
         let all = self.read();
-        let matching = all.groups.iter().zip(all.group_sizes()).filter(|(group, _)| group.matches(filter));
+        let matching = all.groups.iter().zip(all.group_sizes()).filter(|(group, _)| group.matches(filter, db.view()));
         Ok(Some(matching.map(|(group, count)| (group.clone(), count)).collect()))
     }
 
@@ -127,7 +128,7 @@ impl InspectionIndex {
         }
         self.refresh(db).await?;
         let all = self.read();
-        let matches: Vec<bool> = all.groups.iter().map(|group| group.matches(filter)).collect();
+        let matches: Vec<bool> = all.groups.iter().map(|group| group.matches(filter, db.view())).collect();
         let mut counts: HashMap<(u32, i64), i64> = HashMap::new();
         for (_, created_at, group) in period.select(all.rows()) {
             if matches.get(group as usize) == Some(&true) {
@@ -142,7 +143,7 @@ impl InspectionIndex {
     pub async fn cohort(&self, db: &ReadPool, filter: EntityFilter, period: Period) -> Result<Cohort, StoreError> {
         self.refresh(db).await?;
         let all = self.read();
-        let matches: Vec<bool> = all.groups.iter().map(|group| group.matches(&filter)).collect();
+        let matches: Vec<bool> = all.groups.iter().map(|group| group.matches(&filter, db.view())).collect();
         let mut members = period.select(all.rows()).filter(|(_, _, group)| matches.get(*group as usize) == Some(&true));
         let Some((first, ..)) = members.next() else {
             return Ok(Cohort { period, filter, row_ids: 0..=0, size: 0 });
@@ -240,10 +241,11 @@ async fn newest_version(db: &ReadPool) -> Result<(log_head::Model, IndexVersion)
 }
 
 impl CountGroup {
-    fn matches(&self, filter: &EntityFilter) -> bool {
+    fn matches(&self, filter: &EntityFilter, view: &View) -> bool {
         let among = |values: &Option<Vec<String>>, value| values.as_ref().is_none_or(|values| values.contains(value));
         let in_status = |statuses: &Vec<Status>| self.status.is_some_and(|status| statuses.contains(&status));
-        among(&filter.source, &self.source)
+        view.includes_source(&self.source)
+            && among(&filter.source, &self.source)
             && among(&filter.vendor, &self.vendor)
             && filter.status.as_ref().is_none_or(in_status)
     }
@@ -259,6 +261,6 @@ fn select_inspections(which: Expr) -> Select<Entity> {
     Entity::find()
         .select_only()
         .columns([Column::RowId, Column::CreatedAt, Column::Source, Column::Vendor, Column::Status])
-        .filter(inspections.condition())
+        .filter(inspections.condition(&View::everything()))
         .filter(which)
 }

@@ -46,7 +46,7 @@ pub async fn counts_by_age(
         }),
         None => {
             let mut rows =
-                Query::select().from(Entity).cond_where(filter.condition()).and_where(is_unfinished()).take();
+                Query::select().from(Entity).cond_where(filter.condition(db.view())).and_where(is_unfinished()).take();
             select(&mut rows);
             Some(rows)
         }

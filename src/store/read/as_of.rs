@@ -1,6 +1,7 @@
 //! Reads entities as of a moment.
 
 use super::as_of_join::AsOfJoin;
+use super::filter::in_sources;
 use super::pagination::padded_keys;
 use crate::store::{ReadPool, StoreError};
 use async_graphql::Enum;
@@ -63,6 +64,7 @@ impl SnapshotRow {
         let past = AsOfJoin { at: at.timestamp_micros(), axis: clock };
         let mut rows = Query::select();
         rows.from(thing::Entity).and_where(which);
+        rows.and_where_option(in_sources(thing::Column::Source, db.view(), None));
         past.join(&mut rows);
         past.select(&mut rows, "");
         Ok(db.fetch(&rows).await?)

@@ -91,7 +91,7 @@ impl AsOfList {
         let EntityFilter { status, state, .. } = &self.filter;
         let current = EntityFilter { status: None, state: None, ..self.filter.clone() };
         let current = current.resolve(db).await?;
-        let mut rows = entities.filter(current.condition()).into_query();
+        let mut rows = entities.filter(current.condition(db.view())).into_query();
         let past = self.as_of_join();
         past.join(&mut rows);
         let in_status = |status: &Vec<Status>| past.status().is_in(status.iter().map(|status| status.number()));

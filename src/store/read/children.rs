@@ -55,7 +55,7 @@ pub async fn children(
     let all = Entity::find()
         .select_only()
         .filter(column.is_in(padded_keys(parents)))
-        .filter(query.filter.condition())
+        .filter(query.filter.condition(db.view()))
         .filter(range.condition(Column::RowId));
     let keys = top_n_per_group(all.into_query(), Column::RowId, column, range.order.clone(), page.fetch_limit());
     let projection = query.projection | query.relation.projection();
@@ -75,6 +75,6 @@ pub async fn count_children(
     parents: &[i64],
 ) -> Result<HashMap<i64, i64>, StoreError> {
     let column = of.column();
-    let rows = Entity::find().filter(column.is_in(padded_keys(parents))).filter(filter.condition());
+    let rows = Entity::find().filter(column.is_in(padded_keys(parents))).filter(filter.condition(db.view()));
     count_by(db, rows, column).await
 }

@@ -81,7 +81,7 @@ pub async fn counts_by_day(
         .columns([Column::Source, Column::Vendor, Column::Status])
         .expr_as(day, "day")
         .expr_as(Expr::cust("COUNT(*)"), "count")
-        .filter(filter.condition())
+        .filter(filter.condition(db.view()))
         .filter(period.condition())
         .filter(Condition::all().add_option(in_range))
         .group_by(Column::Source)

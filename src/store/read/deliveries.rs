@@ -61,7 +61,7 @@ pub async fn deliveries(
 ) -> Result<Slice<Arc<DeliveryRow>>, StoreError> {
     let range = page.key_range(direction);
     let rows = select_columns(projection)
-        .filter(filter.condition())
+        .filter(filter.condition(db.view()))
         .filter(range.condition(Column::RowId))
         .order_by(Column::RowId, range.order)
         .limit(page.fetch_limit());
@@ -71,7 +71,7 @@ pub async fn deliveries(
 
 /// The number of deliveries that a filter accepts.
 pub async fn count_deliveries(db: &ReadPool, filter: &DeliveryRowFilter) -> Result<u64, StoreError> {
-    Ok(Entity::find().filter(filter.condition()).count(db).await?)
+    Ok(Entity::find().filter(filter.condition(db.view())).count(db).await?)
 }
 
 /// Deliveries by row id.
@@ -80,7 +80,9 @@ pub async fn deliveries_by_row_id(
     projection: DeliveryProjection,
     row_ids: &[i64],
 ) -> Result<HashMap<i64, Arc<DeliveryRow>>, StoreError> {
-    let rows = select_columns(projection).filter(Column::RowId.is_in(padded_keys(row_ids)));
+    let rows = select_columns(projection)
+        .filter(Column::RowId.is_in(padded_keys(row_ids)))
+        .filter(DeliveryRowFilter::default().condition(db.view()));
     let rows = decode_payloads(db, rows.into_model().all(db).await?).await?;
     Ok(rows.into_iter().map(|row| (row.row_id, Arc::new(row))).collect())
 }

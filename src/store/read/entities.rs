@@ -1,7 +1,7 @@
 //! Reads the current inspections, sessions, jobs and items.
 
 use super::count_by;
-use super::filter::EntityFilter;
+use super::filter::{EntityFilter, in_sources};
 use super::pagination::{PageRequest, Slice, SortDirection, padded_keys};
 use super::projection::{EntityProjection, EntityRow, fetch_rows, select_columns};
 use super::update_order::UpdateOrder;
@@ -9,7 +9,9 @@ use crate::store::{ReadPool, StoreError};
 use entity::Status;
 use entity::entity::{Column, Entity};
 use sea_orm::entity::prelude::Uuid;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -47,7 +49,7 @@ pub async fn entities(
             Some(row_ids) => rows.filter(Column::RowId.in_subquery(row_ids)),
             None => return Ok(Slice::default()),
         },
-        None => rows.filter(filter.condition()).filter(range.condition(key)).limit(page.fetch_limit()),
+        None => rows.filter(filter.condition(db.view())).filter(range.condition(key)).limit(page.fetch_limit()),
     };
     let rows = fetch_rows(db, rows.order_by(key, range.order), projection).await?;
     Ok(page.to_slice(rows.into_iter().map(Arc::new).collect()))
@@ -60,13 +62,13 @@ pub async fn count_entities(db: &ReadPool, filter: &EntityFilter) -> Result<u64,
         let count = db.query_one(&count).await?.map(|row| row.try_get::<i64>("", "count")).transpose()?;
         return Ok(count.and_then(|count| count.try_into().ok()).unwrap_or_default());
     }
-    Ok(Entity::find().filter(filter.condition()).count(db).await?)
+    Ok(Entity::find().filter(filter.condition(db.view())).count(db).await?)
 }
 
 /// The number of entities that a filter accepts, by status. Entities without a status are left out.
 pub async fn status_counts(db: &ReadPool, filter: &EntityFilter) -> Result<Vec<(Status, i64)>, StoreError> {
     let filter = filter.resolve(db).await?;
-    let rows = Entity::find().filter(filter.condition()).filter(Column::Status.is_not_null());
+    let rows = Entity::find().filter(filter.condition(db.view())).filter(Column::Status.is_not_null());
     count_by(db, rows, Column::Status).await
 }
 
@@ -77,7 +79,7 @@ pub async fn entities_by_row_id(
     row_ids: &[i64],
 ) -> Result<HashMap<i64, Arc<EntityRow>>, StoreError> {
     let rows = select_columns(projection).filter(Column::RowId.is_in(padded_keys(row_ids)));
-    let rows = fetch_rows(db, rows, projection).await?;
+    let rows = fetch_rows(db, rows.filter(in_view(db)), projection).await?;
     Ok(rows.into_iter().map(|row| (row.row_id, Arc::new(row))).collect())
 }
 
@@ -88,6 +90,10 @@ pub async fn entities_by_id(
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Arc<EntityRow>>, StoreError> {
     let rows = select_columns(projection).filter(Column::Id.is_in(ids.iter().copied()));
-    let rows = fetch_rows(db, rows, projection).await?;
+    let rows = fetch_rows(db, rows.filter(in_view(db)), projection).await?;
     Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
+}
+
+fn in_view(db: &ReadPool) -> Condition {
+    Condition::all().add_option(in_sources(Column::Source, db.view(), None))
 }

@@ -1,6 +1,7 @@
 //! Filters. A field that is `None` does not filter; an empty list accepts nothing.
 
 use super::delivery_row_id;
+use crate::access::View;
 use crate::event::EntityRef;
 use crate::machine::EntityType;
 use crate::store::{ReadPool, StoreError};
@@ -75,7 +76,9 @@ impl EntityFilter {
         let Some(external_id) = &self.external_id else { return Ok(Cow::Borrowed(self)) };
         let sources = ledger::Entity::find().select_only().column(ledger::Column::Source);
         let mut sources: Vec<String> = sources.into_tuple().all(db).await?;
-        sources.retain(|source| self.source.as_ref().is_none_or(|accepted| accepted.contains(source)));
+        sources.retain(|source| {
+            db.view().includes_source(source) && self.source.as_ref().is_none_or(|accepted| accepted.contains(source))
+        });
         let types = EntityType::all().filter(|of| self.kind.is_none_or(|kind| of.kind() == kind));
         let types = types.filter(|of| self.subkind.as_ref().is_none_or(|accepted| accepted.contains(&of.subkind())));
         let ids = types.flat_map(|of| {
@@ -91,7 +94,8 @@ impl EntityFilter {
         reference.is_some() || ids.is_some() || group.is_some() || inspection.is_some()
     }
 
-    pub fn condition(&self) -> Condition {
+    /// The condition that a reader with this view has.
+    pub fn condition(&self, view: &View) -> Condition {
         use thing::Column;
         let stalled =
             self.stalled_since.map(|since| Column::UpdatedAt.lte(since.timestamp_micros()).and(is_unfinished()));
@@ -104,7 +108,7 @@ impl EntityFilter {
             }))
             .add_option(any_of(Column::Subkind, self.subkind.as_deref()))
             .add_option(any_of(Column::Vendor, self.vendor.as_deref()))
-            .add_option(any_of(Column::Source, self.source.as_deref()))
+            .add_option(in_sources(Column::Source, view, self.source.as_deref()))
             .add_option(self.status.as_ref().map(|status| Column::Status.is_in(status.iter().copied())))
             .add_option(any_of(Column::State, self.state.as_deref()))
             .add_option(self.reference.as_ref().map(|reference| Column::Reference.eq(reference)))
@@ -120,9 +124,9 @@ impl EntityFilter {
 
 impl ChangeRowFilter {
     /// A condition for `change` and for `change_row`: it names no table.
-    pub(super) fn condition(&self) -> Condition {
+    pub(super) fn condition(&self, view: &View) -> Condition {
         Condition::all()
-            .add_option(self.type_condition())
+            .add_option(self.type_condition(view))
             .add_option(self.event.as_ref().map(|events| {
                 let own = || Expr::col(change_row::Column::Event);
                 own().is_null().or(own().is_in(events.iter().cloned()))
@@ -133,11 +137,11 @@ impl ChangeRowFilter {
     }
 
     // There are few types: they are selected once, then each row's number is compared.
-    fn type_condition(&self) -> Option<Expr> {
+    fn type_condition(&self, view: &View) -> Option<Expr> {
         use change_type::Column;
         let conditions = [
             any_of(Column::Vendor, self.vendor.as_deref()),
-            any_of(Column::Source, self.source.as_deref()),
+            in_sources(Column::Source, view, self.source.as_deref()),
             self.kind.as_ref().map(|kind| Column::Kind.is_in(kind.iter().copied())),
             self.verdict.as_ref().map(|verdict| Column::Verdict.is_in(verdict.iter().copied())),
             // Or the row has its own event.
@@ -151,11 +155,11 @@ impl ChangeRowFilter {
 }
 
 impl DeliveryRowFilter {
-    pub(super) fn condition(&self) -> Condition {
+    pub(super) fn condition(&self, view: &View) -> Condition {
         use delivery::Column;
         Condition::all()
             .add_option(any_of(Column::Vendor, self.vendor.as_deref()))
-            .add_option(any_of(Column::Source, self.source.as_deref()))
+            .add_option(in_sources(Column::Source, view, self.source.as_deref()))
             .add_option(self.verdict.as_ref().map(|verdict| Column::Verdict.is_in(verdict.iter().copied())))
             .add_option(any_of(Column::Event, self.event.as_deref()))
             .add_option(self.received_after.map(|at| Column::ReceivedAt.gt(at.timestamp_micros())))
@@ -171,6 +175,11 @@ impl DeliveryRowFilter {
 pub(super) fn is_unfinished() -> Expr {
     use thing::Column::Status;
     Status.is_null().or(Status.is_not_in(FINAL_STATUSES.iter().copied()))
+}
+
+/// Whether a row is in the view, and of a source that is wanted; none if all are.
+pub(super) fn in_sources(column: impl ColumnTrait, view: &View, wanted: Option<&[String]>) -> Option<Expr> {
+    any_of(column, view.limit_sources(wanted).as_deref())
 }
 
 fn any_of<T: Clone + Into<Value>>(column: impl ColumnTrait, values: Option<&[T]>) -> Option<Expr> {

@@ -20,7 +20,7 @@ pub async fn changes(
 ) -> Result<Slice<Arc<Model>>, StoreError> {
     let range = page.key_range(SortDirection::Asc);
     let rows = Entity::find()
-        .filter(filter.condition())
+        .filter(filter.condition(db.view()))
         // One lower bound: of two, SQLite may start at the lower one.
         .filter(Condition::all().add_option(page.after.is_none().then(is_retained)))
         .filter(range.condition(Column::Position))
@@ -32,7 +32,7 @@ pub async fn changes(
 /// The number of changes that a filter accepts.
 pub async fn count_changes(db: &ReadPool, filter: &ChangeRowFilter) -> Result<u64, StoreError> {
     // Not of the view: no type is looked up.
-    Ok(change_row::Entity::find().filter(filter.condition()).filter(is_retained()).count(db).await?)
+    Ok(change_row::Entity::find().filter(filter.condition(db.view())).filter(is_retained()).count(db).await?)
 }
 
 /// A page of the history of each entity, by the entities' row ids.
@@ -61,7 +61,11 @@ pub async fn count_histories(db: &ReadPool, entities: &[i64]) -> Result<HashMap<
 
 /// Changes by position. Purged ones are left out.
 pub async fn changes_by_position(db: &ReadPool, positions: &[i64]) -> Result<HashMap<i64, Arc<Model>>, StoreError> {
-    let rows = Entity::find().filter(Column::Position.is_in(padded_keys(positions))).all(db).await?;
+    let rows = Entity::find()
+        .filter(Column::Position.is_in(padded_keys(positions)))
+        .filter(ChangeRowFilter::default().condition(db.view()))
+        .all(db)
+        .await?;
     Ok(rows.into_iter().map(|row| (row.position, Arc::new(row))).collect())
 }
 

@@ -53,7 +53,7 @@ async fn counts_by_interval(
         .expr_as(Expr::cust("COUNT(*)"), "count")
         .filter(Expr::col((Entity, Column::Position)).gt(before(period.since)))
         .filter(Expr::col((Entity, Column::Position)).lte(before(period.until)))
-        .filter(filter.condition())
+        .filter(filter.condition(db.view()))
         .group_by(Expr::cust("1"));
     let rows: Vec<(i64, i64)> = rows.into_tuple().all(db).await?;
     Ok(rows.into_iter().map(|(interval, count)| (interval - epoch_shift / length, count)).collect())

@@ -1,6 +1,7 @@
 //! The status timelines of many inspections, in the order of the fold. The cost is in the number of rows: one statement
 //! returns one row for each inspection, whose steps the database concatenates into a text.
 
+use crate::access::View;
 use crate::store::Cohort;
 use crate::store::{ReadPool, StoreError};
 use entity::{Status, change_row, change_type, entity as thing, step};
@@ -53,7 +54,7 @@ pub async fn status_timelines(db: &ReadPool, cohort: &Cohort) -> Result<Vec<Stat
     if cohort.size == 0 {
         return Ok(Vec::new());
     }
-    let mut from_history = select_cohort(cohort);
+    let mut from_history = select_cohort(cohort, db.view());
     let step_of = change_row::Column::EntityRowId.into_expr().equals((thing::Entity, thing::Column::RowId));
     let type_of = change_type::Column::Id.into_expr().equals((change_row::Entity, change_row::Column::TypeId));
     // Not the view, to which SQLite cannot apply an outer join without computing all of it.
@@ -62,7 +63,7 @@ pub async fn status_timelines(db: &ReadPool, cohort: &Cohort) -> Result<Vec<Stat
         .join(JoinType::LeftJoin, change_row::Entity, step_of.and(change_row::Column::OrderCycle.is_not_null()))
         .join(JoinType::LeftJoin, change_type::Entity, type_of)
         .and_where(thing::Column::StepsMaterialized.eq(false));
-    let mut from_steps = select_cohort(cohort);
+    let mut from_steps = select_cohort(cohort, db.view());
     let step_of = Expr::col((step::Entity, step::Column::EntityRowId)).equals((thing::Entity, thing::Column::RowId));
     from_steps
         .expr_as(Expr::cust(STEPS_FROM_TABLE), "steps")
@@ -79,12 +80,12 @@ pub async fn status_timelines(db: &ReadPool, cohort: &Cohort) -> Result<Vec<Stat
     parsing.await.map_err(|error| StoreError::task("parsing status timelines", error))?
 }
 
-fn select_cohort(cohort: &Cohort) -> SelectStatement {
+fn select_cohort(cohort: &Cohort, view: &View) -> SelectStatement {
     use thing::Column;
     Query::select()
         .columns([Column::RowId, Column::Source, Column::Vendor, Column::Status].map(|column| (thing::Entity, column)))
         .from(thing::Entity)
-        .cond_where(cohort.filter.condition())
+        .cond_where(cohort.filter.condition(view))
         .cond_where(cohort.period.condition())
         .and_where(Column::RowId.between(*cohort.row_ids.start(), *cohort.row_ids.end()))
         .group_by_col((thing::Entity, Column::RowId))

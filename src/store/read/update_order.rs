@@ -4,6 +4,7 @@
 use super::as_of_join::position_as_of;
 use super::filter::{EntityFilter, FINAL_STATUSES};
 use super::pagination::KeyRange;
+use crate::access::View;
 use crate::store::{ReadPool, StoreError};
 use chrono::{DateTime, Utc};
 use entity::entity::{Column, Entity};
@@ -19,6 +20,7 @@ pub struct UpdateOrder {
     statuses: Option<Vec<Status>>,
     /// What else the entities must match.
     filter: EntityFilter,
+    view: View,
     /// Positions that the filter's times exclude, as far as its rows need not be read: only those above, and only those below.
     above: Option<i64>,
     below: Option<i64>,
@@ -37,7 +39,7 @@ impl UpdateOrder {
         let backend = db.get_database_backend();
         let (statuses, unfinished) = (filter.status.clone(), filter.stalled_since.is_some());
         let filter = EntityFilter { kind: None, status: None, ..filter.clone() };
-        Ok(Some(UpdateOrder { backend, kind, statuses, filter, above, below, unfinished }))
+        Ok(Some(UpdateOrder { backend, kind, statuses, filter, view: db.view().clone(), above, below, unfinished }))
     }
 
     /// The same without entities in a final status.
@@ -96,7 +98,7 @@ impl UpdateOrder {
             .and_where(place(List).eq(number))
             .and_where_option(self.above.map(|above| place(Position).gt(above)))
             .and_where_option(self.below.map(|below| place(Position).lt(below)))
-            .cond_where(self.filter.condition())
+            .cond_where(self.filter.condition(&self.view))
             .take()
     }
 

@@ -1,0 +1,72 @@
+//! What a field needs: a scope, where it is a field of a root; or the scope to read what is personal.
+
+use crate::event::PERSONAL_FACTS;
+use entity::Scope;
+
+/// Fields of a root that every principal may select.
+const UNSCOPED_FIELDS: &[&str] = &["_service", "viewer"];
+/// Fields whose value depends on the principal, and not only on its view.
+const PRINCIPAL_FIELDS: &[(&str, &str)] = &[("Query", "viewer")];
+/// Personal fields beside the facts.
+const PERSONAL_FIELDS: &[(&str, &str)] = &[
+    ("Delivery", "bodyText"),
+    ("Delivery", "headers"),
+    ("Inspection", "details"),
+    ("Item", "details"),
+    ("Job", "details"),
+    ("Session", "details"),
+];
+
+/// The scope that an operation needs for a field of its root. What a root's field returns needs no other.
+pub fn required_scope(parent: &str, field: &str) -> Option<Scope> {
+    match (parent, field) {
+        (_, field) if UNSCOPED_FIELDS.contains(&field) => None,
+        ("Query" | "Subscription", _) => Some(Scope::Read),
+        ("Mutation", _) => Some(Scope::Admin),
+        _ => None,
+    }
+}
+
+pub fn depends_on_principal(parent: &str, field: &str) -> bool {
+    PRINCIPAL_FIELDS.contains(&(parent, field))
+}
+
+/// Whether a field is null without the scope `READ_PERSONAL`.
+pub fn is_personal(parent: &str, field: &str) -> bool {
+    let is_fact = |fact: &&crate::event::PersonalFact| fact.object == parent && is_camel_case_of(field, fact.field);
+    PERSONAL_FIELDS.contains(&(parent, field)) || PERSONAL_FACTS.iter().any(|fact| is_fact(&fact))
+}
+
+// Whether a name in camelCase, as in the API, is this name in snake_case, as in the code.
+fn is_camel_case_of(camel: &str, snake: &str) -> bool {
+    let mut snake = snake.chars();
+    let mut same = camel.chars().all(|letter| match letter.is_ascii_uppercase() {
+        true => snake.next() == Some('_') && snake.next() == Some(letter.to_ascii_lowercase()),
+        false => snake.next() == Some(letter),
+    });
+    same &= snake.next().is_none();
+    same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema_types::schema_field;
+    use super::*;
+
+    #[test]
+    fn personal_fields_are_in_the_schema_and_may_be_null() {
+        let camel = |snake: &str| {
+            let mut words = snake.split('_');
+            let first = words.next().unwrap_or_default().to_owned();
+            words.fold(first, |name, word| name + &word[..1].to_uppercase() + &word[1..])
+        };
+        let facts = PERSONAL_FACTS.iter().map(|fact| (fact.object, camel(fact.field)));
+        let all = facts.chain(PERSONAL_FIELDS.iter().map(|(parent, field)| (*parent, (*field).to_owned())));
+        for (parent, field) in all {
+            let declared =
+                schema_field(parent, &field).unwrap_or_else(|| panic!("{parent}.{field} is not in the schema"));
+            assert!(declared.ty.nullable && declared.is_personal, "{parent}.{field}");
+        }
+        assert!(!is_personal("Vehicle", "make") && !is_personal("Vehicle", "bodytype") && !is_personal("Query", "vin"));
+    }
+}

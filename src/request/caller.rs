@@ -1,0 +1,20 @@
+//! Who sends a request.
+
+use super::ClientNetwork;
+use crate::access::Principal;
+use std::sync::Arc;
+
+/// Who sends a request, and from where.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub principal: Arc<Principal>,
+    /// For the rate limit; null where no address is known.
+    pub network: Option<ClientNetwork>,
+}
+
+impl Caller {
+    /// A caller with all scopes.
+    pub fn unlimited(network: Option<ClientNetwork>) -> Caller {
+        Caller { principal: Principal::unlimited(), network }
+    }
+}
