@@ -20,10 +20,12 @@ const MAX_ENTRIES: usize = 64;
 
 #[derive(Debug)]
 pub struct ResultCache<V> {
-    /// By the view of those who asked, and the arguments.
-    slots: Mutex<LruCache<(View, String), Arc<CacheSlot<V>>>>,
+    slots: Mutex<LruCache<CacheKey, Arc<CacheSlot<V>>>>,
     min_compute_time: Duration,
 }
+
+/// The view of those who asked, and the arguments.
+type CacheKey = (View, String);
 
 /// Locked while its result is being computed.
 type CacheSlot<V> = tokio::sync::Mutex<Option<CachedResult<V>>>;
