@@ -49,6 +49,9 @@ pub mod vendor;
 #[path = "../tests/support/database.rs"]
 mod database;
 #[cfg(test)]
+#[path = "../tests/support/query_generator.rs"]
+mod query_generator;
+#[cfg(test)]
 #[path = "../tests/support/skip.rs"]
 mod skip;
 #[cfg(test)]

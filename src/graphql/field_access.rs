@@ -20,7 +20,7 @@ const PERSONAL_FIELDS: &[(&str, &str)] = &[
 /// The scope that an operation needs for a field of its root. What a root's field returns needs no other.
 pub fn required_scope(parent: &str, field: &str) -> Option<Scope> {
     match (parent, field) {
-        (_, field) if UNSCOPED_FIELDS.contains(&field) => None,
+        (_, field) if UNSCOPED_FIELDS.contains(&field) || field.starts_with("__") => None,
         ("Query" | "Subscription", _) => Some(Scope::Read),
         ("Mutation", _) => Some(Scope::Admin),
         _ => None,

@@ -43,6 +43,7 @@ mod subscription;
 mod subscription_progress;
 #[cfg(test)]
 pub(crate) mod tests;
+mod viewer;
 
 pub use cursor::Cursor;
 pub use cursor::parse_change_cursor;

@@ -21,6 +21,7 @@ use super::pagination;
 use super::scalar::Long;
 use super::source::SourceInfo;
 use super::state_machine::StateMachine;
+use super::viewer::Viewer;
 use crate::store::read::{self, TimeAxis, datetime_from_micros};
 use crate::vendor;
 use async_graphql::{Context, ID, Object, SimpleObject};
@@ -108,6 +109,11 @@ impl QueryRoot {
         let api = self.begin_read(ctx).await?;
         let list = pagination::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
         Ok(StatusCount::all(list.status_counts(&api.readers).await?))
+    }
+
+    /// Who asks: the subject, scopes and sources of the credential that the request was sent with.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer, ApiError> {
+        Ok(Viewer::of(&ApiContext::of(ctx)?.principal))
     }
 
     /// The configured sources that you may see, with the state of each.

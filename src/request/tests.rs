@@ -1,8 +1,10 @@
 //! Requests on their way to a response.
 
 use super::*;
+use crate::access::Scopes;
 use crate::graphql::ApiErrorCode;
 use crate::graphql::tests::ApiFixture;
+use entity::Scope;
 use serde_json::json;
 use std::num::NonZeroU32;
 
@@ -36,6 +38,62 @@ fn params(json: serde_json::Value) -> Params {
 
 fn code(result: Result<PreparedOperation, ApiError>) -> ApiErrorCode {
     result.expect_err("refused").code
+}
+
+fn limited(scopes: Scopes, sources: &[&str]) -> Caller {
+    let sources = sources.iter().map(|source| (*source).to_owned()).collect();
+    let principal = Principal { view: View::new(scopes, Some(sources)), ..Principal::anyone(Scopes::NONE) };
+    Caller { principal: Arc::new(principal), network: None }
+}
+
+#[tokio::test]
+async fn an_operation_needs_the_scopes_of_its_fields() {
+    let pipeline = ApiFixture::new().await.pipeline();
+    let metrics = limited([Scope::Metrics].into_iter().collect(), &[]);
+    for (query, needs) in [
+        ("{ head { position } }", true),
+        ("{ viewer { subject } ...F } fragment F on Query { sources { name } }", true),
+        ("subscription { changes { position } }", true),
+        ("{ viewer { subject scopes sources expiresAt } }", false),
+        ("{ __schema { queryType { name } } __typename }", false),
+    ] {
+        match pipeline.prepare(Params::from_document(query), &metrics) {
+            Ok(_) => assert!(!needs, "{query}"),
+            Err(error) => {
+                assert_eq!((error.code, &*error.message), (ApiErrorCode::Forbidden, "this needs the scope `read`"));
+                assert!(needs, "{query}");
+            }
+        }
+        assert!(pipeline.prepare(Params::from_document(query), &Caller::unlimited(None)).is_ok(), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn executions_are_shared_by_callers_with_the_same_view() {
+    let pipeline = ApiFixture::new().await.pipeline();
+    let key = |query: &str, caller: &Caller| {
+        pipeline.prepare(Params::from_document(query), caller).expect("fine").coalesce_key()
+    };
+    let list = "{ inspections { nodes { id status } } }";
+    let read: Scopes = [Scope::Read].into_iter().collect();
+    let views = [
+        limited(read, &["lot"]),
+        limited(read, &["lot", "yard"]),
+        limited(Scopes::ALL, &["lot"]),
+        Caller::unlimited(None),
+    ];
+    for (place, one) in views.iter().enumerate() {
+        for (other_place, other) in views.iter().enumerate() {
+            assert_eq!(key(list, one) == key(list, other), place == other_place);
+        }
+    }
+    let another_person = Caller {
+        principal: Arc::new(Principal { subject: "key:2".into(), ..(*views[0].principal).clone() }),
+        network: None,
+    };
+    assert_eq!(key(list, &views[0]), key(list, &another_person));
+    let own = "{ viewer { subject } inspections { nodes { id status } } }";
+    assert_eq!(key(own, &views[0]), None, "the subject is not part of the view");
 }
 
 async fn json_of(answer: Response) -> serde_json::Value {

@@ -29,6 +29,8 @@ mod pagination;
 mod payloads;
 mod playground;
 mod purge;
+#[path = "../support/query_generator.rs"]
+mod query_generator;
 mod readme;
 mod rebuild;
 mod replicas;
@@ -44,4 +46,5 @@ mod test_inspection;
 mod update_order;
 mod vendor_client;
 mod verify;
+mod views;
 mod webhooks;
