@@ -3,6 +3,8 @@
 //! Times are integers: microseconds since the Unix epoch, UTC, so that both databases order and compare them identically.
 //! JSON is stored as text, because PostgreSQL's `jsonb` refuses `\u0000`, which vendors may send.
 
+pub mod access_version;
+pub mod api_key;
 pub mod change;
 pub mod change_row;
 pub mod change_type;

@@ -63,6 +63,14 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.execute(none).await?;
         manager.create_table(inspection_index_page()).await?;
+        manager.create_table(api_key()).await?;
+        manager.create_table(access_version()).await?;
+        let none = Query::insert()
+            .into_table("access_version")
+            .columns(["id", "version"])
+            .values_panic([1.into(), 0.into()])
+            .to_owned();
+        manager.execute(none).await?;
         // A SQLite file has one writer, which needs no invalidation.
         if backend == DbBackend::Postgres {
             manager.create_table(invalidation_log()).await?;
@@ -351,6 +359,26 @@ fn inspection_index() -> TableCreateStatement {
 
 fn inspection_index_page() -> TableCreateStatement {
     Table::create().table("inspection_index_page").col(integer("number").primary_key()).col(text("content")).take()
+}
+
+fn api_key() -> TableCreateStatement {
+    Table::create()
+        .table("api_key")
+        .col(text("id").primary_key())
+        .col(text("name"))
+        .col(text("digest"))
+        .col(text("scopes"))
+        .col(text_null("sources"))
+        .col(big_integer("created_at"))
+        .col(text("created_by"))
+        .col(big_integer_null("expires_at"))
+        .col(big_integer_null("last_used_at"))
+        .col(big_integer_null("revoked_at"))
+        .take()
+}
+
+fn access_version() -> TableCreateStatement {
+    Table::create().table("access_version").col(big_integer("id").primary_key()).col(big_integer("version")).take()
 }
 
 /// The entities of the newest batches. Other writers drop exactly these from their caches. A ring buffer of few rows, each with

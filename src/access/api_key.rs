@@ -1,6 +1,8 @@
 //! The form of an API key: `ihub_<id>_<secret>`. The prefix is fixed, so that scanners for leaked secrets find it; the id is
 //! public and finds the key without a search; of the secret, which is 32 random bytes, only a digest is kept.
 
+use super::View;
+use chrono::{DateTime, Utc};
 use rand::TryRngCore;
 use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};
@@ -12,6 +14,7 @@ const PREFIX: &str = "ihub_";
 /// Bytes of an id.
 const ID_BYTES: usize = 6;
 const SECRET_BYTES: usize = 32;
+const MAX_NAME_LENGTH: usize = 100;
 
 /// The public part of a key: 12 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,11 +31,59 @@ pub struct ApiKeyToken {
     secret: [u8; SECRET_BYTES],
 }
 
+/// A key as it is kept: everything but its secret.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    pub id: ApiKeyId,
+    /// For people.
+    pub name: String,
+    pub digest: ApiKeyDigest,
+    pub view: View,
+    /// From this time on it is not valid; `None` if it does not expire.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
 /// Not a key, an id or a digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not {expected}")]
 pub struct InvalidApiKey {
     expected: &'static str,
+}
+
+impl ApiKey {
+    /// A new key, and the only moment at which its secret is known.
+    ///
+    /// # Errors
+    /// If the operating system has no random numbers.
+    pub fn generate(
+        name: String,
+        view: View,
+        expires_at: Option<DateTime<Utc>>,
+    ) -> Result<(ApiKey, ApiKeyToken), rand::rand_core::OsError> {
+        let token = ApiKeyToken::generate()?;
+        Ok((ApiKey { id: token.id, name, digest: token.digest(), view, expires_at }, token))
+    }
+
+    /// Who uses it.
+    pub fn subject(&self) -> String {
+        format!("key:{}", self.id)
+    }
+
+    pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_some_and(|expires_at| expires_at <= now)
+    }
+
+    /// # Errors
+    /// If the name cannot be shown in one line.
+    pub fn check_name(name: &str) -> Result<(), &'static str> {
+        let has_text = !name.trim().is_empty() && name.trim() == name;
+        let is_valid = has_text && name.chars().count() <= MAX_NAME_LENGTH && !name.chars().any(char::is_control);
+        if is_valid {
+            Ok(())
+        } else {
+            Err("a name has 1 to 100 characters, no control characters, and no spaces at its ends")
+        }
+    }
 }
 
 impl ApiKeyToken {
@@ -59,6 +110,11 @@ impl ApiKeyToken {
 }
 
 impl ApiKeyDigest {
+    /// Whether it is the same digest.
+    pub fn is(&self, other: &ApiKeyDigest) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
     /// Whether it is the digest of this key's secret. Compares in constant time.
     pub fn matches(&self, token: &ApiKeyToken) -> bool {
         self.0.ct_eq(&token.digest().0).into()

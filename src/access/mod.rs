@@ -6,7 +6,7 @@ mod principal;
 mod scopes;
 mod view;
 
-pub use api_key::{ApiKeyDigest, ApiKeyId, ApiKeyToken};
+pub use api_key::{ApiKey, ApiKeyDigest, ApiKeyId, ApiKeyToken, InvalidApiKey};
 pub use principal::Principal;
 pub use scopes::{Scopes, UnknownScope, scope_name};
 pub use view::View;

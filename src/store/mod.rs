@@ -1,5 +1,6 @@
 //! The database, and the SQL of everything but maintenance (`rebuild`, `retention`). One connection writes, a pool reads.
 
+mod api_keys;
 mod begin_writing;
 mod connect;
 mod inspection_index;
@@ -9,6 +10,7 @@ mod payload;
 pub mod read;
 mod write;
 
+pub use api_keys::{ApiKeyError, ApiKeyRecord, ApiKeyStore, KeyRotation, RotatedKey};
 pub use begin_writing::begin_writing;
 pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, read_only_connection, with_timeout};
 pub use inspection_index::{Cohort, CountGroup, InspectionIndex, Period};
