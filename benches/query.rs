@@ -172,7 +172,7 @@ impl Case {
 
 fn post(path: &str, query: &str) -> Vec<u8> {
     let body = json!({ "query": query }).to_string();
-    let head = "host: hub.example\r\ncontent-type: application/json\r\naccept: application/json";
+    let head = "host: localhost\r\ncontent-type: application/json\r\naccept: application/json";
     format!("POST {path} HTTP/1.1\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 

@@ -151,7 +151,7 @@ async fn time_to_counts(folder: &Path) -> anyhow::Result<f64> {
     let mut connection = Connection::open(running.address).await?;
     // The first answer may be that the query takes too long.
     loop {
-        let request = b"GET /graphql?query=%7BstatusCounts%7Bcount%7D%7D HTTP/1.1\r\nhost: hub.example\r\n\r\n";
+        let request = b"GET /graphql?query=%7BstatusCounts%7Bcount%7D%7D HTTP/1.1\r\nhost: localhost\r\n\r\n";
         let (_, answer) = connection.exchange(request).await?;
         let answer: serde_json::Value = serde_json::from_slice(answer)?;
         if answer["data"]["statusCounts"].is_array() {

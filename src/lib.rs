@@ -3,12 +3,12 @@
 //! Modules import only from modules to their left:
 //!
 //! ```text
-//! entity -> clock -> machine -> event -> vendor -> access -> store -> feed -> ingest -> rebuild -> retention -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
+//! entity -> clock -> machine -> event -> vendor -> access -> store -> feed -> ingest -> rebuild -> retention -> graphql -> request -> live -> settings -> auth -> http -> server -> simulate -> cli
 //! ```
 //!
 //! [`machine`] and [`event`] are pure: they decide what a delivery changes. [`vendor`] verifies and parses deliveries,
 //! [`access`] defines who may see and do what, [`store`] is the database, [`ingest`] writes, [`feed`] notifies, [`graphql`] serves queries, [`request`] limits them, and
-//! [`live`] serves subscriptions.
+//! [`live`] serves subscriptions. [`auth`] has the valid credentials.
 #![cfg_attr(
     not(test),
     deny(
@@ -23,6 +23,7 @@
 )]
 
 pub mod access;
+pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod event;

@@ -1,6 +1,7 @@
 //! A running hub: starts the database, the writer, the feed, the background tasks and the listener, and stops them in order.
 
 use crate::access::Principal;
+use crate::auth::KeyRing;
 use crate::clock;
 use crate::feed::{self, Feed};
 use crate::file_limit;
@@ -12,7 +13,7 @@ use crate::request::{ClientRateLimiter, Pipeline, PipelineConfig, TrustedDocumen
 use crate::retention::RetentionTask;
 use crate::settings::{Settings, SourceSettings};
 use crate::store::read::head;
-use crate::store::{Database, HandshakeStore, InspectionIndex, OpenMode, StoreError};
+use crate::store::{ApiKeyStore, Database, HandshakeStore, InspectionIndex, OpenMode, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use governor::{Quota, RateLimiter};
@@ -64,6 +65,11 @@ pub enum StartError {
     TrustedDocumentsUnreadable(PathBuf, io::Error),
     #[error("the trusted documents in {0} are invalid: {1}")]
     TrustedDocumentsInvalid(PathBuf, TrustedDocumentsError),
+    #[error(
+        "{0} is not loopback and there is no API key, so anyone could use the API: create one with \
+         `inspection-hub keys create --name NAME --scope read`, or set allow_open_api = true"
+    )]
+    OpenApi(SocketAddr),
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
 }
@@ -101,6 +107,7 @@ impl Hub {
         let listener = TcpListener::bind(settings.listen).await.map_err(cannot_listen)?;
         let address = listener.local_addr().map_err(cannot_listen)?;
         let stop = CancellationToken::new();
+        let keys = open_key_ring(&settings, &db, address).await?;
         let feed = Feed::new(db.read_pool.clone(), &head(&db.read_pool).await?);
         let handshakes = Arc::new(Notify::new());
         let (ingest, writer) = ingest::channel(open_writer(&db)?, feed.clone(), handshakes.clone());
@@ -112,6 +119,7 @@ impl Hub {
             initial_backoff: HANDSHAKE_RETRY_DELAY,
         };
         let mut tasks = vec![tokio::spawn(feed.clone().run(stop.clone())), tokio::spawn(confirmer.run(stop.clone()))];
+        tasks.push(tokio::spawn(keys.clone().run(stop.clone())));
         if let Some(max_age) = settings.retention {
             let retention = RetentionTask {
                 db: db.clone(),
@@ -146,10 +154,11 @@ impl Hub {
             trusted_documents: load_trusted_documents(&settings)?,
         };
         let pipeline = Pipeline::new(schema, config);
+        let allowed_origins = AllowedOrigins::new(&settings.allowed_origins);
         let app = AppState {
             ingest: ingest.clone(),
-            auth: ApiAuth::new(settings.api_tokens.clone()),
-            allowed_origins: AllowedOrigins::new(&settings.allowed_origins),
+            auth: ApiAuth::new(keys, !settings.allow_open_api, allowed_origins.clone()),
+            allowed_origins,
             clock: clock::now,
             subscriptions: SubscriptionManager::new(pipeline.clone(), feed.clone()),
             stream_reservations: Default::default(),
@@ -205,6 +214,19 @@ fn log_task_failure(task: Result<(), JoinError>) {
 pub fn install_tls() {
     // An error means that one is already selected.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The API keys. Without any, the API is open: on loopback, or where the settings say so.
+async fn open_key_ring(settings: &Settings, db: &Database, address: SocketAddr) -> Result<Arc<KeyRing>, StartError> {
+    let (keys, scopes) = (settings.api_keys.clone(), settings.open_api_scopes);
+    let ring = KeyRing::open(ApiKeyStore::new(db.clone()), keys, scopes, clock::now).await?;
+    if ring.anyone().is_some() {
+        if !address.ip().to_canonical().is_loopback() && !settings.allow_open_api {
+            return Err(StartError::OpenApi(address));
+        }
+        tracing::warn!(%address, %scopes, "there is no API key: anyone who can reach this address may use the API");
+    }
+    Ok(ring)
 }
 
 fn load_trusted_documents(settings: &Settings) -> Result<TrustedDocuments, StartError> {

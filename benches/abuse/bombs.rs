@@ -36,7 +36,7 @@ impl Bomb {
 /// A query as an HTTP request.
 pub fn post(query: &str) -> Vec<u8> {
     let body = json!({ "query": query }).to_string();
-    let head = "host: hub.example\r\ncontent-type: application/json\r\naccept: application/graphql-response+json";
+    let head = "host: localhost\r\ncontent-type: application/json\r\naccept: application/graphql-response+json";
     format!("POST /graphql HTTP/1.1\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 

@@ -43,7 +43,7 @@ fn request(query: &str) -> Vec<u8> {
     let body = json!({ "query": query }).to_string();
     let length = body.len();
     let head = format!(
-        "POST /graphql HTTP/1.1\r\nhost: hub.example\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     (head + &body).into_bytes()
 }

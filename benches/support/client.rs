@@ -53,7 +53,7 @@ impl Connection {
 
     /// `GET` this path.
     pub async fn get(&mut self, path: &str) -> anyhow::Result<&[u8]> {
-        self.ask(format!("GET {path} HTTP/1.1\r\nhost: hub.example\r\n\r\n").as_bytes()).await
+        self.ask(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await
     }
 }
 

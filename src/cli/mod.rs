@@ -1,6 +1,7 @@
 //! The command line, one file per command.
 
 mod differences;
+mod keys;
 mod migrate;
 mod purge;
 mod rebuild;
@@ -56,6 +57,11 @@ enum Command {
     /// deleted inspection creates it again. The setting `retention` does the same hourly. Exit status: 0, or 1 after an
     /// error.
     Purge(purge::PurgeCommand),
+    /// Create, list, rotate and revoke API keys.
+    ///
+    /// A hub may run on the same database at the same time. Exit status: 0, or 1 after an error.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Print the GraphQL schema.
     Schema {
         /// Print the schema of an Apollo Federation 2 subgraph, as `_service { sdl }` returns it.
@@ -74,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Verify(verify) => verify.run(),
         Command::Rebuild(rebuild) => rebuild.run(),
         Command::Purge(purge) => purge.run(),
+        Command::Keys(keys) => keys.run(),
         Command::Schema { federation } => {
             print_all(&if federation { graphql::subgraph_sdl().to_owned() } else { graphql::sdl() })
         }
@@ -116,13 +123,16 @@ fn error_chain(error: &anyhow::Error) -> String {
     line
 }
 
-/// The settings from flags, environment and file. The error lists all mistakes.
-fn load_settings(flags: &SettingFlags) -> anyhow::Result<(Settings, Vec<String>)> {
+fn environment() -> impl Iterator<Item = (String, String)> {
     #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
     let variables = std::env::vars_os();
-    let environment = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// The settings from flags, environment and file. The error lists all mistakes.
+fn load_settings(flags: &SettingFlags) -> anyhow::Result<(Settings, Vec<String>)> {
     let read = |path: &Path| std::fs::read_to_string(path);
-    Settings::load(flags, environment, &read).map_err(|problems| anyhow::anyhow!("invalid configuration\n{problems}"))
+    Settings::load(flags, environment(), &read).map_err(|problems| anyhow::anyhow!("invalid configuration\n{problems}"))
 }
 
 /// Logs to standard error, as configured.

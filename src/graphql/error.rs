@@ -62,8 +62,8 @@ impl ApiError {
     pub fn unauthenticated() -> Self {
         ApiError::new(
             ApiErrorCode::Unauthenticated,
-            "this hub requires a valid token",
-            "Send the header `Authorization: Bearer …`; the hub's operator issues the token.",
+            "this hub requires a valid API key",
+            "Send the header `Authorization: Bearer ihub_…`; the hub's operator issues the key.",
         )
     }
 

@@ -86,7 +86,7 @@ error_codes! {
         "The response took longer than this hub allows; the request was canceled.",
         "Request fewer rows, or use a narrower filter.";
     Unauthenticated "UNAUTHENTICATED":
-        "The request has no valid token. Nothing was read.",
+        "The request has no valid API key, and nothing was read; or the key of a running operation was revoked or has expired.",
         "Send the header `Authorization: Bearer …`, or over a WebSocket `{\"Authorization\": \"Bearer …\"}` as the payload of \
-        `connection_init`. The hub's operator issues the token.";
+        `connection_init`. The hub's operator issues the key. A subscription resumes from `extensions.cursor`, if there is one.";
 }

@@ -1,62 +1,108 @@
-//! Authentication of the API: open, or one of the configured tokens.
+//! Which credential of a request counts, and who has it. While there is no key, the API is open: on loopback, so no page of another
+//! site may use it through the browser of a person at this machine. Such a page is recognized by its origin or, if a name server
+//! makes the name of its site that of this machine (DNS rebinding), by the name of the host.
 
+use super::cors::{AllowedOrigins, is_same_host};
 use crate::access::Principal;
-use crate::vendor::Secret;
-use crate::vendor::verify::{bearer_token, matches_any_secret, strip_auth_scheme};
-use axum::http::HeaderMap;
+use crate::auth::KeyRing;
+use crate::vendor::verify::{bearer_token, strip_auth_scheme};
+use axum::http::{HeaderMap, header};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-/// Close reason for a missing token. At most 123 bytes, the size of a close frame.
-pub const MISSING_TOKEN: &str = "no token: send {\"Authorization\": \"Bearer …\"} as the payload of connection_init";
-/// Close reason for an unknown token.
-pub const UNKNOWN_TOKEN: &str =
-    "the token is unknown: send {\"Authorization\": \"Bearer …\"} with one of this hub's tokens";
+/// Close reason for a missing key. At most 123 bytes, the size of a close frame.
+pub const MISSING_KEY: &str = "no API key: send {\"Authorization\": \"Bearer …\"} as the payload of connection_init";
+/// Close reason for an invalid key.
+pub const INVALID_KEY: &str = "the API key is unknown, expired or revoked: send {\"Authorization\": \"Bearer …\"}";
 
 const AUTHORIZATION: &str = "authorization";
 const BEARER: &str = "Bearer";
 /// Other fields in which clients send a token, with or without a scheme: those of the examples of Apollo and graphql-ws.
 const TOKEN_FIELDS: [&str; 2] = ["authToken", "token"];
 
-/// The valid tokens; empty if the API is open.
+/// Finds who sends a request.
 #[derive(Clone, Debug)]
 pub struct ApiAuth {
-    tokens: Arc<[Secret]>,
-    /// Who has one of the tokens, or anyone if the API is open.
-    principal: Arc<Principal>,
+    ring: Arc<KeyRing>,
+    /// Whether the open API is for this machine alone.
+    is_local: bool,
+    allowed_origins: AllowedOrigins,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccessDenied {
+    #[error("the API key is missing, unknown, expired or revoked")]
+    Unauthenticated,
+    /// The open API was asked for under another name than one of this machine.
+    #[error("without an API key this hub answers only on this machine: as localhost, 127.0.0.1 or [::1]")]
+    HostNotAllowed,
+    /// The open API was asked by a page of another site.
+    #[error("pages of this origin may not use the API; its operator can add it to allowed_origins")]
+    OriginNotAllowed,
 }
 
 impl ApiAuth {
-    pub fn new(tokens: Vec<Secret>) -> ApiAuth {
-        ApiAuth { tokens: tokens.into(), principal: Principal::unlimited() }
+    /// `is_local`: whether an open API is for this machine alone.
+    pub fn new(ring: Arc<KeyRing>, is_local: bool, allowed_origins: AllowedOrigins) -> ApiAuth {
+        ApiAuth { ring, is_local, allowed_origins }
     }
 
-    /// Who sends a request, by its header `Authorization`; none if that is missing or wrong.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Option<Arc<Principal>> {
-        let is_valid = self.tokens.is_empty() || bearer_token(headers).is_ok_and(|token| self.is_known_token(token));
-        is_valid.then(|| self.principal.clone())
+    /// Who sends a request, by its header `Authorization`; anyone while the API is open.
+    ///
+    /// # Errors
+    /// If the header is missing or wrong, or the open API is asked by another site.
+    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, AccessDenied> {
+        if let Some(anyone) = self.ring.anyone() {
+            return self.check_site(headers).map(|()| anyone);
+        }
+        let token = bearer_token(headers).map_err(|_| AccessDenied::Unauthenticated)?;
+        self.ring.authenticate(token).ok_or(AccessDenied::Unauthenticated)
     }
 
     /// Who opens a socket, by the payload of its `connection_init`.
     ///
     /// # Errors
-    /// The close reason, which does not quote the token.
+    /// The close reason, which does not quote the key.
     pub fn authenticate_connection_init(&self, payload: Option<&RawValue>) -> Result<Arc<Principal>, &'static str> {
-        if self.tokens.is_empty() {
-            return Ok(self.principal.clone());
-        }
         let payload = payload.and_then(|payload| serde_json::from_str::<Map<String, Value>>(payload.get()).ok());
-        match payload.as_ref().and_then(token_in_payload) {
-            None => Err(MISSING_TOKEN),
-            Some(token) if self.is_known_token(token) => Ok(self.principal.clone()),
-            Some(_) => Err(UNKNOWN_TOKEN),
-        }
+        let token = payload.as_ref().and_then(token_in_payload).ok_or(MISSING_KEY)?;
+        self.ring.authenticate(token).ok_or(INVALID_KEY)
     }
 
-    fn is_known_token(&self, token: &str) -> bool {
-        matches_any_secret(token.as_bytes(), self.tokens.iter().map(|secret| &secret.value))
+    fn check_site(&self, headers: &HeaderMap) -> Result<(), AccessDenied> {
+        if self.is_local && !headers.get(header::HOST).is_some_and(|host| is_loopback_host(host.as_bytes())) {
+            return Err(AccessDenied::HostNotAllowed);
+        }
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        match origins.all(|origin| self.allowed_origins.contains(origin) || is_same_host(origin, headers)) {
+            true => Ok(()),
+            false => Err(AccessDenied::OriginNotAllowed),
+        }
     }
+}
+
+/// Whether a header `Host` names this machine: `localhost`, an address of 127.0.0.0/8, or `[::1]`, with a port or without.
+fn is_loopback_host(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let name = match host.strip_prefix("[::1]") {
+        Some(port) => return port.is_empty() || is_port(port),
+        None => host.split_once(':').map_or(Some(host), |(name, port)| port_is_valid(port).then_some(name)),
+    };
+    name.is_some_and(|name| {
+        name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+    })
+}
+
+// With its colon.
+fn is_port(port: &str) -> bool {
+    port.strip_prefix(':').is_some_and(port_is_valid)
+}
+
+fn port_is_valid(port: &str) -> bool {
+    port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
 }
 
 /// The token in a payload. Browsers cannot set headers for a socket, so clients send `Authorization` as a field, at the top or
@@ -72,4 +118,41 @@ fn token_in_payload(payload: &Map<String, Value>) -> Option<&str> {
 
 fn field_ignore_case<'a>(fields: &'a Map<String, Value>, wanted: &str) -> Option<&'a Value> {
     fields.iter().find(|(name, value)| name.eq_ignore_ascii_case(wanted) && !value.is_null()).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_this_machine() {
+        for host in
+            ["localhost", "LocalHost:8080", "127.0.0.1", "127.0.0.1:1", "127.9.9.9:65535", "[::1]", "[::1]:8080"]
+        {
+            assert!(is_loopback_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "",
+            ":8080",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example:8080",
+            "128.0.0.1",
+            "0.0.0.0:8080",
+            "127.1",
+            "localhost:",
+            "localhost:x",
+            "localhost:80:80",
+            "localhost:99999",
+            "[::2]",
+            "[::1]evil",
+            "[::1]:",
+            "::1",
+            "localhost@evil.example",
+            "\u{fffd}",
+        ] {
+            assert!(!is_loopback_host(host.as_bytes()), "{host}");
+        }
+        assert!(!is_loopback_host(b"localhost\xff"));
+    }
 }

@@ -57,10 +57,16 @@ impl AllowedOrigins {
         routes.layer(cors).layer(from_fn(preflight))
     }
 
-    /// Whether a page may open a socket, to which browsers do not apply CORS. Clients other than browsers send no origin.
+    /// Whether a page may open a socket, to which browsers do not apply CORS. Clients other than browsers send no origin. Without
+    /// allowed origins any page may: it has to send an API key, or the API is open and checks the origin itself.
     pub fn allows_websocket(&self, headers: &HeaderMap) -> bool {
         let Some(origin) = headers.get(header::ORIGIN) else { return true };
-        self.0.is_empty() || self.is_any() || self.0.contains(origin) || is_same_host(origin, headers)
+        self.0.is_empty() || self.contains(origin) || is_same_host(origin, headers)
+    }
+
+    /// Whether pages of this origin were allowed by the operator.
+    pub fn contains(&self, origin: &HeaderValue) -> bool {
+        self.is_any() || self.0.contains(origin)
     }
 
     fn is_any(&self) -> bool {
@@ -68,8 +74,9 @@ impl AllowedOrigins {
     }
 }
 
+/// Whether a page comes from the host that it asks.
 // Behind a proxy that terminates TLS the hub does not know its own scheme, so only host and port are compared.
-fn is_same_host(origin: &HeaderValue, headers: &HeaderMap) -> bool {
+pub fn is_same_host(origin: &HeaderValue, headers: &HeaderMap) -> bool {
     let page = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     page.zip(host).is_some_and(|((_, page), host)| page.eq_ignore_ascii_case(host))

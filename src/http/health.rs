@@ -1,10 +1,12 @@
 //! Endpoints for operators and tools: liveness, readiness, metrics, schema.
 
 use super::{AppState, Problem};
+use crate::access::scope_name;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
+use entity::Scope;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,9 +58,13 @@ async fn check_readiness(app: &AppState, check: Option<ReadinessCheck>) -> Resul
     Ok(())
 }
 
-/// `GET /metrics`, in the Prometheus text format.
-pub async fn metrics(State(app): State<Arc<AppState>>) -> Result<impl IntoResponse, Problem> {
+/// `GET /metrics`, in the Prometheus text format. Needs the scope `metrics`.
+pub async fn metrics(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Result<impl IntoResponse, Problem> {
     let handle = app.metrics.as_ref().ok_or(Problem::RouteNotFound)?;
+    let principal = app.auth.authenticate(&headers)?;
+    if !principal.view.has(Scope::Metrics) {
+        return Err(Problem::MissingScope(scope_name(Scope::Metrics)));
+    }
     metrics::gauge!("inspection_hub_subscriptions").set(app.subscriptions.subscribers() as f64);
     metrics::gauge!("inspection_hub_shared_executions").set(app.subscriptions.shared_executions() as f64);
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()))

@@ -1,5 +1,6 @@
 //! Errors outside GraphQL, as `application/problem+json` (RFC 9457).
 
+use super::auth::AccessDenied;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -31,6 +32,9 @@ problems! {
     WebhookMethodNotAllowed(&'static str), METHOD_NOT_ALLOWED, "this URL accepts {0}'s webhooks by POST (or PUT) only";
     SourceNotFound, NOT_FOUND, "no source with this name is configured";
     NotAuthenticated, UNAUTHORIZED, "the request is not authenticated";
+    ApiKeyRequired, UNAUTHORIZED, "this needs a valid API key: send the header `Authorization: Bearer …`";
+    MissingScope(&'static str), FORBIDDEN, "this needs the scope `{0}`, which the API key does not have";
+    SiteNotAllowed(AccessDenied), FORBIDDEN, "{0}";
     EmptyBody, BAD_REQUEST, "the body is empty";
     IncompleteBody, BAD_REQUEST, "the body is incomplete";
     BodyTimeout, REQUEST_TIMEOUT, "the body did not arrive in time";
@@ -53,6 +57,15 @@ problems! {
         "this binary was built without the playground; run `make web`, then build again";
 }
 
+impl From<AccessDenied> for Problem {
+    fn from(denied: AccessDenied) -> Self {
+        match denied {
+            AccessDenied::Unauthenticated => Problem::ApiKeyRequired,
+            denied => Problem::SiteNotAllowed(denied),
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
@@ -64,6 +77,7 @@ impl IntoResponse for Problem {
             Problem::RateLimited(seconds) | Problem::Unavailable(seconds) => (header::RETRY_AFTER, seconds.into()),
             Problem::WebhookMethodNotAllowed(_) => (header::ALLOW, HeaderValue::from_static("POST, PUT")),
             Problem::NotAuthenticated => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Webhook")),
+            Problem::ApiKeyRequired => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             // The rest of the body is not read, so the connection cannot be reused.
             Problem::BodyTooLarge(_) | Problem::BodyTimeout | Problem::IncompleteBody => {
                 (header::CONNECTION, HeaderValue::from_static("close"))

@@ -29,6 +29,7 @@ use operation::ExecutionMode;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use subscription_stream::StreamState;
 
 /// All executions of subscriptions in this process.
 #[derive(Debug)]
@@ -68,26 +69,30 @@ impl SubscriptionManager {
     pub fn execute(self: &Arc<Self>, params: Params, caller: &Caller) -> SubscriptionStream {
         match self.pipeline.prepare(params, caller) {
             Ok(prepared) => self.execute_prepared(prepared),
-            Err(error) => SubscriptionStream::rejected(&error),
+            Err(error) => SubscriptionStream::new(StreamState::rejected(&error), self, &caller.principal),
         }
     }
 
     /// Like [`Self::execute`], for an operation that is prepared.
     pub fn execute_prepared(self: &Arc<Self>, prepared: PreparedOperation) -> SubscriptionStream {
-        let operation = Arc::new(prepared);
+        let principal = prepared.principal.clone();
+        SubscriptionStream::new(self.start(Arc::new(prepared)), self, &principal)
+    }
+
+    fn start(self: &Arc<Self>, operation: Arc<PreparedOperation>) -> StreamState {
         match ExecutionMode::of(&operation, self.feed.generation()) {
-            Err(error) => SubscriptionStream::rejected(&error),
-            Ok(ExecutionMode::Query) => SubscriptionStream::dedicated(self.spawn_dedicated(&operation, None)),
+            Err(error) => StreamState::rejected(&error),
+            Ok(ExecutionMode::Query) => StreamState::Dedicated(self.spawn_dedicated(&operation, None)),
             Ok(ExecutionMode::Dedicated) => {
                 let progress = SubscriptionProgress::new(operation.start.clone(), None);
-                SubscriptionStream::dedicated(self.spawn_dedicated(&operation, Some(progress)))
+                StreamState::Dedicated(self.spawn_dedicated(&operation, Some(progress)))
             }
             Ok(ExecutionMode::Shared { key, after }) => {
                 let newest = self.feed.newest();
                 let subscriber = self.join_shared(key, &operation);
                 match after {
-                    None => SubscriptionStream::from_now(subscriber, newest),
-                    Some(position) => SubscriptionStream::from_position(subscriber, operation, position),
+                    None => StreamState::from_now(subscriber, newest),
+                    Some(position) => StreamState::from_position(subscriber, operation, position),
                 }
             }
         }
@@ -190,6 +195,20 @@ fn slow_consumer(position: i64, generation: i64) -> StreamMessage {
         "Subscribe again with the cursor as `after` to receive all missed changes, in order.",
     );
     StreamMessage::Error(message::error_payload(error.with_extension("cursor", cursor)))
+}
+
+/// Ends an operation whose credential has ended. A subscription can resume from the cursor.
+fn credential_ended(position: Option<i64>, generation: i64) -> StreamMessage {
+    let error = ApiError::new(
+        ApiErrorCode::Unauthenticated,
+        "the credential has ended: it was revoked, replaced, or has expired",
+        "Use a valid credential. A subscription that has `extensions.cursor` resumes with it as `after`.",
+    );
+    let cursor = position.map(|position| crate::graphql::Cursor::Change { position, generation }.encode());
+    StreamMessage::Error(message::error_payload(match cursor {
+        Some(cursor) => error.with_extension("cursor", cursor),
+        None => error,
+    }))
 }
 
 /// The errors for an operation beyond a connection's limit.

@@ -15,23 +15,33 @@
 
 use super::broadcast_buffer::{BufferRead, Subscriber};
 use super::execution::DedicatedExecution;
-use super::{StreamMessage, message, slow_consumer};
+use super::{StreamMessage, SubscriptionManager, credential_ended, message, slow_consumer};
+use crate::access::Principal;
 use crate::graphql::{ApiError, StartPosition, SubscriptionProgress};
 use crate::request::PreparedOperation;
 use futures_util::Stream;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// The distance, in changes, at which a subscriber attaches to the shared buffer.
 const HANDOFF_THRESHOLD: i64 = 1000;
 
-/// The messages of one operation. It ends after the last one, or after a [`StreamMessage::Error`].
-#[derive(Debug)]
-pub struct SubscriptionStream(StreamState);
+/// The messages of one operation. It ends after the last one, or after a [`StreamMessage::Error`], which says so if the
+/// credential of its principal has ended.
+pub struct SubscriptionStream {
+    state: StreamState,
+    /// Ready when the credential has ended.
+    credential_end: Pin<Box<WaitForCancellationFutureOwned>>,
+    subscriptions: Arc<SubscriptionManager>,
+    /// The newest change that was delivered.
+    last_position: Option<i64>,
+}
 
 #[derive(Debug)]
-enum StreamState {
+pub(super) enum StreamState {
     Dedicated(DedicatedExecution),
     Shared(SharedSubscription),
     Rejected(bytes::Bytes),
@@ -39,7 +49,7 @@ enum StreamState {
 }
 
 #[derive(Debug)]
-struct SharedSubscription {
+pub(super) struct SharedSubscription {
     subscriber: Subscriber,
     /// All changes up to here were delivered, or do not match.
     delivered_to: i64,
@@ -72,19 +82,25 @@ struct BackfillRun {
 }
 
 impl SubscriptionStream {
-    pub(super) fn dedicated(execution: DedicatedExecution) -> SubscriptionStream {
-        SubscriptionStream(StreamState::Dedicated(execution))
+    pub(super) fn new(
+        state: StreamState,
+        subscriptions: &Arc<SubscriptionManager>,
+        principal: &Principal,
+    ) -> SubscriptionStream {
+        let credential_end = Box::pin(principal.ended.clone().cancelled_owned());
+        SubscriptionStream { state, credential_end, subscriptions: subscriptions.clone(), last_position: None }
     }
+}
 
-    pub(super) fn rejected(why: &ApiError) -> SubscriptionStream {
-        SubscriptionStream(StreamState::Rejected(message::error_payload(why.clone())))
+impl StreamState {
+    pub(super) fn rejected(why: &ApiError) -> StreamState {
+        StreamState::Rejected(message::error_payload(why.clone()))
     }
 
     /// Begins live, after the position that is the newest now.
-    pub(super) fn from_now(subscriber: Subscriber, newest: i64) -> SubscriptionStream {
+    pub(super) fn from_now(subscriber: Subscriber, newest: i64) -> StreamState {
         let delivered_to = subscriber.attach().max(newest);
-        let shared = SharedSubscription { subscriber, delivered_to, phase: StreamPhase::Live, backfill: None };
-        SubscriptionStream(StreamState::Shared(shared))
+        StreamState::Shared(SharedSubscription { subscriber, delivered_to, phase: StreamPhase::Live, backfill: None })
     }
 
     /// Begins with backfill, after a position that is not verified yet.
@@ -92,10 +108,21 @@ impl SubscriptionStream {
         subscriber: Subscriber,
         operation: Arc<PreparedOperation>,
         position: i64,
-    ) -> SubscriptionStream {
+    ) -> StreamState {
         let (delivered_to, phase) = (position, StreamPhase::Backfill);
         let backfill = Some(Box::new(Backfill { operation, is_verified: false, run: None }));
-        SubscriptionStream(StreamState::Shared(SharedSubscription { subscriber, delivered_to, phase, backfill }))
+        StreamState::Shared(SharedSubscription { subscriber, delivered_to, phase, backfill })
+    }
+
+    /// All changes up to here were delivered, or do not match; null where that is not known.
+    fn delivered_to(&self) -> Option<i64> {
+        if let StreamState::Shared(shared) = self { Some(shared.delivered_to) } else { None }
+    }
+}
+
+impl fmt::Debug for SubscriptionStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SubscriptionStream").field(&self.state).finish()
     }
 }
 
@@ -103,15 +130,26 @@ impl Stream for SubscriptionStream {
     type Item = StreamMessage;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<StreamMessage>> {
-        let state = &mut self.get_mut().0;
-        let message = match state {
-            StreamState::Dedicated(execution) => return execution.poll(context),
+        let stream = self.get_mut();
+        // First: nothing is delivered after the credential has ended.
+        if !matches!(stream.state, StreamState::Ended) && stream.credential_end.as_mut().poll(context).is_ready() {
+            let position = stream.last_position.max(stream.state.delivered_to());
+            stream.state = StreamState::Ended;
+            return Poll::Ready(Some(credential_ended(position, stream.subscriptions.generation())));
+        }
+        let message = match &mut stream.state {
+            StreamState::Dedicated(execution) => ready!(execution.poll(context)),
             StreamState::Shared(shared) => ready!(shared.poll(context)),
             StreamState::Rejected(errors) => Some(StreamMessage::Error(std::mem::take(errors))),
             StreamState::Ended => None,
         };
-        if !matches!(message, Some(StreamMessage::Next(_))) {
-            *state = StreamState::Ended;
+        match &message {
+            // A query is about no change.
+            Some(StreamMessage::Next(payloads)) => {
+                stream.last_position =
+                    payloads.last_position().filter(|position| *position > 0).max(stream.last_position);
+            }
+            _ => stream.state = StreamState::Ended,
         }
         Poll::Ready(message)
     }

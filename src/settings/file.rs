@@ -73,7 +73,7 @@ impl<'f> FileValue<'f> {
         Some(items.map(item).collect())
     }
 
-    /// A string, number or boolean as text.
+    /// A string, number, boolean or time as text.
     pub fn scalar(&self) -> Option<String> {
         match self.value {
             DeValue::String(text) => Some(text.to_string()),
@@ -82,7 +82,8 @@ impl<'f> FileValue<'f> {
             }
             DeValue::Float(number) => Some(number.as_str().to_owned()),
             DeValue::Boolean(boolean) => Some(boolean.to_string()),
-            DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+            DeValue::Datetime(time) => Some(time.to_string()),
+            DeValue::Array(_) | DeValue::Table(_) => None,
         }
     }
 

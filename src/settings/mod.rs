@@ -2,8 +2,9 @@
 //! once, each with its location.
 //!
 //! `table` defines every setting, `parse` the syntax of values, `stray_characters` rejects characters that are mistakes.
-//! `loader` looks values up, `source` and `verify_scheme` read the `[sources]` of the file.
+//! `loader` looks values up, `source` and `verify_scheme` read the `[sources]` of the file, `api_key` its `[[api_keys]]`.
 
+mod api_key;
 mod error;
 mod file;
 mod flags;
@@ -17,10 +18,11 @@ mod table;
 mod tests;
 mod verify_scheme;
 
+pub use error::did_you_mean;
 pub use error::{Location, SettingError, SettingErrors, ValueOrigin};
 pub use flags::SettingFlags;
 pub use loader::ReadFile;
-pub use parse::age;
+pub use parse::{age, expiry, scope};
 pub use table::Settings;
 
 use crate::ingest::ConfirmationTarget;
@@ -73,9 +75,11 @@ impl Settings {
         // After a syntax error, the sources and the variables that set them are unknown.
         if let Some(root) = &root {
             let mut known_variables: BTreeSet<String> = table::flag_settings().map(table::Setting::env_var).collect();
-            let keys: Vec<&str> = table::SETTINGS.iter().map(|setting| setting.key).chain(["sources"]).collect();
+            let keys: Vec<&str> =
+                table::SETTINGS.iter().map(|setting| setting.key).chain(["sources", "api_keys"]).collect();
             loader.report_unknown_keys(root, &keys);
             let sources = source::read_sources(&mut loader, root, &mut known_variables);
+            settings.api_keys = api_key::read_api_keys(&mut loader, root);
             source::check_open_sources(&mut loader, &sources, &settings, root);
             loader.report_unknown_env_vars(&known_variables);
             settings.sources = sources.into_iter().map(|(source, _)| source).collect();

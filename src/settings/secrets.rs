@@ -1,9 +1,8 @@
-//! Secrets: the tokens of the API, and the secrets and keys of a verification scheme.
+//! Secrets: the secrets and keys of a verification scheme, and a token for a vendor's API.
 
 use super::error::Location;
 use super::file::FileValue;
 use super::loader::{Loader, Reported};
-use super::table::{SETTINGS, setting};
 use super::verify_scheme::SchemeReader;
 use crate::vendor::Secret;
 use crate::vendor::verify::RsaKey;
@@ -29,24 +28,6 @@ pub enum SecretUse {
     Bearer,
     /// As the whole value of a header, which may contain spaces.
     Header,
-}
-
-/// The tokens of the API, separated by commas.
-pub fn api_tokens(loader: &mut Loader<'_>, file: Option<&FileValue<'_>>) -> Vec<Secret> {
-    let Some(given) = loader.lookup(setting(SETTINGS, "api_tokens"), file) else { return Vec::new() };
-    // Spaces next to a comma are for readability. At the ends of the value they are a mistake, as for a single token.
-    let several = given.text.contains(',');
-    if several && loader.check_characters(&given.text, &given.at).is_err() {
-        return Vec::new();
-    }
-    let mut tokens = Vec::new();
-    for token in given.text.split(',') {
-        tokens.extend(bearer_token(loader, if several { token.trim() } else { token }, &given.at));
-    }
-    if tokens.len() > MAX_ACTIVE_SECRETS {
-        loader.report(&given.at, "has more than two tokens; remove the oldest");
-    }
-    tokens
 }
 
 /// A token for `Authorization: Bearer`, without spaces and characters beyond ASCII (RFC 6750, section 2.1).

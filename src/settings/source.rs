@@ -53,6 +53,14 @@ pub fn read_sources(
     sources
 }
 
+/// The names of the sources, also of those with mistakes.
+pub fn source_names(file: &FileValue<'_>) -> Vec<String> {
+    match file.get("sources") {
+        Some(tables) => tables.entries().map(|(name, _)| name.to_owned()).collect(),
+        None => vendor::names().map(str::to_owned).collect(),
+    }
+}
+
 /// Open sources are for one machine: on other addresses they must be allowed. They always cause a warning.
 pub fn check_open_sources(
     loader: &mut Loader<'_>,

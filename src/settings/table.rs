@@ -3,8 +3,8 @@
 
 use super::file::FileValue;
 use super::loader::Loader;
-use super::{LogFormat, SourceSettings, parse, secrets};
-use crate::vendor::Secret;
+use super::{LogFormat, SourceSettings, parse};
+use crate::access::{ApiKey, Scopes};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -59,14 +59,16 @@ macro_rules! settings {
             $($(#[doc = $line])+ pub $key: $type,)+
             /// By name, in alphabetical order.
             pub sources: Vec<SourceSettings>,
+            /// In the order of the file.
+            pub api_keys: Vec<ApiKey>,
         }
 
         pub const SETTINGS: &[Setting] = rows! { $($(#[doc = $line])+ $key $placeholder = $default;)+ };
 
         impl Settings {
-            /// The settings of the server, without sources.
+            /// The settings of the server, without sources and API keys.
             pub(super) fn read(loader: &mut Loader<'_>, file: Option<&FileValue<'_>>) -> Settings {
-                Settings { $($key: read!(loader, file, $key, $how, $with),)+ sources: Vec::new() }
+                Settings { $($key: read!(loader, file, $key, $how, $with),)+ sources: Vec::new(), api_keys: Vec::new() }
             }
         }
     };
@@ -93,9 +95,11 @@ settings! {
     nats: Option<String>, "TEXT" = "" => parse(parse::nats_url);
     /// Allow sources without verification on an address that is not loopback.
     allow_open_sources: bool, "true|false" = "false" => parse(parse::boolean);
-    /// The token that clients of the API send as `Authorization: Bearer`: `env:NAME`, `file:PATH`, or the token itself.
-    /// Two tokens, separated by a comma, are valid while one replaces the other. Without it, the API is open.
-    api_tokens: Vec<Secret>, "SECRET" = "" => read(secrets::api_tokens);
+    /// Allow the API without keys on an address that is not loopback, and under any host name: for a hub behind a proxy that
+    /// decides who may use it.
+    allow_open_api: bool, "true|false" = "false" => parse(parse::boolean);
+    /// What the API allows anyone as long as there is no key: names of scopes, separated by commas.
+    open_api_scopes: Scopes, "TEXT" = "read, read:personal, operate, metrics" => parse(parse::scopes);
     /// The origins of web pages that may use the API from a browser, separated by commas: `https://app.example,
     /// http://localhost:3000`; `*` for any. Without it, only the hub's own pages may.
     allowed_origins: Vec<String>, "TEXT" = "" => parse(parse::origins);
@@ -158,6 +162,22 @@ pub const SOURCE_SETTINGS: &[Setting] = rows! {
     api_token "SECRET" = "";
     /// Hover only: the URL of Hover's API.
     api_url "URL" = "https://hover.to";
+};
+
+/// The keys of `[[api_keys]]`.
+pub const API_KEY_SETTINGS: &[Setting] = rows! {
+    /// The public part of the key: the 12 digits after `ihub_`.
+    id "TEXT" = "";
+    /// What it is for, in words for people.
+    name "TEXT" = "";
+    /// `sha256:` and the digest of the key's secret.
+    hash "TEXT" = "";
+    /// What it allows: a list of `read`, `read:personal`, `operate`, `erase`, `admin` and `metrics`.
+    scopes "LIST" = "";
+    /// The sources that it is limited to.
+    sources "LIST" = "all";
+    /// From this time on it is not valid, as in `2027-01-31T00:00:00Z`.
+    expires "TIME" = "never";
 };
 
 /// All verification schemes, in the order of the documentation.

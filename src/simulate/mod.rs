@@ -62,7 +62,7 @@ type RequestIterator = Box<dyn Iterator<Item = SimulatedRequest> + Send>;
 pub struct SimulationPlan {
     pub hub: Url,
     /// For the query of the ledger, if the API is not open.
-    pub api_token: Option<Secret>,
+    pub api_key: Option<Secret>,
     pub sources: Vec<SourceSettings>,
     pub amount: Amount,
     /// At most [`MAX_SEED`].
@@ -216,7 +216,7 @@ async fn fetch_ledgers(
     let no_hub = |error: reqwest::Error| SimulationError::HubUnreachable { url: hub.clone(), why: root_cause(&error) };
     let query = serde_json::json!({ "query": ledger::ledger_query() });
     let request = client.post(url.clone()).json(&query);
-    let request = match &plan.api_token {
+    let request = match &plan.api_key {
         Some(token) => request.bearer_auth(&token.value),
         None => request,
     };

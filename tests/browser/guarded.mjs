@@ -1,4 +1,4 @@
-// Uses the playground of a hub with `api_tokens`, as a visitor with a token: node guarded.mjs <url> <token>
+// Uses the playground of a hub with API keys, as a visitor with a key: node guarded.mjs <url> <key>
 import { openBrowser } from "./browser.mjs";
 import { check, expect, finish } from "./report.mjs";
 import { visitorOf } from "./visitor.mjs";

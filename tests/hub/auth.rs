@@ -1,13 +1,13 @@
-//! With `api_tokens`, every transport of the API requires one of them; without, the API is open.
+//! With an API key, every transport of the API requires one; without, the API is open.
 
 use crate::test_hub::{Socket, TIMEOUT, TestHub, TestResponse, send_request};
+use crate::test_keys::settings_key;
 use futures_util::{SinkExt, StreamExt};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-const TOKENS: &str = "api_tokens = \"old-token, new-token\"";
 const QUERY: &str = "{ head { position } }";
 
 async fn assert_unauthenticated(request: reqwest::RequestBuilder, what: &str) {
@@ -21,45 +21,60 @@ fn post(app: &TestHub, accept: &str) -> reqwest::RequestBuilder {
     app.client.post(app.url("/graphql")).header("accept", accept).json(&json!({ "query": QUERY }))
 }
 
+/// A hub with two keys that allow everything.
+async fn guarded_hub() -> (TestHub, [String; 2]) {
+    let all = "read read:personal operate erase admin metrics";
+    let ((one, first), (other, second)) = (settings_key(all, ""), settings_key(all, ""));
+    (TestHub::with(&[first, second].concat()).await, [one, other])
+}
+
 #[tokio::test]
-async fn requests_without_a_token_are_unauthenticated() {
-    let app = TestHub::with(TOKENS).await;
+async fn requests_without_a_key_are_unauthenticated() {
+    let (app, [key, other]) = guarded_hub().await;
     for accept in ["application/json", "application/graphql-response+json", "text/event-stream", "text/html", "*/*"] {
         assert_unauthenticated(post(&app, accept), accept).await;
     }
     let json = || post(&app, "application/json");
+    let (id, secret) = key.rsplit_once('_').expect("a key");
+    let (_, other_secret) = other.rsplit_once('_').expect("a key");
     for authorization in [
-        "",
-        "Bearer",
-        "Bearer ",
-        "Bearer old-toke",
-        "Bearer old-token2",
-        "Bearer old-token, new-token",
-        "Bearer OLD-TOKEN",
-        "Basic b2xkLXRva2VuOg==",
-        "old-token",
+        String::new(),
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        format!("Bearer {}", &key[..key.len() - 1]),
+        format!("Bearer {key}0"),
+        format!("Bearer {key}, {other}"),
+        format!("Bearer {}", key.to_uppercase()),
+        format!("Bearer {id}_{other_secret}"),
+        format!("Bearer ihub_000000000000_{secret}"),
+        format!("Bearer {secret}"),
+        format!("Bearer {id}_"),
+        format!("Basic {key}"),
+        key.clone(),
     ] {
-        assert_unauthenticated(json().header("authorization", authorization), authorization).await;
+        assert_unauthenticated(json().header("authorization", &authorization), &authorization).await;
     }
-    let twice = json().header("authorization", "Bearer old-token").header("authorization", "Bearer old-token");
+    let bearer = format!("Bearer {key}");
+    let twice = json().header("authorization", &bearer).header("authorization", &bearer);
     assert_unauthenticated(twice, "two headers").await;
-    // Only a socket may send its token later.
+    // Only a socket may send its key later.
     assert_unauthenticated(json().header("upgrade", "websocket").header("connection", "upgrade"), "no socket").await;
     for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
         let url = app.url("/graphql?query=%7B__typename%7D");
         assert_unauthenticated(app.client.request(method.clone(), url), method.as_str()).await;
     }
-    // Other routes need no token.
-    for path in ["/healthz", "/readyz", "/schema.graphql", "/metrics"] {
+    // Other routes need no key.
+    for path in ["/healthz", "/readyz", "/schema.graphql"] {
         assert_eq!(send_request(app.client.get(app.url(path))).await.status, 200, "{path}");
     }
     assert_eq!(app.post_sample("pave/session-status-change-started.json").await.status, 200);
 }
 
 #[tokio::test]
-async fn each_token_is_valid_on_every_transport() {
-    let app = TestHub::with(TOKENS).await;
-    for authorization in ["Bearer old-token", "bearer  new-token"] {
+async fn each_key_is_valid_on_every_transport() {
+    let (app, [key, other]) = guarded_hub().await;
+    for authorization in [format!("Bearer {key}"), format!("bearer  {other}")] {
+        let authorization = authorization.as_str();
         let without = authorization.split_once(' ').expect("a scheme").1.trim();
         let response = send_request(post(&app, "application/json").header("authorization", authorization)).await;
         assert_eq!(response.body, json!({ "data": { "head": { "position": 0 } } }), "{authorization}");
@@ -103,38 +118,39 @@ async fn each_token_is_valid_on_every_transport() {
 }
 
 #[tokio::test]
-async fn a_socket_without_a_valid_token_is_closed() {
-    let app = TestHub::with(TOKENS).await;
+async fn a_socket_without_a_valid_key_is_closed() {
+    let (app, [key, other]) = guarded_hub().await;
+    let bearer = format!("Bearer {key}");
     let subscribe = json!({ "id": "1", "type": "subscribe", "payload": { "query": QUERY } });
-    const NONE: &str = "no token: send {\"Authorization\": \"Bearer …\"}";
-    const UNKNOWN: &str = "the token is unknown: send {\"Authorization\": \"Bearer …\"}";
+    const NONE: &str = "no API key: send {\"Authorization\": \"Bearer …\"}";
+    const UNKNOWN: &str = "the API key is unknown, expired or revoked: send {\"Authorization\": \"Bearer …\"}";
     for (header, message, code, why) in [
         (None, init(&Value::Null), 4403, NONE),
         (None, init(&json!({})), 4403, NONE),
         (None, init(&json!({ "Authorization": "Bearer sesame" })), 4403, UNKNOWN),
-        (None, init(&json!({ "Authorization": "old-token" })), 4403, NONE),
-        (None, init(&json!({ "Authorization": "Basic old-token" })), 4403, NONE),
-        (None, init(&json!({ "Authorization": ["Bearer old-token"] })), 4403, NONE),
-        (None, init(&json!({ "Authorization": "", "token": "old-token" })), 4403, NONE),
-        (None, init(&json!({ "Authorization": "Bearer sesame", "token": "old-token" })), 4403, UNKNOWN),
+        (None, init(&json!({ "Authorization": &key })), 4403, NONE),
+        (None, init(&json!({ "Authorization": format!("Basic {key}") })), 4403, NONE),
+        (None, init(&json!({ "Authorization": [&bearer] })), 4403, NONE),
+        (None, init(&json!({ "Authorization": "", "token": &key })), 4403, NONE),
+        (None, init(&json!({ "Authorization": "Bearer sesame", "token": &key })), 4403, UNKNOWN),
         (None, init(&json!({ "headers": { "Authorization": "Bearer sesame" } })), 4403, UNKNOWN),
-        (None, init(&json!({ "headers": { "Authorization": "old-token" } })), 4403, NONE),
-        (None, init(&json!({ "headers": ["Authorization", "Bearer old-token"] })), 4403, NONE),
-        (None, init(&json!({ "headers": { "headers": { "Authorization": "Bearer old-token" } } })), 4403, NONE),
+        (None, init(&json!({ "headers": { "Authorization": &key } })), 4403, NONE),
+        (None, init(&json!({ "headers": ["Authorization", &bearer] })), 4403, NONE),
+        (None, init(&json!({ "headers": { "headers": { "Authorization": bearer.as_str() } } })), 4403, NONE),
         (None, init(&json!({ "authToken": "sesame" })), 4403, UNKNOWN),
         (None, init(&json!({ "authToken": "" })), 4403, NONE),
-        (None, init(&json!({ "token": { "token": "old-token" } })), 4403, NONE),
+        (None, init(&json!({ "token": { "token": &key } })), 4403, NONE),
         (None, init(&json!({ "token": 5 })), 4403, NONE),
         (Some("Bearer sesame"), init(&Value::Null), 4403, NONE),
         (None, subscribe.clone(), 4401, "Unauthorized"),
-        (Some("Bearer old-token"), subscribe, 4401, "Unauthorized"),
+        (Some(bearer.as_str()), subscribe, 4401, "Unauthorized"),
     ] {
         let mut socket = socket(&app, header).await;
         send(&mut socket, message.clone()).await;
         let (closed, reason) = receive_or_close(&mut socket).await.expect_err("closed");
         assert_eq!(closed, code, "{header:?} {message}");
         assert!(reason.contains(why) && reason.len() <= 123, "{header:?} {message}: {reason}");
-        assert!(!reason.contains("sesame") && !reason.contains("old-token"), "{reason}");
+        assert!(!reason.contains("sesame") && !reason.contains(&key) && !reason.contains(&other), "{reason}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! CORS: which origins may use the API from a browser.
 
 use crate::test_hub::{TIMEOUT, TestHub, send_request};
+use crate::test_keys::settings_key;
 use futures_util::StreamExt;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
@@ -8,7 +9,7 @@ use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-const ALLOWED: &str = "allowed_origins = \"https://app.example, http://localhost:3000\"\napi_tokens = \"t\"";
+const ALLOWED: &str = "allowed_origins = \"https://app.example, http://localhost:3000\"";
 const APP: &str = "http://localhost:3000";
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -29,7 +30,9 @@ fn preflight(app: &TestHub, path: &str, origin: &str) -> RequestBuilder {
 
 #[tokio::test]
 async fn an_allowed_origin_may_use_the_api() {
-    let app = TestHub::with(ALLOWED).await;
+    let (key, table) = settings_key("read", "");
+    let app = TestHub::with(&format!("{ALLOWED}{table}")).await;
+    let bearer = format!("Bearer {key}");
     for path in ["/graphql", "/schema.graphql"] {
         // Browsers send a preflight without a token.
         let response = send_request(preflight(&app, path, APP)).await;
@@ -51,17 +54,17 @@ async fn an_allowed_origin_may_use_the_api() {
         let request = app.client.post(app.url("/graphql")).header("origin", APP).header("accept", accept);
         request.header("authorization", token)
     };
-    let get = app.client.get(app.url("/graphql?query=%7B__typename%7D")).header("origin", APP).bearer_auth("t");
+    let get = app.client.get(app.url("/graphql?query=%7B__typename%7D")).header("origin", APP).bearer_auth(&key);
     let schema = app.client.get(app.url("/schema.graphql")).header("origin", APP);
     let subscription = json!({ "query": "subscription { changes { position } }" });
-    let reserve = app.client.put(app.url("/graphql")).header("origin", APP).bearer_auth("t");
+    let reserve = app.client.put(app.url("/graphql")).header("origin", APP).bearer_auth(&key);
     for (request, code) in [
-        (post("application/json", "Bearer t").json(&query), 200),
+        (post("application/json", &bearer).json(&query), 200),
         (post("application/json", "Bearer wrong").json(&query), 401),
-        (post("text/html", "Bearer t").json(&query), 406),
-        (post("application/json", "Bearer t").body("{"), 415),
-        (post("text/event-stream", "Bearer t").json(&subscription), 200),
-        (post("multipart/mixed;subscriptionSpec=1.0", "Bearer t").json(&subscription), 200),
+        (post("text/html", &bearer).json(&query), 406),
+        (post("application/json", &bearer).body("{"), 415),
+        (post("text/event-stream", &bearer).json(&subscription), 200),
+        (post("multipart/mixed;subscriptionSpec=1.0", &bearer).json(&subscription), 200),
         (get, 200),
         (schema, 200),
         (reserve, 201),
@@ -74,7 +77,7 @@ async fn an_allowed_origin_may_use_the_api() {
         assert!(["etag", "retry-after", "ratelimit"].iter().all(|name| exposed.contains(name)), "{exposed}");
     }
     // `Vary` still has its other values.
-    let both = send_request(post("application/json", "Bearer t").json(&query)).await;
+    let both = send_request(post("application/json", &bearer).json(&query)).await;
     assert!(vary(&both.headers).contains(&"accept".to_owned()), "{:?}", both.headers);
 }
 
@@ -95,12 +98,23 @@ async fn other_origins_may_not() {
 #[tokio::test]
 async fn without_the_setting_there_are_no_cors_headers() {
     let app = TestHub::start().await;
-    for path in ["/graphql", "/schema.graphql"] {
+    for (path, status) in [("/graphql", 403), ("/schema.graphql", 405)] {
         let response = send_request(preflight(&app, path, APP)).await;
-        assert_eq!(response.status, 405, "{path}: {response:?}");
+        assert_eq!(response.status, status, "{path}: {response:?}");
         assert!(!response.headers.keys().any(|name| name.as_str().starts_with("access-control")), "{response:?}");
     }
-    let response = send_request(app.client.get(app.url("/graphql?query=%7B__typename%7D")).header("origin", APP)).await;
+    let get = |app: &TestHub| app.client.get(app.url("/graphql?query=%7B__typename%7D")).header("origin", APP);
+    // The open API is for no page of another site, which would act as the person at this machine.
+    let response = send_request(get(&app)).await;
+    assert_eq!((response.status, header(&response.headers, "access-control-allow-origin")), (403, None));
+    assert_eq!(close_reason(&app, Some(APP)).await.map(|(code, _)| code), Some(4403));
+    // A client that has a key may use it, whatever its origin.
+    let (key, table) = settings_key("read", "");
+    let app = TestHub::with(&table).await;
+    let response = send_request(preflight(&app, "/graphql", APP).bearer_auth(&key)).await;
+    assert_eq!(response.status, 405, "{response:?}");
+    assert!(!response.headers.keys().any(|name| name.as_str().starts_with("access-control")), "{response:?}");
+    let response = send_request(get(&app).bearer_auth(key)).await;
     assert_eq!((response.status, vary(&response.headers)), (200, vec!["accept".to_owned()]));
     assert_eq!(close_reason(&app, Some(APP)).await, None);
 }

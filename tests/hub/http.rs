@@ -336,7 +336,7 @@ async fn unusual_request_targets_are_accepted_or_problems() {
     ] {
         let length = body.len();
         let request = format!(
-            "POST {target} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            "POST {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         let (code, head, response) = raw(&app, &request).await;
         assert_eq!(code, expected, "{target}: {head}");
@@ -351,7 +351,7 @@ async fn unusual_request_targets_are_accepted_or_problems() {
     let mut request = Vec::new();
     write!(
         request,
-        "POST /webhooks/hover HTTP/1.1\r\nhost: hub\r\nconnection: close\r\ncontent-encoding:\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /webhooks/hover HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-encoding:\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .expect("written");

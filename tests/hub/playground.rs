@@ -29,13 +29,14 @@ async fn the_playground_works_without_other_hosts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_playground_of_a_guarded_hub_works_with_a_token() {
+async fn the_playground_of_a_guarded_hub_works_with_a_key() {
     if !is_built() {
         return skip("needs the playground: `make web`");
     }
-    let app = TestHub::with("api_tokens = \"a-token-for-visitors\"").await;
+    let (key, table) = crate::test_keys::settings_key("read read:personal", "");
+    let app = TestHub::with(&table).await;
     app.post_sample("pave/session-status-change-started.json").await;
-    visit("guarded.mjs", vec![app.url(""), "a-token-for-visitors".into()]).await;
+    visit("guarded.mjs", vec![app.url(""), key]).await;
 }
 
 fn root() -> &'static Path {

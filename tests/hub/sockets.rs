@@ -20,7 +20,7 @@ fn status(key: &str, note: &str) -> Value {
 /// The status line and the headers of the response to a handshake.
 async fn handshake(app: &TestHub, headers: &[&str]) -> String {
     let mut stream = TcpStream::connect(app.hub.address()).await.expect("a connection");
-    let head = format!("GET /graphql HTTP/1.1\r\nhost: hub\r\n{}\r\n\r\n", headers.join("\r\n"));
+    let head = format!("GET /graphql HTTP/1.1\r\nhost: localhost\r\n{}\r\n\r\n", headers.join("\r\n"));
     stream.write_all(head.as_bytes()).await.expect("sent");
     let mut answer = Vec::new();
     while !answer.windows(4).any(|four| four == b"\r\n\r\n") {

@@ -4,7 +4,7 @@ use crate::rust::Line;
 use crate::{files, report, rust};
 
 /// From the lowest to the highest. `lib.rs` and `main.rs` put them together and are not listed.
-const ORDER: [&str; 23] = [
+const ORDER: [&str; 24] = [
     "failpoints",
     "sync",
     "progress_reporter",
@@ -22,6 +22,7 @@ const ORDER: [&str; 23] = [
     "request",
     "live",
     "settings",
+    "auth",
     "file_limit",
     "http",
     "server",

@@ -12,9 +12,9 @@ mod validator;
 
 pub use coalesce::Coalescer;
 
-use super::AppState;
-use super::socket;
+use super::auth::AccessDenied;
 use super::stream::{self, StreamFormat};
+use super::{AppState, socket};
 use crate::access::Principal;
 use crate::graphql::{ApiError, ApiErrorCode};
 use crate::request::{Caller, Params, PreparedOperation};
@@ -29,16 +29,21 @@ use negotiate::ResponseMediaType;
 use response::{RequestRejection, SerializedResponse};
 use std::sync::Arc;
 
-/// Authenticates before anything else is read. A WebSocket may still send its token in `connection_init`.
+/// Authenticates before anything else is read. A WebSocket may still send its key in `connection_init`, and is closed with the reason
+/// if its page may not open it.
 pub async fn authenticate(State(app): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
-    if let Some(principal) = app.auth.authenticate(request.headers()) {
-        request.extensions_mut().insert(principal);
-        return next.run(request).await;
-    }
+    let denied = match app.auth.authenticate(request.headers()) {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            return next.run(request).await;
+        }
+        Err(denied) => denied,
+    };
     if is_websocket_upgrade(&request) {
+        request.extensions_mut().insert(denied);
         return next.run(request).await;
     }
-    RequestRejection::from(ApiError::unauthenticated())
+    RequestRejection::from(denied)
         .respond(negotiate::response_media_type(request.headers()).unwrap_or(ResponseMediaType::Json))
 }
 
@@ -56,7 +61,8 @@ pub async fn get(State(app): State<Arc<AppState>>, request: Request) -> Result<R
     if accepted.stream_format == Some(StreamFormat::EventStream)
         && let Some(token) = stream::token(&parts)
     {
-        return Ok(stream::open(&app, token).into_response());
+        let principal = caller(&parts.extensions)?.principal;
+        return Ok(stream::open(&app, token, &principal).into_response());
     }
     let params = Params::from_query_string(parts.uri.query().unwrap_or_default());
     let allows = |ty| check_operation_type(ty, true, accepted.stream_format.is_some());
@@ -212,6 +218,20 @@ fn check_operation_type(ty: OperationType, is_get: bool, can_stream: bool) -> Re
 fn caller(extensions: &Extensions) -> Result<Caller, ApiError> {
     let principal = extensions.get::<Arc<Principal>>().cloned().ok_or_else(ApiError::unauthenticated)?;
     Ok(Caller { principal, network: extensions.get().copied() })
+}
+
+impl From<AccessDenied> for RequestRejection {
+    fn from(denied: AccessDenied) -> Self {
+        let hint = match denied {
+            AccessDenied::Unauthenticated => return ApiError::unauthenticated().into(),
+            AccessDenied::HostNotAllowed => {
+                "Ask for it under one of these names; or create an API key (`inspection-hub keys create`), which opens it to every host."
+            }
+            AccessDenied::OriginNotAllowed => "Ask the operator to add the origin of the page to `allowed_origins`.",
+        };
+        let error = ApiError::new(ApiErrorCode::Forbidden, denied.to_string(), hint);
+        RequestRejection { legacy_status_ok: false, ..error.into() }
+    }
 }
 
 impl From<ApiError> for RequestRejection {

@@ -91,6 +91,10 @@ pub struct SocketConnection<S> {
     write_blocked_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Ready when the credential has ended; null until there is one.
+    credential_end: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    /// Whether it has. The operations report it, then the socket is closed.
+    credential_has_ended: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +111,11 @@ enum ConnectionPhase {
 /// The connection has ended.
 struct Closed;
 
+fn credential_end(authentication: &Authentication) -> Option<Pin<Box<WaitForCancellationFutureOwned>>> {
+    let Authentication::Done(caller) = authentication else { return None };
+    Some(Box::pin(caller.principal.ended.clone().cancelled_owned()))
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
     pub fn new(
         stream: S,
@@ -119,6 +128,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         SocketConnection {
             wire: Wire::new(stream, limits.max_message_bytes),
             subscriptions,
+            credential_end: credential_end(&authentication),
+            credential_has_ended: false,
             authentication,
             limits,
             phase: ConnectionPhase::AwaitingInit(now + limits.init_timeout),
@@ -140,14 +151,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Closed>> {
         for _ in 0..MAX_TURNS_PER_POLL {
-            if self.accepts_messages() && self.stop.as_mut().poll(context).is_ready() {
+            if self.is_open() && self.stop.as_mut().poll(context).is_ready() {
                 self.close(&CloseReason::GOING_AWAY);
             }
             while self.timer.as_mut().poll(context).is_ready() {
                 self.on_timer()?;
             }
+            if let Some(end) = &mut self.credential_end {
+                self.credential_has_ended |= end.as_mut().poll(context).is_ready();
+            }
             let received = self.receive(context)?;
             let sent = self.send_responses(context);
+            if self.credential_has_ended && self.operations.count() == 0 {
+                self.close(&CloseReason::CREDENTIAL_ENDED);
+            }
             // While the buffer was full, nothing was polled for more, so nothing will wake this task.
             let was_full = self.wire.pending_bytes() >= HIGH_WATER_MARK;
             self.write(context)?;
@@ -163,7 +180,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         Poll::Pending
     }
 
+    // Until the connection closes.
     fn accepts_messages(&self) -> bool {
+        !self.credential_has_ended && self.is_open()
+    }
+
+    fn is_open(&self) -> bool {
         matches!(self.phase, ConnectionPhase::AwaitingInit(_) | ConnectionPhase::Open)
     }
 
@@ -200,6 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
                     match auth.authenticate_connection_init(payload.as_deref()) {
                         Ok(principal) => {
                             self.authentication = Authentication::Done(Caller { principal, network: *network });
+                            self.credential_end = credential_end(&self.authentication);
                         }
                         Err(why) => return self.close(&CloseReason::forbidden(why)),
                     }
@@ -285,7 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
 
     /// Closes the socket, or refuses it if it has not run: a browser shows no other kind of refusal.
     pub fn close(&mut self, why: &CloseReason) {
-        if self.accepts_messages() {
+        if self.is_open() {
             tracing::debug!(code = why.code, reason = &*why.reason, "a socket is closed");
             self.operations.clear();
             self.wire.close(why);

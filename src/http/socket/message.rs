@@ -82,6 +82,8 @@ impl CloseReason {
     pub const INVALID_UTF8: CloseReason = CloseReason::constant(1007, "Text that is not UTF-8");
     pub const NOT_TEXT: CloseReason = CloseReason::constant(4400, "Invalid message: it is not text");
     pub const UNAUTHORIZED: CloseReason = CloseReason::constant(4401, "Unauthorized");
+    pub const CREDENTIAL_ENDED: CloseReason =
+        CloseReason::constant(4403, "Forbidden: the credential has ended: it was revoked, replaced, or has expired");
     pub const SUBPROTOCOL_NOT_ACCEPTABLE: CloseReason = CloseReason::constant(
         4406,
         "Subprotocol not acceptable: this address supports graphql-transport-ws and no other",
@@ -129,9 +131,8 @@ pub fn start(id: &str) -> Box<[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ORIGIN_NOT_ALLOWED;
     use super::*;
-    use crate::http::auth::{MISSING_TOKEN, UNKNOWN_TOKEN};
+    use crate::http::auth::{AccessDenied, INVALID_KEY, MISSING_KEY};
 
     #[test]
     fn reasons_fit_into_a_frame() {
@@ -144,9 +145,11 @@ mod tests {
         }
         // These fit in full.
         for (closing, end) in [
-            (CloseReason::forbidden(MISSING_TOKEN), MISSING_TOKEN),
-            (CloseReason::forbidden(UNKNOWN_TOKEN), UNKNOWN_TOKEN),
-            (CloseReason::forbidden(ORIGIN_NOT_ALLOWED), ORIGIN_NOT_ALLOWED),
+            (CloseReason::forbidden(MISSING_KEY), MISSING_KEY),
+            (CloseReason::forbidden(INVALID_KEY), INVALID_KEY),
+            (CloseReason::forbidden(&AccessDenied::OriginNotAllowed.to_string()), "allowed_origins"),
+            (CloseReason::forbidden(&AccessDenied::HostNotAllowed.to_string()), "[::1]"),
+            (CloseReason::CREDENTIAL_ENDED, "expired"),
             (CloseReason::SUBPROTOCOL_NOT_ACCEPTABLE, "and no other"),
         ] {
             let CloseReason { reason, .. } = closing;

@@ -9,6 +9,7 @@ mod message;
 mod tests;
 mod wire;
 
+use super::auth::AccessDenied;
 use super::serve::ConnectionSlot;
 use super::{AppState, Problem};
 use crate::access::Principal;
@@ -28,8 +29,6 @@ use std::sync::Arc;
 
 /// The only supported subprotocol.
 const SUBPROTOCOL: &str = "graphql-transport-ws";
-/// The close reason for a page of another origin.
-const ORIGIN_NOT_ALLOWED: &str = "pages of this origin may not use the API; its operator can add it to allowed_origins";
 /// Hashed with the key for `Sec-WebSocket-Accept` (RFC 6455, section 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -38,8 +37,13 @@ pub fn open(app: Arc<AppState>, mut request: Request) -> Response {
     let headers = request.headers();
     let Some(key) = key(&request) else { return Problem::MethodNotAllowed.into_response() };
     let (protocol, rejection) = match negotiate_subprotocol(headers) {
-        Ok(()) if app.allowed_origins.allows_websocket(headers) => (Some(HeaderValue::from_static(SUBPROTOCOL)), None),
-        Ok(()) => (Some(HeaderValue::from_static(SUBPROTOCOL)), Some(CloseReason::forbidden(ORIGIN_NOT_ALLOWED))),
+        Ok(()) => {
+            let origin_denied =
+                (!app.allowed_origins.allows_websocket(headers)).then_some(AccessDenied::OriginNotAllowed);
+            let denied = request.extensions().get().copied().filter(|denied| *denied != AccessDenied::Unauthenticated);
+            let reason = denied.or(origin_denied).map(|denied| CloseReason::forbidden(&denied.to_string()));
+            (Some(HeaderValue::from_static(SUBPROTOCOL)), reason)
+        }
         Err(other) => (other, Some(CloseReason::SUBPROTOCOL_NOT_ACCEPTABLE)),
     };
     let accept = STANDARD.encode(Sha1::new().chain_update(key.as_bytes()).chain_update(GUID).finalize());

@@ -8,9 +8,11 @@
 use super::super::{AppState, Problem};
 use super::format::{StreamFormat, joined};
 use super::{stream_body, streaming_response};
+use crate::access::Principal;
 use crate::live::{Payloads, RoundRobin, StreamMessage};
 use crate::request::PreparedOperation;
 use crate::sync::lock;
+use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -18,11 +20,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use uuid::Uuid;
 
 const TOKEN: HeaderName = HeaderName::from_static("x-graphql-event-stream-token");
@@ -41,6 +45,8 @@ pub struct StreamReservations(Mutex<HashMap<Uuid, ReservedStream>>);
 
 #[derive(Debug)]
 struct ReservedStream {
+    /// Who reserved it. It does not exist for others.
+    subject: Arc<str>,
     expires_at: Instant,
     /// Null until it is opened.
     handle: Option<StreamHandle>,
@@ -71,7 +77,7 @@ pub struct StreamQuery {
 
 impl StreamReservations {
     /// A token for a new stream; null if there are too many.
-    fn reserve(&self) -> Option<Uuid> {
+    fn reserve(&self, subject: &Arc<str>) -> Option<Uuid> {
         let now = Instant::now();
         let mut streams = lock(&self.0);
         streams.retain(|_, reserved| reserved.handle.is_some() || reserved.expires_at > now);
@@ -79,13 +85,14 @@ impl StreamReservations {
             return None;
         }
         let token = Uuid::new_v4();
-        streams.insert(token, ReservedStream { expires_at: now + RESERVATION_TTL, handle: None });
+        let (subject, expires_at) = (subject.clone(), now + RESERVATION_TTL);
+        streams.insert(token, ReservedStream { subject, expires_at, handle: None });
         Some(token)
     }
 
-    fn open(&self, token: Uuid, handle: StreamHandle) -> Result<(), Problem> {
+    fn open(&self, token: Uuid, subject: &str, handle: StreamHandle) -> Result<(), Problem> {
         let mut streams = lock(&self.0);
-        match streams.get_mut(&token) {
+        match streams.get_mut(&token).filter(|reserved| *reserved.subject == *subject) {
             Some(ReservedStream { handle: Some(_), .. }) => Err(Problem::StreamAlreadyOpen),
             Some(reserved) if reserved.expires_at > Instant::now() => {
                 reserved.handle = Some(handle);
@@ -95,9 +102,10 @@ impl StreamReservations {
         }
     }
 
-    fn handle(&self, token: Uuid) -> Result<StreamHandle, Problem> {
+    fn handle(&self, token: Uuid, subject: &str) -> Result<StreamHandle, Problem> {
         let streams = lock(&self.0);
-        streams.get(&token).and_then(|reserved| reserved.handle.clone()).ok_or(Problem::StreamNotFound)
+        let reserved = streams.get(&token).filter(|reserved| *reserved.subject == *subject);
+        reserved.and_then(|reserved| reserved.handle.clone()).ok_or(Problem::StreamNotFound)
     }
 }
 
@@ -114,26 +122,35 @@ fn token_of(headers: &HeaderMap, query: &StreamQuery) -> Option<Result<Uuid, Pro
 }
 
 /// `PUT`: reserves a stream. A browser sends a preflight request before a `PUT` to another site.
-pub async fn reserve(State(app): State<Arc<AppState>>) -> Result<impl IntoResponse, Problem> {
-    let token = app.stream_reservations.reserve().ok_or(Problem::TooManyStreams)?;
+pub async fn reserve(
+    State(app): State<Arc<AppState>>,
+    Extension(principal): Extension<Arc<Principal>>,
+) -> Result<impl IntoResponse, Problem> {
+    let token = app.stream_reservations.reserve(&principal.subject).ok_or(Problem::TooManyStreams)?;
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
     Ok((StatusCode::CREATED, headers, token.simple().to_string()))
 }
 
 /// `GET` with a token: opens the stream.
-pub fn open(app: &Arc<AppState>, token: Result<Uuid, Problem>) -> Result<Response, Problem> {
+pub fn open(app: &Arc<AppState>, token: Result<Uuid, Problem>, principal: &Principal) -> Result<Response, Problem> {
     let (token, operation_ids) = (token?, OperationIds::default());
     let (sender, commands) = mpsc::channel(MAX_OPERATIONS);
     let handle = StreamHandle { commands: sender, operation_ids: operation_ids.clone() };
-    app.stream_reservations.open(token, handle)?;
-    let mut stream =
-        MultiplexedStream { app: app.clone(), token, commands, operation_ids, operations: RoundRobin::default() };
+    app.stream_reservations.open(token, &principal.subject, handle)?;
+    let (app, operations) = (app.clone(), RoundRobin::default());
+    let credential_end = Box::pin(principal.ended.clone().cancelled_owned());
+    let shutdown = app.shutdown.clone();
+    let mut stream = MultiplexedStream { app, token, credential_end, commands, operation_ids, operations };
     let frames = move |context: &mut Context<'_>| {
         stream.poll_commands(context);
-        stream.poll_operations(context).map(Some)
+        match stream.poll_operations(context) {
+            // All of them have reported it.
+            Poll::Pending if stream.has_ended(context) => Poll::Ready(None),
+            frame => frame.map(Some),
+        }
     };
     let format = StreamFormat::EventStream;
-    Ok(streaming_response(format, stream_body(format, &app.shutdown, frames)))
+    Ok(streaming_response(format, stream_body(format, &shutdown, frames)))
 }
 
 /// `POST` with a token: starts an operation. Its responses come over the stream.
@@ -145,7 +162,8 @@ pub fn start_operation(
 ) -> Result<StatusCode, Problem> {
     let token = token?;
     let id = id.filter(|id| !id.is_empty() && id.len() <= MAX_ID_LENGTH).ok_or(Problem::InvalidOperationId)?;
-    let StreamHandle { commands, operation_ids } = app.stream_reservations.handle(token)?;
+    let StreamHandle { commands, operation_ids } =
+        app.stream_reservations.handle(token, &operation.principal.subject)?;
     let mut operation_ids = lock(&operation_ids);
     if operation_ids.iter().any(|known| **known == *id) {
         return Err(Problem::DuplicateOperationId);
@@ -162,11 +180,12 @@ pub fn start_operation(
 /// `DELETE`: stops an operation.
 pub async fn stop_operation(
     State(app): State<Arc<AppState>>,
+    Extension(principal): Extension<Arc<Principal>>,
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
 ) -> Result<StatusCode, Problem> {
     let token = token_of(&headers, &query).unwrap_or(Err(Problem::StreamNotFound))?;
-    let StreamHandle { commands, operation_ids } = app.stream_reservations.handle(token)?;
+    let StreamHandle { commands, operation_ids } = app.stream_reservations.handle(token, &principal.subject)?;
     let id = query.operation_id.as_deref().ok_or(Problem::InvalidOperationId)?;
     if !lock(&operation_ids).iter().any(|known| **known == *id) {
         return Err(Problem::OperationNotFound);
@@ -179,6 +198,8 @@ pub async fn stop_operation(
 struct MultiplexedStream {
     app: Arc<AppState>,
     token: Uuid,
+    /// Ready when the credential that opened it has ended.
+    credential_end: Pin<Box<WaitForCancellationFutureOwned>>,
     commands: mpsc::Receiver<StreamCommand>,
     operation_ids: OperationIds,
     operations: RoundRobin<Box<str>>,
@@ -204,6 +225,11 @@ impl MultiplexedStream {
                 }
             }
         }
+    }
+
+    /// Whether the credential has ended, and no operation is left.
+    fn has_ended(&mut self, context: &mut Context<'_>) -> bool {
+        self.credential_end.as_mut().poll(context).is_ready() && self.operations.count() == 0
     }
 
     fn poll_operations(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {

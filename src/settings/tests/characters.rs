@@ -34,6 +34,7 @@ fn sample_of(setting: &Setting) -> &'static str {
     match (setting.key, setting.placeholder) {
         ("allowed_origins", _) => "https://app.example",
         ("database", _) => "sqlite://data/other.db",
+        ("open_api_scopes", _) => "read, metrics",
         ("nats", _) => "nats://127.0.0.1:4222",
         ("trusted_documents", _) => "documents.json",
         ("vendor", _) => "hover",
@@ -232,10 +233,11 @@ fn a_file_may_end_with_one_newline() {
             }
         }
     }
-    let two = SettingsInput::default().flag("api_tokens", "file:it").other_file("it", "abc\n\n").problems();
-    assert_eq!(two, ["--api-tokens: the file it, without the newline at its end, ends with a newline; remove it"]);
-    let variable = SettingsInput::default().flag("api_tokens", "env:IT").variable("IT", "abc\n").problems();
-    assert_eq!(variable, ["--api-tokens: the variable IT ends with a newline; remove it"]);
+    let url_token = |value: &str| with_scheme("url_token", &[("secrets", quoted(value))]);
+    let two = url_token("file:it").other_file("it", "abc\n\n").problems();
+    assert!(two[0].ends_with("the file it, without the newline at its end, ends with a newline; remove it"), "{two:?}");
+    let variable = url_token("env:IT").variable("IT", "abc\n").problems();
+    assert!(variable[0].ends_with("the variable IT ends with a newline; remove it"), "{variable:?}");
 }
 
 #[test]
@@ -259,21 +261,6 @@ fn quotes_around_a_value_cause_a_warning() {
     for secret in places().iter().filter(|place| place.is_secret && place.sample != KEY) {
         assert!((secret.input)("'s3cret'").load().is_ok(), "{}: accepted, with a warning", secret.name);
     }
-}
-
-#[test]
-fn several_api_tokens_may_have_spaces_only_next_to_the_comma() {
-    for text in ["a,b", "a, b", "a ,b"] {
-        assert_eq!(SettingsInput::default().flag("api_tokens", text).settings().api_tokens.len(), 2, "{text}");
-    }
-    for text in [" a,b", "a,b ", "a,b\n", "a\n,b"] {
-        assert_eq!(SettingsInput::default().flag("api_tokens", text).problems().len(), 1, "{text:?}");
-    }
-    assert_eq!(
-        SettingsInput::default().flag("api_tokens", "'a,b'").warnings().len(),
-        2,
-        "the quotes, and open sources"
-    );
 }
 
 #[test]

@@ -17,7 +17,8 @@ fn the_tables_are_current() {
         .iter()
         .chain(table::SOURCE_SETTINGS)
         .map(|row| row.key)
-        .chain(table::VERIFY_SETTINGS.iter().map(|row| row.key));
+        .chain(table::VERIFY_SETTINGS.iter().map(|row| row.key))
+        .chain(table::API_KEY_SETTINGS.iter().map(|row| row.key));
     for key in all {
         assert!(document.contains(&format!("\n| `{key}` |")), "{key} has no row");
     }

@@ -1,14 +1,14 @@
 //! Generates the tables of `docs/configuration.md`.
 
-use crate::settings::table::{self, CONFIG, SOURCE_SETTINGS, Setting, VERIFY_SETTINGS};
+use crate::settings::table::{self, API_KEY_SETTINGS, CONFIG, SOURCE_SETTINGS, Setting, VERIFY_SETTINGS};
 use crate::vendor;
 use std::fmt::Write;
 
 const END: &str = "<!-- end of generated -->";
 
-/// The document with its generated parts (`<!-- generated: settings -->`, `sources`, `verify`) replaced.
+/// The document with its generated parts (`<!-- generated: settings -->`, `sources`, `verify`, `api_keys`) replaced.
 pub fn render_markdown(document: &str) -> String {
-    [("settings", settings()), ("sources", sources()), ("verify", verify())]
+    [("settings", settings()), ("sources", sources()), ("verify", verify()), ("api_keys", api_keys())]
         .into_iter()
         .fold(document.to_owned(), |document, (name, table)| replace_generated_section(&document, name, &table))
 }
@@ -51,6 +51,15 @@ fn sources() -> String {
             _ => code(setting.default),
         };
         write_row(&mut markdown, &[&code(setting.key), &variable, &value(setting), &default, setting.description()]);
+    }
+    markdown
+}
+
+fn api_keys() -> String {
+    let mut markdown = String::from("| Key | Value | Default | Meaning |\n|---|---|---|---|\n");
+    for setting in API_KEY_SETTINGS {
+        let default = if setting.default.is_empty() { "–" } else { setting.default };
+        write_row(&mut markdown, &[&code(setting.key), setting.placeholder, default, setting.description()]);
     }
     markdown
 }

@@ -169,24 +169,6 @@ secrets = ['hunter2', 'hunter2']
 }
 
 #[test]
-fn the_api_has_at_most_two_tokens_that_a_header_can_carry() {
-    let input = file("api_tokens = 'env:NEW, file:old, hunter2'").variable("NEW", "n").other_file("old", "o\n");
-    assert_eq!(input.problems(), ["inspection-hub.toml:1: api_tokens: has more than two tokens; remove the oldest"]);
-    for (text, problem) in [
-        ("", "is empty"),
-        ("hunter2,", "is empty"),
-        ("env:NEW", "the variable NEW is not set"),
-        (
-            "hunter 2",
-            "contains a space or another character that no header can carry; write only the token, without a scheme before it",
-        ),
-    ] {
-        let problems = file(&format!("api_tokens = '{text}'")).problems();
-        assert_eq!(problems, [format!("inspection-hub.toml:1: api_tokens: {problem}")]);
-    }
-}
-
-#[test]
 fn origins_must_be_written_as_browsers_write_them() {
     const WRITE: &str = "write scheme, host and port as browsers do, without a path: https://app.example or \
                          http://localhost:3000";

@@ -1,3 +1,4 @@
+mod api_keys;
 mod characters;
 mod documentation;
 mod markdown;
@@ -90,15 +91,6 @@ fn a_flag_wins_over_a_variable_over_the_file() {
     let settings = input.settings();
     assert_eq!(settings.listen.port(), 3);
     assert_eq!((settings.max_connections.get(), settings.log.as_str(), settings.metrics), (1000, "warn", false));
-}
-
-#[test]
-fn api_tokens_are_separated_by_commas() {
-    assert_eq!(SettingsInput::default().settings().api_tokens, []);
-    let input =
-        SettingsInput::default().flag("api_tokens", "env:NEW, file:old").variable("NEW", "n").other_file("old", "o\n");
-    let tokens: Vec<_> = input.settings().api_tokens.into_iter().map(|token| token.value).collect();
-    assert_eq!(tokens, ["n", "o"]);
 }
 
 #[test]

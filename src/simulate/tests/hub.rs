@@ -1,10 +1,12 @@
 //! The simulator against a hub, and against a server that misbehaves.
 
+use crate::access::{ApiKey, View};
 use crate::database::TestDatabase;
 use crate::server::{Hub, install_tls};
 use crate::settings::{SettingFlags, Settings};
 use crate::simulate::ledger::LEDGER_COLUMNS;
 use crate::simulate::{Amount, ChaosRates, SimulationError, SimulationPlan, SimulationReport, run};
+use crate::vendor::Secret;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -12,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
 use chrono::{TimeDelta, Utc};
+use entity::Scope;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -53,7 +56,7 @@ fn plan(address: SocketAddr, settings: Settings, deliveries: u64) -> SimulationP
     install_tls();
     SimulationPlan {
         hub: format!("http://{address}").parse().expect("a URL"),
-        api_token: settings.api_tokens.into_iter().next(),
+        api_key: None,
         sources: settings.sources,
         amount: Amount::Count { deliveries, spread: TimeDelta::hours(24), until: Utc::now() },
         seed: 1,
@@ -70,10 +73,17 @@ fn sum(report: &SimulationReport, count: impl Fn(&crate::simulate::ledger::Sourc
 #[tokio::test]
 async fn a_hub_takes_what_is_signed_refuses_what_is_forged_and_its_ledger_agrees() {
     let database = TestDatabase::new().await;
-    let here = format!("listen = \"127.0.0.1:0\"\ndatabase = \"{}\"\napi_tokens = \"new, old\"", database.address);
-    let settings = settings(&format!("{here}\n{VERIFIED}"));
+    let here = format!("listen = \"127.0.0.1:0\"\ndatabase = \"{}\"", database.address);
+    let mut settings = settings(&format!("{here}\n{VERIFIED}"));
+    let view = View::new([Scope::Read].into_iter().collect(), None);
+    let (key, token) = ApiKey::generate("simulate".to_owned(), view, None).expect("random numbers");
+    settings.api_keys.push(key);
     let hub = Hub::start(settings.clone()).await.expect("a hub");
-    let report = run(plan(hub.address(), settings, 600), CancellationToken::new()).await.expect("a report");
+    let plan = SimulationPlan {
+        api_key: Some(Secret { id: None, value: token.reveal() }),
+        ..plan(hub.address(), settings, 600)
+    };
+    let report = run(plan, CancellationToken::new()).await.expect("a report");
     hub.stop().await;
     assert!(report.is_success(), "{report}");
     assert_eq!(report.tallies.len(), 7);

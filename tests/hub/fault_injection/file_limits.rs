@@ -37,7 +37,7 @@ impl KeepAliveConnection {
     async fn ask(&mut self, method: &str, path: &str, body: &str) -> (u16, String) {
         let length = body.len();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: hub\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         );
         let answered = async {
             self.0.write_all(request.as_bytes()).await.expect("sent");

@@ -35,7 +35,7 @@ async fn clients_that_do_not_finish_are_cut_off() {
     let mut server = HubProcess::ready(port, command).await;
     assert_eq!(post(&server.url, "A").await, 200);
     let mut clients = Vec::new();
-    let head = "HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n";
+    let head = "HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n";
     for text in [
         format!("POST /webhooks/pave {head}\r\n{{\"e"),
         format!("POST /graphql {head}\r\n{{\"query\":"),
@@ -43,10 +43,10 @@ async fn clients_that_do_not_finish_are_cut_off() {
         "POST /webh".to_owned(),
         String::new(),
         // A client that never answers a close frame, and one that reads nothing.
-        "GET /graphql HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        "GET /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: graphql-transport-ws\r\n\r\n"
             .to_owned(),
-        "GET /graphql?query=subscription%7Bchanges%7Bposition%7D%7D HTTP/1.1\r\nhost: a\r\naccept: text/event-stream\r\n\
+        "GET /graphql?query=subscription%7Bchanges%7Bposition%7D%7D HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\
          \r\n"
         .to_owned(),
     ] {
@@ -88,7 +88,8 @@ async fn a_database_that_does_not_answer_keeps_nobody() {
     let url = server.url.clone();
     let answer = tokio::spawn(async move { client().get(format!("{url}/readyz")).send().await });
     assert_eq!(answer.await.expect("no panic").expect("an answer").status(), 503);
-    let _delivery = sent(&server, "POST /webhooks/pave HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}").await;
+    let _delivery =
+        sent(&server, "POST /webhooks/pave HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n{}").await;
     server.signal("TERM");
     assert_eq!(server.wait_for_exit().await, Some(0), "{}", server.log());
     waiting.abort();

@@ -1,0 +1,339 @@
+//! API keys at a running hub: what they allow, and what ends with them, on every transport and on every process.
+
+use crate::hub_process::HubProcess;
+use crate::test_hub::{Socket, TIMEOUT, TestHub, send_request, wait_until};
+use crate::test_keys::{create_key, is_accepted, keys, new_key, query_with_key, settings_key};
+use futures_util::{SinkExt, StreamExt};
+use reqwest::{RequestBuilder, Response};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+const CHANGES: &str = "subscription { changes { position } }";
+const STREAM_TOKEN: &str = "X-GraphQL-Event-Stream-Token";
+
+/// Waits until a hub knows the key. An open one accepts any.
+async fn wait_until_accepted(app: &TestHub, token: &str) {
+    const NO_KEY: &str = "ihub_000000000000_0";
+    wait_until("the key is known", async || !is_accepted(app, NO_KEY).await && is_accepted(app, token).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_key_closes_an_open_hub_for_good() {
+    let app = TestHub::start().await;
+    let other = app.second_hub().await;
+    let mut open = app.subscribe(CHANGES, json!({})).await;
+    let (key, id) = create_key(&app.database, &["--scope", "read"]).await;
+    for hub in [&app, &other] {
+        wait_until_accepted(hub, &key).await;
+        assert_eq!(send_request(hub.client.get(hub.url("/graphql?query=%7B__typename%7D"))).await.status, 401);
+        assert_eq!(send_request(hub.client.get(hub.url("/metrics"))).await.status, 401);
+        assert_eq!(hub.post_sample("pave/session-status-change-started.json").await.status, 200);
+    }
+    let ended = open.next_message().await;
+    assert_eq!(
+        (&ended["type"], &ended["payload"][0]["extensions"]["code"]),
+        (&json!("error"), &json!("UNAUTHENTICATED"))
+    );
+    assert!(keys(&app.database, &["revoke", &id]).await.status.success());
+    wait_until("the key is refused", async || !is_accepted(&app, &key).await).await;
+    drop(open);
+    let app = app.restart().await;
+    assert_eq!(query_with_key(&app, &key, "{ __typename }").await.status, 401);
+    assert_eq!(send_request(app.client.get(app.url("/graphql?query=%7B__typename%7D"))).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_a_key_is_replaced_both_are_valid_and_subscriptions_continue() {
+    let app = TestHub::start().await;
+    let (old, id) = create_key(&app.database, &["--scope", "read"]).await;
+    wait_until_accepted(&app, &old).await;
+    let mut running = events(subscribe(&app, &old, "text/event-stream", CHANGES)).await;
+    let (new, new_id) = new_key(&keys(&app.database, &["rotate", &id]).await);
+    wait_until_accepted(&app, &new).await;
+    assert!(is_accepted(&app, &old).await && id != new_id);
+    app.receive("pave/session-status-change-started.json").await;
+    until(&mut running, "\"position\":1").await;
+    let listed = String::from_utf8(keys(&app.database, &["list"]).await.stdout).expect("text");
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    assert!(keys(&app.database, &["revoke", &id]).await.status.success());
+    until(&mut running, "UNAUTHENTICATED").await;
+    assert!(is_accepted(&app, &new).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_key_ends_everything_that_uses_it_on_all_hubs() {
+    let app = TestHub::start().await;
+    let other = app.second_hub().await;
+    let (key, id) = create_key(&app.database, &["--scope", "read"]).await;
+    let (kept, _) = create_key(&app.database, &["--scope", "read"]).await;
+    for hub in [&app, &other] {
+        wait_until_accepted(hub, &key).await;
+        wait_until_accepted(hub, &kept).await;
+    }
+    // A stream may begin after its operation was accepted, so all begin at the same place.
+    let head = query_with_key(&app, &key, "{ head { cursor } }").await.body["data"]["head"]["cursor"].clone();
+    let query = format!("subscription {{ changes(after: {head}) {{ position }} }}");
+    let (mut sockets, mut bodies) = (Vec::new(), Vec::new());
+    for hub in [&app, &other] {
+        let mut socket = open_socket(hub, &key).await;
+        for id in ["one", "two"] {
+            send(&mut socket, json!({ "id": id, "type": "subscribe", "payload": { "query": query } })).await;
+        }
+        sockets.push(socket);
+        // A socket without a subscription.
+        sockets.push(open_socket(hub, &key).await);
+        for accept in ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0, application/json"] {
+            bodies.push(events(subscribe(hub, &key, accept, &query)).await);
+        }
+        bodies.push(single_connection(hub, &key, &query).await);
+    }
+    let mut survivor = events(subscribe(&app, &kept, "text/event-stream", CHANGES)).await;
+    app.receive("pave/session-status-change-started.json").await;
+    for body in &mut bodies {
+        until(body, "\"position\":1").await;
+    }
+    assert!(keys(&app.database, &["revoke", &id]).await.status.success());
+    for body in &mut bodies {
+        let rest = until_end(body).await;
+        assert!(rest.contains("UNAUTHENTICATED") && rest.contains("\"cursor\":\""), "{rest}");
+    }
+    // The newest position that each subscription received, and the cursor with which it ended.
+    let mut ends = Vec::new();
+    for socket in &mut sockets {
+        let (messages, (code, reason)) = until_closed(socket).await;
+        assert_eq!(code, 4403, "{reason}");
+        assert!(reason.contains("credential has ended"), "{reason}");
+        for error in messages.iter().filter(|message| message["type"] == "error") {
+            let extensions = &error["payload"][0]["extensions"];
+            assert_eq!(extensions["code"], "UNAUTHENTICATED");
+            let of_same = messages.iter().filter(|message| message["id"] == error["id"] && message["type"] == "next");
+            let positions =
+                of_same.map(|next| next["payload"]["data"]["changes"]["position"].as_i64().expect("a position"));
+            ends.push((positions.max().unwrap_or(0), extensions["cursor"].as_str().expect("a cursor").to_owned()));
+        }
+    }
+    assert_eq!(ends.len(), 4, "one for each subscription");
+    // Another key resumes where it ended.
+    app.receive("pave/session-status-change-qc-passed.json").await;
+    for (position, cursor) in ends {
+        let resume = format!("subscription {{ changes(after: \"{cursor}\") {{ position }} }}");
+        let mut resumed = events(subscribe(&app, &kept, "text/event-stream", &resume)).await;
+        let next = format!("\"position\":{}}}", position + 1);
+        let text = until(&mut resumed, &next).await;
+        assert_eq!(text.find("\"position\":"), text.find(&next), "without a gap and a repeat: {text}");
+    }
+    let newest = query_with_key(&app, &kept, "{ head { position } }").await.body["data"]["head"]["position"].clone();
+    until(&mut survivor, &format!("\"position\":{newest}}}")).await;
+    for hub in [&app, &other] {
+        assert!(!is_accepted(hub, &key).await && is_accepted(hub, &kept).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_key_ends_what_uses_it() {
+    let app = TestHub::start().await;
+    let (key, id) = create_key(&app.database, &["--scope", "read"]).await;
+    wait_until_accepted(&app, &key).await;
+    let mut running = events(subscribe(&app, &key, "text/event-stream", CHANGES)).await;
+    let (new, _) = new_key(&keys(&app.database, &["rotate", &id, "--overlap", "500ms"]).await);
+    let rest = until_end(&mut running).await;
+    assert!(rest.contains("UNAUTHENTICATED") && rest.contains("\"cursor\":\""), "{rest}");
+    wait_until_accepted(&app, &new).await;
+    assert!(!is_accepted(&app, &key).await);
+}
+
+#[tokio::test]
+async fn an_event_stream_is_for_who_reserved_it() {
+    let ((one, first), (other, second)) = (settings_key("read", ""), settings_key("read", ""));
+    let app = TestHub::with(&[first, second].concat()).await;
+    let url = app.url("/graphql");
+    let reserved = send_request(app.client.put(&url).bearer_auth(&one)).await;
+    let token = reserved.body.as_str().expect("a token").to_owned();
+    let open = |key: &str| {
+        let request = app.client.get(&url).header("accept", "text/event-stream").bearer_auth(key);
+        request.header(STREAM_TOKEN, &token)
+    };
+    assert_eq!(send_request(open(&other)).await.status, 404);
+    let _stream = events(open(&one)).await;
+    let start = |key: &str| {
+        let body = json!({ "query": CHANGES, "extensions": { "operationId": "1" } });
+        app.client.post(&url).bearer_auth(key).header(STREAM_TOKEN, &token).json(&body)
+    };
+    let stop = |key: &str| {
+        let stop = app.client.delete(app.url("/graphql?operationId=1"));
+        stop.bearer_auth(key).header(STREAM_TOKEN, &token)
+    };
+    assert_eq!(send_request(start(&other)).await.status, 404);
+    assert_eq!(send_request(start(&one)).await.status, 202);
+    assert_eq!(send_request(stop(&other)).await.status, 404);
+    assert_eq!(send_request(stop(&one)).await.status, 200);
+}
+
+#[tokio::test]
+async fn metrics_need_their_scope_and_reading_needs_its_own() {
+    let ((reader, first), (scraper, second)) = (settings_key("read", ""), settings_key("metrics", ""));
+    let app = TestHub::with(&[first, second].concat()).await;
+    let metrics = |key: Option<&str>| {
+        let request = app.client.get(app.url("/metrics"));
+        send_request(match key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        })
+    };
+    for (key, status, detail) in [
+        (None, 401, "API key"),
+        (Some("ihub_000000000000_0"), 401, "API key"),
+        (Some(reader.as_str()), 403, "the scope `metrics`"),
+        (Some(scraper.as_str()), 200, ""),
+    ] {
+        let response = metrics(key).await;
+        assert_eq!(response.status, status, "{response:?}");
+        if status != 200 {
+            assert_eq!(response.headers["content-type"], "application/problem+json");
+            assert!(response.body["detail"].as_str().expect("text").contains(detail), "{response:?}");
+            assert_eq!(response.headers.contains_key("www-authenticate"), status == 401);
+        }
+    }
+    let query = "{ head { position } }";
+    let forbidden = query_with_key(&app, &scraper, query).await.body;
+    assert_eq!(forbidden["errors"][0]["extensions"]["code"], "FORBIDDEN", "{forbidden}");
+    assert_eq!(forbidden["errors"][0]["extensions"]["scope"], "read", "{forbidden}");
+    assert_eq!(query_with_key(&app, &reader, query).await.body["data"]["head"]["position"], 0);
+}
+
+#[tokio::test]
+async fn the_open_api_is_for_this_machine_and_its_own_pages() {
+    const HOST: &str = "without an API key";
+    const ORIGIN: &str = "allowed_origins";
+    let settings = "allowed_origins = \"https://app.example\"\nopen_api_scopes = \"read\"";
+    let local = TestHub::with(settings).await;
+    let behind_proxy = TestHub::with(&format!("{settings}\nallow_open_api = true")).await;
+    let port = local.hub.address().port();
+    let own = format!("http://localhost:{port}");
+    for (host, origin, at_local, at_proxy) in [
+        ("localhost", None, None, None),
+        (&*format!("localhost:{port}"), Some(own.as_str()), None, None),
+        ("127.0.0.2:1", Some("http://127.0.0.2:1"), None, None),
+        ("[::1]:8080", Some("https://app.example"), None, None),
+        ("hub.example", None, Some(HOST), None),
+        ("hub.example", Some("https://hub.example"), Some(HOST), None),
+        ("127.0.0.1.evil.example", Some("http://127.0.0.1.evil.example"), Some(HOST), None),
+        ("localhost", Some("https://evil.example"), Some(ORIGIN), Some(ORIGIN)),
+        ("localhost", Some("null"), Some(ORIGIN), Some(ORIGIN)),
+        ("localhost:1", Some("http://localhost:2"), Some(ORIGIN), Some(ORIGIN)),
+        ("hub.example", Some("https://evil.example"), Some(HOST), Some(ORIGIN)),
+    ] {
+        for (hub, expected) in [(&local, at_local), (&behind_proxy, at_proxy)] {
+            let with_headers = |request: RequestBuilder| match origin {
+                Some(origin) => request.header("host", host).header("origin", origin),
+                None => request.header("host", host),
+            };
+            let post = hub.client.post(hub.url("/graphql")).json(&json!({ "query": "{ __typename }" }));
+            let answer = send_request(with_headers(post)).await;
+            let status = if expected.is_some() { 403 } else { 200 };
+            assert_eq!(answer.status, status, "{host} {origin:?}: {answer:?}");
+            assert!(answer.body.to_string().contains(expected.unwrap_or("data")), "{host} {origin:?}: {answer:?}");
+            // Those may be scraped only with the scope.
+            let metrics = send_request(with_headers(hub.client.get(hub.url("/metrics")))).await;
+            assert_eq!(metrics.status, 403, "{metrics:?}");
+            let detail = metrics.body["detail"].as_str().expect("text");
+            assert!(detail.contains(expected.unwrap_or("the scope `metrics`")), "{host} {origin:?}: {detail}");
+            for path in ["/healthz", "/schema.graphql"] {
+                assert_eq!(send_request(with_headers(hub.client.get(hub.url(path)))).await.status, 200, "{path}");
+            }
+        }
+    }
+    // No key closes it, so a header that it does not need is not looked at.
+    assert!(is_accepted(&local, "ihub_000000000000_0").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_without_a_key_starts_only_on_loopback_or_where_that_is_allowed() {
+    let database = crate::database::TestDatabase::new().await;
+    let serve = |allow: &str| {
+        let port = HubProcess::free_port();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_inspection-hub"));
+        command.args(["serve", "--log", "warn", "--allow-open-sources", &format!("--allow-open-api={allow}")]);
+        command.args(["--database", &database.address, "--listen", &format!("0.0.0.0:{port}")]);
+        command.current_dir(database.folder.path());
+        (port, command)
+    };
+    let (port, command) = serve("false");
+    let mut refused = HubProcess::spawn(port, command);
+    assert_eq!(refused.wait_for_exit().await, Some(1));
+    let log = refused.log();
+    assert!(log.contains("is not loopback and there is no API key") && log.contains("keys create --name"), "{log}");
+    let (port, command) = serve("true");
+    HubProcess::ready(port, command).await.stop().await;
+    create_key(&database, &["--scope", "read"]).await;
+    let (port, command) = serve("false");
+    HubProcess::ready(port, command).await.stop().await;
+}
+
+fn subscribe(app: &TestHub, key: &str, accept: &str, query: &str) -> RequestBuilder {
+    let request = app.client.post(app.url("/graphql")).bearer_auth(key).header("accept", accept);
+    request.json(&json!({ "query": query }))
+}
+
+async fn single_connection(app: &TestHub, key: &str, query: &str) -> Response {
+    let url = app.url("/graphql");
+    let reserved = send_request(app.client.put(&url).bearer_auth(key)).await;
+    let token = reserved.body.as_str().expect("a token").to_owned();
+    let open = app.client.get(&url).bearer_auth(key).header("accept", "text/event-stream");
+    let stream = events(open.header(STREAM_TOKEN, &token)).await;
+    let body = json!({ "query": query, "extensions": { "operationId": "1" } });
+    let start = app.client.post(&url).bearer_auth(key).header(STREAM_TOKEN, &token).json(&body);
+    assert_eq!(send_request(start).await.status, 202);
+    stream
+}
+
+async fn events(request: RequestBuilder) -> Response {
+    let response = request.send().await.expect("an answer");
+    assert_eq!(response.status(), 200, "{response:?}");
+    response
+}
+
+/// Reads a body until it contains a text.
+async fn until(body: &mut Response, expected: &str) -> String {
+    let mut text = String::new();
+    while !text.contains(expected) {
+        let chunk = tokio::time::timeout(TIMEOUT, body.chunk()).await.expect("in time").expect("a body");
+        text += &String::from_utf8_lossy(&chunk.unwrap_or_else(|| panic!("ended without {expected}: {text}")));
+    }
+    text
+}
+
+/// Reads a body until it ends.
+async fn until_end(body: &mut Response) -> String {
+    let mut text = String::new();
+    while let Some(chunk) = tokio::time::timeout(TIMEOUT, body.chunk()).await.expect("in time").expect("a body") {
+        text += &String::from_utf8_lossy(&chunk);
+    }
+    text
+}
+
+async fn open_socket(app: &TestHub, key: &str) -> Socket {
+    let mut socket = app.socket().await;
+    send(&mut socket, json!({ "type": "connection_init", "payload": { "token": key } })).await;
+    let ack =
+        tokio::time::timeout(TIMEOUT, socket.next()).await.expect("in time").expect("a message").expect("no error");
+    assert!(ack.to_string().contains("connection_ack"), "{ack:?}");
+    socket
+}
+
+async fn send(socket: &mut Socket, message: Value) {
+    socket.send(Message::text(message.to_string())).await.expect("sent");
+}
+
+/// All messages until the socket is closed, with the code and the reason.
+async fn until_closed(socket: &mut Socket) -> (Vec<Value>, (u16, String)) {
+    let mut messages = Vec::new();
+    loop {
+        let message = tokio::time::timeout(TIMEOUT, socket.next()).await.expect("in time").expect("a message");
+        match message.expect("no error") {
+            Message::Text(text) => messages.push(serde_json::from_str(&text).expect("JSON")),
+            Message::Close(Some(frame)) => return (messages, (frame.code.into(), frame.reason.to_string())),
+            _ => {}
+        }
+    }
+}
