@@ -15,6 +15,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use inspection_hub::access::Principal;
+use inspection_hub::auth::KeyRing;
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
 use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
@@ -22,10 +23,11 @@ use inspection_hub::store::read::{
     AsOfList, EntityFilter, EntityProjection, PageRequest, PagingDirection, SortDirection, TimeAxis, as_of,
     entities_by_id, entities_by_row_id, head,
 };
-use inspection_hub::store::{Database, OpenMode};
+use inspection_hub::store::{ApiKeyStore, Database, OpenMode};
 use inspection_hub::vendor::verify::{UnverifiedDelivery, Verifier};
 use inspection_hub::{event, machine, vendor};
 use mimalloc::MiMalloc;
+use std::sync::Arc;
 use std::time::Instant;
 use support::disk;
 
@@ -89,6 +91,7 @@ async fn run() -> anyhow::Result<()> {
         principal: Principal::unlimited(),
         feed: Feed::new(db.read_pool.clone(), &head(&db.read_pool).await?),
         sources: [].into(),
+        keys: Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), Utc::now)),
         clock: Utc::now,
     });
     let mut reached = true;

@@ -3,7 +3,7 @@
 //! Modules import only from modules to their left:
 //!
 //! ```text
-//! entity -> clock -> machine -> event -> vendor -> access -> store -> feed -> ingest -> rebuild -> retention -> graphql -> request -> live -> settings -> auth -> http -> server -> simulate -> cli
+//! entity -> clock -> machine -> event -> vendor -> access -> store -> auth -> feed -> ingest -> rebuild -> retention -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
 //! ```
 //!
 //! [`machine`] and [`event`] are pure: they decide what a delivery changes. [`vendor`] verifies and parses deliveries,

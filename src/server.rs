@@ -145,6 +145,7 @@ impl Hub {
             inspection_index: index,
             feed: feed.clone(),
             sources: settings.sources.iter().map(source_info).collect(),
+            keys: keys.clone(),
             clock: clock::now,
         };
         let schema = if settings.graphql_suggestions { ApiSchema::with_suggestions(api) } else { ApiSchema::new(api) };

@@ -6,11 +6,14 @@ use async_graphql::{Request, Value};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use entity::Kind;
 use inspection_hub::access::Principal;
+use inspection_hub::auth::KeyRing;
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
+use inspection_hub::store::ApiKeyStore;
 use inspection_hub::store::read::{EntityProjection, datetime_from_micros, entities_by_row_id};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
@@ -35,6 +38,7 @@ pub fn graph(runtime: &Runtime, of: &Population<'_>) -> anyhow::Result<ApiSchema
         principal: Principal::unlimited(),
         feed,
         sources: [].into(),
+        keys: Arc::new(KeyRing::unread(ApiKeyStore::new(of.db.clone()), Utc::now)),
         clock: Utc::now,
     }))
 }

@@ -121,6 +121,19 @@ impl ApiKeyDigest {
     }
 }
 
+impl ApiKeyId {
+    /// As a number of 48 bits.
+    pub fn number(self) -> u64 {
+        self.0.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
+    /// None if it has more than 48 bits.
+    pub fn from_number(number: u64) -> Option<ApiKeyId> {
+        let bytes = number.to_be_bytes();
+        bytes.strip_prefix(&[0; 8 - ID_BYTES]).and_then(|bytes| bytes.try_into().ok()).map(ApiKeyId)
+    }
+}
+
 impl FromStr for ApiKeyToken {
     type Err = InvalidApiKey;
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 /// A person or program, as its credential tells.
 #[derive(Clone, Debug)]
 pub struct Principal {
-    /// Who it is, e.g. `key:3f9a51c07be2 (dashboards)`.
+    /// Who it is, e.g. `key:3f9a51c07be2`.
     pub subject: Arc<str>,
     pub view: View,
     /// When the credential ends; `None` if it does not.

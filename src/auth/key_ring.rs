@@ -40,10 +40,16 @@ impl KeyRing {
         clock: TimeSource,
     ) -> Result<Arc<KeyRing>, StoreError> {
         let anyone = Arc::new(Principal::anyone(open_scopes));
-        let (keys, version) = (RwLock::default(), AtomicI64::new(-1));
-        let ring = KeyRing { store, clock, settings_keys, anyone, keys, version };
+        let ring = KeyRing { settings_keys, anyone, ..KeyRing::unread(store, clock) };
         ring.refresh().await?;
         Ok(Arc::new(ring))
+    }
+
+    /// A ring without keys, for an API that authenticates nobody.
+    pub fn unread(store: ApiKeyStore, clock: TimeSource) -> KeyRing {
+        let anyone = Arc::new(Principal::anyone(Scopes::NONE));
+        let (keys, version) = (RwLock::default(), AtomicI64::new(-1));
+        KeyRing { store, clock, settings_keys: Vec::new(), anyone, keys, version }
     }
 
     /// Who has this key; null if it is not valid.

@@ -9,9 +9,11 @@ mod serve;
 mod simulate;
 mod verify;
 
+use crate::access::ApiKeyToken;
 use crate::graphql;
 use crate::settings::{LogFormat, SettingFlags, Settings};
 use crate::store::{Database, DatabaseAddress, OpenMode};
+use crate::vendor::Secret;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::io::{IsTerminal, Write};
@@ -129,6 +131,21 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
+/// An API key: `env:NAME`, `file:PATH`, or the key itself.
+fn read_api_key(text: &str) -> anyhow::Result<Secret> {
+    let value = if let Some(name) = text.strip_prefix("env:") {
+        let variable = environment().find(|(known, _)| known == name);
+        variable.map(|(_, value)| value).with_context(|| format!("--api-key: the variable {name} is not set"))?
+    } else if let Some(path) = text.strip_prefix("file:") {
+        std::fs::read_to_string(path).with_context(|| format!("--api-key: {path} cannot be read"))?
+    } else {
+        text.to_owned()
+    };
+    let key: Result<ApiKeyToken, _> = value.trim_end().parse();
+    let key = key.map_err(|error| anyhow::anyhow!("--api-key: {error}"))?;
+    Ok(Secret { id: None, value: key.reveal() })
+}
+
 /// The settings from flags, environment and file. The error lists all mistakes.
 fn load_settings(flags: &SettingFlags) -> anyhow::Result<(Settings, Vec<String>)> {
     let read = |path: &Path| std::fs::read_to_string(path);
@@ -174,6 +191,26 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 mod tests {
     use super::*;
     use anyhow::Context;
+
+    #[test]
+    fn an_api_key_is_given_by_name_or_by_file() {
+        let key = format!("ihub_0123456789ab_{}", "0".repeat(64));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        std::fs::write(&path, format!("{key}\n")).expect("written");
+        for text in [key.clone(), format!("file:{}", path.display())] {
+            assert_eq!(read_api_key(&text).expect("a key").value, key, "{text}");
+        }
+        for (text, expected) in [
+            (&key[1..], "--api-key: it is not an API key: ihub_<id>_<secret>"),
+            ("", "--api-key: it is not an API key"),
+            ("env:NO_SUCH_VARIABLE", "--api-key: the variable NO_SUCH_VARIABLE is not set"),
+            ("file:no/such/file", "--api-key: no/such/file cannot be read"),
+        ] {
+            let error = read_api_key(text).expect_err(text).to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
 
     #[test]
     fn a_cause_is_not_repeated() {

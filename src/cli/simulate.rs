@@ -1,9 +1,8 @@
 //! `inspection-hub simulate`: sends realistic traffic to a running hub, and checks that its ledger adds up.
 
-use crate::access::ApiKeyToken;
 use crate::settings::{SettingFlags, Settings, SourceSettings};
 use crate::simulate::{self, Amount, ChaosRates, MAX_SEED, SimulationPlan};
-use crate::vendor::{self, Secret};
+use crate::vendor;
 use anyhow::{Context, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
@@ -124,7 +123,7 @@ impl Simulate {
         };
         Ok(SimulationPlan {
             hub,
-            api_key: self.api_key.as_deref().map(read_api_key).transpose()?,
+            api_key: self.api_key.as_deref().map(super::read_api_key).transpose()?,
             sources,
             amount: if self.forever {
                 Amount::Forever
@@ -143,20 +142,6 @@ impl Simulate {
             connections: self.connections,
         })
     }
-}
-
-fn read_api_key(text: &str) -> anyhow::Result<Secret> {
-    let value = if let Some(name) = text.strip_prefix("env:") {
-        let variable = super::environment().find(|(known, _)| known == name);
-        variable.map(|(_, value)| value).with_context(|| format!("--api-key: the variable {name} is not set"))?
-    } else if let Some(path) = text.strip_prefix("file:") {
-        std::fs::read_to_string(path).with_context(|| format!("--api-key: {path} cannot be read"))?
-    } else {
-        text.to_owned()
-    };
-    let key: Result<ApiKeyToken, _> = value.trim_end().parse();
-    let key = key.map_err(|error| anyhow::anyhow!("--api-key: {error}"))?;
-    Ok(Secret { id: None, value: key.reveal() })
 }
 
 // The sources of these vendors, or all sources.

@@ -2,6 +2,7 @@
 
 use super::error::ApiError;
 use super::error_code::ApiErrorCode;
+use crate::access::ApiKeyId;
 use crate::store::read::{EntityOrder, SortDirection};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,6 +18,7 @@ pub enum Cursor {
     /// Among entities: the position of the newest change, or by creation the row id.
     Entity(EntityOrder, i64),
     Delivery(i64, SortDirection),
+    ApiKey(ApiKeyId),
 }
 
 impl Cursor {
@@ -30,6 +32,7 @@ impl Cursor {
             Cursor::Change { position, generation } => format!("c2:{generation}:{position}"),
             Cursor::Entity(EntityOrder::Created(direction), row_id) => format!("n2:{}:{row_id}", letter(direction)),
             Cursor::Entity(EntityOrder::Updated(direction), position) => format!("u3:{}:{position}", letter(direction)),
+            Cursor::ApiKey(id) => format!("k1:{id}"),
             Cursor::Delivery(row_id, direction) => format!("d2:{}:{row_id}", letter(direction)),
         })
     }
@@ -45,6 +48,7 @@ impl Cursor {
             }
             ["n2", by, row_id] => Cursor::created(natural(row_id)?, direction(by)?),
             ["u3", by, position] => Cursor::Entity(EntityOrder::Updated(direction(by)?), natural(position)?),
+            ["k1", id] => Cursor::ApiKey(id.parse().ok()?),
             ["d2", by, row_id] => Cursor::Delivery(natural(row_id)?, direction(by)?),
             _ => return None,
         })
@@ -91,6 +95,19 @@ pub fn parse_delivery_cursor(text: &str, direction: SortDirection) -> Result<i64
         Cursor::Delivery(..) => Err(wrong_order()),
         _ => Err(wrong_list("This argument takes the cursor of a delivery.")),
     }
+}
+
+/// Parses a cursor of API keys.
+pub fn parse_api_key_cursor(text: &str) -> Result<ApiKeyId, ApiError> {
+    match parse_cursor(text)? {
+        Cursor::ApiKey(id) => Ok(id),
+        _ => Err(wrong_list("This argument takes the cursor of an API key.")),
+    }
+}
+
+/// The error for a cursor of a key that the caller may not see.
+pub fn unknown_api_key() -> ApiError {
+    invalid("the cursor belongs to no API key that you may see", "Begin without a cursor.")
 }
 
 fn wrong_order() -> ApiError {

@@ -19,6 +19,12 @@ pub fn before(now: DateTime<Utc>, text: &str) -> Result<DateTime<Utc>, ApiError>
     })
 }
 
+/// The length of such a duration.
+pub fn length(text: &str) -> Result<TimeDelta, ApiError> {
+    let begin = DateTime::UNIX_EPOCH;
+    before(begin, text).map(|end| begin - end)
+}
+
 fn seconds(text: &str) -> Option<i64> {
     let Some(iso) = text.strip_prefix('P') else { return sum(text, SHORT_UNITS) };
     match iso.split_once('T') {

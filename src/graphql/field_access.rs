@@ -6,7 +6,8 @@ use entity::Scope;
 /// Fields of a root that every principal may select.
 const UNSCOPED_FIELDS: &[&str] = &["_service", "viewer"];
 /// What each mutation needs. A test compares it with the schema.
-const MUTATION_SCOPES: &[(&str, Scope)] = &[];
+const MUTATION_SCOPES: &[(&str, Scope)] =
+    &[("createApiKey", Scope::Admin), ("revokeApiKey", Scope::Admin), ("rotateApiKey", Scope::Admin)];
 /// Fields whose value depends on the principal, and not only on its view.
 const PRINCIPAL_FIELDS: &[(&str, &str)] = &[("Query", "viewer")];
 /// Personal fields beside the facts.
@@ -23,6 +24,7 @@ const PERSONAL_FIELDS: &[(&str, &str)] = &[
 pub fn required_scope(parent: &str, field: &str) -> Option<Scope> {
     match (parent, field) {
         (_, field) if UNSCOPED_FIELDS.contains(&field) || field.starts_with("__") => None,
+        ("Query", "apiKeys") => Some(Scope::Admin),
         ("Query" | "Subscription", _) => Some(Scope::Read),
         // A field that the schema does not have is left to the validation.
         ("Mutation", field) => MUTATION_SCOPES.iter().find(|(name, _)| *name == field).map(|(_, scope)| *scope),
@@ -53,8 +55,18 @@ fn is_camel_case_of(camel: &str, snake: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema_types::schema_field;
+    use super::super::schema_types::{SchemaType, schema_field, schema_type};
     use super::*;
+
+    #[test]
+    fn every_mutation_needs_a_scope() {
+        let Some(SchemaType::Fields(mutations)) = schema_type("Mutation") else { panic!("there are no mutations") };
+        let mut names: Vec<&str> = mutations.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let known: Vec<&str> = MUTATION_SCOPES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, known);
+        assert_eq!(required_scope("Mutation", "nothing"), None, "the validation refuses it");
+    }
 
     #[test]
     fn personal_fields_are_in_the_schema_and_may_be_null() {

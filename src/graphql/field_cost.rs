@@ -33,9 +33,9 @@ const STABLE_QUERY_FIELDS: &[&str] = &[
     "statusCounts",
     "head",
 ];
-/// What else changes without a new position: duplicates are counted, and sources are configured.
+/// What else changes without a new position: duplicates are counted, sources are configured, and keys are used.
 const VOLATILE_FIELDS: &[(&str, &str)] = &[("Delivery", "duplicates"), ("Delivery", "lastDuplicateAt")];
-const VOLATILE_TYPES: &[&str] = &["Source", "Ledger", "Handshake"];
+const VOLATILE_TYPES: &[&str] = &["ApiKey", "Source", "Ledger", "Handshake"];
 
 pub fn list_size(parent: &str, field: &FieldDefinition) -> ListSize {
     let has = |name: &str| field.arguments.iter().any(|argument| argument.node.name.node == name);

@@ -1,6 +1,7 @@
 //! The GraphQL API: types, resolvers, data loaders. The statements are in `store::read`; nothing here depends on HTTP.
 
 mod aggregate;
+mod api_key;
 mod as_of_prefetch;
 mod batch_scheduler;
 mod change;
@@ -26,6 +27,7 @@ mod key;
 mod limits;
 mod loaders;
 mod matching;
+mod mutation;
 mod node;
 mod node_list;
 mod order;
@@ -59,13 +61,14 @@ pub use source::SourceInfo;
 pub use subscription_progress::{StartPosition, SubscriptionProgress};
 
 use crate::access::{Principal, View, scope_name};
+use crate::auth::KeyRing;
 use crate::feed::Feed;
 use crate::store::{InspectionIndex, ReadPool};
 use ::entity::Scope;
 use aggregate::{AggregateCaches, MIN_COMPUTE_TIME};
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::ExecutableDocument;
-use async_graphql::{Context, EmptyMutation, ID, Name, Request, Response, Schema, SchemaBuilder, Value};
+use async_graphql::{Context, ID, Name, Request, Response, Schema, SchemaBuilder, Value};
 use batch_scheduler::BatchScheduler;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
@@ -83,6 +86,7 @@ pub struct ApiContext {
     pub inspection_index: Arc<InspectionIndex>,
     pub feed: Arc<Feed>,
     pub sources: Arc<[SourceInfo]>,
+    pub keys: Arc<KeyRing>,
     pub clock: fn() -> DateTime<Utc>,
 }
 
@@ -109,7 +113,7 @@ impl ApiContext {
 /// The executable schema: the only entrance, so that each request gets data loaders of its own.
 #[derive(Clone)]
 pub struct ApiSchema {
-    schema: Schema<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot>,
+    schema: Schema<query::QueryRoot, mutation::MutationRoot, subscription::SubscriptionRoot>,
     api: ApiContext,
 }
 
@@ -199,10 +203,10 @@ pub fn parse_failed(error: &async_graphql::parser::Error) -> ApiError {
     ApiError::in_document(ApiErrorCode::GraphqlParseFailed, message, error.positions().next())
 }
 
-type Builder = SchemaBuilder<query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot>;
+type Builder = SchemaBuilder<query::QueryRoot, mutation::MutationRoot, subscription::SubscriptionRoot>;
 
 fn builder() -> Builder {
-    Schema::build(query::QueryRoot, EmptyMutation, subscription::SubscriptionRoot)
+    Schema::build(query::QueryRoot, mutation::MutationRoot, subscription::SubscriptionRoot)
         .override_output_type_description::<ID>(
             "An opaque id: a UUID as text, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. Compare ids as they are.",
         )

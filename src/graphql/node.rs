@@ -1,6 +1,7 @@
 //! Objects with an id of their own, and how ids find them.
 
 use super::ApiContext;
+use super::api_key::{self, ApiKeyInfo};
 use super::as_of_prefetch::prefetch_as_of;
 use super::change::Change;
 use super::delivery::{self, Delivery};
@@ -8,6 +9,7 @@ use super::entities::{Inspection, Item, Job, Session};
 use super::entity::selected_columns;
 use super::error::ApiError;
 use super::pagination;
+use crate::access::ApiKeyId;
 use crate::store::read::{self, EntityRow};
 use async_graphql::{Context, ID, Interface};
 use entity::{Kind, change};
@@ -15,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// An object with an id: an inspection, session, job, item, delivery or change.
+/// An object with an id: an inspection, session, job, item, delivery, change or API key.
 #[derive(Debug, Interface)]
 #[graphql(field(
     name = "id",
@@ -29,6 +31,7 @@ pub enum Node {
     Item(Item),
     Delivery(Delivery),
     Change(Change),
+    ApiKey(ApiKeyInfo),
 }
 
 impl Node {
@@ -55,11 +58,12 @@ pub fn parse_id(id: &ID) -> Result<Uuid, ApiError> {
 /// The objects with these ids, in the same order.
 pub async fn nodes_by_id(ctx: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>, ApiError> {
     let ids = ids.iter().map(parse_id).collect::<Result<Vec<_>, _>>()?;
-    let (mut row_ids, mut positions, mut entity_ids) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut row_ids, mut positions, mut entity_ids, mut key_ids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for id in &ids {
         match NodeId::of(*id) {
             NodeId::Delivery(row_id) => row_ids.push(row_id),
             NodeId::Change(position) => positions.push(position),
+            NodeId::ApiKey(key) => key_ids.push(key),
             NodeId::Entity => entity_ids.push(*id),
         }
     }
@@ -73,9 +77,11 @@ pub async fn nodes_by_id(ctx: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Nod
         false => read::deliveries_by_row_id(db, delivery::selected_columns(&[ctx.field()]), &row_ids).await?,
     };
     let changes = changes_by_id(ctx, &positions).await?;
+    let keys = api_key::keys_by_id(ApiContext::of(ctx)?, &key_ids).await?;
     let found = ids.iter().map(|id| match NodeId::of(*id) {
         NodeId::Delivery(row_id) => deliveries.get(&row_id).cloned().map(|row| Node::Delivery(Delivery(row))),
         NodeId::Change(position) => changes.get(&position).cloned().map(|row| Node::Change(Change::from_row(row))),
+        NodeId::ApiKey(key) => keys.iter().find(|(id, _)| *id == key).map(|(_, key)| Node::ApiKey(key.clone())),
         NodeId::Entity => entities.get(id).cloned().and_then(Node::of),
     });
     Ok(found.collect())
@@ -86,13 +92,15 @@ enum NodeId {
     Delivery(i64),
     /// Generation and position.
     Change((i64, i64)),
+    ApiKey(ApiKeyId),
     Entity,
 }
 
 impl NodeId {
     fn of(id: Uuid) -> Self {
         let change = || read::change_position(id).map(NodeId::Change);
-        read::delivery_row_id(id).map(NodeId::Delivery).or_else(change).unwrap_or(NodeId::Entity)
+        let key = || read::api_key_id(id).map(NodeId::ApiKey);
+        read::delivery_row_id(id).map(NodeId::Delivery).or_else(change).or_else(key).unwrap_or(NodeId::Entity)
     }
 }
 

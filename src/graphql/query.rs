@@ -2,6 +2,7 @@
 
 use super::ApiContext;
 use super::aggregate::AggregateFields;
+use super::api_key::{self, ApiKeyInfo};
 use super::change::Change;
 use super::connection::object_with_lists;
 use super::cursor::Cursor;
@@ -45,7 +46,7 @@ impl QueryRoot {
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "The hub's id of an inspection, session, job, item, delivery or change, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`."
+            desc = "The hub's id of an inspection, session, job, item, delivery, change or API key, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`."
         )]
         id: ID,
     ) -> Result<Option<Node>, ApiError> {
@@ -74,6 +75,11 @@ impl QueryRoot {
     #[graphql(flatten)]
     async fn log_queries(&self) -> LogQueries {
         LogQueries
+    }
+
+    #[graphql(flatten)]
+    async fn access_queries(&self) -> AccessQueries {
+        AccessQueries
     }
 
     #[graphql(flatten)]
@@ -189,6 +195,24 @@ object_with_lists! {
             let projection = delivery::selected_columns(&node_selections(ctx));
             let filter = filter.unwrap_or_default().into_store_filter();
             pagination::deliveries(ctx, page, projection, filter, order_by).await
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct AccessQueries;
+
+object_with_lists! {
+    AccessQueries {
+        /// The API keys within your own scopes and sources: those of the settings file, then those of the database, oldest first.
+        /// Needs the scope `ADMIN`.
+        fn api_keys(
+            &self,
+            ctx,
+            page,
+            #[graphql(desc = "Whether revoked keys are listed, too.", default = false)] include_revoked: bool,
+        ) -> ApiKeyInfo {
+            api_key::api_keys(ctx, page, include_revoked).await
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::error::did_you_mean;
 use super::file::FileValue;
 use super::loader::{Loader, Reported};
-use super::parse;
+use super::parse_access as parse;
 use super::source::source_names;
 use super::table::{API_KEY_SETTINGS, Setting};
 use crate::access::{ApiKey, ApiKeyDigest, ApiKeyId, ApiKeyToken, Scopes, View};

@@ -1,7 +1,7 @@
 //! The settings: plain values from flags, variables and a file, all of which are passed in. Loading reports all mistakes at
 //! once, each with its location.
 //!
-//! `table` defines every setting, `parse` the syntax of values, `stray_characters` rejects characters that are mistakes.
+//! `table` defines every setting, `parse` and `parse_access` the syntax of values, `stray_characters` rejects characters that are mistakes.
 //! `loader` looks values up, `source` and `verify_scheme` read the `[sources]` of the file, `api_key` its `[[api_keys]]`.
 
 mod api_key;
@@ -10,6 +10,7 @@ mod file;
 mod flags;
 mod loader;
 mod parse;
+mod parse_access;
 mod secrets;
 mod source;
 mod stray_characters;
@@ -22,7 +23,8 @@ pub use error::did_you_mean;
 pub use error::{Location, SettingError, SettingErrors, ValueOrigin};
 pub use flags::SettingFlags;
 pub use loader::ReadFile;
-pub use parse::{age, expiry, scope};
+pub use parse::age;
+pub use parse_access::{expiry, scope};
 pub use table::Settings;
 
 use crate::ingest::ConfirmationTarget;

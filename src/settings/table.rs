@@ -3,7 +3,7 @@
 
 use super::file::FileValue;
 use super::loader::Loader;
-use super::{LogFormat, SourceSettings, parse};
+use super::{LogFormat, SourceSettings, parse, parse_access};
 use crate::access::{ApiKey, Scopes};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -99,7 +99,7 @@ settings! {
     /// decides who may use it.
     allow_open_api: bool, "true|false" = "false" => parse(parse::boolean);
     /// What the API allows anyone as long as there is no key: names of scopes, separated by commas.
-    open_api_scopes: Scopes, "TEXT" = "read, read:personal, operate, metrics" => parse(parse::scopes);
+    open_api_scopes: Scopes, "TEXT" = "read, read:personal, operate, metrics" => parse(parse_access::scopes);
     /// The origins of web pages that may use the API from a browser, separated by commas: `https://app.example,
     /// http://localhost:3000`; `*` for any. Without it, only the hub's own pages may.
     allowed_origins: Vec<String>, "TEXT" = "" => parse(parse::origins);

@@ -8,11 +8,12 @@ use async_graphql::Request;
 use chrono::{DateTime, Datelike, Days, FixedOffset, SecondsFormat, TimeDelta, Timelike, Utc};
 use entity::{Kind, Status, change, entity as thing};
 use inspection_hub::access::Principal;
+use inspection_hub::auth::KeyRing;
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
 use inspection_hub::ingest::Writer;
 use inspection_hub::store::read::head;
-use inspection_hub::store::{Database, InspectionIndex, OpenMode};
+use inspection_hub::store::{ApiKeyStore, Database, InspectionIndex, OpenMode};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
@@ -352,9 +353,10 @@ proptest! {
             let begin: DateTime<Utc> = at(0).parse().expect("a moment");
             let mut writer = Writer::open(&db).expect("a writer");
             let feed = Feed::new(db.read_pool.clone(), &head(&db.read_pool).await.expect("a head"));
+            let keys = Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), now));
             // One that has been counting all the time, and one that begins at the end with what the first has saved.
             let graph = |inspection_index| {
-                ApiSchema::new(ApiContext { readers: db.read_pool.clone(), principal: Principal::unlimited(), inspection_index, feed: feed.clone(), sources: [].into(), clock: now })
+                ApiSchema::new(ApiContext { readers: db.read_pool.clone(), principal: Principal::unlimited(), inspection_index, feed: feed.clone(), sources: [].into(), keys: keys.clone(), clock: now })
             };
             let index = Arc::<InspectionIndex>::default();
             let counting = graph(index.clone());

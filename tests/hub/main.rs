@@ -26,6 +26,7 @@ mod keys;
 mod keys_command;
 mod lossless;
 mod machines;
+mod open_api;
 mod order;
 mod pagination;
 mod payloads;

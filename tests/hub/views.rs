@@ -11,11 +11,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use entity::Scope;
 use futures_util::StreamExt;
 use inspection_hub::access::{Principal, Scopes, View};
+use inspection_hub::auth::KeyRing;
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema, SourceInfo, StartPosition, SubscriptionProgress};
 use inspection_hub::ingest::Writer;
 use inspection_hub::store::read::head;
-use inspection_hub::store::{Database, InspectionIndex, OpenMode};
+use inspection_hub::store::{ApiKeyStore, Database, InspectionIndex, OpenMode};
 use inspection_hub::vendor;
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -68,6 +69,7 @@ impl FilledHub {
             inspection_index: Arc::<InspectionIndex>::default(),
             feed: feed.clone(),
             sources: sources.into_iter().map(info).collect(),
+            keys: Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), now)),
             clock: now,
         });
         FilledHub { _database: database, db, feed, graph }

@@ -1,6 +1,7 @@
 //! Unit tests of the API, over a small database with rows of their own.
 
 mod aggregates;
+mod api_keys;
 mod arguments;
 mod as_of;
 mod as_of_lists;
@@ -20,11 +21,12 @@ mod zones;
 
 use super::{ApiContext, ApiSchema, SourceInfo, StartPosition, SubscriptionProgress};
 use crate::access::Principal;
+use crate::auth::KeyRing;
 use crate::database::TestDatabase;
 use crate::event::EntityRef;
 use crate::feed::Feed;
 use crate::machine::EntityType;
-use crate::store::{Database, OpenMode, StoredPayload};
+use crate::store::{ApiKeyStore, Database, OpenMode, StoredPayload};
 use crate::vendor;
 use async_graphql::parser::parse_query;
 use async_graphql::{Request, Response, Variables};
@@ -102,13 +104,15 @@ impl ApiFixture {
             url: Some("https://hub.example/webhooks/lot".into()),
         };
         let yard = SourceInfo { name: "yard".into(), schemes: vec![], open: true, url: None, ..lot.clone() };
+        let clock = || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment");
         let api = ApiContext {
             readers: database.read_pool.clone(),
             principal: Principal::unlimited(),
             inspection_index: Arc::default(),
             feed: feed.clone(),
             sources: [lot, yard].into(),
-            clock: || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment"),
+            keys: Arc::new(KeyRing::unread(ApiKeyStore::new(database.clone()), clock)),
+            clock,
         };
         // No result is reused, however slow the machine is.
         ApiFixture {

@@ -37,7 +37,7 @@ pub use history::{changes, changes_by_position, count_changes, count_histories, 
 pub use hourly_counts::{counts_by_hour, counts_by_quarter};
 pub use pagination::{PageRequest, PagingDirection, Slice, SortDirection};
 pub use projection::{EntityProjection, EntityRow};
-pub use public_ids::{change_id, change_position, delivery_id, delivery_row_id};
+pub use public_ids::{api_key_id, api_key_node_id, change_id, change_position, delivery_id, delivery_row_id};
 pub use sources::{handshakes, last_verdicts, ledgers};
 pub use status_timeline::{StatusInterval, StatusTimeline, status_timelines};
 

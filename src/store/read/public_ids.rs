@@ -1,12 +1,16 @@
-//! The public ids of deliveries and changes. They are computed from numbers, so that no look-up is needed. Both are UUIDv8
+//! The public ids of deliveries, changes and API keys. They are computed from numbers, so that no look-up is needed. All are UUIDv8
 //! (RFC 9562, section 5.8), which no id of an entity is.
 
+use crate::access::ApiKeyId;
 use sea_orm::entity::prelude::Uuid;
 
 /// `deliver` in ASCII around the version; the variant and the number follow.
 const DELIVERY_PREFIX: u64 = u64::from_be_bytes(*b"delive\x80r");
 const VARIANT: u64 = 0x8000_0000_0000_0000;
 const ROW_ID_MASK: u64 = 0x3fff_ffff_ffff_ffff;
+
+/// `api-key` in ASCII around the version; the variant and the 48 bits of the key's id follow.
+const API_KEY_PREFIX: u64 = u64::from_be_bytes(*b"api-ke\x80y");
 
 /// The version, within the generation at the start of a change's id.
 const VERSION: u64 = 0x8000;
@@ -44,6 +48,18 @@ pub fn change_position(id: Uuid) -> Option<(i64, i64)> {
     (change_id(generation, position) == id).then_some((generation, position))
 }
 
+/// The public id of an API key.
+pub fn api_key_node_id(id: ApiKeyId) -> Uuid {
+    Uuid::from_u64_pair(API_KEY_PREFIX, VARIANT | id.number())
+}
+
+/// The API key with this public id; none if the id is not a key's.
+pub fn api_key_id(id: Uuid) -> Option<ApiKeyId> {
+    let (prefix, number) = id.as_u64_pair();
+    let key = ApiKeyId::from_number(number & !VARIANT)?;
+    (prefix == API_KEY_PREFIX && api_key_node_id(key) == id).then_some(key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,9 +87,22 @@ mod tests {
     }
 
     #[test]
+    fn the_id_of_a_key_becomes_a_public_id_and_back() {
+        for key in ["000000000000", "3f9a51c07be2", "ffffffffffff"] {
+            let key: ApiKeyId = key.parse().expect("an id");
+            let id = api_key_node_id(key);
+            assert_eq!((api_key_id(id), id.get_version_num()), (Some(key), 8));
+            assert_eq!((delivery_row_id(id), change_position(id)), (None, None));
+        }
+        assert_eq!(api_key_id(Uuid::from_u64_pair(API_KEY_PREFIX, VARIANT | 1 << 48)), None);
+        assert_eq!((api_key_id(delivery_id(1)), api_key_id(change_id(7, 42))), (None, None));
+    }
+
+    #[test]
     fn other_ids_are_rejected() {
         for id in [Uuid::new_v5(&Uuid::NAMESPACE_URL, b"an inspection"), Uuid::nil(), Uuid::max()] {
             assert_eq!((delivery_row_id(id), change_position(id)), (None, None), "{id}");
+            assert_eq!(api_key_id(id), None, "{id}");
         }
     }
 }

@@ -1,4 +1,4 @@
-// Names tell what a thing is: input objects end in `Filter`, `Order` or `Key`, and a field or argument named `id` is
+// Names tell what a thing is: input objects end in `Filter`, `Order` or `Key`, those of mutations in `Input`, and a field or argument named `id` is
 // an ID. Nothing begins with two underscores, which are introspection's.
 const { ValidationError } = require("graphql-schema-linter");
 
@@ -11,8 +11,8 @@ exports.NamesAreRegular = function NamesAreRegular(context) {
   };
   return {
     InputObjectTypeDefinition(node) {
-      if (/(Filter|Order|Key)$/.test(node.name.value)) return;
-      report(`The input \`${node.name.value}\` does not end in \`Filter\`, \`Order\` or \`Key\`.`, node);
+      if (/(Filter|Order|Key|Input)$/.test(node.name.value)) return;
+      report(`The input \`${node.name.value}\` does not end in \`Filter\`, \`Order\`, \`Key\` or \`Input\`.`, node);
     },
     FieldDefinition: id,
     InputValueDefinition: id,

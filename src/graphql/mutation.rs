@@ -1,0 +1,43 @@
+//! The fields of mutations.
+
+use super::api_key::{
+    self, ApiKeyPayload, CreateApiKeyInput, CreateApiKeyPayload, RevokeApiKeyInput, RotateApiKeyInput,
+};
+use super::error::ApiError;
+use async_graphql::{Context, Object};
+
+#[derive(Debug)]
+pub struct MutationRoot;
+
+/// The fields of mutations.
+#[Object(name = "Mutation")]
+impl MutationRoot {
+    /// Creates an API key, which never exceeds your own scopes, sources and expiry. The secret is in this response and nowhere else.
+    /// Needs the scope `ADMIN`.
+    async fn create_api_key(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new key.")] input: CreateApiKeyInput,
+    ) -> Result<CreateApiKeyPayload, ApiError> {
+        api_key::create(ctx, input).await
+    }
+
+    /// Replaces an API key by a new one with the same name, scopes and sources. Both are valid for a while. Needs the scope `ADMIN`.
+    async fn rotate_api_key(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which key, and for how long the old one stays valid.")] input: RotateApiKeyInput,
+    ) -> Result<CreateApiKeyPayload, ApiError> {
+        api_key::rotate(ctx, input).await
+    }
+
+    /// Revokes an API key for good. All replicas refuse it within a second, and end the subscriptions that use it. A key that is
+    /// revoked already stays as it is. Needs the scope `ADMIN`.
+    async fn revoke_api_key(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which key.")] input: RevokeApiKeyInput,
+    ) -> Result<ApiKeyPayload, ApiError> {
+        api_key::revoke(ctx, input).await
+    }
+}
