@@ -64,7 +64,7 @@ impl ApiKey {
         Ok((ApiKey { id: token.id, name, digest: token.digest(), view, expires_at }, token))
     }
 
-    /// Who uses it.
+    /// The name of its principal, e.g. `key:3f9a51c07be2`.
     pub fn subject(&self) -> String {
         format!("key:{}", self.id)
     }

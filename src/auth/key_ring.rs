@@ -52,7 +52,7 @@ impl KeyRing {
         KeyRing { store, clock, settings_keys: Vec::new(), anyone, keys, version }
     }
 
-    /// Who has this key; null if it is not valid.
+    /// The principal of this key; null if it is not valid.
     pub fn authenticate(&self, token: &str) -> Option<Arc<Principal>> {
         let token: ApiKeyToken = token.parse().ok()?;
         let keys = self.read();

@@ -1,4 +1,4 @@
-//! Which credential of a request counts, and who has it. While there is no key, the API is open: on loopback, so no page of another
+//! Which credential of a request counts, and its principal. While there is no key, the API is open: on loopback, so no page of another
 //! site may use it through the browser of a person at this machine. Such a page is recognized by its origin or, if a name server
 //! makes the name of its site that of this machine (DNS rebinding), by the name of the host.
 
@@ -22,7 +22,7 @@ const BEARER: &str = "Bearer";
 /// Other fields in which clients send a token, with or without a scheme: those of the examples of Apollo and graphql-ws.
 const TOKEN_FIELDS: [&str; 2] = ["authToken", "token"];
 
-/// Finds who sends a request.
+/// Finds the principal of a request.
 #[derive(Clone, Debug)]
 pub struct ApiAuth {
     ring: Arc<KeyRing>,
@@ -50,7 +50,7 @@ impl ApiAuth {
         ApiAuth { ring, is_local, allowed_origins }
     }
 
-    /// Who sends a request, by its header `Authorization`; anyone while the API is open.
+    /// The principal of a request, by its header `Authorization`; anyone while the API is open.
     ///
     /// # Errors
     /// If the header is missing or wrong, or the open API is asked by another site.
@@ -62,7 +62,7 @@ impl ApiAuth {
         self.ring.authenticate(token).ok_or(AccessDenied::Unauthenticated)
     }
 
-    /// Who opens a socket, by the payload of its `connection_init`.
+    /// The principal of a socket, by the payload of its `connection_init`.
     ///
     /// # Errors
     /// The close reason, which does not quote the key.

@@ -169,7 +169,7 @@ async fn keys_are_made_by_a_mutation_and_revoked_everywhere() {
 }
 
 #[tokio::test]
-async fn an_event_stream_is_for_who_reserved_it() {
+async fn an_event_stream_exists_for_its_subject_alone() {
     let ((one, first), (other, second)) = (settings_key("read", ""), settings_key("read", ""));
     let app = TestHub::with(&[first, second].concat()).await;
     let url = app.url("/graphql");

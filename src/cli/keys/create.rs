@@ -55,12 +55,9 @@ fn parse_name(text: &str) -> Result<String, String> {
 
 fn check_sources(sources: &[String], settings: &Settings) -> anyhow::Result<()> {
     let known: Vec<&str> = settings.sources.iter().map(|source| source.name.as_str()).collect();
-    for source in sources.iter().filter(|source| !known.contains(&source.as_str())) {
-        bail!(
-            "--source {source:?} is not a source of the settings ({}){}",
-            known.join(", "),
-            did_you_mean(source, &known)
-        );
+    if let Some(unknown) = sources.iter().find(|source| !known.contains(&source.as_str())) {
+        let names = known.join(", ");
+        bail!("--source {unknown:?} is not a source of the settings ({names}){}", did_you_mean(unknown, &known));
     }
     Ok(())
 }

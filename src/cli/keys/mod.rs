@@ -13,7 +13,7 @@ use clap::Subcommand;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Who creates a key on the command line.
+/// The subject that creates a key on the command line.
 const SUBJECT: &str = "cli";
 
 #[derive(Debug, Subcommand)]

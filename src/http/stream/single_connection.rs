@@ -45,7 +45,7 @@ pub struct StreamReservations(Mutex<HashMap<Uuid, ReservedStream>>);
 
 #[derive(Debug)]
 struct ReservedStream {
-    /// Who reserved it. It does not exist for others.
+    /// The subject that reserved it. It does not exist for others.
     subject: Arc<str>,
     expires_at: Instant,
     /// Null until it is opened.
