@@ -2,6 +2,7 @@
 //! `principal` who uses it until when, `api_key` the form of the hub's own credentials.
 
 mod api_key;
+mod grants;
 mod principal;
 mod scopes;
 mod view;

@@ -36,6 +36,10 @@ impl Scopes {
         Scopes(self.0 | other.0)
     }
 
+    pub const fn intersection(self, other: Scopes) -> Scopes {
+        Scopes(self.0 & other.0)
+    }
+
     pub const fn without(self, scope: Scope) -> Scopes {
         Scopes(self.0 & !bit(scope))
     }

@@ -4,9 +4,11 @@
 //! `key_ring` finds the principal of a key, `active_key` is a key in memory, `refresh` keeps the ring current.
 
 mod active_key;
+mod jwt;
 mod key_ring;
 mod refresh;
 #[cfg(test)]
 mod tests;
 
+pub use jwt::{ClaimGrant, KeySetSource, TokenIssuer, TokenIssuers, TokenRefused};
 pub use key_ring::KeyRing;

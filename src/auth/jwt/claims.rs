@@ -1,0 +1,80 @@
+//! The claims of a token.
+
+use crate::access::View;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// How far the clocks of the issuer and the hub may differ.
+const LEEWAY: TimeDelta = TimeDelta::seconds(60);
+/// Bytes of a subject.
+const MAX_SUBJECT_BYTES: usize = 256;
+
+/// What a claim allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimGrant {
+    /// The name of the claim, or its path: `realm_access.roles`.
+    pub claim: String,
+    /// The claim is this text, or a list that contains it, or words of which one is this (`scope`).
+    pub value: String,
+    pub view: View,
+}
+
+/// All claims of a verified token.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Claims(Map<String, Value>);
+
+/// The issuer that a token claims, before anything is verified. None if the text is no token.
+pub fn unverified_issuer(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Issuer {
+        iss: String,
+    }
+    let payload = token.split('.').nth(1)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
+    Some(serde_json::from_slice::<Issuer>(&payload).ok()?.iss)
+}
+
+impl Claims {
+    /// When the token ends. None if it has ended, or is not valid yet. A token without an end is refused.
+    pub fn check_times(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let begins = match self.0.get("nbf") {
+            Some(begins) => Some(time(begins)?),
+            None => None,
+        };
+        let ends = time(self.0.get("exp")?)?.checked_add_signed(LEEWAY)?;
+        let has_begun = begins.is_none_or(|begins| begins.checked_sub_signed(LEEWAY).is_none_or(|at| at <= now));
+        (has_begun && now < ends).then_some(ends)
+    }
+
+    /// Who has the token: unique over all issuers.
+    pub fn subject(&self, issuer: &str) -> Option<String> {
+        let subject = self.0.get("sub")?.as_str()?;
+        let is_printable = !subject.chars().any(char::is_control);
+        let is_usable = !subject.is_empty() && subject.len() <= MAX_SUBJECT_BYTES && is_printable;
+        is_usable.then(|| format!("{issuer}#{subject}"))
+    }
+
+    /// Whether the token has what a grant asks for.
+    pub fn fit(&self, grant: &ClaimGrant) -> bool {
+        let named = self.0.get(&grant.claim).or_else(|| {
+            let mut path = grant.claim.split('.');
+            let first = self.0.get(path.next()?)?;
+            path.try_fold(first, |value, name| value.get(name))
+        });
+        match named {
+            Some(Value::String(text)) => *text == grant.value || text.split(' ').any(|word| word == grant.value),
+            Some(Value::Array(values)) => values.iter().any(|value| value.as_str() == Some(&grant.value)),
+            _ => false,
+        }
+    }
+}
+
+// Seconds since the Unix epoch, which may have a fraction (RFC 7519, section 2).
+fn time(value: &Value) -> Option<DateTime<Utc>> {
+    let seconds = value.as_i64().or_else(|| value.as_f64().filter(|at| at.is_finite()).map(|at| at.floor() as i64))?;
+    DateTime::from_timestamp(seconds, 0)
+}

@@ -1,0 +1,175 @@
+//! Keeps the keys of the issuers current. The hub starts without an issuer that does not answer, and keeps its old keys.
+
+use super::key_set::{KeySet, KeySetSource};
+use super::{TokenIssuer, TokenIssuers};
+use crate::sync::lock;
+use axum::http::header::CACHE_CONTROL;
+use futures_util::future::join_all;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// How long the keys are used without reading them again, if the issuer does not say it.
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(300);
+const MIN_MAX_AGE: Duration = Duration::from_secs(60);
+const MAX_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+/// After a failure.
+const RETRY_INTERVAL: Duration = Duration::from_secs(15);
+/// Keys are read again for a key that is unknown at most once in this time: made-up names of keys cost nothing.
+const COOL_DOWN: Duration = Duration::from_secs(30);
+/// How long a request waits for that.
+const WAIT_FOR_KEYS: Duration = Duration::from_secs(2);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest key set.
+const MAX_SET_BYTES: usize = 1 << 20;
+/// How often expired tokens are ended.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The newest keys of an issuer.
+#[derive(Debug)]
+pub struct KeySetState {
+    current: Mutex<Arc<KeySet>>,
+    version: AtomicU64,
+    /// When the keys were last read for a key that was unknown.
+    refetched_at: Mutex<Option<Instant>>,
+    /// Wakes the task that reads them.
+    wanted: Notify,
+    /// Wakes those who wait for them.
+    read: Notify,
+}
+
+impl KeySetState {
+    pub fn new(_: &TokenIssuer) -> KeySetState {
+        KeySetState {
+            current: Mutex::default(),
+            version: AtomicU64::new(0),
+            refetched_at: Mutex::new(None),
+            wanted: Notify::new(),
+            read: Notify::new(),
+        }
+    }
+
+    /// The keys, and the number of their version.
+    pub fn current(&self) -> (Arc<KeySet>, u64) {
+        let keys = lock(&self.current);
+        (keys.clone(), self.version())
+    }
+
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub fn replace(&self, keys: KeySet) {
+        *lock(&self.current) = Arc::new(keys);
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl TokenIssuers {
+    /// Reads the keys of all issuers when they are due, and ends expired tokens, until `stop`.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let client = match reqwest::Client::builder().timeout(FETCH_TIMEOUT).build() {
+            Ok(client) => client,
+            Err(error) => return tracing::error!(%error, "the keys of token issuers cannot be read: no HTTP client"),
+        };
+        let keys = join_all((0..self.issuers.len()).map(|index| self.keep_current(index, &client)));
+        let expiry = async {
+            let mut ticks = tokio::time::interval(EXPIRY_INTERVAL);
+            loop {
+                ticks.tick().await;
+                self.end_expired();
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = keys => {}
+            () = expiry => {}
+        }
+    }
+
+    /// Has the keys of an issuer read again, because a token names another one, and waits for that. Returns at once if they were
+    /// read for that reason a short time ago.
+    pub async fn refetch(&self, issuer: usize) {
+        let Some(issuer) = self.issuers.get(issuer) else { return };
+        {
+            let mut refetched_at = lock(&issuer.keys.refetched_at);
+            if refetched_at.is_some_and(|at| at.elapsed() < COOL_DOWN) {
+                return;
+            }
+            *refetched_at = Some(Instant::now());
+        }
+        let read = issuer.keys.read.notified();
+        issuer.keys.wanted.notify_one();
+        // Without the keys the token is refused.
+        let _ = tokio::time::timeout(WAIT_FOR_KEYS, read).await;
+    }
+
+    async fn keep_current(&self, index: usize, client: &reqwest::Client) {
+        let Some(issuer) = self.issuers.get(index) else { return };
+        let name = &issuer.settings.issuer;
+        let mut is_failing = false;
+        loop {
+            let pause = match read_key_set(&issuer.settings.key_set, client).await {
+                Ok((keys, max_age)) => {
+                    issuer.keys.replace(keys);
+                    if is_failing {
+                        tracing::info!(issuer = name, "the keys of a token issuer could be read again");
+                    }
+                    is_failing = false;
+                    max_age
+                }
+                Err(why) => {
+                    if !is_failing {
+                        tracing::warn!(
+                            issuer = name,
+                            why,
+                            "the keys of a token issuer could not be read; the old ones stay valid"
+                        );
+                    }
+                    is_failing = true;
+                    RETRY_INTERVAL
+                }
+            };
+            issuer.keys.read.notify_waiters();
+            // Either way the keys are due.
+            let _ = tokio::time::timeout(pause, issuer.keys.wanted.notified()).await;
+        }
+    }
+}
+
+/// A key set, and how long it may be used.
+async fn read_key_set(source: &KeySetSource, client: &reqwest::Client) -> Result<(KeySet, Duration), String> {
+    let (json, max_age) = match source {
+        KeySetSource::File(path) => {
+            let json = tokio::fs::read(path).await.map_err(|error| error.to_string())?;
+            (json, MIN_MAX_AGE)
+        }
+        KeySetSource::Url(url) => download(url, client).await?,
+    };
+    Ok((KeySet::parse(&json)?, max_age))
+}
+
+async fn download(url: &str, client: &reqwest::Client) -> Result<(Vec<u8>, Duration), String> {
+    let failed = |error: reqwest::Error| error.without_url().to_string();
+    let mut response = client.get(url).send().await.map_err(failed)?.error_for_status().map_err(failed)?;
+    let cache_control = response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    let max_age = cache_control.and_then(max_age_of).unwrap_or(DEFAULT_MAX_AGE).clamp(MIN_MAX_AGE, MAX_MAX_AGE);
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_SET_BYTES {
+            return Err("it is larger than 1 MiB".to_owned());
+        }
+    }
+    Ok((body, max_age))
+}
+
+/// `max-age` of a header `Cache-Control` (RFC 9111, section 5.2.2.1).
+fn max_age_of(cache_control: &str) -> Option<Duration> {
+    let mut directives = cache_control.split(',').filter_map(|directive| directive.trim().split_once('='));
+    let (_, seconds) = directives.find(|(name, _)| name.eq_ignore_ascii_case("max-age"))?;
+    seconds.trim_matches('"').parse().ok().map(Duration::from_secs)
+}

@@ -1,0 +1,195 @@
+//! JSON Web Tokens (RFC 7519) of identity providers as credentials of the API. A token counts if an issuer of the settings has signed
+//! it for this hub's audience, with one of the algorithms that are set for it, and it has not expired.
+//!
+//! `claims` is what is read of a token, `key_set` the keys of an issuer, `fetch` keeps them current, `failures` limits what a client
+//! may try. A token that was verified is remembered, so that only its first request pays for the signature.
+
+mod claims;
+mod failures;
+mod fetch;
+mod key_set;
+#[cfg(test)]
+mod tests;
+
+pub use claims::ClaimGrant;
+pub use key_set::KeySetSource;
+
+use crate::access::{Principal, View};
+use crate::clock::TimeSource;
+use crate::request::ClientNetwork;
+use crate::sync::lock;
+use chrono::{DateTime, Utc};
+use claims::Claims;
+use failures::FailureLimit;
+use fetch::KeySetState;
+use hashlink::LruCache;
+use jsonwebtoken::Algorithm;
+use sha2::{Digest, Sha256};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
+
+/// Tokens that are remembered.
+const MAX_REMEMBERED_TOKENS: usize = 4_096;
+/// Longer ones are refused: no header of a usual proxy is longer.
+const MAX_TOKEN_BYTES: usize = 16 << 10;
+
+/// An issuer of the settings.
+#[derive(Clone, Debug)]
+pub struct TokenIssuer {
+    /// The claim `iss` of its tokens.
+    pub issuer: String,
+    /// What the claim `aud` of its tokens must contain.
+    pub audience: String,
+    pub key_set: KeySetSource,
+    /// The algorithms that it signs with. None of them is symmetric.
+    pub algorithms: Vec<Algorithm>,
+    /// What its claims allow.
+    pub grants: Vec<ClaimGrant>,
+}
+
+/// Why a token is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRefused {
+    Invalid,
+    /// It names a key that the issuer with this index did not have when its keys were read last.
+    UnknownKey(usize),
+    /// Too many tokens of this client were invalid; it may try again after some seconds.
+    TooManyFailures(u64),
+}
+
+/// The issuers, and the tokens that were verified.
+#[derive(Debug)]
+pub struct TokenIssuers {
+    issuers: Vec<ActiveIssuer>,
+    clock: TimeSource,
+    failures: FailureLimit,
+    /// By the digests of the tokens, so that none is kept in memory.
+    verified: Mutex<LruCache<[u8; 32], VerifiedToken>>,
+    /// What ends next comes first.
+    expiring: Mutex<BinaryHeap<Reverse<Expiring>>>,
+}
+
+#[derive(Debug)]
+struct ActiveIssuer {
+    settings: TokenIssuer,
+    keys: KeySetState,
+}
+
+#[derive(Clone, Debug)]
+struct VerifiedToken {
+    principal: Arc<Principal>,
+    expires_at: DateTime<Utc>,
+    /// The issuer's keys that it was verified with: of other keys, it is verified again.
+    issuer: usize,
+    keys_version: u64,
+}
+
+#[derive(Debug)]
+struct Expiring {
+    at: DateTime<Utc>,
+    ended: CancellationToken,
+}
+
+impl TokenIssuers {
+    pub fn new(issuers: Vec<TokenIssuer>, clock: TimeSource) -> Arc<TokenIssuers> {
+        let active = |settings: TokenIssuer| ActiveIssuer { keys: KeySetState::new(&settings), settings };
+        Arc::new(TokenIssuers {
+            issuers: issuers.into_iter().map(active).collect(),
+            clock,
+            failures: FailureLimit::default(),
+            verified: Mutex::new(LruCache::new(MAX_REMEMBERED_TOKENS)),
+            expiring: Mutex::default(),
+        })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.issuers.is_empty()
+    }
+
+    /// Who has this token.
+    ///
+    /// # Errors
+    /// If the token is refused.
+    pub fn authenticate(&self, token: &str, client: Option<ClientNetwork>) -> Result<Arc<Principal>, TokenRefused> {
+        let now = (self.clock)();
+        let digest = Sha256::digest(token).into();
+        if let Some(principal) = self.remembered(&digest, now) {
+            return Ok(principal);
+        }
+        self.failures.check(client)?;
+        let verified = self.verify(token, now).inspect_err(|_| self.failures.count(client))?;
+        let principal = verified.principal.clone();
+        let ends = Expiring { at: verified.expires_at, ended: principal.ended.clone() };
+        lock(&self.verified).insert(digest, verified);
+        lock(&self.expiring).push(Reverse(ends));
+        Ok(principal)
+    }
+
+    /// Ends what uses an expired token.
+    pub fn end_expired(&self) {
+        let now = (self.clock)();
+        let mut expiring = lock(&self.expiring);
+        while expiring.peek().is_some_and(|Reverse(next)| next.at <= now) {
+            if let Some(Reverse(next)) = expiring.pop() {
+                next.ended.cancel();
+            }
+        }
+    }
+
+    fn remembered(&self, digest: &[u8; 32], now: DateTime<Utc>) -> Option<Arc<Principal>> {
+        let mut verified = lock(&self.verified);
+        let token = verified.get(digest)?;
+        let is_current = self.issuers.get(token.issuer)?.keys.version() == token.keys_version;
+        if is_current && now < token.expires_at {
+            return Some(token.principal.clone());
+        }
+        verified.remove(digest);
+        None
+    }
+
+    fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<VerifiedToken, TokenRefused> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenRefused::Invalid);
+        }
+        let claimed = claims::unverified_issuer(token).ok_or(TokenRefused::Invalid)?;
+        let found = self.issuers.iter().enumerate().find(|(_, issuer)| issuer.settings.issuer == claimed);
+        let (index, issuer) = found.ok_or(TokenRefused::Invalid)?;
+        let (keys, keys_version) = issuer.keys.current();
+        let claims: Claims = keys.verify(token, &issuer.settings).map_err(|refused| match refused {
+            key_set::NotVerified::UnknownKey => TokenRefused::UnknownKey(index),
+            key_set::NotVerified::Invalid => TokenRefused::Invalid,
+        })?;
+        let expires_at = claims.check_times(now).ok_or(TokenRefused::Invalid)?;
+        let principal = Principal {
+            subject: claims.subject(&issuer.settings.issuer).ok_or(TokenRefused::Invalid)?.into(),
+            view: View::combined(
+                issuer.settings.grants.iter().filter(|grant| claims.fit(grant)).map(|grant| &grant.view),
+            ),
+            expires_at: Some(expires_at),
+            ended: CancellationToken::new(),
+        };
+        Ok(VerifiedToken { principal: Arc::new(principal), expires_at, issuer: index, keys_version })
+    }
+}
+
+impl PartialEq for Expiring {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Expiring {}
+
+impl PartialOrd for Expiring {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Expiring {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}
