@@ -1,12 +1,12 @@
 //! A running hub: starts the database, the writer, the feed, the background tasks and the listener, and stops them in order.
 
 use crate::access::Principal;
-use crate::auth::KeyRing;
+use crate::auth::{KeyRing, TokenIssuers};
 use crate::clock;
 use crate::feed::{self, Feed};
 use crate::file_limit;
 use crate::graphql::{ApiContext, ApiSchema, SourceInfo};
-use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, Endpoint};
+use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, Endpoint, TrustedProxies};
 use crate::ingest::{self, BatchWriter, HandshakeConfirmer, IngestQueue, Writer};
 use crate::live::SubscriptionManager;
 use crate::request::{ClientRateLimiter, Pipeline, PipelineConfig, TrustedDocuments, TrustedDocumentsError};
@@ -120,6 +120,14 @@ impl Hub {
         };
         let mut tasks = vec![tokio::spawn(feed.clone().run(stop.clone())), tokio::spawn(confirmer.run(stop.clone()))];
         tasks.push(tokio::spawn(keys.clone().run(stop.clone())));
+        let issuers = TokenIssuers::new(settings.token_issuers.clone(), clock::now);
+        tasks.push(tokio::spawn(issuers.clone().run(stop.clone())));
+        let proxies = Arc::new(TrustedProxies {
+            networks: settings.trusted_proxies.clone(),
+            user_header: settings.proxy_user_header.clone(),
+            groups_header: settings.proxy_groups_header.clone(),
+            grants: settings.proxy_grants.clone(),
+        });
         if let Some(max_age) = settings.retention {
             let retention = RetentionTask {
                 db: db.clone(),
@@ -158,7 +166,7 @@ impl Hub {
         let allowed_origins = AllowedOrigins::new(&settings.allowed_origins);
         let app = AppState {
             ingest: ingest.clone(),
-            auth: ApiAuth::new(keys, !settings.allow_open_api, allowed_origins.clone()),
+            auth: ApiAuth::new(keys, issuers, !settings.allow_open_api, allowed_origins.clone()),
             allowed_origins,
             clock: clock::now,
             subscriptions: SubscriptionManager::new(pipeline.clone(), feed.clone()),
@@ -177,7 +185,7 @@ impl Hub {
             ingest,
             writer: tokio::task::spawn_blocking(move || writer.run(&runtime)),
             background_tasks: tasks,
-            listener: tokio::spawn(http::serve(listener, http::router(Arc::new(app)), limits, stop.clone())),
+            listener: tokio::spawn(http::serve(listener, http::router(Arc::new(app)), limits, proxies, stop.clone())),
             stop,
         })
     }
@@ -220,7 +228,8 @@ pub fn install_tls() {
 /// The API keys. Without any, the API is open: on loopback, or where the settings say so.
 async fn open_key_ring(settings: &Settings, db: &Database, address: SocketAddr) -> Result<Arc<KeyRing>, StartError> {
     let (keys, scopes) = (settings.api_keys.clone(), settings.open_api_scopes);
-    let ring = KeyRing::open(ApiKeyStore::new(db.clone()), keys, scopes, clock::now).await?;
+    let has_other_ways = !settings.token_issuers.is_empty() || settings.proxy_user_header.is_some();
+    let ring = KeyRing::open(ApiKeyStore::new(db.clone()), keys, scopes, has_other_ways, clock::now).await?;
     if ring.anyone().is_some() {
         if !address.ip().to_canonical().is_loopback() && !settings.allow_open_api {
             return Err(StartError::OpenApi(address));

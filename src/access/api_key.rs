@@ -10,7 +10,6 @@ use std::fmt;
 use std::str::FromStr;
 use subtle::ConstantTimeEq;
 
-const PREFIX: &str = "ihub_";
 /// Bytes of an id.
 const ID_BYTES: usize = 6;
 const SECRET_BYTES: usize = 32;
@@ -87,6 +86,9 @@ impl ApiKey {
 }
 
 impl ApiKeyToken {
+    /// How every key begins.
+    pub const PREFIX: &str = "ihub_";
+
     /// A new key.
     ///
     /// # Errors
@@ -105,7 +107,7 @@ impl ApiKeyToken {
 
     /// The key as text, to show it once.
     pub fn reveal(&self) -> String {
-        format!("{PREFIX}{}_{}", self.id, hex::encode(self.secret))
+        format!("{}{}_{}", ApiKeyToken::PREFIX, self.id, hex::encode(self.secret))
     }
 }
 
@@ -138,7 +140,7 @@ impl FromStr for ApiKeyToken {
     type Err = InvalidApiKey;
 
     fn from_str(text: &str) -> Result<ApiKeyToken, InvalidApiKey> {
-        let parts = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_'));
+        let parts = text.strip_prefix(ApiKeyToken::PREFIX).and_then(|rest| rest.split_once('_'));
         let read = |(id, secret): (&str, &str)| Some(ApiKeyToken { id: id.parse().ok()?, secret: from_hex(secret)? });
         parts.and_then(read).ok_or(InvalidApiKey { expected: "an API key: ihub_<id>_<secret>" })
     }
@@ -194,7 +196,7 @@ impl fmt::Debug for ApiKeyDigest {
 
 impl fmt::Debug for ApiKeyToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{PREFIX}{}_…", self.id)
+        write!(f, "{}{}_…", ApiKeyToken::PREFIX, self.id)
     }
 }
 

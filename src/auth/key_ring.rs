@@ -14,6 +14,7 @@ pub struct KeyRing {
     pub store: ApiKeyStore,
     clock: TimeSource,
     settings_keys: Vec<ApiKey>,
+    has_other_ways: bool,
     /// Ends with the first key.
     anyone: Arc<Principal>,
     keys: RwLock<ValidKeys>,
@@ -29,7 +30,8 @@ struct ValidKeys {
 }
 
 impl KeyRing {
-    /// Reads the keys of the database. The keys of the settings win over those of the database with the same id.
+    /// Reads the keys of the database. `has_other_ways`: whether there is another way to be authenticated, so that the API is not open
+    /// without keys either. The keys of the settings win over those of the database with the same id.
     ///
     /// # Errors
     /// If the database fails.
@@ -37,10 +39,11 @@ impl KeyRing {
         store: ApiKeyStore,
         settings_keys: Vec<ApiKey>,
         open_scopes: Scopes,
+        has_other_ways: bool,
         clock: TimeSource,
     ) -> Result<Arc<KeyRing>, StoreError> {
         let anyone = Arc::new(Principal::anyone(open_scopes));
-        let ring = KeyRing { settings_keys, anyone, ..KeyRing::unread(store, clock) };
+        let ring = KeyRing { settings_keys, has_other_ways, anyone, ..KeyRing::unread(store, clock) };
         ring.refresh().await?;
         Ok(Arc::new(ring))
     }
@@ -49,7 +52,7 @@ impl KeyRing {
     pub fn unread(store: ApiKeyStore, clock: TimeSource) -> KeyRing {
         let anyone = Arc::new(Principal::anyone(Scopes::NONE));
         let (keys, version) = (RwLock::default(), AtomicI64::new(-1));
-        KeyRing { store, clock, settings_keys: Vec::new(), anyone, keys, version }
+        KeyRing { store, clock, settings_keys: Vec::new(), has_other_ways: false, anyone, keys, version }
     }
 
     /// The principal of this key; null if it is not valid.
@@ -121,7 +124,8 @@ impl KeyRing {
         let stored = records.iter().filter(|record| record.revoked_at.is_none()).map(|record| &record.key);
         let valid = stored.chain(&self.settings_keys).filter(|key| !key.is_expired(now));
         let mut keys = self.write();
-        let is_open = !has_keys && self.settings_keys.is_empty() && !self.anyone.ended.is_cancelled();
+        let is_open =
+            !has_keys && !self.has_other_ways && self.settings_keys.is_empty() && !self.anyone.ended.is_cancelled();
         let mut by_id: HashMap<ApiKeyId, Arc<ActiveKey>> = HashMap::new();
         for key in valid {
             let renewed = keys.by_id.get(&key.id).and_then(|active| active.renewed(key));

@@ -10,5 +10,5 @@ mod refresh;
 #[cfg(test)]
 mod tests;
 
-pub use jwt::{ClaimGrant, KeySetSource, TokenIssuer, TokenIssuers, TokenRefused};
+pub use jwt::{TokenIssuers, TokenRefused};
 pub use key_ring::KeyRing;

@@ -36,7 +36,7 @@ impl RingFixture {
         let database = TestDatabase::new().await;
         let db = Database::open(&database.address, OpenMode::Migrate).await.expect("a database");
         let store = ApiKeyStore::new(db.clone());
-        let ring = KeyRing::open(store.clone(), settings_keys, Scopes::ALL, now).await.expect("a ring");
+        let ring = KeyRing::open(store.clone(), settings_keys, Scopes::ALL, false, now).await.expect("a ring");
         RingFixture { _database: database, db, store, ring }
     }
 
@@ -78,7 +78,7 @@ async fn the_api_is_open_until_there_is_a_key_and_never_again() {
     assert!(hub.ring.anyone().is_none() && anyone.ended.is_cancelled());
     hub.revoke(token.id).await;
     assert!(hub.ring.anyone().is_none() && hub.principal(&token).is_none());
-    let again = KeyRing::open(hub.store.clone(), Vec::new(), Scopes::ALL, now).await.expect("a ring");
+    let again = KeyRing::open(hub.store.clone(), Vec::new(), Scopes::ALL, false, now).await.expect("a ring");
     assert!(again.anyone().is_none(), "after a restart, too");
     let (key, token) = key(View::everything(), None);
     let hub = RingFixture::new(vec![key]).await;

@@ -95,6 +95,16 @@ impl ApiError {
         .with_extension(RETRY_AFTER, seconds)
     }
 
+    /// Too many invalid credentials were sent from the client's address.
+    pub fn too_many_failures(seconds: u64) -> Self {
+        ApiError::new(
+            ApiErrorCode::RateLimited,
+            format!("too many invalid tokens were sent from this address; try again in {seconds} s"),
+            "Send a valid token: one that was accepted before is not affected.",
+        )
+        .with_extension(RETRY_AFTER, seconds)
+    }
+
     /// The seconds after which a request is within the rate limit again.
     pub fn retry_after(&self) -> Option<u64> {
         match self.extension.as_deref()? {

@@ -3,19 +3,20 @@
 //! makes the name of its site that of this machine (DNS rebinding), by the name of the host.
 
 use super::cors::{AllowedOrigins, is_same_host};
-use crate::access::Principal;
-use crate::auth::KeyRing;
+use super::trusted_proxies::ProxyUser;
+use crate::access::{ApiKeyToken, ClientNetwork, Principal};
+use crate::auth::{KeyRing, TokenIssuers, TokenRefused};
 use crate::vendor::verify::{bearer_token, strip_auth_scheme};
-use axum::http::{HeaderMap, header};
+use axum::http::{Extensions, HeaderMap, header};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 /// Close reason for a missing key. At most 123 bytes, the size of a close frame.
-pub const MISSING_KEY: &str = "no API key: send {\"Authorization\": \"Bearer …\"} as the payload of connection_init";
+pub const MISSING_KEY: &str = "no credential: send {\"Authorization\": \"Bearer …\"} as the payload of connection_init";
 /// Close reason for an invalid key.
-pub const INVALID_KEY: &str = "the API key is unknown, expired or revoked: send {\"Authorization\": \"Bearer …\"}";
+pub const INVALID_KEY: &str = "the credential is unknown, expired or revoked: send {\"Authorization\": \"Bearer …\"}";
 
 const AUTHORIZATION: &str = "authorization";
 const BEARER: &str = "Bearer";
@@ -26,6 +27,7 @@ const TOKEN_FIELDS: [&str; 2] = ["authToken", "token"];
 #[derive(Clone, Debug)]
 pub struct ApiAuth {
     ring: Arc<KeyRing>,
+    issuers: Arc<TokenIssuers>,
     /// Whether the open API is for this machine alone.
     is_local: bool,
     allowed_origins: AllowedOrigins,
@@ -34,8 +36,14 @@ pub struct ApiAuth {
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessDenied {
-    #[error("the API key is missing, unknown, expired or revoked")]
+    #[error("the credential is missing, unknown, expired or revoked")]
     Unauthenticated,
+    /// The token names a key that its issuer, by its index, had not when its keys were read last.
+    #[error("the token is signed with an unknown key")]
+    UnknownSigningKey(usize),
+    /// The client may try again after these seconds.
+    #[error("too many invalid tokens were sent from this address")]
+    TooManyFailures(u64),
     /// The open API was asked for under another name than one of this machine.
     #[error("without an API key this hub answers only on this machine: as localhost, 127.0.0.1 or [::1]")]
     HostNotAllowed,
@@ -46,30 +54,81 @@ pub enum AccessDenied {
 
 impl ApiAuth {
     /// `is_local`: whether an open API is for this machine alone.
-    pub fn new(ring: Arc<KeyRing>, is_local: bool, allowed_origins: AllowedOrigins) -> ApiAuth {
-        ApiAuth { ring, is_local, allowed_origins }
+    pub fn new(
+        ring: Arc<KeyRing>,
+        issuers: Arc<TokenIssuers>,
+        is_local: bool,
+        allowed_origins: AllowedOrigins,
+    ) -> ApiAuth {
+        ApiAuth { ring, issuers, is_local, allowed_origins }
     }
 
-    /// The principal of a request, by its header `Authorization`; anyone while the API is open.
+    /// The principal of a request: by its header `Authorization`; without that, the user whom a trusted proxy names; anyone while the
+    /// API is open. If a credential is wrong, no other is tried.
     ///
     /// # Errors
-    /// If the header is missing or wrong, or the open API is asked by another site.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, AccessDenied> {
+    /// If the credential is missing or wrong, or the open API is asked by another site.
+    pub fn authenticate(&self, headers: &HeaderMap, from: &Extensions) -> Result<Arc<Principal>, AccessDenied> {
         if let Some(anyone) = self.ring.anyone() {
             return self.check_site(headers).map(|()| anyone);
         }
-        let token = bearer_token(headers).map_err(|_| AccessDenied::Unauthenticated)?;
-        self.ring.authenticate(token).ok_or(AccessDenied::Unauthenticated)
+        match from.get() {
+            Some(ProxyUser(user)) if !headers.contains_key(header::AUTHORIZATION) => Ok(user.clone()),
+            _ => {
+                let token = bearer_token(headers).map_err(|_| AccessDenied::Unauthenticated)?;
+                self.authenticate_token(token, from.get().copied())
+            }
+        }
+    }
+
+    /// As [`authenticate`](Self::authenticate). If a token names an unknown key of its issuer, the keys are read again first.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn authenticate_with_new_keys(
+        &self,
+        headers: &HeaderMap,
+        from: &Extensions,
+    ) -> Result<Arc<Principal>, AccessDenied> {
+        match self.authenticate(headers, from) {
+            Err(AccessDenied::UnknownSigningKey(issuer)) => {
+                self.issuers.refetch(issuer).await;
+                self.authenticate(headers, from)
+            }
+            result => result,
+        }
+    }
+
+    fn authenticate_token(&self, token: &str, client: Option<ClientNetwork>) -> Result<Arc<Principal>, AccessDenied> {
+        if token.starts_with(ApiKeyToken::PREFIX) || self.issuers.is_empty() {
+            return self.ring.authenticate(token).ok_or(AccessDenied::Unauthenticated);
+        }
+        self.issuers.authenticate(token, client).map_err(|refused| match refused {
+            TokenRefused::Invalid => AccessDenied::Unauthenticated,
+            TokenRefused::UnknownKey(issuer) => AccessDenied::UnknownSigningKey(issuer),
+            TokenRefused::TooManyFailures(seconds) => AccessDenied::TooManyFailures(seconds),
+        })
     }
 
     /// The principal of a socket, by the payload of its `connection_init`.
     ///
     /// # Errors
     /// The close reason, which does not quote the key.
-    pub fn authenticate_connection_init(&self, payload: Option<&RawValue>) -> Result<Arc<Principal>, &'static str> {
+    pub fn authenticate_connection_init(
+        &self,
+        payload: Option<&RawValue>,
+        client: Option<ClientNetwork>,
+    ) -> Result<Arc<Principal>, &'static str> {
         let payload = payload.and_then(|payload| serde_json::from_str::<Map<String, Value>>(payload.get()).ok());
         let token = payload.as_ref().and_then(token_in_payload).ok_or(MISSING_KEY)?;
-        self.ring.authenticate(token).ok_or(INVALID_KEY)
+        self.authenticate_token(token, client).map_err(|denied| {
+            // The client reconnects; by then the keys are there.
+            if let AccessDenied::UnknownSigningKey(issuer) = denied {
+                let issuers = self.issuers.clone();
+                tokio::spawn(async move { issuers.refetch(issuer).await });
+            }
+            INVALID_KEY
+        })
     }
 
     fn check_site(&self, headers: &HeaderMap) -> Result<(), AccessDenied> {

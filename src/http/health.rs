@@ -3,8 +3,8 @@
 use super::{AppState, Problem};
 use crate::access::scope_name;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::{HeaderMap, header};
+use axum::extract::{Query, Request, State};
+use axum::http::header;
 use axum::response::IntoResponse;
 use entity::Scope;
 use std::sync::Arc;
@@ -59,9 +59,10 @@ async fn check_readiness(app: &AppState, check: Option<ReadinessCheck>) -> Resul
 }
 
 /// `GET /metrics`, in the Prometheus text format. Needs the scope `metrics`.
-pub async fn metrics(State(app): State<Arc<AppState>>, headers: HeaderMap) -> Result<impl IntoResponse, Problem> {
+pub async fn metrics(State(app): State<Arc<AppState>>, request: Request) -> Result<impl IntoResponse, Problem> {
+    let (parts, _) = request.into_parts();
     let handle = app.metrics.as_ref().ok_or(Problem::RouteNotFound)?;
-    let principal = app.auth.authenticate(&headers)?;
+    let principal = app.auth.authenticate_with_new_keys(&parts.headers, &parts.extensions).await?;
     if !principal.view.has(Scope::Metrics) {
         return Err(Problem::MissingScope(scope_name(Scope::Metrics)));
     }

@@ -12,6 +12,7 @@ mod problem;
 mod serve;
 mod socket;
 mod stream;
+mod trusted_proxies;
 mod webhook;
 
 pub use auth::ApiAuth;
@@ -19,6 +20,7 @@ pub use cors::AllowedOrigins;
 pub use problem::Problem;
 pub use serve::{ConnectionLimits, serve};
 pub use stream::StreamReservations;
+pub use trusted_proxies::TrustedProxies;
 pub use webhook::Endpoint;
 
 use crate::clock::TimeSource;

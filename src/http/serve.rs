@@ -1,7 +1,7 @@
 //! Serves connections, with a limit on their number, a timeout for headers and a graceful shutdown. `axum::serve` lacks the
 //! first two.
 
-use crate::request::ClientNetwork;
+use super::TrustedProxies;
 use axum::Router;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -41,7 +41,13 @@ pub struct ConnectionSlot {
 }
 
 /// Serves until `stop`, then lets open requests finish. Those that exceed the grace period are cut off.
-pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimits, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    proxies: Arc<TrustedProxies>,
+    stop: CancellationToken,
+) {
     let open = TaskTracker::new();
     let slots = Arc::new(Semaphore::new(limits.max_connections));
     let abort = CancellationToken::new();
@@ -55,8 +61,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
             () = stop.cancelled() => break,
             next = next => next,
         };
-        let (stream, client) = match accepted {
-            Ok((stream, address)) => (stream, ClientNetwork::new(address.ip())),
+        let (stream, peer) = match accepted {
+            Ok((stream, address)) => (stream, address.ip()),
             Err(error) => {
                 // Usually out of file descriptors. Existing connections continue.
                 if warned_at.is_none_or(|at| at.elapsed() >= ACCEPT_WARNING_INTERVAL) {
@@ -71,9 +77,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: ConnectionLimi
         let _ = stream.set_nodelay(true);
         let router = TowerToHyperService::new(router.clone());
         let slot = ConnectionSlot { _open: open.token(), _permit: permit.ok().map(Arc::new) };
+        let proxies = proxies.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(slot.clone());
-            request.extensions_mut().insert(client);
+            proxies.note(peer, &mut request);
             router.call(request)
         });
         let connection = http1::Builder::new()
@@ -139,7 +146,8 @@ mod tests {
         let seconds = Duration::from_secs;
         let limits = ConnectionLimits { max_connections: 10, header_timeout: seconds(10), shutdown_grace: seconds(10) };
         let stop = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, Router::new().route("/", get(handler)), limits, stop.clone()));
+        let served =
+            tokio::spawn(serve(listener, Router::new().route("/", get(handler)), limits, Arc::default(), stop.clone()));
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         stream.write_all(b"GET / HTTP/1.1\r\nhost: hub\r\n\r\n").await.expect("sent");
         let mut next = async || tokio::time::timeout(Duration::from_secs(10), receiver.recv()).await.expect("in time");
@@ -162,7 +170,8 @@ mod tests {
             let _ = sender.send("started");
             std::future::pending::<()>().await;
         };
-        let served = tokio::spawn(serve(listener, Router::new().route("/", get(handler)), limits, stop.clone()));
+        let served =
+            tokio::spawn(serve(listener, Router::new().route("/", get(handler)), limits, Arc::default(), stop.clone()));
         let mut clients = Vec::new();
         for text in ["GET / HTTP/1.1\r\nhost: hub\r\n\r\n", "GET / HT", ""] {
             let mut stream = TcpStream::connect(address).await.expect("a connection");

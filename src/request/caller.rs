@@ -1,7 +1,6 @@
 //! Who sends a request.
 
-use super::ClientNetwork;
-use crate::access::Principal;
+use crate::access::{ClientNetwork, Principal};
 use std::sync::Arc;
 
 /// Who sends a request, and from where.

@@ -24,7 +24,7 @@ pub use cost::OperationCost;
 pub use document::Document;
 pub use params::Params;
 pub use persisted::{TrustedDocuments, TrustedDocumentsError};
-pub use rate_limit::{ClientNetwork, ClientRateLimiter, RATE_LIMIT_WINDOW, RateLimitStatus};
+pub use rate_limit::{ClientRateLimiter, RATE_LIMIT_WINDOW, RateLimitStatus};
 
 use crate::access::{Principal, View};
 use crate::graphql::{ApiError, ApiSchema, StartPosition, SubscriptionProgress, is_request_error};

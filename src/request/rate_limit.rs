@@ -1,12 +1,12 @@
 //! The rate limit of each client, in points of cost per minute
 //! (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>).
 
+use crate::access::ClientNetwork;
 use crate::graphql::ApiError;
 use governor::clock::{Clock, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
 use governor::{Quota, RateLimiter};
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -15,19 +15,6 @@ use std::time::Duration;
 pub const RATE_LIMIT_WINDOW: Duration = Duration::from_secs(60);
 /// After this many requests, clients whose quota is full again are removed.
 const REQUESTS_PER_SWEEP: u32 = 4_096;
-
-/// A client: an IPv4 address, or an IPv6 network of 64 bits, which is what one household gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientNetwork(IpAddr);
-
-impl ClientNetwork {
-    pub fn new(address: IpAddr) -> ClientNetwork {
-        match address.to_canonical() {
-            IpAddr::V6(address) => ClientNetwork(IpAddr::V6((address.to_bits() >> 64 << 64).into())),
-            address => ClientNetwork(address),
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitStatus {

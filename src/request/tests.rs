@@ -1,7 +1,7 @@
 //! Requests on their way to a response.
 
 use super::*;
-use crate::access::Scopes;
+use crate::access::{ClientNetwork, Scopes};
 use crate::graphql::ApiErrorCode;
 use crate::graphql::tests::ApiFixture;
 use entity::Scope;

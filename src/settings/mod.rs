@@ -4,6 +4,7 @@
 //! `table` defines every setting, `parse` and `parse_access` the syntax of values, `stray_characters` rejects characters that are mistakes.
 //! `loader` looks values up, `source` and `verify_scheme` read the `[sources]` of the file, `api_key` its `[[api_keys]]`.
 
+mod access_reader;
 mod api_key;
 mod error;
 mod file;
@@ -11,12 +12,14 @@ mod flags;
 mod loader;
 mod parse;
 mod parse_access;
+mod proxy;
 mod secrets;
 mod source;
 mod stray_characters;
 mod table;
 #[cfg(test)]
 mod tests;
+mod token_issuer;
 mod verify_scheme;
 
 pub use error::did_you_mean;
@@ -35,6 +38,9 @@ use file::SettingsFile;
 use loader::Loader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+
+/// The tables that only the file can have.
+const FILE_TABLES: &[&str] = &["sources", "api_keys", "token_issuers", "proxy_grants"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -78,10 +84,13 @@ impl Settings {
         if let Some(root) = &root {
             let mut known_variables: BTreeSet<String> = table::flag_settings().map(table::Setting::env_var).collect();
             let keys: Vec<&str> =
-                table::SETTINGS.iter().map(|setting| setting.key).chain(["sources", "api_keys"]).collect();
+                table::SETTINGS.iter().map(|setting| setting.key).chain(FILE_TABLES.iter().copied()).collect();
             loader.report_unknown_keys(root, &keys);
             let sources = source::read_sources(&mut loader, root, &mut known_variables);
             settings.api_keys = api_key::read_api_keys(&mut loader, root);
+            settings.token_issuers = token_issuer::read_token_issuers(&mut loader, root);
+            settings.proxy_grants = proxy::read_proxy_grants(&mut loader, root);
+            proxy::check_proxy(&mut loader, &settings);
             source::check_open_sources(&mut loader, &sources, &settings, root);
             loader.report_unknown_env_vars(&known_variables);
             settings.sources = sources.into_iter().map(|(source, _)| source).collect();

@@ -3,8 +3,11 @@
 
 use super::LogFormat;
 use crate::store::DatabaseAddress;
+use axum::http::HeaderName;
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use ipnet::IpNet;
 use reqwest::Url;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -84,6 +87,33 @@ pub fn database(text: &str) -> Result<String, String> {
     const WRITE: &str = "write the path of a SQLite file, or the URL of a PostgreSQL database: sqlite://data/hub.db, \
                          postgres://hub@db.example/hub";
     DatabaseAddress::parse(text).map(|_| text.to_owned()).map_err(|error| format!("{error}; {WRITE}"))
+}
+
+/// Networks separated by commas. An address is a network of its own. One that contains every address is none.
+pub fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let network = |text: &str| {
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
+            format!("{text:?} is not a network; write 10.0.0.0/8, 127.0.0.1 or fd00::/8, several separated by commas")
+        })?;
+        match network.prefix_len() {
+            0 => Err(format!(
+                "{text:?} contains every address, so anybody could be the proxy; write the proxies' networks"
+            )),
+            _ => Ok(network.trunc()),
+        }
+    };
+    text.split(',').map(str::trim).filter(|text| !text.is_empty()).map(network).collect()
+}
+
+/// The name of a header; empty for none.
+pub fn header_name(text: &str) -> Result<Option<HeaderName>, String> {
+    let name = |text: &str| text.parse().map_err(|_| format!("{text:?} is not the name of a header"));
+    match optional(text, name)? {
+        Some(name) if [AUTHORIZATION, COOKIE, HOST, ORIGIN].contains(&name) => {
+            Err(format!("{text:?} has another meaning; write a header that the proxy alone sets"))
+        }
+        name => Ok(name),
+    }
 }
 
 /// Origins separated by commas, or `*` alone for any.

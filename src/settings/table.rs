@@ -4,7 +4,9 @@
 use super::file::FileValue;
 use super::loader::Loader;
 use super::{LogFormat, SourceSettings, parse, parse_access};
-use crate::access::{ApiKey, Scopes};
+use crate::access::{ApiKey, Scopes, TokenIssuer, View};
+use axum::http::HeaderName;
+use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -59,6 +61,10 @@ macro_rules! settings {
             $($(#[doc = $line])+ pub $key: $type,)+
             /// By name, in alphabetical order.
             pub sources: Vec<SourceSettings>,
+            /// Of `[[token_issuers]]`.
+            pub token_issuers: Vec<TokenIssuer>,
+            /// Of `[[proxy_grants]]`: what each group may do.
+            pub proxy_grants: Vec<(String, View)>,
             /// In the order of the file.
             pub api_keys: Vec<ApiKey>,
         }
@@ -66,9 +72,9 @@ macro_rules! settings {
         pub const SETTINGS: &[Setting] = rows! { $($(#[doc = $line])+ $key $placeholder = $default;)+ };
 
         impl Settings {
-            /// The settings of the server, without sources and API keys.
+            /// The settings of the server, without the tables of the file.
             pub(super) fn read(loader: &mut Loader<'_>, file: Option<&FileValue<'_>>) -> Settings {
-                Settings { $($key: read!(loader, file, $key, $how, $with),)+ sources: Vec::new(), api_keys: Vec::new() }
+                Settings { $($key: read!(loader, file, $key, $how, $with),)+ sources: Vec::new(), api_keys: Vec::new(), token_issuers: Vec::new(), proxy_grants: Vec::new() }
             }
         }
     };
@@ -100,6 +106,14 @@ settings! {
     allow_open_api: bool, "true|false" = "false" => parse(parse::boolean);
     /// What the API allows anyone as long as there is no key: names of scopes, separated by commas.
     open_api_scopes: Scopes, "TEXT" = "read, read:personal, operate, metrics" => parse(parse_access::scopes);
+    /// The networks of the proxies that this hub is behind, separated by commas: `10.0.0.0/8, 127.0.0.1`. Of them alone it
+    /// believes whose request it is: the client's address (`Forwarded`, `X-Forwarded-For`), and its user.
+    trusted_proxies: Vec<IpNet>, "NETWORKS" = "" => parse(parse::networks);
+    /// The header in which a trusted proxy names the user that it has authenticated, e.g. `X-Forwarded-User`. From others it is
+    /// removed.
+    proxy_user_header: Option<HeaderName>, "HEADER" = "" => parse(parse::header_name);
+    /// The header in which a trusted proxy names the user's groups, separated by commas, e.g. `X-Forwarded-Groups`.
+    proxy_groups_header: Option<HeaderName>, "HEADER" = "" => parse(parse::header_name);
     /// The origins of web pages that may use the API from a browser, separated by commas: `https://app.example,
     /// http://localhost:3000`; `*` for any. Without it, only the hub's own pages may.
     allowed_origins: Vec<String>, "TEXT" = "" => parse(parse::origins);
@@ -178,6 +192,43 @@ pub const API_KEY_SETTINGS: &[Setting] = rows! {
     sources "LIST" = "all";
     /// From this time on it is not valid, as in `2027-01-31T00:00:00Z`.
     expires "TIME" = "never";
+};
+
+/// The keys of `[[token_issuers]]`.
+pub const TOKEN_ISSUER_SETTINGS: &[Setting] = rows! {
+    /// The claim `iss` of its tokens, exactly: `https://login.example`.
+    issuer "TEXT" = "";
+    /// What the claim `aud` of tokens for this hub is, or contains.
+    audience "TEXT" = "";
+    /// Its JSON Web Key Set: an `https` address, or `file:PATH`. It is read again when it is due by its `Cache-Control` (1 minute to
+    /// 24 hours, 5 minutes without), and once if a token names an unknown key.
+    jwks "URL" = "";
+    /// The algorithms that it signs with, some of `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`.
+    algorithms "LIST" = "";
+    /// What its claims allow: `[[token_issuers.grants]]`.
+    grants "LIST" = "";
+};
+
+/// The keys of `[[token_issuers.grants]]`.
+pub const TOKEN_GRANT_SETTINGS: &[Setting] = rows! {
+    /// The name of a claim, or the path to it: `groups`, `realm_access.roles`.
+    claim "TEXT" = "";
+    /// The claim is this text, or a list that contains it, or words of which one is this.
+    value "TEXT" = "";
+    /// What it allows, as in `[[api_keys]]`.
+    scopes "LIST" = "";
+    /// The sources that it is limited to.
+    sources "LIST" = "all";
+};
+
+/// The keys of `[[proxy_grants]]`.
+pub const PROXY_GRANT_SETTINGS: &[Setting] = rows! {
+    /// A group of the user, or `*` for every user.
+    group "TEXT" = "";
+    /// What it allows, as in `[[api_keys]]`.
+    scopes "LIST" = "";
+    /// The sources that it is limited to.
+    sources "LIST" = "all";
 };
 
 /// All verification schemes, in the order of the documentation.

@@ -122,8 +122,8 @@ async fn a_socket_without_a_valid_key_is_closed() {
     let (app, [key, other]) = guarded_hub().await;
     let bearer = format!("Bearer {key}");
     let subscribe = json!({ "id": "1", "type": "subscribe", "payload": { "query": QUERY } });
-    const NONE: &str = "no API key: send {\"Authorization\": \"Bearer …\"}";
-    const UNKNOWN: &str = "the API key is unknown, expired or revoked: send {\"Authorization\": \"Bearer …\"}";
+    const NONE: &str = "no credential: send {\"Authorization\": \"Bearer …\"}";
+    const UNKNOWN: &str = "the credential is unknown, expired or revoked: send {\"Authorization\": \"Bearer …\"}";
     for (header, message, code, why) in [
         (None, init(&Value::Null), 4403, NONE),
         (None, init(&json!({})), 4403, NONE),

@@ -47,6 +47,7 @@ mod subscriptions;
 mod test_hub;
 mod test_inspection;
 mod test_keys;
+mod tokens;
 mod update_order;
 mod vendor_client;
 mod verify;

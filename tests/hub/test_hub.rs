@@ -206,8 +206,13 @@ impl Subscription {
 
     /// An acknowledged socket without an operation.
     pub async fn opened(socket: Socket) -> Subscription {
+        Subscription::opened_with(socket, Value::Null).await
+    }
+
+    /// The same, with a payload of `connection_init`.
+    pub async fn opened_with(socket: Socket, payload: Value) -> Subscription {
         let mut subscription = Subscription { socket };
-        subscription.send(json!({ "type": "connection_init" })).await;
+        subscription.send(json!({ "type": "connection_init", "payload": payload })).await;
         assert_eq!(subscription.receive_message().await["type"], "connection_ack");
         subscription
     }

@@ -1,6 +1,6 @@
 //! The claims of a token.
 
-use crate::access::View;
+use crate::access::ClaimGrant;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -11,16 +11,6 @@ use serde_json::{Map, Value};
 const LEEWAY: TimeDelta = TimeDelta::seconds(60);
 /// Bytes of a subject.
 const MAX_SUBJECT_BYTES: usize = 256;
-
-/// What a claim allows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimGrant {
-    /// The name of the claim, or its path: `realm_access.roles`.
-    pub claim: String,
-    /// The claim is this text, or a list that contains it, or words of which one is this (`scope`).
-    pub value: String,
-    pub view: View,
-}
 
 /// All claims of a verified token.
 #[derive(Clone, Debug, Deserialize)]

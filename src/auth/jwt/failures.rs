@@ -2,7 +2,7 @@
 //! before are not affected.
 
 use super::TokenRefused;
-use crate::request::ClientNetwork;
+use crate::access::ClientNetwork;
 use crate::sync::lock;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota};

@@ -1,7 +1,8 @@
 //! Keeps the keys of the issuers current. The hub starts without an issuer that does not answer, and keeps its old keys.
 
-use super::key_set::{KeySet, KeySetSource};
-use super::{TokenIssuer, TokenIssuers};
+use super::key_set::KeySet;
+use super::{ActiveIssuer, TokenIssuers};
+use crate::access::KeySetSource;
 use crate::sync::lock;
 use axum::http::header::CACHE_CONTROL;
 use futures_util::future::join_all;
@@ -29,29 +30,26 @@ const MAX_SET_BYTES: usize = 1 << 20;
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The newest keys of an issuer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct KeySetState {
     current: Mutex<Arc<KeySet>>,
     version: AtomicU64,
-    /// When the keys were last read for a key that was unknown.
-    refetched_at: Mutex<Option<Instant>>,
+    /// When the keys were last read again for a key that was unknown, and the version before.
+    refetched: Mutex<Option<(Instant, u64)>>,
     /// Wakes the task that reads them.
     wanted: Notify,
     /// Wakes those who wait for them.
     read: Notify,
 }
 
-impl KeySetState {
-    pub fn new(_: &TokenIssuer) -> KeySetState {
-        KeySetState {
-            current: Mutex::default(),
-            version: AtomicU64::new(0),
-            refetched_at: Mutex::new(None),
-            wanted: Notify::new(),
-            read: Notify::new(),
-        }
-    }
+/// Whether the keys are read again for an unknown key.
+enum Refetch {
+    Begin,
+    Running,
+    TooSoon,
+}
 
+impl KeySetState {
     /// The keys, and the number of their version.
     pub fn current(&self) -> (Arc<KeySet>, u64) {
         let keys = lock(&self.current);
@@ -60,6 +58,23 @@ impl KeySetState {
 
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
+    }
+
+    fn begin_refetch(&self) -> Refetch {
+        let version = self.version();
+        if version == 0 {
+            // They are being read for the first time.
+            return Refetch::Running;
+        }
+        let mut refetched = lock(&self.refetched);
+        match *refetched {
+            Some((at, before)) if before == version && at.elapsed() < WAIT_FOR_KEYS => Refetch::Running,
+            Some((at, _)) if at.elapsed() < COOL_DOWN => Refetch::TooSoon,
+            _ => {
+                *refetched = Some((Instant::now(), version));
+                Refetch::Begin
+            }
+        }
     }
 
     pub fn replace(&self, keys: KeySet) {
@@ -93,16 +108,13 @@ impl TokenIssuers {
     /// Has the keys of an issuer read again, because a token names another one, and waits for that. Returns at once if they were
     /// read for that reason a short time ago.
     pub async fn refetch(&self, issuer: usize) {
-        let Some(issuer) = self.issuers.get(issuer) else { return };
-        {
-            let mut refetched_at = lock(&issuer.keys.refetched_at);
-            if refetched_at.is_some_and(|at| at.elapsed() < COOL_DOWN) {
-                return;
-            }
-            *refetched_at = Some(Instant::now());
+        let Some(ActiveIssuer { keys, .. }) = self.issuers.get(issuer) else { return };
+        let read = keys.read.notified();
+        match keys.begin_refetch() {
+            Refetch::Begin => keys.wanted.notify_one(),
+            Refetch::Running => {}
+            Refetch::TooSoon => return,
         }
-        let read = issuer.keys.read.notified();
-        issuer.keys.wanted.notify_one();
         // Without the keys the token is refused.
         let _ = tokio::time::timeout(WAIT_FOR_KEYS, read).await;
     }

@@ -1,24 +1,15 @@
 //! The keys of an issuer: a JSON Web Key Set (RFC 7517, section 5).
 
-use super::TokenIssuer;
 use super::claims::Claims;
+use crate::access::TokenIssuer;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use serde_json::Value;
-use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Keys that are read of a set.
 const MAX_KEYS: usize = 64;
-
-/// Where the keys of an issuer are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeySetSource {
-    /// An `https:` URL; `http:` only on this machine.
-    Url(String),
-    File(PathBuf),
-}
 
 /// The keys that an issuer signs with. Keys for encryption, symmetric keys and keys of kinds that are not supported are left out.
 #[derive(Debug, Default)]
@@ -49,7 +40,7 @@ impl KeySet {
             keys: Vec<Value>,
         }
         let stored: Stored = serde_json::from_slice(json).map_err(|_| "it is not a JSON Web Key Set")?;
-        let keys = stored.keys.into_iter().take(MAX_KEYS).filter_map(|key| SigningKey::read(key)).collect::<Vec<_>>();
+        let keys = stored.keys.into_iter().take(MAX_KEYS).filter_map(SigningKey::read).collect::<Vec<_>>();
         if keys.is_empty() { Err("it has no key to verify signatures with") } else { Ok(KeySet(keys)) }
     }
 

@@ -11,19 +11,14 @@ mod key_set;
 #[cfg(test)]
 mod tests;
 
-pub use claims::ClaimGrant;
-pub use key_set::KeySetSource;
-
-use crate::access::{Principal, View};
+use crate::access::{ClientNetwork, Principal, TokenIssuer, View};
 use crate::clock::TimeSource;
-use crate::request::ClientNetwork;
 use crate::sync::lock;
 use chrono::{DateTime, Utc};
 use claims::Claims;
 use failures::FailureLimit;
 use fetch::KeySetState;
 use hashlink::LruCache;
-use jsonwebtoken::Algorithm;
 use sha2::{Digest, Sha256};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -34,20 +29,6 @@ use tokio_util::sync::CancellationToken;
 const MAX_REMEMBERED_TOKENS: usize = 4_096;
 /// Longer ones are refused: no header of a usual proxy is longer.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
-
-/// An issuer of the settings.
-#[derive(Clone, Debug)]
-pub struct TokenIssuer {
-    /// The claim `iss` of its tokens.
-    pub issuer: String,
-    /// What the claim `aud` of its tokens must contain.
-    pub audience: String,
-    pub key_set: KeySetSource,
-    /// The algorithms that it signs with. None of them is symmetric.
-    pub algorithms: Vec<Algorithm>,
-    /// What its claims allow.
-    pub grants: Vec<ClaimGrant>,
-}
 
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +75,7 @@ struct Expiring {
 
 impl TokenIssuers {
     pub fn new(issuers: Vec<TokenIssuer>, clock: TimeSource) -> Arc<TokenIssuers> {
-        let active = |settings: TokenIssuer| ActiveIssuer { keys: KeySetState::new(&settings), settings };
+        let active = |settings: TokenIssuer| ActiveIssuer { settings, keys: KeySetState::default() };
         Arc::new(TokenIssuers {
             issuers: issuers.into_iter().map(active).collect(),
             clock,
@@ -119,7 +100,12 @@ impl TokenIssuers {
             return Ok(principal);
         }
         self.failures.check(client)?;
-        let verified = self.verify(token, now).inspect_err(|_| self.failures.count(client))?;
+        let verified = self.verify(token, now).inspect_err(|refused| {
+            // No signature was verified for an unknown key.
+            if *refused == TokenRefused::Invalid {
+                self.failures.count(client);
+            }
+        })?;
         let principal = verified.principal.clone();
         let ends = Expiring { at: verified.expires_at, ended: principal.ended.clone() };
         lock(&self.verified).insert(digest, verified);

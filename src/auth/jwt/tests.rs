@@ -1,9 +1,9 @@
 //! Tokens that are signed here, with keys that are made here.
 
 use super::*;
-use crate::access::Scopes;
+use crate::access::{ClaimGrant, KeySetSource, Scopes};
 use chrono::TimeDelta;
-use jsonwebtoken::{EncodingKey, Header};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 const ISSUER: &str = "https://login.example";

@@ -209,7 +209,7 @@ async fn a_key_of_the_settings_is_listed_and_cannot_be_changed() {
     let (key, _) = ApiKey::generate("file".into(), View::everything(), None).expect("random numbers");
     let (store, clock) = (hub.graph.api.keys.store.clone(), hub.graph.api.clock);
     let id = crate::store::read::api_key_node_id(key.id).to_string();
-    hub.graph.api.keys = KeyRing::open(store, vec![key], Scopes::NONE, clock).await.expect("a ring");
+    hub.graph.api.keys = KeyRing::open(store, vec![key], Scopes::NONE, false, clock).await.expect("a ring");
     let admin = principal(Scopes::ALL, None, None);
     let listed = hub.ask_as(&admin, &format!("{{ apiKeys {{ nodes {{ {FIELDS} }} }} }}"), json!({})).await;
     let listed = &listed["data"]["apiKeys"]["nodes"][0];

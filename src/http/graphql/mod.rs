@@ -32,7 +32,7 @@ use std::sync::Arc;
 /// Authenticates before anything else is read. A WebSocket may still send its key in `connection_init`, and is closed with the reason
 /// if its page may not open it.
 pub async fn authenticate(State(app): State<Arc<AppState>>, mut request: Request, next: Next) -> Response {
-    let denied = match app.auth.authenticate(request.headers()) {
+    let denied = match app.auth.authenticate_with_new_keys(request.headers(), request.extensions()).await {
         Ok(principal) => {
             request.extensions_mut().insert(principal);
             return next.run(request).await;
@@ -223,7 +223,10 @@ fn caller(extensions: &Extensions) -> Result<Caller, ApiError> {
 impl From<AccessDenied> for RequestRejection {
     fn from(denied: AccessDenied) -> Self {
         let hint = match denied {
-            AccessDenied::Unauthenticated => return ApiError::unauthenticated().into(),
+            AccessDenied::Unauthenticated | AccessDenied::UnknownSigningKey(_) => {
+                return ApiError::unauthenticated().into();
+            }
+            AccessDenied::TooManyFailures(seconds) => return ApiError::too_many_failures(seconds).into(),
             AccessDenied::HostNotAllowed => {
                 "Ask for it under one of these names; or create an API key (`inspection-hub keys create`), which opens it to every host."
             }

@@ -3,9 +3,10 @@
 
 use super::message::{self, ClientMessage, CloseReason};
 use super::wire::{Frame, Wire};
+use crate::access::ClientNetwork;
 use crate::http::ApiAuth;
 use crate::live::{RoundRobin, StreamMessage, SubscriptionManager};
-use crate::request::{Caller, ClientNetwork, Params};
+use crate::request::{Caller, Params};
 use rand::Rng;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -219,7 +220,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketConnection<S> {
         match (message, self.phase) {
             (ClientMessage::ConnectionInit(payload), ConnectionPhase::AwaitingInit(_)) => {
                 if let Authentication::Pending { auth, network } = &self.authentication {
-                    match auth.authenticate_connection_init(payload.as_deref()) {
+                    match auth.authenticate_connection_init(payload.as_deref(), *network) {
                         Ok(principal) => {
                             self.authentication = Authentication::Done(Caller { principal, network: *network });
                             self.credential_end = credential_end(&self.authentication);

@@ -47,6 +47,8 @@ fn sample_of(setting: &Setting) -> &'static str {
         (_, "SIZE") => "5MiB",
         (_, "true|false") => "true",
         (_, "URL") => "https://hub.example/in",
+        (_, "NETWORKS") => "10.0.0.0/8",
+        (_, "HEADER") => "X-User",
         (key, _) => panic!("{key} needs a sample"),
     }
 }

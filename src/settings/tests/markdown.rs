@@ -1,14 +1,26 @@
 //! Generates the tables of `docs/configuration.md`.
 
-use crate::settings::table::{self, API_KEY_SETTINGS, CONFIG, SOURCE_SETTINGS, Setting, VERIFY_SETTINGS};
+use crate::settings::table::{
+    self, API_KEY_SETTINGS, CONFIG, PROXY_GRANT_SETTINGS, SOURCE_SETTINGS, Setting, TOKEN_GRANT_SETTINGS,
+    TOKEN_ISSUER_SETTINGS, VERIFY_SETTINGS,
+};
 use crate::vendor;
 use std::fmt::Write;
 
 const END: &str = "<!-- end of generated -->";
 
-/// The document with its generated parts (`<!-- generated: settings -->`, `sources`, `verify`, `api_keys`) replaced.
+/// The document with its generated parts (`<!-- generated: settings -->`, `sources`, `verify` and others) replaced.
 pub fn render_markdown(document: &str) -> String {
-    [("settings", settings()), ("sources", sources()), ("verify", verify()), ("api_keys", api_keys())]
+    let tables = [
+        ("settings", settings()),
+        ("sources", sources()),
+        ("verify", verify()),
+        ("api_keys", keys_of_file(API_KEY_SETTINGS)),
+        ("token_issuers", keys_of_file(TOKEN_ISSUER_SETTINGS)),
+        ("token_grants", keys_of_file(TOKEN_GRANT_SETTINGS)),
+        ("proxy_grants", keys_of_file(PROXY_GRANT_SETTINGS)),
+    ];
+    tables
         .into_iter()
         .fold(document.to_owned(), |document, (name, table)| replace_generated_section(&document, name, &table))
 }
@@ -55,9 +67,9 @@ fn sources() -> String {
     markdown
 }
 
-fn api_keys() -> String {
+fn keys_of_file(settings: &[Setting]) -> String {
     let mut markdown = String::from("| Key | Value | Default | Meaning |\n|---|---|---|---|\n");
-    for setting in API_KEY_SETTINGS {
+    for setting in settings {
         let default = if setting.default.is_empty() { "–" } else { setting.default };
         write_row(&mut markdown, &[&code(setting.key), setting.placeholder, default, setting.description()]);
     }

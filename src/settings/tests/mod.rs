@@ -1,3 +1,4 @@
+mod access;
 mod api_keys;
 mod characters;
 mod documentation;

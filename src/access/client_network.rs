@@ -1,0 +1,16 @@
+//! Where a request comes from.
+
+use std::net::IpAddr;
+
+/// A client: an IPv4 address, or an IPv6 network of 64 bits, which is what one household gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ClientNetwork(IpAddr);
+
+impl ClientNetwork {
+    pub fn new(address: IpAddr) -> ClientNetwork {
+        match address.to_canonical() {
+            IpAddr::V6(address) => ClientNetwork(IpAddr::V6((address.to_bits() >> 64 << 64).into())),
+            address => ClientNetwork(address),
+        }
+    }
+}
