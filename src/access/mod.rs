@@ -1,5 +1,5 @@
-//! Who may see and do what. Pure: `scopes` is what a credential allows, `view` which part of the hub it allows that for,
-//! `principal` who uses it until when, `api_key` the form of the hub's own credentials, `token_issuer` whose tokens count, `grants` what
+//! Rights: what a principal may see and do. Pure: `scopes` is what a credential allows, `view` which part of the hub it allows that for,
+//! `principal` is the owner of a credential, `api_key` the form of the hub's own credentials, `token_issuer` whose tokens count, `grants` what
 //! the groups of a person allow together, `client_network` where a request comes from.
 
 mod api_key;

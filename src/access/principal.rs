@@ -1,14 +1,14 @@
-//! Who uses the hub.
+//! The owner of a credential.
 
 use super::{Scopes, View};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// A person or program, as its credential tells.
+/// A person or program that has a credential.
 #[derive(Clone, Debug)]
 pub struct Principal {
-    /// Who it is, e.g. `key:3f9a51c07be2`.
+    /// Its name, e.g. `key:3f9a51c07be2`.
     pub subject: Arc<str>,
     pub view: View,
     /// When the credential ends; `None` if it does not.

@@ -1,4 +1,4 @@
-//! Who may sign tokens for the API, and what their claims allow.
+//! The issuers that sign tokens for the API, and what the claims allow.
 
 use super::View;
 use jsonwebtoken::Algorithm;

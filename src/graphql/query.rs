@@ -117,7 +117,7 @@ impl QueryRoot {
         Ok(StatusCount::all(list.status_counts(&api.readers).await?))
     }
 
-    /// Who asks: the subject, scopes and sources of the credential that the request was sent with.
+    /// The principal of the request: the subject, scopes and sources of the credential that it was sent with.
     async fn viewer(&self, ctx: &Context<'_>) -> Result<Viewer, ApiError> {
         Ok(Viewer::of(&ApiContext::of(ctx)?.principal))
     }

@@ -1,11 +1,11 @@
-//! Who asks.
+//! The principal of a request.
 
 use crate::access::Principal;
 use async_graphql::SimpleObject;
 use chrono::{DateTime, Utc};
 use entity::Scope;
 
-/// Who asks, as the credential of the request tells.
+/// The principal of the request: the owner of its credential.
 #[derive(Clone, Debug, PartialEq, Eq, SimpleObject)]
 pub struct Viewer {
     /// The person or program, e.g. `key:3f9a51c07be2`; `anyone` where the API is open.

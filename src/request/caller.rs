@@ -1,9 +1,9 @@
-//! Who sends a request.
+//! The caller of a request.
 
 use crate::access::{ClientNetwork, Principal};
 use std::sync::Arc;
 
-/// Who sends a request, and from where.
+/// The principal of a request, and where it comes from.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub principal: Arc<Principal>,

@@ -36,7 +36,7 @@ pub struct OperationCost {
     pub depends_on_variables: bool,
     /// Whether the response can change without a new position in the history.
     pub is_volatile: bool,
-    /// Whether the response depends on who asks, and not only on the view.
+    /// Whether the response depends on the principal, and not only on the view.
     pub depends_on_principal: bool,
     /// What the caller must be allowed.
     pub required_scopes: Scopes,

@@ -58,7 +58,7 @@ impl AccessReader<'_, '_, '_> {
         if let Some(path) = text.strip_prefix("file:").filter(|path| !path.is_empty()) {
             return Ok(KeySetSource::File(path.into()));
         }
-        // Whoever could change the keys on the way could sign tokens.
+        // An attacker that can change the keys on the way could sign tokens.
         let is_safe = Url::parse(&text).is_ok_and(|url| match url.scheme() {
             "https" => url.has_host(),
             "http" => matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")),

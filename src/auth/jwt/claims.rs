@@ -15,7 +15,7 @@ const MAX_SUBJECT_BYTES: usize = 256;
 /// All claims of a verified token.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
-pub struct Claims(Map<String, Value>);
+pub struct VerifiedClaims(Map<String, Value>);
 
 /// The issuer that a token claims, before anything is verified. None if the text is no token.
 pub fn unverified_issuer(token: &str) -> Option<String> {
@@ -28,7 +28,7 @@ pub fn unverified_issuer(token: &str) -> Option<String> {
     Some(serde_json::from_slice::<Issuer>(&payload).ok()?.iss)
 }
 
-impl Claims {
+impl VerifiedClaims {
     /// When the token ends. None if it has ended, or is not valid yet. A token without an end is refused.
     pub fn check_times(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let begins = match self.0.get("nbf") {
@@ -40,7 +40,7 @@ impl Claims {
         (has_begun && now < ends).then_some(ends)
     }
 
-    /// Who has the token: unique over all issuers.
+    /// The owner of the token: unique over all issuers.
     pub fn subject(&self, issuer: &str) -> Option<String> {
         let subject = self.0.get("sub")?.as_str()?;
         let is_printable = !subject.chars().any(char::is_control);

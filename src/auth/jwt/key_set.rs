@@ -1,6 +1,6 @@
 //! The keys of an issuer: a JSON Web Key Set (RFC 7517, section 5).
 
-use super::claims::Claims;
+use super::claims::VerifiedClaims;
 use crate::access::TokenIssuer;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
@@ -48,7 +48,7 @@ impl KeySet {
     ///
     /// # Errors
     /// If it is not verified.
-    pub fn verify(&self, token: &str, issuer: &TokenIssuer) -> Result<Claims, NotVerified> {
+    pub fn verify(&self, token: &str, issuer: &TokenIssuer) -> Result<VerifiedClaims, NotVerified> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| NotVerified::Invalid)?;
         // An extension that must be understood, and we understand none (RFC 7515, section 4.1.11).
         if !issuer.algorithms.contains(&header.alg) || header.crit.is_some() {
@@ -66,7 +66,8 @@ impl KeySet {
         // By the hub's clock instead.
         (validation.validate_exp, validation.validate_nbf) = (false, false);
         let fitting = named.filter(|key| key.algorithm.is_none_or(|of| of == header.alg));
-        let mut claims = fitting.filter_map(|key| jsonwebtoken::decode::<Claims>(token, &key.key, &validation).ok());
+        let mut claims =
+            fitting.filter_map(|key| jsonwebtoken::decode::<VerifiedClaims>(token, &key.key, &validation).ok());
         claims.next().map(|token| token.claims).ok_or(NotVerified::Invalid)
     }
 }

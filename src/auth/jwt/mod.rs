@@ -15,7 +15,7 @@ use crate::access::{ClientNetwork, Principal, TokenIssuer, View};
 use crate::clock::TimeSource;
 use crate::sync::lock;
 use chrono::{DateTime, Utc};
-use claims::Claims;
+use claims::VerifiedClaims;
 use failures::FailureLimit;
 use fetch::KeySetState;
 use hashlink::LruCache;
@@ -89,7 +89,7 @@ impl TokenIssuers {
         self.issuers.is_empty()
     }
 
-    /// Who has this token.
+    /// The owner of this token.
     ///
     /// # Errors
     /// If the token is refused.
@@ -143,7 +143,7 @@ impl TokenIssuers {
         let found = self.issuers.iter().enumerate().find(|(_, issuer)| issuer.settings.issuer == claimed);
         let (index, issuer) = found.ok_or(TokenRefused::Invalid)?;
         let (keys, keys_version) = issuer.keys.current();
-        let claims: Claims = keys.verify(token, &issuer.settings).map_err(|refused| match refused {
+        let claims: VerifiedClaims = keys.verify(token, &issuer.settings).map_err(|refused| match refused {
             key_set::NotVerified::UnknownKey => TokenRefused::UnknownKey(index),
             key_set::NotVerified::Invalid => TokenRefused::Invalid,
         })?;

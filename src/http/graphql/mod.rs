@@ -211,7 +211,7 @@ fn check_operation_type(ty: OperationType, is_get: bool, can_stream: bool) -> Re
     }
 }
 
-/// Who sends a request.
+/// The caller of a request.
 ///
 /// # Errors
 /// If it was not authenticated.

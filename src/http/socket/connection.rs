@@ -66,12 +66,12 @@ impl SocketLimits {
     }
 }
 
-/// Who uses a socket.
+/// Whether the client of a socket is authenticated.
 #[derive(Debug)]
 pub enum Authentication {
-    /// The request told.
+    /// By the request.
     Done(Caller),
-    /// `connection_init` must tell.
+    /// It must be, by `connection_init`.
     Pending { auth: ApiAuth, network: Option<ClientNetwork> },
 }
 
