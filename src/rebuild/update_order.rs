@@ -1,5 +1,6 @@
 //! Restores the order of updates: adds the places that entities should have, and deletes obsolete ones at leisure.
 
+use crate::store::read::head;
 use crate::store::{StoreError, begin_writing};
 use entity::Kind;
 use entity::entity::{Column, Entity};
@@ -54,8 +55,9 @@ pub async fn missing_places(db: &impl ConnectionTrait) -> Result<Vec<update_orde
     Ok(all)
 }
 
-/// Deletes the places whose entities have changed since, or do not exist any more. Each transaction is short, and others may write
-/// for as long as it took. `locks` are its first statements on PostgreSQL.
+/// Deletes the places whose entities have changed since, or do not exist any more. Places of changes that are written meanwhile are
+/// left to the writer: under traffic there would be others for ever. Each transaction is short, and others may write for as long as
+/// it took. `locks` are its first statements on PostgreSQL.
 pub async fn delete_obsolete_places(
     connection: &DatabaseConnection,
     locks: &str,
@@ -66,12 +68,13 @@ pub async fn delete_obsolete_places(
         .equals((update_order::Entity, EntityRowId))
         .and(Expr::col((Entity, Column::Position)).equals((update_order::Entity, Position)));
     let key = || Expr::tuple([List, Position, EntityRowId].map(|column| Expr::col((update_order::Entity, column))));
-    let mut last = (0, 0, 0);
+    let (newest, mut last) = (head(connection).await?.position, (0, 0, 0));
     while !stop.is_cancelled() {
         let mut places = update_order::Entity::find().into_query();
         places
             .join(JoinType::LeftJoin, Entity, is_current.clone())
             .and_where(Column::RowId.is_null())
+            .and_where(Expr::col((update_order::Entity, Position)).lte(newest))
             .and_where(key().gt(Expr::tuple([last.0.into(), last.1.into(), last.2.into()])))
             .order_by_columns(
                 [List, Position, EntityRowId].map(|column| ((update_order::Entity, column), sea_orm::Order::Asc)),
@@ -86,15 +89,21 @@ pub async fn delete_obsolete_places(
             ))
         });
         let places: Vec<(i32, i64, i64)> = places.collect::<Result<_, sea_orm::DbErr>>()?;
-        let Some(newest) = places.last() else { return Ok(()) };
-        last = *newest;
+        let Some(found) = places.last() else { return Ok(()) };
+        last = *found;
         let txn = begin_writing(connection, locks, || tokio::time::sleep(LOCK_RETRY_INTERVAL)).await?;
         let begun = Instant::now();
-        let mut delete = Query::delete();
-        let current = Query::select().expr(Expr::val(1)).from(Entity).and_where(is_current.clone()).take();
-        delete.from_table(update_order::Entity).and_where(key().in_tuples(places));
-        delete.and_where(Expr::exists(current).not());
-        txn.execute(&delete).await?;
+        // List by list: SQLite finds no tuples by an index.
+        for of_list in places.chunk_by(|one, next| one.0 == next.0) {
+            let current = Query::select().expr(Expr::val(1)).from(Entity).and_where(is_current.clone()).take();
+            let mut delete = Query::delete();
+            delete
+                .from_table(update_order::Entity)
+                .and_where(List.eq(of_list.first().map(|(list, ..)| *list)))
+                .and_where(Position.is_in(of_list.iter().map(|(_, position, _)| *position)))
+                .and_where(Expr::exists(current).not());
+            txn.execute(&delete).await?;
+        }
         txn.commit().await?;
         tokio::time::sleep(begun.elapsed()).await;
     }
