@@ -152,7 +152,14 @@ fn directives(count: usize) -> DocumentComplexity {
 }
 
 fn check_arguments(arguments: &[(Positioned<Name>, Positioned<Value>)]) -> Result<(), ApiError> {
-    check_limit(arguments.len() as u64, limits::MAX_ARGUMENTS, "arguments of a field or directive")
+    check_limit(arguments.len() as u64, limits::MAX_ARGUMENTS, "arguments of a field or directive")?;
+    // Every argument that takes a number is an `Int`, of 32 bits. async-graphql refuses a larger number only where it executes the
+    // field.
+    let is_too_large = |value: &Value| matches!(value, Value::Number(number) if number.as_i64().is_some_and(|number| i32::try_from(number).is_err()));
+    match arguments.iter().find(|(_, value)| is_too_large(&value.node)) {
+        Some((name, value)) => Err(invalid(format!("`{}` is beyond the 32 bits of an Int", name.node), value.pos)),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -163,6 +170,19 @@ mod tests {
 
     fn complexity(query: &str) -> DocumentComplexity {
         measure_complexity(&parse_query(query).expect("GraphQL")).expect("not too much")
+    }
+
+    #[test]
+    fn a_number_is_an_int_of_32_bits_wherever_it_is() {
+        for number in ["2147483648", "-2147483649", "9223372036854775807"] {
+            let error = refused(&format!(
+                "{{ node(id: \"x\") {{ ... on Session {{ jobs(first: {number}) {{ totalCount }} }} }} }}"
+            ));
+            assert_eq!(error.code, ApiErrorCode::GraphqlValidationFailed, "{error:?}");
+        }
+        for number in ["2147483647", "-2147483648", "0", "1.5"] {
+            complexity(&format!("{{ inspections(first: {number}) {{ totalCount }} }}"));
+        }
     }
 
     fn refused(query: &str) -> ApiError {

@@ -329,7 +329,9 @@ async fn parent_with_most_rows(app: &TestHub, schema: &Schema, list: &ListField,
 async fn every_list_has_an_order_in_which_nothing_is_lost() {
     let app = TestHub::start().await;
     let schema = Schema::read(&app).await;
-    let lists = schema.lists();
+    let mut lists = schema.lists();
+    // Needs the scope `admin`, and its first row would close the open API. `graphql/tests/api_keys.rs` reads its pages.
+    lists.retain(|list| list.field != "apiKeys");
     let mut traffic = WriteTraffic { app, times: 0 };
     for _ in 0..5 {
         traffic.write().await;
