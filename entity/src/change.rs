@@ -1,6 +1,6 @@
 //! One row of history: what an event did to an entity, or why it had no effect. Rows are only added.
 //!
-//! A view: [`change_row`](crate::change_row) has what differs from row to row, and [`change_type`](crate::change_type) what repeats.
+//! A view: [`change_row`] has what differs from row to row, and [`change_type`] what repeats.
 
 use crate::{Kind, ReasonCode, Status, Verdict, change_row, change_type};
 use sea_orm::entity::prelude::*;
