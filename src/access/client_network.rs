@@ -7,6 +7,12 @@ use std::net::IpAddr;
 pub struct ClientNetwork(IpAddr);
 
 impl ClientNetwork {
+    /// Whether it is this machine.
+    pub fn is_loopback(self) -> bool {
+        // The first 64 bits of `::1` are zero.
+        self.0.is_loopback() || self.0.is_unspecified()
+    }
+
     pub fn new(address: IpAddr) -> ClientNetwork {
         match address.to_canonical() {
             IpAddr::V6(address) => ClientNetwork(IpAddr::V6((address.to_bits() >> 64 << 64).into())),

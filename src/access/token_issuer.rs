@@ -31,7 +31,7 @@ pub enum KeySetSource {
 pub struct ClaimGrant {
     /// The name of the claim, or its path: `realm_access.roles`.
     pub claim: String,
-    /// The claim is this text, or a list that contains it, or words of which one is this (`scope`).
+    /// The claim is this text, or a list that contains it; for `scope` and `scp`, one of their words is this.
     pub value: String,
     pub view: View,
 }

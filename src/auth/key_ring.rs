@@ -4,8 +4,8 @@ use super::active_key::ActiveKey;
 use crate::access::{ApiKey, ApiKeyId, ApiKeyToken, Principal, Scopes};
 use crate::clock::TimeSource;
 use crate::store::{ApiKeyRecord, ApiKeyStore, StoreError};
+use chrono::{DateTime, Utc};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The valid keys. While there has never been one, the API is open.
@@ -19,7 +19,7 @@ pub struct KeyRing {
     anyone: Arc<Principal>,
     keys: RwLock<ValidKeys>,
     /// The number of changes that were read.
-    version: AtomicI64,
+    version: tokio::sync::Mutex<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl KeyRing {
     /// A ring without keys, for an API that authenticates nobody.
     pub fn unread(store: ApiKeyStore, clock: TimeSource) -> KeyRing {
         let anyone = Arc::new(Principal::anyone(Scopes::NONE));
-        let (keys, version) = (RwLock::default(), AtomicI64::new(-1));
+        let (keys, version) = (RwLock::default(), tokio::sync::Mutex::new(-1));
         KeyRing { store, clock, settings_keys: Vec::new(), has_other_ways: false, anyone, keys, version }
     }
 
@@ -78,14 +78,24 @@ impl KeyRing {
     /// # Errors
     /// If the database fails. The keys in memory stay valid.
     pub async fn refresh(&self) -> Result<(), StoreError> {
+        // One after the other: of two, the one that read older keys must not replace newer ones.
+        let mut known = self.version.lock().await;
         let version = self.store.version().await?;
-        if version != self.version.load(Ordering::Relaxed) {
+        if version != *known {
             // A row that cannot be read is a key, too.
             let has_keys = self.store.any().await?;
             self.replace(&self.store.all().await?, has_keys);
-            self.version.store(version, Ordering::Relaxed);
+            *known = version;
         }
         Ok(())
+    }
+
+    /// When the key of a principal ends now: rotation shortens it, and what runs keeps its principal. The principal's own end if it has
+    /// no key.
+    pub fn expires_at(&self, principal: &Principal) -> Option<DateTime<Utc>> {
+        let keys = self.read();
+        let key = keys.by_id.values().find(|active| active.principal.subject == principal.subject);
+        key.map_or(principal.expires_at, |active| active.key.expires_at)
     }
 
     /// Ends what uses an expired key.
@@ -104,7 +114,9 @@ impl KeyRing {
     /// # Errors
     /// If the database fails. The next call tries again.
     pub async fn save_uses(&self) -> Result<(), StoreError> {
-        let used: Vec<_> = self.read().by_id.values().filter_map(|active| active.unsaved_use()).collect();
+        let is_of_settings = |id| self.settings_keys.iter().any(|key| key.id == id);
+        let used = self.read().by_id.values().filter_map(|active| active.unsaved_use()).collect::<Vec<_>>();
+        let used: Vec<_> = used.into_iter().filter(|(id, _)| !is_of_settings(*id)).collect();
         if used.is_empty() {
             return Ok(());
         }

@@ -206,13 +206,14 @@ pub async fn create(ctx: &Context<'_>, input: CreateApiKeyInput) -> Result<Creat
         ));
     }
     check_expiry(api, expires_at)?;
-    if let Some(latest) = api.principal.expires_at.filter(|latest| expires_at.is_none_or(|at| at > *latest)) {
+    if let Some(latest) = api.keys.expires_at(&api.principal).filter(|latest| expires_at.is_none_or(|at| at > *latest))
+    {
         let hint = format!("Set `expiresAt` to {} at the latest.", latest.to_rfc3339());
         return Err(exceeds("it would be valid for longer than your own credential", &hint));
     }
     let (key, token) = ApiKey::generate(name, view, expires_at).map_err(ApiKeyError::from)?;
     let record = api.keys.store.create(key, &api.principal.subject, api.now()).await?;
-    api.keys.refresh().await?;
+    show_change(api).await;
     Ok(CreateApiKeyPayload { api_key: (&record).into(), secret: token.reveal() })
 }
 
@@ -224,11 +225,11 @@ pub async fn rotate(ctx: &Context<'_>, input: RotateApiKeyInput) -> Result<Creat
     let rotation = KeyRotation {
         overlap,
         expires_at: input.expires_at,
-        expires_by: api.principal.expires_at,
+        expires_by: api.keys.expires_at(&api.principal),
         created_by: api.principal.subject.to_string(),
     };
     let rotated = api.keys.store.rotate(id, api.view(), rotation, api.now()).await?;
-    api.keys.refresh().await?;
+    show_change(api).await;
     Ok(CreateApiKeyPayload { api_key: (&rotated.new).into(), secret: rotated.token.reveal() })
 }
 
@@ -236,8 +237,15 @@ pub async fn revoke(ctx: &Context<'_>, input: RevokeApiKeyInput) -> Result<ApiKe
     let api = ApiContext::of(ctx)?;
     let id = changeable_key(api, &input.id)?;
     let record = api.keys.store.revoke(id, api.view(), api.now()).await?;
-    api.keys.refresh().await?;
+    show_change(api).await;
     Ok(ApiKeyPayload { api_key: (&record).into() })
+}
+
+// So that the next request finds the change. If it fails, the change is stored all the same, and found a moment later.
+async fn show_change(api: &ApiContext) {
+    if let Err(error) = api.keys.refresh().await {
+        tracing::warn!(%error, "API keys could not be read after a change; the known ones stay valid");
+    }
 }
 
 /// The key with this id, which is not one of the settings.

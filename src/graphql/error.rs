@@ -62,8 +62,8 @@ impl ApiError {
     pub fn unauthenticated() -> Self {
         ApiError::new(
             ApiErrorCode::Unauthenticated,
-            "this hub requires a valid API key",
-            "Send the header `Authorization: Bearer ihub_…`; the hub's operator issues the key.",
+            "this hub requires a valid credential",
+            "Send the header `Authorization: Bearer …` with an API key (`ihub_…`) or a token; the hub's operator issues them.",
         )
     }
 

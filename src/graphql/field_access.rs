@@ -13,6 +13,7 @@ const PRINCIPAL_FIELDS: &[(&str, &str)] = &[("Query", "viewer")];
 /// Personal fields beside the facts.
 const PERSONAL_FIELDS: &[(&str, &str)] = &[
     ("Delivery", "bodyText"),
+    ("Delivery", "contentType"),
     ("Delivery", "headers"),
     ("Inspection", "details"),
     ("Item", "details"),

@@ -70,10 +70,17 @@ impl ApiAuth {
     /// If the credential is missing or wrong, or the open API is asked by another site.
     pub fn authenticate(&self, headers: &HeaderMap, from: &Extensions) -> Result<Arc<Principal>, AccessDenied> {
         if let Some(anyone) = self.ring.anyone() {
-            return self.check_site(headers).map(|()| anyone);
+            return self.check_site(headers, from.get().copied()).map(|()| anyone);
         }
         match from.get() {
-            Some(ProxyUser(user)) if !headers.contains_key(header::AUTHORIZATION) => Ok(user.clone()),
+            // The browser sends what the proxy knows the user by, whatever page asks it to.
+            Some(ProxyUser(user)) if !headers.contains_key(header::AUTHORIZATION) => {
+                let mut origins = headers.get_all(header::ORIGIN).iter();
+                match origins.all(|origin| self.allowed_origins.names(origin) || is_same_host(origin, headers)) {
+                    true => Ok(user.clone()),
+                    false => Err(AccessDenied::OriginNotAllowed),
+                }
+            }
             _ => {
                 let token = bearer_token(headers).map_err(|_| AccessDenied::Unauthenticated)?;
                 self.authenticate_token(token, from.get().copied())
@@ -131,8 +138,12 @@ impl ApiAuth {
         })
     }
 
-    fn check_site(&self, headers: &HeaderMap) -> Result<(), AccessDenied> {
-        if self.is_local && !headers.get(header::HOST).is_some_and(|host| is_loopback_host(host.as_bytes())) {
+    fn check_site(&self, headers: &HeaderMap, client: Option<ClientNetwork>) -> Result<(), AccessDenied> {
+        let has_local_name = headers.get(header::HOST).is_some_and(|host| is_loopback_host(host.as_bytes()));
+        // A proxy on this machine may replace the name of the host.
+        let is_forwarded = headers.contains_key(header::FORWARDED) || headers.contains_key("x-forwarded-for");
+        let is_from_here = client.is_none_or(ClientNetwork::is_loopback) && !is_forwarded;
+        if self.is_local && !(has_local_name && is_from_here) {
             return Err(AccessDenied::HostNotAllowed);
         }
         let mut origins = headers.get_all(header::ORIGIN).iter();

@@ -69,6 +69,11 @@ impl AllowedOrigins {
         self.is_any() || self.0.contains(origin)
     }
 
+    /// Whether the operator named this origin.
+    pub fn names(&self, origin: &HeaderValue) -> bool {
+        self.0.contains(origin)
+    }
+
     fn is_any(&self) -> bool {
         self.0.iter().any(|origin| origin == ANY_ORIGIN)
     }

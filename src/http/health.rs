@@ -58,13 +58,16 @@ async fn check_readiness(app: &AppState, check: Option<ReadinessCheck>) -> Resul
     Ok(())
 }
 
-/// `GET /metrics`, in the Prometheus text format. Needs the scope `metrics`.
+/// `GET /metrics`, in the Prometheus text format. Needs the scope `metrics`, for all sources.
 pub async fn metrics(State(app): State<Arc<AppState>>, request: Request) -> Result<impl IntoResponse, Problem> {
     let (parts, _) = request.into_parts();
     let handle = app.metrics.as_ref().ok_or(Problem::RouteNotFound)?;
     let principal = app.auth.authenticate_with_new_keys(&parts.headers, &parts.extensions).await?;
     if !principal.view.has(Scope::Metrics) {
         return Err(Problem::MissingScope(scope_name(Scope::Metrics)));
+    }
+    if principal.view.sources().is_some() {
+        return Err(Problem::MetricsOfAllSources);
     }
     metrics::gauge!("inspection_hub_subscriptions").set(app.subscriptions.subscribers() as f64);
     metrics::gauge!("inspection_hub_shared_executions").set(app.subscriptions.shared_executions() as f64);

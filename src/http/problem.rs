@@ -32,8 +32,9 @@ problems! {
     WebhookMethodNotAllowed(&'static str), METHOD_NOT_ALLOWED, "this URL accepts {0}'s webhooks by POST (or PUT) only";
     SourceNotFound, NOT_FOUND, "no source with this name is configured";
     NotAuthenticated, UNAUTHORIZED, "the request is not authenticated";
-    ApiKeyRequired, UNAUTHORIZED, "this needs a valid API key: send the header `Authorization: Bearer …`";
-    MissingScope(&'static str), FORBIDDEN, "this needs the scope `{0}`, which the API key does not have";
+    ApiKeyRequired, UNAUTHORIZED, "this needs a valid credential: send the header `Authorization: Bearer …`";
+    MissingScope(&'static str), FORBIDDEN, "this needs the scope `{0}`, which the credential does not have";
+    MetricsOfAllSources, FORBIDDEN, "the metrics are of all sources, and the credential is limited to some of them";
     SiteNotAllowed(AccessDenied), FORBIDDEN, "{0}";
     EmptyBody, BAD_REQUEST, "the body is empty";
     IncompleteBody, BAD_REQUEST, "the body is incomplete";

@@ -52,10 +52,20 @@ impl TrustedProxies {
 
     /// The last address on the way that is not a trusted proxy's: what is before it may be made up by the client.
     fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let way = match headers.contains_key(FORWARDED) {
-            true => forwarded_for(headers),
-            false => x_forwarded_for(headers),
-        };
+        let by = |way: Vec<Option<IpAddr>>| self.last_untrusted(peer, way);
+        match (headers.contains_key(FORWARDED), headers.contains_key(X_FORWARDED_FOR)) {
+            (true, false) => by(forwarded_for(headers)),
+            (false, true) => by(x_forwarded_for(headers)),
+            (false, false) => peer,
+            // A proxy writes one of them. If they disagree, the client has made up the other.
+            (true, true) => {
+                let client = by(forwarded_for(headers));
+                if client == by(x_forwarded_for(headers)) { client } else { peer }
+            }
+        }
+    }
+
+    fn last_untrusted(&self, peer: IpAddr, way: Vec<Option<IpAddr>>) -> IpAddr {
         let mut client = peer;
         for address in way.into_iter().rev() {
             match address {
@@ -78,13 +88,15 @@ impl TrustedProxies {
         if !is_usable {
             return None;
         }
-        let groups: Vec<&str> = match &self.groups_header {
-            Some(header) => {
-                let values = headers.get_all(header).iter().filter_map(|value| value.to_str().ok());
-                values.flat_map(|value| value.split(',')).map(str::trim).take(MAX_GROUPS).collect()
+        let mut groups: Vec<&str> = Vec::new();
+        if let Some(header) = &self.groups_header {
+            let mut values = headers.get_all(header).iter();
+            let value = values.next().map_or(Some(""), |value| value.to_str().ok())?;
+            if values.next().is_some() {
+                return None;
             }
-            None => Vec::new(),
-        };
+            groups.extend(value.split(',').map(str::trim).take(MAX_GROUPS));
+        }
         let granted = self.grants.iter().filter(|(group, _)| group == EVERYONE || groups.contains(&group.as_str()));
         let view = View::combined(granted.map(|(_, view)| view));
         Some(ProxyUser(Arc::new(Principal {
@@ -175,7 +187,8 @@ mod tests {
             ("10.1.2.3", vec![(XFF, "192.0.2.1, unknown, 10.0.0.1")], "10.0.0.1"),
             ("10.1.2.3", vec![(XFF, "")], "10.1.2.3"),
             ("10.1.2.3", vec![("forwarded", "for=192.0.2.1;proto=https, For=\"[2001:db8::2]:1\"")], "2001:db8::2"),
-            ("10.1.2.3", vec![("forwarded", "by=10.1.1.1;for=192.0.2.1"), (XFF, "203.0.113.7")], "192.0.2.1"),
+            ("10.1.2.3", vec![("forwarded", "by=10.1.1.1;for=192.0.2.1"), (XFF, "192.0.2.1")], "192.0.2.1"),
+            ("10.1.2.3", vec![("forwarded", "for=203.0.113.7"), (XFF, "192.0.2.1")], "10.1.2.3"),
             ("10.1.2.3", vec![("forwarded", "for=_hidden")], "10.1.2.3"),
             // Anybody else is believed nothing.
             ("192.0.2.9", vec![(XFF, "192.0.2.1")], "192.0.2.9"),
@@ -191,7 +204,7 @@ mod tests {
         for (headers, expected) in [
             (vec![("x-user", "ada")], Some("read")),
             (vec![("x-user", " ada "), ("x-groups", "operators, other")], Some("read operate")),
-            (vec![("x-user", "ada"), ("x-groups", "other"), ("x-groups", "operators")], Some("read operate")),
+            (vec![("x-user", "ada"), ("x-groups", "other"), ("x-groups", "operators")], None),
             (vec![("x-user", "ada"), ("x-groups", "lot")], Some("read")),
             (vec![("x-user", "ada"), ("x-groups", "Operators")], Some("read")),
             (vec![("x-groups", "operators")], None),

@@ -55,7 +55,7 @@ pub async fn missing_places(db: &impl ConnectionTrait) -> Result<Vec<update_orde
     Ok(all)
 }
 
-/// Deletes the places whose entities have changed since, or do not exist any more. Places of changes that are written meanwhile are
+/// Deletes the places whose entities have changed since, or do not exist any more. Places of changes that are written from now on are
 /// left to the writer: under traffic there would be others for ever. Each transaction is short, and others may write for as long as
 /// it took. `locks` are its first statements on PostgreSQL.
 pub async fn delete_obsolete_places(

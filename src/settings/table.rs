@@ -213,7 +213,7 @@ pub const TOKEN_ISSUER_SETTINGS: &[Setting] = rows! {
 pub const TOKEN_GRANT_SETTINGS: &[Setting] = rows! {
     /// The name of a claim, or the path to it: `groups`, `realm_access.roles`.
     claim "TEXT" = "";
-    /// The claim is this text, or a list that contains it, or words of which one is this.
+    /// The claim is this text, or a list that contains it; for `scope` and `scp`, one of their words is this.
     value "TEXT" = "";
     /// What it allows, as in `[[api_keys]]`.
     scopes "LIST" = "";

@@ -128,10 +128,12 @@ impl ApiKeyStore {
         if old.key.is_expired(now) {
             return Err(ApiKeyError::Expired(id));
         }
-        let same_lifetime = || old.key.expires_at.map(|expires_at| now + (expires_at - old.created_at));
+        // A time beyond the calendar is none.
+        let same_lifetime =
+            || old.key.expires_at.and_then(|expires_at| now.checked_add_signed(expires_at - old.created_at));
         let expires_at = earlier(rotation.expires_at.or_else(same_lifetime), rotation.expires_by);
         let (key, token) = ApiKey::generate(old.key.name.clone(), old.key.view.clone(), expires_at)?;
-        old.key.expires_at = earlier(old.key.expires_at, Some(now + rotation.overlap));
+        old.key.expires_at = earlier(old.key.expires_at, now.checked_add_signed(rotation.overlap));
         let expires_at = Set(micros(old.key.expires_at));
         change.update(id, ActiveModel { expires_at, ..ActiveModel::default() }).await?;
         let new = change.insert(key, &rotation.created_by, now).await?;
@@ -179,12 +181,9 @@ impl ApiKeyStore {
         Ok(())
     }
 
-    // On PostgreSQL not one of those that read: they may all be in use, and a revocation must not wait for them.
+    // Not one of those that read: they may all be in use, and a revocation must not wait for them.
     fn connection(&self) -> &DatabaseConnection {
-        match &self.0.address {
-            DatabaseAddress::Sqlite(_) => &self.0.read_pool,
-            DatabaseAddress::Postgres(_) => &self.0.write_pool,
-        }
+        &self.0.write_pool
     }
 
     // SQLite's own waits for the writer's lock become longer and longer, so its connection does not wait by itself.

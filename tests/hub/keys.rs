@@ -207,8 +207,8 @@ async fn metrics_need_their_scope_and_reading_needs_its_own() {
         })
     };
     for (key, status, detail) in [
-        (None, 401, "API key"),
-        (Some("ihub_000000000000_0"), 401, "API key"),
+        (None, 401, "valid credential"),
+        (Some("ihub_000000000000_0"), 401, "valid credential"),
         (Some(reader.as_str()), 403, "the scope `metrics`"),
         (Some(scraper.as_str()), 200, ""),
     ] {

@@ -1,14 +1,18 @@
 //! Other ways to be authenticated than a key of the hub: tokens of an identity provider, and users of a trusted proxy.
 
 use crate::test_hub::{Subscription, TestHub, TestResponse, send_request, wait_until};
+use crate::test_keys::settings_key;
 use axum::Router;
 use axum::http::header::CACHE_CONTROL;
 use axum::routing::get;
+use futures_util::StreamExt;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// Pairs of keys for Ed25519 (RFC 8410): the private key in DER, the public one in base64url.
 const PAIRS: [(&str, &str); 2] = [
@@ -179,12 +183,56 @@ async fn the_user_of_a_trusted_proxy_needs_no_other_credential() {
     assert_eq!(ask(&app, VIEWER, &[]).await.status, 401);
     // A wrong credential counts: nothing else is tried then.
     assert_eq!(ask(&app, VIEWER, &[user[0], ("authorization", "Bearer ihub_wrong")]).await.status, 401);
+    // A page of another site cannot use what its visitor is logged in with.
+    let host = app.url("");
+    for (origin, status) in [("https://evil.example", 403), ("null", 403), (host.as_str(), 200)] {
+        assert_eq!(ask(&app, VIEWER, &[user[0], ("origin", origin)]).await.status, status, "{origin}");
+    }
+    let mut request = app.url("/graphql").replace("http://", "ws://").into_client_request().expect("a request");
+    for (name, value) in [
+        ("sec-websocket-protocol", "graphql-transport-ws"),
+        ("x-forwarded-user", "ada"),
+        ("origin", "https://evil.example"),
+    ] {
+        request.headers_mut().insert(name, value.parse().expect("a value"));
+    }
+    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("a socket");
+    match socket.next().await {
+        Some(Ok(Message::Close(Some(frame)))) => assert_eq!(u16::from(frame.code), 4403, "{frame:?}"),
+        other => panic!("{other:?}"),
+    }
     // The proxy's headers are in nothing that is stored.
     let sample = crate::test_hub::sample_bytes("pave/session-status-change-started.json");
     let request = app.client.post(app.url("/webhooks/pave")).body(sample).header("content-type", "application/json");
     assert_eq!(send_request(request.header(user[0].0, user[0].1)).await.status, 200);
     let stored = ask(&app, "{ deliveries { nodes { event headers } } }", &user).await.body;
     assert!(!stored.to_string().contains("ada"), "{stored}");
+}
+
+#[tokio::test]
+async fn what_a_proxy_forwards_is_not_from_this_machine() {
+    let app = TestHub::start().await;
+    assert_eq!(ask(&app, VIEWER, &[]).await.status, 200);
+    for header in ["forwarded", "x-forwarded-for"] {
+        let refused = ask(&app, VIEWER, &[(header, "for=192.0.2.1")]).await;
+        assert_eq!(
+            (refused.status, &refused.body["errors"][0]["extensions"]["code"]),
+            (403, &json!("FORBIDDEN")),
+            "{header}"
+        );
+    }
+    let app = TestHub::with("trusted_proxies = '127.0.0.1'").await;
+    assert_eq!(ask(&app, VIEWER, &[("x-forwarded-for", "192.0.2.1")]).await.status, 403);
+}
+
+#[tokio::test]
+async fn metrics_are_for_credentials_of_all_sources() {
+    let ((limited, one), (unlimited, two)) =
+        (settings_key("metrics", "sources = ['pave']"), settings_key("metrics", ""));
+    let app = TestHub::with(&format!("{one}{two}")).await;
+    for (token, status) in [(limited, 403), (unlimited, 200)] {
+        assert_eq!(send_request(app.client.get(app.url("/metrics")).bearer_auth(token)).await.status, status);
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 
 /// How far the clocks of the issuer and the hub may differ.
 const LEEWAY: TimeDelta = TimeDelta::seconds(60);
+/// Claims that are words, separated by spaces (RFC 8693, section 4.2).
+const SCOPE_CLAIMS: [&str; 2] = ["scope", "scp"];
 /// Bytes of a subject.
 const MAX_SUBJECT_BYTES: usize = 256;
 
@@ -56,7 +58,10 @@ impl VerifiedClaims {
             path.try_fold(first, |value, name| value.get(name))
         });
         match named {
-            Some(Value::String(text)) => *text == grant.value || text.split(' ').any(|word| word == grant.value),
+            Some(Value::String(text)) if SCOPE_CLAIMS.contains(&grant.claim.as_str()) => {
+                text.split(' ').any(|word| word == grant.value)
+            }
+            Some(Value::String(text)) => *text == grant.value,
             Some(Value::Array(values)) => values.iter().any(|value| value.as_str() == Some(&grant.value)),
             _ => false,
         }

@@ -9,6 +9,7 @@ use governor::{DefaultKeyedRateLimiter, Quota};
 use hashlink::LruCache;
 use std::num::NonZeroU32;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Invalid tokens of one client at once, and then one for each of these intervals.
@@ -17,19 +18,20 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// Clients that are kept waiting.
 const MAX_WAITING: usize = 4_096;
 /// After this many failures, clients whose quota is full again are removed.
-const FAILURES_PER_SWEEP: usize = 4_096;
+const FAILURES_PER_SWEEP: u32 = 4_096;
 
 pub struct FailureLimit {
     limiter: DefaultKeyedRateLimiter<ClientNetwork>,
     /// Until when a client waits.
     waiting: Mutex<LruCache<ClientNetwork, Instant>>,
+    failures: AtomicU32,
 }
 
 impl Default for FailureLimit {
     fn default() -> Self {
         let quota = Quota::with_period(INTERVAL).unwrap_or(Quota::per_second(NonZeroU32::MIN)).allow_burst(BURST);
         let waiting = Mutex::new(LruCache::new(MAX_WAITING));
-        FailureLimit { limiter: DefaultKeyedRateLimiter::keyed(quota), waiting }
+        FailureLimit { limiter: DefaultKeyedRateLimiter::keyed(quota), waiting, failures: AtomicU32::new(0) }
     }
 }
 
@@ -60,7 +62,7 @@ impl FailureLimit {
             let wait = exceeded.wait_time_from(DefaultClock::default().now());
             lock(&self.waiting).insert(client, Instant::now() + wait);
         }
-        if self.limiter.len() > FAILURES_PER_SWEEP {
+        if self.failures.fetch_add(1, Ordering::Relaxed) % FAILURES_PER_SWEEP == FAILURES_PER_SWEEP - 1 {
             self.limiter.retain_recent();
         }
     }

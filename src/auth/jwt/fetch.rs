@@ -8,7 +8,7 @@ use axum::http::header::CACHE_CONTROL;
 use futures_util::future::join_all;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -34,12 +34,16 @@ const EXPIRY_INTERVAL: Duration = Duration::from_millis(250);
 pub struct KeySetState {
     current: Mutex<Arc<KeySet>>,
     version: AtomicU64,
+    /// The set as it was read last.
+    source: Mutex<Vec<u8>>,
+    /// Whether the last attempt to read the keys failed.
+    is_failing: AtomicBool,
     /// When the keys were last read again for a key that was unknown, and the version before.
     refetched: Mutex<Option<(Instant, u64)>>,
     /// Wakes the task that reads them.
     wanted: Notify,
     /// Wakes those who wait for them.
-    read: Notify,
+    was_read: Notify,
 }
 
 /// Whether the keys are read again for an unknown key.
@@ -64,7 +68,7 @@ impl KeySetState {
         let version = self.version();
         if version == 0 {
             // They are being read for the first time.
-            return Refetch::Running;
+            return if self.is_failing.load(Ordering::Relaxed) { Refetch::TooSoon } else { Refetch::Running };
         }
         let mut refetched = lock(&self.refetched);
         match *refetched {
@@ -77,6 +81,18 @@ impl KeySetState {
         }
     }
 
+    /// Uses a set from now on. An equal one makes no new version, so that verified tokens are still known.
+    ///
+    /// # Errors
+    /// If it is not a set with keys.
+    fn read(&self, json: Vec<u8>) -> Result<(), &'static str> {
+        let keys = KeySet::parse(&json)?;
+        if std::mem::replace(&mut *lock(&self.source), json.clone()) != json {
+            self.replace(keys);
+        }
+        Ok(())
+    }
+
     pub fn replace(&self, keys: KeySet) {
         *lock(&self.current) = Arc::new(keys);
         self.version.fetch_add(1, Ordering::AcqRel);
@@ -86,11 +102,13 @@ impl KeySetState {
 impl TokenIssuers {
     /// Reads the keys of all issuers when they are due, and ends expired tokens, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let client = match reqwest::Client::builder().timeout(FETCH_TIMEOUT).build() {
-            Ok(client) => client,
-            Err(error) => return tracing::error!(%error, "the keys of token issuers cannot be read: no HTTP client"),
+        let keys = async {
+            match reqwest::Client::builder().timeout(FETCH_TIMEOUT).build() {
+                Ok(client) => _ = join_all(self.issuers.iter().map(|issuer| issuer.keep_current(&client))).await,
+                Err(error) => tracing::error!(%error, "the keys of token issuers cannot be read: no HTTP client"),
+            }
+            std::future::pending::<()>().await;
         };
-        let keys = join_all((0..self.issuers.len()).map(|index| self.keep_current(index, &client)));
         let expiry = async {
             let mut ticks = tokio::time::interval(EXPIRY_INTERVAL);
             loop {
@@ -100,7 +118,7 @@ impl TokenIssuers {
         };
         tokio::select! {
             () = stop.cancelled() => {}
-            _ = keys => {}
+            () = keys => {}
             () = expiry => {}
         }
     }
@@ -109,7 +127,7 @@ impl TokenIssuers {
     /// read for that reason a short time ago.
     pub async fn refetch(&self, issuer: usize) {
         let Some(ActiveIssuer { keys, .. }) = self.issuers.get(issuer) else { return };
-        let read = keys.read.notified();
+        let read = keys.was_read.notified();
         match keys.begin_refetch() {
             Refetch::Begin => keys.wanted.notify_one(),
             Refetch::Running => {}
@@ -118,15 +136,16 @@ impl TokenIssuers {
         // Without the keys the token is refused.
         let _ = tokio::time::timeout(WAIT_FOR_KEYS, read).await;
     }
+}
 
-    async fn keep_current(&self, index: usize, client: &reqwest::Client) {
-        let Some(issuer) = self.issuers.get(index) else { return };
-        let name = &issuer.settings.issuer;
+impl ActiveIssuer {
+    async fn keep_current(&self, client: &reqwest::Client) {
+        let name = &self.settings.issuer;
         let mut is_failing = false;
         loop {
-            let pause = match read_key_set(&issuer.settings.key_set, client).await {
-                Ok((keys, max_age)) => {
-                    issuer.keys.replace(keys);
+            let read = read_key_set(&self.settings.key_set, client).await;
+            let pause = match read.and_then(|(json, max_age)| Ok(self.keys.read(json).map(|()| max_age)?)) {
+                Ok(max_age) => {
                     if is_failing {
                         tracing::info!(issuer = name, "the keys of a token issuer could be read again");
                     }
@@ -145,23 +164,23 @@ impl TokenIssuers {
                     RETRY_INTERVAL
                 }
             };
-            issuer.keys.read.notify_waiters();
+            self.keys.is_failing.store(is_failing, Ordering::Relaxed);
+            self.keys.was_read.notify_waiters();
             // Either way the keys are due.
-            let _ = tokio::time::timeout(pause, issuer.keys.wanted.notified()).await;
+            let _ = tokio::time::timeout(pause, self.keys.wanted.notified()).await;
         }
     }
 }
 
-/// A key set, and how long it may be used.
-async fn read_key_set(source: &KeySetSource, client: &reqwest::Client) -> Result<(KeySet, Duration), String> {
-    let (json, max_age) = match source {
+/// A key set as JSON, and how long it may be used.
+async fn read_key_set(source: &KeySetSource, client: &reqwest::Client) -> Result<(Vec<u8>, Duration), String> {
+    match source {
         KeySetSource::File(path) => {
             let json = tokio::fs::read(path).await.map_err(|error| error.to_string())?;
-            (json, MIN_MAX_AGE)
+            Ok((json, MIN_MAX_AGE))
         }
-        KeySetSource::Url(url) => download(url, client).await?,
-    };
-    Ok((KeySet::parse(&json)?, max_age))
+        KeySetSource::Url(url) => download(url, client).await,
+    }
 }
 
 async fn download(url: &str, client: &reqwest::Client) -> Result<(Vec<u8>, Duration), String> {

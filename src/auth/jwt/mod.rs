@@ -67,6 +67,13 @@ struct VerifiedToken {
     keys_version: u64,
 }
 
+/// A token that was verified before.
+struct Remembered {
+    token: VerifiedToken,
+    /// Whether that was with the issuer's present keys.
+    is_current: bool,
+}
+
 #[derive(Debug)]
 struct Expiring {
     at: DateTime<Utc>,
@@ -96,16 +103,29 @@ impl TokenIssuers {
     pub fn authenticate(&self, token: &str, client: Option<ClientNetwork>) -> Result<Arc<Principal>, TokenRefused> {
         let now = (self.clock)();
         let digest = Sha256::digest(token).into();
-        if let Some(principal) = self.remembered(&digest, now) {
-            return Ok(principal);
+        let known = self.remembered(&digest, now);
+        if let Some(Remembered { token, is_current: true }) = &known {
+            return Ok(token.principal.clone());
         }
-        self.failures.check(client)?;
+        if known.is_none() {
+            self.failures.check(client)?;
+        }
         let verified = self.verify(token, now).inspect_err(|refused| {
+            lock(&self.verified).remove(&digest);
             // No signature was verified for an unknown key.
             if *refused == TokenRefused::Invalid {
                 self.failures.count(client);
             }
         })?;
+        // Verified again with other keys, it is the same principal.
+        if let Some(Remembered { token: before, .. }) = known
+            && before.principal.view == verified.principal.view
+            && before.expires_at == verified.expires_at
+        {
+            let principal = before.principal.clone();
+            lock(&self.verified).insert(digest, VerifiedToken { principal: principal.clone(), ..verified });
+            return Ok(principal);
+        }
         let principal = verified.principal.clone();
         let ends = Expiring { at: verified.expires_at, ended: principal.ended.clone() };
         lock(&self.verified).insert(digest, verified);
@@ -124,15 +144,15 @@ impl TokenIssuers {
         }
     }
 
-    fn remembered(&self, digest: &[u8; 32], now: DateTime<Utc>) -> Option<Arc<Principal>> {
+    fn remembered(&self, digest: &[u8; 32], now: DateTime<Utc>) -> Option<Remembered> {
         let mut verified = lock(&self.verified);
-        let token = verified.get(digest)?;
-        let is_current = self.issuers.get(token.issuer)?.keys.version() == token.keys_version;
-        if is_current && now < token.expires_at {
-            return Some(token.principal.clone());
+        let token = verified.get(digest)?.clone();
+        if now >= token.expires_at {
+            verified.remove(digest);
+            return None;
         }
-        verified.remove(digest);
-        None
+        let is_current = self.issuers.get(token.issuer)?.keys.version() == token.keys_version;
+        Some(Remembered { token, is_current })
     }
 
     fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<VerifiedToken, TokenRefused> {
