@@ -18,7 +18,7 @@ use inspection_hub::access::Principal;
 use inspection_hub::auth::KeyRing;
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
-use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
+use inspection_hub::ingest::{BatchWriter, IngestQueue, LogRecord, Writer};
 use inspection_hub::store::read::{
     AsOfList, EntityFilter, EntityProjection, PageRequest, PagingDirection, SortDirection, TimeAxis, as_of,
     entities_by_id, entities_by_row_id, head,
@@ -91,6 +91,7 @@ async fn run() -> anyhow::Result<()> {
         principal: Principal::unlimited(),
         feed: Feed::new(db.read_pool.clone(), &head(&db.read_pool).await?),
         sources: [].into(),
+        ingest: IngestQueue::closed(),
         keys: Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), Utc::now)),
         clock: Utc::now,
     });
@@ -165,7 +166,7 @@ fn fill(db: &Database, begin: DateTime<Utc>) -> anyhow::Result<i64> {
     Ok(position)
 }
 
-fn incoming(key: &str, status: &str, at: DateTime<Utc>) -> anyhow::Result<PreparedDelivery> {
+fn incoming(key: &str, status: &str, at: DateTime<Utc>) -> anyhow::Result<LogRecord> {
     let spelled = at.to_rfc3339_opts(SecondsFormat::Micros, true);
     let body = format!(
         r#"{{"event":"SESSION:STATUS_CHANGE","session_key":"{key}","status":"{status}","timestamp":"{spelled}"}}"#
@@ -180,7 +181,7 @@ fn incoming(key: &str, status: &str, at: DateTime<Utc>) -> anyhow::Result<Prepar
         headers: &HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
         body: body.into(),
     };
-    Ok(PreparedDelivery::prepare(Verifier::open().check(delivery)?))
+    Ok(LogRecord::prepare(Verifier::open().check(delivery)?))
 }
 
 async fn build_queries(

@@ -22,7 +22,7 @@ use anyhow::{Context, ensure};
 use bench_database::BenchDatabase;
 use growth::fill::Population;
 use growth::queries::{build_queries, graph};
-use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
+use inspection_hub::ingest::{BatchWriter, LogRecord, Writer};
 use inspection_hub::store::{Database, OpenMode};
 use mimalloc::MiMalloc;
 use rand::SeedableRng;
@@ -124,7 +124,7 @@ fn measure(
 }
 
 /// Duplicates of deliveries anywhere in the history.
-fn repetitions(population: &Population<'_>) -> anyhow::Result<Vec<PreparedDelivery>> {
+fn repetitions(population: &Population<'_>) -> anyhow::Result<Vec<LogRecord>> {
     let mut scenarios: Vec<u32> = (0..population.own).collect();
     scenarios.shuffle(&mut StdRng::seed_from_u64(u64::from(population.own)));
     let now = population.now()?;
@@ -136,7 +136,7 @@ fn repetitions(population: &Population<'_>) -> anyhow::Result<Vec<PreparedDelive
 }
 
 /// Microseconds for each delivery: the median of batches, written by a writer with an empty cache.
-fn write(population: &Population<'_>, deliveries: &[PreparedDelivery], known: bool) -> anyhow::Result<f64> {
+fn write(population: &Population<'_>, deliveries: &[LogRecord], known: bool) -> anyhow::Result<f64> {
     let mut writer = Writer::open(&population.db)?;
     // Connects.
     writer.probe(0)?;

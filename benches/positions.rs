@@ -14,7 +14,7 @@ mod support {
 
 use anyhow::{Context, ensure};
 use chrono::Utc;
-use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
+use inspection_hub::ingest::{BatchWriter, LogRecord, Writer};
 use inspection_hub::store::{Database, OpenMode};
 use mimalloc::MiMalloc;
 use sea_orm::ConnectionTrait;
@@ -148,7 +148,7 @@ fn measure_variant(
 }
 
 /// Deliveries per second of all writers at the same time.
-fn write(writers: &mut [Writer], stock: &[Vec<PreparedDelivery>]) -> anyhow::Result<f64> {
+fn write(writers: &mut [Writer], stock: &[Vec<LogRecord>]) -> anyhow::Result<f64> {
     let begun = Instant::now();
     let times = std::thread::scope(|scope| {
         let writing: Vec<_> = writers

@@ -14,7 +14,7 @@ mod support {
 
 use anyhow::{Context, ensure};
 use entity::delivery;
-use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
+use inspection_hub::ingest::{BatchWriter, LogRecord, Writer};
 use inspection_hub::rebuild::Rebuild;
 use inspection_hub::store::{Database, DictionaryCache, OpenMode};
 use mimalloc::MiMalloc;
@@ -114,7 +114,7 @@ async fn measure(name: &str, address: &str, folder: &Path, count: usize) -> anyh
         sender.join().map_err(|_| anyhow::anyhow!("the sender panicked"))
     })??;
     let (few, whole) = during.split_at(CONCURRENT_DELIVERIES / 2);
-    let mut beside = |incoming: &[PreparedDelivery], flags: &[&str]| {
+    let mut beside = |incoming: &[LogRecord], flags: &[&str]| {
         let ended = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let sender = scope.spawn(|| send(&mut writer, incoming, &ended));
@@ -193,7 +193,7 @@ async fn parse(db: &Database) -> anyhow::Result<Duration> {
 }
 
 /// Writes deliveries one by one, each in a transaction, until `ended`. The 99th percentile of their times.
-fn send(writer: &mut Writer, incoming: &[PreparedDelivery], ended: &AtomicBool) -> anyhow::Result<Duration> {
+fn send(writer: &mut Writer, incoming: &[LogRecord], ended: &AtomicBool) -> anyhow::Result<Duration> {
     let mut times = Vec::with_capacity(incoming.len());
     for one in incoming {
         let begun = Instant::now();

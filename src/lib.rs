@@ -3,10 +3,11 @@
 //! Modules import only from modules to their left:
 //!
 //! ```text
-//! entity -> clock -> machine -> event -> vendor -> access -> store -> auth -> feed -> ingest -> rebuild -> retention -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
+//! entity -> clock -> machine -> event -> vendor -> command -> access -> store -> auth -> feed -> ingest -> rebuild -> retention -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
 //! ```
 //!
 //! [`machine`] and [`event`] are pure: they decide what a delivery changes. [`vendor`] verifies and parses deliveries,
+//! [`command`] has what people ask for,
 //! [`access`] defines who may see and do what, [`store`] is the database, [`ingest`] writes, [`feed`] notifies, [`graphql`] serves queries, [`request`] limits them, and
 //! [`live`] serves subscriptions. [`auth`] has the valid credentials.
 #![cfg_attr(
@@ -26,6 +27,7 @@ pub mod access;
 pub mod auth;
 pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod event;
 mod failpoints;
 pub mod feed;

@@ -154,6 +154,7 @@ impl Hub {
             feed: feed.clone(),
             sources: settings.sources.iter().map(source_info).collect(),
             keys: keys.clone(),
+            ingest: ingest.clone(),
             clock: clock::now,
         };
         let schema = if settings.graphql_suggestions { ApiSchema::with_suggestions(api) } else { ApiSchema::new(api) };

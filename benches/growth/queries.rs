@@ -9,6 +9,7 @@ use inspection_hub::access::Principal;
 use inspection_hub::auth::KeyRing;
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
+use inspection_hub::ingest::IngestQueue;
 use inspection_hub::store::ApiKeyStore;
 use inspection_hub::store::read::{EntityProjection, datetime_from_micros, entities_by_row_id};
 use rand::rngs::StdRng;
@@ -38,6 +39,7 @@ pub fn graph(runtime: &Runtime, of: &Population<'_>) -> anyhow::Result<ApiSchema
         principal: Principal::unlimited(),
         feed,
         sources: [].into(),
+        ingest: IngestQueue::closed(),
         keys: Arc::new(KeyRing::unread(ApiKeyStore::new(of.db.clone()), Utc::now)),
         clock: Utc::now,
     }))

@@ -3,7 +3,7 @@
 
 use entity::{Verdict, log_head};
 use inspection_hub::event::Reason;
-use inspection_hub::ingest::{BatchWriter, CommittedBatch, DeliveryReceipt, PreparedDelivery};
+use inspection_hub::ingest::{BatchWriter, CommittedBatch, DeliveryReceipt, LogRecord};
 use inspection_hub::server::Hub;
 use inspection_hub::settings::Settings;
 use inspection_hub::store::StoreError;
@@ -18,7 +18,7 @@ pub async fn start(settings: Settings) -> anyhow::Result<Hub> {
 }
 
 impl BatchWriter for DiscardingWriter {
-    fn write_batch(&mut self, deliveries: &[PreparedDelivery]) -> Result<CommittedBatch, StoreError> {
+    fn write_batch(&mut self, deliveries: &[LogRecord]) -> Result<CommittedBatch, StoreError> {
         let receipt = |_| {
             self.deliveries += 1;
             DeliveryReceipt {
@@ -40,7 +40,7 @@ impl BatchWriter for DiscardingWriter {
             generation: 0,
             retained_from: 0,
         };
-        Ok(CommittedBatch { receipts, head, entities: Vec::new(), handshake_requested: false })
+        Ok(CommittedBatch { receipts, commands: Vec::new(), head, entities: Vec::new(), handshake_requested: false })
     }
 
     fn probe(&mut self, _: usize) -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ use anyhow::{Context, ensure};
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use chrono::Utc;
-use inspection_hub::ingest::PreparedDelivery;
+use inspection_hub::ingest::LogRecord;
 use inspection_hub::settings::{Settings, SourceSettings};
 use inspection_hub::vendor::verify::UnverifiedDelivery;
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ impl Requests {
     }
 
     /// Verifies and parses all of them.
-    pub fn read(&self, settings: &Settings) -> anyhow::Result<Vec<PreparedDelivery>> {
+    pub fn read(&self, settings: &Settings) -> anyhow::Result<Vec<LogRecord>> {
         let named = |source| -> (&str, (&SourceSettings, Arc<str>)) {
             let source: &SourceSettings = source;
             (source.name.as_str(), (source, Arc::from(source.name.as_str())))
@@ -40,7 +40,7 @@ impl Requests {
                 headers,
                 body: body.clone(),
             };
-            Ok(PreparedDelivery::prepare(source.verifier.check(delivery)?))
+            Ok(LogRecord::prepare(source.verifier.check(delivery)?))
         });
         read.collect()
     }

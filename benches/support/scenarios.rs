@@ -6,7 +6,7 @@ use anyhow::Context;
 use axum::http::HeaderValue;
 use axum::http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use chrono::{DateTime, TimeDelta, Utc};
-use inspection_hub::ingest::PreparedDelivery;
+use inspection_hub::ingest::LogRecord;
 use inspection_hub::vendor::verify::{UnverifiedDelivery, Verifier};
 use inspection_hub::vendor::{self, Vendor};
 use std::ops::Range;
@@ -78,7 +78,7 @@ impl ScenarioDeliveries {
     }
 
     /// One delivery, received at this time.
-    pub fn delivery(&self, scenario: u32, event: usize, at: DateTime<Utc>) -> anyhow::Result<PreparedDelivery> {
+    pub fn delivery(&self, scenario: u32, event: usize, at: DateTime<Utc>) -> anyhow::Result<LogRecord> {
         let (vendor, events) = &self.vendors[scenario as usize % self.vendors.len()];
         let body = events[event].render(scenario);
         let headers = [(CONTENT_TYPE, "application/json"), (USER_AGENT, "bench/1.0"), (ACCEPT, "*/*")];
@@ -92,12 +92,12 @@ impl ScenarioDeliveries {
             headers: &headers.map(|(name, value)| (name, HeaderValue::from_static(value))).into_iter().collect(),
             body: body.into(),
         };
-        Ok(PreparedDelivery::prepare(Verifier::open().check(delivery)?))
+        Ok(LogRecord::prepare(Verifier::open().check(delivery)?))
     }
 
     /// All deliveries of these inspections: those of one inspection in order and far apart, the first one `DELIVERY_INTERVAL`
     /// after this time.
-    pub fn all(&self, inspections: Range<u32>, after: DateTime<Utc>) -> anyhow::Result<Vec<PreparedDelivery>> {
+    pub fn all(&self, inspections: Range<u32>, after: DateTime<Utc>) -> anyhow::Result<Vec<LogRecord>> {
         let longest = self.vendors.iter().map(|(_, events)| events.len()).max().unwrap_or_default();
         let mut all = Vec::new();
         for event in 0..longest {

@@ -1,4 +1,4 @@
-//! One row of history: what an event did to an entity, or why it had no effect. Rows are only added.
+//! One row of history: what an event or a command did to an entity, or why it had no effect. Rows are only added.
 //!
 //! A view: [`change_row`] has what differs from row to row, and [`change_type`] what repeats.
 
@@ -18,9 +18,11 @@ pub struct Model {
     pub inspection_row_id: Option<i64>,
     /// Null if no delivery brought the change.
     pub delivery_row_id: Option<i64>,
-    /// Null if no source brought the change.
+    /// Null unless a command made the change.
+    pub command_row_id: Option<i64>,
+    /// Of the entity, if a command made the change.
     pub source: Option<String>,
-    /// Null if no vendor brought the change.
+    /// Of the entity, if a command made the change.
     pub vendor: Option<String>,
     pub event: String,
     pub verdict: Verdict,
@@ -59,6 +61,7 @@ impl Model {
             entity_row_id: row.entity_row_id,
             inspection_row_id: row.inspection_row_id,
             delivery_row_id: row.delivery_row_id,
+            command_row_id: row.command_row_id,
             source: of_row.source.clone(),
             vendor: of_row.vendor.clone(),
             event: row.event.unwrap_or_else(|| of_row.event.clone()),

@@ -13,6 +13,8 @@ pub struct Model {
     pub entity_row_id: Option<i64>,
     pub inspection_row_id: Option<i64>,
     pub delivery_row_id: Option<i64>,
+    /// Null unless a command made the change.
+    pub command_row_id: Option<i64>,
     pub received_at: i64,
     pub occurred_at: Option<i64>,
     pub dedup_key: Option<i64>,

@@ -21,8 +21,16 @@ pub struct Model {
     pub parent_row_id: Option<i64>,
     /// The inspection it belongs to; null while it is orphaned.
     pub inspection_row_id: Option<i64>,
-    /// The customer's own key: an order number, a VIN.
+    /// The customer's own key as the vendor reports it: an order number, a VIN.
     pub reference: Option<String>,
+    /// The customer's own key as a person or program has set it. It wins over the vendor's word.
+    pub customer_reference: Option<String>,
+    /// What people have labelled it with: JSON, key -> value; null if there is nothing.
+    pub labels: Option<String>,
+    /// When it should be finished.
+    pub due_at: Option<i64>,
+    /// When it was announced; null if a vendor named it without that.
+    pub registered_at: Option<i64>,
     /// What several inspections share: a check-out and its check-in.
     pub group_key: Option<String>,
     /// The state, in the vendor's own word.

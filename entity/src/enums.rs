@@ -1,5 +1,5 @@
 //! The closed vocabularies. The code, GraphQL and the logs spell them identically. The database has a number for each word of
-//! [`Kind`], [`Status`], [`Verdict`] and [`ReasonCode`], because every row of history has several of them.
+//! [`Kind`], [`CommandKind`], [`Status`], [`Verdict`] and [`ReasonCode`], because every row of history has several of them.
 
 use async_graphql::Enum;
 use sea_orm::entity::prelude::*;
@@ -103,6 +103,18 @@ vocabulary! {
         Admin = "ADMIN";
         /// To read the metrics.
         Metrics = "METRICS";
+    }
+}
+
+vocabulary! {
+    /// The kinds of commands.
+    CommandKind {
+        /// An inspection was announced before the vendor's first webhook.
+        Register = 1, "REGISTER";
+        /// The customer's own reference, labels or due date were set or taken away.
+        Annotate = 2, "ANNOTATE";
+        /// A comment was added.
+        Comment = 3, "COMMENT";
     }
 }
 
@@ -241,7 +253,7 @@ vocabulary! {
 }
 
 vocabulary! {
-    /// Why an event has its verdict. A code is stable; the sentence in `reason` is not.
+    /// Why an event or a command has its verdict. A code is stable; the sentence in `reason` is not.
     ReasonCode {
         /// The state changed by a transition of the vendor's state machine.
         StateChanged = 1, "STATE_CHANGED";
@@ -283,5 +295,11 @@ vocabulary! {
         UnrecognizedEvent = 19, "UNRECOGNIZED_EVENT";
         /// The body could not be read.
         UnreadableBody = 20, "UNREADABLE_BODY";
+        /// A command announced the inspection.
+        Registered = 21, "REGISTERED";
+        /// A command set or took away the customer's reference, labels or due date.
+        Annotated = 22, "ANNOTATED";
+        /// A command added a comment.
+        Commented = 23, "COMMENTED";
     }
 }

@@ -8,10 +8,12 @@ pub mod api_key;
 pub mod change;
 pub mod change_row;
 pub mod change_type;
+pub mod command;
 pub mod delivery;
 pub mod entity;
 mod enums;
 pub mod handshake;
+pub mod idempotency_key;
 pub mod inspection_index;
 pub mod inspection_index_page;
 pub mod ledger;
@@ -23,4 +25,4 @@ pub mod step;
 pub mod tombstone;
 pub mod update_order;
 
-pub use enums::{ItemKind, JobKind, Kind, ReasonCode, Scope, Status, Verdict};
+pub use enums::{CommandKind, ItemKind, JobKind, Kind, ReasonCode, Scope, Status, Verdict};

@@ -43,6 +43,9 @@ impl MigrationTrait for Migration {
         manager.execute(first).await?;
         manager.create_table(payload_dictionary()).await?;
         manager.create_table(delivery(backend)).await?;
+        manager.create_table(command(backend)).await?;
+        manager.get_connection().execute_unprepared(LOG_RECORD).await?;
+        manager.create_table(idempotency_key()).await?;
         manager.create_table(change_row(backend)).await?;
         manager.create_table(change_type(backend)).await?;
         manager.get_connection().execute_unprepared(CHANGE).await?;
@@ -83,8 +86,13 @@ impl MigrationTrait for Migration {
         manager
             .create_index(index("change_row", "change_entity_idx", &["entity_row_id", "position", "dedup_key"]))
             .await?;
+        manager.create_index(not_null_index("command", "command_entity_idx", "entity_row_id")).await?;
+        manager.create_index(index("idempotency_key", "idempotency_key_created_at_idx", &["created_at"])).await?;
         manager.create_index(index("entity", "entity_id_key", &["id"]).unique().take()).await?;
         manager.create_index(not_null_index("entity", "entity_reference_idx", "reference")).await?;
+        manager.create_index(not_null_index("entity", "entity_customer_reference_idx", "customer_reference")).await?;
+        manager.create_index(labelled()).await?;
+        manager.create_index(not_null_index("entity", "entity_due_at_idx", "due_at")).await?;
         manager.create_index(not_null_index("entity", "entity_group_key_idx", "group_key")).await?;
         manager.create_index(index("entity", "entity_inspection_idx", &["inspection_row_id", "kind"])).await?;
         manager.create_index(not_null_index("entity", "entity_parent_idx", "parent_row_id")).await?;
@@ -112,6 +120,9 @@ impl MigrationTrait for Migration {
 const PLANNER_STATISTICS: &[(&str, &str, &str)] = &[
     ("entity", "entity_id_key", "1000000 1"),
     ("entity", "entity_reference_idx", "200000 2"),
+    ("entity", "entity_customer_reference_idx", "200000 2"),
+    ("entity", "entity_labels_idx", "200000 1"),
+    ("entity", "entity_due_at_idx", "200000 1"),
     ("entity", "entity_group_key_idx", "50000 3"),
     ("entity", "entity_inspection_idx", "1000000 12 4"),
     ("entity", "entity_parent_idx", "600000 5"),
@@ -119,6 +130,7 @@ const PLANNER_STATISTICS: &[(&str, &str, &str)] = &[
     ("update_order", "update_order", "1000000 60000 1 1"),
     ("change_row", "change_entity_idx", "2000000 3 1 1"),
     ("delivery", "delivery_dedup_key_idx", "50000 1"),
+    ("command", "command_entity_idx", "400000 2"),
 ];
 
 async fn seed_planner_statistics(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
@@ -173,6 +185,37 @@ fn delivery(backend: DbBackend) -> TableCreateStatement {
         .to_owned()
 }
 
+fn command(backend: DbBackend) -> TableCreateStatement {
+    Table::create()
+        .table("command")
+        .col(primary_key(backend, "row_id"))
+        .col(small_integer("kind"))
+        .col(text("source"))
+        .col(text("vendor"))
+        .col(big_integer("received_at"))
+        .col(big_integer_null("entity_row_id"))
+        .col(text("actor"))
+        .col(text_null("reason"))
+        .col(text("input"))
+        .col(big_integer("first_position"))
+        .col(integer("change_count"))
+        .to_owned()
+}
+
+/// The raw log: deliveries and commands, numbered by one counter.
+const LOG_RECORD: &str = "CREATE VIEW log_record AS SELECT row_id, first_position, change_count FROM delivery \
+    UNION ALL SELECT row_id, first_position, change_count FROM command";
+
+fn idempotency_key() -> TableCreateStatement {
+    Table::create()
+        .table("idempotency_key")
+        .col(text("digest").primary_key())
+        .col(text("input_digest"))
+        .col(big_integer("command_row_id"))
+        .col(big_integer("created_at"))
+        .take()
+}
+
 fn payload_dictionary() -> TableCreateStatement {
     let id = integer("id").primary_key().take();
     Table::create().table("payload_dictionary").col(id).col(text("vendor")).col(blob("content")).take()
@@ -187,6 +230,7 @@ fn change_row(backend: DbBackend) -> TableCreateStatement {
         .col(big_integer_null("entity_row_id"))
         .col(big_integer_null("inspection_row_id"))
         .col(big_integer_null("delivery_row_id"))
+        .col(big_integer_null("command_row_id"))
         .col(big_integer("received_at"))
         .col(big_integer_null("occurred_at"))
         .col(big_integer_null("dedup_key"))
@@ -223,7 +267,7 @@ fn change_type(backend: DbBackend) -> TableCreateStatement {
 /// The history in words. An outer join: a row without its type must be seen as invalid, not disappear. Both planners leave the
 /// type out of a query that needs none of its columns, because its key is unique.
 const CHANGE: &str = "CREATE VIEW change AS SELECT change.position, type.kind, change.entity_row_id, change.inspection_row_id, \
-    change.delivery_row_id, type.source, type.vendor, COALESCE(change.event, type.event) AS event, type.verdict, type.reason_code, \
+    change.delivery_row_id, change.command_row_id, type.source, type.vendor, COALESCE(change.event, type.event) AS event, type.verdict, type.reason_code, \
     COALESCE(change.reason_params, type.reason_params) AS reason_params, type.warnings, type.from_state, type.to_state, \
     type.from_status, type.to_status, change.cycle, change.occurred_at, change.received_at, change.dedup_key, \
     type.target_state, type.at_least, change.order_cycle, type.order_rank, change.previous_step, change.type_id \
@@ -242,6 +286,10 @@ fn entity(backend: DbBackend) -> TableCreateStatement {
         .col(big_integer_null("parent_row_id"))
         .col(big_integer_null("inspection_row_id"))
         .col(text_null("reference"))
+        .col(text_null("customer_reference"))
+        .col(text_null("labels"))
+        .col(big_integer_null("due_at"))
+        .col(big_integer_null("registered_at"))
         .col(text_null("group_key"))
         .col(text_null("state"))
         .col(small_integer_null("status"))
@@ -419,6 +467,10 @@ fn index(table: &'static str, name: &'static str, columns: &[&'static str]) -> I
 // Most values are null: the index leaves those out.
 fn not_null_index(table: &'static str, name: &'static str, column: &'static str) -> IndexCreateStatement {
     index(table, name, &[column]).cond_where(Expr::col(column).is_not_null()).to_owned()
+}
+
+fn labelled() -> IndexCreateStatement {
+    index("entity", "entity_labels_idx", &["row_id"]).cond_where(Expr::col("labels").is_not_null()).to_owned()
 }
 
 // A query uses it only if it repeats the condition literally.

@@ -30,11 +30,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 #[command(version, about, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Receive webhooks and serve the API and the playground.
     Serve(SettingFlags),
     /// Migrate the database to this version, and exit.
@@ -77,16 +77,16 @@ enum Command {
 /// Runs the command of the command line.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(flags) => serve::run(&flags),
-        Command::Migrate(migrate) => migrate.run(),
-        Command::Verify(verify) => verify.run(),
-        Command::Rebuild(rebuild) => rebuild.run(),
-        Command::Purge(purge) => purge.run(),
-        Command::Keys(keys) => keys.run(),
-        Command::Schema { federation } => {
+        CliCommand::Serve(flags) => serve::run(&flags),
+        CliCommand::Migrate(migrate) => migrate.run(),
+        CliCommand::Verify(verify) => verify.run(),
+        CliCommand::Rebuild(rebuild) => rebuild.run(),
+        CliCommand::Purge(purge) => purge.run(),
+        CliCommand::Keys(keys) => keys.run(),
+        CliCommand::Schema { federation } => {
             print_all(&if federation { graphql::subgraph_sdl().to_owned() } else { graphql::sdl() })
         }
-        Command::Simulate(simulate) => simulate.run(),
+        CliCommand::Simulate(simulate) => simulate.run(),
     };
     match outcome {
         Ok(code) => code,

@@ -72,13 +72,13 @@ impl RebuildCommand {
         let mut rebuild = Rebuilding::open(db, folder, stop).await?;
         let (all, before) = rebuild.progress().await?;
         match before {
-            0 => outln!("{shown}: {all} deliveries"),
-            _ => outln!("{shown}: {all} deliveries; resuming after delivery {before}"),
+            0 => outln!("{shown}: {all} records of the raw log"),
+            _ => outln!("{shown}: {all} records of the raw log; resuming after {before}"),
         }
         let progress = ProgressReporter::new("replayed", Some((all - before).unsigned_abs()));
         let found = progress.report_while(rebuild.replay_and_diff(progress.counter())).await?;
         if found.total == 0 {
-            outln!("all {} rows are what the deliveries yield", found.rows_compared);
+            outln!("all {} rows are what the raw log yields", found.rows_compared);
             if !self.full {
                 outln!("nothing was changed (--full)");
                 rebuild.finish().await;
@@ -111,7 +111,7 @@ fn print_outcome(replaced: &RebuildOutcome) {
     let RebuildOutcome { head, is_new_generation, rows_replaced, locked_for } = replaced;
     let rows = rows_replaced.map_or("all rows".to_owned(), |rows| format!("{rows} rows"));
     outln!(
-        "rebuilt: {} deliveries, {} changes, {} entities; {rows} replaced; writers were blocked for {} ms",
+        "rebuilt: {} records of the raw log, {} changes, {} entities; {rows} replaced; writers were blocked for {} ms",
         head.last_delivery_row_id,
         head.position,
         head.last_entity_row_id,

@@ -34,9 +34,10 @@ impl VerifyCommand {
             let snapshot = DatabaseSnapshot::open(&db).await;
             let stored =
                 snapshot.with_context(|| format!("cannot read {}", super::redacted_database_url(&settings)))?;
-            outln!("{}: {} deliveries, {} changes", db.redacted_address(), stored.deliveries, stored.position);
+            let DatabaseSnapshot { deliveries, commands, position, .. } = &stored;
+            outln!("{}: {deliveries} deliveries, {commands} commands, {position} changes", db.redacted_address());
             let mut derived = ShadowDb::open(work_dir.path(), &db.redacted_address()).await?;
-            let progress = ProgressReporter::new("replayed", Some(stored.deliveries.unsigned_abs()));
+            let progress = ProgressReporter::new("replayed", Some((deliveries + commands).unsigned_abs()));
             let compared = async {
                 stored.replay_into(&mut derived, &CancellationToken::new(), progress.counter()).await?;
                 stored.diff(&DatabaseSnapshot::open(&derived.db).await?).await
@@ -46,7 +47,7 @@ impl VerifyCommand {
             anyhow::Ok(differences)
         })?;
         if differences.total == 0 {
-            outln!("all {} rows are what the deliveries yield", differences.rows_compared);
+            outln!("all {} rows are what the raw log yields", differences.rows_compared);
             return Ok(ExitCode::SUCCESS);
         }
         differences::print_differences(&differences, self.replay.max_differences);

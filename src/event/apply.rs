@@ -86,8 +86,9 @@ pub fn apply(
             without_step(cached, ClaimOutcome::NoClaim, time, arrival)
         }
     };
-    let state = cached.entity.fold_state.state.as_deref();
-    cached.entity.status = cached.machine.and_then(|machine| machine.status_of(state));
+    cached.entity.status = cached.derive_status();
+    let is_first = cached.entity.position == 0 || cached.entity.fold_state.only_registered;
+    cached.dirty |= std::mem::take(&mut cached.entity.fold_state.only_registered);
     // The time of an implied state belongs to another entity's event, unless it moved the state.
     if !matches!(event.state_claim, StateClaim::AtLeast(_)) {
         cached.record_reported_time(at);
@@ -110,9 +111,7 @@ pub fn apply(
         ClaimOutcome::NoClaim | ClaimOutcome::Unrecorded if touched => {
             (Verdict::Applied, Reason::of_facts(facts.changed, None))
         }
-        ClaimOutcome::NoClaim | ClaimOutcome::Unrecorded if cached.entity.position == 0 => {
-            (Verdict::Applied, Reason::FirstSeen {})
-        }
+        ClaimOutcome::NoClaim | ClaimOutcome::Unrecorded if is_first => (Verdict::Applied, Reason::FirstSeen {}),
         ClaimOutcome::Unrecorded => return Ok(None),
         ClaimOutcome::NoClaim => match facts.outdated_by {
             Some(by) => (Verdict::Stale, Reason::OlderFacts { by }),

@@ -1,7 +1,7 @@
 //! The folded state of an entity, and in the writer's memory with it: its row, as much of its past as was needed so far, and
 //! what the batch must write.
 
-use super::VersionedFields;
+use super::{Annotations, VersionedFields};
 use crate::machine::fold::{AtLeastTime, FoldState, Step};
 use crate::machine::{EntityType, Machine, Status};
 use chrono::{DateTime, Utc};
@@ -25,7 +25,9 @@ pub struct FoldedEntity {
     pub parent_row_id: Option<i64>,
     /// Its own row id, if it is an inspection.
     pub inspection_row_id: Option<i64>,
+    /// As the vendor reports it.
     pub reference: Option<String>,
+    pub annotations: Annotations,
     pub group: Option<String>,
     pub status: Option<Status>,
     pub fields: VersionedFields,
@@ -146,6 +148,12 @@ impl CachedEntity {
         let places =
             stored.map(|(position, status)| lists(kind, status).map(move |list| UpdatePlace { list, position }));
         places.into_iter().flatten()
+    }
+
+    /// Its status: by its state, and `REQUESTED` while it was announced and has none.
+    pub fn derive_status(&self) -> Option<Status> {
+        let by_state = self.machine.and_then(|machine| machine.status_of(self.entity.fold_state.state.as_deref()));
+        by_state.or(self.entity.annotations.registered_at.map(|_| Status::Requested))
     }
 
     pub fn set_stored_steps(&mut self, mut stored: Vec<Step>) {

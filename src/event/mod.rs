@@ -1,5 +1,6 @@
 //! Events in the hub's terms: vendor adapters produce them, the fold applies them.
 
+mod annotations;
 mod apply;
 mod cached_entity;
 mod details;
@@ -11,6 +12,7 @@ mod tests;
 mod time;
 mod versioned_fields;
 
+pub use annotations::{AnnotationChange, Annotations};
 pub use apply::{Arrival, EventOutcome, NeedsHistory, apply, has_effect};
 pub use cached_entity::{CachedEntity, FoldedEntity, MaterializedStep, PendingSteps, UpdatePlace};
 pub use details::{Detail, Details};

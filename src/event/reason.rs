@@ -107,6 +107,12 @@ reasons! {
     /// The adapter cannot read the body, in its words.
     #[error("{text}")]
     UnreadableBody { text: String }
+    #[error("announced before the vendor's first event")]
+    Registered {}
+    #[error("the reference, labels or due date were set by hand")]
+    Annotated {}
+    #[error("a comment was added")]
+    Commented {}
 }
 
 /// The rule of a state machine that a transition breaks.
@@ -340,5 +346,8 @@ pub fn examples() -> Vec<Reason> {
         Reason::ConfirmationRequested {},
         Reason::UnrecognizedEvent { text: "no such event".to_owned() },
         Reason::UnreadableBody { text: "not JSON".to_owned() },
+        Reason::Registered {},
+        Reason::Annotated {},
+        Reason::Commented {},
     ]
 }

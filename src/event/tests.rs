@@ -37,6 +37,7 @@ impl TestEntity {
             parent_row_id: None,
             inspection_row_id: None,
             reference: None,
+            annotations: Default::default(),
             group: None,
             status: None,
             fields: VersionedFields::default(),
@@ -484,6 +485,9 @@ fn reasons_are_plain_sentences() {
         "the vendor asks to confirm the webhook URL",
         "no such event",
         "not JSON",
+        "announced before the vendor's first event",
+        "the reference, labels or due date were set by hand",
+        "a comment was added",
     ];
     assert_eq!(sentences, expected);
 }

@@ -86,6 +86,7 @@ mod tests {
             entity_row_id: None,
             inspection_row_id: None,
             delivery_row_id: Some(position),
+            command_row_id: None,
             source: None,
             vendor: None,
             event: String::new(),
@@ -107,7 +108,7 @@ mod tests {
             order_rank: 0,
             previous_step: None,
         };
-        Arc::new(ChangeWithEntity { change, entity: None, inspection_id: None })
+        Arc::new(ChangeWithEntity { change, entity: None, inspection_id: None, actor: None })
     }
 
     fn positions(recent: &ReplayBuffer, after: i64) -> Option<Vec<i64>> {

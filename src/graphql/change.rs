@@ -1,6 +1,7 @@
 //! One row of history.
 
 use super::ApiContext;
+use super::command::Command;
 use super::cursor::Cursor;
 use super::data_loader::load;
 use super::delivery::{self, Delivery};
@@ -8,7 +9,7 @@ use super::entities::{Inspection, Item, Job, Session};
 use super::entity::load_entity;
 use super::error::ApiError;
 use super::explanation::{RenderedWarning, stored_explanation};
-use super::loaders::{DeliveryLoader, IdentityLoader};
+use super::loaders::{CommandLoader, DeliveryLoader, IdentityLoader};
 use super::scalar::Long;
 use crate::event::Explanation;
 use crate::store::read::{ChangeWithEntity, change_id, datetime_from_micros};
@@ -30,7 +31,7 @@ enum ChangeRow {
     Published(Arc<ChangeWithEntity>),
 }
 
-/// One row of history: what an event did, or why it had no effect. Changes are numbered without gaps and never altered.
+/// One row of history: what an event or a command did, or why it had no effect. Changes are numbered without gaps and never altered.
 #[Object]
 impl Change {
     /// The hub's id. It is derived from the history and the position in it, so it is stable until the history is rebuilt.
@@ -84,7 +85,7 @@ impl Change {
         Ok(self.explanation()?.warnings.into_iter().map(RenderedWarning::from).collect())
     }
 
-    /// The vendor's name of the event; null if the body is unreadable.
+    /// The vendor's name of the event; null if the body is unreadable, or a command made the change.
     async fn event(&self) -> Option<&str> {
         Some(self.model().event.as_str()).filter(|event| !event.is_empty())
     }
@@ -114,12 +115,12 @@ impl Change {
         self.model().cycle
     }
 
-    /// The configured connection that received it; null if no source brought the change.
+    /// The configured connection that received it, or that of the entity if a command made the change.
     async fn source(&self) -> Option<&str> {
         self.model().source.as_deref()
     }
 
-    /// The vendor that sent it; null if no vendor brought the change.
+    /// The vendor that sent it, or that of the entity if a command made the change.
     async fn vendor(&self) -> Option<&str> {
         self.model().vendor.as_deref()
     }
@@ -159,6 +160,25 @@ impl Change {
     /// The item it is about, in its current state; null unless `kind` is `ITEM`.
     async fn item(&self, ctx: &Context<'_>) -> Result<Option<Item>, ApiError> {
         Ok(load_entity(ctx, self.entity_row_id(Kind::Item)).await?.map(Item::from))
+    }
+
+    /// The act that made it; null for what a vendor sent.
+    async fn command(&self, ctx: &Context<'_>) -> Result<Option<Command>, ApiError> {
+        let Some(row_id) = self.model().command_row_id else { return Ok(None) };
+        match load(ctx, CommandLoader, row_id).await? {
+            Some(row) => Ok(Some(Command(row))),
+            None => Err(ApiError::internal(format!("command {row_id} is missing"))),
+        }
+    }
+
+    /// The subject of the credential that the act was made with; null for what a vendor sent. Personal: null without the scope
+    /// `READ_PERSONAL`.
+    async fn actor(&self, ctx: &Context<'_>) -> Result<Option<String>, ApiError> {
+        if let ChangeRow::Published(change) = &self.row {
+            return Ok(change.actor.clone());
+        }
+        let Some(row_id) = self.model().command_row_id else { return Ok(None) };
+        Ok(load(ctx, CommandLoader, row_id).await?.map(|command| command.actor.clone()))
     }
 
     /// The delivery that brought it; null if no delivery did.

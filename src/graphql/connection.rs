@@ -5,7 +5,7 @@ use super::cursor::Cursor;
 use super::data_loader::load;
 use super::error::ApiError;
 use super::limits::{DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE};
-use super::loaders::{ChildCountLoader, HistoryCountLoader};
+use super::loaders::{ChildCountLoader, CommentCountLoader, HistoryCountLoader};
 use super::node_list::NodeList;
 use crate::store::read::{
     self, AsOfList, ChangeRowFilter, ChildRelation, DeliveryRowFilter, EntityFilter, PageRequest, PagingDirection,
@@ -104,6 +104,8 @@ pub enum TotalCount {
     /// Of the entity with this row id.
     History(i64),
     Deliveries(DeliveryRowFilter),
+    /// On the inspection with this row id.
+    Comments(i64),
     Precomputed(i64),
     AsOfList(AsOfList),
 }
@@ -115,6 +117,9 @@ impl TotalCount {
             TotalCount::Precomputed(rows) => return Ok(*rows),
             TotalCount::History(entity) => {
                 return Ok(load(ctx, HistoryCountLoader, *entity).await?.unwrap_or_default());
+            }
+            TotalCount::Comments(inspection) => {
+                return Ok(load(ctx, CommentCountLoader, *inspection).await?.unwrap_or_default());
             }
             TotalCount::Children { of, filter, parent } => {
                 let counts = ChildCountLoader { of: *of, filter: filter.clone() };

@@ -19,6 +19,8 @@ pub enum Cursor {
     Entity(EntityOrder, i64),
     Delivery(i64, SortDirection),
     ApiKey(ApiKeyId),
+    /// Among the comments on an inspection.
+    Comment(i64),
 }
 
 impl Cursor {
@@ -33,6 +35,7 @@ impl Cursor {
             Cursor::Entity(EntityOrder::Created(direction), row_id) => format!("n2:{}:{row_id}", letter(direction)),
             Cursor::Entity(EntityOrder::Updated(direction), position) => format!("u3:{}:{position}", letter(direction)),
             Cursor::ApiKey(id) => format!("k1:{id}"),
+            Cursor::Comment(row_id) => format!("m1:{row_id}"),
             Cursor::Delivery(row_id, direction) => format!("d2:{}:{row_id}", letter(direction)),
         })
     }
@@ -48,6 +51,7 @@ impl Cursor {
             }
             ["n2", by, row_id] => Cursor::created(natural(row_id)?, direction(by)?),
             ["u3", by, position] => Cursor::Entity(EntityOrder::Updated(direction(by)?), natural(position)?),
+            ["m1", row_id] => Cursor::Comment(natural(row_id)?),
             ["k1", id] => Cursor::ApiKey(id.parse().ok()?),
             ["d2", by, row_id] => Cursor::Delivery(natural(row_id)?, direction(by)?),
             _ => return None,
@@ -102,6 +106,14 @@ pub fn parse_api_key_cursor(text: &str) -> Result<ApiKeyId, ApiError> {
     match parse_cursor(text)? {
         Cursor::ApiKey(id) => Ok(id),
         _ => Err(wrong_list("This argument takes the cursor of an API key.")),
+    }
+}
+
+/// Parses a cursor of comments.
+pub fn parse_comment_cursor(text: &str) -> Result<i64, ApiError> {
+    match parse_cursor(text)? {
+        Cursor::Comment(row_id) => Ok(row_id),
+        _ => Err(wrong_list("This argument takes the cursor of a comment.")),
     }
 }
 
@@ -173,6 +185,7 @@ mod tests {
                 Cursor::created(i64::MAX, direction),
                 Cursor::Entity(EntityOrder::Updated(direction), 7),
                 Cursor::Delivery(3, direction),
+                Cursor::Comment(5),
             ] {
                 assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
             }

@@ -2,6 +2,7 @@
 //! share.
 
 use super::change::Change;
+use super::command::{Comment, Label};
 use super::connection::object_with_lists;
 use super::entity::{EntityFields, Subject, load_entity};
 use super::enums::{InspectionStatus, JobStatus, SessionStatus};
@@ -14,8 +15,9 @@ use crate::event::{
     Summary, Task, Video,
 };
 use crate::machine::EntityType;
-use crate::store::read::{ChildRelation, EntityRow};
+use crate::store::read::{ChildRelation, EntityRow, datetime_from_micros};
 use async_graphql::{Context, ID};
+use chrono::{DateTime, Utc};
 use entity::{ItemKind, JobKind, Kind};
 use std::sync::Arc;
 
@@ -26,6 +28,7 @@ macro_rules! entity_object {
         $(kind: $kind:ident, $kind_about:literal;)?
         $(status: $status:ident;)?
         $(subject: $subject_about:literal;)?
+        $(annotations: $labels:ident, $comments:literal;)?
         $(links: $inspection:ident, $parent:ident;)?
         $(facts { $($(#[$fact_about:meta])* $fact:ident: $group:ident;)+ })?
         lists by $relation:ident {
@@ -71,6 +74,28 @@ macro_rules! entity_object {
                     )?
 
                     $(
+                        /// What people have labelled it with, in the order of the keys.
+                        async fn $labels(&self) -> Result<Vec<Label>, ApiError> {
+                            self.0.labels()
+                        }
+
+                        /// The customer's own key as the vendor passes it on; `reference` is the customer's word where there is one.
+                        async fn vendor_reference(&self) -> Option<&str> {
+                            self.0.row.reference.as_deref()
+                        }
+
+                        /// When it was announced to the hub; null if a vendor named it without that.
+                        async fn registered_at(&self) -> Option<DateTime<Utc>> {
+                            self.0.row.registered_at.map(datetime_from_micros)
+                        }
+
+                        /// When it should be finished, as it was set by hand; null if it was not.
+                        async fn due_at(&self) -> Option<DateTime<Utc>> {
+                            self.0.row.due_at.map(datetime_from_micros)
+                        }
+                    )?
+
+                    $(
                         /// The inspection it belongs to; null while that is unknown, and if there is none.
                         async fn $inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, ApiError> {
                             Ok(load_entity(ctx, self.0.row.inspection_row_id).await?.map(Inspection::from))
@@ -95,6 +120,13 @@ macro_rules! entity_object {
                 fn history(&self, ctx, page) -> Change {
                     pagination::history(ctx, page, self.0.row.row_id).await
                 }
+
+                $(
+                    #[doc = $comments]
+                    fn comments(&self, ctx, page) -> Comment {
+                        pagination::comments(ctx, page, self.0.row.row_id).await
+                    }
+                )?
 
                 $(
                     #[doc = $sessions_about]
@@ -139,6 +171,7 @@ entity_object! {
     Inspection {
         status: InspectionStatus;
         subject: "What is inspected, and where; null before the vendor reports any of it.";
+        annotations: labels, "The comments that people have added, oldest first.";
         facts {
             /// The result; null before the vendor reports any of it.
             summary: Summary;

@@ -1,5 +1,6 @@
 //! The fields that inspections, sessions, jobs and items have in common, and the columns that fields need (look-ahead).
 
+use super::command::Label;
 use super::data_loader::load;
 use super::error::ApiError;
 use super::loaders::{AsOfLoader, EntityLoader, Loaders};
@@ -14,6 +15,7 @@ use async_graphql::{Context, ID, Object, SelectionField, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::{ItemKind, Kind};
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 /// The fields whose values are in the column `facts`.
@@ -53,9 +55,9 @@ impl EntityFields {
         &self.row.external_id
     }
 
-    /// The customer's own key, if the vendor passes one on: an order number, a VIN, e.g. `PO-4711`.
+    /// The customer's own key, as it was set by hand, else as the vendor passes it on: an order number, a VIN, e.g. `PO-4711`.
     async fn reference(&self) -> Option<&str> {
-        self.row.reference.as_deref()
+        self.row.customer_reference.as_deref().or(self.row.reference.as_deref())
     }
 
     /// What it shares with others, if the vendor reports it: a check-out and its check-in have the same group.
@@ -158,6 +160,14 @@ impl EntityFields {
         Ok((subject != Subject::default()).then_some(subject))
     }
 
+    /// What people have labelled it with, in the order of the keys.
+    pub fn labels(&self) -> Result<Vec<Label>, ApiError> {
+        let labels = self.row.labels.as_deref().unwrap_or("{}");
+        let labels: BTreeMap<String, String> = serde_json::from_str(labels)
+            .map_err(|error| ApiError::internal(format!("the labels of entity {}: {error}", self.row.row_id)))?;
+        Ok(labels.into_iter().map(|(key, value)| Label { key, value }).collect())
+    }
+
     fn machine(&self) -> Option<&'static Machine> {
         let subject = match self.row.kind {
             Kind::Inspection => machine::EntityType::Inspection,
@@ -189,7 +199,7 @@ pub fn selected_columns_of_nodes(ctx: &Context<'_>) -> EntityProjection {
 /// The columns that a field needs: all of them for a field that is unknown here.
 fn columns_of_field(field: &str) -> EntityProjection {
     match field {
-        "__typename" | "id" | "updatedAt" | "asOf" | "history" | "sessions" | "jobs" | "items" => {
+        "__typename" | "id" | "updatedAt" | "asOf" | "history" | "comments" | "sessions" | "jobs" | "items" => {
             EntityProjection::EMPTY
         }
         "kind" => EntityProjection::SUBKIND,
@@ -199,6 +209,10 @@ fn columns_of_field(field: &str) -> EntityProjection {
         "parent" => EntityProjection::PARENT,
         "inspection" => EntityProjection::INSPECTION,
         "reference" => EntityProjection::REFERENCE,
+        "vendorReference" => EntityProjection::VENDOR_REFERENCE,
+        "labels" => EntityProjection::LABELS,
+        "dueAt" => EntityProjection::DUE_AT,
+        "registeredAt" => EntityProjection::REGISTERED_AT,
         "group" => EntityProjection::GROUP,
         "state" => EntityProjection::STATE,
         "status" => EntityProjection::STATUS,

@@ -63,6 +63,9 @@ error_codes! {
     GraphqlValidationFailed "GRAPHQL_VALIDATION_FAILED":
         "The document does not match the schema: an unknown field, a variable of the wrong type.",
         "`GET /schema.graphql` returns the schema; `locations` has the position of the error.";
+    IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED":
+        "The idempotency key was used before, with another input. Nothing was changed.",
+        "Use a new key for each act; send the same key again only with the same input.";
     Internal "INTERNAL":
         "The hub failed to answer; the request is not the cause.",
         "Try again. If it persists, report `extensions.errorId` to the operator: the log has the cause under this id.";
@@ -89,4 +92,7 @@ error_codes! {
         "The request has no valid API key, and nothing was read; or the key of a running operation was revoked or has expired.",
         "Send the header `Authorization: Bearer …`, or over a WebSocket `{\"Authorization\": \"Bearer …\"}` as the payload of \
         `connection_init`. The hub's operator issues the key. A subscription resumes from `extensions.cursor`, if there is one.";
+    Unavailable "UNAVAILABLE":
+        "The hub cannot store anything at the moment, so the act was not carried out.",
+        "Try again in a few seconds, with the same idempotency key.";
 }

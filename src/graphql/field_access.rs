@@ -6,12 +6,24 @@ use entity::Scope;
 /// Fields of a root that every principal may select.
 const UNSCOPED_FIELDS: &[&str] = &["_service", "viewer"];
 /// What each mutation needs. A test compares it with the schema.
-const MUTATION_SCOPES: &[(&str, Scope)] =
-    &[("createApiKey", Scope::Admin), ("revokeApiKey", Scope::Admin), ("rotateApiKey", Scope::Admin)];
+const MUTATION_SCOPES: &[(&str, Scope)] = &[
+    ("addComment", Scope::Operate),
+    ("annotateInspection", Scope::Operate),
+    ("createApiKey", Scope::Admin),
+    ("registerInspection", Scope::Operate),
+    ("revokeApiKey", Scope::Admin),
+    ("rotateApiKey", Scope::Admin),
+];
 /// Fields whose value depends on the principal, and not only on its view.
 const PRINCIPAL_FIELDS: &[(&str, &str)] = &[("Query", "viewer")];
 /// Personal fields beside the facts.
 const PERSONAL_FIELDS: &[(&str, &str)] = &[
+    ("Change", "actor"),
+    ("Command", "actor"),
+    ("Command", "input"),
+    ("Command", "reason"),
+    ("Comment", "author"),
+    ("Comment", "text"),
     ("Delivery", "bodyText"),
     ("Delivery", "contentType"),
     ("Delivery", "headers"),

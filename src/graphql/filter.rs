@@ -1,15 +1,18 @@
 //! What clients can filter lists by, and its translation to store filters. A row must match all fields that are given.
 
+use super::act::label_key;
+use super::command::LabelInput;
 use super::duration;
 use super::enums::{InspectionStatus, JobStatus, SessionStatus};
 use super::error::ApiError;
 use super::node::parse_id;
+use crate::access::View;
 use crate::event::storable;
 use crate::machine::EntityType;
-use crate::store::read::{self, EntityFilter};
+use crate::store::read::{self, EntityFilter, LabelFilter, Overdue};
 use async_graphql::{ID, InputObject};
 use chrono::{DateTime, Utc};
-use entity::{ItemKind, JobKind, Kind, Status, Verdict};
+use entity::{ItemKind, JobKind, Kind, ReasonCode, Scope, Status, Verdict};
 
 /// What entities of all kinds can be filtered by, in the present and in the past.
 #[derive(Clone, Debug, Default, InputObject)]
@@ -20,7 +23,7 @@ struct CommonFilter {
     source: Option<Vec<String>>,
     /// In one of these states: the vendor's words, as in `state`.
     state: Option<Vec<String>>,
-    /// With exactly this reference of the customer's, e.g. `PO-4711`.
+    /// With exactly this reference, set by hand or passed on by the vendor, e.g. `PO-4711`.
     reference: Option<String>,
     /// With exactly this id of the vendor's: see `externalId`.
     external_id: Option<String>,
@@ -39,6 +42,23 @@ struct PresentFilter {
     /// `SUCCEEDED`). An ISO 8601 duration of weeks, days, hours, minutes and seconds (`PT24H`, `P3D`), or a number with
     /// a unit (`90s`, `15m`, `24h`, `3d`, `2w`). Not for subscriptions: the passing of time is not a change.
     stalled_for: Option<String>,
+}
+
+/// What only inspections in the present can be filtered by.
+#[derive(Clone, Debug, Default, InputObject)]
+struct PresentInspectionFilter {
+    #[graphql(flatten)]
+    present: PresentFilter,
+    /// True: only those that are past `dueAt` and not in a final status. False: only the others. Not for subscriptions: the
+    /// passing of time is not a change.
+    overdue: Option<bool>,
+}
+
+impl PresentInspectionFilter {
+    fn narrow(self, filter: EntityFilter, now: DateTime<Utc>) -> Result<EntityFilter, ApiError> {
+        let overdue = self.overdue.map(|wanted| Overdue { at: now, wanted });
+        self.present.narrow(EntityFilter { overdue, ..filter }, now)
+    }
 }
 
 impl CommonFilter {
@@ -75,16 +95,16 @@ fn storable_texts(texts: Option<Vec<String>>) -> Option<Vec<String>> {
 /// Declares the filter of a kind in the present, and the one as of a time in the past, from the same fields: each with
 /// its type, the field of the store's filter, and the value for it.
 macro_rules! entity_filters {
-    ($plural:literal, $kind:ident: $present:ident, $past:ident $fields:tt) => {
-        entity_filters!($plural, $kind: $present $fields);
+    ($plural:literal, $kind:ident: $present:ident($only_present:ident), $past:ident $fields:tt) => {
+        entity_filters!($plural, $kind: $present($only_present) $fields);
         entity_filters!(@filter $plural, " as of a time in the past: `status` and `state` are those of that time, all else is as known now. \
             A field that is omitted or null does not filter; an empty list matches nothing.", $kind: $past [] $fields);
     };
-    ($plural:literal, $kind:ident: $present:ident $fields:tt) => {
+    ($plural:literal, $kind:ident: $present:ident($only_present:ident) $fields:tt) => {
         entity_filters!(@filter $plural, ". A field that is omitted or null does not filter; an empty list matches nothing.",
-            $kind: $present [present now] $fields);
+            $kind: $present [present now $only_present] $fields);
     };
-    (@filter $plural:literal, $about:literal, $kind:ident: $name:ident [$($present:ident $now:ident)?] {
+    (@filter $plural:literal, $about:literal, $kind:ident: $name:ident [$($present:ident $now:ident $only_present:ident)?] {
         $($(#[$doc:meta])* $field:ident: $type:ty => $target:ident |$given:ident| $value:expr;)+
     }) => {
         #[doc = concat!("Which ", $plural, $about)]
@@ -93,7 +113,7 @@ macro_rules! entity_filters {
             $($(#[$doc])* $field: Option<$type>,)+
             #[graphql(flatten)]
             common: CommonFilter,
-            $(#[graphql(flatten)] $present: PresentFilter,)?
+            $(#[graphql(flatten)] $present: $only_present,)?
         }
 
         impl $name {
@@ -109,19 +129,21 @@ macro_rules! entity_filters {
     };
 }
 
-entity_filters!("inspections", Inspection: InspectionFilter, InspectionPastFilter {
+entity_filters!("inspections", Inspection: InspectionFilter(PresentInspectionFilter), InspectionPastFilter {
     /// In one of these statuses.
     status: Vec<InspectionStatus> => status |given| statuses(given);
+    /// With all of these labels, e.g. `[{ key: "team", value: "north" }]`; without a value, any value fits.
+    label: Vec<LabelInput> => labels |given| label_filters(given)?;
 });
 
-entity_filters!("sessions", Session: SessionFilter, SessionPastFilter {
+entity_filters!("sessions", Session: SessionFilter(PresentFilter), SessionPastFilter {
     /// In one of these statuses.
     status: Vec<SessionStatus> => status |given| statuses(given);
     /// Of this inspection: its `id`.
     inspection: ID => inspection |given| given.as_ref().map(parse_id).transpose()?;
 });
 
-entity_filters!("jobs", Job: JobFilter, JobPastFilter {
+entity_filters!("jobs", Job: JobFilter(PresentFilter), JobPastFilter {
     /// Of one of these kinds.
     kind: Vec<JobKind> => subkind |given| subkinds(given, EntityType::Job);
     /// In one of these statuses.
@@ -130,7 +152,7 @@ entity_filters!("jobs", Job: JobFilter, JobPastFilter {
     inspection: ID => inspection |given| given.as_ref().map(parse_id).transpose()?;
 });
 
-entity_filters!("items", Item: ItemFilter {
+entity_filters!("items", Item: ItemFilter(PresentFilter) {
     /// Of one of these kinds.
     kind: Vec<ItemKind> => subkind |given| subkinds(given, EntityType::Item);
     /// Of this inspection: its `id`.
@@ -158,10 +180,17 @@ pub struct ChangeFilter {
     delivery: Option<ID>,
     /// With one of these statuses after the change.
     to_status: Option<Vec<Status>>,
+    /// With one of these reasons.
+    reason_code: Option<Vec<ReasonCode>>,
+    /// Made by commands of this subject, e.g. `key:3f9a51c07be2`. Needs the scope `READ_PERSONAL`: without it, actors are withheld.
+    actor: Option<String>,
 }
 
 impl ChangeFilter {
-    pub fn into_store_filter(self) -> Result<read::ChangeRowFilter, ApiError> {
+    pub fn into_store_filter(self, view: &View) -> Result<read::ChangeRowFilter, ApiError> {
+        if self.actor.is_some() && !view.has(Scope::ReadPersonal) {
+            return Err(ApiError::missing_scope(Scope::ReadPersonal));
+        }
         let delivery = self.delivery.as_ref().map(parse_id).transpose()?;
         if delivery.is_some_and(|id| read::delivery_row_id(id).is_none()) {
             return Err(ApiError::bad_user_input("`delivery` is not the id of a delivery", "Use `Delivery.id`."));
@@ -176,6 +205,8 @@ impl ChangeFilter {
             entity: self.entity.as_ref().map(parse_id).transpose()?,
             delivery,
             to_status: self.to_status,
+            reason_code: self.reason_code,
+            actor: self.actor.map(storable),
         })
     }
 }
@@ -216,6 +247,11 @@ impl DeliveryFilter {
 /// The stored names of kinds of jobs or items.
 pub fn subkinds<T>(kinds: Option<Vec<T>>, of: impl Fn(T) -> EntityType) -> Option<Vec<&'static str>> {
     kinds.map(|kinds| kinds.into_iter().map(|kind| of(kind).subkind()).collect())
+}
+
+fn label_filters(given: Option<Vec<LabelInput>>) -> Result<Option<Vec<LabelFilter>>, ApiError> {
+    let filter = |LabelInput { key, value }| Ok(LabelFilter { key: label_key(key)?, value: value.map(storable) });
+    given.map(|labels| labels.into_iter().map(filter).collect()).transpose()
 }
 
 fn statuses<T: Into<Status>>(given: Option<Vec<T>>) -> Option<Vec<Status>> {

@@ -6,12 +6,12 @@ use super::data_loader::{BatchLoader, BatchQueue};
 use super::error::ApiError;
 use crate::store::read::{
     self, ChildRelation, ChildrenQuery, DeliveryProjection, DeliveryRow, EntityFilter, EntityProjection, EntityRow,
-    Identity, PageRequest, Slice, SnapshotRow, TimeAxis,
+    Identity, LogTableName, PageRequest, Slice, SnapshotRow, TimeAxis,
 };
 use crate::store::{ReadPool, StoreError};
 use async_graphql::Context;
 use chrono::{DateTime, Utc};
-use entity::{Verdict, change, handshake, ledger, log_head};
+use entity::{Verdict, change, command, handshake, ledger, log_head};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::RwLock;
@@ -75,8 +75,14 @@ loaders! {
     snapshots(AsOfLoader [{ pub at: DateTime<Utc>, pub clock: TimeAxis }]): i64 => Arc<SnapshotRow> = |this, db, entities| read::as_of(db, this.at, this.clock, entities).await;
     /// Deliveries by row id.
     deliveries(DeliveryLoader [(pub DeliveryProjection);]): i64 => Arc<DeliveryRow> = |this, db, numbers| read::deliveries_by_row_id(db, this.0, numbers).await;
-    /// Changes by the delivery's row id.
-    of_deliveries(DeliveryChangesLoader [(pub PageRequest<i64>);]): i64 => Slice<Arc<change::Model>> = |this, db, deliveries| read::changes_of_deliveries(db, &this.0, deliveries).await;
+    /// Commands by row id.
+    commands(CommandLoader [;]): i64 => Arc<command::Model> = |_this, db, numbers| read::commands_by_row_id(db, numbers).await;
+    /// Changes by the row id of the delivery or command.
+    of_records(RecordChangesLoader [{ pub table: LogTableName, pub page: PageRequest<i64> }]): i64 => Slice<Arc<change::Model>> = |this, db, records| read::changes_of_records(db, this.table, &this.page, records).await;
+    /// Comments by the inspection's row id.
+    comments(CommentLoader [(pub PageRequest<i64>);]): i64 => Slice<Arc<command::Model>> = |this, db, inspections| read::comments(db, &this.0, inspections).await;
+    /// Numbers of comments, by the inspection's row id.
+    comment_counts(CommentCountLoader [;]): i64 => i64 = |_this, db, inspections| read::count_comments(db, inspections).await;
     /// The newest position.
     head(LogHeadLoader [;]): () => log_head::Model = |_this, db, _keys| Ok([((), read::head(db).await?)].into());
     /// The ledgers of all sources.

@@ -32,7 +32,12 @@ pub fn match_entity(filter: &EntityFilter, changed: &ChangeWithEntity) -> Filter
         && is_one_of(&filter.subkind, &entity.subkind.as_str())
         && is_some_of(&filter.vendor, &change.vendor)
         && is_some_of(&filter.source, &change.source)
-        && equal(&filter.reference, &entity.reference)
+        && filter.reference.as_ref().is_none_or(|reference| {
+            [&entity.customer_reference, &entity.reference].into_iter().flatten().any(|known| known == reference)
+        })
+        && filter.labels.as_ref().is_none_or(|labels| {
+            labels.iter().all(|label| entity.labels.as_ref().is_some_and(|known| known.contains(&label.pattern())))
+        })
         && equal(&filter.group, &entity.group_key)
         && filter.external_id.as_ref().is_none_or(|id| *id == entity.external_id)
         && filter.inspection.is_none_or(|id| changed.inspection_id == Some(id))
@@ -63,6 +68,8 @@ pub fn match_change(filter: &ChangeRowFilter, changed: &ChangeWithEntity) -> boo
         && filter.inspection.is_none_or(|id| changed.inspection_id == Some(id))
         && filter.entity.is_none_or(|id| changed.entity.as_ref().is_some_and(|entity| entity.id == id))
         && filter.delivery.is_none_or(|id| delivery_row_id(id).is_some_and(|id| change.delivery_row_id == Some(id)))
+        && is_one_of(&filter.reason_code, &change.reason_code)
+        && (filter.actor.is_none() || filter.actor == changed.actor)
         && filter.to_status.as_ref().is_none_or(|wanted| change.to_status.is_some_and(|to| wanted.contains(&to)))
 }
 
@@ -98,6 +105,7 @@ mod tests {
                 entity_row_id: Some(1),
                 inspection_row_id: Some(1),
                 delivery_row_id: Some(3),
+                command_row_id: None,
                 source: Some("lot".into()),
                 vendor: Some("pave".into()),
                 event: "SESSION:COMPLETE".into(),
@@ -126,9 +134,12 @@ mod tests {
                 subkind: String::new(),
                 external_id: "KEY".into(),
                 reference: Some("order 1".into()),
+                customer_reference: Some("claim 1".into()),
+                labels: Some("{\"team\":\"north\"}".into()),
                 group_key: None,
             }),
             inspection_id: Some(Uuid::nil()),
+            actor: None,
         }
     }
 

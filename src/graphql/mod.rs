@@ -1,11 +1,13 @@
 //! The GraphQL API: types, resolvers, data loaders. The statements are in `store::read`; nothing here depends on HTTP.
 
+mod act;
 mod aggregate;
 mod api_key;
 mod as_of_prefetch;
 mod batch_scheduler;
 mod change;
 mod collect_fields;
+mod command;
 mod connection;
 mod cursor;
 mod data_loader;
@@ -63,6 +65,7 @@ pub use subscription_progress::{StartPosition, SubscriptionProgress};
 use crate::access::{Principal, View, scope_name};
 use crate::auth::KeyRing;
 use crate::feed::Feed;
+use crate::ingest::IngestQueue;
 use crate::store::{InspectionIndex, ReadPool};
 use ::entity::Scope;
 use aggregate::{AggregateCaches, MIN_COMPUTE_TIME};
@@ -87,6 +90,8 @@ pub struct ApiContext {
     pub feed: Arc<Feed>,
     pub sources: Arc<[SourceInfo]>,
     pub keys: Arc<KeyRing>,
+    /// Where acts are written.
+    pub ingest: IngestQueue,
     pub clock: fn() -> DateTime<Utc>,
 }
 

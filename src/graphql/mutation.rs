@@ -1,5 +1,8 @@
 //! The fields of mutations.
 
+use super::act::{
+    self, AddCommentInput, AddCommentPayload, AnnotateInspectionInput, InspectionPayload, RegisterInspectionInput,
+};
 use super::api_key::{
     self, ApiKeyPayload, CreateApiKeyInput, CreateApiKeyPayload, RevokeApiKeyInput, RotateApiKeyInput,
 };
@@ -12,6 +15,34 @@ pub struct MutationRoot;
 /// The fields of mutations.
 #[Object(name = "Mutation")]
 impl MutationRoot {
+    /// Announces an inspection before the vendor's first webhook: its status is `REQUESTED` until the vendor reports a state. One that is
+    /// known is annotated. Needs the scope `OPERATE`.
+    async fn register_inspection(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The inspection.")] input: RegisterInspectionInput,
+    ) -> Result<InspectionPayload, ApiError> {
+        act::register(ctx, input).await
+    }
+
+    /// Sets the customer's own reference, labels and due date of an inspection, or takes them away. Needs the scope `OPERATE`.
+    async fn annotate_inspection(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The inspection, and what to change.")] input: AnnotateInspectionInput,
+    ) -> Result<InspectionPayload, ApiError> {
+        act::annotate(ctx, input).await
+    }
+
+    /// Adds a comment to an inspection. Needs the scope `OPERATE`.
+    async fn add_comment(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The inspection, and the comment.")] input: AddCommentInput,
+    ) -> Result<AddCommentPayload, ApiError> {
+        act::comment(ctx, input).await
+    }
+
     /// Creates an API key, which never exceeds your own scopes, sources and expiry. The secret is in this response and nowhere else.
     /// Needs the scope `ADMIN`.
     async fn create_api_key(

@@ -4,6 +4,7 @@ use super::ApiContext;
 use super::api_key::{self, ApiKeyInfo};
 use super::as_of_prefetch::prefetch_as_of;
 use super::change::Change;
+use super::command::{Command, Comment};
 use super::delivery::{self, Delivery};
 use super::entities::{Inspection, Item, Job, Session};
 use super::entity::selected_columns;
@@ -12,12 +13,12 @@ use super::pagination;
 use crate::access::ApiKeyId;
 use crate::store::read::{self, EntityRow};
 use async_graphql::{Context, ID, Interface};
-use entity::{Kind, change};
+use entity::{CommandKind, Kind, change};
 use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// An object with an id: an inspection, session, job, item, delivery, change or API key.
+/// An object with an id: an inspection, session, job, item, delivery, change, command, comment or API key.
 #[derive(Debug, Interface)]
 #[graphql(field(
     name = "id",
@@ -31,6 +32,8 @@ pub enum Node {
     Item(Item),
     Delivery(Delivery),
     Change(Change),
+    Command(Command),
+    Comment(Comment),
     ApiKey(ApiKeyInfo),
 }
 
@@ -59,10 +62,12 @@ pub fn parse_id(id: &ID) -> Result<Uuid, ApiError> {
 pub async fn nodes_by_id(ctx: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>, ApiError> {
     let ids = ids.iter().map(parse_id).collect::<Result<Vec<_>, _>>()?;
     let (mut row_ids, mut positions, mut entity_ids, mut key_ids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut command_ids = Vec::new();
     for id in &ids {
         match NodeId::of(*id) {
             NodeId::Delivery(row_id) => row_ids.push(row_id),
             NodeId::Change(position) => positions.push(position),
+            NodeId::Command(row_id) | NodeId::Comment(row_id) => command_ids.push(row_id),
             NodeId::ApiKey(key) => key_ids.push(key),
             NodeId::Entity => entity_ids.push(*id),
         }
@@ -77,10 +82,19 @@ pub async fn nodes_by_id(ctx: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Nod
         false => read::deliveries_by_row_id(db, delivery::selected_columns(&[ctx.field()]), &row_ids).await?,
     };
     let changes = changes_by_id(ctx, &positions).await?;
+    let commands = match command_ids.is_empty() {
+        true => Default::default(),
+        false => read::commands_by_row_id(db, &command_ids).await?,
+    };
     let keys = api_key::keys_by_id(ApiContext::of(ctx)?, &key_ids).await?;
     let found = ids.iter().map(|id| match NodeId::of(*id) {
         NodeId::Delivery(row_id) => deliveries.get(&row_id).cloned().map(|row| Node::Delivery(Delivery(row))),
         NodeId::Change(position) => changes.get(&position).cloned().map(|row| Node::Change(Change::from_row(row))),
+        NodeId::Command(row_id) => commands.get(&row_id).cloned().map(|row| Node::Command(Command(row))),
+        NodeId::Comment(row_id) => {
+            let comment = commands.get(&row_id).filter(|row| row.kind == CommandKind::Comment);
+            comment.cloned().map(|row| Node::Comment(Comment(row)))
+        }
         NodeId::ApiKey(key) => keys.iter().find(|(id, _)| *id == key).map(|(_, key)| Node::ApiKey(key.clone())),
         NodeId::Entity => entities.get(id).cloned().and_then(Node::of),
     });
@@ -93,6 +107,9 @@ enum NodeId {
     /// Generation and position.
     Change((i64, i64)),
     ApiKey(ApiKeyId),
+    Command(i64),
+    /// By its command.
+    Comment(i64),
     Entity,
 }
 
@@ -100,7 +117,10 @@ impl NodeId {
     fn of(id: Uuid) -> Self {
         let change = || read::change_position(id).map(NodeId::Change);
         let key = || read::api_key_id(id).map(NodeId::ApiKey);
-        read::delivery_row_id(id).map(NodeId::Delivery).or_else(change).or_else(key).unwrap_or(NodeId::Entity)
+        let command = || read::command_row_id(id).map(NodeId::Command);
+        let comment = || read::comment_row_id(id).map(NodeId::Comment);
+        let delivery = read::delivery_row_id(id).map(NodeId::Delivery);
+        delivery.or_else(change).or_else(command).or_else(comment).or_else(key).unwrap_or(NodeId::Entity)
     }
 }
 

@@ -2,22 +2,23 @@
 
 use super::ApiContext;
 use super::change::Change;
+use super::command::Comment;
 use super::connection::{Connection, PageArgs, TotalCount};
 use super::cursor::{self, Cursor};
 use super::data_loader::load;
 use super::delivery::Delivery;
 use super::entity::selected_columns_of_nodes;
 use super::error::ApiError;
-use super::loaders::{DeliveryChangesLoader, HistoryLoader, LogHeadLoader};
+use super::loaders::{CommentLoader, HistoryLoader, LogHeadLoader, RecordChangesLoader};
 use super::order::DeliveryOrder;
 use super::snapshot::{SnapshotNode, selected_columns_of_snapshots};
 use crate::store::read::{
     self, AsOfList, ChangeRowFilter, ChildRelation, ChildrenQuery, DeliveryProjection, DeliveryRow, DeliveryRowFilter,
-    EntityAsOf, EntityFilter, EntityOrder, EntityRow, PageRequest, Slice, SortDirection, TimeAxis,
+    EntityAsOf, EntityFilter, EntityOrder, EntityRow, LogTableName, PageRequest, Slice, SortDirection, TimeAxis,
 };
 use async_graphql::{Context, OutputType};
 use chrono::{DateTime, SecondsFormat, Utc};
-use entity::{Kind, change, log_head};
+use entity::{Kind, change, command, log_head};
 use std::sync::Arc;
 
 /// A page of entities: by default, the last changed first.
@@ -128,8 +129,30 @@ pub async fn changes_of_delivery(
     delivery: &DeliveryRow,
 ) -> Result<Connection<Change>, ApiError> {
     let page = position_page(ctx, args).await?;
-    let slice = load(ctx, DeliveryChangesLoader(page), delivery.row_id).await?.unwrap_or_default();
+    let loader = RecordChangesLoader { table: LogTableName::Delivery, page };
+    let slice = load(ctx, loader, delivery.row_id).await?.unwrap_or_default();
     change_connection(ctx, slice, &page, TotalCount::Precomputed(delivery.change_count.into()))
+}
+
+/// A page of the changes that a command made.
+pub async fn changes_of_command(
+    ctx: &Context<'_>,
+    args: PageArgs,
+    command: &command::Model,
+) -> Result<Connection<Change>, ApiError> {
+    let page = position_page(ctx, args).await?;
+    let loader = RecordChangesLoader { table: LogTableName::Command, page };
+    let slice = load(ctx, loader, command.row_id).await?.unwrap_or_default();
+    change_connection(ctx, slice, &page, TotalCount::Precomputed(command.change_count.into()))
+}
+
+/// A page of the comments on an inspection, oldest first.
+pub async fn comments(ctx: &Context<'_>, args: PageArgs, inspection: i64) -> Result<Connection<Comment>, ApiError> {
+    let page = args.page(cursor::parse_comment_cursor)?;
+    let slice = load(ctx, CommentLoader(page), inspection).await?.unwrap_or_default();
+    Ok(Connection::of(slice, &page, TotalCount::Comments(inspection), |row: Arc<command::Model>| {
+        (Cursor::Comment(row.row_id), Comment(row))
+    }))
 }
 
 /// A page of deliveries: by default, the oldest first.

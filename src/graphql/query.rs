@@ -46,7 +46,7 @@ impl QueryRoot {
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "The hub's id of an inspection, session, job, item, delivery, change or API key, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`."
+            desc = "The hub's id of an inspection, session, job, item, delivery, change, command, comment or API key, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`."
         )]
         id: ID,
     ) -> Result<Option<Node>, ApiError> {
@@ -179,7 +179,7 @@ object_with_lists! {
             #[graphql(desc = "Only changes that match.")] filter: Option<ChangeFilter>,
         ) -> Change {
             QueryRoot.begin_read(ctx).await?;
-            pagination::changes(ctx, page, filter.unwrap_or_default().into_store_filter()?).await
+            pagination::changes(ctx, page, filter.unwrap_or_default().into_store_filter(ApiContext::of(ctx)?.view())?).await
         }
 
         /// The webhooks that vendors sent, in the order of receipt.

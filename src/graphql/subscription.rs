@@ -38,7 +38,7 @@ macro_rules! subscription_root {
                 after: Option<String>,
                 #[graphql(desc = "Only changes that match.")] filter: Option<ChangeFilter>,
             ) -> Result<impl Stream<Item = Result<Change, ApiError>>, ApiError> {
-                let filter = filter.unwrap_or_default().into_store_filter()?;
+                let filter = filter.unwrap_or_default().into_store_filter(ApiContext::of(ctx)?.view())?;
                 let matches = move |changed: &ChangeWithEntity| {
                     if matching::match_change(&filter, changed) { FilterMatch::Yes } else { FilterMatch::No }
                 };
@@ -86,6 +86,12 @@ fn entity_matcher(
         return Err(ApiError::bad_user_input(
             "`stalledFor` cannot be subscribed to",
             "A lack of changes is not a change. Query `inspections(filter: { stalledFor: … })` periodically.",
+        ));
+    }
+    if filter.overdue.is_some() {
+        return Err(ApiError::bad_user_input(
+            "`overdue` cannot be subscribed to",
+            "The passing of time is not a change. Query `inspections(filter: { overdue: true })` periodically.",
         ));
     }
     let id: Option<Uuid> = id.as_ref().map(parse_id).transpose()?;

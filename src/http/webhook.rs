@@ -4,7 +4,7 @@
 use super::body::read_body;
 use super::normalize::original_path;
 use super::{AppState, Problem};
-use crate::ingest::{DeliveryReceipt, PreparedDelivery, Unavailable};
+use crate::ingest::{DeliveryReceipt, Unavailable};
 use crate::settings::SourceSettings;
 use crate::store::read::delivery_id;
 use crate::vendor::verify::UnverifiedDelivery;
@@ -120,7 +120,7 @@ async fn handle(app: &AppState, endpoint: &Endpoint, head: &Parts, body: Body) -
     if let Some(Err(over)) = endpoint.rate_limiter.as_ref().map(|rate| rate.check()) {
         return Err(Problem::RateLimited(over.wait_time_from(DefaultClock::default().now()).as_secs() + 1));
     }
-    app.ingest.submit(PreparedDelivery::prepare(verified)).await.map_err(|unavailable| match unavailable {
+    app.ingest.submit(verified).await.map_err(|unavailable| match unavailable {
         Unavailable::Overloaded => Problem::Unavailable(1),
         Unavailable::Storage | Unavailable::ShuttingDown => Problem::Unavailable(RETRY_AFTER_SECONDS),
     })

@@ -1,6 +1,8 @@
-//! A batch: its deliveries are processed one after the other against the entities in memory, then all rows are written at once.
-//! Each delivery is resolved, deduplicated, applied and recorded ([`DeliveryBatch::process_delivery`]).
+//! A batch: its records are processed one after the other against the entities in memory, then all rows are written at once.
+//! Each delivery is resolved, deduplicated, applied and recorded (`RecordBatch::process_delivery`), each command checked, applied and
+//! recorded (`apply_command.rs`).
 
+mod apply_command;
 mod apply_events;
 mod counters;
 mod dedup;
@@ -9,10 +11,13 @@ mod working_set;
 
 pub use dedup::DuplicatePolicy;
 
-use super::prepared_delivery::PreparedDelivery;
-use super::writer::{CommittedBatch, DeliveryReceipt};
+use super::log_record::LogRecord;
+use super::prepared_delivery::{PreparedDelivery, ReplayContext};
+use super::writer::{CommandReceipt, CommittedBatch, DeliveryReceipt};
+use crate::command::CommandError;
 use crate::event::{CachedEntity, Explanation, NoEffect, Reason, UpdatePlace};
 use crate::store::{StoreError, WriteConnection};
+use crate::vendor::Vendor;
 use chrono::{DateTime, Utc};
 use counters::Counters;
 use entity::{Verdict, log_head};
@@ -23,13 +28,15 @@ use uuid::Uuid;
 use working_set::WorkingSet;
 
 /// A batch in the making.
-pub struct DeliveryBatch<'a> {
+pub struct RecordBatch<'a> {
     connection: &'a mut dyn WriteConnection,
     duplicate_policy: DuplicatePolicy,
     /// What was read, and what has changed of it.
     working: WorkingSet,
     output: BatchOutput,
     counters: Counters,
+    receipts: Vec<DeliveryReceipt>,
+    command_receipts: Vec<Result<CommandReceipt, CommandError>>,
 }
 
 /// A batch whose rows are written.
@@ -42,40 +49,61 @@ pub struct FlushedBatch {
     pub obsolete_places: Vec<UpdatePlace>,
 }
 
-/// A delivery while its events are applied.
-struct DeliveryContext<'a> {
-    delivery: &'a PreparedDelivery,
-    /// Its original, if it is a duplicate.
-    duplicate_of: Option<i64>,
+/// A record while it is applied.
+struct RecordContext<'a> {
+    number: RecordNumber,
+    source: &'a str,
+    vendor: &'static Vendor,
+    /// The vendor's name of the event; empty for a command.
     event: &'a str,
     /// The vendor's time of the delivery, if it orders.
     occurred_at: Option<DateTime<Utc>>,
     received_at: DateTime<Utc>,
-    row_id: i64,
     first_position: i64,
+    replay: &'a ReplayContext,
 }
 
-impl<'a> DeliveryBatch<'a> {
+/// The number of a record in the raw log.
+#[derive(Clone, Copy)]
+enum RecordNumber {
+    Delivery(i64),
+    Command(i64),
+}
+
+/// A delivery while its events are applied.
+struct DeliveryContext<'a> {
+    record: RecordContext<'a>,
+    row_id: i64,
+    delivery: &'a PreparedDelivery,
+    /// Its original, if it is a duplicate.
+    duplicate_of: Option<i64>,
+}
+
+impl<'a> RecordBatch<'a> {
     pub fn new(
         connection: &'a mut dyn WriteConnection,
         duplicate_policy: DuplicatePolicy,
         head: log_head::Model,
         cache: LruCache<Uuid, CachedEntity>,
     ) -> Self {
-        DeliveryBatch {
+        RecordBatch {
             connection,
             duplicate_policy,
             working: WorkingSet::new(cache),
             output: BatchOutput::default(),
             counters: Counters::new(head),
+            receipts: Vec::new(),
+            command_receipts: Vec::new(),
         }
     }
 
-    /// Loads what the deliveries need to be decided, with few statements: the entities that they name, their dedup keys, and the
-    /// deliveries that some of them seem to duplicate.
-    pub fn prefetch(&mut self, deliveries: &[PreparedDelivery]) -> Result<(), StoreError> {
-        self.working.load(self.connection, deliveries.iter().flat_map(PreparedDelivery::referenced_ids).collect())?;
-        let primary = deliveries.iter().filter_map(|delivery| self.working.get(delivery.primary_event()?.ids.entity));
+    /// Loads what the records need to be decided, with few statements: the entities that they name, the dedup keys of deliveries, the
+    /// deliveries that some of them seem to duplicate, and the idempotency keys of commands.
+    pub fn prefetch(&mut self, records: &[LogRecord]) -> Result<(), StoreError> {
+        self.working.load(self.connection, records.iter().flat_map(LogRecord::referenced_ids).collect())?;
+        self.prefetch_idempotency_keys(records)?;
+        let deliveries = || records.iter().filter_map(LogRecord::as_delivery);
+        let primary = deliveries().filter_map(|delivery| self.working.get(delivery.primary_event()?.ids.entity));
         let unread: BTreeSet<i64> =
             primary.filter(|cached| cached.seen_keys.is_none()).map(|cached| cached.entity.row_id).collect();
         if !unread.is_empty() {
@@ -85,11 +113,25 @@ impl<'a> DeliveryBatch<'a> {
                 }
             }
         }
-        self.prefetch_originals(deliveries)
+        self.prefetch_originals(deliveries())
     }
 
-    /// Processes one of the prefetched deliveries.
-    pub fn process_delivery(&mut self, delivery: &PreparedDelivery) -> Result<DeliveryReceipt, StoreError> {
+    /// Processes one of the prefetched records.
+    pub fn process(&mut self, record: &LogRecord) -> Result<(), StoreError> {
+        match record {
+            LogRecord::Delivery(delivery) => {
+                let receipt = self.process_delivery(delivery)?;
+                self.receipts.push(receipt);
+            }
+            LogRecord::Command(command) => {
+                let receipt = self.process_command(command)?;
+                self.command_receipts.push(receipt);
+            }
+        }
+        Ok(())
+    }
+
+    fn process_delivery(&mut self, delivery: &PreparedDelivery) -> Result<DeliveryReceipt, StoreError> {
         if let Some(gap) = &delivery.replay.log_gap {
             self.counters.skip_gap(gap);
         }
@@ -116,14 +158,23 @@ impl<'a> DeliveryBatch<'a> {
         received_at: i64,
         duplicate_of: Option<i64>,
     ) -> DeliveryContext<'d> {
-        let row_id = self.counters.next_delivery(received_at);
+        let row_id = self.counters.next_record(received_at);
         let received_at = DateTime::from_timestamp_micros(received_at).unwrap_or(delivery.raw.received_at);
         let (event, occurred_at) = match &delivery.parsed {
             Ok(parsed) => (parsed.event.as_str(), parsed.occurred_at.ordering(received_at).0),
             Err(_) => ("", None),
         };
-        let first_position = self.counters.head.position + 1;
-        DeliveryContext { delivery, duplicate_of, event, occurred_at, received_at, row_id, first_position }
+        let record = RecordContext {
+            number: RecordNumber::Delivery(row_id),
+            source: delivery.source(),
+            vendor: delivery.raw.vendor,
+            event,
+            occurred_at,
+            received_at,
+            first_position: self.counters.head.position + 1,
+            replay: &delivery.replay,
+        };
+        DeliveryContext { record, row_id, delivery, duplicate_of }
     }
 
     fn apply(&mut self, context: &DeliveryContext<'_>) -> Result<(Verdict, Explanation), StoreError> {
@@ -153,26 +204,23 @@ impl<'a> DeliveryBatch<'a> {
         verdict: Verdict,
         explanation: Explanation,
     ) -> DeliveryReceipt {
+        let record = &context.record;
         if let Some((entity, _)) = self.working.pending_key {
-            self.push_only_implied(context, entity);
-        } else if self.counters.head.position < context.first_position {
-            self.output.push_delivery_change(self.counters.next_position(), context, verdict, &explanation);
+            self.push_only_implied(record, entity);
+        } else if self.counters.head.position < record.first_position {
+            self.output.push_delivery_change(self.counters.next_position(), record, verdict, &explanation);
         }
         if let Some(key) = key_without_entity {
             self.working.keys_without_entity.insert(key, context.row_id);
         }
-        self.output.count_verdict(context.delivery.source(), context.received_at.timestamp_micros(), verdict);
-        let change_count = self.counters.head.position + 1 - context.first_position;
+        self.output.count_verdict(record.source, record.received_at.timestamp_micros(), verdict);
+        let change_count = self.counters.head.position + 1 - record.first_position;
         self.output.push_delivery(context, key_without_entity, change_count, verdict, &explanation);
         DeliveryReceipt { delivery: context.row_id, duplicate: false, verdict, explanation }
     }
 
     /// Writes all rows, and deletes obsolete ones of the order of updates.
-    pub fn flush(
-        mut self,
-        receipts: Vec<DeliveryReceipt>,
-        deleted_places: &[UpdatePlace],
-    ) -> Result<FlushedBatch, StoreError> {
+    pub fn flush(mut self, deleted_places: &[UpdatePlace]) -> Result<FlushedBatch, StoreError> {
         self.counters.finish();
         let dirty = self.working.dirty();
         let entities = dirty.iter().map(|cached| cached.entity.row_id).collect();
@@ -180,7 +228,13 @@ impl<'a> DeliveryBatch<'a> {
         let rows = self.output.rows(dirty, self.working.ids(), deleted_places, &self.counters);
         self.connection.write_rows(&rows)?;
         let handshake_requested = self.output.handshake_requested();
-        let batch = CommittedBatch { receipts, head: self.counters.head, entities, handshake_requested };
+        let batch = CommittedBatch {
+            receipts: self.receipts,
+            commands: self.command_receipts,
+            head: self.counters.head,
+            entities,
+            handshake_requested,
+        };
         Ok(FlushedBatch { batch, cache: self.working.into_cache(), obsolete_places })
     }
 }

@@ -10,23 +10,30 @@
 //! 5. If that fails, `retry.rs` says what is retried, and when.
 //! 6. After the commit, the newest position is published and all waiting requests are answered, by one task for each batch.
 //!
+//! A command of the API takes the same way from the second step on: it is a record of the same log, in the same batch
+//! (`batch/apply_command.rs`).
+//!
 //! Four structs own the body on its way: `UnverifiedDelivery`, `Verified` (a `RawDelivery`), `PreparedDelivery`, `delivery::Model`. The
 //! last two have it compressed (`store::payload`).
 
 mod batch;
 mod dedup_key;
 mod handshake_confirmer;
+mod log_record;
 mod prepared_delivery;
 mod retry;
 mod writer;
 
 pub use handshake_confirmer::{ConfirmationTarget, HandshakeConfirmer};
-pub use prepared_delivery::{PreparedDelivery, ReplayContext};
-pub use writer::{BatchWriter, CommittedBatch, DeliveryReceipt, Writer};
+pub use log_record::LogRecord;
+pub use prepared_delivery::ReplayContext;
+pub use writer::{BatchWriter, CommandReceipt, CommittedBatch, DeliveryReceipt, RecordReceipt, Writer};
 
+use crate::command::{CommandError, NewCommand};
 use crate::failpoints;
 use crate::feed::Feed;
 use crate::store::StoreError;
+use crate::vendor::verify::Verified;
 use retry::BatchResults;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -43,8 +50,8 @@ const PROBE_EXTRA_BYTES: usize = 256 << 10;
 /// The most that a probe writes.
 const MAX_PROBE_BYTES: usize = 8 << 20;
 
-/// Where a request waits for the result of its delivery.
-type ResponseSender = oneshot::Sender<Result<DeliveryReceipt, Unavailable>>;
+/// Where a request waits for the result of its record.
+type ResponseSender = oneshot::Sender<Result<RecordReceipt, Unavailable>>;
 
 /// The entrance to the queue.
 #[derive(Clone, Debug)]
@@ -53,8 +60,8 @@ pub struct IngestQueue(mpsc::Sender<WriterRequest>);
 /// A message to the writer's task.
 #[derive(Debug)]
 enum WriterRequest {
-    Delivery {
-        delivery: Box<PreparedDelivery>,
+    Record {
+        record: LogRecord,
         response: ResponseSender,
     },
     /// Asks whether a delivery could be stored.
@@ -101,13 +108,39 @@ pub fn channel(
 }
 
 impl IngestQueue {
+    /// A queue that accepts nothing, where there is no writer.
+    pub fn closed() -> IngestQueue {
+        IngestQueue(mpsc::channel(1).0)
+    }
+
     /// Queues a delivery and waits until it is durable.
     ///
     /// # Errors
     /// If it is not; then it is not stored at all.
-    pub async fn submit(&self, delivery: PreparedDelivery) -> Result<DeliveryReceipt, Unavailable> {
+    pub async fn submit(&self, delivery: Verified) -> Result<DeliveryReceipt, Unavailable> {
+        match self.submit_record(LogRecord::prepare(delivery)).await? {
+            RecordReceipt::Delivery(receipt) => Ok(receipt),
+            RecordReceipt::Command(_) => Err(Unavailable::Storage),
+        }
+    }
+
+    /// Queues a command and waits until it is durable, with all that it changes.
+    ///
+    /// # Errors
+    /// If it is not; then it is not stored at all, and nothing has changed. The inner error is the caller's to fix.
+    pub async fn submit_command(
+        &self,
+        command: NewCommand,
+    ) -> Result<Result<CommandReceipt, CommandError>, Unavailable> {
+        match self.submit_record(LogRecord::command(command)).await? {
+            RecordReceipt::Command(result) => Ok(result),
+            RecordReceipt::Delivery(_) => Err(Unavailable::Storage),
+        }
+    }
+
+    async fn submit_record(&self, record: LogRecord) -> Result<RecordReceipt, Unavailable> {
         let (response, receipt) = oneshot::channel();
-        self.enqueue(WriterRequest::Delivery { delivery: Box::new(delivery), response })?;
+        self.enqueue(WriterRequest::Record { record, response })?;
         receipt.await.unwrap_or(Err(Unavailable::Storage))
     }
 
@@ -147,8 +180,8 @@ impl WriterTask {
             let (mut batch, mut responses, mut probes) = (Vec::new(), Vec::new(), Vec::new());
             for request in requests.drain(..) {
                 match request {
-                    WriterRequest::Delivery { delivery, response } => {
-                        batch.push(*delivery);
+                    WriterRequest::Record { record, response } => {
+                        batch.push(record);
                         responses.push(response);
                     }
                     WriterRequest::Probe { response } => probes.push(response),
@@ -190,26 +223,26 @@ impl WriterTask {
         Ok(())
     }
 
-    fn process_batch(&mut self, batch: &[PreparedDelivery]) -> Vec<Result<DeliveryReceipt, Unavailable>> {
+    fn process_batch(&mut self, batch: &[LogRecord]) -> Vec<Result<RecordReceipt, Unavailable>> {
         let BatchResults { results, database_failed } =
-            retry::commit_or_isolate(batch, PreparedDelivery::source, |part| self.commit_batch(part));
-        self.failed_bytes = database_failed.then(|| batch.iter().map(PreparedDelivery::payload_bytes).sum());
+            retry::commit_or_isolate(batch, LogRecord::source, |part| self.commit_batch(part));
+        self.failed_bytes = database_failed.then(|| batch.iter().map(LogRecord::payload_bytes).sum());
         results
     }
 
-    fn commit_batch(&mut self, batch: &[PreparedDelivery]) -> Result<Vec<DeliveryReceipt>, StoreError> {
+    fn commit_batch(&mut self, batch: &[LogRecord]) -> Result<Vec<RecordReceipt>, StoreError> {
         let committed = self.writer.write_batch(batch)?;
-        tracing::debug!(position = committed.head.position, deliveries = batch.len(), "committed");
+        tracing::debug!(position = committed.head.position, records = batch.len(), "committed");
         failpoints::pause_at("unacknowledged");
         self.feed.publish(committed.head.position);
         if committed.handshake_requested {
             self.handshake_wake.notify_one();
         }
-        Ok(committed.receipts)
+        Ok(committed.into_record_receipts(batch))
     }
 }
 
-fn respond(responses: Vec<ResponseSender>, results: Vec<Result<DeliveryReceipt, Unavailable>>) {
+fn respond(responses: Vec<ResponseSender>, results: Vec<Result<RecordReceipt, Unavailable>>) {
     for (response, result) in responses.into_iter().zip(results) {
         // If a sender has disconnected, it sends the delivery again, as a duplicate.
         let _ = response.send(result);

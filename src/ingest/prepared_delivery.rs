@@ -30,7 +30,7 @@ pub struct PreparedDelivery {
     pub(super) replay: ReplayContext,
 }
 
-/// What a replay must know of a delivery where others were purged.
+/// What a replay must know of a record where others were purged.
 #[derive(Debug, Default)]
 pub struct ReplayContext {
     /// The counters before it, if those before it were purged.
@@ -100,11 +100,6 @@ impl PreparedDelivery {
     pub(super) fn primary_event(&self) -> Option<&PreparedEvent> {
         let explicit = self.events.iter().find(|prepared| matches!(prepared.event.state_claim, StateClaim::Exact(_)));
         explicit.or(self.events.first())
-    }
-
-    /// As a delivery of a raw log from which others were purged.
-    pub fn with_replay_context(self, replay: ReplayContext) -> Self {
-        PreparedDelivery { replay, ..self }
     }
 
     /// The public ids of all entities that it names.

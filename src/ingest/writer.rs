@@ -1,9 +1,10 @@
-//! The only writer of deliveries. One batch is one transaction: raw bytes, dedup keys, entities, steps, history, positions and
+//! The only writer of the raw log. One batch is one transaction: raw bytes, dedup keys, entities, steps, history, positions and
 //! ledger are written together, or not at all.
 
-use super::batch::{DeliveryBatch, DuplicatePolicy, FlushedBatch};
-use super::prepared_delivery::PreparedDelivery;
+use super::batch::{DuplicatePolicy, FlushedBatch, RecordBatch};
+use super::log_record::LogRecord;
 use super::retry::{self, Attempt};
+use crate::command::CommandError;
 use crate::event::{CachedEntity, Explanation, UpdatePlace};
 use crate::failpoints;
 use crate::store::{BegunTransaction, Database, StoreError, WriteConnection};
@@ -30,11 +31,27 @@ pub struct DeliveryReceipt {
     pub explanation: Explanation,
 }
 
+/// The result of a command that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandReceipt {
+    /// The `row_id` of the command, or of the first one with its idempotency key.
+    pub command: i64,
+}
+
+/// The result of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordReceipt {
+    Delivery(DeliveryReceipt),
+    Command(Result<CommandReceipt, CommandError>),
+}
+
 /// The result of a batch.
 #[derive(Debug)]
 pub struct CommittedBatch {
     /// One for each delivery, in the order given.
     pub receipts: Vec<DeliveryReceipt>,
+    /// One for each command, in the order given.
+    pub commands: Vec<Result<CommandReceipt, CommandError>>,
     /// The counters after it.
     pub head: log_head::Model,
     /// The `row_id`s of the entities whose rows were written.
@@ -43,13 +60,25 @@ pub struct CommittedBatch {
     pub handshake_requested: bool,
 }
 
+impl CommittedBatch {
+    /// The results of its records, in their order.
+    pub fn into_record_receipts(self, records: &[LogRecord]) -> Vec<RecordReceipt> {
+        let (mut deliveries, mut commands) = (self.receipts.into_iter(), self.commands.into_iter());
+        let receipts = records.iter().filter_map(|record| match record {
+            LogRecord::Delivery(_) => deliveries.next().map(RecordReceipt::Delivery),
+            LogRecord::Command(_) => commands.next().map(RecordReceipt::Command),
+        });
+        receipts.collect()
+    }
+}
+
 /// What the queue hands batches to, one at a time. A hub has a [`Writer`]; benchmarks also have one that stores nothing.
 pub trait BatchWriter: Debug + Send {
     /// Writes a batch. When it returns, the batch is on the disk. Blocks.
     ///
     /// # Errors
     /// If the database failed; then nothing of the batch was written.
-    fn write_batch(&mut self, deliveries: &[PreparedDelivery]) -> Result<CommittedBatch, StoreError>;
+    fn write_batch(&mut self, records: &[LogRecord]) -> Result<CommittedBatch, StoreError>;
 
     /// Tests whether `bytes` can be written now. Blocks.
     ///
@@ -109,7 +138,7 @@ impl Writer {
 
     fn run_transaction(
         &mut self,
-        deliveries: &[PreparedDelivery],
+        records: &[LogRecord],
         mut cache: LruCache<Uuid, CachedEntity>,
         BegunTransaction { head, invalidated }: BegunTransaction,
     ) -> Result<CommittedBatch, StoreError> {
@@ -125,11 +154,10 @@ impl Writer {
                 cache = LruCache::new(self.cache_capacity);
             }
         }
-        let mut batch = DeliveryBatch::new(self.connection.as_mut(), self.duplicate_policy, head, cache);
-        batch.prefetch(deliveries)?;
+        let mut batch = RecordBatch::new(self.connection.as_mut(), self.duplicate_policy, head, cache);
+        batch.prefetch(records)?;
         failpoints::pause_at("prefetched");
-        let receipts =
-            deliveries.iter().map(|delivery| batch.process_delivery(delivery)).collect::<Result<Vec<_>, _>>()?;
+        records.iter().try_for_each(|record| batch.process(record))?;
         failpoints::pause_at("decided");
         let deleted = match self.obsolete_places.len() {
             0..OBSOLETE_PLACES_PER_BATCH => &[],
@@ -138,7 +166,7 @@ impl Writer {
                 self.obsolete_places.as_slice()
             }
         };
-        let FlushedBatch { batch, cache, obsolete_places } = batch.flush(receipts, deleted)?;
+        let FlushedBatch { batch, cache, obsolete_places } = batch.flush(deleted)?;
         failpoints::pause_at("written");
         self.connection.commit()?;
         failpoints::pause_at("committed");
@@ -153,7 +181,7 @@ impl Writer {
 
 impl BatchWriter for Writer {
     // With the retries of `retry::commit`.
-    fn write_batch(&mut self, deliveries: &[PreparedDelivery]) -> Result<CommittedBatch, StoreError> {
+    fn write_batch(&mut self, records: &[LogRecord]) -> Result<CommittedBatch, StoreError> {
         // An attempt that fails has changed some of the cached entities, so none of them is cached again.
         let mut cache = Some(std::mem::replace(&mut self.cache, LruCache::new(self.cache_capacity)));
         let known = self.head.take();
@@ -167,7 +195,7 @@ impl BatchWriter for Writer {
                 if attempt == Attempt::LockedIfUnchanged && known.as_ref() != Some(&begun.head) {
                     return Ok(None);
                 }
-                self.run_transaction(deliveries, cache, begun).map(Some)
+                self.run_transaction(records, cache, begun).map(Some)
             });
             if !matches!(written, Ok(Some(_))) {
                 self.connection.rollback();

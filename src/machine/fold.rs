@@ -130,6 +130,9 @@ pub struct FoldState {
     /// Whether more was requested since the state last changed.
     #[serde(skip_serializing_if = "is_default")]
     pub reopen_requested: bool,
+    /// Whether no event has named the entity yet: it was only announced.
+    #[serde(skip_serializing_if = "is_default")]
+    pub only_registered: bool,
     /// Whether the cycle began before the final state of the previous one was reported.
     #[serde(skip_serializing_if = "is_default")]
     pub previous_end_missing: bool,

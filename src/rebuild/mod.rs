@@ -25,7 +25,7 @@ pub use verify::{DatabaseSnapshot, Difference, DifferenceOrigin, DifferenceSumma
 
 use crate::store::read::head;
 use crate::store::{Database, MaintenanceLock, StoreError};
-use entity::{change, change_row, change_type, delivery, entity as entities, log_head, step};
+use entity::{change, change_row, change_type, command, delivery, entity as entities, log_head, step};
 use ledger_recount::recount_ledger;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait};
 use shadow_tables::ShadowTables;
@@ -82,9 +82,9 @@ impl Rebuild {
         Ok(Rebuild { db, shadow, lock, stop })
     }
 
-    /// The number of deliveries, and how many of them were already replayed.
+    /// The number of records of the raw log, and how many of them were already replayed.
     pub async fn progress(&self) -> Result<(i64, i64), StoreError> {
-        let newest = raw_log::newest_delivery(&self.db.read_pool).await?;
+        let newest = raw_log::newest_record(&self.db.read_pool).await?;
         let replayed = self.shadow.head().await?.last_delivery_row_id;
         // An estimate for the progress bar: purged deliveries count as if all of them were replayed.
         let purged = raw_log::purged_delivery_count(&self.db.read_pool).await?;
@@ -106,7 +106,7 @@ impl Rebuild {
         on_progress: impl Fn(u64) + Clone + Send + 'static,
     ) -> Result<Differences, StoreError> {
         // Not within one transaction: it would keep PostgreSQL's vacuum and SQLite's checkpoints from their work.
-        let newest = raw_log::newest_delivery(&self.db.read_pool).await?;
+        let newest = raw_log::newest_record(&self.db.read_pool).await?;
         self.shadow.replay(&self.db.read_pool, newest, &self.stop, on_progress.clone()).await?;
         let stored = DatabaseSnapshot::open(&self.db).await?;
         stored.replay_into(&mut self.shadow, &self.stop, on_progress).await?;
@@ -191,7 +191,9 @@ impl Rebuild {
     ) -> Result<log_head::Model, StoreError> {
         let head = self.shadow.head().await?;
         tables.load(&self.shadow.path(), on_progress).await?;
-        tables.stage_deliveries(&self.shadow.db.read_pool, &differing.keys::<delivery::Entity>()).await?;
+        let derived = &self.shadow.db.read_pool;
+        tables.stage_records::<delivery::Entity>(derived, &differing.keys::<delivery::Entity>()).await?;
+        tables.stage_records::<command::Entity>(derived, &differing.keys::<command::Entity>()).await?;
         Ok(head)
     }
 
@@ -221,7 +223,7 @@ impl Rebuild {
     async fn catch_up(&mut self, tables: &ShadowTables, loaded: &mut log_head::Model) -> Result<(), StoreError> {
         let (mut chunk, mut left_before) = (CATCH_UP_MIN_CHUNK, i64::MAX);
         loop {
-            let newest = raw_log::newest_delivery(&self.db.read_pool).await?;
+            let newest = raw_log::newest_record(&self.db.read_pool).await?;
             let left = newest - loaded.last_delivery_row_id;
             if left <= CATCH_UP_MIN_CHUNK {
                 return Ok(());
@@ -253,13 +255,12 @@ impl Rebuild {
     ) -> Result<RebuildOutcome, StoreError> {
         let txn = tables.lock_tables().await?;
         let locked_at = Instant::now();
-        let newest = raw_log::newest_delivery(&txn).await?;
+        let newest = raw_log::newest_record(&txn).await?;
         self.shadow.replay(&txn, newest, &self.stop, |_| {}).await?;
         tables.refresh(&txn, &self.shadow.db.read_pool, loaded, &self.shadow.touched_entities).await?;
         // Deliveries received after the comparison may be read differently, too.
         is_new_generation = is_new_generation || tables.history_differs_after(&txn, compared_to).await?;
-        let staged = tables.sql_name("delivery");
-        row_writes::update_from_staging::<delivery::Entity>(&txn, &staged, &row_writes::DERIVED_COLUMNS).await?;
+        tables.update_log(&txn).await?;
         let (head, is_new_generation) = self.update_counters(&txn, is_new_generation).await?;
         change_types::store_all(&txn, &self.shadow.db.read_pool).await?;
         tables.swap(&txn).await?;

@@ -2,13 +2,14 @@
 //! process can write.
 
 use super::raw_log;
+use super::row_writes::LogTable;
 use super::shadow_tables::ShadowTables;
 use super::{CATCH_UP_MIN_CHUNK, Rebuild, RebuildOutcome, change_types, invalidates_cursors, row_writes, update_order};
 use crate::rebuild::verify::{DatabaseSnapshot, Differences, DifferingKeys};
 use crate::store::StoreError;
-use entity::{change, change_row, delivery, entity as entities, log_head, step, update_order as places};
+use entity::{change, change_row, command, delivery, entity as entities, log_head, step, update_order as places};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ConnectionTrait, Iterable, ModelTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Iterable, ModelTrait};
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
@@ -33,7 +34,7 @@ impl Rebuild {
         let txn = ShadowTables { connection: self.lock.connection.clone() }.lock_writers().await?;
         let locked_at = Instant::now();
         // The rest, while no other process writes.
-        self.shadow.replay(&txn, raw_log::newest_delivery(&txn).await?, &self.stop, |_| {}).await?;
+        self.shadow.replay(&txn, raw_log::newest_record(&txn).await?, &self.stop, |_| {}).await?;
         let stored = DatabaseSnapshot::from_transaction(&self.db, txn).await?;
         let derived = DatabaseSnapshot::open(&self.shadow.db).await?;
         differing.extend(stored.diff_since(&derived, &compared, &self.shadow.touched_entities).await?);
@@ -45,9 +46,8 @@ impl Rebuild {
         row_writes::replace_rows::<step::Entity>(&txn, step::Entity, from, &differing.keys::<step::Entity>()).await?;
         let changed = [differing.keys::<entities::Entity>(), differing.keys::<places::Entity>()].concat();
         update_order::add_places(&txn, places::Entity, entities::Entity, Expr::col("row_id").is_in(changed)).await?;
-        let deliveries =
-            row_writes::rows_by_key::<delivery::Entity>(from, &differing.keys::<delivery::Entity>()).await?;
-        row_writes::update_columns::<delivery::Entity>(&txn, &row_writes::DERIVED_COLUMNS, &deliveries).await?;
+        patch_log::<delivery::Entity>(&txn, from, differing).await?;
+        patch_log::<command::Entity>(&txn, from, differing).await?;
         let (head, is_new_generation) = self.update_counters(&txn, invalidates_cursors(differing)).await?;
         if self.stop.is_cancelled() {
             return Err(StoreError::Cancelled);
@@ -66,7 +66,7 @@ impl Rebuild {
     ) -> Result<(), StoreError> {
         let mut left_before = i64::MAX;
         loop {
-            let left = raw_log::newest_delivery(&self.db.read_pool).await? - compared.last_delivery_row_id;
+            let left = raw_log::newest_record(&self.db.read_pool).await? - compared.last_delivery_row_id;
             if left <= CATCH_UP_MIN_CHUNK || left >= left_before || differing.len() > MAX_PATCHED_ROWS {
                 return Ok(());
             }
@@ -97,4 +97,14 @@ impl Rebuild {
         let others: Vec<i64> = row_ids.iter().copied().filter(|row_id| !patched.contains(row_id)).collect();
         row_writes::replace_rows::<entities::Entity>(txn, entities::Entity, from, &others).await
     }
+}
+
+// Writes the derived columns of the records that differ.
+async fn patch_log<T: LogTable>(
+    txn: &impl ConnectionTrait,
+    from: &DatabaseConnection,
+    differing: &DifferingKeys,
+) -> Result<(), StoreError> {
+    let rows = row_writes::rows_by_key::<T>(from, &differing.keys::<T>()).await?;
+    row_writes::update_columns::<T>(txn, T::DERIVED_COLUMNS, &rows).await
 }

@@ -2,7 +2,7 @@
 
 use crate::rebuild::verify::derived_tables::DerivedTable;
 use crate::store::StoreError;
-use entity::delivery;
+use entity::{command, delivery};
 use sea_orm::sea_query::{Expr, ExprTrait, IntoTableRef, Query};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, IdenStatic, IntoActiveModel,
@@ -13,14 +13,40 @@ use sea_orm::{
 pub const ROWS_PER_STATEMENT: usize = 1000;
 /// Keys in one statement.
 const KEYS_PER_STATEMENT: usize = 100;
-/// The derived columns of a delivery; all others are the raw log.
-pub const DERIVED_COLUMNS: [delivery::Column; 10] = {
-    use delivery::Column::{
-        ChangeCount, DedupKey, DuplicateOf, Event, FirstPosition, OccurredAt, ReasonCode, ReasonParams, Verdict,
-        Warnings,
+/// A table of the raw log.
+pub trait LogTable: DerivedTable {
+    /// The columns that are derived; all others are the raw log.
+    const DERIVED_COLUMNS: &'static [Self::Column];
+}
+
+impl LogTable for delivery::Entity {
+    const DERIVED_COLUMNS: &'static [delivery::Column] = {
+        use delivery::Column::{
+            ChangeCount, DedupKey, DuplicateOf, Event, FirstPosition, OccurredAt, ReasonCode, ReasonParams, Verdict,
+            Warnings,
+        };
+        &[
+            Event,
+            OccurredAt,
+            DedupKey,
+            Verdict,
+            ReasonCode,
+            ReasonParams,
+            Warnings,
+            DuplicateOf,
+            FirstPosition,
+            ChangeCount,
+        ]
     };
-    [Event, OccurredAt, DedupKey, Verdict, ReasonCode, ReasonParams, Warnings, DuplicateOf, FirstPosition, ChangeCount]
-};
+}
+
+impl LogTable for command::Entity {
+    const DERIVED_COLUMNS: &'static [command::Column] = {
+        use command::Column::{ChangeCount, EntityRowId, FirstPosition};
+        &[EntityRowId, FirstPosition, ChangeCount]
+    };
+}
+
 /// A staging table that exists for the length of a transaction.
 const STAGING_TABLE: &str = "patched";
 

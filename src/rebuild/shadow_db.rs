@@ -3,11 +3,11 @@
 //! for the disk.
 
 use super::raw_log;
-use crate::ingest::{BatchWriter, PreparedDelivery, Writer};
+use crate::ingest::{BatchWriter, LogRecord, Writer};
 use crate::store::read::head;
 use crate::store::{Database, DictionaryCache, OpenMode, PoolSettings, StoreError};
 use entity::delivery::{Column, Entity};
-use entity::{ledger, log_head, purged_ledger};
+use entity::{command, ledger, log_head, purged_ledger};
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QuerySelect, Set,
     Statement,
@@ -85,12 +85,8 @@ impl ShadowDb {
 
     /// Whether it was derived from this log, as far as its newest delivery shows.
     pub async fn is_derived_from<C: ConnectionTrait>(&self, log: &C) -> Result<bool, StoreError> {
-        let newest = raw_log::newest_delivery(&self.db.read_pool).await?;
-        let column = [Column::Source, Column::Vendor];
-        let row = || Entity::find_by_id(newest).select_only().columns(column).column(Column::ReceivedAt);
-        let theirs: Option<(String, String, i64)> = row().into_tuple().one(log).await?;
-        let ours: Option<(String, String, i64)> = row().into_tuple().one(&self.db.read_pool).await?;
-        Ok(ours == theirs)
+        let newest = raw_log::newest_record(&self.db.read_pool).await?;
+        Ok(record_identity(&self.db.read_pool, newest).await? == record_identity(log, newest).await?)
     }
 
     /// Whether no purge has happened since the replay began: purged deliveries could no longer be replayed.
@@ -131,7 +127,7 @@ impl ShadowDb {
         }
         let failed = || StoreError::task("the writer of the second database", "it failed before");
         let mut writer = self.writer.take().ok_or_else(failed)?;
-        let (send, mut batches) = mpsc::channel::<Vec<PreparedDelivery>>(BATCHES_AHEAD);
+        let (send, mut batches) = mpsc::channel::<Vec<LogRecord>>(BATCHES_AHEAD);
         let writing = tokio::task::spawn_blocking(move || {
             let mut touched = BTreeSet::new();
             while let Some(batch) = batches.blocking_recv() {
@@ -146,7 +142,7 @@ impl ShadowDb {
                 if stop.is_cancelled() {
                     return Err(StoreError::Cancelled);
                 }
-                let batch = raw_log::deliveries_after(log, &self.dictionaries, last, upto, REPLAY_BATCH_SIZE).await?;
+                let batch = raw_log::records_after(log, &self.dictionaries, last, upto, REPLAY_BATCH_SIZE).await?;
                 let Some((newest, _)) = batch.last() else { return Ok(()) };
                 last = *newest;
                 let batch = batch.into_iter().map(|(_, incoming)| incoming).collect();
@@ -180,6 +176,17 @@ impl ShadowDb {
         // Fails if it has other files, which stay.
         let _ = fs::remove_dir(folder);
     }
+}
+
+/// What identifies a record: source, vendor and receipt time; none if there is no such record.
+async fn record_identity(db: &impl ConnectionTrait, row_id: i64) -> Result<Option<(String, String, i64)>, StoreError> {
+    let columns = [Column::Source, Column::Vendor, Column::ReceivedAt];
+    let delivery = Entity::find_by_id(row_id).select_only().columns(columns).into_tuple().one(db).await?;
+    if delivery.is_some() {
+        return Ok(delivery);
+    }
+    let columns = [command::Column::Source, command::Column::Vendor, command::Column::ReceivedAt];
+    Ok(command::Entity::find_by_id(row_id).select_only().columns(columns).into_tuple().one(db).await?)
 }
 
 fn db_path(folder: &Path) -> String {

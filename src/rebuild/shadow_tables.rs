@@ -1,13 +1,14 @@
 //! The new tables, beside the ones in use until they replace them. `sqlite.rs` and `postgres.rs` hold what differs.
 //!
-//! `change_row`, `entity`, `step` and `update_order` are replaced as a whole. Of `delivery`, which also is the raw log, only derived columns
-//! change, and only where they differ: their values wait in a staging table.
+//! `change_row`, `entity`, `step` and `update_order` are replaced as a whole. Of `delivery` and `command`, which also are the raw log,
+//! only derived columns change, and only where they differ: their values wait in staging tables.
 
+use super::row_writes::LogTable;
 use super::throttle::LoadThrottle;
 use super::{postgres, row_writes, sqlite, update_order};
 use crate::rebuild::verify::derived_tables::DerivedTable;
 use crate::store::{StoreError, begin_writing};
-use entity::{change_row, delivery, entity as entities, log_head, step};
+use entity::{change_row, command, delivery, entity as entities, log_head, step};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, TableRef};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement};
 use std::collections::BTreeSet;
@@ -41,9 +42,14 @@ impl ShadowTables {
             DbBackend::Postgres => postgres::create(&tables.connection).await?,
             _ => sqlite::create(&tables).await?,
         }
-        let (name, columns) = (tables.sql_name("delivery"), &row_writes::DERIVED_COLUMNS);
-        tables.execute_ddl(&row_writes::staging_table_sql::<delivery::Entity>("TABLE", &name, columns)).await?;
+        tables.create_staging::<delivery::Entity>().await?;
+        tables.create_staging::<command::Entity>().await?;
         Ok(tables)
+    }
+
+    async fn create_staging<T: LogTable>(&self) -> Result<(), StoreError> {
+        let name = self.sql_name(T::NAME);
+        self.execute_ddl(&row_writes::staging_table_sql::<T>("TABLE", &name, T::DERIVED_COLUMNS)).await
     }
 
     fn backend(&self) -> DbBackend {
@@ -88,16 +94,20 @@ impl ShadowTables {
         Ok(())
     }
 
-    /// Stages the derived columns of these deliveries.
-    pub async fn stage_deliveries(&self, derived: &DatabaseConnection, deliveries: &[i64]) -> Result<(), StoreError> {
+    /// Stages the derived columns of these records.
+    pub async fn stage_records<T: LogTable>(
+        &self,
+        derived: &DatabaseConnection,
+        records: &[i64],
+    ) -> Result<(), StoreError> {
         let rows_per_transaction = match self.backend() {
             DbBackend::Postgres => row_writes::ROWS_PER_STATEMENT,
             _ => SQLITE_ROWS_PER_TRANSACTION,
         };
-        for row_ids in deliveries.chunks(rows_per_transaction) {
-            let rows = row_writes::rows_by_key::<delivery::Entity>(derived, row_ids).await?;
+        for row_ids in records.chunks(rows_per_transaction) {
+            let rows = row_writes::rows_by_key::<T>(derived, row_ids).await?;
             let (txn, begun) = (self.begin().await?, Instant::now());
-            self.stage_delivery_rows(&txn, &rows).await?;
+            self.stage_rows::<T>(&txn, &rows).await?;
             txn.commit().await?;
             self.yield_to_writers(begun).await;
         }
@@ -120,13 +130,32 @@ impl ShadowTables {
             let which = Expr::col("row_id").is_in(row_ids.iter().copied());
             update_order::add_places(db, self.table_ref("update_order"), self.table_ref("entity"), which).await?;
         }
-        let mut last = since.last_delivery_row_id;
+        self.stage_rows_after::<delivery::Entity>(db, derived, since.last_delivery_row_id).await?;
+        self.stage_rows_after::<command::Entity>(db, derived, since.last_delivery_row_id).await
+    }
+
+    async fn stage_rows_after<T: LogTable>(
+        &self,
+        db: &impl ConnectionTrait,
+        derived: &DatabaseConnection,
+        mut last: i64,
+    ) -> Result<(), StoreError> {
         loop {
-            let rows = delivery::Entity::page(last).all(derived).await?;
-            let Some(newest) = rows.last() else { return Ok(()) };
-            last = newest.row_id;
-            self.stage_delivery_rows(db, &rows).await?;
+            let rows = T::page(last).all(derived).await?;
+            let Some(newest) = rows.last().and_then(T::leading_key) else { return Ok(()) };
+            last = newest;
+            self.stage_rows::<T>(db, &rows).await?;
         }
+    }
+
+    /// Copies the staged values into the tables in use.
+    pub async fn update_log(&self, txn: &impl ConnectionTrait) -> Result<(), StoreError> {
+        self.update_log_table::<delivery::Entity>(txn).await?;
+        self.update_log_table::<command::Entity>(txn).await
+    }
+
+    async fn update_log_table<T: LogTable>(&self, txn: &impl ConnectionTrait) -> Result<(), StoreError> {
+        row_writes::update_from_staging::<T>(txn, &self.sql_name(T::NAME), T::DERIVED_COLUMNS).await
     }
 
     /// Begins a transaction that can write.
@@ -199,9 +228,8 @@ impl ShadowTables {
         }
     }
 
-    async fn stage_delivery_rows(&self, db: &impl ConnectionTrait, rows: &[delivery::Model]) -> Result<(), StoreError> {
-        let table = self.table_ref("delivery");
-        row_writes::insert_staged::<delivery::Entity>(db, table, &row_writes::DERIVED_COLUMNS, rows).await
+    async fn stage_rows<T: LogTable>(&self, db: &impl ConnectionTrait, rows: &[T::Model]) -> Result<(), StoreError> {
+        row_writes::insert_staged::<T>(db, self.table_ref(T::NAME), T::DERIVED_COLUMNS, rows).await
     }
 
     async fn append_changes<C: ConnectionTrait>(

@@ -122,7 +122,10 @@ pub async fn drop_leftovers(tables: &ShadowTables) -> Result<(), StoreError> {
             tables.execute_ddl(&format!("DROP TABLE \"{name}\"")).await?;
         }
     }
-    tables.execute_ddl(&format!("DROP TABLE IF EXISTS \"delivery{NEW_SUFFIX}\"")).await
+    for table in ["delivery", "command"] {
+        tables.execute_ddl(&format!("DROP TABLE IF EXISTS \"{table}{NEW_SUFFIX}\"")).await?;
+    }
+    Ok(())
 }
 
 async fn delete_in_chunks(

@@ -3,17 +3,18 @@
 use super::purge::KEYS_PER_STATEMENT;
 use super::purge_unit::PurgeUnit;
 use crate::rebuild::delete_obsolete_places;
+use crate::rebuild::raw_log::oldest_record;
 use crate::store::read::head;
 use crate::store::{MaintenanceLock, StoreError, begin_writing};
 use entity::update_order::{self, lists};
 use entity::{
-    Verdict, change_row, delivery, entity as thing, ledger, log_gap, log_head, purged_ledger, step, tombstone,
+    Verdict, change_row, command, delivery, entity as thing, ledger, log_gap, log_head, purged_ledger, step, tombstone,
 };
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, Iterable,
-    ModelTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ModelTrait, QueryFilter, QuerySelect, Set,
 };
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -49,14 +50,17 @@ impl PurgeConnection {
             txn.rollback().await?;
             return Ok(false);
         };
-        let positions: Vec<i64> = unit.deliveries.values().cloned().flatten().collect();
+        let records: Vec<i64> = unit.records().into_keys().collect();
+        let commands: Vec<i64> = unit.commands.keys().copied().collect();
+        let positions: Vec<i64> = unit.records().into_values().flatten().collect();
         delete_by_key::<change_row::Entity>(&txn, change_row::Column::Position, &positions).await?;
         delete_by_key::<step::Entity>(&txn, step::Column::EntityRowId, &entities).await?;
         delete_places(&txn, &entities).await?;
         delete_by_key::<thing::Entity>(&txn, thing::Column::RowId, &entities).await?;
         delete_by_key::<delivery::Entity>(&txn, delivery::Column::RowId, &deliveries).await?;
-        // Gaps before these deliveries end elsewhere now.
-        delete_by_key::<log_gap::Entity>(&txn, log_gap::Column::NextDeliveryRowId, &deliveries).await?;
+        delete_by_key::<command::Entity>(&txn, command::Column::RowId, &commands).await?;
+        // Gaps before these records end elsewhere now.
+        delete_by_key::<log_gap::Entity>(&txn, log_gap::Column::NextDeliveryRowId, &records).await?;
         for gaps in gaps.chunks(KEYS_PER_STATEMENT) {
             let rows = gaps.iter().map(|gap| gap.clone().into_active_model().reset_all());
             log_gap::Entity::insert_many(rows).exec_without_returning(&txn).await?;
@@ -84,9 +88,7 @@ impl PurgeConnection {
     /// Deletes the tombstones of entities that no stored delivery can refer to any more.
     pub async fn delete_obsolete_tombstones(&self) -> Result<(), StoreError> {
         use tombstone::Column::{Id, LastDeliveryRowId};
-        let first = delivery::Entity::find().select_only().column(delivery::Column::RowId);
-        let first = first.order_by_asc(delivery::Column::RowId).limit(1).into_tuple::<i64>();
-        let Some(first) = first.one(&self.0.connection).await? else { return Ok(()) };
+        let Some(first) = oldest_record(&self.0.connection).await? else { return Ok(()) };
         loop {
             let ids = tombstone::Entity::find()
                 .select_only()

@@ -1,4 +1,4 @@
-//! Log gaps: where the raw log continues after purged deliveries, and the counters before that point.
+//! Log gaps: where the raw log continues after purged records, and the counters before that point.
 
 use super::purge::KEYS_PER_STATEMENT;
 use crate::store::StoreError;
@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// The gaps that result from removing these deliveries. Their content never changes, so they are read before the transaction.
+/// The gaps that result from removing these records. Their content never changes, so they are read before the transaction.
 pub async fn new_log_gaps(
     db: &DatabaseConnection,
     purged: &BTreeMap<i64, Range<i64>>,
@@ -31,7 +31,7 @@ pub async fn new_log_gaps(
     Ok(gaps)
 }
 
-// For stored deliveries without a gap before them. The newest entity before a delivery is the last one whose first change is
+// For stored records without a gap before them. The newest entity before a delivery is the last one whose first change is
 // before it. The search ends there, or at the previous gap, which knows the purged ones. `min` rather than `EXISTS`, so that
 // no planner turns it into a join.
 const LOG_GAPS_SQL: &str = "SELECT row_id, first_position - 1 AS last_position, \
@@ -45,5 +45,5 @@ const LOG_GAPS_SQL: &str = "SELECT row_id, first_position - 1 AS last_position, 
      ORDER BY first_row.position DESC LIMIT 1) AS newest_entity, \
     (SELECT log_gap.last_entity_row_id FROM log_gap WHERE log_gap.next_delivery_row_id < row_id \
      ORDER BY log_gap.next_delivery_row_id DESC LIMIT 1) AS entity_of_gap_before \
-    FROM delivery WHERE row_id IN (ROW_IDS) \
+    FROM log_record WHERE row_id IN (ROW_IDS) \
     AND NOT EXISTS (SELECT 1 FROM log_gap WHERE log_gap.next_delivery_row_id = row_id)";

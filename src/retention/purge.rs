@@ -189,7 +189,7 @@ impl<F: Fn(u64)> PurgePass<'_, F> {
     async fn purge_deliveries_without_entity(&mut self) -> Result<(), StoreError> {
         use delivery::Column::{ChangeCount, DedupKey, FirstPosition, RowId};
         let db = &self.purger.db.read_pool;
-        let newest = raw_log::newest_delivery(db).await?;
+        let newest = raw_log::newest_record(db).await?;
         let mut last = None;
         loop {
             self.check_cancelled()?;
@@ -210,11 +210,11 @@ impl<F: Fn(u64)> PurgePass<'_, F> {
 
     // Deletes what was gathered, unless it has changed since the history ended with this position.
     async fn flush(&mut self, batch: PurgeUnit, units: u64, position: i64) -> Result<(), StoreError> {
-        if batch.deliveries.is_empty() {
+        if batch.deliveries.is_empty() && batch.commands.is_empty() {
             return Ok(());
         }
         if self.mode == PurgeMode::Delete {
-            let gaps = log_gaps::new_log_gaps(&self.purger.db.read_pool, &batch.deliveries).await?;
+            let gaps = log_gaps::new_log_gaps(&self.purger.db.read_pool, &batch.records()).await?;
             if !self.purger.connection.delete_unit(&batch, &gaps, self.cutoff, position).await? {
                 self.report.kept_recent += units;
                 return Ok(());

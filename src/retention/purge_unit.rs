@@ -7,7 +7,7 @@ use crate::store::StoreError;
 use crate::store::read::FINAL_STATUSES;
 use crate::vendor;
 use entity::entity::{Column, Entity};
-use entity::{Kind, Status, change_row, delivery};
+use entity::{Kind, Status, change_row, command, delivery};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, DatabaseConnection, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,8 @@ pub struct PurgeUnit {
     pub entities: BTreeMap<i64, Uuid>,
     /// The positions of each delivery's changes, by its row id.
     pub deliveries: BTreeMap<i64, Range<i64>>,
+    /// The same for commands about these entities.
+    pub commands: BTreeMap<i64, Range<i64>>,
     /// The entities from which the unit can be found.
     pub roots: Vec<i64>,
 }
@@ -88,7 +90,7 @@ pub fn vendors_without_inspections() -> impl Iterator<Item = &'static str> {
 
 /// Gathers everything that belongs together with an entity.
 pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Result<Eligibility, StoreError> {
-    let newest = raw_log::newest_delivery(db).await?;
+    let newest = raw_log::newest_record(db).await?;
     let mut unit = PurgeUnit::default();
     let mut positions_seen: BTreeSet<i64> = BTreeSet::new();
     let mut open = false;
@@ -113,11 +115,12 @@ pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Res
                 unit.entities.insert(member.row_id, member.id);
             }
             todo.extend(children_of(db, numbers).await?);
-            let changes: Vec<(i64, i64, i64)> = change_row::Entity::find()
+            let changes: Vec<(i64, Option<i64>, Option<i64>, i64)> = change_row::Entity::find()
                 .select_only()
                 .columns([
                     change_row::Column::Position,
                     change_row::Column::DeliveryRowId,
+                    change_row::Column::CommandRowId,
                     change_row::Column::ReceivedAt,
                 ])
                 .filter(change_row::Column::EntityRowId.is_in(numbers.iter().copied()))
@@ -126,18 +129,22 @@ pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Res
                 .into_tuple()
                 .all(db)
                 .await?;
-            if changes.iter().any(|(_, _, received_at)| *received_at >= before) {
+            if changes.iter().any(|(.., received_at)| *received_at >= before) {
                 return Ok(Eligibility::TooRecent);
             }
             positions_seen.extend(changes.iter().map(|(position, ..)| *position));
             if positions_seen.len() > MAX_UNIT_ROWS {
                 return Ok(Eligibility::TooLarge);
             }
-            let more: BTreeSet<i64> = changes.iter().map(|(_, delivery, _)| *delivery).collect();
+            let commands = commands_about(db, numbers).await?;
+            let more: BTreeSet<i64> = changes.iter().filter_map(|(_, delivery, ..)| *delivery).collect();
             let more: Vec<i64> = more.into_iter().filter(|row_id| !unit.deliveries.contains_key(row_id)).collect();
-            if more.last() == Some(&newest) || !add_deliveries(db, &more, before, &mut unit).await? {
+            if [more.last(), commands.keys().next_back()].contains(&Some(&newest))
+                || !add_deliveries(db, &more, before, &mut unit).await?
+            {
                 return Ok(Eligibility::TooRecent);
             }
+            unit.commands.extend(commands);
             let positions = more.iter().filter_map(|row_id| unit.deliveries.get(row_id)).flat_map(Range::clone);
             let others: Vec<i64> = positions.filter(|position| !positions_seen.contains(position)).collect();
             todo.extend(raw_log::entities_changed_at(db, &others).await?);
@@ -158,6 +165,15 @@ async fn children_of(db: &DatabaseConnection, numbers: &[i64]) -> Result<Vec<i64
         parts.extend(rows.limit(MAX_UNIT_ROWS as u64 + 1).into_tuple::<i64>().all(db).await?);
     }
     Ok(parts)
+}
+
+// The commands about these entities, with the positions of their changes.
+async fn commands_about(db: &DatabaseConnection, entities: &[i64]) -> Result<BTreeMap<i64, Range<i64>>, StoreError> {
+    use command::Column::{ChangeCount, EntityRowId, FirstPosition, RowId};
+    let rows = command::Entity::find().select_only().columns([RowId, FirstPosition, ChangeCount]);
+    let rows = rows.filter(EntityRowId.is_in(entities.iter().copied())).limit(MAX_UNIT_ROWS as u64 + 1);
+    let rows: Vec<(i64, i64, i32)> = rows.into_tuple().all(db).await?;
+    Ok(rows.into_iter().map(|(row_id, first, changes)| (row_id, first..first + i64::from(changes))).collect())
 }
 
 // Adds these deliveries, unless one of them has been received again since.
@@ -186,18 +202,24 @@ async fn add_deliveries(
 impl PurgeUnit {
     /// The number of rows, not counting steps.
     pub fn rows(&self) -> usize {
-        self.entities.len() + self.deliveries.len() + self.changes()
+        self.entities.len() + self.deliveries.len() + self.commands.len() + self.changes()
+    }
+
+    /// The records of the raw log, with the positions of their changes.
+    pub fn records(&self) -> BTreeMap<i64, Range<i64>> {
+        self.deliveries.iter().chain(&self.commands).map(|(row_id, positions)| (*row_id, positions.clone())).collect()
     }
 
     /// The number of changes.
     pub fn changes(&self) -> usize {
-        self.deliveries.values().cloned().map(Iterator::count).sum()
+        self.deliveries.values().chain(self.commands.values()).cloned().map(Iterator::count).sum()
     }
 
     /// Adds another.
     pub fn merge(&mut self, other: PurgeUnit) {
         self.entities.extend(other.entities);
         self.deliveries.extend(other.deliveries);
+        self.commands.extend(other.commands);
         self.roots.extend(other.roots);
     }
 }

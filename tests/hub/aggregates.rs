@@ -11,7 +11,7 @@ use inspection_hub::access::Principal;
 use inspection_hub::auth::KeyRing;
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema};
-use inspection_hub::ingest::Writer;
+use inspection_hub::ingest::{IngestQueue, Writer};
 use inspection_hub::store::read::head;
 use inspection_hub::store::{ApiKeyStore, Database, InspectionIndex, OpenMode};
 use proptest::prelude::*;
@@ -356,7 +356,7 @@ proptest! {
             let keys = Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), now));
             // One that has been counting all the time, and one that begins at the end with what the first has saved.
             let graph = |inspection_index| {
-                ApiSchema::new(ApiContext { readers: db.read_pool.clone(), principal: Principal::unlimited(), inspection_index, feed: feed.clone(), sources: [].into(), keys: keys.clone(), clock: now })
+                ApiSchema::new(ApiContext { readers: db.read_pool.clone(), principal: Principal::unlimited(), inspection_index, feed: feed.clone(), sources: [].into(), keys: keys.clone(), ingest: IngestQueue::closed(), clock: now })
             };
             let index = Arc::<InspectionIndex>::default();
             let counting = graph(index.clone());

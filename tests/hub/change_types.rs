@@ -7,7 +7,7 @@ use crate::test_hub::TestHub;
 use crate::vendor_client::delivery_body;
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use entity::{change, change_row, change_type};
-use inspection_hub::ingest::{BatchWriter, PreparedDelivery, Writer};
+use inspection_hub::ingest::{BatchWriter, LogRecord, Writer};
 use inspection_hub::store::{Database, OpenMode};
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::json;
@@ -24,7 +24,7 @@ fn name(round: usize) -> String {
 }
 
 /// A delivery about an inspection of this writer's. Record360 may name its events as it likes.
-fn new_event(writer: usize, round: usize) -> PreparedDelivery {
+fn new_event(writer: usize, round: usize) -> LogRecord {
     let body = json!({ "event": name(round), "transaction": { "id": writer + 1, "updated_at": at(round) } });
     let received_at = Utc::now() + TimeDelta::milliseconds(i64::try_from(round).expect("few rounds"));
     incoming_at("lot", "record360", &body, received_at)

@@ -2,15 +2,18 @@
 
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
-use chrono::{DateTime, Utc};
-use inspection_hub::ingest::PreparedDelivery;
+use chrono::{DateTime, TimeDelta, Utc};
+use inspection_hub::command::{Act, Annotation, NewCommand, NewComment, Registration};
+use inspection_hub::event::{AnnotationChange, EntityRef};
+use inspection_hub::ingest::LogRecord;
+use inspection_hub::machine::EntityType;
 use inspection_hub::vendor;
 use inspection_hub::vendor::verify::{UnverifiedDelivery, Verifier};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// A delivery with this time of receipt.
-pub fn incoming_at(source: &str, vendor: &str, body: &Value, received_at: DateTime<Utc>) -> PreparedDelivery {
+pub fn incoming_at(source: &str, vendor: &str, body: &Value, received_at: DateTime<Utc>) -> LogRecord {
     let delivery = UnverifiedDelivery {
         source: source.into(),
         vendor: vendor::by_name(vendor).expect("a vendor"),
@@ -21,7 +24,55 @@ pub fn incoming_at(source: &str, vendor: &str, body: &Value, received_at: DateTi
         headers: &HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]),
         body: body.to_string().into(),
     };
-    PreparedDelivery::prepare(Verifier::open().check(delivery).expect("an open source"))
+    LogRecord::prepare(Verifier::open().check(delivery).expect("an open source"))
+}
+
+/// A command about an inspection of this source and vendor's id, without an idempotency key.
+pub fn command_at(vendor: &str, external_id: &str, act: TestAct, received_at: DateTime<Utc>) -> LogRecord {
+    let inspection = EntityRef::new(EntityType::Inspection, external_id).id(vendor);
+    let annotation = |number: u8| AnnotationChange {
+        reference: number.is_multiple_of(2).then(|| (!number.is_multiple_of(3)).then(|| format!("claim {number}"))),
+        labels: (!number.is_multiple_of(5))
+            .then(|| (!number.is_multiple_of(7)).then(|| [label(number), label(number / 2)].into())),
+        due_at: (number % 4 == 1)
+            .then(|| (!number.is_multiple_of(3)).then(|| received_at + TimeDelta::days(number.into()))),
+    };
+    let act = match act {
+        TestAct::Register(number) => {
+            Act::Register(Registration { external_id: external_id.to_owned(), annotation: annotation(number) })
+        }
+        TestAct::Annotate(number) => Act::Annotate(Annotation { inspection, annotation: annotation(number) }),
+        TestAct::Comment(number) => Act::Comment(NewComment { inspection, text: format!("comment {number}") }),
+    };
+    LogRecord::command(NewCommand {
+        act,
+        source: vendor.to_owned(),
+        vendor: vendor::by_name(vendor).expect("a vendor"),
+        received_at,
+        actor: "anyone".to_owned(),
+        reason: None,
+        idempotency: None,
+    })
+}
+
+/// An act, with a number that its input follows from.
+#[derive(Clone, Copy, Debug)]
+pub enum TestAct {
+    Register(u8),
+    Annotate(u8),
+    Comment(u8),
+}
+
+pub fn test_act() -> impl Strategy<Value = TestAct> {
+    prop_oneof![
+        any::<u8>().prop_map(TestAct::Register),
+        any::<u8>().prop_map(TestAct::Annotate),
+        any::<u8>().prop_map(TestAct::Comment),
+    ]
+}
+
+fn label(number: u8) -> (String, Option<String>) {
+    (format!("key{}", number % 4), (!number.is_multiple_of(3)).then(|| format!("value \" {}", number % 11)))
 }
 
 pub fn at(minute: usize) -> String {

@@ -8,6 +8,7 @@ mod auth;
 mod change_types;
 mod clients;
 mod command_line;
+mod commands;
 mod cors;
 mod crash;
 #[path = "../support/database.rs"]

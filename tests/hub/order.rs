@@ -4,7 +4,7 @@ use crate::as_of::RecordedHistory;
 use crate::database::{self, TestDatabase, write};
 use crate::generators::{UNDECLARED_TRANSITIONS, at, incoming_at, scenario, undeclared_transitions};
 use entity::{change, entity as thing, step};
-use inspection_hub::ingest::{PreparedDelivery, Writer};
+use inspection_hub::ingest::{LogRecord, Writer};
 use inspection_hub::store::read::{TimeAxis, as_of};
 use inspection_hub::store::{Database, OpenMode};
 use inspection_hub::vendor;
@@ -58,7 +58,7 @@ async fn with_tables() -> TestDatabase {
     database
 }
 
-fn incoming(vendor: &'static vendor::Vendor, body: &Value) -> PreparedDelivery {
+fn incoming(vendor: &'static vendor::Vendor, body: &Value) -> LogRecord {
     incoming_at(vendor.name, vendor.name, body, chrono::Utc::now())
 }
 

@@ -93,6 +93,14 @@ impl WriteTraffic {
         ];
         let answers = join_all(posts.map(|(source, body)| self.app.post_json(source, body))).await;
         assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+        // Acts: one on an inspection that has others, one on a new one.
+        let inspection = self.app.inspection("pave", "K-1").await.0["id"].clone();
+        let acts = "mutation($comment: AddCommentInput!, $register: RegisterInspectionInput!) {
+            addComment(input: $comment) { comment { id } } registerInspection(input: $register) { inspection { id } } }";
+        let key = format!("key {number}");
+        let comment = json!({ "idempotencyKey": key, "inspection": inspection, "text": key });
+        let register = json!({ "idempotencyKey": key, "source": "pave", "externalId": format!("R-{number}") });
+        self.app.query_with(acts, json!({ "comment": comment, "register": register })).await;
     }
 }
 
@@ -301,6 +309,12 @@ impl std::fmt::Debug for PageReader<'_> {
 /// The ids of the things of a type that have most rows in a list.
 async fn parent_with_most_rows(app: &TestHub, schema: &Schema, list: &ListField, lists: &[ListField]) -> String {
     let parent = &list.parent;
+    if parent == "Command" {
+        // There is no list of all: each has as many changes as another.
+        let changes =
+            app.query("{ changes(last: 1, filter: { reasonCode: [REGISTERED] }) { nodes { command { id } } } }").await;
+        return changes["changes"]["nodes"][0]["command"]["id"].as_str().expect("an id").to_owned();
+    }
     let of_hub = |known: &&ListField| known.parent == "Query" && known.of == *parent && known.row == "id";
     let all = lists.iter().find(of_hub).unwrap_or_else(|| panic!("{parent}.{}: say how to come there", list.field));
     let order = schema.orders(all).swap_remove(0).0;

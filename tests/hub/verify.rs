@@ -41,7 +41,7 @@ async fn what_is_stored_is_what_the_deliveries_yield() {
     let app = used().await;
     let (code, text) = verify(&app.database);
     assert_eq!(code, Some(0), "{text}");
-    assert!(text.contains("rows are what the deliveries yield"), "{text}");
+    assert!(text.contains("rows are what the raw log yields"), "{text}");
     // The same is true after a restart.
     let app = app.restart().await;
     assert_eq!(verify(&app.database).0, Some(0));

@@ -14,7 +14,7 @@ use inspection_hub::access::{Principal, Scopes, View};
 use inspection_hub::auth::KeyRing;
 use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema, SourceInfo, StartPosition, SubscriptionProgress};
-use inspection_hub::ingest::Writer;
+use inspection_hub::ingest::{IngestQueue, Writer};
 use inspection_hub::store::read::head;
 use inspection_hub::store::{ApiKeyStore, Database, InspectionIndex, OpenMode};
 use inspection_hub::vendor;
@@ -69,6 +69,7 @@ impl FilledHub {
             inspection_index: Arc::<InspectionIndex>::default(),
             feed: feed.clone(),
             sources: sources.into_iter().map(info).collect(),
+            ingest: IngestQueue::closed(),
             keys: Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), now)),
             clock: now,
         });

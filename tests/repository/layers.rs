@@ -4,7 +4,7 @@ use crate::rust::Line;
 use crate::{files, report, rust};
 
 /// From the lowest to the highest. `lib.rs` and `main.rs` put them together and are not listed.
-const ORDER: [&str; 24] = [
+const ORDER: [&str; 25] = [
     "failpoints",
     "sync",
     "progress_reporter",
@@ -12,6 +12,7 @@ const ORDER: [&str; 24] = [
     "machine",
     "event",
     "vendor",
+    "command",
     "access",
     "store",
     "auth",

@@ -1,7 +1,7 @@
 //! An empty database for one test: a SQLite file in a folder of its own or, where `TEST_DATABASE_URL` names a PostgreSQL
 //! server, a database there that is dropped at the end.
 
-use inspection_hub::ingest::{BatchWriter, CommittedBatch, PreparedDelivery, Writer};
+use inspection_hub::ingest::{BatchWriter, CommittedBatch, LogRecord, Writer};
 use sea_orm::{ConnectionTrait, Database};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -72,6 +72,6 @@ impl Drop for TestDatabase {
 }
 
 /// Writes from a thread of its own, as the hub does: a writer blocks.
-pub fn write(writer: &mut Writer, batch: &[PreparedDelivery]) -> CommittedBatch {
+pub fn write(writer: &mut Writer, batch: &[LogRecord]) -> CommittedBatch {
     std::thread::scope(|scope| scope.spawn(|| writer.write_batch(batch).expect("written")).join().expect("no panic"))
 }

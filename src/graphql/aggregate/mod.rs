@@ -157,7 +157,7 @@ impl AggregateFields {
         let all = AggregateCaches::of(ctx)?;
         let first = hours::checked_first(first)?;
         let key = format!("{since:?} {until:?} {zone:?} {filter:?}");
-        let rows = filter.unwrap_or_default().into_store_filter()?;
+        let rows = filter.unwrap_or_default().into_store_filter(api.view())?;
         let count = async { Ok(hours::busiest_hours_of_week(zone.counts_by_hour(&api.readers, &rows, period).await?)) };
         Ok(all.hours.get_or_compute(api.view(), key, count).await?.iter().take(first).cloned().collect())
     }

@@ -303,6 +303,7 @@ async fn filled_fixture() -> ApiFixture {
     for (number, kind) in [(1, Kind::Inspection), (2, Kind::Session), (3, Kind::Job), (4, Kind::Item)] {
         hub.change(number, kind, number, |_| {}).await;
     }
+    hub.comment(2, 5, 1).await;
     hub
 }
 

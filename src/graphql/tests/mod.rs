@@ -25,6 +25,7 @@ use crate::auth::KeyRing;
 use crate::database::TestDatabase;
 use crate::event::EntityRef;
 use crate::feed::Feed;
+use crate::ingest::IngestQueue;
 use crate::machine::EntityType;
 use crate::store::{ApiKeyStore, Database, OpenMode, StoredPayload};
 use crate::vendor;
@@ -32,7 +33,7 @@ use async_graphql::parser::parse_query;
 use async_graphql::{Request, Response, Variables};
 use chrono::{DateTime, Utc};
 use entity::update_order::{self, lists};
-use entity::{ItemKind, JobKind, Kind, ReasonCode, Status, Verdict};
+use entity::{CommandKind, ItemKind, JobKind, Kind, ReasonCode, Status, Verdict};
 use futures_util::stream::{BoxStream, StreamExt};
 use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, Set, Statement};
 use serde_json::Value;
@@ -112,6 +113,7 @@ impl ApiFixture {
             feed: feed.clone(),
             sources: [lot, yard].into(),
             keys: Arc::new(KeyRing::unread(ApiKeyStore::new(database.clone()), clock)),
+            ingest: IngestQueue::closed(),
             clock,
         };
         // No result is reused, however slow the machine is.
@@ -140,6 +142,10 @@ impl ApiFixture {
             parent_row_id: None,
             inspection_row_id: (subject == EntityType::Inspection).then_some(number),
             reference: None,
+            customer_reference: None,
+            labels: None,
+            due_at: None,
+            registered_at: None,
             group_key: None,
             state: Some("STARTED".into()),
             status: match subject {
@@ -197,6 +203,7 @@ impl ApiFixture {
             entity_row_id: Some(about),
             inspection_row_id: Some(1),
             delivery_row_id: Some(1),
+            command_row_id: None,
             source: Some("lot".into()),
             vendor: Some("pave".into()),
             event: "SESSION:STATUS_CHANGE".into(),
@@ -270,6 +277,29 @@ impl ApiFixture {
         let row = row.into_active_model().reset_all();
         entity::delivery::Entity::insert(row).exec_without_returning(&self.writer).await.expect("inserted");
         crate::store::read::delivery_id(number)
+    }
+
+    /// Stores a comment on an inspection, and the change that it made.
+    pub(crate) async fn comment(&self, number: i64, position: i64, inspection: i64) {
+        let row = entity::command::Model {
+            row_id: number,
+            kind: CommandKind::Comment,
+            source: "lot".into(),
+            vendor: "pave".into(),
+            received_at: BEGIN + number * SECOND,
+            entity_row_id: Some(inspection),
+            actor: "anyone".into(),
+            reason: None,
+            input: format!(r#"{{"inspection":"{}","text":"a comment"}}"#, Uuid::nil()),
+            first_position: position,
+            change_count: 1,
+        };
+        let row = row.into_active_model().reset_all();
+        entity::command::Entity::insert(row).exec_without_returning(&self.writer).await.expect("inserted");
+        self.change(position, Kind::Inspection, inspection, |row| {
+            (row.delivery_row_id, row.command_row_id) = (None, Some(number));
+        })
+        .await;
     }
 
     /// The way of all requests to it, without limits that are configured.

@@ -1,6 +1,6 @@
 //! Applies the events of a delivery to the entities that they name: creates those not known yet, links what belongs together.
 
-use super::{DeliveryBatch, DeliveryContext};
+use super::{DeliveryContext, RecordBatch, RecordContext};
 use crate::event::{
     Arrival, CachedEntity, EntityRef, Event, EventOutcome, Explanation, FieldValue, FoldedEntity, Reason, StateClaim,
     VersionedFields, apply, has_effect,
@@ -12,12 +12,12 @@ use chrono::{DateTime, Utc};
 use entity::Verdict;
 use uuid::Uuid;
 
-impl DeliveryBatch<'_> {
+impl RecordBatch<'_> {
     /// The verdict is that of the first explicit event with an effect, else of the first explicit event, else of the first event.
     pub(super) fn apply_events(&mut self, context: &DeliveryContext<'_>) -> Result<(Verdict, Explanation), StoreError> {
         let mut explicit: Option<(Verdict, Explanation)> = None;
         let mut implied: Option<(Verdict, Explanation)> = None;
-        let delivery = context.delivery;
+        let (delivery, context) = (context.delivery, &context.record);
         for PreparedEvent { event, ids, fields } in &delivery.events {
             let parent = match (&event.parent, ids.parent) {
                 (Some(parent), Some(id)) => self.ensure_entity(context, parent, id, event)?,
@@ -27,7 +27,7 @@ impl DeliveryBatch<'_> {
                 Some(id) => self.ensure_inspection(context, id, event)?,
                 None => parent.and_then(|parent| self.working.by_row_id(parent)?.entity.inspection_row_id),
             };
-            if delivery.replay.purged_entities.contains(&ids.entity) {
+            if context.replay.purged_entities.contains(&ids.entity) {
                 continue;
             }
             let Some(outcome) = self.apply_event(context, (event, fields), ids.entity, parent, inspection)? else {
@@ -51,12 +51,12 @@ impl DeliveryBatch<'_> {
     /// not be created.
     fn ensure_entity(
         &mut self,
-        context: &DeliveryContext<'_>,
+        context: &RecordContext<'_>,
         named: &EntityRef,
         id: Uuid,
         by: &Event,
     ) -> Result<Option<i64>, StoreError> {
-        if context.delivery.replay.purged_entities.contains(&id) {
+        if context.replay.purged_entities.contains(&id) {
             return Ok(None);
         }
         if let Some(cached) = self.working.get(id) {
@@ -64,20 +64,19 @@ impl DeliveryBatch<'_> {
             let (at, _) = by.occurred_at.ordering(context.received_at);
             let existed_then = fold_state.has_untimed
                 || at.is_none_or(|at| fold_state.earliest_time.is_some_and(|first| first <= at.timestamp_micros()));
-            if existed_then || cached.machine.is_none() {
+            if (existed_then && !fold_state.only_registered) || cached.machine.is_none() {
                 return Ok(Some(cached.entity.row_id));
             }
             // The event shows that the entity existed earlier than known: its first state gets an earlier time.
         }
         let first = Event::new(named.entity_type, named.external_id.as_str()).occurred_at(&by.occurred_at);
-        let first =
-            match context.delivery.raw.vendor.machine(named.entity_type).and_then(|machine| machine.states.first()) {
-                Some(state) => first.at_least(state.name),
-                None => first,
-            };
+        let first = match context.vendor.machine(named.entity_type).and_then(|machine| machine.states.first()) {
+            Some(state) => first.at_least(state.name),
+            None => first,
+        };
         let inspection = match &by.inspection_external_id {
             Some(inspection) if named.entity_type != EntityType::Inspection => {
-                let id = EntityRef::new(EntityType::Inspection, inspection.as_str()).id(context.delivery.source());
+                let id = EntityRef::new(EntityType::Inspection, inspection.as_str()).id(context.source);
                 self.ensure_inspection(context, id, by)?
             }
             _ => None,
@@ -88,7 +87,7 @@ impl DeliveryBatch<'_> {
 
     fn ensure_inspection(
         &mut self,
-        context: &DeliveryContext<'_>,
+        context: &RecordContext<'_>,
         id: Uuid,
         by: &Event,
     ) -> Result<Option<i64>, StoreError> {
@@ -98,14 +97,14 @@ impl DeliveryBatch<'_> {
 
     fn apply_event(
         &mut self,
-        context: &DeliveryContext<'_>,
+        context: &RecordContext<'_>,
         (event, fields): (&Event, &[FieldValue]),
         id: Uuid,
         parent: Option<i64>,
         inspection: Option<i64>,
     ) -> Result<Option<EventOutcome>, StoreError> {
         if self.working.get(id).is_none() {
-            let cached = self.new_entity(context, event, id);
+            let cached = self.new_entity(context, &event.entity, id);
             self.working.insert(cached);
         }
         let Some(cached) = self.working.get_mut(id) else { return Ok(None) };
@@ -138,18 +137,19 @@ impl DeliveryBatch<'_> {
         Ok(outcome)
     }
 
-    fn new_entity(&mut self, context: &DeliveryContext<'_>, event: &Event, id: Uuid) -> CachedEntity {
-        let vendor = context.delivery.raw.vendor;
+    pub(super) fn new_entity(&mut self, context: &RecordContext<'_>, of: &EntityRef, id: Uuid) -> CachedEntity {
+        let vendor = context.vendor;
         let entity = FoldedEntity {
             row_id: self.counters.next_entity(),
             id,
-            entity_type: event.entity.entity_type,
-            source: context.delivery.source().to_owned(),
+            entity_type: of.entity_type,
+            source: context.source.to_owned(),
             vendor: vendor.name,
-            external_id: event.entity.external_id.clone(),
+            external_id: of.external_id.clone(),
             parent_row_id: None,
             inspection_row_id: None,
             reference: None,
+            annotations: Default::default(),
             group: None,
             status: None,
             fields: VersionedFields::default(),
@@ -160,11 +160,11 @@ impl DeliveryBatch<'_> {
             occurred_at: None,
             position: 0,
         };
-        CachedEntity::new(entity, vendor.machine(event.entity.entity_type))
+        CachedEntity::new(entity, vendor.machine(of.entity_type))
     }
 
     // All that belongs to an entity which has just been linked to its inspection belongs to that inspection, too.
-    fn link_descendants(&mut self, context: &DeliveryContext<'_>, parent: i64) -> Result<(), StoreError> {
+    fn link_descendants(&mut self, context: &RecordContext<'_>, parent: i64) -> Result<(), StoreError> {
         let mut parents = vec![parent];
         while let Some(parent) = parents.pop() {
             let inspection = self.working.by_row_id(parent).and_then(|cached| cached.entity.inspection_row_id);
@@ -189,15 +189,15 @@ impl DeliveryBatch<'_> {
     }
 
     /// A row of history of the primary entity, for a delivery whose events left none there: its dedup key is looked up in it.
-    pub(super) fn push_only_implied(&mut self, context: &DeliveryContext<'_>, id: Uuid) {
+    pub(super) fn push_only_implied(&mut self, context: &RecordContext<'_>, id: Uuid) {
         let Some(cached) = self.working.get(id) else { return };
         let outcome = without_step(cached, Verdict::NoChange, Reason::OnlyImplied {});
         self.push_change(context, id, context.occurred_at, &outcome);
     }
 
-    fn push_change(
+    pub(super) fn push_change(
         &mut self,
-        context: &DeliveryContext<'_>,
+        context: &RecordContext<'_>,
         id: Uuid,
         occurred_at: Option<DateTime<Utc>>,
         outcome: &EventOutcome,
@@ -212,8 +212,8 @@ impl DeliveryBatch<'_> {
     }
 }
 
-// A change of an entity that is no step of its fold.
-fn without_step(cached: &CachedEntity, verdict: Verdict, reason: Reason) -> EventOutcome {
+/// A change of an entity that is no step of its fold.
+pub(super) fn without_step(cached: &CachedEntity, verdict: Verdict, reason: Reason) -> EventOutcome {
     EventOutcome {
         verdict,
         explanation: reason.into(),

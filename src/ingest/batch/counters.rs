@@ -29,7 +29,8 @@ impl Counters {
         self.head.last_entity_row_id
     }
 
-    pub fn next_delivery(&mut self, received_at: i64) -> i64 {
+    /// The number of a delivery or a command.
+    pub fn next_record(&mut self, received_at: i64) -> i64 {
         self.head.received_at = received_at;
         self.head.last_delivery_row_id += 1;
         self.head.last_delivery_row_id

@@ -4,7 +4,7 @@
 //! that entity, however many deliveries there are. Deliveries about no entity have an index of their keys.
 
 use super::working_set::WorkingSet;
-use super::{DeliveryBatch, DeliveryReceipt};
+use super::{DeliveryReceipt, RecordBatch};
 use crate::event::{Explanation, StateClaim};
 use crate::ingest::prepared_delivery::{PreparedDelivery, PreparedEvent};
 use crate::machine::START;
@@ -20,9 +20,12 @@ pub enum DuplicatePolicy {
     Keep,
 }
 
-impl DeliveryBatch<'_> {
+impl RecordBatch<'_> {
     // By the entities as they are before the batch. If a delivery of the batch changes the key, the original is loaded then.
-    pub(super) fn prefetch_originals(&mut self, deliveries: &[PreparedDelivery]) -> Result<(), StoreError> {
+    pub(super) fn prefetch_originals<'d>(
+        &mut self,
+        deliveries: impl Iterator<Item = &'d PreparedDelivery>,
+    ) -> Result<(), StoreError> {
         let (mut positions, mut keys) = (Vec::new(), Vec::new());
         for delivery in deliveries {
             let dedup_key = self.working.dedup_key(delivery);

@@ -1,13 +1,15 @@
 //! The rows that a batch writes beside its entities: deliveries, history, ledger, duplicates, handshakes.
 
-use super::DeliveryContext;
 use super::counters::Counters;
+use super::{DeliveryContext, RecordContext, RecordNumber};
+use crate::command::IdempotencyKey;
 use crate::event::{CachedEntity, EventOutcome, Explanation, UpdatePlace};
-use crate::ingest::PreparedDelivery;
+use crate::ingest::log_record::PreparedCommand;
+use crate::ingest::prepared_delivery::PreparedDelivery;
 use crate::machine::Kind;
 use crate::store::{BatchRows, DuplicateCount, HandshakeRequest, OriginalRow};
 use chrono::{DateTime, Utc};
-use entity::{Verdict, change, delivery, ledger};
+use entity::{Verdict, change, command, delivery, idempotency_key, ledger};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -15,6 +17,8 @@ use uuid::Uuid;
 #[derive(Default)]
 pub struct BatchOutput {
     deliveries: Vec<delivery::Model>,
+    commands: Vec<command::Model>,
+    idempotency_keys: Vec<idempotency_key::Model>,
     changes: Vec<change::Model>,
     /// Of deliveries of earlier batches.
     duplicate_counts: BTreeMap<i64, DuplicateCount>,
@@ -27,7 +31,7 @@ impl BatchOutput {
     pub fn push_change(
         &mut self,
         position: i64,
-        context: &DeliveryContext<'_>,
+        context: &RecordContext<'_>,
         cached: &CachedEntity,
         occurred_at: Option<DateTime<Utc>>,
         outcome: &EventOutcome,
@@ -59,7 +63,7 @@ impl BatchOutput {
     pub fn push_delivery_change(
         &mut self,
         position: i64,
-        context: &DeliveryContext<'_>,
+        context: &RecordContext<'_>,
         verdict: Verdict,
         explanation: &Explanation,
     ) {
@@ -75,21 +79,22 @@ impl BatchOutput {
         explanation: &Explanation,
     ) {
         let PreparedDelivery { raw, payload, .. } = context.delivery;
+        let record = &context.record;
         self.deliveries.push(delivery::Model {
             row_id: context.row_id,
             source: raw.source.to_string(),
             vendor: raw.vendor.name.to_owned(),
-            received_at: context.received_at.timestamp_micros(),
+            received_at: record.received_at.timestamp_micros(),
             method: raw.method.to_owned(),
             dedup_key,
-            event: context.event.to_owned(),
-            occurred_at: context.occurred_at.map(|at| at.timestamp_micros()),
+            event: record.event.to_owned(),
+            occurred_at: record.occurred_at.map(|at| at.timestamp_micros()),
             verdict,
             reason_code: explanation.reason.code(),
             reason_params: explanation.params_column(),
             warnings: explanation.warnings_column(),
             duplicate_of: context.duplicate_of,
-            first_position: context.first_position,
+            first_position: record.first_position,
             change_count: i32::try_from(change_count).unwrap_or(i32::MAX),
             dictionary_id: payload.dictionary_id,
             duplicates: 0,
@@ -100,11 +105,41 @@ impl BatchOutput {
         });
     }
 
+    pub fn push_command(
+        &mut self,
+        context: &RecordContext<'_>,
+        row_id: i64,
+        PreparedCommand { command, .. }: &PreparedCommand,
+        entity_row_id: Option<i64>,
+        input: String,
+        change_count: i64,
+    ) {
+        let received_at = context.received_at.timestamp_micros();
+        self.commands.push(command::Model {
+            row_id,
+            kind: command.act.kind(),
+            source: command.source.clone(),
+            vendor: command.vendor.name.to_owned(),
+            received_at,
+            entity_row_id,
+            actor: command.actor.clone(),
+            reason: command.reason.clone(),
+            input,
+            first_position: context.first_position,
+            change_count: i32::try_from(change_count).unwrap_or(i32::MAX),
+        });
+        if let Some(IdempotencyKey { digest, input_digest }) = command.idempotency.clone() {
+            let created_at = received_at;
+            let key = idempotency_key::Model { digest, input_digest, command_row_id: row_id, created_at };
+            self.idempotency_keys.push(key);
+        }
+    }
+
     pub fn request_handshake(&mut self, context: &DeliveryContext<'_>, code: &str) {
         self.handshakes.push(HandshakeRequest {
             source: context.delivery.source().to_owned(),
             code: code.to_owned(),
-            requested_at: context.received_at.timestamp_micros(),
+            requested_at: context.record.received_at.timestamp_micros(),
         });
     }
 
@@ -164,6 +199,8 @@ impl BatchOutput {
             entities,
             invalidated,
             deliveries: &self.deliveries,
+            commands: &self.commands,
+            idempotency_keys: &self.idempotency_keys,
             changes: &self.changes,
             duplicate_counts: self.duplicate_counts.values().collect(),
             ledger: self.ledger.values().collect(),
@@ -186,7 +223,7 @@ impl BatchOutput {
 // A row of history about no entity.
 fn change_row(
     position: i64,
-    context: &DeliveryContext<'_>,
+    context: &RecordContext<'_>,
     verdict: Verdict,
     explanation: &Explanation,
 ) -> change::Model {
@@ -195,9 +232,16 @@ fn change_row(
         kind: Kind::Delivery,
         entity_row_id: None,
         inspection_row_id: None,
-        delivery_row_id: Some(context.row_id),
-        source: Some(context.delivery.source().to_owned()),
-        vendor: Some(context.delivery.raw.vendor.name.to_owned()),
+        delivery_row_id: match context.number {
+            RecordNumber::Delivery(row_id) => Some(row_id),
+            RecordNumber::Command(_) => None,
+        },
+        command_row_id: match context.number {
+            RecordNumber::Delivery(_) => None,
+            RecordNumber::Command(row_id) => Some(row_id),
+        },
+        source: Some(context.source.to_owned()),
+        vendor: Some(context.vendor.name.to_owned()),
         event: context.event.to_owned(),
         verdict,
         reason_code: explanation.reason.code(),

@@ -3,6 +3,7 @@
 use crate::event::CachedEntity;
 use crate::store::{OriginalRow, StoreError, WriteConnection};
 use crate::vendor;
+use entity::idempotency_key;
 use hashlink::LruCache;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -19,6 +20,8 @@ pub struct WorkingSet {
     /// the key; those about no entity by the key.
     pub originals_by_position: HashMap<i64, OriginalRow>,
     pub originals_by_key: HashMap<i64, OriginalRow>,
+    /// The idempotency keys of this batch's commands that were used, in this batch or before.
+    pub idempotency_keys: HashMap<String, idempotency_key::Model>,
     /// The primary entity and dedup key of the delivery in progress, until a row of the entity's history has the key.
     pub pending_key: Option<(Uuid, i64)>,
 }
@@ -32,6 +35,7 @@ impl WorkingSet {
             keys_without_entity: HashMap::new(),
             originals_by_position: HashMap::new(),
             originals_by_key: HashMap::new(),
+            idempotency_keys: HashMap::new(),
             pending_key: None,
         }
     }

@@ -2,7 +2,9 @@
 //! their counts cannot be derived.
 
 use super::difference::RowCause;
-use entity::{change, change_row, change_type, delivery, entity as entities, ledger, log_head, step, update_order};
+use entity::{
+    change, change_row, change_type, command, delivery, entity as entities, ledger, log_head, step, update_order,
+};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, QueryOrder,
@@ -91,6 +93,24 @@ impl DerivedTable for delivery::Entity {
 
     fn normalize(row: delivery::Model) -> delivery::Model {
         delivery::Model { dictionary_id: None, duplicates: 0, last_duplicate_at: None, body_size: 0, ..row }
+    }
+}
+
+impl DerivedTable for command::Entity {
+    const NAME: &'static str = "command";
+    const LEADING_KEY: command::Column = command::Column::RowId;
+    const NOT_DERIVED: &'static [&'static str] = &["actor", "reason", "input"];
+
+    fn describe(row: &command::Model) -> String {
+        format!("command {}, {}", row.row_id, row.kind)
+    }
+
+    fn cause(row: &command::Model) -> (String, RowCause) {
+        (row.vendor.clone(), RowCause::Event(row.kind.to_string()))
+    }
+
+    fn normalize(row: command::Model) -> command::Model {
+        command::Model { actor: String::new(), reason: None, input: String::new(), ..row }
     }
 }
 

@@ -14,11 +14,13 @@ use crate::store::read::head;
 use crate::store::{self, Database, DatabaseAddress, StoreError};
 use derived_tables::DerivedTable;
 pub(super) use difference::DifferingKeys;
-use entity::{change, change_row, change_type, delivery, entity as entities, ledger, log_head, step, update_order};
+use entity::{
+    change, change_row, change_type, command, delivery, entity as entities, ledger, log_head, step, update_order,
+};
 use postgres_diff::SnapshotConnection;
 use sea_orm::{
-    AccessMode, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, QueryFilter,
-    QuerySelect, Select, TransactionTrait,
+    AccessMode, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IsolationLevel, PaginatorTrait,
+    QueryFilter, QuerySelect, Select, TransactionTrait,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use tokio_util::sync::CancellationToken;
@@ -31,10 +33,12 @@ const ROWS_PER_STATEMENT: usize = 500;
 pub struct DatabaseSnapshot {
     pub(super) txn: DatabaseTransaction,
     db: Database,
-    /// The row id of the newest delivery.
-    newest_delivery: i64,
+    /// The row id of the newest record of the raw log.
+    newest_record: i64,
     /// The number of deliveries.
     pub deliveries: i64,
+    /// The number of commands.
+    pub commands: i64,
     /// The newest position.
     pub position: i64,
 }
@@ -50,8 +54,7 @@ impl DatabaseSnapshot {
                 let (isolation, access) = (IsolationLevel::RepeatableRead, AccessMode::ReadOnly);
                 let txn = connection.begin_with_config(Some(isolation), Some(access)).await?;
                 // Before the first query: a table that is replaced later would look empty in this snapshot.
-                let tables =
-                    "LOCK TABLE delivery, change, entity, step, update_order, ledger, log_head IN ACCESS SHARE MODE";
+                let tables = "LOCK TABLE delivery, command, change, entity, step, update_order, ledger, log_head IN ACCESS SHARE MODE";
                 txn.execute_unprepared(tables).await?;
                 txn
             }
@@ -65,9 +68,10 @@ impl DatabaseSnapshot {
         txn: DatabaseTransaction,
     ) -> Result<DatabaseSnapshot, StoreError> {
         let position = head(&txn).await?.position;
-        let newest_delivery = raw_log::newest_delivery(&txn).await?;
-        let deliveries = newest_delivery - raw_log::purged_delivery_count(&txn).await?;
-        Ok(DatabaseSnapshot { deliveries, newest_delivery, position, txn, db: db.clone() })
+        let newest_record = raw_log::newest_record(&txn).await?;
+        let deliveries = raw_log::delivery_count(&txn).await?;
+        let commands = i64::try_from(command::Entity::find().count(&txn).await?).unwrap_or(i64::MAX);
+        Ok(DatabaseSnapshot { deliveries, commands, newest_record, position, txn, db: db.clone() })
     }
 
     /// Replays all its deliveries; see [`ShadowDb::replay`].
@@ -77,7 +81,7 @@ impl DatabaseSnapshot {
         stop: &CancellationToken,
         on_progress: impl Fn(u64) + Send + 'static,
     ) -> Result<(), StoreError> {
-        into.replay(&self.txn, self.newest_delivery, stop, on_progress).await
+        into.replay(&self.txn, self.newest_record, stop, on_progress).await
     }
 
     /// Compares all that is stored with what was derived into a second database.
@@ -96,6 +100,7 @@ impl DatabaseSnapshot {
         };
         let mut all = Differences::default();
         all.diff_table::<delivery::Entity, delivery::Entity>(self, derived, &mut method).await?;
+        all.diff_table::<command::Entity, command::Entity>(self, derived, &mut method).await?;
         all.diff_table::<change_row::Entity, change::Entity>(self, derived, &mut method).await?;
         all.diff_change_types(self, derived).await?;
         all.diff_table::<entities::Entity, entities::Entity>(self, derived, &mut method).await?;
@@ -121,6 +126,7 @@ impl DatabaseSnapshot {
     ) -> Result<DifferingKeys, StoreError> {
         let both = [&self.txn, &derived.txn];
         let deliveries = keys_after::<delivery::Entity>(both, before.last_delivery_row_id).await?;
+        let commands = keys_after::<command::Entity>(both, before.last_delivery_row_id).await?;
         let positions = keys_after::<change_row::Entity>(both, before.position).await?;
         let mut entities: BTreeSet<i64> =
             keys_after::<entities::Entity>(both, before.last_entity_row_id).await?.into_iter().collect();
@@ -130,6 +136,7 @@ impl DatabaseSnapshot {
         let entities: Vec<i64> = entities.into_iter().collect();
         let mut all = Differences::default();
         all.diff_keys::<delivery::Entity>(self, derived, &deliveries).await?;
+        all.diff_keys::<command::Entity>(self, derived, &commands).await?;
         all.diff_keys::<change::Entity>(self, derived, &positions).await?;
         all.diff_keys::<entities::Entity>(self, derived, &entities).await?;
         all.diff_keys::<step::Entity>(self, derived, &entities).await?;

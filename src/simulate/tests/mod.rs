@@ -5,7 +5,7 @@ mod hub;
 
 use crate::database::{TestDatabase, write};
 use crate::event::NoEffect;
-use crate::ingest::{PreparedDelivery, Writer};
+use crate::ingest::{LogRecord, Writer};
 use crate::rebuild::{DatabaseSnapshot, ShadowDb};
 use crate::simulate::chaos::{Chaos, ChaosRates, SendMode};
 use crate::simulate::patch::TimeMapping;
@@ -127,7 +127,7 @@ fn forgeries_are_for_sources_that_verify() {
     assert!(forged.len() > 100 && forged.iter().all(|request| request.delivery.source == 1));
 }
 
-fn incoming(vendor: &'static Vendor, body: SampleBody) -> PreparedDelivery {
+fn incoming(vendor: &'static Vendor, body: SampleBody) -> LogRecord {
     let content_type = body.content_type.parse().expect("a header's value");
     let delivery = UnverifiedDelivery {
         source: vendor.name.into(),
@@ -139,7 +139,7 @@ fn incoming(vendor: &'static Vendor, body: SampleBody) -> PreparedDelivery {
         headers: &HeaderMap::from_iter([(header::CONTENT_TYPE, content_type)]),
         body: body.bytes,
     };
-    PreparedDelivery::prepare(Verifier::open().check(delivery).expect("an open source"))
+    LogRecord::prepare(Verifier::open().check(delivery).expect("an open source"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use super::pagination::padded_keys;
 use crate::store::{ReadPool, StoreError};
-use entity::{Kind, change, change_row, change_type, log_head};
+use entity::{Kind, change, change_row, change_type, command, log_head};
 use sea_orm::entity::prelude::Uuid;
 use sea_orm::{ColumnTrait, ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::collections::HashMap;
@@ -15,6 +15,8 @@ pub struct ChangeWithEntity {
     pub entity: Option<Identity>,
     /// The public id of the entity's inspection.
     pub inspection_id: Option<Uuid>,
+    /// The subject of the command that made it.
+    pub actor: Option<String>,
 }
 
 /// The columns that identify an entity.
@@ -27,6 +29,8 @@ pub struct Identity {
     pub subkind: String,
     pub external_id: String,
     pub reference: Option<String>,
+    pub customer_reference: Option<String>,
+    pub labels: Option<String>,
     pub group_key: Option<String>,
 }
 
@@ -74,19 +78,33 @@ async fn with_types(db: &ReadPool, rows: Vec<change_row::Model>) -> Result<Vec<c
         .collect()
 }
 
-/// Adds to each change its entity, with one statement for all.
+/// Adds to each change its entity, with one statement for all, and the actors of commands with another, if there are any.
 pub async fn with_identities(db: &ReadPool, changes: Vec<change::Model>) -> Result<Vec<ChangeWithEntity>, StoreError> {
     let row_ids = changes.iter().flat_map(|change| [change.entity_row_id, change.inspection_row_id]).flatten();
     let identities = identities(db, row_ids.collect()).await?;
+    let actors = actors(db, changes.iter().filter_map(|change| change.command_row_id).collect()).await?;
     let identity = |row_id: Option<i64>| identities.get(&row_id?);
     Ok(changes
         .into_iter()
         .map(|change| ChangeWithEntity {
             entity: identity(change.entity_row_id).cloned(),
             inspection_id: identity(change.inspection_row_id).map(|identity| identity.id),
+            actor: change.command_row_id.and_then(|command| actors.get(&command).cloned()),
             change,
         })
         .collect())
+}
+
+// The actors of commands, by row id.
+async fn actors(db: &ReadPool, mut commands: Vec<i64>) -> Result<HashMap<i64, String>, StoreError> {
+    use command::Column::{Actor, RowId};
+    commands.dedup();
+    if commands.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = command::Entity::find().select_only().columns([RowId, Actor]);
+    let rows = rows.filter(RowId.is_in(padded_keys(&commands)));
+    Ok(rows.into_tuple::<(i64, String)>().all(db).await?.into_iter().collect())
 }
 
 /// What identifies entities, by row id.

@@ -5,10 +5,10 @@ use super::pagination::{PageRequest, Slice, SortDirection, padded_keys, top_n_pe
 use crate::store::{PayloadError, ReadPool, StoreError};
 use entity::delivery::{Column, Entity};
 use entity::{ReasonCode, Verdict, change, change_row};
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, Iterable, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select,
+    QuerySelect, Select,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -100,28 +100,46 @@ async fn decode_payloads(db: &ReadPool, mut rows: Vec<DeliveryRow>) -> Result<Ve
     Ok(rows)
 }
 
-/// A page of the changes of each delivery, by the deliveries' row ids.
-pub async fn changes_of_deliveries(
+/// A page of the changes of each record of a table of the raw log, by the records' row ids.
+pub async fn changes_of_records(
     db: &ReadPool,
+    table: LogTableName,
     page: &PageRequest<i64>,
-    deliveries: &[i64],
+    records: &[i64],
 ) -> Result<HashMap<i64, Slice<Arc<change::Model>>>, StoreError> {
+    let table = table.as_str();
     let position = || Expr::col((change_row::Entity, change_row::Column::Position));
-    let first = Expr::col((Entity, Column::FirstPosition));
-    let within = position().gte(first.clone()).and(position().lt(first.add(Expr::col((Entity, Column::ChangeCount)))));
+    let first = Expr::col((table, "first_position"));
+    let within = position().gte(first.clone()).and(position().lt(first.add(Expr::col((table, "change_count")))));
     let range = page.key_range(SortDirection::Asc);
-    let mut all = Entity::find()
-        .select_only()
-        .filter(Column::RowId.is_in(padded_keys(deliveries)))
-        .filter(range.condition(change_row::Column::Position))
-        .into_query();
-    all.join(JoinType::InnerJoin, change_row::Entity, within);
-    let (key, group) = ((change_row::Entity, change_row::Column::Position), (Entity, Column::RowId));
+    let mut all = Query::select();
+    all.from(table)
+        .and_where(Expr::col((table, "row_id")).is_in(padded_keys(records)))
+        .cond_where(range.condition(change_row::Column::Position))
+        .join(JoinType::InnerJoin, change_row::Entity, within);
+    let (key, group) = ((change_row::Entity, change_row::Column::Position), (table, "row_id"));
     let keys = top_n_per_group(all, key, group, range.order.clone(), page.fetch_limit());
     let rows = change::Entity::find()
         .filter(change::Column::Position.in_subquery(keys))
         .order_by(change::Column::Position, range.order);
-    Ok(page.to_slices(rows.all(db).await?.into_iter().map(|row| (row.delivery_row_id, row))))
+    let record = |row: &change::Model| row.delivery_row_id.or(row.command_row_id);
+    Ok(page.to_slices(rows.all(db).await?.into_iter().map(|row| (record(&row), row))))
+}
+
+/// The tables of the raw log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogTableName {
+    Delivery,
+    Command,
+}
+
+impl LogTableName {
+    fn as_str(self) -> &'static str {
+        match self {
+            LogTableName::Delivery => "delivery",
+            LogTableName::Command => "command",
+        }
+    }
 }
 
 fn select_columns(projection: DeliveryProjection) -> Select<Entity> {

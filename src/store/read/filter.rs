@@ -6,9 +6,11 @@ use crate::event::EntityRef;
 use crate::machine::EntityType;
 use crate::store::{ReadPool, StoreError};
 use chrono::{DateTime, Utc};
-use entity::{Kind, Status, Verdict, change, change_row, change_type, delivery, entity as thing, ledger};
+use entity::{
+    Kind, ReasonCode, Status, Verdict, change, change_row, change_type, command, delivery, entity as thing, ledger,
+};
 use sea_orm::entity::prelude::Uuid;
-use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, SelectStatement};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, Value};
 use std::borrow::Cow;
 
@@ -26,7 +28,11 @@ pub struct EntityFilter {
     pub source: Option<Vec<String>>,
     pub status: Option<Vec<Status>>,
     pub state: Option<Vec<String>>,
+    /// The customer's, or the vendor's.
     pub reference: Option<String>,
+    /// All of them.
+    pub labels: Option<Vec<LabelFilter>>,
+    pub overdue: Option<Overdue>,
     pub external_id: Option<String>,
     /// The public ids of all entities that may have the external id: see [`EntityFilter::resolve`].
     pub ids: Option<Vec<Uuid>>,
@@ -37,6 +43,51 @@ pub struct EntityFilter {
     pub updated_before: Option<DateTime<Utc>>,
     /// Not changed since, and not finished.
     pub stalled_since: Option<DateTime<Utc>>,
+}
+
+/// A label that an entity must have.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LabelFilter {
+    pub key: String,
+    /// `None`: any value.
+    pub value: Option<String>,
+}
+
+/// Whether an entity must be overdue at a moment: due before it and not finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Overdue {
+    pub at: DateTime<Utc>,
+    pub wanted: bool,
+}
+
+impl LabelFilter {
+    /// The column `labels` has this text exactly if it has the label: within JSON, a quotation mark inside of a key or a value is
+    /// escaped, and only a key is followed by a colon.
+    pub fn pattern(&self) -> String {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        match &self.value {
+            Some(value) => format!("{}:{}", quoted(&self.key), quoted(value)),
+            None => format!("{}:", quoted(&self.key)),
+        }
+    }
+
+    fn condition(&self) -> Expr {
+        // Compares exactly in both databases, unlike LIKE.
+        let labels = || Expr::col((thing::Entity, thing::Column::Labels));
+        let without = Func::cust("replace").args([labels(), Expr::value(self.pattern()), Expr::value("")]);
+        // As the partial index is declared.
+        labels().is_not_null().and(Expr::from(without).ne(labels()))
+    }
+}
+
+impl Overdue {
+    fn condition(self) -> Expr {
+        let due_before = thing::Column::DueAt.lt(self.at.timestamp_micros()).and(is_unfinished());
+        match self.wanted {
+            true => thing::Column::DueAt.is_not_null().and(due_before),
+            false => thing::Column::DueAt.is_null().or(due_before.not()),
+        }
+    }
 }
 
 /// A filter of changes.
@@ -54,6 +105,9 @@ pub struct ChangeRowFilter {
     /// The delivery that caused them.
     pub delivery: Option<Uuid>,
     pub to_status: Option<Vec<Status>>,
+    pub reason_code: Option<Vec<ReasonCode>>,
+    /// The subject of the command that made them.
+    pub actor: Option<String>,
 }
 
 /// A filter of deliveries.
@@ -111,7 +165,17 @@ impl EntityFilter {
             .add_option(in_sources(Column::Source, view, self.source.as_deref()))
             .add_option(self.status.as_ref().map(|status| Column::Status.is_in(status.iter().copied())))
             .add_option(any_of(Column::State, self.state.as_deref()))
-            .add_option(self.reference.as_ref().map(|reference| Column::Reference.eq(reference)))
+            .add_option(
+                self.reference
+                    .as_ref()
+                    .map(|reference| Column::CustomerReference.eq(reference).or(Column::Reference.eq(reference))),
+            )
+            .add_option(
+                self.labels
+                    .as_ref()
+                    .and_then(|labels| labels.iter().map(LabelFilter::condition).reduce(|all, one| all.and(one))),
+            )
+            .add_option(self.overdue.map(Overdue::condition))
             .add_option(self.external_id.as_ref().map(|id| Column::ExternalId.eq(id)))
             .add_option(self.ids.as_ref().map(|ids| Column::Id.is_in(ids.iter().copied())))
             .add_option(self.group.as_ref().map(|group| Column::GroupKey.eq(group)))
@@ -134,6 +198,11 @@ impl ChangeRowFilter {
             .add_option(self.inspection.map(in_inspection))
             .add_option(self.entity.map(|id| Expr::col(change::Column::EntityRowId).in_subquery(row_id_of(id))))
             .add_option(self.delivery.map(from_delivery))
+            .add_option(self.actor.as_ref().map(|actor| {
+                let commands = command::Entity::find().select_only().column(command::Column::RowId);
+                let commands = commands.filter(command::Column::Actor.eq(actor));
+                Expr::col(change_row::Column::CommandRowId).in_subquery(commands.into_query())
+            }))
     }
 
     // There are few types: they are selected once, then each row's number is compared.
@@ -146,6 +215,7 @@ impl ChangeRowFilter {
             self.verdict.as_ref().map(|verdict| Column::Verdict.is_in(verdict.iter().copied())),
             // Or the row has its own event.
             any_of(Column::Event, self.event.as_deref()).map(|names| names.or(Column::Event.eq(""))),
+            self.reason_code.as_ref().map(|codes| Column::ReasonCode.is_in(codes.iter().copied())),
             self.to_status.as_ref().map(|status| Column::ToStatus.is_in(status.iter().copied())),
         ];
         let condition = conditions.into_iter().flatten().reduce(|all, one| all.and(one))?;

@@ -6,6 +6,7 @@ mod as_of_join;
 mod as_of_list;
 mod changes;
 mod children;
+mod commands;
 mod daily_counts;
 mod deliveries;
 mod entities;
@@ -27,17 +28,22 @@ pub use changes::{
     ChangeWithEntity, Identity, changes_after, ensure_retained_after, head, identities, with_identities,
 };
 pub use children::{ChildRelation, ChildrenQuery, children, count_children};
+pub use commands::{commands_by_row_id, comments, count_comments};
 pub use daily_counts::{UtcOffsets, counts_by_day};
 pub use deliveries::{
-    DeliveryProjection, DeliveryRow, changes_of_deliveries, count_deliveries, deliveries, deliveries_by_row_id,
+    DeliveryProjection, DeliveryRow, LogTableName, changes_of_records, count_deliveries, deliveries,
+    deliveries_by_row_id,
 };
 pub use entities::{EntityOrder, count_entities, entities, entities_by_id, entities_by_row_id, status_counts};
-pub use filter::{ChangeRowFilter, DeliveryRowFilter, EntityFilter, FINAL_STATUSES};
+pub use filter::{ChangeRowFilter, DeliveryRowFilter, EntityFilter, FINAL_STATUSES, LabelFilter, Overdue};
 pub use history::{changes, changes_by_position, count_changes, count_histories, histories};
 pub use hourly_counts::{counts_by_hour, counts_by_quarter};
 pub use pagination::{PageRequest, PagingDirection, Slice, SortDirection};
 pub use projection::{EntityProjection, EntityRow};
-pub use public_ids::{api_key_id, api_key_node_id, change_id, change_position, delivery_id, delivery_row_id};
+pub use public_ids::{
+    api_key_id, api_key_node_id, change_id, change_position, command_id, command_row_id, comment_id, comment_row_id,
+    delivery_id, delivery_row_id,
+};
 pub use sources::{handshakes, last_verdicts, ledgers};
 pub use status_timeline::{StatusInterval, StatusTimeline, status_timelines};
 

@@ -9,7 +9,7 @@ use std::ops::BitOr;
 
 /// A set of columns, beside those that every row has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct EntityProjection(u16);
+pub struct EntityProjection(u32);
 
 /// The columns that every row has.
 const REQUIRED_COLUMNS: [Column; 4] = [Column::RowId, Column::Id, Column::Kind, Column::UpdatedAt];
@@ -36,7 +36,7 @@ macro_rules! optional_columns {
         const OPTIONAL_COLUMNS: &[Column] = &[$(Column::$column),+];
 
         impl EntityProjection {
-            $(pub const $name: EntityProjection = EntityProjection(1 << Bit::$column as u16);)+
+            $(pub const $name: EntityProjection = EntityProjection(1 << Bit::$column as u32);)+
         }
 
         impl EntityRow {
@@ -62,7 +62,11 @@ optional_columns! {
     EXTERNAL_ID = ExternalId -> external_id: String,
     PARENT = ParentRowId -> parent_row_id: Option<i64>,
     INSPECTION = InspectionRowId -> inspection_row_id: Option<i64>,
-    REFERENCE = Reference -> reference: Option<String>,
+    VENDOR_REFERENCE = Reference -> reference: Option<String>,
+    CUSTOMER_REFERENCE = CustomerReference -> customer_reference: Option<String>,
+    LABELS = Labels -> labels: Option<String>,
+    DUE_AT = DueAt -> due_at: Option<i64>,
+    REGISTERED_AT = RegisteredAt -> registered_at: Option<i64>,
     GROUP = GroupKey -> group_key: Option<String>,
     STATE = State -> state: Option<String>,
     STATUS = Status -> status: Option<Status>,
@@ -76,7 +80,11 @@ optional_columns! {
 
 impl EntityProjection {
     pub const EMPTY: EntityProjection = EntityProjection(0);
-    pub const ALL: EntityProjection = EntityProjection(u16::MAX);
+    pub const ALL: EntityProjection = EntityProjection(u32::MAX);
+
+    /// The customer's own key: as it was set by hand, else as the vendor reports it.
+    pub const REFERENCE: EntityProjection =
+        EntityProjection(EntityProjection::VENDOR_REFERENCE.0 | EntityProjection::CUSTOMER_REFERENCE.0);
 
     fn intersects(self, other: EntityProjection) -> bool {
         self.0 & other.0 != 0

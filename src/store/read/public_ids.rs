@@ -1,4 +1,4 @@
-//! The public ids of deliveries, changes and API keys. They are computed from numbers, so that no look-up is needed. All are UUIDv8
+//! The public ids of deliveries, commands, comments, changes and API keys. They are computed from numbers, so that no look-up is needed. All are UUIDv8
 //! (RFC 9562, section 5.8), which no id of an entity is.
 
 use crate::access::ApiKeyId;
@@ -6,6 +6,9 @@ use sea_orm::entity::prelude::Uuid;
 
 /// `deliver` in ASCII around the version; the variant and the number follow.
 const DELIVERY_PREFIX: u64 = u64::from_be_bytes(*b"delive\x80r");
+/// The same for `command` and `comment`. A comment is a command, and has an id of its own.
+const COMMAND_PREFIX: u64 = u64::from_be_bytes(*b"comman\x80d");
+const COMMENT_PREFIX: u64 = u64::from_be_bytes(*b"commen\x80t");
 const VARIANT: u64 = 0x8000_0000_0000_0000;
 const ROW_ID_MASK: u64 = 0x3fff_ffff_ffff_ffff;
 
@@ -24,13 +27,41 @@ const POSITION_MASK: u64 = (1 << 56) - 1;
 
 /// The public id of a delivery.
 pub fn delivery_id(row_id: i64) -> Uuid {
-    Uuid::from_u64_pair(DELIVERY_PREFIX, VARIANT | (row_id.cast_unsigned() & ROW_ID_MASK))
+    id_of_row(DELIVERY_PREFIX, row_id)
 }
 
 /// The row id of a delivery; none if the id is not a delivery's.
 pub fn delivery_row_id(id: Uuid) -> Option<i64> {
-    let (prefix, row_id) = id.as_u64_pair();
-    (prefix == DELIVERY_PREFIX && row_id & !ROW_ID_MASK == VARIANT).then(|| (row_id & ROW_ID_MASK).cast_signed())
+    row_of_id(DELIVERY_PREFIX, id)
+}
+
+/// The public id of a command.
+pub fn command_id(row_id: i64) -> Uuid {
+    id_of_row(COMMAND_PREFIX, row_id)
+}
+
+/// The row id of a command; none if the id is not a command's.
+pub fn command_row_id(id: Uuid) -> Option<i64> {
+    row_of_id(COMMAND_PREFIX, id)
+}
+
+/// The public id of a comment, by the row id of its command.
+pub fn comment_id(row_id: i64) -> Uuid {
+    id_of_row(COMMENT_PREFIX, row_id)
+}
+
+/// The row id of a comment's command; none if the id is not a comment's.
+pub fn comment_row_id(id: Uuid) -> Option<i64> {
+    row_of_id(COMMENT_PREFIX, id)
+}
+
+fn id_of_row(prefix: u64, row_id: i64) -> Uuid {
+    Uuid::from_u64_pair(prefix, VARIANT | (row_id.cast_unsigned() & ROW_ID_MASK))
+}
+
+fn row_of_id(prefix: u64, id: Uuid) -> Option<i64> {
+    let (begin, row_id) = id.as_u64_pair();
+    (begin == prefix && row_id & !ROW_ID_MASK == VARIANT).then(|| (row_id & ROW_ID_MASK).cast_signed())
 }
 
 /// The public id of the change at a position of a generation.
@@ -69,6 +100,15 @@ mod tests {
         for number in [0, 1, 42, 1 << 40, (1 << 62) - 1] {
             assert_eq!(delivery_row_id(delivery_id(number)), Some(number));
             assert_eq!(change_position(delivery_id(number)), None);
+            assert_eq!(
+                (command_row_id(command_id(number)), comment_row_id(comment_id(number))),
+                (Some(number), Some(number))
+            );
+            for id in [command_id(number), comment_id(number)] {
+                assert_eq!((delivery_row_id(id), change_position(id), api_key_id(id)), (None, None, None));
+                assert_eq!(id.get_version_num(), 8);
+            }
+            assert_eq!((command_row_id(comment_id(number)), comment_row_id(command_id(number))), (None, None));
         }
         assert_eq!(delivery_id(1).to_string(), "64656c69-7665-8072-8000-000000000001");
     }

@@ -96,6 +96,7 @@ fn row_of(change: &change::Model, type_id: i64) -> change_row::Model {
         entity_row_id: change.entity_row_id,
         inspection_row_id: change.inspection_row_id,
         delivery_row_id: change.delivery_row_id,
+        command_row_id: change.command_row_id,
         received_at: change.received_at,
         occurred_at: change.occurred_at,
         dedup_key: change.dedup_key,

@@ -5,7 +5,8 @@ use super::connection::HandshakeRequest;
 use crate::event::UpdatePlace;
 use crate::store::StoreError;
 use entity::{
-    Kind, ReasonCode, Status, Verdict, change_row, change_type, delivery, ledger, log_head, step, update_order,
+    CommandKind, Kind, ReasonCode, Status, Verdict, change_row, change_type, command, delivery, idempotency_key,
+    ledger, log_head, step, update_order,
 };
 use rusqlite::Statement;
 use rusqlite::types::{FromSql, ToSqlOutput, ValueRef};
@@ -95,7 +96,8 @@ macro_rules! columns {
 }
 
 columns! { entity::entity::Model:
-    row_id, id, kind, subkind, source, vendor, external_id, parent_row_id, inspection_row_id, reference, group_key, state, status,
+    row_id, id, kind, subkind, source, vendor, external_id, parent_row_id, inspection_row_id, reference,
+    customer_reference, labels, due_at, registered_at, group_key, state, status,
     cycle, facts, details, field_versions, fold_state, steps_materialized, created_at, updated_at, occurred_at, position,
 }
 
@@ -104,8 +106,14 @@ columns! { delivery::Model:
     duplicate_of, first_position, change_count, dictionary_id, duplicates, last_duplicate_at, body_size, headers, body,
 }
 
+columns! { command::Model:
+    row_id, kind, source, vendor, received_at, entity_row_id, actor, reason, input, first_position, change_count,
+}
+
+columns! { idempotency_key::Model: digest, input_digest, command_row_id, created_at }
+
 columns! { change_row::Model:
-    position, type_id, entity_row_id, inspection_row_id, delivery_row_id, received_at, occurred_at, dedup_key, previous_step, cycle,
+    position, type_id, entity_row_id, inspection_row_id, delivery_row_id, command_row_id, received_at, occurred_at, dedup_key, previous_step, cycle,
     order_cycle, event, reason_params,
 }
 
@@ -193,7 +201,8 @@ impl EntityColumnGroup {
             "row_id" | "id" | "kind" | "subkind" | "source" | "vendor" | "external_id" | "created_at" => {
                 EntityColumnGroup::Identity
             }
-            "parent_row_id" | "inspection_row_id" | "reference" | "group_key" => EntityColumnGroup::Links,
+            "parent_row_id" | "inspection_row_id" | "reference" | "customer_reference" | "labels" | "due_at"
+            | "registered_at" | "group_key" => EntityColumnGroup::Links,
             "facts" | "details" | "field_versions" => EntityColumnGroup::Facts,
             _ => EntityColumnGroup::State,
         }
@@ -350,7 +359,7 @@ macro_rules! numbered_values {
     };
 }
 
-numbered_values!(Kind, ReasonCode, Status, Verdict);
+numbered_values!(CommandKind, Kind, ReasonCode, Status, Verdict);
 
 impl<T: ColumnValue> ColumnValue for Option<T> {
     type Element<'a>

@@ -5,7 +5,7 @@ use crate::event::{CachedEntity, FoldedEntity, UpdatePlace};
 use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
-use entity::{change, delivery, ledger, log_head};
+use entity::{change, command, delivery, idempotency_key, ledger, log_head};
 use std::collections::HashMap;
 use std::fmt::Debug;
 use uuid::Uuid;
@@ -48,6 +48,9 @@ pub trait WriteConnection: Debug + Send {
     /// The deliveries about no entity that have these dedup keys, by key.
     fn originals_by_key(&mut self, dedup_keys: &[i64]) -> Result<HashMap<i64, OriginalRow>, StoreError>;
 
+    /// Those of these idempotency keys that are stored, by digest.
+    fn idempotency_keys(&mut self, digests: &[&str]) -> Result<Vec<idempotency_key::Model>, StoreError>;
+
     /// Tests whether the database is writable: writes the counters unchanged. With a number of bytes, also writes that many and
     /// rolls them back, to test whether there is room.
     fn probe(&mut self, bytes: usize) -> Result<(), StoreError>;
@@ -85,6 +88,8 @@ pub struct BatchRows<'a> {
     /// All entities of the batch: other writers drop them from their caches.
     pub invalidated: Vec<Uuid>,
     pub deliveries: &'a [delivery::Model],
+    pub commands: &'a [command::Model],
+    pub idempotency_keys: &'a [idempotency_key::Model],
     pub changes: &'a [change::Model],
     /// The duplicates of deliveries of earlier batches.
     pub duplicate_counts: Vec<&'a DuplicateCount>,

@@ -1,7 +1,7 @@
 //! Between the fold's types and the rows of the tables.
 
 use super::columns::StepRow;
-use crate::event::{CachedEntity, FoldedEntity, VersionedFields};
+use crate::event::{Annotations, CachedEntity, FoldedEntity, VersionedFields};
 use crate::machine::fold::{FoldState, OrderKey, Step};
 use crate::machine::{EntityType, ItemKind, JobKind, Kind, Machine};
 use crate::store::StoreError;
@@ -22,6 +22,18 @@ pub fn entity_from_row(row: entity::entity::Model) -> Result<FoldedEntity, Store
         parent_row_id: row.parent_row_id,
         inspection_row_id: row.inspection_row_id,
         reference: row.reference,
+        annotations: Annotations {
+            registered_at: row.registered_at.map(timestamp).transpose()?,
+            reference: row.customer_reference,
+            labels: row
+                .labels
+                .as_deref()
+                .map(serde_json::from_str)
+                .transpose()
+                .map_err(json_error)?
+                .unwrap_or_default(),
+            due_at: row.due_at.map(timestamp).transpose()?,
+        },
         group: row.group_key,
         status: row.status,
         fields: VersionedFields::from_columns(&row.facts, &row.details, &row.field_versions).map_err(json_error)?,
@@ -57,6 +69,10 @@ pub fn entity_to_row(cached: &CachedEntity) -> Result<entity::entity::Model, Sto
         parent_row_id: entity.parent_row_id,
         inspection_row_id: entity.inspection_row_id,
         reference: entity.reference.clone(),
+        customer_reference: entity.annotations.reference.clone(),
+        labels: entity.annotations.labels_column(),
+        due_at: entity.annotations.due_at.map(|at| at.timestamp_micros()),
+        registered_at: entity.annotations.registered_at.map(|at| at.timestamp_micros()),
         group_key: entity.group.clone(),
         state: entity.fold_state.state.clone(),
         status: entity.status,

@@ -3,7 +3,7 @@
 use super::{BatchRows, HandshakeRequest, WriteConnection};
 use crate::database::TestDatabase;
 use crate::event::{CachedEntity, MaterializedStep, PendingSteps};
-use crate::ingest::{BatchWriter, PreparedDelivery, Writer};
+use crate::ingest::{BatchWriter, LogRecord, Writer};
 use crate::machine::fold::{OrderKey, Step};
 use crate::store::{Database, OpenMode, StoreError};
 use crate::vendor;
@@ -47,7 +47,7 @@ impl WriteFixture {
                 headers: &Default::default(),
                 body: body.into(),
             };
-            PreparedDelivery::prepare(Verifier::open().check(delivery).expect("an open source"))
+            LogRecord::prepare(Verifier::open().check(delivery).expect("an open source"))
         });
         Writer::open(&db).expect("a writer").write_batch(&two).expect("written");
         let rows = runtime.block_on(entity::entity::Entity::find().all(&db.read_pool)).expect("entities");
@@ -82,6 +82,8 @@ impl WriteFixture {
             entities: self.entities.iter().collect(),
             invalidated: self.entities.iter().map(|cached| cached.entity.id).collect(),
             deliveries: &[],
+            commands: &[],
+            idempotency_keys: &[],
             changes: &[],
             duplicate_counts: Vec::new(),
             ledger: vec![&ledger],

@@ -2,9 +2,9 @@
 
 use super::{discrepancies, purge, retry_while_locked, start};
 use crate::database::{TestDatabase, write};
-use crate::generators::{incoming_at, scenario};
+use crate::generators::{TestAct, command_at, incoming_at, scenario, test_act};
 use chrono::{DateTime, TimeDelta, Utc};
-use inspection_hub::ingest::Writer;
+use inspection_hub::ingest::{LogRecord, Writer};
 use inspection_hub::rebuild::Rebuild;
 use inspection_hub::retention::PurgeMode;
 use inspection_hub::store::{Database, OpenMode};
@@ -13,8 +13,34 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// A delivery: when, to which vendor, and its body.
-type Sent = (DateTime<Utc>, &'static str, Value);
+/// A record: when, of which vendor, and what it is.
+type Sent = (DateTime<Utc>, &'static str, Sending);
+
+#[derive(Clone, Debug)]
+enum Sending {
+    /// Its body.
+    Delivery(Value),
+    /// About the inspection with this id of the vendor's.
+    Act(String, TestAct),
+}
+
+impl Sending {
+    fn record(&self, vendor: &str, at: DateTime<Utc>) -> LogRecord {
+        match self {
+            Sending::Delivery(body) => incoming_at(vendor, vendor, body, at),
+            Sending::Act(external_id, act) => command_at(vendor, external_id, *act, at),
+        }
+    }
+}
+
+/// The vendor's id of the inspection with this number, if its vendor has inspections.
+fn inspection_id(vendor: &str, number: usize) -> Option<String> {
+    match vendor {
+        "pave" => Some(format!("K-9{number}")),
+        "truepic" => Some(format!("9{number}")),
+        _ => None,
+    }
+}
 
 /// The deliveries of an inspection under ids of its own, except for ids that inspections of this vendor share.
 fn named(vendor: &str, number: usize, life: Vec<Value>, shares: bool) -> Vec<Value> {
@@ -49,24 +75,31 @@ fn named(vendor: &str, number: usize, life: Vec<Value>, shares: bool) -> Vec<Val
 }
 
 /// Deliveries of all vendors whose inspections begin within days of each other and take hours, with invalid bodies between,
-/// in the order of receipt.
+/// in the order of receipt, and acts on some of the inspections.
 fn traffic() -> impl Strategy<Value = Vec<Sent>> {
     let unknown = Just(("pave", vec![json!([1]), json!({ "event": "SESSION:SNEEZED" })])).boxed();
     let scenarios = vendor::names().map(|vendor| scenario(vendor).prop_map(move |bodies| (vendor, bodies)).boxed());
     let life = proptest::strategy::Union::new(scenarios.chain([unknown]));
     let one = (life, any::<bool>(), 0..200_i64, proptest::collection::vec((0..90_i64, 1..3_usize), 40), any::<bool>());
+    let acts = proptest::collection::vec(proptest::option::weighted(0.3, test_act()), 40);
+    let one = (one, acts);
     proptest::collection::vec(one, 2..9).prop_map(|lives| {
         let mut sent = Vec::new();
-        for (number, ((vendor, life), shares, begins, pauses, backwards)) in lives.into_iter().enumerate() {
+        for (number, (((vendor, life), shares, begins, pauses, backwards), acts)) in lives.into_iter().enumerate() {
             let mut at = start() + TimeDelta::hours(begins);
             let mut life = named(vendor, number, life, shares);
             if backwards {
                 life.reverse();
             }
-            for (body, (pause, times)) in life.into_iter().zip(pauses.into_iter().cycle()) {
+            let acted_on = inspection_id(vendor, number);
+            for ((body, (pause, times)), act) in life.into_iter().zip(pauses.into_iter().cycle()).zip(acts) {
+                if let (Some(external_id), Some(act)) = (&acted_on, act) {
+                    at += TimeDelta::minutes(pause);
+                    sent.push((at, vendor, Sending::Act(external_id.clone(), act)));
+                }
                 for _ in 0..times {
                     at += TimeDelta::minutes(pause);
-                    sent.push((at, vendor, body.clone()));
+                    sent.push((at, vendor, Sending::Delivery(body.clone())));
                 }
             }
         }
@@ -92,7 +125,7 @@ proptest! {
             let mut writer = Writer::open(&db).expect("a writer");
             for (part, age) in sent.chunks(sent.len().div_ceil(rounds.len())).zip(&rounds) {
                 for part in part.chunks(batch) {
-                    let incoming = part.iter().map(|(at, vendor, body)| incoming_at(vendor, vendor, body, *at));
+                    let incoming = part.iter().map(|(at, vendor, sending)| sending.record(vendor, *at));
                     write(&mut writer, &incoming.collect::<Vec<_>>());
                 }
                 let Some((now, ..)) = part.last() else { continue };

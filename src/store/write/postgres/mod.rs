@@ -19,7 +19,7 @@ use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
 use crate::store::connect::{PoolSettings, open_connection, timeout_settings};
-use entity::log_head;
+use entity::{idempotency_key, log_head};
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sea_orm::sqlx::{self, AssertSqlSafe, Executor, Row};
 use statement::WriteStatements;
@@ -41,6 +41,10 @@ const SELECT_INVALIDATIONS: &str =
     "SELECT slot, head_before, head_after, entity_ids FROM invalidation_log WHERE head_after >";
 static SELECT_ENTITIES: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {} FROM entity WHERE id = ANY($1)", ColumnNames::of::<entity::entity::Model>().list())
+});
+static SELECT_IDEMPOTENCY_KEYS: LazyLock<String> = LazyLock::new(|| {
+    let columns = ColumnNames::of::<idempotency_key::Model>().list();
+    format!("SELECT {columns} FROM idempotency_key WHERE digest = ANY($1)")
 });
 static ORIGINALS_BY_POSITION: LazyLock<String> = LazyLock::new(|| {
     let rows =
@@ -285,6 +289,11 @@ impl WriteConnection for PostgresWriteConnection {
 
     fn originals_by_key(&mut self, dedup_keys: &[i64]) -> Result<HashMap<i64, OriginalRow>, StoreError> {
         self.select_originals(&ORIGINALS_BY_KEY, dedup_keys)
+    }
+
+    fn idempotency_keys(&mut self, digests: &[&str]) -> Result<Vec<idempotency_key::Model>, StoreError> {
+        let rows = self.select_by_keys(&SELECT_IDEMPOTENCY_KEYS, digests)?;
+        rows.iter().map(idempotency_key::Model::read).collect()
     }
 
     fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {

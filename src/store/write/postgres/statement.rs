@@ -13,7 +13,7 @@ use crate::store::write::columns::{BoundQuery, ColumnNames, DuplicateCount, Enti
 use crate::store::write::connection::{BatchRows, HandshakeRequest};
 use crate::store::write::row_mapping::{entity_to_row, step_rows};
 use crate::store::write::sql::{UNLESS_STORED, add_to_ledger, request_handshakes};
-use entity::{change_row, change_type, delivery, ledger, step, update_order};
+use entity::{change_row, change_type, command, delivery, idempotency_key, ledger, step, update_order};
 use sea_orm::sqlx::postgres::PgConnection;
 use sea_orm::sqlx::{self, AssertSqlSafe, Row};
 use std::collections::HashMap;
@@ -23,11 +23,13 @@ use std::collections::HashMap;
 #[derive(Debug, Default)]
 pub struct WriteStatements(HashMap<TouchedTables, String>);
 
-/// The tables that a batch has rows for. Every batch has counts for the ledger.
+/// The tables that a batch has rows for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct TouchedTables {
     new_entities: bool,
     deliveries: bool,
+    commands: bool,
+    idempotency_keys: bool,
     change_types: bool,
     changes: bool,
     /// Whether stored steps are replaced, not only added to.
@@ -38,6 +40,7 @@ struct TouchedTables {
     obsolete_places: bool,
     duplicates: bool,
     handshakes: bool,
+    counts: bool,
     invalidations: bool,
 }
 
@@ -72,6 +75,8 @@ impl TouchedTables {
         let tables = [
             (self.new_entities, "entity", ColumnNames::of::<entity::entity::Model>(), ""),
             (self.deliveries, "delivery", ColumnNames::of::<delivery::Model>(), ""),
+            (self.commands, "command", ColumnNames::of::<command::Model>(), ""),
+            (self.idempotency_keys, "idempotency_key", ColumnNames::of::<idempotency_key::Model>(), ""),
             (self.change_types, "change_type", ColumnNames::of::<change_type::Model>(), UNLESS_STORED),
             (self.changes, "change_row", ColumnNames::of::<change_row::Model>(), ""),
             (self.steps, "step", ColumnNames::of::<step::Model>(), after_deletion),
@@ -115,13 +120,12 @@ impl TouchedTables {
             );
             text += &format!(", requested AS ({})", request_handshakes(&newest));
         }
-        let columns = ColumnNames::of::<ledger::Model>();
-        let (list, rows) = (columns.list(), new_rows(&columns));
-        text += &format!(
-            ", counted AS (INSERT INTO ledger ({list}) SELECT new.* FROM {rows}{}) SELECT count(*) FROM head",
-            add_to_ledger()
-        );
-        text
+        if self.counts {
+            let columns = ColumnNames::of::<ledger::Model>();
+            let (list, rows) = (columns.list(), new_rows(&columns));
+            text += &format!(", counted AS (INSERT INTO ledger ({list}) SELECT new.* FROM {rows}{})", add_to_ledger());
+        }
+        text + " SELECT count(*) FROM head"
     }
 }
 
@@ -150,6 +154,8 @@ impl WriteStatements {
         let touched = TouchedTables {
             new_entities: !new.is_empty(),
             deliveries: !rows.deliveries.is_empty(),
+            commands: !rows.commands.is_empty(),
+            idempotency_keys: !rows.idempotency_keys.is_empty(),
             change_types: !new_types.is_empty(),
             changes: !changes.is_empty(),
             replaced_steps: !replaced.is_empty(),
@@ -159,6 +165,7 @@ impl WriteStatements {
             obsolete_places: !rows.obsolete_places.is_empty(),
             duplicates: !rows.duplicate_counts.is_empty(),
             handshakes: !rows.handshakes.is_empty(),
+            counts: !rows.ledger.is_empty(),
             invalidations: slot.is_some(),
         };
         let text = self.0.entry(touched).or_insert_with(|| touched.sql());
@@ -172,6 +179,8 @@ impl WriteStatements {
         // A table without rows has no parameters in the text.
         bind_rows(&mut query, new.iter(), |_| true)?;
         bind_rows(&mut query, rows.deliveries.iter(), |_| true)?;
+        bind_rows(&mut query, rows.commands.iter(), |_| true)?;
+        bind_rows(&mut query, rows.idempotency_keys.iter(), |_| true)?;
         bind_rows(&mut query, new_types.iter(), |_| true)?;
         bind_rows(&mut query, changes.iter(), |_| true)?;
         bind_rows(&mut query, steps.iter(), |_| true)?;

@@ -18,7 +18,7 @@ use crate::machine::Machine;
 use crate::machine::fold::Step;
 use crate::store::StoreError;
 use crate::store::connect::FileIdentity;
-use entity::log_head;
+use entity::{idempotency_key, log_head};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags, ToSql};
 use statements::{SqliteStatements, is_counter, is_updated};
 use std::collections::HashMap;
@@ -214,6 +214,11 @@ impl WriteConnection for SqliteWriteConnection {
         failpoints::pause_at("entities");
         self.insert_rows(&self.sql.insert_delivery, rows.deliveries)?;
         failpoints::pause_at("deliveries");
+        if !rows.commands.is_empty() {
+            self.insert_rows(&self.sql.insert_command, rows.commands)?;
+            self.insert_rows(&self.sql.insert_idempotency_key, rows.idempotency_keys)?;
+            failpoints::pause_at("commands");
+        }
         let SplitChanges { rows: changes, new_types } = self.known_types.split(rows.changes);
         self.insert_rows(&self.sql.insert_change_type, &new_types)?;
         self.insert_rows(&self.sql.insert_change, &changes)?;
@@ -295,6 +300,11 @@ impl WriteConnection for SqliteWriteConnection {
 
     fn originals_by_key(&mut self, dedup_keys: &[i64]) -> Result<HashMap<i64, OriginalRow>, StoreError> {
         self.select_originals(&self.sql.originals_by_key, dedup_keys)
+    }
+
+    fn idempotency_keys(&mut self, digests: &[&str]) -> Result<Vec<idempotency_key::Model>, StoreError> {
+        let found = digests.iter().map(|digest| self.select_rows(&self.sql.select_idempotency_key, digest));
+        Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     fn probe(&mut self, bytes: usize) -> Result<(), StoreError> {

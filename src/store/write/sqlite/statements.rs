@@ -2,7 +2,7 @@
 
 use crate::store::write::columns::{ColumnNames, EntityColumnGroup, TableRow};
 use crate::store::write::sql;
-use entity::{change_row, change_type, delivery, ledger, log_head, step, update_order};
+use entity::{change_row, change_type, command, delivery, idempotency_key, ledger, log_head, step, update_order};
 
 /// The texts; the connection keeps the statements prepared.
 #[derive(Debug)]
@@ -14,6 +14,9 @@ pub struct SqliteStatements {
     /// By whether facts and links are among the columns: `[facts][links]`.
     pub update_entity: [[String; 2]; 2],
     pub insert_delivery: String,
+    pub insert_command: String,
+    pub insert_idempotency_key: String,
+    pub select_idempotency_key: String,
     pub insert_change_type: String,
     pub insert_change: String,
     pub insert_step: String,
@@ -39,6 +42,12 @@ impl SqliteStatements {
                 [false, true].map(|links| update::<entity::entity::Model>("entity", is_updated(facts, links)))
             }),
             insert_delivery: insert::<delivery::Model>("delivery"),
+            insert_command: insert::<command::Model>("command"),
+            insert_idempotency_key: insert::<idempotency_key::Model>("idempotency_key"),
+            select_idempotency_key: format!(
+                "SELECT {} FROM idempotency_key WHERE digest = ?",
+                ColumnNames::of::<idempotency_key::Model>().list()
+            ),
             insert_change_type: insert::<change_type::Model>("change_type") + sql::UNLESS_STORED,
             insert_change: insert::<change_row::Model>("change_row"),
             insert_step: insert::<step::Model>("step"),
