@@ -1,6 +1,6 @@
 //! What happens to a webhook, from top to bottom. Many requests at once become one transaction per batch: the **group commit**.
 //!
-//! 1. The request's own task verifies the webhook (`vendor::verify`) and parses it: [`PreparedDelivery::prepare`].
+//! 1. The request's own task verifies the webhook (`vendor::verify`) and parses it: [`LogRecord::prepare`].
 //! 2. [`IngestQueue::submit`] puts it into a bounded queue and waits. A full queue refuses it: the vendor sends again.
 //! 3. One thread, the [`WriterTask`], takes all that have gathered while the batch before was being written, up to
 //!    `MAX_BATCH_DELIVERIES`. That is the group commit: the slower a commit, the larger the next batch.
