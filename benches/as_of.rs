@@ -90,6 +90,7 @@ async fn run() -> anyhow::Result<()> {
         readers: db.read_pool.clone(),
         principal: Principal::unlimited(),
         feed: Feed::new(db.read_pool.clone(), &head(&db.read_pool).await?),
+        rejections: Default::default(),
         sources: [].into(),
         ingest: IngestQueue::closed(),
         keys: Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), Utc::now)),

@@ -9,11 +9,12 @@ use crate::graphql::{ApiContext, ApiSchema, SourceInfo};
 use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, Endpoint, TrustedProxies};
 use crate::ingest::{self, BatchWriter, HandshakeConfirmer, IngestQueue, Writer};
 use crate::live::SubscriptionManager;
+use crate::rejection::{RejectionLog, RejectionTask};
 use crate::request::{ClientRateLimiter, Pipeline, PipelineConfig, TrustedDocuments, TrustedDocumentsError};
 use crate::retention::RetentionTask;
 use crate::settings::{Settings, SourceSettings};
 use crate::store::read::head;
-use crate::store::{ApiKeyStore, Database, HandshakeStore, InspectionIndex, OpenMode, StoreError};
+use crate::store::{ApiKeyStore, Database, HandshakeStore, InspectionIndex, OpenMode, RejectionStore, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use governor::{Quota, RateLimiter};
@@ -147,11 +148,21 @@ impl Hub {
         let index = Arc::new(InspectionIndex::default());
         let keep_saved = (index.clone(), db.clone(), stop.clone());
         tasks.push(tokio::spawn(async move { keep_saved.0.run(&keep_saved.1, &keep_saved.2).await }));
+        let rejections = Arc::new(RejectionLog::new(clock::now));
+        let verifier = |source: &SourceSettings| (source.name.clone(), source.verifier.clone());
+        let rejection_task = RejectionTask {
+            log: rejections.clone(),
+            store: RejectionStore::new(db.clone()),
+            verifiers: settings.sources.iter().map(verifier).collect(),
+            clock: clock::now,
+        };
+        tasks.push(tokio::spawn(rejection_task.run(stop.clone())));
         let api = ApiContext {
             readers: db.read_pool.clone(),
             principal: Principal::unlimited(),
             inspection_index: index,
             feed: feed.clone(),
+            rejections: rejections.clone(),
             sources: settings.sources.iter().map(source_info).collect(),
             keys: keys.clone(),
             ingest: ingest.clone(),
@@ -167,6 +178,7 @@ impl Hub {
         let allowed_origins = AllowedOrigins::new(&settings.allowed_origins);
         let app = AppState {
             ingest: ingest.clone(),
+            rejections,
             auth: ApiAuth::new(keys, issuers, !settings.allow_open_api, allowed_origins.clone()),
             allowed_origins,
             clock: clock::now,
@@ -281,6 +293,7 @@ fn install_metrics() -> PrometheusHandle {
         tracing::warn!("metrics disabled: another recorder is installed in this process");
     }
     metrics::describe_counter!("inspection_hub_deliveries_total", "Webhooks by source and outcome");
+    metrics::describe_counter!("inspection_hub_rejections_total", "Refused webhooks by source and cause");
     metrics::describe_histogram!(
         "inspection_hub_webhook_duration_seconds",
         "Time from a webhook's headers to its response"

@@ -38,6 +38,7 @@ pub fn graph(runtime: &Runtime, of: &Population<'_>) -> anyhow::Result<ApiSchema
         inspection_index: Default::default(),
         principal: Principal::unlimited(),
         feed,
+        rejections: Default::default(),
         sources: [].into(),
         ingest: IngestQueue::closed(),
         keys: Arc::new(KeyRing::unread(ApiKeyStore::new(of.db.clone()), Utc::now)),

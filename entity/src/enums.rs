@@ -303,3 +303,31 @@ vocabulary! {
         Commented = 23, "COMMENTED";
     }
 }
+
+vocabulary! {
+    /// Why a webhook was refused. A code is stable.
+    RejectionCause {
+        /// No source with this name is configured: the vendor calls a wrong path.
+        UnknownSource = "UNKNOWN_SOURCE";
+        /// The credential, or the vendor's signature, is missing.
+        MissingCredential = "MISSING_CREDENTIAL";
+        /// The credential or the signature does not match: another secret was used, or the body was changed on its way.
+        WrongSecret = "WRONG_SECRET";
+        /// The signature matches for another URL than the one that is configured: see `wouldFit`.
+        WrongUrl = "WRONG_URL";
+        /// The time of the signature or token is too far from the hub's.
+        ClockSkew = "CLOCK_SKEW";
+        /// The credential or the signature does not have the format of its scheme, or is repeated.
+        MalformedSignature = "MALFORMED_SIGNATURE";
+        /// The body is larger than the limit.
+        BodyTooLarge = "BODY_TOO_LARGE";
+        /// The body did not arrive in time.
+        BodyTooSlow = "BODY_TOO_SLOW";
+        /// The body is compressed.
+        Compressed = "COMPRESSED";
+        /// The source exceeds its rate limit.
+        RateLimited = "RATE_LIMITED";
+        /// The delivery could not be stored.
+        Unavailable = "UNAVAILABLE";
+    }
+}

@@ -21,8 +21,9 @@ pub mod log_gap;
 pub mod log_head;
 pub mod payload_dictionary;
 pub mod purged_ledger;
+pub mod rejection;
 pub mod step;
 pub mod tombstone;
 pub mod update_order;
 
-pub use enums::{CommandKind, ItemKind, JobKind, Kind, ReasonCode, Scope, Status, Verdict};
+pub use enums::{CommandKind, ItemKind, JobKind, Kind, ReasonCode, RejectionCause, Scope, Status, Verdict};

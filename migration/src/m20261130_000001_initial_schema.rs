@@ -54,6 +54,7 @@ impl MigrationTrait for Migration {
         manager.create_table(update_order(backend)).await?;
         manager.create_table(ledger("ledger").col(big_integer_null("received_at")).take()).await?;
         manager.create_table(handshake()).await?;
+        manager.create_table(rejection()).await?;
         manager.create_table(ledger("purged_ledger")).await?;
         manager.create_table(log_gap(backend)).await?;
         manager.create_table(tombstone()).await?;
@@ -96,6 +97,8 @@ impl MigrationTrait for Migration {
         manager.create_index(not_null_index("entity", "entity_group_key_idx", "group_key")).await?;
         manager.create_index(index("entity", "entity_inspection_idx", &["inspection_row_id", "kind"])).await?;
         manager.create_index(not_null_index("entity", "entity_parent_idx", "parent_row_id")).await?;
+        manager.create_index(index("rejection", "rejection_at_idx", &["at", "id"])).await?;
+        manager.create_index(index("rejection", "rejection_source_idx", &["source", "cause", "at", "id"])).await?;
         // Half of all entities are items (kind 4): a list of them reads the table itself.
         let columns: &[&str] = match backend {
             // Each index ends with the row id.
@@ -379,6 +382,28 @@ fn handshake() -> TableCreateStatement {
         .col(text_null("last_error"))
         .primary_key(Index::create().col("source").col("code"))
         .to_owned()
+}
+
+// Few rows: the newest 100 of each source and cause.
+fn rejection() -> TableCreateStatement {
+    Table::create()
+        .table("rejection")
+        .col(uuid("id").primary_key())
+        .col(text("source"))
+        .col(text("cause"))
+        .col(text_null("scheme"))
+        .col(integer("http_status"))
+        .col(text("method"))
+        .col(text("path"))
+        .col(text("header_names"))
+        .col(big_integer("bytes"))
+        .col(text_null("address"))
+        .col(text("reason"))
+        .col(text("would_fit"))
+        .col(big_integer("count"))
+        .col(big_integer("first_at"))
+        .col(big_integer("at"))
+        .take()
 }
 
 fn log_gap(backend: DbBackend) -> TableCreateStatement {

@@ -19,4 +19,9 @@ impl ClientNetwork {
             address => ClientNetwork(address),
         }
     }
+
+    /// The address, or the first one of the network.
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
 }

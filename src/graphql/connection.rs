@@ -9,7 +9,7 @@ use super::loaders::{ChildCountLoader, CommentCountLoader, HistoryCountLoader};
 use super::node_list::NodeList;
 use crate::store::read::{
     self, AsOfList, ChangeRowFilter, ChildRelation, DeliveryRowFilter, EntityFilter, PageRequest, PagingDirection,
-    Slice,
+    RejectionFilter, Slice,
 };
 use async_graphql::resolver_utils::ContainerType;
 use async_graphql::{Context, Object, OutputType, SimpleObject, TypeName};
@@ -108,6 +108,7 @@ pub enum TotalCount {
     Comments(i64),
     Precomputed(i64),
     AsOfList(AsOfList),
+    Rejections(RejectionFilter),
 }
 
 impl TotalCount {
@@ -131,6 +132,7 @@ impl TotalCount {
                 None => read::count_entities(db, filter).await?,
             },
             TotalCount::Changes(filter) => read::count_changes(db, filter).await?,
+            TotalCount::Rejections(filter) => read::count_rejections(db, filter).await?,
             TotalCount::Deliveries(filter) => read::count_deliveries(db, filter).await?,
         };
         Ok(i64::try_from(rows).unwrap_or(i64::MAX))

@@ -3,9 +3,10 @@
 use super::error::ApiError;
 use super::error_code::ApiErrorCode;
 use crate::access::ApiKeyId;
-use crate::store::read::{EntityOrder, SortDirection};
+use crate::store::read::{EntityOrder, RejectionKey, SortDirection};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use uuid::Uuid;
 
 /// A position in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub enum Cursor {
     ApiKey(ApiKeyId),
     /// Among the comments on an inspection.
     Comment(i64),
+    Rejection(RejectionKey),
 }
 
 impl Cursor {
@@ -37,6 +39,7 @@ impl Cursor {
             Cursor::ApiKey(id) => format!("k1:{id}"),
             Cursor::Comment(row_id) => format!("m1:{row_id}"),
             Cursor::Delivery(row_id, direction) => format!("d2:{}:{row_id}", letter(direction)),
+            Cursor::Rejection(RejectionKey { at, id }) => format!("r1:{at}:{}", id.simple()),
         })
     }
 
@@ -54,6 +57,7 @@ impl Cursor {
             ["m1", row_id] => Cursor::Comment(natural(row_id)?),
             ["k1", id] => Cursor::ApiKey(id.parse().ok()?),
             ["d2", by, row_id] => Cursor::Delivery(natural(row_id)?, direction(by)?),
+            ["r1", at, id] => Cursor::Rejection(RejectionKey { at: natural(at)?, id: Uuid::parse_str(id).ok()? }),
             _ => return None,
         })
     }
@@ -120,6 +124,14 @@ pub fn parse_comment_cursor(text: &str) -> Result<i64, ApiError> {
 /// The error for a cursor of a key that the caller may not see.
 pub fn unknown_api_key() -> ApiError {
     invalid("the cursor belongs to no API key that you may see", "Begin without a cursor.")
+}
+
+/// Parses a cursor of rejections.
+pub fn parse_rejection_cursor(text: &str) -> Result<RejectionKey, ApiError> {
+    match parse_cursor(text)? {
+        Cursor::Rejection(key) => Ok(key),
+        _ => Err(wrong_list("This argument takes the cursor of a rejection.")),
+    }
 }
 
 fn wrong_order() -> ApiError {
@@ -190,6 +202,8 @@ mod tests {
                 assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
             }
         }
+        let rejection = Cursor::Rejection(RejectionKey { at: 7, id: Uuid::from_u128(42) });
+        assert_eq!(Cursor::decode(&rejection.encode()), Some(rejection));
         assert_eq!(Cursor::Change { position: 42, generation: 7 }.encode(), "YzI6Nzo0Mg");
     }
 
@@ -212,6 +226,8 @@ mod tests {
             &encode("n2:5"),
             &encode("n2:x:5"),
             &encode("n1:5"),
+            &encode("r1:-1:00000000-0000-4000-8000-000000000000"),
+            &encode("r1:5:x"),
         ] {
             assert_eq!(code(parse_change_cursor(text)), Some(ApiErrorCode::CursorInvalid), "{text}");
         }

@@ -16,6 +16,8 @@ const MUTATION_SCOPES: &[(&str, Scope)] = &[
 ];
 /// Fields whose value depends on the principal, and not only on its view.
 const PRINCIPAL_FIELDS: &[(&str, &str)] = &[("Query", "viewer")];
+/// Fields of a root that need the scope to operate, instead of the one to read.
+const OPERATOR_FIELDS: &[&str] = &["rejected", "rejections"];
 /// Personal fields beside the facts.
 const PERSONAL_FIELDS: &[(&str, &str)] = &[
     ("Change", "actor"),
@@ -30,6 +32,7 @@ const PERSONAL_FIELDS: &[(&str, &str)] = &[
     ("Inspection", "details"),
     ("Item", "details"),
     ("Job", "details"),
+    ("Rejection", "address"),
     ("Session", "details"),
 ];
 
@@ -38,6 +41,7 @@ pub fn required_scope(parent: &str, field: &str) -> Option<Scope> {
     match (parent, field) {
         (_, field) if UNSCOPED_FIELDS.contains(&field) || field.starts_with("__") => None,
         ("Query", "apiKeys") => Some(Scope::Admin),
+        ("Query" | "Subscription", field) if OPERATOR_FIELDS.contains(&field) => Some(Scope::Operate),
         ("Query" | "Subscription", _) => Some(Scope::Read),
         // A field that the schema does not have is left to the validation.
         ("Mutation", field) => MUTATION_SCOPES.iter().find(|(name, _)| *name == field).map(|(_, scope)| *scope),

@@ -33,9 +33,9 @@ const STABLE_QUERY_FIELDS: &[&str] = &[
     "statusCounts",
     "head",
 ];
-/// What else changes without a new position: duplicates are counted, sources are configured, and keys are used.
+/// What else changes without a new position: duplicates are counted, sources are configured, keys are used, and webhooks are refused.
 const VOLATILE_FIELDS: &[(&str, &str)] = &[("Delivery", "duplicates"), ("Delivery", "lastDuplicateAt")];
-const VOLATILE_TYPES: &[&str] = &["ApiKey", "Source", "Ledger", "Handshake"];
+const VOLATILE_TYPES: &[&str] = &["ApiKey", "Source", "Ledger", "Handshake", "Rejection"];
 
 pub fn list_size(parent: &str, field: &FieldDefinition) -> ListSize {
     let has = |name: &str| field.arguments.iter().any(|argument| argument.node.name.node == name);

@@ -36,6 +36,7 @@ mod order;
 mod overlapping_fields;
 mod pagination;
 mod query;
+mod rejection;
 mod response_shape;
 mod scalar;
 mod schema_types;
@@ -57,6 +58,7 @@ pub use field_access::{depends_on_principal, required_scope};
 pub use field_cost::ListSize;
 pub use limits::{DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, MAX_PAGE_SIZE, MAX_PARSER_RECURSION};
 pub use overlapping_fields::check_overlapping_fields;
+pub use rejection::is_resumable;
 pub use schema_types::{named_type, root_type, schema_field};
 pub use sdl::{sdl, subgraph_sdl};
 pub use source::SourceInfo;
@@ -66,6 +68,7 @@ use crate::access::{Principal, View, scope_name};
 use crate::auth::KeyRing;
 use crate::feed::Feed;
 use crate::ingest::IngestQueue;
+use crate::rejection::RejectionLog;
 use crate::store::{InspectionIndex, ReadPool};
 use ::entity::Scope;
 use aggregate::{AggregateCaches, MIN_COMPUTE_TIME};
@@ -88,6 +91,7 @@ pub struct ApiContext {
     pub principal: Arc<Principal>,
     pub inspection_index: Arc<InspectionIndex>,
     pub feed: Arc<Feed>,
+    pub rejections: Arc<RejectionLog>,
     pub sources: Arc<[SourceInfo]>,
     pub keys: Arc<KeyRing>,
     /// Where acts are written.

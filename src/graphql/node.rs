@@ -10,6 +10,7 @@ use super::entities::{Inspection, Item, Job, Session};
 use super::entity::selected_columns;
 use super::error::ApiError;
 use super::pagination;
+use super::rejection::{self, Rejection};
 use crate::access::ApiKeyId;
 use crate::store::read::{self, EntityRow};
 use async_graphql::{Context, ID, Interface};
@@ -18,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// An object with an id: an inspection, session, job, item, delivery, change, command, comment or API key.
+/// An object with an id: an inspection, session, job, item, delivery, change, command, comment, API key or rejection.
 #[derive(Debug, Interface)]
 #[graphql(field(
     name = "id",
@@ -35,6 +36,7 @@ pub enum Node {
     Command(Command),
     Comment(Comment),
     ApiKey(ApiKeyInfo),
+    Rejection(Rejection),
 }
 
 impl Node {
@@ -61,14 +63,15 @@ pub fn parse_id(id: &ID) -> Result<Uuid, ApiError> {
 /// The objects with these ids, in the same order.
 pub async fn nodes_by_id(ctx: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>, ApiError> {
     let ids = ids.iter().map(parse_id).collect::<Result<Vec<_>, _>>()?;
-    let (mut row_ids, mut positions, mut entity_ids, mut key_ids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut command_ids = Vec::new();
+    let (mut row_ids, mut positions, mut entity_ids) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut key_ids, mut rejection_ids, mut command_ids) = (Vec::new(), Vec::new(), Vec::new());
     for id in &ids {
         match NodeId::of(*id) {
             NodeId::Delivery(row_id) => row_ids.push(row_id),
             NodeId::Change(position) => positions.push(position),
             NodeId::Command(row_id) | NodeId::Comment(row_id) => command_ids.push(row_id),
             NodeId::ApiKey(key) => key_ids.push(key),
+            NodeId::Rejection => rejection_ids.push(*id),
             NodeId::Entity => entity_ids.push(*id),
         }
     }
@@ -87,6 +90,7 @@ pub async fn nodes_by_id(ctx: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Nod
         false => read::commands_by_row_id(db, &command_ids).await?,
     };
     let keys = api_key::keys_by_id(ApiContext::of(ctx)?, &key_ids).await?;
+    let rejections = rejection::rejections_by_id(ctx, &rejection_ids).await?;
     let found = ids.iter().map(|id| match NodeId::of(*id) {
         NodeId::Delivery(row_id) => deliveries.get(&row_id).cloned().map(|row| Node::Delivery(Delivery(row))),
         NodeId::Change(position) => changes.get(&position).cloned().map(|row| Node::Change(Change::from_row(row))),
@@ -96,6 +100,7 @@ pub async fn nodes_by_id(ctx: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Nod
             comment.cloned().map(|row| Node::Comment(Comment(row)))
         }
         NodeId::ApiKey(key) => keys.iter().find(|(id, _)| *id == key).map(|(_, key)| Node::ApiKey(key.clone())),
+        NodeId::Rejection => rejections.get(id).cloned().map(Node::Rejection),
         NodeId::Entity => entities.get(id).cloned().and_then(Node::of),
     });
     Ok(found.collect())
@@ -110,6 +115,8 @@ enum NodeId {
     Command(i64),
     /// By its command.
     Comment(i64),
+    /// Random, which no other id is.
+    Rejection,
     Entity,
 }
 
@@ -119,8 +126,9 @@ impl NodeId {
         let key = || read::api_key_id(id).map(NodeId::ApiKey);
         let command = || read::command_row_id(id).map(NodeId::Command);
         let comment = || read::comment_row_id(id).map(NodeId::Comment);
+        let other = if id.get_version_num() == 4 { NodeId::Rejection } else { NodeId::Entity };
         let delivery = read::delivery_row_id(id).map(NodeId::Delivery);
-        delivery.or_else(change).or_else(command).or_else(comment).or_else(key).unwrap_or(NodeId::Entity)
+        delivery.or_else(change).or_else(command).or_else(comment).or_else(key).unwrap_or(other)
     }
 }
 

@@ -11,10 +11,12 @@ use super::entity::selected_columns_of_nodes;
 use super::error::ApiError;
 use super::loaders::{CommentLoader, HistoryLoader, LogHeadLoader, RecordChangesLoader};
 use super::order::DeliveryOrder;
+use super::rejection::Rejection;
 use super::snapshot::{SnapshotNode, selected_columns_of_snapshots};
 use crate::store::read::{
     self, AsOfList, ChangeRowFilter, ChildRelation, ChildrenQuery, DeliveryProjection, DeliveryRow, DeliveryRowFilter,
-    EntityAsOf, EntityFilter, EntityOrder, EntityRow, LogTableName, PageRequest, Slice, SortDirection, TimeAxis,
+    EntityAsOf, EntityFilter, EntityOrder, EntityRow, LogTableName, PageRequest, RejectionFilter, RejectionKey, Slice,
+    SortDirection, TimeAxis,
 };
 use async_graphql::{Context, OutputType};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -168,6 +170,19 @@ pub async fn deliveries(
     let slice = read::deliveries(&ApiContext::of(ctx)?.readers, projection, &filter, direction, &page).await?;
     Ok(Connection::of(slice, &page, TotalCount::Deliveries(filter), |row: Arc<DeliveryRow>| {
         (Cursor::Delivery(row.row_id, direction), Delivery(row))
+    }))
+}
+
+/// A page of refused webhooks, newest first.
+pub async fn rejections(
+    ctx: &Context<'_>,
+    args: PageArgs,
+    filter: RejectionFilter,
+) -> Result<Connection<Rejection>, ApiError> {
+    let page = args.page(cursor::parse_rejection_cursor)?;
+    let slice = read::rejections(&ApiContext::of(ctx)?.readers, &filter, &page).await?;
+    Ok(Connection::of(slice, &page, TotalCount::Rejections(filter), |row| {
+        (Cursor::Rejection(RejectionKey { at: row.at, id: row.id }), Rejection(Arc::new(row)))
     }))
 }
 

@@ -19,15 +19,17 @@ use super::loaders::Loaders;
 use super::node::{self, Node};
 use super::order::DeliveryOrder;
 use super::pagination;
+use super::rejection::Rejection;
 use super::scalar::Long;
 use super::source::SourceInfo;
 use super::state_machine::StateMachine;
 use super::viewer::Viewer;
-use crate::store::read::{self, TimeAxis, datetime_from_micros};
+use crate::event::storable;
+use crate::store::read::{self, RejectionFilter, TimeAxis, datetime_from_micros};
 use crate::vendor;
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use entity::{Status, log_head};
+use entity::{RejectionCause, Status, log_head};
 use std::collections::HashMap;
 
 #[derive(Debug)]
@@ -46,7 +48,7 @@ impl QueryRoot {
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "The hub's id of an inspection, session, job, item, delivery, change, command, comment or API key, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`."
+            desc = "The hub's id of an inspection, session, job, item, delivery, change, command, comment, API key or rejection, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`."
         )]
         id: ID,
     ) -> Result<Option<Node>, ApiError> {
@@ -195,6 +197,21 @@ object_with_lists! {
             let projection = delivery::selected_columns(&node_selections(ctx));
             let filter = filter.unwrap_or_default().into_store_filter();
             pagination::deliveries(ctx, page, projection, filter, order_by).await
+        }
+
+        /// Refused webhooks, those with the newest request first: why a vendor's webhooks fail. They are no deliveries, and
+        /// no body is kept. Equal requests share one record; the newest 100 records of each source and cause are kept. A
+        /// request is in the list within five seconds. Scope: `operate`.
+        #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+        fn rejections(
+            &self,
+            ctx,
+            page,
+            #[graphql(desc = "Only those of this source, e.g. `hover`; those of no known source if it is empty.")] source: Option<String>,
+            #[graphql(desc = "Only those for one of these causes.")] cause: Option<Vec<RejectionCause>>,
+        ) -> Rejection {
+            QueryRoot.begin_read(ctx).await?;
+            pagination::rejections(ctx, page, RejectionFilter { source: source.map(storable), causes: cause }).await
         }
     }
 }

@@ -8,6 +8,7 @@ use super::filter::{ChangeFilter, InspectionFilter, JobFilter, SessionFilter};
 use super::matching::{self, FilterMatch};
 use super::node::parse_id;
 use super::pagination;
+use super::rejection::{self, Rejection};
 use super::subscription_progress::{StartPosition, SubscriptionProgress};
 use crate::store::StoreError;
 use crate::store::read::{ChangeWithEntity, EntityFilter};
@@ -22,8 +23,8 @@ pub struct SubscriptionRoot;
 /// Declares the root: `changes`, and a field for each of these kinds.
 macro_rules! subscription_root {
     ($($(#[$about:meta])* $field:ident($filter:ident);)+) => {
-        /// The fields of subscriptions. Every subscription can be resumed: keep the `cursor` of the newest change that
-        /// you have processed, and subscribe again with it as `after`. You receive every change that you missed, in
+        /// The fields of subscriptions. Every subscription to changes can be resumed: keep the `cursor` of the newest change
+        /// that you have processed, and subscribe again with it as `after`. You receive every change that you missed, in
         /// order, once.
         #[Subscription(name = "Subscription")]
         impl SubscriptionRoot {
@@ -43,6 +44,18 @@ macro_rules! subscription_root {
                     if matching::match_change(&filter, changed) { FilterMatch::Yes } else { FilterMatch::No }
                 };
                 subscribe(ctx, after, matches).await
+            }
+
+            /// Each webhook that is refused: a new record, and a record again when it counts more requests, at most four times
+            /// a second. It begins now and cannot be resumed: what was missed is in `rejections`. A slow subscriber misses
+            /// some. Scope: `operate`.
+            async fn rejected(
+                &self,
+                ctx: &Context<'_>,
+                #[graphql(desc = "Only those of this source, e.g. `hover`; those of no known source if it is empty.")]
+                source: Option<String>,
+            ) -> Result<impl Stream<Item = Rejection>, ApiError> {
+                Ok(rejection::subscribe(ApiContext::of(ctx)?, source))
             }
 
             $(

@@ -9,6 +9,7 @@ mod media_type;
 mod normalize;
 mod playground;
 mod problem;
+mod refused_webhook;
 mod serve;
 mod socket;
 mod stream;
@@ -26,6 +27,7 @@ pub use webhook::Endpoint;
 use crate::clock::TimeSource;
 use crate::ingest::IngestQueue;
 use crate::live::SubscriptionManager;
+use crate::rejection::RejectionLog;
 use crate::request::Pipeline;
 use crate::settings::Settings;
 use crate::store::Database;
@@ -40,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 pub struct AppState {
     pub endpoints: HashMap<String, Endpoint>,
     pub ingest: IngestQueue,
+    pub rejections: Arc<RejectionLog>,
     pub auth: ApiAuth,
     pub allowed_origins: AllowedOrigins,
     /// Without its sources, which are in `endpoints`.
@@ -63,6 +66,7 @@ fn graphql_routes(app: Arc<AppState>) -> MethodRouter<Arc<AppState>> {
 }
 
 pub fn router(app: Arc<AppState>) -> Router {
+    let rejections = app.rejections.clone();
     let routes = Router::new()
         // Any method: an unknown source is 404, not 405.
         .route("/webhooks/{source}", any(webhook::receive))
@@ -80,5 +84,5 @@ pub fn router(app: Arc<AppState>) -> Router {
         .fallback(webhook::not_found)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .with_state(app);
-    normalize::with_middleware(routes)
+    normalize::with_middleware(routes, rejections)
 }

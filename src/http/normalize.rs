@@ -1,15 +1,17 @@
 //! Middleware around all routes. Before routing, it normalizes the path: a trailing or double slash makes no difference. After
 //! routing, it turns error responses of libraries into problem details.
 
-use super::{Problem, webhook};
+use super::{Problem, refused_webhook};
+use crate::rejection::RejectionLog;
 use crate::vendor::verify::normalize_path;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::{Extensions, HeaderValue, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The URI of a request as it was sent, if normalizing changed it.
 #[derive(Clone, Debug)]
@@ -20,16 +22,17 @@ pub fn original_path<'r>(uri: &'r Uri, extensions: &'r Extensions) -> &'r str {
     extensions.get::<OriginalUri>().map_or(uri, |OriginalUri(uri)| uri).path()
 }
 
-pub fn with_middleware(routes: Router) -> Router {
+pub fn with_middleware(routes: Router, rejections: Arc<RejectionLog>) -> Router {
     // A layer on the router itself would run after routing.
-    Router::new().fallback_service(routes).layer(from_fn(normalize))
+    Router::new().fallback_service(routes).layer(from_fn_with_state(rejections, normalize))
 }
 
-async fn normalize(mut request: Request, next: Next) -> Response {
+async fn normalize(State(rejections): State<Arc<RejectionLog>>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // Path extractors would reject it with plain text.
     if percent_encoding::percent_decode_str(path).decode_utf8().is_err() {
-        webhook::count_unknown_source(path);
+        let (head, _) = request.into_parts();
+        refused_webhook::record_unknown_source(&rejections, &head, &Problem::PathNotUtf8);
         return Problem::PathNotUtf8.into_response();
     }
     if let Cow::Owned(plain) = normalize_path(path)
@@ -88,7 +91,8 @@ mod tests {
         };
         let routes = Router::new().route("/number/{number}", get(numbers)).route("/shown", get(shown));
         let request = Request::builder().uri(uri).body(Body::empty()).expect("a request");
-        let response = TowerToHyperService::new(with_middleware(routes)).call(request).await.expect("an answer");
+        let response =
+            TowerToHyperService::new(with_middleware(routes, Arc::default())).call(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let content_type =
             parts.headers.get(header::CONTENT_TYPE).and_then(|kind| Some(kind.to_str().ok()?.to_owned()));

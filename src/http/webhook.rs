@@ -3,7 +3,7 @@
 
 use super::body::read_body;
 use super::normalize::original_path;
-use super::{AppState, Problem};
+use super::{AppState, Problem, refused_webhook};
 use crate::ingest::{DeliveryReceipt, Unavailable};
 use crate::settings::SourceSettings;
 use crate::store::read::delivery_id;
@@ -22,10 +22,7 @@ use uuid::Uuid;
 
 /// Seconds after which a vendor may try again when nothing could be stored.
 const RETRY_AFTER_SECONDS: u64 = 5;
-/// Characters of an unknown path that are logged.
-const MAX_LOGGED_PATH_CHARS: usize = 100;
-
-const DELIVERIES_TOTAL: &str = "inspection_hub_deliveries_total";
+pub const DELIVERIES_TOTAL: &str = "inspection_hub_deliveries_total";
 
 /// The endpoint of one source.
 #[derive(Debug)]
@@ -48,10 +45,13 @@ pub async fn receive(State(app): State<Arc<AppState>>, Path(name): Path<String>,
     let started = std::time::Instant::now();
     let (head, body) = request.into_parts();
     let Some(endpoint) = app.endpoints.get(name.as_str()) else {
-        count_unknown_source(original_path(&head.uri, &head.extensions));
+        refused_webhook::record_unknown_source(&app.rejections, &head, &Problem::SourceNotFound);
         return Problem::SourceNotFound.into_response();
     };
     let outcome = handle(&app, endpoint, &head, body).await;
+    if let Err(problem) = &outcome {
+        refused_webhook::record_problem(&app, endpoint, &head, problem);
+    }
     let status = match &outcome {
         Ok(receipt) => status_of(receipt),
         Err(Problem::NotAuthenticated) => "not_authenticated",
@@ -74,23 +74,10 @@ pub async fn receive(State(app): State<Arc<AppState>>, Path(name): Path<String>,
 }
 
 /// Responds to requests that match no route.
-pub async fn not_found(request: Request) -> Problem {
-    let missed = count_unknown_source(original_path(request.uri(), request.extensions()));
+pub async fn not_found(State(app): State<Arc<AppState>>, request: Request) -> Problem {
+    let (head, _) = request.into_parts();
+    let missed = refused_webhook::record_unknown_source(&app.rejections, &head, &Problem::SourceNotFound);
     if missed { Problem::SourceNotFound } else { Problem::RouteNotFound }
-}
-
-/// Counts a request as `unknown_source` if a segment of its path begins with `webhook`: it may be a vendor's, sent to a
-/// mistyped address. All of them share one series, so that made-up paths make no labels. Returns whether it was counted.
-pub fn count_unknown_source(path: &str) -> bool {
-    const NEARLY: &[u8] = b"webhook";
-    let near = |part: &str| part.as_bytes().get(..NEARLY.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(NEARLY));
-    let counted = path.split('/').any(near);
-    if counted {
-        metrics::counter!(DELIVERIES_TOTAL, "source" => "", "status" => "unknown_source").increment(1);
-        let path: String = path.chars().take(MAX_LOGGED_PATH_CHARS).collect();
-        tracing::info!(path, "a request for an unknown source was rejected");
-    }
-    counted
 }
 
 async fn handle(app: &AppState, endpoint: &Endpoint, head: &Parts, body: Body) -> Result<DeliveryReceipt, Problem> {
@@ -110,8 +97,9 @@ async fn handle(app: &AppState, endpoint: &Endpoint, head: &Parts, body: Body) -
         headers: &head.headers,
         body,
     };
-    let verified = endpoint.source.verifier.check(delivery).map_err(|unverified| {
-        tracing::warn!(source = %endpoint.name, why = %unverified, "a delivery was not authenticated");
+    let verified = endpoint.source.verifier.check(delivery).map_err(|refused| {
+        tracing::warn!(source = %endpoint.name, why = %refused.error, "a delivery was not authenticated");
+        refused_webhook::record_unverified(app, endpoint, head, refused);
         Problem::NotAuthenticated
     })?;
     if is_empty {

@@ -83,6 +83,7 @@ impl SubscriptionManager {
         match ExecutionMode::of(&operation, self.feed.generation()) {
             Err(error) => StreamState::rejected(&error),
             Ok(ExecutionMode::Query) => StreamState::Dedicated(self.spawn_dedicated(&operation, None)),
+            Ok(ExecutionMode::LiveOnly) => StreamState::Dedicated(self.spawn_live_only(&operation)),
             Ok(ExecutionMode::Dedicated) => {
                 let progress = SubscriptionProgress::new(operation.start.clone(), None);
                 StreamState::Dedicated(self.spawn_dedicated(&operation, Some(progress)))
@@ -145,6 +146,13 @@ impl SubscriptionManager {
             drop(buffers);
             buffer.abort_execution();
         }
+    }
+
+    // Without progress through the history.
+    fn spawn_live_only(&self, operation: &PreparedOperation) -> execution::DedicatedExecution {
+        self.executions_started.fetch_add(1, Ordering::Relaxed);
+        let responses = self.pipeline.subscribe(operation, &Arc::default());
+        execution::DedicatedExecution::spawn(responses, None)
     }
 
     /// Executes for one subscriber alone: a subscription if there is progress to record, else a query.

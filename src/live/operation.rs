@@ -1,6 +1,6 @@
 //! Which subscriptions are the same, and where a subscriber begins.
 
-use crate::graphql::{ApiError, StartPosition, parse_change_cursor};
+use crate::graphql::{ApiError, StartPosition, is_resumable, parse_change_cursor};
 use crate::request::{ExecutionKey, PreparedOperation};
 use async_graphql::parser::types::{Field, OperationDefinition, OperationType, Selection};
 use async_graphql::{Name, Pos, Positioned, Value};
@@ -18,6 +18,8 @@ pub enum ExecutionMode {
         /// It starts after this position; null: at the newest change.
         after: Option<i64>,
     },
+    /// A subscription to something that is not in the history: its messages have no position.
+    LiveOnly,
     /// A subscription whose start position cannot be separated from the rest of it, or is invalid. The execution reports the
     /// latter, because it knows the field's path.
     Dedicated,
@@ -36,6 +38,9 @@ impl ExecutionMode {
                 "Subscribe to each field by an operation of its own; one socket takes many.",
             ));
         };
+        if !is_resumable(&field.node.name.node) {
+            return Ok(ExecutionMode::LiveOnly);
+        }
         Ok(shared(prepared, operation, &field.node, generation).unwrap_or(ExecutionMode::Dedicated))
     }
 }

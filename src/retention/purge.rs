@@ -7,7 +7,7 @@ use super::log_gaps;
 use super::purge_unit::{self, Eligibility, PurgeUnit};
 use crate::rebuild::raw_log;
 use crate::store::read::{head, row_id_as_of};
-use crate::store::{Database, MaintenanceLock, StoreError};
+use crate::store::{Database, MaintenanceLock, StoreError, delete_rejections_before};
 use chrono::{DateTime, Utc};
 use entity::entity::{Column, Entity};
 use entity::{Kind, delivery};
@@ -94,6 +94,7 @@ impl Purger {
             PurgeMode::Delete => {
                 self.connection.delete_obsolete_tombstones().await?;
                 self.connection.delete_obsolete_places(&self.stop).await;
+                delete_rejections_before(&self.connection.0.connection, cutoff).await?;
                 Ok(())
             }
             PurgeMode::DryRun => Ok(()),

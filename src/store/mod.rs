@@ -8,6 +8,7 @@ mod maintenance_lock;
 mod outage;
 mod payload;
 pub mod read;
+mod rejections;
 mod write;
 
 pub use api_keys::{ApiKeyError, ApiKeyRecord, ApiKeyStore, KeyRotation, RotatedKey};
@@ -16,6 +17,7 @@ pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, r
 pub use inspection_index::{Cohort, CountGroup, InspectionIndex, Period};
 pub use maintenance_lock::MaintenanceLock;
 pub use payload::{DictionaryCache, PayloadError, StoredPayload, VendorDictionary};
+pub use rejections::{MAX_REJECTIONS, RejectionStore, delete_rejections_before};
 #[cfg(test)]
 pub use write::insert_change;
 pub use write::{

@@ -37,6 +37,7 @@ mod purge;
 mod query_generator;
 mod readme;
 mod rebuild;
+mod rejections;
 mod replicas;
 mod reported_payloads;
 mod scenarios;

@@ -8,7 +8,7 @@ use crate::test_hub::{sample_bytes, samples};
 use async_graphql::parser::parse_query;
 use async_graphql::{Request, Response, Variables};
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::Scope;
+use entity::{RejectionCause, Scope, rejection};
 use futures_util::StreamExt;
 use inspection_hub::access::{Principal, Scopes, View};
 use inspection_hub::auth::KeyRing;
@@ -16,7 +16,7 @@ use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema, SourceInfo, StartPosition, SubscriptionProgress};
 use inspection_hub::ingest::{IngestQueue, Writer};
 use inspection_hub::store::read::head;
-use inspection_hub::store::{ApiKeyStore, Database, InspectionIndex, OpenMode};
+use inspection_hub::store::{ApiKeyStore, Database, InspectionIndex, OpenMode, RejectionStore};
 use inspection_hub::vendor;
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -34,6 +34,38 @@ type Sent = (String, &'static str, Value, DateTime<Utc>);
 
 fn now() -> DateTime<Utc> {
     BEGIN + TimeDelta::days(20)
+}
+
+/// Two records of a source, with ids that follow from its name.
+fn refused_webhooks(source: &str) -> Vec<rejection::Model> {
+    let row = |cause: RejectionCause| {
+        let mut id = uuid::Builder::from_bytes(bytes_of(&format!("{source} {cause}")));
+        id.set_version(uuid::Version::Random);
+        let fits = json!([{ "words": "the secret of the source `hidden-hover`", "source": "hidden-hover" }]);
+        rejection::Model {
+            id: id.into_uuid(),
+            source: source.to_owned(),
+            cause,
+            scheme: Some("bearer".to_owned()),
+            http_status: 401,
+            method: "POST".to_owned(),
+            path: format!("/webhooks/{source}"),
+            header_names: r#"["authorization"]"#.to_owned(),
+            bytes: 2,
+            address: Some("192.0.2.77".to_owned()),
+            reason: "no active secret matches".to_owned(),
+            would_fit: if source.starts_with("hidden-") { fits.to_string() } else { "[]".to_owned() },
+            count: 3,
+            first_at: BEGIN.timestamp_micros(),
+            at: BEGIN.timestamp_micros(),
+        }
+    };
+    [RejectionCause::WrongSecret, RejectionCause::UnknownSource].map(row).into()
+}
+
+// A few bytes that depend on a text.
+fn bytes_of(text: &str) -> [u8; 16] {
+    *uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, text.as_bytes()).as_bytes()
 }
 
 /// A hub that has received some deliveries.
@@ -56,6 +88,12 @@ impl FilledHub {
             write(&mut writer, &[incoming_at(source, vendor, body, *received_at)]);
             sources.insert((source.clone(), *vendor));
         }
+        let received: BTreeSet<&str> = sources.iter().map(|(name, _): &(String, &str)| name.as_str()).collect();
+        let refused: Vec<_> = received.iter().flat_map(|source| refused_webhooks(source)).collect();
+        RejectionStore::new(db.clone()).save(&refused).await.expect("saved");
+        if received.iter().any(|source| source.starts_with("hidden-")) {
+            RejectionStore::new(db.clone()).save(&refused_webhooks("")).await.expect("saved");
+        }
         let info = |(name, of): (String, &str)| SourceInfo {
             name,
             vendor: vendor::by_name(of).expect("a vendor"),
@@ -68,6 +106,7 @@ impl FilledHub {
             principal: Principal::unlimited(),
             inspection_index: Arc::<InspectionIndex>::default(),
             feed: feed.clone(),
+            rejections: Arc::default(),
             sources: sources.into_iter().map(info).collect(),
             ingest: IngestQueue::closed(),
             keys: Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), now)),
@@ -234,6 +273,10 @@ proptest! {
             let limited = principal(Scopes::ALL, Some(sources.into_iter().collect()));
             let ids = [alone.ids().await, both.ids().await];
             let (mut found, mut refused) = (0, 0);
+            let refused = "{ rejections(first: 100) { totalCount nodes { id source path address wouldFit } } }";
+            let (expected, shown) = (alone.respond(refused, &Principal::unlimited()).await, both.respond(refused, &limited).await);
+            prop_assert_eq!(&shown.data, &expected.data);
+            prop_assert!(shown.data.to_string().contains("seen-") && both.data(refused).await.to_string().contains("hidden-"));
             for number in 0..QUERIES {
                 let choose = |dice: &mut StdRng, field: &str, name: &str| argument(&ids, dice, field, name);
                 let query = QueryGenerator::new(Box::new(choose), seed + number).query();
@@ -344,6 +387,8 @@ async fn what_is_personal_is_withheld_from_every_response() {
     // The same with the scope.
     let all = Value::from(hub.follow(query, &json!({}), &Principal::unlimited()).await);
     assert!(find(&all.to_string()).is_some(), "{all}");
+    let response = hub.respond("{ rejections(first: 1) { nodes { address path } } }", &reader).await;
+    assert!(response.data.to_string().contains("address: null"), "{}", response.data);
     let response = hub.respond("{ inspections(first: 1) { nodes { details id } } }", &reader).await;
     let named = json!({ "scope": "read:personal", "fields": ["Inspection.details"] });
     assert_eq!(serde_json::to_value(&response.extensions["withheld"]).expect("JSON"), named);

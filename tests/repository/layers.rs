@@ -4,7 +4,7 @@ use crate::rust::Line;
 use crate::{files, report, rust};
 
 /// From the lowest to the highest. `lib.rs` and `main.rs` put them together and are not listed.
-const ORDER: [&str; 25] = [
+const ORDER: [&str; 26] = [
     "failpoints",
     "sync",
     "progress_reporter",
@@ -20,6 +20,7 @@ const ORDER: [&str; 25] = [
     "ingest",
     "rebuild",
     "retention",
+    "rejection",
     "graphql",
     "request",
     "live",

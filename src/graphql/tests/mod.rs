@@ -111,6 +111,7 @@ impl ApiFixture {
             principal: Principal::unlimited(),
             inspection_index: Arc::default(),
             feed: feed.clone(),
+            rejections: Arc::default(),
             sources: [lot, yard].into(),
             keys: Arc::new(KeyRing::unread(ApiKeyStore::new(database.clone()), clock)),
             ingest: IngestQueue::closed(),

@@ -16,6 +16,7 @@ mod hourly_counts;
 mod pagination;
 mod projection;
 mod public_ids;
+mod rejections;
 mod sources;
 mod status_timeline;
 mod update_order;
@@ -43,6 +44,9 @@ pub use projection::{EntityProjection, EntityRow};
 pub use public_ids::{
     api_key_id, api_key_node_id, change_id, change_position, command_id, command_row_id, comment_id, comment_row_id,
     delivery_id, delivery_row_id,
+};
+pub use rejections::{
+    RejectionFilter, RejectionKey, count_rejections, is_rejection_visible, rejections, rejections_by_id,
 };
 pub use sources::{handshakes, last_verdicts, ledgers};
 pub use status_timeline::{StatusInterval, StatusTimeline, status_timelines};

@@ -7,17 +7,21 @@ mod sign;
 #[cfg(test)]
 mod tests;
 mod url_candidates;
+mod url_variants;
 mod verified;
+mod would_fit;
 
 pub use credential::{bearer_token, matches_any_secret, strip_auth_scheme};
 pub use jwt::{Jwt, JwtKeys, RsaKey, RsaKeyError};
 pub use sign::{RequestCredentials, SignError};
 pub use url_candidates::{normalize_path, url_candidates};
-pub use verified::{RawDelivery, UnverifiedDelivery, Verified};
+pub use verified::{RawDelivery, RefusedDelivery, UnverifiedDelivery, Verified};
+pub use would_fit::WouldFit;
 
 use super::signature::{ClockSkew, Secret, SignatureError, SignatureScheme, SignedMessage, UrlCandidates};
 use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use chrono::{DateTime, TimeDelta, Utc};
+use entity::RejectionCause;
 
 /// The parts of a request that can prove its origin. Not printable, because it contains credentials.
 #[derive(Clone, Copy)]
@@ -106,6 +110,29 @@ pub enum VerificationFailure {
     WrongIssuer,
     #[error("the token is for another audience")]
     WrongAudience,
+}
+
+impl VerificationFailure {
+    /// The cause as a stable code.
+    pub fn cause(&self) -> RejectionCause {
+        match self {
+            VerificationFailure::Missing(_) | VerificationFailure::Signature(SignatureError::Missing(_)) => {
+                RejectionCause::MissingCredential
+            }
+            VerificationFailure::Signature(SignatureError::OutsideTolerance(_))
+            | VerificationFailure::Expired(_)
+            | VerificationFailure::NotYetValid(_) => RejectionCause::ClockSkew,
+            VerificationFailure::Signature(SignatureError::Mismatch)
+            | VerificationFailure::Mismatch
+            | VerificationFailure::WrongIssuer
+            | VerificationFailure::WrongAudience => RejectionCause::WrongSecret,
+            VerificationFailure::Signature(SignatureError::Repeated(_) | SignatureError::Malformed(_))
+            | VerificationFailure::Repeated(_)
+            | VerificationFailure::Malformed(_)
+            | VerificationFailure::WrongAlgorithm
+            | VerificationFailure::MissingExpiry => RejectionCause::MalformedSignature,
+        }
+    }
 }
 
 impl Verifier {

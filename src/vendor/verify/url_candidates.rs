@@ -43,7 +43,7 @@ pub fn url_candidates(public_url: &str, request: &WebhookRequest<'_>) -> UrlCand
 }
 
 /// `https://hub.example` and `/webhooks/hover`, if there is a path.
-fn split_origin(url: &str) -> (&str, Option<&str>) {
+pub(super) fn split_origin(url: &str) -> (&str, Option<&str>) {
     let host = url.find("://").map(|scheme| scheme + 3);
     let slash = host.and_then(|host| Some(host + url.get(host..)?.find('/')?));
     match slash.and_then(|slash| url.split_at_checked(slash)) {
@@ -52,7 +52,7 @@ fn split_origin(url: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn with_and_without_slash(path: &str) -> [String; 2] {
+pub(super) fn with_and_without_slash(path: &str) -> [String; 2] {
     let other = match path.strip_suffix('/') {
         Some(without) => without.to_owned(),
         None => format!("{path}/"),

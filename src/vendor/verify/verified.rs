@@ -55,14 +55,30 @@ impl Verified {
     }
 }
 
+/// A webhook that did not pass, with its body, which may be examined. It cannot be printed as a whole.
+#[derive(thiserror::Error)]
+#[error("{error}")]
+pub struct RefusedDelivery {
+    pub error: VerificationError,
+    pub body: Bytes,
+}
+
+impl std::fmt::Debug for RefusedDelivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
 impl Verifier {
     /// Verifies a webhook by all schemes of its source.
     ///
     /// # Errors
     /// The first scheme that does not pass.
-    pub fn check(&self, delivery: UnverifiedDelivery<'_>) -> Result<Verified, VerificationError> {
+    pub fn check(&self, delivery: UnverifiedDelivery<'_>) -> Result<Verified, RefusedDelivery> {
         let UnverifiedDelivery { source, vendor, received_at, method, path, query, headers, body } = delivery;
-        self.verify(&WebhookRequest { headers, path, query, body: &body, now: received_at })?;
+        if let Err(error) = self.verify(&WebhookRequest { headers, path, query, body: &body, now: received_at }) {
+            return Err(RefusedDelivery { error, body });
+        }
         Ok(Verified(RawDelivery {
             source,
             vendor,

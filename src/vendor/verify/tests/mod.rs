@@ -1,5 +1,6 @@
 mod jwt;
 mod spelling;
+mod would_fit;
 
 use super::*;
 use crate::vendor::signature::{base64_encode, hmac_sha256, verify_hmac_sha256};
