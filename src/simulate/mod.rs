@@ -28,6 +28,7 @@ mod traffic;
 mod vendor_client;
 
 pub use chaos::ChaosRates;
+pub use forgery::Forgery;
 pub use report::SimulationReport;
 pub use sample::SampleError;
 pub use scenario::MAX_SEED;

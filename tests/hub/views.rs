@@ -273,10 +273,10 @@ proptest! {
             let limited = principal(Scopes::ALL, Some(sources.into_iter().collect()));
             let ids = [alone.ids().await, both.ids().await];
             let (mut found, mut refused) = (0, 0);
-            let refused = "{ rejections(first: 100) { totalCount nodes { id source path address wouldFit } } }";
-            let (expected, shown) = (alone.respond(refused, &Principal::unlimited()).await, both.respond(refused, &limited).await);
+            let of_operators = "{ rejections(first: 100) { totalCount nodes { id source path address wouldFit } } }";
+            let (expected, shown) = (alone.respond(of_operators, &Principal::unlimited()).await, both.respond(of_operators, &limited).await);
             prop_assert_eq!(&shown.data, &expected.data);
-            prop_assert!(shown.data.to_string().contains("seen-") && both.data(refused).await.to_string().contains("hidden-"));
+            prop_assert!(shown.data.to_string().contains("seen-") && both.data(of_operators).await.to_string().contains("hidden-"));
             for number in 0..QUERIES {
                 let choose = |dice: &mut StdRng, field: &str, name: &str| argument(&ids, dice, field, name);
                 let query = QueryGenerator::new(Box::new(choose), seed + number).query();
