@@ -181,10 +181,6 @@ impl RejectionLog {
         self.events.subscribe()
     }
 
-    pub(super) fn subscriber_count(&self) -> usize {
-        self.events.receiver_count()
-    }
-
     pub(super) fn publish(&self, row: Model) {
         // Fails if there is no subscriber.
         let _ = self.events.send(Arc::new(row));

@@ -67,7 +67,8 @@ impl RejectionTask {
     }
 
     async fn save_and_follow(&self) {
-        let (mut is_failing, mut followed) = (false, None);
+        let (mut is_failing, mut followed) = (false, HashMap::new());
+        let started_at = (self.clock)().timestamp_micros();
         loop {
             let _ = tokio::time::timeout(SAVE_INTERVAL, self.log.unsaved.notified()).await;
             tokio::time::sleep(SAVE_INTERVAL).await;
@@ -79,7 +80,7 @@ impl RejectionTask {
                 }
             }
             is_failing = saved.is_err();
-            self.follow_others(&mut followed).await;
+            self.follow_others(started_at, &mut followed).await;
         }
     }
 
@@ -92,24 +93,18 @@ impl RejectionTask {
         Ok(())
     }
 
-    // Publishes what other replicas have saved, while there are subscribers. `followed` has the counts that are known.
-    async fn follow_others(&self, followed: &mut Option<HashMap<Uuid, i64>>) {
-        if self.log.subscriber_count() == 0 {
-            *followed = None;
-            return;
-        }
+    // Publishes what other replicas have saved since the start. `followed` has the counts that are known. It is read without
+    // subscribers, too, so that one that begins now misses nothing.
+    async fn follow_others(&self, started_at: i64, followed: &mut HashMap<Uuid, i64>) {
         let since = ((self.clock)() - OVERLAP).timestamp_micros();
         let rows = match self.store.recent(since).await {
             Ok(rows) => rows,
             Err(error) => return tracing::debug!(%error, "rejections of other replicas could not be read"),
         };
         let own = self.log.ids();
-        let now = rows.iter().map(|row| (row.id, row.count)).collect();
-        // A subscription begins now, not with what was saved before it.
-        if let Some(known) = followed.replace(now) {
-            let is_new = |row: &entity::rejection::Model| known.get(&row.id) != Some(&row.count);
-            rows.into_iter().filter(|row| !own.contains(&row.id) && is_new(row)).for_each(|row| self.log.publish(row));
-        }
+        let known = std::mem::replace(followed, rows.iter().map(|row| (row.id, row.count)).collect());
+        let is_new = |row: &entity::rejection::Model| row.at >= started_at && known.get(&row.id) != Some(&row.count);
+        rows.into_iter().filter(|row| !own.contains(&row.id) && is_new(row)).for_each(|row| self.log.publish(row));
     }
 }
 

@@ -81,12 +81,11 @@ async fn rejections(app: &TestHub, arguments: &str) -> Vec<Value> {
     loop {
         let query = format!(
             "query($after: String) {{ rejections(first: 100, after: $after{arguments}) {{
-                pageInfo {{ hasNextPage endCursor }} totalCount nodes {{ {FIELDS} }} }} }}"
+                pageInfo {{ hasNextPage endCursor }} nodes {{ {FIELDS} }} }} }}"
         );
         let page = app.query_with(&query, json!({ "after": after })).await["rejections"].clone();
         all.extend(page["nodes"].as_array().expect("nodes").iter().cloned());
         if page["pageInfo"]["hasNextPage"] == false {
-            assert_eq!(page["totalCount"], all.len());
             return all;
         }
         after = page["pageInfo"]["endCursor"].clone();
@@ -125,8 +124,9 @@ async fn every_forgery_for_every_scheme_has_its_cause() {
             sent += 1;
         }
         expected.insert((source.name.clone(), "MISSING_CREDENTIAL"));
-        // A garbled credential can have another form.
-        if scheme == "signature" || scheme == "url_token" || scheme == "api_key" {
+        // A garbled credential can have another form: Hover's has a digest of the body.
+        let keeps_form = ["signature", "url_token", "api_key"].contains(&scheme);
+        if keeps_form && source.name != "hover-signature" {
             expected.insert((source.name.clone(), "WRONG_SECRET"));
         }
         if source.name == "truepic-signature" || scheme == "jwt" {
@@ -159,6 +159,8 @@ async fn every_forgery_for_every_scheme_has_its_cause() {
         assert!(CANARIES.iter().all(|canary| !text.contains(canary)), "{text}");
     }
     // Filters and ids.
+    let total = app.query("{ rejections(first: 1) { totalCount } }").await;
+    assert_eq!(total["rejections"]["totalCount"], rows.len());
     let skewed = rejections(&app, ", source: \"truepic-signature\", cause: [CLOCK_SKEW]").await;
     assert_eq!(skewed.len(), 1, "{skewed:?}");
     let node = format!("query($id: ID!) {{ node(id: $id) {{ id ... on Rejection {{ {FIELDS} }} }} }}");
