@@ -18,6 +18,8 @@ pub struct Model {
     pub received_at: i64,
     /// The entity that it is about; null in a replay if that was purged.
     pub entity_row_id: Option<i64>,
+    /// Another entity that it names: the inspection of a link.
+    pub target_row_id: Option<i64>,
     /// The subject of the principal that acted.
     pub actor: String,
     /// Why, in the words of the actor.

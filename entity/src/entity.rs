@@ -21,6 +21,10 @@ pub struct Model {
     pub parent_row_id: Option<i64>,
     /// The inspection it belongs to; null while it is orphaned.
     pub inspection_row_id: Option<i64>,
+    /// The entity whose link by hand decides about the inspection: itself, or one that it belongs to; null if the vendor decides.
+    pub hand_linked_row_id: Option<i64>,
+    /// The inspection that the vendor says, while a link by hand decides.
+    pub vendor_inspection_row_id: Option<i64>,
     /// The customer's own key as the vendor reports it: an order number, a VIN.
     pub reference: Option<String>,
     /// The customer's own key as a person or program has set it. It wins over the vendor's word.

@@ -115,6 +115,8 @@ vocabulary! {
         Annotate = 2, "ANNOTATE";
         /// A comment was added.
         Comment = 3, "COMMENT";
+        /// A session, job or item was put under an inspection by hand, or that was undone.
+        Link = 4, "LINK";
     }
 }
 
@@ -301,6 +303,10 @@ vocabulary! {
         Annotated = 22, "ANNOTATED";
         /// A command added a comment.
         Commented = 23, "COMMENTED";
+        /// A command put the entity under an inspection.
+        LinkedByHand = 24, "LINKED_BY_HAND";
+        /// A command undid a link by hand.
+        UnlinkedByHand = 25, "UNLINKED_BY_HAND";
     }
 }
 

@@ -88,6 +88,7 @@ impl MigrationTrait for Migration {
             .create_index(index("change_row", "change_entity_idx", &["entity_row_id", "position", "dedup_key"]))
             .await?;
         manager.create_index(not_null_index("command", "command_entity_idx", "entity_row_id")).await?;
+        manager.create_index(not_null_index("command", "command_target_idx", "target_row_id")).await?;
         manager.create_index(index("idempotency_key", "idempotency_key_created_at_idx", &["created_at"])).await?;
         manager.create_index(index("entity", "entity_id_key", &["id"]).unique().take()).await?;
         manager.create_index(not_null_index("entity", "entity_reference_idx", "reference")).await?;
@@ -134,6 +135,7 @@ const PLANNER_STATISTICS: &[(&str, &str, &str)] = &[
     ("change_row", "change_entity_idx", "2000000 3 1 1"),
     ("delivery", "delivery_dedup_key_idx", "50000 1"),
     ("command", "command_entity_idx", "400000 2"),
+    ("command", "command_target_idx", "10000 2"),
 ];
 
 async fn seed_planner_statistics(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
@@ -197,6 +199,7 @@ fn command(backend: DbBackend) -> TableCreateStatement {
         .col(text("vendor"))
         .col(big_integer("received_at"))
         .col(big_integer_null("entity_row_id"))
+        .col(big_integer_null("target_row_id"))
         .col(text("actor"))
         .col(text_null("reason"))
         .col(text("input"))
@@ -288,6 +291,8 @@ fn entity(backend: DbBackend) -> TableCreateStatement {
         .col(text("external_id"))
         .col(big_integer_null("parent_row_id"))
         .col(big_integer_null("inspection_row_id"))
+        .col(big_integer_null("hand_linked_row_id"))
+        .col(big_integer_null("vendor_inspection_row_id"))
         .col(text_null("reference"))
         .col(text_null("customer_reference"))
         .col(text_null("labels"))

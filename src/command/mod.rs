@@ -21,6 +21,7 @@ pub enum Act {
     Register(Registration),
     Annotate(Annotation),
     Comment(NewComment),
+    Link(EntityLink),
 }
 
 /// Announces an inspection; one that is known is annotated.
@@ -50,6 +51,15 @@ pub struct NewComment {
     pub text: String,
 }
 
+/// Puts a session, job or item under an inspection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EntityLink {
+    pub entity: Uuid,
+    /// `None` undoes the link.
+    pub inspection: Option<Uuid>,
+}
+
 /// A command, before the writer has given it a number.
 #[derive(Clone, Debug)]
 pub struct NewCommand {
@@ -75,6 +85,13 @@ pub enum CommandError {
     /// What it is about is not there, or not any more.
     #[error("there is no such inspection")]
     NotFound,
+    /// Only a session, a job or an item can be put under an inspection of its source.
+    #[error("what is to be linked is no session, job or item of the inspection's source")]
+    CannotBeLinked,
+    #[error("it is not linked by hand")]
+    NotLinkedByHand,
+    #[error("more than {MAX_LINKED_PARTS} entities belong to it")]
+    TooManyParts,
     #[error("an inspection can have {MAX_LABELS} labels")]
     TooManyLabels,
 }
@@ -82,12 +99,16 @@ pub enum CommandError {
 /// The most labels that an inspection can have.
 pub const MAX_LABELS: usize = 50;
 
+/// The most entities that move with one that is linked: they are written in one transaction.
+pub const MAX_LINKED_PARTS: usize = 10_000;
+
 impl Act {
     pub fn kind(&self) -> CommandKind {
         match self {
             Act::Register(_) => CommandKind::Register,
             Act::Annotate(_) => CommandKind::Annotate,
             Act::Comment(_) => CommandKind::Comment,
+            Act::Link(_) => CommandKind::Link,
         }
     }
 
@@ -100,6 +121,7 @@ impl Act {
             Act::Register(input) => serde_json::to_string(input),
             Act::Annotate(input) => serde_json::to_string(input),
             Act::Comment(input) => serde_json::to_string(input),
+            Act::Link(input) => serde_json::to_string(input),
         }
     }
 
@@ -110,6 +132,7 @@ impl Act {
             CommandKind::Register => Act::Register(serde_json::from_str(input)?),
             CommandKind::Annotate => Act::Annotate(serde_json::from_str(input)?),
             CommandKind::Comment => Act::Comment(serde_json::from_str(input)?),
+            CommandKind::Link => Act::Link(serde_json::from_str(input)?),
         })
     }
 }
@@ -122,6 +145,15 @@ impl NewCommand {
                 EntityRef::new(EntityType::Inspection, external_id.as_str()).id(&self.source)
             }
             Act::Annotate(Annotation { inspection, .. }) | Act::Comment(NewComment { inspection, .. }) => *inspection,
+            Act::Link(EntityLink { entity, .. }) => *entity,
+        }
+    }
+
+    /// The public id of another entity that it names.
+    pub fn target_id(&self) -> Option<Uuid> {
+        match &self.act {
+            Act::Link(EntityLink { inspection, .. }) => *inspection,
+            Act::Register(_) | Act::Annotate(_) | Act::Comment(_) => None,
         }
     }
 }
@@ -148,7 +180,9 @@ mod tests {
             let registration = Registration { external_id: "INS-1".to_owned(), annotation: annotation.clone() };
             [Act::Register(registration), Act::Annotate(Annotation { inspection, annotation })]
         });
-        for act in acts.chain([Act::Comment(NewComment { inspection, text: "\"{\u{1F600}".to_owned() })]) {
+        let links =
+            [None, Some(inspection)].map(|inspection| Act::Link(EntityLink { entity: Uuid::from_u128(8), inspection }));
+        for act in acts.chain(links).chain([Act::Comment(NewComment { inspection, text: "\"{\u{1F600}".to_owned() })]) {
             let input = act.to_input().expect("JSON");
             assert_eq!(Act::from_stored(act.kind(), &input).expect("an act"), act, "{input}");
         }

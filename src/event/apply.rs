@@ -2,7 +2,7 @@
 
 use super::cached_entity::{CachedEntity, MaterializedStep, PendingSteps};
 use super::reason::{Explanation, Reason, Warning};
-use super::{Event, FieldValue, FoldedEntity, MergeOutcome, StateClaim, TimeWarning};
+use super::{Event, FieldValue, FoldedEntity, MergeOutcome, ParentLink, StateClaim, TimeWarning};
 use crate::machine::fold::{FoldState, OrderKey, OrderedBy, Step, StepOutcome};
 use crate::machine::{Machine, State, Status};
 use chrono::{DateTime, Utc};
@@ -18,7 +18,10 @@ pub struct Arrival {
     pub position: i64,
     pub received_at: DateTime<Utc>,
     pub parent_row_id: Option<i64>,
+    /// As the vendor says, by the event or by the parent.
     pub inspection_row_id: Option<i64>,
+    /// The parent's link by hand.
+    pub parent_link: Option<ParentLink>,
 }
 
 /// The effect of an event: one row of history.
@@ -93,9 +96,11 @@ pub fn apply(
     if !matches!(event.state_claim, StateClaim::AtLeast(_)) {
         cached.record_reported_time(at);
     }
+    let hand_link = cached.entity.hand_link;
     let linked = link(&mut cached.entity, arrival);
-    cached.links_changed |= linked;
-    cached.dirty |= linked;
+    let links_changed = linked || hand_link != cached.entity.hand_link;
+    cached.links_changed |= links_changed;
+    cached.dirty |= links_changed;
     let facts = merge_fields(cached, event, fields, key, time_warning);
     let touched = linked || facts.changed > 0;
 
@@ -320,7 +325,16 @@ struct MergeCounts {
 fn link(entity: &mut FoldedEntity, arrival: &Arrival) -> bool {
     let (parent, inspection) = (entity.parent_row_id, entity.inspection_row_id);
     entity.parent_row_id = parent.or(arrival.parent_row_id);
-    entity.inspection_row_id = inspection.or(arrival.inspection_row_id);
+    match &mut entity.hand_link {
+        Some(link) => link.vendor_inspection_row_id = link.vendor_inspection_row_id.or(arrival.inspection_row_id),
+        None => entity.inspection_row_id = inspection.or(arrival.inspection_row_id),
+    }
+    // A known part has moved with its parent already.
+    if parent.is_none()
+        && let Some(of_parent) = arrival.parent_link.filter(|of_parent| of_parent.linked_row_id.is_some())
+    {
+        entity.follow(&of_parent);
+    }
     (parent, inspection) != (entity.parent_row_id, entity.inspection_row_id)
 }
 

@@ -25,6 +25,8 @@ pub struct FoldedEntity {
     pub parent_row_id: Option<i64>,
     /// Its own row id, if it is an inspection.
     pub inspection_row_id: Option<i64>,
+    /// The link by hand that decides about the inspection.
+    pub hand_link: Option<HandLink>,
     /// As the vendor reports it.
     pub reference: Option<String>,
     pub annotations: Annotations,
@@ -38,6 +40,60 @@ pub struct FoldedEntity {
     pub updated_at: DateTime<Utc>,
     pub occurred_at: Option<DateTime<Utc>>,
     pub position: i64,
+}
+
+/// A link by hand. It decides about the inspection of an entity and of all that belongs to it, until it is undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandLink {
+    /// The entity that was linked: this one, or one that it belongs to.
+    pub linked_row_id: i64,
+    /// What the vendor says instead.
+    pub vendor_inspection_row_id: Option<i64>,
+}
+
+impl FoldedEntity {
+    /// The inspection that the vendor says.
+    pub fn vendor_inspection(&self) -> Option<i64> {
+        self.hand_link.map_or(self.inspection_row_id, |link| link.vendor_inspection_row_id)
+    }
+
+    /// Whether it was linked by hand itself.
+    pub fn is_linked_by_hand(&self) -> bool {
+        self.hand_link.is_some_and(|link| link.linked_row_id == self.row_id)
+    }
+
+    /// Puts it where the one that it belongs to is, unless it was linked by hand itself. Returns whether that changed anything.
+    pub fn follow(&mut self, parent: &ParentLink) -> bool {
+        if self.is_linked_by_hand() {
+            return false;
+        }
+        let before = (self.inspection_row_id, self.hand_link);
+        let vendor_inspection_row_id = self.vendor_inspection();
+        (self.inspection_row_id, self.hand_link) = match parent.linked_row_id {
+            Some(linked_row_id) => {
+                (parent.inspection_row_id, Some(HandLink { linked_row_id, vendor_inspection_row_id }))
+            }
+            None => (vendor_inspection_row_id.or(parent.inspection_row_id), None),
+        };
+        before != (self.inspection_row_id, self.hand_link)
+    }
+}
+
+/// Where an entity is that others belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParentLink {
+    pub inspection_row_id: Option<i64>,
+    /// [`HandLink::linked_row_id`] of its link by hand.
+    pub linked_row_id: Option<i64>,
+}
+
+impl From<&FoldedEntity> for ParentLink {
+    fn from(parent: &FoldedEntity) -> ParentLink {
+        ParentLink {
+            inspection_row_id: parent.inspection_row_id,
+            linked_row_id: parent.hand_link.map(|link| link.linked_row_id),
+        }
+    }
 }
 
 /// A place in the order of updates: the key of a row of `update_order`.

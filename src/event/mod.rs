@@ -14,7 +14,9 @@ mod versioned_fields;
 
 pub use annotations::{AnnotationChange, Annotations};
 pub use apply::{Arrival, EventOutcome, NeedsHistory, apply, has_effect};
-pub use cached_entity::{CachedEntity, FoldedEntity, MaterializedStep, PendingSteps, UpdatePlace};
+pub use cached_entity::{
+    CachedEntity, FoldedEntity, HandLink, MaterializedStep, ParentLink, PendingSteps, UpdatePlace,
+};
 pub use details::{Detail, Details};
 pub use facts::*;
 pub use json::Json;

@@ -113,6 +113,10 @@ reasons! {
     Annotated {}
     #[error("a comment was added")]
     Commented {}
+    #[error("linked to an inspection by hand")]
+    LinkedByHand {}
+    #[error("the link by hand was undone")]
+    UnlinkedByHand {}
 }
 
 /// The rule of a state machine that a transition breaks.
@@ -349,5 +353,7 @@ pub fn examples() -> Vec<Reason> {
         Reason::Registered {},
         Reason::Annotated {},
         Reason::Commented {},
+        Reason::LinkedByHand {},
+        Reason::UnlinkedByHand {},
     ]
 }

@@ -35,7 +35,9 @@ impl TestEntity {
             vendor: vendor.name,
             external_id: about.external_id,
             parent_row_id: None,
+            parent_link: None,
             inspection_row_id: None,
+            hand_link: None,
             reference: None,
             annotations: Default::default(),
             group: None,
@@ -70,6 +72,7 @@ impl TestEntity {
             position: self.position,
             received_at: received() + TimeDelta::microseconds(self.position),
             parent_row_id: None,
+            parent_link: None,
             inspection_row_id: inspection,
         };
         let before = self.cached.entity.clone();
@@ -488,6 +491,8 @@ fn reasons_are_plain_sentences() {
         "announced before the vendor's first event",
         "the reference, labels or due date were set by hand",
         "a comment was added",
+        "linked to an inspection by hand",
+        "the link by hand was undone",
     ];
     assert_eq!(sentences, expected);
 }

@@ -1,12 +1,14 @@
-//! The acts on inspections: checks what is asked for, and hands it to the writer as a command.
+//! The acts on inspections and their parts: checks what is asked for, and hands it to the writer as a command.
 
 use super::ApiContext;
 use super::command::{Command, Comment, LabelInput};
 use super::entities::Inspection;
 use super::error::ApiError;
 use super::error_code::ApiErrorCode;
-use super::node::{parse_id, truncated};
-use crate::command::{Act, Annotation, CommandError, IdempotencyKey, MAX_LABELS, NewCommand, NewComment, Registration};
+use super::node::{Node, parse_id, truncated};
+use crate::command::{
+    Act, Annotation, CommandError, EntityLink, IdempotencyKey, MAX_LABELS, NewCommand, NewComment, Registration,
+};
 use crate::event::{AnnotationChange, storable};
 use crate::ingest::{CommandReceipt, Unavailable};
 use crate::machine::EntityType;
@@ -72,6 +74,30 @@ pub struct AddCommentInput {
     inspection: ID,
     /// The text, e.g. `The customer will be there at noon.`: 1 to 10,000 characters.
     text: String,
+}
+
+/// What to link to which inspection.
+#[derive(Debug, InputObject)]
+pub struct LinkEntityInput {
+    /// Your own name for this call, e.g. `5f1c7d0e-claim-7`: 1 to 128 characters. Sent again with the same input, it gives the first result again.
+    idempotency_key: String,
+    /// The `id` of a session, job or item, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3d`. What belongs to it moves with it.
+    entity: ID,
+    /// The `id` of an inspection of the same source, e.g. `018f3c5e-7a10-5b8c-9d21-4f6e8a0b2c3e`; null undoes the link by hand.
+    inspection: MaybeUndefined<ID>,
+    /// Why, for the record, e.g. `moved to the team north`: at most 1,000 characters.
+    reason: Option<String>,
+}
+
+/// An entity after it was linked by hand, or after that was undone.
+#[derive(Debug, SimpleObject)]
+pub struct LinkEntityPayload {
+    /// The act, as it is in the log.
+    command: Command,
+    /// The session, job or item as it is now.
+    entity: Node,
+    /// The inspection that it belongs to now; null if it belongs to none.
+    inspection: Option<Inspection>,
 }
 
 /// An inspection after an act.
@@ -143,6 +169,40 @@ pub async fn comment(ctx: &Context<'_>, input: AddCommentInput) -> Result<AddCom
     let command = ActRequest::about(&target, input.idempotency_key, act)?.submit(ctx, "addComment", None).await?;
     let inspection = inspection_of(ctx, &command).await?;
     Ok(AddCommentPayload { comment: Comment(command.clone()), command: Command(command), inspection })
+}
+
+pub async fn link(ctx: &Context<'_>, input: LinkEntityInput) -> Result<LinkEntityPayload, ApiError> {
+    let readers = &ApiContext::of(ctx)?.readers;
+    let inspection = match input.inspection {
+        MaybeUndefined::Value(id) => Some(parse_id(&id)?),
+        MaybeUndefined::Null => None,
+        MaybeUndefined::Undefined => {
+            return Err(ApiError::bad_user_input(
+                "`inspection` is missing",
+                "Give the id of an inspection, or null to undo a link by hand.",
+            ));
+        }
+    };
+    let id = parse_id(&input.entity)?;
+    let projection = EntityProjection::SOURCE | EntityProjection::VENDOR;
+    let ids: Vec<_> = [Some(id), inspection].into_iter().flatten().collect();
+    let mut found = read::entities_by_id(readers, projection, &ids).await?;
+    if found.len() != ids.len() && id != inspection.unwrap_or_default() {
+        return Err(not_found());
+    }
+    let target = found.remove(&id).ok_or_else(not_found)?;
+    let act = Act::Link(EntityLink { entity: id, inspection });
+    let command = ActRequest::about(&target, input.idempotency_key, act)?;
+    let command = command.submit(ctx, "linkEntity", input.reason).await?;
+    let entity = command.entity_row_id.ok_or_else(not_found)?;
+    let mut rows = read::entities_by_row_id(readers, EntityProjection::ALL, &[entity]).await?;
+    let row = rows.remove(&entity).ok_or_else(not_found)?;
+    let inspection = match row.inspection_row_id {
+        Some(row_id) => read::entities_by_row_id(readers, EntityProjection::ALL, &[row_id]).await?.remove(&row_id),
+        None => None,
+    };
+    let entity = Node::of(row).ok_or_else(not_found)?;
+    Ok(LinkEntityPayload { command: Command(command), entity, inspection: inspection.map(Inspection::from) })
 }
 
 /// What is handed to the writer.
@@ -280,8 +340,8 @@ fn text(name: &str, value: String, max: usize) -> Result<String, ApiError> {
 fn not_found() -> ApiError {
     ApiError::new(
         ApiErrorCode::NotFound,
-        "there is no inspection with this id",
-        "`inspections` lists those that you may see.",
+        "there is nothing with this id that the act could be about",
+        "`inspections`, `sessions`, `jobs` and `items` list what you may see.",
     )
 }
 
@@ -302,6 +362,14 @@ impl From<CommandError> for ApiError {
                 error.to_string(),
                 "Use a new key for each act; send the same key only with the same input.",
             ),
+            CommandError::CannotBeLinked => ApiError::bad_user_input(
+                error.to_string(),
+                "`entity` is a session, job or item, and `inspection` an inspection of the same source.",
+            ),
+            CommandError::NotLinkedByHand => {
+                ApiError::bad_user_input(error.to_string(), "Only a link by hand can be undone: see `linkedByHand`.")
+            }
+            CommandError::TooManyParts => ApiError::bad_user_input(error.to_string(), "Link its parts one by one."),
             CommandError::TooManyLabels => {
                 ApiError::bad_user_input(error.to_string(), "Take labels away with `value: null`.")
             }

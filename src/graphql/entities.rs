@@ -29,7 +29,7 @@ macro_rules! entity_object {
         $(status: $status:ident;)?
         $(subject: $subject_about:literal;)?
         $(annotations: $labels:ident, $comments:literal;)?
-        $(links: $inspection:ident, $parent:ident;)?
+        $(links: $inspection:ident, $parent:ident, $linked_by_hand:ident;)?
         $(facts { $($(#[$fact_about:meta])* $fact:ident: $group:ident;)+ })?
         lists by $relation:ident {
             $(sessions: $sessions_about:literal;)?
@@ -99,6 +99,12 @@ macro_rules! entity_object {
                         /// The inspection it belongs to; null while that is unknown, and if there is none.
                         async fn $inspection(&self, ctx: &Context<'_>) -> Result<Option<Inspection>, ApiError> {
                             Ok(load_entity(ctx, self.0.row.inspection_row_id).await?.map(Inspection::from))
+                        }
+
+                        /// Whether a link by hand decides about its inspection: its own, or that of what it belongs to. Only its own can be
+                        /// undone.
+                        async fn $linked_by_hand(&self) -> bool {
+                            self.0.row.hand_linked_row_id.is_some()
                         }
 
                         /// What it belongs to directly, if the vendor reports it.
@@ -190,7 +196,7 @@ entity_object! {
     Session {
         status: SessionStatus;
         subject: "What is to be captured, and where, if the vendor reports it for the session and not for the inspection.";
-        links: inspection, parent;
+        links: inspection, parent, linked_by_hand;
         lists by Parent {
             jobs: "The jobs that belong to this session directly, in the order in which the hub first saw them.";
             items: "The items that belong to this session directly, in the order in which the hub first saw them.";
@@ -204,7 +210,7 @@ entity_object! {
         kind: JobKind, "The kind of work.";
         status: JobStatus;
         subject: "What the work is about, and where, if the vendor reports it for the job and not for the inspection.";
-        links: inspection, parent;
+        links: inspection, parent, linked_by_hand;
         facts {
             /// The file to download, of a PDF or a condition report.
             document: Document;
@@ -227,7 +233,7 @@ entity_object! {
     /// field of that name has its facts; the other such fields are null.
     Item {
         kind: ItemKind, "The kind of item.";
-        links: inspection, parent;
+        links: inspection, parent, linked_by_hand;
         facts {
             /// The photo.
             photo: Photo;

@@ -208,6 +208,7 @@ fn columns_of_field(field: &str) -> EntityProjection {
         "externalId" => EntityProjection::EXTERNAL_ID,
         "parent" => EntityProjection::PARENT,
         "inspection" => EntityProjection::INSPECTION,
+        "linkedByHand" => EntityProjection::HAND_LINK,
         "reference" => EntityProjection::REFERENCE,
         "vendorReference" => EntityProjection::VENDOR_REFERENCE,
         "labels" => EntityProjection::LABELS,

@@ -10,6 +10,7 @@ const MUTATION_SCOPES: &[(&str, Scope)] = &[
     ("addComment", Scope::Operate),
     ("annotateInspection", Scope::Operate),
     ("createApiKey", Scope::Admin),
+    ("linkEntity", Scope::Operate),
     ("registerInspection", Scope::Operate),
     ("revokeApiKey", Scope::Admin),
     ("rotateApiKey", Scope::Admin),

@@ -1,7 +1,8 @@
 //! The fields of mutations.
 
 use super::act::{
-    self, AddCommentInput, AddCommentPayload, AnnotateInspectionInput, InspectionPayload, RegisterInspectionInput,
+    self, AddCommentInput, AddCommentPayload, AnnotateInspectionInput, InspectionPayload, LinkEntityInput,
+    LinkEntityPayload, RegisterInspectionInput,
 };
 use super::api_key::{
     self, ApiKeyPayload, CreateApiKeyInput, CreateApiKeyPayload, RevokeApiKeyInput, RotateApiKeyInput,
@@ -41,6 +42,16 @@ impl MutationRoot {
         #[graphql(desc = "The inspection, and the comment.")] input: AddCommentInput,
     ) -> Result<AddCommentPayload, ApiError> {
         act::comment(ctx, input).await
+    }
+
+    /// Puts a session, job or item under an inspection of the same source, with all that belongs to it. That wins over what the vendor says
+    /// until it is undone: with null as the inspection. The history stays as it is. Needs the scope `OPERATE`.
+    async fn link_entity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to link, and to which inspection.")] input: LinkEntityInput,
+    ) -> Result<LinkEntityPayload, ApiError> {
+        act::link(ctx, input).await
     }
 
     /// Creates an API key, which never exceeds your own scopes, sources and expiry. The secret is in this response and nowhere else.

@@ -6,6 +6,7 @@ mod apply_command;
 mod apply_events;
 mod counters;
 mod dedup;
+mod link;
 mod output;
 mod working_set;
 

@@ -17,6 +17,8 @@ pub struct PreparedCommand {
     pub(super) command: NewCommand,
     /// The public id of the entity that it is about.
     pub(super) entity: Uuid,
+    /// That of another entity that it names.
+    pub(super) target: Option<Uuid>,
     pub(super) replay: ReplayContext,
 }
 
@@ -32,8 +34,8 @@ impl LogRecord {
     }
 
     pub fn command(command: NewCommand) -> Self {
-        let entity = command.entity_id();
-        LogRecord::Command(Box::new(PreparedCommand { command, entity, replay: ReplayContext::default() }))
+        let (entity, target) = (command.entity_id(), command.target_id());
+        LogRecord::Command(Box::new(PreparedCommand { command, entity, target, replay: ReplayContext::default() }))
     }
 
     /// As a record of a raw log from which others were purged.
@@ -49,9 +51,9 @@ impl LogRecord {
     pub fn referenced_ids(&self) -> impl Iterator<Item = Uuid> {
         let (delivery, command) = match self {
             LogRecord::Delivery(delivery) => (Some(delivery.referenced_ids()), None),
-            LogRecord::Command(command) => (None, Some(command.entity)),
+            LogRecord::Command(command) => (None, Some([Some(command.entity), command.target])),
         };
-        delivery.into_iter().flatten().chain(command)
+        delivery.into_iter().flatten().chain(command.into_iter().flatten().flatten())
     }
 
     /// The size of what is stored of a delivery's request, or of a command's input, in bytes.

@@ -42,8 +42,8 @@ impl LogTable for delivery::Entity {
 
 impl LogTable for command::Entity {
     const DERIVED_COLUMNS: &'static [command::Column] = {
-        use command::Column::{ChangeCount, EntityRowId, FirstPosition};
-        &[EntityRowId, FirstPosition, ChangeCount]
+        use command::Column::{ChangeCount, EntityRowId, FirstPosition, TargetRowId};
+        &[EntityRowId, TargetRowId, FirstPosition, ChangeCount]
     };
 }
 

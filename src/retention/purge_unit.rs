@@ -144,7 +144,10 @@ pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Res
             {
                 return Ok(Eligibility::TooRecent);
             }
-            unit.commands.extend(commands);
+            for (row_id, (positions, named)) in commands {
+                unit.commands.insert(row_id, positions);
+                todo.extend(named);
+            }
             let positions = more.iter().filter_map(|row_id| unit.deliveries.get(row_id)).flat_map(Range::clone);
             let others: Vec<i64> = positions.filter(|position| !positions_seen.contains(position)).collect();
             todo.extend(raw_log::entities_changed_at(db, &others).await?);
@@ -167,13 +170,25 @@ async fn children_of(db: &DatabaseConnection, numbers: &[i64]) -> Result<Vec<i64
     Ok(parts)
 }
 
-// The commands about these entities, with the positions of their changes.
-async fn commands_about(db: &DatabaseConnection, entities: &[i64]) -> Result<BTreeMap<i64, Range<i64>>, StoreError> {
-    use command::Column::{ChangeCount, EntityRowId, FirstPosition, RowId};
-    let rows = command::Entity::find().select_only().columns([RowId, FirstPosition, ChangeCount]);
-    let rows = rows.filter(EntityRowId.is_in(entities.iter().copied())).limit(MAX_UNIT_ROWS as u64 + 1);
-    let rows: Vec<(i64, i64, i32)> = rows.into_tuple().all(db).await?;
-    Ok(rows.into_iter().map(|(row_id, first, changes)| (row_id, first..first + i64::from(changes))).collect())
+/// The positions of a command's changes, and the entities that it names.
+type NamingCommand = (Range<i64>, Vec<i64>);
+
+// The commands that name these entities.
+async fn commands_about(db: &DatabaseConnection, entities: &[i64]) -> Result<BTreeMap<i64, NamingCommand>, StoreError> {
+    use command::Column::{ChangeCount, EntityRowId, FirstPosition, RowId, TargetRowId};
+    let mut commands = BTreeMap::new();
+    for column in [EntityRowId, TargetRowId] {
+        let columns = [RowId, FirstPosition, EntityRowId, TargetRowId, ChangeCount];
+        let rows = command::Entity::find().select_only().columns(columns);
+        let rows = rows.filter(column.is_in(entities.iter().copied())).limit(MAX_UNIT_ROWS as u64 + 1);
+        for (row_id, first, entity, target, changes) in
+            rows.into_tuple::<(i64, i64, Option<i64>, Option<i64>, i32)>().all(db).await?
+        {
+            let named = entity.into_iter().chain(target).collect();
+            commands.insert(row_id, (first..first + i64::from(changes), named));
+        }
+    }
+    Ok(commands)
 }
 
 // Adds these deliveries, unless one of them has been received again since.

@@ -3,7 +3,7 @@
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, HeaderMap};
 use chrono::{DateTime, TimeDelta, Utc};
-use inspection_hub::command::{Act, Annotation, NewCommand, NewComment, Registration};
+use inspection_hub::command::{Act, Annotation, EntityLink, NewCommand, NewComment, Registration};
 use inspection_hub::event::{AnnotationChange, EntityRef};
 use inspection_hub::ingest::LogRecord;
 use inspection_hub::machine::EntityType;
@@ -44,6 +44,22 @@ pub fn command_at(vendor: &str, external_id: &str, act: TestAct, received_at: Da
         TestAct::Annotate(number) => Act::Annotate(Annotation { inspection, annotation: annotation(number) }),
         TestAct::Comment(number) => Act::Comment(NewComment { inspection, text: format!("comment {number}") }),
     };
+    command(vendor, act, received_at)
+}
+
+/// A link by hand of an entity of this source, or what undoes it.
+pub fn link_at(
+    vendor: &str,
+    entity: (EntityType, &str),
+    inspection: Option<&str>,
+    received_at: DateTime<Utc>,
+) -> LogRecord {
+    let id = |of: EntityType, external_id: &str| EntityRef::new(of, external_id).id(vendor);
+    let inspection = inspection.map(|external_id| id(EntityType::Inspection, external_id));
+    command(vendor, Act::Link(EntityLink { entity: id(entity.0, entity.1), inspection }), received_at)
+}
+
+fn command(vendor: &str, act: Act, received_at: DateTime<Utc>) -> LogRecord {
     LogRecord::command(NewCommand {
         act,
         source: vendor.to_owned(),

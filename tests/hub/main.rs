@@ -25,6 +25,7 @@ mod http;
 mod hub_process;
 mod keys;
 mod keys_command;
+mod links;
 mod lossless;
 mod machines;
 mod open_api;

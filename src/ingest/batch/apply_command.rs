@@ -2,7 +2,9 @@
 
 use super::apply_events::without_step;
 use super::{RecordBatch, RecordContext, RecordNumber};
-use crate::command::{Act, Annotation, CommandError, IdempotencyKey, MAX_LABELS, NewComment, Registration};
+use crate::command::{
+    Act, Annotation, CommandError, IdempotencyKey, MAX_LABELS, MAX_LINKED_PARTS, NewComment, Registration,
+};
 use crate::event::{AnnotationChange, EntityRef, Reason};
 use crate::ingest::log_record::{LogRecord, PreparedCommand};
 use crate::ingest::writer::CommandReceipt;
@@ -37,6 +39,13 @@ impl RecordBatch<'_> {
         if let Err(refused) = self.check_command(command) {
             return Ok(Err(refused));
         }
+        let parts = match &command.command.act {
+            Act::Link(_) => match self.load_parts(command.entity, MAX_LINKED_PARTS)? {
+                Some(parts) => parts,
+                None => return Ok(Err(CommandError::TooManyParts)),
+            },
+            _ => Vec::new(),
+        };
         let received_at = self.counters.assign_received_at(command.command.received_at);
         let row_id = self.counters.next_record(received_at);
         let context = RecordContext {
@@ -50,12 +59,13 @@ impl RecordBatch<'_> {
             replay: &command.replay,
         };
         if !command.replay.purged_entities.contains(&command.entity) {
-            self.apply_act(&context, command);
+            self.apply_act(&context, command, &parts);
         }
         let input = command.command.act.to_input().map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let entity = self.working.get(command.entity).map(|cached| cached.entity.row_id);
+        let row_id_of = |id: Uuid| self.working.get(id).map(|cached| cached.entity.row_id);
+        let entities = (row_id_of(command.entity), command.target.and_then(row_id_of));
         let change_count = self.counters.head.position + 1 - context.first_position;
-        self.output.push_command(&context, row_id, command, entity, input, change_count);
+        self.output.push_command(&context, row_id, command, entities, input, change_count);
         if let Some(IdempotencyKey { digest, input_digest }) = command.command.idempotency.clone() {
             let key = idempotency_key::Model {
                 digest: digest.clone(),
@@ -82,6 +92,7 @@ impl RecordBatch<'_> {
         let change = match &command.command.act {
             Act::Register(Registration { annotation, .. }) => annotation,
             _ if command.replay.purged_entities.contains(&command.entity) => return Ok(()),
+            Act::Link(link) => return self.check_link(command.entity, link),
             _ if known.is_none_or(|entity| entity.entity_type != EntityType::Inspection) => {
                 return Err(CommandError::NotFound);
             }
@@ -93,7 +104,7 @@ impl RecordBatch<'_> {
         if annotations.labels.len() > MAX_LABELS { Err(CommandError::TooManyLabels) } else { Ok(()) }
     }
 
-    fn apply_act(&mut self, context: &RecordContext<'_>, command: &PreparedCommand) {
+    fn apply_act(&mut self, context: &RecordContext<'_>, command: &PreparedCommand, parts: &[Uuid]) {
         let id = command.entity;
         match &command.command.act {
             Act::Register(Registration { external_id, annotation }) => {
@@ -108,6 +119,7 @@ impl RecordBatch<'_> {
             }
             Act::Annotate(Annotation { annotation, .. }) => self.annotate(context, id, annotation, false),
             Act::Comment(NewComment { .. }) => self.record_act(context, id, Verdict::Applied, Reason::Commented {}),
+            Act::Link(link) => self.apply_link(context, id, link, parts),
         }
     }
 
@@ -129,7 +141,7 @@ impl RecordBatch<'_> {
         self.record_act_from(context, id, verdict, reason, from_status);
     }
 
-    fn record_act(&mut self, context: &RecordContext<'_>, id: Uuid, verdict: Verdict, reason: Reason) {
+    pub(super) fn record_act(&mut self, context: &RecordContext<'_>, id: Uuid, verdict: Verdict, reason: Reason) {
         let status = self.working.get(id).and_then(|cached| cached.entity.status);
         self.record_act_from(context, id, verdict, reason, status);
     }

@@ -2,8 +2,8 @@
 
 use super::{DeliveryContext, RecordBatch, RecordContext};
 use crate::event::{
-    Arrival, CachedEntity, EntityRef, Event, EventOutcome, Explanation, FieldValue, FoldedEntity, Reason, StateClaim,
-    VersionedFields, apply, has_effect,
+    Arrival, CachedEntity, EntityRef, Event, EventOutcome, Explanation, FieldValue, FoldedEntity, ParentLink, Reason,
+    StateClaim, VersionedFields, apply, has_effect,
 };
 use crate::ingest::prepared_delivery::PreparedEvent;
 use crate::machine::EntityType;
@@ -25,7 +25,7 @@ impl RecordBatch<'_> {
             };
             let inspection = match ids.inspection {
                 Some(id) => self.ensure_inspection(context, id, event)?,
-                None => parent.and_then(|parent| self.working.by_row_id(parent)?.entity.inspection_row_id),
+                None => parent.and_then(|parent| self.working.by_row_id(parent)?.entity.vendor_inspection()),
             };
             if context.replay.purged_entities.contains(&ids.entity) {
                 continue;
@@ -107,15 +107,19 @@ impl RecordBatch<'_> {
             let cached = self.new_entity(context, &event.entity, id);
             self.working.insert(cached);
         }
+        let parent_link = parent.and_then(|parent| Some(ParentLink::from(&self.working.by_row_id(parent)?.entity)));
         let Some(cached) = self.working.get_mut(id) else { return Ok(None) };
         let row_id = cached.entity.row_id;
         let arrival = Arrival {
             position: self.counters.head.position + 1,
             received_at: context.received_at,
             parent_row_id: parent,
+            parent_link,
             inspection_row_id: inspection.or((event.entity.entity_type == EntityType::Inspection).then_some(row_id)),
         };
         let was_unlinked = cached.entity.position > 0 && cached.entity.inspection_row_id.is_none();
+        let linked_by = |cached: &CachedEntity| cached.entity.hand_link.map(|link| link.linked_row_id);
+        let was_linked_by = linked_by(cached);
         let outcome = match apply(cached, event, fields, &arrival) {
             Ok(outcome) => outcome,
             // A late event: the steps are loaded, and then the history is there.
@@ -128,10 +132,14 @@ impl RecordBatch<'_> {
             }
         };
         let is_newly_linked = was_unlinked && cached.entity.inspection_row_id.is_some();
+        let follows_hand_link = was_linked_by != linked_by(cached);
         if let Some(outcome) = &outcome {
             self.push_change(context, id, event.occurred_at.ordering(context.received_at).0, outcome);
         }
-        if is_newly_linked {
+        if follows_hand_link {
+            let parts = self.load_parts(id, usize::MAX)?.unwrap_or_default();
+            self.move_parts(context, &parts);
+        } else if is_newly_linked {
             self.link_descendants(context, row_id)?;
         }
         Ok(outcome)
@@ -148,6 +156,7 @@ impl RecordBatch<'_> {
             external_id: of.external_id.clone(),
             parent_row_id: None,
             inspection_row_id: None,
+            hand_link: None,
             reference: None,
             annotations: Default::default(),
             group: None,

@@ -110,7 +110,7 @@ impl BatchOutput {
         context: &RecordContext<'_>,
         row_id: i64,
         PreparedCommand { command, .. }: &PreparedCommand,
-        entity_row_id: Option<i64>,
+        (entity_row_id, target_row_id): (Option<i64>, Option<i64>),
         input: String,
         change_count: i64,
     ) {
@@ -122,6 +122,7 @@ impl BatchOutput {
             vendor: command.vendor.name.to_owned(),
             received_at,
             entity_row_id,
+            target_row_id,
             actor: command.actor.clone(),
             reason: command.reason.clone(),
             input,

@@ -91,6 +91,16 @@ impl WorkingSet {
         children.into_iter().map(|(_, id)| id).collect()
     }
 
+    /// The children of some entities, in the order of their `row_id`.
+    pub fn children(&self, parents: &HashSet<i64>) -> Vec<Uuid> {
+        let is_child =
+            |cached: &&CachedEntity| cached.entity.parent_row_id.is_some_and(|parent| parents.contains(&parent));
+        let children = self.entities.values().filter(is_child);
+        let mut children: Vec<_> = children.map(|cached| (cached.entity.row_id, cached.entity.id)).collect();
+        children.sort_unstable();
+        children.into_iter().map(|(_, id)| id).collect()
+    }
+
     pub fn ids(&self) -> Vec<Uuid> {
         self.entities.keys().copied().collect()
     }

@@ -62,6 +62,7 @@ optional_columns! {
     EXTERNAL_ID = ExternalId -> external_id: String,
     PARENT = ParentRowId -> parent_row_id: Option<i64>,
     INSPECTION = InspectionRowId -> inspection_row_id: Option<i64>,
+    HAND_LINK = HandLinkedRowId -> hand_linked_row_id: Option<i64>,
     VENDOR_REFERENCE = Reference -> reference: Option<String>,
     CUSTOMER_REFERENCE = CustomerReference -> customer_reference: Option<String>,
     LABELS = Labels -> labels: Option<String>,

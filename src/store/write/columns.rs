@@ -96,8 +96,8 @@ macro_rules! columns {
 }
 
 columns! { entity::entity::Model:
-    row_id, id, kind, subkind, source, vendor, external_id, parent_row_id, inspection_row_id, reference,
-    customer_reference, labels, due_at, registered_at, group_key, state, status,
+    row_id, id, kind, subkind, source, vendor, external_id, parent_row_id, inspection_row_id,
+    hand_linked_row_id, vendor_inspection_row_id, reference, customer_reference, labels, due_at, registered_at, group_key, state, status,
     cycle, facts, details, field_versions, fold_state, steps_materialized, created_at, updated_at, occurred_at, position,
 }
 
@@ -107,7 +107,7 @@ columns! { delivery::Model:
 }
 
 columns! { command::Model:
-    row_id, kind, source, vendor, received_at, entity_row_id, actor, reason, input, first_position, change_count,
+    row_id, kind, source, vendor, received_at, entity_row_id, target_row_id, actor, reason, input, first_position, change_count,
 }
 
 columns! { idempotency_key::Model: digest, input_digest, command_row_id, created_at }
@@ -201,8 +201,16 @@ impl EntityColumnGroup {
             "row_id" | "id" | "kind" | "subkind" | "source" | "vendor" | "external_id" | "created_at" => {
                 EntityColumnGroup::Identity
             }
-            "parent_row_id" | "inspection_row_id" | "reference" | "customer_reference" | "labels" | "due_at"
-            | "registered_at" | "group_key" => EntityColumnGroup::Links,
+            "parent_row_id"
+            | "inspection_row_id"
+            | "hand_linked_row_id"
+            | "vendor_inspection_row_id"
+            | "reference"
+            | "customer_reference"
+            | "labels"
+            | "due_at"
+            | "registered_at"
+            | "group_key" => EntityColumnGroup::Links,
             "facts" | "details" | "field_versions" => EntityColumnGroup::Facts,
             _ => EntityColumnGroup::State,
         }

@@ -36,6 +36,12 @@ pub trait WriteConnection: Debug + Send {
     /// The ids of the children of an entity that belong to no inspection yet.
     fn unlinked_children(&mut self, parent: i64) -> Result<Vec<Uuid>, StoreError>;
 
+    /// The public ids of entities.
+    fn entity_ids(&mut self, row_ids: &[i64]) -> Result<Vec<Uuid>, StoreError>;
+
+    /// The ids of all children of some entities.
+    fn children(&mut self, parents: &[i64]) -> Result<Vec<Uuid>, StoreError>;
+
     /// All steps of an entity, in any order.
     fn load_steps(&mut self, machine: &Machine, entity: &FoldedEntity) -> Result<Vec<Step>, StoreError>;
 

@@ -1,7 +1,7 @@
 //! Between the fold's types and the rows of the tables.
 
 use super::columns::StepRow;
-use crate::event::{Annotations, CachedEntity, FoldedEntity, VersionedFields};
+use crate::event::{Annotations, CachedEntity, FoldedEntity, HandLink, VersionedFields};
 use crate::machine::fold::{FoldState, OrderKey, Step};
 use crate::machine::{EntityType, ItemKind, JobKind, Kind, Machine};
 use crate::store::StoreError;
@@ -21,6 +21,9 @@ pub fn entity_from_row(row: entity::entity::Model) -> Result<FoldedEntity, Store
         external_id: row.external_id,
         parent_row_id: row.parent_row_id,
         inspection_row_id: row.inspection_row_id,
+        hand_link: row
+            .hand_linked_row_id
+            .map(|linked_row_id| HandLink { linked_row_id, vendor_inspection_row_id: row.vendor_inspection_row_id }),
         reference: row.reference,
         annotations: Annotations {
             registered_at: row.registered_at.map(timestamp).transpose()?,
@@ -68,6 +71,8 @@ pub fn entity_to_row(cached: &CachedEntity) -> Result<entity::entity::Model, Sto
         external_id: new(&entity.external_id),
         parent_row_id: entity.parent_row_id,
         inspection_row_id: entity.inspection_row_id,
+        hand_linked_row_id: entity.hand_link.map(|link| link.linked_row_id),
+        vendor_inspection_row_id: entity.hand_link.and_then(|link| link.vendor_inspection_row_id),
         reference: entity.reference.clone(),
         customer_reference: entity.annotations.reference.clone(),
         labels: entity.annotations.labels_column(),

@@ -2,9 +2,10 @@
 
 use super::{discrepancies, purge, retry_while_locked, start};
 use crate::database::{TestDatabase, write};
-use crate::generators::{TestAct, command_at, incoming_at, scenario, test_act};
+use crate::generators::{TestAct, command_at, incoming_at, link_at, scenario, test_act};
 use chrono::{DateTime, TimeDelta, Utc};
 use inspection_hub::ingest::{LogRecord, Writer};
+use inspection_hub::machine::{EntityType, JobKind};
 use inspection_hub::rebuild::Rebuild;
 use inspection_hub::retention::PurgeMode;
 use inspection_hub::store::{Database, OpenMode};
@@ -22,6 +23,8 @@ enum Sending {
     Delivery(Value),
     /// About the inspection with this id of the vendor's.
     Act(String, TestAct),
+    /// Of a job of Hover's, to the inspection with this id or to none.
+    Link(String, Option<String>),
 }
 
 impl Sending {
@@ -29,6 +32,9 @@ impl Sending {
         match self {
             Sending::Delivery(body) => incoming_at(vendor, vendor, body, at),
             Sending::Act(external_id, act) => command_at(vendor, external_id, *act, at),
+            Sending::Link(job, inspection) => {
+                link_at(vendor, (EntityType::Job(JobKind::DeliverableChange), job), inspection.as_deref(), at)
+            }
         }
     }
 }
@@ -100,6 +106,11 @@ fn traffic() -> impl Strategy<Value = Vec<Sent>> {
                 for _ in 0..times {
                     at += TimeDelta::minutes(pause);
                     sent.push((at, vendor, Sending::Delivery(body.clone())));
+                }
+                if let ("hover", Some(TestAct::Register(other) | TestAct::Annotate(other))) = (vendor, act) {
+                    let job = if shares { "3".to_owned() } else { format!("9{number}") };
+                    let inspection = (other % 4 > 0).then(|| format!("9{}", usize::from(other) % 9));
+                    sent.push((at, vendor, Sending::Link(job, inspection)));
                 }
             }
         }

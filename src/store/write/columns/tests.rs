@@ -42,8 +42,9 @@ fn a_number_keeps_its_meaning() {
                    5 STATE_UNCHANGED, 6 TRANSITION_REFUSED, 7 OLDER_STATE, 8 OLDER_FACTS, 9 UNKNOWN_STATE, \
                    10 FACTS_CHANGED, 11 LINKED, 12 LINKED_BY_PARENT, 13 FIRST_SEEN, 14 NOTHING_NEW, \
                    15 ONLY_IMPLIED, 16 DUPLICATE, 17 NOT_APPLICABLE, 18 CONFIRMATION_REQUESTED, \
-                   19 UNRECOGNIZED_EVENT, 20 UNREADABLE_BODY, 21 REGISTERED, 22 ANNOTATED, 23 COMMENTED";
-    let commands = "1 REGISTER, 2 ANNOTATE, 3 COMMENT";
+                   19 UNRECOGNIZED_EVENT, 20 UNREADABLE_BODY, 21 REGISTERED, 22 ANNOTATED, 23 COMMENTED, \
+                   24 LINKED_BY_HAND, 25 UNLINKED_BY_HAND";
+    let commands = "1 REGISTER, 2 ANNOTATE, 3 COMMENT, 4 LINK";
     let stored = [numbers!(Kind), numbers!(Status), numbers!(Verdict), numbers!(ReasonCode), numbers!(CommandKind)];
     assert_eq!(stored, [kinds, statuses, verdicts, reasons, commands]);
 }
@@ -80,6 +81,6 @@ fn groups_name_columns_that_exist() {
     use EntityColumnGroup::{Facts, Identity, Links, State};
     let groups = ColumnNames::of::<entity::entity::Model>();
     let count = |group| groups.iter().filter(|name| EntityColumnGroup::of(name) == group).count();
-    assert_eq!((count(Identity), count(Links), count(Facts)), (8, 8, 3));
+    assert_eq!((count(Identity), count(Links), count(Facts)), (8, 10, 3));
     assert!(count(State) > 0);
 }

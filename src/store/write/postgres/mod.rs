@@ -266,6 +266,16 @@ impl WriteConnection for PostgresWriteConnection {
         })
     }
 
+    fn entity_ids(&mut self, row_ids: &[i64]) -> Result<Vec<Uuid>, StoreError> {
+        let rows = self.select_by_keys("SELECT id FROM entity WHERE row_id = ANY($1)", row_ids)?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
+    fn children(&mut self, parents: &[i64]) -> Result<Vec<Uuid>, StoreError> {
+        let rows = self.select_by_keys("SELECT id FROM entity WHERE parent_row_id = ANY($1)", parents)?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
+
     fn load_steps(&mut self, machine: &Machine, entity: &FoldedEntity) -> Result<Vec<Step>, StoreError> {
         let text = select_steps(entity);
         let rows =

@@ -152,6 +152,16 @@ impl SqliteWriteConnection {
         Ok(found)
     }
 
+    fn select_ids(&self, text: &str, keys: &[i64]) -> Result<Vec<Uuid>, StoreError> {
+        let mut statement = self.prepared(text)?;
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            let ids = statement.query_map([key], |row| row.get::<_, [u8; 16]>(0))?;
+            found.extend(ids.map(|id| id.map(Uuid::from_bytes)).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(found)
+    }
+
     fn select_originals(&self, text: &str, keys: &[i64]) -> Result<HashMap<i64, OriginalRow>, StoreError> {
         let mut originals = HashMap::with_capacity(keys.len());
         for key in keys {
@@ -276,6 +286,14 @@ impl WriteConnection for SqliteWriteConnection {
         let mut statement = self.prepared(SELECT_UNLINKED_CHILDREN)?;
         let ids = statement.query_map([parent], |row| row.get::<_, [u8; 16]>(0))?;
         Ok(ids.map(|id| id.map(Uuid::from_bytes)).collect::<Result<_, _>>()?)
+    }
+
+    fn entity_ids(&mut self, row_ids: &[i64]) -> Result<Vec<Uuid>, StoreError> {
+        self.select_ids("SELECT id FROM entity WHERE row_id = ?", row_ids)
+    }
+
+    fn children(&mut self, parents: &[i64]) -> Result<Vec<Uuid>, StoreError> {
+        self.select_ids("SELECT id FROM entity WHERE parent_row_id = ?", parents)
     }
 
     fn load_steps(&mut self, machine: &Machine, entity: &FoldedEntity) -> Result<Vec<Step>, StoreError> {
