@@ -35,7 +35,6 @@ impl TestEntity {
             vendor: vendor.name,
             external_id: about.external_id,
             parent_row_id: None,
-            parent_link: None,
             inspection_row_id: None,
             hand_link: None,
             reference: None,
