@@ -1,12 +1,14 @@
 //! A running hub: starts the database, the writer, the feed, the background tasks and the listener, and stops them in order.
 
+mod sources;
+
 use crate::access::Principal;
 use crate::auth::{KeyRing, TokenIssuers};
 use crate::clock;
 use crate::feed::{self, Feed};
 use crate::file_limit;
-use crate::graphql::{ApiContext, ApiSchema, SourceInfo};
-use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, Endpoint, TrustedProxies};
+use crate::graphql::{ApiContext, ApiSchema};
+use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, TrustedProxies};
 use crate::ingest::{self, BatchWriter, HandshakeConfirmer, IngestQueue, Writer};
 use crate::live::SubscriptionManager;
 use crate::rejection::{RejectionLog, RejectionTask};
@@ -17,7 +19,6 @@ use crate::store::read::head;
 use crate::store::{ApiKeyStore, Database, HandshakeStore, InspectionIndex, OpenMode, RejectionStore, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use governor::{Quota, RateLimiter};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io;
 use std::net::SocketAddr;
@@ -163,7 +164,7 @@ impl Hub {
             inspection_index: index,
             feed: feed.clone(),
             rejections: rejections.clone(),
-            sources: settings.sources.iter().map(source_info).collect(),
+            sources: settings.sources.iter().map(sources::info).collect(),
             keys: keys.clone(),
             ingest: ingest.clone(),
             clock: clock::now,
@@ -189,7 +190,7 @@ impl Hub {
             db,
             metrics: settings.metrics.then(metrics_handle),
             shutdown: stop.clone(),
-            endpoints: std::mem::take(&mut settings.sources).into_iter().map(endpoint).collect(),
+            endpoints: std::mem::take(&mut settings.sources).into_iter().map(sources::endpoint).collect(),
             settings,
         };
         let runtime = Handle::current();
@@ -258,21 +259,6 @@ fn load_trusted_documents(settings: &Settings) -> Result<TrustedDocuments, Start
         std::fs::read_to_string(path).map_err(|error| StartError::TrustedDocumentsUnreadable(path.clone(), error))?;
     let trusted = TrustedDocuments::from_json(&json, settings.trusted_documents_only);
     trusted.map_err(|error| StartError::TrustedDocumentsInvalid(path.clone(), error))
-}
-
-fn source_info(source: &SourceSettings) -> SourceInfo {
-    SourceInfo {
-        name: source.name.clone(),
-        vendor: source.vendor,
-        schemes: source.verifier.schemes().into_iter().map(str::to_owned).collect(),
-        open: source.verifier.is_open(),
-        url: source.public_url.clone(),
-    }
-}
-
-fn endpoint(source: SourceSettings) -> (String, Endpoint) {
-    let rate_limiter = source.rate_limit.map(|limit| RateLimiter::direct(Quota::per_second(limit)));
-    (source.name.clone(), Endpoint { name: source.name.as_str().into(), rate_limiter, source })
 }
 
 // The recorder belongs to the process: tests start several hubs.

@@ -121,6 +121,20 @@ vocabulary! {
 }
 
 vocabulary! {
+    /// The party that has to act next.
+    Party {
+        /// The person who captures: the owner, a contractor or an inspector on site.
+        Customer = "CUSTOMER";
+        /// The vendor, which checks, processes or reports.
+        Vendor = "VENDOR";
+        /// The reviewer of the result.
+        Reviewer = "REVIEWER";
+        /// The organization that runs this hub.
+        Us = "US";
+    }
+}
+
+vocabulary! {
     /// The kinds of jobs.
     JobKind {
         /// Hover produces a model of a building.

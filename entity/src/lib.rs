@@ -26,4 +26,4 @@ pub mod step;
 pub mod tombstone;
 pub mod update_order;
 
-pub use enums::{CommandKind, ItemKind, JobKind, Kind, ReasonCode, RejectionCause, Scope, Status, Verdict};
+pub use enums::{CommandKind, ItemKind, JobKind, Kind, Party, ReasonCode, RejectionCause, Scope, Status, Verdict};

@@ -1,6 +1,7 @@
 //! The objects of the four kinds: inspection, session, job, item. One macro declares the fields and lists that they
 //! share.
 
+use super::ApiContext;
 use super::change::Change;
 use super::command::{Comment, Label};
 use super::connection::object_with_lists;
@@ -18,7 +19,7 @@ use crate::machine::EntityType;
 use crate::store::read::{ChildRelation, EntityRow, datetime_from_micros};
 use async_graphql::{Context, ID};
 use chrono::{DateTime, Utc};
-use entity::{ItemKind, JobKind, Kind};
+use entity::{ItemKind, JobKind, Kind, Party};
 use std::sync::Arc;
 
 /// Declares the object of a kind. `lists by` says whose entities the lists have: those of an inspection, or of a
@@ -27,6 +28,7 @@ macro_rules! entity_object {
     ($(#[$about:meta])* $name:ident {
         $(kind: $kind:ident, $kind_about:literal;)?
         $(status: $status:ident;)?
+        $(waits for: $party:ident;)?
         $(subject: $subject_about:literal;)?
         $(annotations: $labels:ident, $comments:literal;)?
         $(links: $inspection:ident, $parent:ident, $linked_by_hand:ident;)?
@@ -63,6 +65,20 @@ macro_rules! entity_object {
                         /// reports a state.
                         async fn status(&self) -> Option<$status> {
                             $status::of(self.0.row.status?)
+                        }
+                    )?
+
+                    $(
+                        /// The party that has to act next; null if it has ended, or if the vendor does not document it. By `state`: the vendor's default, or what the setting `waits_for` of the source
+                        /// says.
+                        async fn waits_for(&self, ctx: &Context<'_>) -> Result<Option<$party>, ApiError> {
+                            Ok(ApiContext::of(ctx)?.party_waited_for(&self.0.row))
+                        }
+
+                        /// The page of it at the vendor, if the source has the setting `vendor_link`.
+                        async fn vendor_url(&self, ctx: &Context<'_>) -> Result<Option<String>, ApiError> {
+                            let source = ApiContext::of(ctx)?.source(&self.0.row.source);
+                            Ok(source.and_then(|source| Some(source.link.as_ref()?.url(&self.0.row.external_id))))
                         }
                     )?
 
@@ -176,6 +192,7 @@ entity_object! {
     /// The real-world thing being inspected: a car, a roof, a claim. One object, whichever vendor reports it.
     Inspection {
         status: InspectionStatus;
+        waits for: Party;
         subject: "What is inspected, and where; null before the vendor reports any of it.";
         annotations: labels, "The comments that people have added, oldest first.";
         facts {

@@ -222,6 +222,8 @@ fn columns_of_field(field: &str) -> EntityProjection {
         "createdAt" => EntityProjection::CREATED_AT,
         "occurredAt" => EntityProjection::OCCURRED_AT,
         "position" => EntityProjection::POSITION,
+        "waitsFor" => EntityProjection::SOURCE | EntityProjection::VENDOR | EntityProjection::STATE,
+        "vendorUrl" => EntityProjection::SOURCE | EntityProjection::EXTERNAL_ID,
         "nextStates" => EntityProjection::SUBKIND | EntityProjection::VENDOR | EntityProjection::STATE,
         field if FACTS.contains(&field) => EntityProjection::FACTS,
         _ => EntityProjection::ALL,

@@ -72,8 +72,8 @@ macro_rules! entity_queries {
                     #[graphql(desc = "Only rows that match.")] filter: Option<$filter>,
                     #[graphql(desc = "The order: by default, the last changed first.")] order_by: Option<$order>,
                 ) -> $node {
-                    let now = QueryRoot.begin_read(ctx).await?.now();
-                    pagination::entities(ctx, page, filter.unwrap_or_default().into_store_filter(now)?, order_by).await
+                    let filter = filter.unwrap_or_default().into_store_filter(QueryRoot.begin_read(ctx).await?)?;
+                    pagination::entities(ctx, page, filter, order_by).await
                 }
 
                 $(
@@ -92,7 +92,7 @@ macro_rules! entity_queries {
                         direction: SortDirection,
                     ) -> $snapshot {
                         let api = QueryRoot.begin_read(ctx).await?;
-                        let list = pagination::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
+                        let list = pagination::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter(api)?)?;
                         pagination::as_of_page(ctx, page, list, direction).await
                     }
                 )?

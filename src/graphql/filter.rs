@@ -1,18 +1,21 @@
 //! What clients can filter lists by, and its translation to store filters. A row must match all fields that are given.
 
+use super::ApiContext;
 use super::act::label_key;
 use super::command::LabelInput;
 use super::duration;
 use super::enums::{InspectionStatus, JobStatus, SessionStatus};
 use super::error::ApiError;
 use super::node::parse_id;
+use super::source::SourceInfo;
 use crate::access::View;
 use crate::event::storable;
 use crate::machine::EntityType;
-use crate::store::read::{self, EntityFilter, LabelFilter, Overdue};
+use crate::store::read::{self, EntityFilter, GroupSources, LabelFilter, Overdue, StateGroup};
+use crate::vendor::{self, WaitingRules};
 use async_graphql::{ID, InputObject};
 use chrono::{DateTime, Utc};
-use entity::{ItemKind, JobKind, Kind, ReasonCode, Scope, Status, Verdict};
+use entity::{ItemKind, JobKind, Kind, Party, ReasonCode, Scope, Status, Verdict};
 
 /// What entities of all kinds can be filtered by, in the present and in the past.
 #[derive(Clone, Debug, Default, InputObject)]
@@ -95,16 +98,16 @@ fn storable_texts(texts: Option<Vec<String>>) -> Option<Vec<String>> {
 /// Declares the filter of a kind in the present, and the one as of a time in the past, from the same fields: each with
 /// its type, the field of the store's filter, and the value for it.
 macro_rules! entity_filters {
-    ($plural:literal, $kind:ident: $present:ident($only_present:ident), $past:ident $fields:tt) => {
-        entity_filters!($plural, $kind: $present($only_present) $fields);
+    ($plural:literal, $kind:ident: $present:ident($only_present:ident), $past:ident |$api:ident| $fields:tt) => {
+        entity_filters!($plural, $kind: $present($only_present) |$api| $fields);
         entity_filters!(@filter $plural, " as of a time in the past: `status` and `state` are those of that time, all else is as known now. \
-            A field that is omitted or null does not filter; an empty list matches nothing.", $kind: $past [] $fields);
+            A field that is omitted or null does not filter; an empty list matches nothing.", $kind: $past |$api| [] $fields);
     };
-    ($plural:literal, $kind:ident: $present:ident($only_present:ident) $fields:tt) => {
+    ($plural:literal, $kind:ident: $present:ident($only_present:ident) |$api:ident| $fields:tt) => {
         entity_filters!(@filter $plural, ". A field that is omitted or null does not filter; an empty list matches nothing.",
-            $kind: $present [present now $only_present] $fields);
+            $kind: $present |$api| [present $only_present] $fields);
     };
-    (@filter $plural:literal, $about:literal, $kind:ident: $name:ident [$($present:ident $now:ident $only_present:ident)?] {
+    (@filter $plural:literal, $about:literal, $kind:ident: $name:ident |$api:ident| [$($present:ident $only_present:ident)?] {
         $($(#[$doc:meta])* $field:ident: $type:ty => $target:ident |$given:ident| $value:expr;)+
     }) => {
         #[doc = concat!("Which ", $plural, $about)]
@@ -117,33 +120,35 @@ macro_rules! entity_filters {
         }
 
         impl $name {
-            pub fn into_store_filter(self $(, $now: DateTime<Utc>)?) -> Result<EntityFilter, ApiError> {
+            pub fn into_store_filter(self, $api: &ApiContext) -> Result<EntityFilter, ApiError> {
                 let filter = EntityFilter {
                     $($target: { let $given = self.$field; $value },)+
                     ..self.common.into_store_filter(Kind::$kind)
                 };
-                $(let filter = self.$present.narrow(filter, $now)?;)?
-                Ok(filter)
+                $(let filter = self.$present.narrow(filter, $api.now())?;)?
+                Ok(imply_statuses(filter))
             }
         }
     };
 }
 
-entity_filters!("inspections", Inspection: InspectionFilter(PresentInspectionFilter), InspectionPastFilter {
+entity_filters!("inspections", Inspection: InspectionFilter(PresentInspectionFilter), InspectionPastFilter |api| {
     /// In one of these statuses.
     status: Vec<InspectionStatus> => status |given| statuses(given);
     /// With all of these labels, e.g. `[{ key: "team", value: "north" }]`; without a value, any value fits.
     label: Vec<LabelInput> => labels |given| label_filters(given)?;
+    /// Waiting for one of these parties: see `waitsFor`.
+    waits_for: Vec<Party> => state_groups |given| given.map(|parties| state_groups(&api.sources, &parties));
 });
 
-entity_filters!("sessions", Session: SessionFilter(PresentFilter), SessionPastFilter {
+entity_filters!("sessions", Session: SessionFilter(PresentFilter), SessionPastFilter |_api| {
     /// In one of these statuses.
     status: Vec<SessionStatus> => status |given| statuses(given);
     /// Of this inspection: its `id`.
     inspection: ID => inspection |given| given.as_ref().map(parse_id).transpose()?;
 });
 
-entity_filters!("jobs", Job: JobFilter(PresentFilter), JobPastFilter {
+entity_filters!("jobs", Job: JobFilter(PresentFilter), JobPastFilter |_api| {
     /// Of one of these kinds.
     kind: Vec<JobKind> => subkind |given| subkinds(given, EntityType::Job);
     /// In one of these statuses.
@@ -152,7 +157,7 @@ entity_filters!("jobs", Job: JobFilter(PresentFilter), JobPastFilter {
     inspection: ID => inspection |given| given.as_ref().map(parse_id).transpose()?;
 });
 
-entity_filters!("items", Item: ItemFilter(PresentFilter) {
+entity_filters!("items", Item: ItemFilter(PresentFilter) |_api| {
     /// Of one of these kinds.
     kind: Vec<ItemKind> => subkind |given| subkinds(given, EntityType::Item);
     /// Of this inspection: its `id`.
@@ -256,4 +261,37 @@ fn label_filters(given: Option<Vec<LabelInput>>) -> Result<Option<Vec<LabelFilte
 
 fn statuses<T: Into<Status>>(given: Option<Vec<T>>) -> Option<Vec<Status>> {
     given.map(|given| given.into_iter().map(T::into).collect())
+}
+
+/// The states in which inspections wait for one of these parties: by the vendors' defaults, except for sources with rules of their
+/// own.
+fn state_groups(sources: &[SourceInfo], parties: &[Party]) -> Vec<StateGroup> {
+    let special: Vec<&SourceInfo> = sources.iter().filter(|source| !source.waiting_rules.are_defaults()).collect();
+    let names = |of: &str| {
+        let special = special.iter().filter(|source| source.vendor.name == of);
+        special.map(|source| source.name.clone()).collect()
+    };
+    let defaults = vendor::ALL.iter().map(|vendor| StateGroup {
+        vendor: vendor.name,
+        sources: GroupSources::AllBut(names(vendor.name)),
+        states: WaitingRules::of(vendor).states_waiting_for(parties),
+    });
+    let own = special.iter().map(|source| StateGroup {
+        vendor: source.vendor.name,
+        sources: GroupSources::One(source.name.clone()),
+        states: source.waiting_rules.states_waiting_for(parties),
+    });
+    defaults.chain(own).filter(|group| !group.states.is_empty()).collect()
+}
+
+// The statuses of the states in the groups, so that an index finds them.
+fn imply_statuses(filter: EntityFilter) -> EntityFilter {
+    let (Some(groups), None) = (&filter.state_groups, &filter.status) else { return filter };
+    let machine = |group: &StateGroup| vendor::by_name(group.vendor)?.machine(EntityType::Inspection);
+    let statuses = groups.iter().filter_map(|group| Some((machine(group)?, &group.states)));
+    let statuses = statuses.flat_map(|(machine, states)| states.iter().map(|state| machine.status_of(Some(state))));
+    let mut statuses: Vec<Status> = statuses.flatten().collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    EntityFilter { status: Some(statuses), ..filter }
 }

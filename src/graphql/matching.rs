@@ -2,7 +2,7 @@
 
 use crate::access::View;
 use crate::event::has_effect;
-use crate::store::read::{ChangeRowFilter, ChangeWithEntity, EntityFilter, delivery_row_id};
+use crate::store::read::{ChangeRowFilter, ChangeWithEntity, EntityFilter, StateGroup, delivery_row_id};
 use chrono::{DateTime, Utc};
 use entity::Status;
 
@@ -43,7 +43,12 @@ pub fn match_entity(filter: &EntityFilter, changed: &ChangeWithEntity) -> Filter
         && filter.inspection.is_none_or(|id| changed.inspection_id == Some(id))
         && within(filter.updated_after, filter.updated_before, change.received_at);
     let is_in = |status: Option<Status>, state: &Option<String>| {
-        filter.status.as_ref().is_none_or(|wanted| status.is_some_and(|status| wanted.contains(&status)))
+        let is_of_group = |groups: &Vec<StateGroup>| {
+            let (vendor, source, state) = (change.vendor.as_deref(), change.source.as_deref(), state.as_deref());
+            groups.iter().any(|group| group.contains(vendor, source, state))
+        };
+        filter.state_groups.as_ref().is_none_or(is_of_group)
+            && filter.status.as_ref().is_none_or(|wanted| status.is_some_and(|status| wanted.contains(&status)))
             && filter.state.as_ref().is_none_or(|wanted| state.as_ref().is_some_and(|state| wanted.contains(state)))
     };
     if !matches {
@@ -93,7 +98,7 @@ fn within(after: Option<DateTime<Utc>>, before: Option<DateTime<Utc>>, micros: i
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::read::Identity;
+    use crate::store::read::{GroupSources, Identity};
     use entity::{Kind, ReasonCode, Verdict, change};
     use uuid::Uuid;
 
@@ -150,6 +155,27 @@ mod tests {
         assert_eq!(match_entity(&by(Status::Completed), &completed()), FilterMatch::Yes);
         assert_eq!(match_entity(&by(Status::Processing), &completed()), FilterMatch::LeavesFilter);
         assert_eq!(match_entity(&by(Status::Failed), &completed()), FilterMatch::No);
+    }
+
+    #[test]
+    fn a_group_of_states_matches_by_vendor_source_and_state() {
+        let by = |vendor, sources, state| EntityFilter {
+            state_groups: Some(vec![StateGroup { vendor, sources, states: vec![state] }]),
+            ..EntityFilter::default()
+        };
+        let (lot, others) = (|| GroupSources::One("lot".into()), |name: &str| GroupSources::AllBut(vec![name.into()]));
+        for (filter, expected) in [
+            (by("pave", lot(), "COMPLETE"), FilterMatch::Yes),
+            (by("pave", others("yard"), "COMPLETE"), FilterMatch::Yes),
+            (by("pave", lot(), "CONFIRM"), FilterMatch::LeavesFilter),
+            (by("pave", GroupSources::One("yard".into()), "COMPLETE"), FilterMatch::No),
+            (by("pave", others("lot"), "COMPLETE"), FilterMatch::No),
+            (by("hover", lot(), "COMPLETE"), FilterMatch::No),
+            (by("pave", lot(), "IDLE"), FilterMatch::No),
+            (EntityFilter { state_groups: Some(vec![]), ..EntityFilter::default() }, FilterMatch::No),
+        ] {
+            assert_eq!(match_entity(&filter, &completed()), expected, "{filter:?}");
+        }
     }
 
     #[test]

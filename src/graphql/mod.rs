@@ -69,8 +69,10 @@ use crate::auth::KeyRing;
 use crate::feed::Feed;
 use crate::ingest::IngestQueue;
 use crate::rejection::RejectionLog;
+use crate::store::read::EntityRow;
 use crate::store::{InspectionIndex, ReadPool};
-use ::entity::Scope;
+use crate::vendor::{self, WaitingRules};
+use ::entity::{Party, Scope};
 use aggregate::{AggregateCaches, MIN_COMPUTE_TIME};
 use async_graphql::parser::parse_query;
 use async_graphql::parser::types::ExecutableDocument;
@@ -108,6 +110,21 @@ impl ApiContext {
     fn seen_by(&self, principal: &Arc<Principal>) -> ApiContext {
         let readers = self.readers.limited_to(principal.view.clone());
         ApiContext { readers, principal: principal.clone(), ..self.clone() }
+    }
+
+    // One that is configured.
+    fn source(&self, name: &str) -> Option<&SourceInfo> {
+        self.sources.iter().find(|source| source.name == name)
+    }
+
+    // By the rules of its source, or by its vendor's if the source is not configured any more.
+    fn party_waited_for(&self, inspection: &EntityRow) -> Option<Party> {
+        let of_source = self.source(&inspection.source).filter(|source| source.vendor.name == inspection.vendor);
+        let state = inspection.state.as_deref();
+        match of_source {
+            Some(source) => source.waiting_rules.party(state),
+            None => WaitingRules::of(vendor::by_name(&inspection.vendor)?).party(state),
+        }
     }
 
     fn view(&self) -> &View {

@@ -97,7 +97,7 @@ impl QueryRoot {
         #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionFilter>,
     ) -> Result<Vec<StatusCount>, ApiError> {
         let api = self.begin_read(ctx).await?;
-        let filter = filter.unwrap_or_default().into_store_filter(api.now())?;
+        let filter = filter.unwrap_or_default().into_store_filter(api)?;
         let counts = match api.inspection_index.counts(&api.readers, &filter).await? {
             Some(groups) => groups.into_iter().filter_map(|(group, count)| Some((group.status?, count))).collect(),
             None => read::status_counts(&api.readers, &filter).await?,
@@ -115,7 +115,7 @@ impl QueryRoot {
         #[graphql(desc = "Only inspections that match.")] filter: Option<InspectionPastFilter>,
     ) -> Result<Vec<StatusCount>, ApiError> {
         let api = self.begin_read(ctx).await?;
-        let list = pagination::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter()?)?;
+        let list = pagination::as_of_list(api, at, clock, filter.unwrap_or_default().into_store_filter(api)?)?;
         Ok(StatusCount::all(list.status_counts(&api.readers).await?))
     }
 

@@ -5,7 +5,7 @@ use super::error::ApiError;
 use super::loaders::{HandshakeLoader, LastVerdictLoader, LedgerLoader};
 use super::scalar::Long;
 use crate::store::read::datetime_from_micros;
-use crate::vendor::Vendor;
+use crate::vendor::{Vendor, VendorLink, WaitingRules};
 use async_graphql::{ComplexObject, Context, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::{Verdict, handshake, ledger};
@@ -25,6 +25,26 @@ pub struct SourceInfo {
     pub open: bool,
     /// The URL that the vendor sends to, if configured.
     pub url: Option<String>,
+    /// Where an inspection is at the vendor.
+    #[graphql(skip)]
+    pub link: Option<VendorLink>,
+    #[graphql(skip)]
+    pub waiting_rules: WaitingRules,
+}
+
+impl SourceInfo {
+    /// An open source, with no settings of its own.
+    pub fn new(name: impl Into<String>, vendor: &'static Vendor) -> SourceInfo {
+        SourceInfo {
+            name: name.into(),
+            vendor,
+            schemes: Vec::new(),
+            open: true,
+            url: None,
+            link: None,
+            waiting_rules: WaitingRules::of(vendor),
+        }
+    }
 }
 
 #[ComplexObject]

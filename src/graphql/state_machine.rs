@@ -3,7 +3,7 @@
 use crate::machine::{EntityType, Machine, Reopens, START, State, Transition};
 use crate::vendor::Vendor;
 use async_graphql::{Object, SimpleObject};
-use entity::{ItemKind, JobKind, Kind, Status};
+use entity::{ItemKind, JobKind, Kind, Party, Status};
 
 #[derive(Clone, Copy, Debug)]
 pub struct StateMachine {
@@ -56,6 +56,7 @@ impl StateMachine {
             status: state.status,
             rank: state.rank,
             terminal: state.terminal,
+            waits_for: state.waits_for,
             initial: self.machine.transition(START, state.name).is_some(),
             description: state.description,
         };
@@ -97,6 +98,8 @@ pub struct MachineState {
     rank: i32,
     /// Whether only a reopening leads out of it.
     terminal: bool,
+    /// The party that an inspection in this state waits for, by default: see `Inspection.waitsFor`.
+    waits_for: Option<Party>,
     /// Whether it can be the first state of an entity.
     initial: bool,
     /// The vendor's description.

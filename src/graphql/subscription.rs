@@ -73,7 +73,7 @@ macro_rules! subscription_root {
                     )]
                     after: Option<String>,
                 ) -> Result<impl Stream<Item = Result<Change, ApiError>>, ApiError> {
-                    let filter = filter.unwrap_or_default().into_store_filter(ApiContext::of(ctx)?.now())?;
+                    let filter = filter.unwrap_or_default().into_store_filter(ApiContext::of(ctx)?)?;
                     subscribe(ctx, after, entity_matcher(id, filter)?).await
                 }
             )+

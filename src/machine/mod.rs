@@ -5,7 +5,7 @@
 pub mod fold;
 mod mermaid;
 
-pub use entity::{ItemKind, JobKind, Kind, Status};
+pub use entity::{ItemKind, JobKind, Kind, Party, Status};
 
 use std::collections::VecDeque;
 
@@ -68,7 +68,16 @@ pub struct State {
     pub rank: i32,
     /// Whether only a reopening leaves it.
     pub terminal: bool,
+    /// The party that has to act next; `None` if the vendor does not document it.
+    pub waits_for: Option<Party>,
     pub description: &'static str,
+}
+
+impl State {
+    /// The same state, in which the inspection waits for a party.
+    pub const fn waiting_for(self, party: Party) -> State {
+        State { waits_for: Some(party), ..self }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,17 +100,17 @@ pub enum Reopens {
 
 /// A state of an inspection, session or job.
 pub const fn state(name: &'static str, status: Status, rank: i32, about: &'static str) -> State {
-    State { name, status: Some(status), rank, terminal: false, description: about }
+    State { name, status: Some(status), rank, terminal: false, waits_for: None, description: about }
 }
 
 /// A state of an inspection, session or job that only a reopening leaves.
 pub const fn terminal(name: &'static str, status: Status, rank: i32, about: &'static str) -> State {
-    State { name, status: Some(status), rank, terminal: true, description: about }
+    State { name, status: Some(status), rank, terminal: true, waits_for: None, description: about }
 }
 
 /// A state of an item.
 pub const fn item_state(name: &'static str, rank: i32, about: &'static str) -> State {
-    State { name, status: None, rank, terminal: false, description: about }
+    State { name, status: None, rank, terminal: false, waits_for: None, description: about }
 }
 
 /// Transitions of one form.

@@ -1,7 +1,7 @@
 //! The settings: plain values from flags, variables and a file, all of which are passed in. Loading reports all mistakes at
 //! once, each with its location.
 //!
-//! `table` defines every setting, `parse` and `parse_access` the syntax of values, `stray_characters` rejects characters that are mistakes.
+//! `table` and `source_table` define every setting, `parse` and `parse_access` the syntax of values, `stray_characters` rejects characters that are mistakes.
 //! `loader` looks values up, `source` and `verify_scheme` read the `[sources]` of the file, `api_key` its `[[api_keys]]`.
 
 mod access_reader;
@@ -15,12 +15,14 @@ mod parse_access;
 mod proxy;
 mod secrets;
 mod source;
+mod source_table;
 mod stray_characters;
 mod table;
 #[cfg(test)]
 mod tests;
 mod token_issuer;
 mod verify_scheme;
+mod waiting;
 
 pub use error::did_you_mean;
 pub use error::{Location, SettingError, SettingErrors, ValueOrigin};
@@ -32,8 +34,8 @@ pub use table::Settings;
 
 use crate::ingest::ConfirmationTarget;
 use crate::store::PoolSettings;
-use crate::vendor::Vendor;
 use crate::vendor::verify::Verifier;
+use crate::vendor::{Vendor, VendorLink, WaitingRules};
 use file::SettingsFile;
 use loader::Loader;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +63,9 @@ pub struct SourceSettings {
     pub rate_limit: Option<NonZeroU32>,
     /// If the hub confirms the webhook itself.
     pub handshake: Option<ConfirmationTarget>,
+    /// Where an inspection is at the vendor.
+    pub vendor_link: Option<VendorLink>,
+    pub waiting_rules: WaitingRules,
 }
 
 impl Settings {

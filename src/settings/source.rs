@@ -3,12 +3,14 @@
 use super::error::{Location, ValueOrigin, did_you_mean};
 use super::file::FileValue;
 use super::loader::{GivenValue, Loader, Reported};
-use super::table::{SETTINGS, SOURCE_SETTINGS, setting};
+use super::source_table::SOURCE_SETTINGS;
+use super::table::{SETTINGS, setting};
 use super::verify_scheme::{SourceContext, read_schemes};
+use super::waiting::read_waiting_rules;
 use super::{Settings, SourceSettings, parse, secrets};
 use crate::ingest::ConfirmationTarget;
 use crate::vendor::verify::Verifier;
-use crate::vendor::{self, Vendor};
+use crate::vendor::{self, Vendor, VendorLink};
 use std::collections::BTreeSet;
 
 /// The vendors that ask for a confirmation of their webhooks by a call of their API.
@@ -111,6 +113,9 @@ impl SourceReader<'_, '_, '_> {
         let url = public_url.as_ref().map(Option::as_deref).map_err(|reported| *reported);
         let verifier = self.verifier((vendor, url));
         let handshake = self.handshake(vendor);
+        let vendor_link = self.optional_value("vendor_link", VendorLink::parse);
+        let waits_for = self.table.as_ref().and_then(|table| table.get("waits_for"));
+        let waiting_rules = vendor.and_then(|vendor| read_waiting_rules(self.loader, vendor, waits_for));
         let source = SourceSettings {
             name: self.name.to_owned(),
             vendor: vendor?,
@@ -118,6 +123,8 @@ impl SourceReader<'_, '_, '_> {
             public_url: public_url?,
             rate_limit: rate_limit?,
             handshake: handshake?,
+            vendor_link: vendor_link?,
+            waiting_rules: waiting_rules?,
         };
         Ok((source, self.at))
     }

@@ -28,7 +28,7 @@ pub struct Setting {
     pub default: &'static str,
     /// The verification schemes that have it; empty for all.
     pub schemes: &'static [&'static str],
-    description: &'static str,
+    pub(super) description: &'static str,
 }
 
 macro_rules! rows {
@@ -42,6 +42,8 @@ macro_rules! rows {
         }),+]
     };
 }
+
+pub(super) use rows;
 
 macro_rules! read {
     ($loader:ident, $file:ident, $key:ident, parse, $parse:expr) => {
@@ -161,23 +163,6 @@ pub const CONFIG: Setting = Setting {
     description: "The file with the other settings.",
 };
 
-/// The keys of `[sources.<name>]`, except `verify`.
-pub const SOURCE_SETTINGS: &[Setting] = rows! {
-    /// The vendor that sends the webhooks.
-    vendor "TEXT" = "the source's name";
-    /// The URL that is registered with the vendor, character by character, without its query; a slash at its end makes no
-    /// difference. Required if the vendor signs its URL (Truepic), and for other signatures if a proxy changes the path.
-    public_url "URL" = "";
-    /// The most deliveries per second. Further ones are answered 429. Without it, there is no limit.
-    rate_limit "NUMBER" = "";
-    /// Accept deliveries from anyone. Required without `verify`, rejected with it.
-    open "true|false" = "false";
-    /// Hover only: a token for Hover's API. With it, the hub confirms a webhook itself when Hover asks for it.
-    api_token "SECRET" = "";
-    /// Hover only: the URL of Hover's API.
-    api_url "URL" = "https://hover.to";
-};
-
 /// The keys of `[[api_keys]]`.
 pub const API_KEY_SETTINGS: &[Setting] = rows! {
     /// The public part of the key: the 12 digits after `ihub_`.
@@ -231,34 +216,6 @@ pub const PROXY_GRANT_SETTINGS: &[Setting] = rows! {
     sources "LIST" = "all";
 };
 
-/// All verification schemes, in the order of the documentation.
-pub const SCHEMES: &[&str] = &["signature", "url_token", "basic", "bearer", "api_key", "jwt"];
-
-/// The keys of `[[sources.<name>.verify]]`.
-pub const VERIFY_SETTINGS: &[Setting] = rows! {
-    /// The scheme.
-    scheme "TEXT" = "";
-    /// The active secrets, one or two: signing secrets, tokens, passwords or keys. Any of them is valid. For `jwt` only with
-    /// `HS256`.
-    secrets "SECRET" = "";
-    /// How much the sender's clock may differ from ours.
-    leeway "DURATION" ["signature", "jwt"] = "the vendor's rule; `1m` for `jwt`";
-    /// The query parameter.
-    parameter "TEXT" ["url_token"] = "`token`";
-    /// The user name.
-    username "TEXT" ["basic"] = "";
-    /// The header with the key or the token. Choose one without `_`: nginx drops others.
-    header "TEXT" ["api_key", "jwt"] = "`x-api-key`; `authorization` for `jwt`";
-    /// `HS256` or `RS256`.
-    algorithm "TEXT" ["jwt"] = "";
-    /// Required with `RS256`, and only for it: the issuer's public RSA key in PEM form, or a list of two.
-    public_key "SECRET" ["jwt"] = "";
-    /// The required value of the claim `iss`.
-    issuer "TEXT" ["jwt"] = "any";
-    /// The value that the claim `aud` must have or contain. Without it, tokens with an audience are rejected.
-    audience "TEXT" ["jwt"] = "";
-};
-
 /// The row with this key.
 #[expect(clippy::expect_used, reason = "a test reads every setting")]
 pub fn setting(table: &'static [Setting], key: &str) -> &'static Setting {
@@ -291,9 +248,9 @@ impl Setting {
         format!("{ENV_PREFIX}SOURCES__{source}__{}", self.key.to_uppercase())
     }
 
-    /// Whether a variable can set it for a source. Only the file can say which vendor a source belongs to.
+    /// Whether a variable can set it for a source. Only the file can say which vendor a source belongs to, and has tables.
     pub fn has_source_env_var(&self) -> bool {
-        self.key != "vendor"
+        self.key != "vendor" && self.placeholder != "TABLE"
     }
 
     pub fn applies_to(&self, scheme: &str) -> bool {

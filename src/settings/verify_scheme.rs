@@ -5,7 +5,7 @@ use super::file::FileValue;
 use super::loader::{Loader, Reported};
 use super::parse;
 use super::secrets::SecretUse;
-use super::table::{SCHEMES, VERIFY_SETTINGS};
+use super::source_table::{SCHEMES, VERIFY_SETTINGS};
 use crate::vendor::Vendor;
 use crate::vendor::verify::{Jwt, JwtKeys, Scheme};
 use axum::http::HeaderName;

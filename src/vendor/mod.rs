@@ -12,10 +12,14 @@ pub mod signature;
 mod timestamp;
 mod truepic;
 mod truto;
+mod vendor_link;
 pub mod verify;
+mod waiting_rules;
 
 pub use reference::read_reference;
 pub use signature::{Secret, SignatureError, SignatureScheme, SignedMessage};
+pub use vendor_link::VendorLink;
+pub use waiting_rules::WaitingRules;
 
 use crate::event::ParsedDelivery;
 use crate::machine::{EntityType, Machine};

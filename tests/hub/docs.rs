@@ -104,7 +104,7 @@ fn section(machine: &Machine) -> String {
     if !machine.entity_type.subkind().is_empty() {
         let _ = write!(text, " `{}`", machine.entity_type.subkind());
     }
-    text.push_str("\n\n| State | Status | Final | Description |\n|---|---|---|---|\n");
+    text.push_str("\n\n| State | Status | Final | Waits for | Description |\n|---|---|---|---|---|\n");
     text.extend(machine.states.iter().map(row));
     let _ = write!(text, "\n```mermaid\n{}```\n", machine.mermaid());
     text
@@ -113,5 +113,6 @@ fn section(machine: &Machine) -> String {
 fn row(state: &State) -> String {
     let status = state.status.map_or("–".to_owned(), |status| format!("`{status}`"));
     let last = if state.terminal { "yes" } else { "" };
-    format!("| `{}` | {status} | {last} | {} |\n", state.name, state.description.replace('|', "\\|"))
+    let waits_for = state.waits_for.map_or(String::new(), |party| format!("`{party}`"));
+    format!("| `{}` | {status} | {last} | {waits_for} | {} |\n", state.name, state.description.replace('|', "\\|"))
 }

@@ -55,4 +55,5 @@ mod update_order;
 mod vendor_client;
 mod verify;
 mod views;
+mod waiting;
 mod webhooks;

@@ -8,7 +8,7 @@ use crate::test_hub::{sample_bytes, samples};
 use async_graphql::parser::parse_query;
 use async_graphql::{Request, Response, Variables};
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::{RejectionCause, Scope, rejection};
+use entity::{Party, RejectionCause, Scope, rejection};
 use futures_util::StreamExt;
 use inspection_hub::access::{Principal, Scopes, View};
 use inspection_hub::auth::KeyRing;
@@ -17,7 +17,7 @@ use inspection_hub::graphql::{ApiContext, ApiSchema, SourceInfo, StartPosition, 
 use inspection_hub::ingest::{IngestQueue, Writer};
 use inspection_hub::store::read::head;
 use inspection_hub::store::{ApiKeyStore, Database, InspectionIndex, OpenMode, RejectionStore};
-use inspection_hub::vendor;
+use inspection_hub::vendor::{self, Vendor, VendorLink, WaitingRules};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -25,12 +25,12 @@ use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-const BEGIN: DateTime<Utc> = DateTime::from_timestamp(1_772_400_000, 0).expect("a moment");
+pub const BEGIN: DateTime<Utc> = DateTime::from_timestamp(1_772_400_000, 0).expect("a moment");
 /// Generated queries of each case.
 const QUERIES: u64 = 60;
 
 /// A delivery: source, vendor, body, and when it is received.
-type Sent = (String, &'static str, Value, DateTime<Utc>);
+pub type Sent = (String, &'static str, Value, DateTime<Utc>);
 
 fn now() -> DateTime<Utc> {
     BEGIN + TimeDelta::days(20)
@@ -68,8 +68,17 @@ fn bytes_of(text: &str) -> [u8; 16] {
     *uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, text.as_bytes()).as_bytes()
 }
 
+/// A source with settings. Its inspections wait for the hub's own organization in the first state.
+pub fn source_info(name: String, vendor: &'static Vendor) -> SourceInfo {
+    let mut waiting_rules = WaitingRules::of(vendor);
+    let first_state = WaitingRules::states(vendor).next();
+    assert!(first_state.is_none_or(|state| waiting_rules.replace(state, Some(Party::Us))));
+    let link = VendorLink::parse(&format!("https://{name}.example/{{external_id}}")).expect("a template");
+    SourceInfo { waiting_rules, link: Some(link), ..SourceInfo::new(name, vendor) }
+}
+
 /// A hub that has received some deliveries.
-struct FilledHub {
+pub struct FilledHub {
     _database: TestDatabase,
     db: Database,
     feed: Arc<Feed>,
@@ -77,7 +86,7 @@ struct FilledHub {
 }
 
 impl FilledHub {
-    async fn new(deliveries: impl Iterator<Item = &Sent>) -> FilledHub {
+    pub async fn new(deliveries: impl Iterator<Item = &Sent>) -> FilledHub {
         let database = TestDatabase::new().await;
         let db = Database::open(&database.address, OpenMode::Migrate).await.expect("opens");
         let feed = Feed::new(db.read_pool.clone(), &head(&db.read_pool).await.expect("a head"));
@@ -94,13 +103,7 @@ impl FilledHub {
         if received.iter().any(|source| source.starts_with("hidden-")) {
             RejectionStore::new(db.clone()).save(&refused_webhooks("")).await.expect("saved");
         }
-        let info = |(name, of): (String, &str)| SourceInfo {
-            name,
-            vendor: vendor::by_name(of).expect("a vendor"),
-            schemes: Vec::new(),
-            open: true,
-            url: None,
-        };
+        let info = |(name, of): (String, &str)| source_info(name, vendor::by_name(of).expect("a vendor"));
         let graph = ApiSchema::new(ApiContext {
             readers: db.read_pool.clone(),
             principal: Principal::unlimited(),
@@ -120,14 +123,14 @@ impl FilledHub {
         self.graph.execute_parsed(Request::new(""), &document, principal).await
     }
 
-    async fn data(&self, query: &str) -> Value {
+    pub async fn data(&self, query: &str) -> Value {
         let response = self.respond(query, &Principal::unlimited()).await;
         assert!(response.errors.is_empty(), "{query}: {:?}", response.errors);
         response.data.into_json().expect("JSON")
     }
 
     /// The responses of a subscription from the beginning to the end of the history.
-    async fn follow(&self, query: &str, variables: &Value, principal: &Arc<Principal>) -> Vec<Value> {
+    pub async fn follow(&self, query: &str, variables: &Value, principal: &Arc<Principal>) -> Vec<Value> {
         let end = head(&self.db.read_pool).await.expect("a head");
         let document = Arc::new(parse_query(query).expect("a subscription"));
         let progress = SubscriptionProgress::new(StartPosition::Position(0), Some(end.position));
@@ -163,7 +166,7 @@ impl FilledHub {
 
 /// One scenario of each vendor for two accounts, and when each delivery of both is received. Which account is first, and which of
 /// its deliveries is next, is generated.
-fn traffic() -> impl Strategy<Value = Vec<Sent>> {
+pub fn traffic() -> impl Strategy<Value = Vec<Sent>> {
     let accounts = (scenario_per_vendor(), scenario_per_vendor());
     let all = accounts.prop_flat_map(|(seen, hidden)| {
         let mut all = Vec::new();
@@ -223,9 +226,14 @@ fn argument(
         (_, "groupBy") => ["SOURCE", "VENDOR", "NONE"].choose(dice)?.to_string(),
         ("changes" | "deliveries" | "busiestHours", "filter") => format!("{{ source: [\"{account}-{vendor}\"] }}"),
         ("inspections" | "sessions" | "jobs" | "inspectionCounts" | "funnel" | "statusCounts", "filter") => {
-            [format!("{{ source: [\"{account}-{vendor}\"] }}"), format!("{{ externalId: \"{external_id}\" }}")]
-                .choose(dice)?
-                .clone()
+            let party = Party::ALL.choose(dice)?;
+            [
+                format!("{{ source: [\"{account}-{vendor}\"] }}"),
+                format!("{{ externalId: \"{external_id}\" }}"),
+                format!("{{ waitsFor: [{party}] }}"),
+            ]
+            .choose(dice)?
+            .clone()
         }
         (_, "since") => format!("\"{}\"", BEGIN.to_rfc3339()),
         _ => return None,

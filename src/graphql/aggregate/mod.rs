@@ -82,7 +82,7 @@ impl AggregateFields {
         let (period, zone) = (period::parse_period(api.now(), since, until)?, parse_time_zone(&time_zone)?);
         let all = AggregateCaches::of(ctx)?;
         let key = format!("{group_by:?} {since:?} {until:?} {zone:?} {filter:?}");
-        let rows = filter.unwrap_or_default().into_store_filter(api.now())?;
+        let rows = filter.unwrap_or_default().into_store_filter(api)?;
         let offsets = zone.offsets(period);
         let count = counts::count_inspections(api, &api.inspection_index, &group_by, (period, &offsets), &rows);
         Ok(all.counts.get_or_compute(api.view(), key, count).await?.to_vec())
@@ -132,7 +132,7 @@ impl AggregateFields {
         let all = AggregateCaches::of(ctx)?;
         let moments = ages::cutoffs(api.now(), &ages)?;
         let key = format!("{ages:?} {filter:?}");
-        let rows = filter.unwrap_or_default().into_store_filter(api.now())?;
+        let rows = filter.unwrap_or_default().into_store_filter(api)?;
         let count = async { Ok(ages::buckets(&ages, counts_by_age(&api.readers, &rows, &moments).await?)) };
         Ok(all.ages.get_or_compute(api.view(), key, count).await?.to_vec())
     }
@@ -174,7 +174,7 @@ async fn lifecycle_stats(
     let period = period::parse_period(api.now(), since, until)?;
     let all = AggregateCaches::of(ctx)?;
     let key = format!("{since:?} {until:?} {filter:?}");
-    let rows = filter.unwrap_or_default().into_store_filter(api.now())?;
+    let rows = filter.unwrap_or_default().into_store_filter(api)?;
     all.lifecycles
         .get_or_compute(api.view(), key, LifecycleStats::load(&api.readers, &api.inspection_index, rows, period))
         .await

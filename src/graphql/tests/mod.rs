@@ -98,13 +98,12 @@ impl ApiFixture {
         let feed = Feed::new(database.read_pool.clone(), &head);
         let pave = vendor::by_name("pave").expect("a vendor");
         let lot = SourceInfo {
-            name: "lot".into(),
-            vendor: pave,
             schemes: vec!["basic".into()],
             open: false,
             url: Some("https://hub.example/webhooks/lot".into()),
+            ..SourceInfo::new("lot", pave)
         };
-        let yard = SourceInfo { name: "yard".into(), schemes: vec![], open: true, url: None, ..lot.clone() };
+        let yard = SourceInfo::new("yard", pave);
         let clock = || DateTime::from_timestamp_micros(BEGIN + 86_400 * SECOND).expect("a moment");
         let api = ApiContext {
             readers: database.read_pool.clone(),

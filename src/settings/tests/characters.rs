@@ -2,7 +2,8 @@
 //! placeholder needs a sample here.
 
 use super::*;
-use crate::settings::table::{SCHEMES, SETTINGS, SOURCE_SETTINGS, Setting, VERIFY_SETTINGS};
+use crate::settings::source_table::{SCHEMES, SOURCE_SETTINGS, VERIFY_SETTINGS};
+use crate::settings::table::{SETTINGS, Setting};
 
 /// The placeholder of settings that accept `env:NAME` and `file:PATH`.
 const SECRET: &str = "SECRET";
@@ -38,6 +39,8 @@ fn sample_of(setting: &Setting) -> &'static str {
         ("nats", _) => "nats://127.0.0.1:4222",
         ("trusted_documents", _) => "documents.json",
         ("vendor", _) => "hover",
+        ("vendor_link", _) => "https://vendor.example/{external_id}",
+        ("waits_for", _) => "us",
         (_, "ADDRESS:PORT") => "127.0.0.1:1",
         (_, "NUMBER") => "7",
         (_, "DURATION") => "2h",
@@ -80,7 +83,9 @@ fn source_settings() -> Vec<InputPlace> {
                     text += &format!("{key} = {other}\n");
                 }
             }
-            value.iter().for_each(|value| text += &format!("{} = {}\n", row.key, quoted(value)));
+            // A value of the table, by state.
+            let key = if row.placeholder == "TABLE" { format!("{}.uploading", row.key) } else { row.key.to_owned() };
+            value.iter().for_each(|value| text += &format!("{key} = {}\n", quoted(value)));
             text
         };
         let place = |how: &str, input: Box<dyn Fn(&str) -> SettingsInput>| InputPlace {

@@ -15,9 +15,9 @@ fn the_tables_are_current() {
     assert!(document == current, "docs/configuration.md is not current; run UPDATE_DOCS=1 cargo test --lib settings");
     let all = table::SETTINGS
         .iter()
-        .chain(table::SOURCE_SETTINGS)
+        .chain(source_table::SOURCE_SETTINGS)
         .map(|row| row.key)
-        .chain(table::VERIFY_SETTINGS.iter().map(|row| row.key))
+        .chain(source_table::VERIFY_SETTINGS.iter().map(|row| row.key))
         .chain(table::API_KEY_SETTINGS.iter().map(|row| row.key));
     for key in all {
         assert!(document.contains(&format!("\n| `{key}` |")), "{key} has no row");

@@ -1,8 +1,8 @@
 //! Generates the tables of `docs/configuration.md`.
 
+use crate::settings::source_table::{SOURCE_SETTINGS, VERIFY_SETTINGS};
 use crate::settings::table::{
-    self, API_KEY_SETTINGS, CONFIG, PROXY_GRANT_SETTINGS, SOURCE_SETTINGS, Setting, TOKEN_GRANT_SETTINGS,
-    TOKEN_ISSUER_SETTINGS, VERIFY_SETTINGS,
+    self, API_KEY_SETTINGS, CONFIG, PROXY_GRANT_SETTINGS, Setting, TOKEN_GRANT_SETTINGS, TOKEN_ISSUER_SETTINGS,
 };
 use crate::vendor;
 use std::fmt::Write;

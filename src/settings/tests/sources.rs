@@ -2,6 +2,7 @@ use super::*;
 use crate::vendor::verify::WebhookRequest;
 use axum::http::HeaderMap;
 use chrono::Utc;
+use entity::Party;
 
 const BEARER: &str = "\
 [sources.pave]
@@ -124,4 +125,33 @@ secrets = [{ id = 1, value = 'a' }, { id = 1, value = 'b' }, { id = '2', value =
 ";
     assert_eq!(file(text).settings().sources[0].verifier.schemes(), ["signature"]);
     assert!(file(&text.replace("'2'", "1")).problems()[0].contains("more than two secrets with the same id"));
+}
+
+#[test]
+fn a_link_and_what_inspections_wait_for_are_settings_of_a_source() {
+    let text = "[sources.yard]\nvendor = 'truepic'\nopen = true\nvendor_link = 'https://vendor.example/{external_id}'\n\
+                [sources.yard.waits_for]\nCreated = 'nobody'\n'Ready for Review' = 'us'\n";
+    let source = file(text).settings().sources.remove(0);
+    assert_eq!(source.vendor_link.unwrap().url("7"), "https://vendor.example/7");
+    let party = |state| source.waiting_rules.party(Some(state));
+    assert_eq!([party("Created"), party("Ready for Review")], [None, Some(Party::Us)]);
+    assert_eq!(party("Started"), Some(Party::Customer), "the vendor's default");
+    let by_variable =
+        file(text).variable("INSPECTION_HUB_SOURCES__YARD__VENDOR_LINK", "http://a.example/?{external_id}");
+    assert_eq!(by_variable.settings().sources[0].vendor_link.as_ref().unwrap().url("7"), "http://a.example/?7");
+    for (wrong, message) in [
+        ("vendor_link = 'https://vendor.example'", "yard.vendor_link: must contain {external_id} once"),
+        ("vendor_link = ['a']", "must be a single value"),
+        ("waits_for = 'us'", "yard.waits_for: must be a table; write [sources.yard.waits_for]"),
+        (
+            "waits_for = { Started = 'them' }",
+            "yard.waits_for.Started: \"them\" is no party; write one of customer, vendor, reviewer, us, nobody",
+        ),
+        ("waits_for = { Started = 'custmer' }", "did you mean customer?"),
+        ("waits_for = { Started = 1 }", "must be a string"),
+        ("waits_for = { started = 'us' }", "is no state of an inspection of Truepic Vision; did you mean Started?"),
+    ] {
+        let problems = file(&format!("[sources.yard]\nvendor = 'truepic'\nopen = true\n{wrong}")).problems();
+        assert!(problems.len() == 1 && problems[0].contains(message), "{problems:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::as_of::{SnapshotRow, TimeAxis};
 use super::as_of_join::{AsOfJoin, row_id_as_of};
-use super::filter::EntityFilter;
+use super::filter::{EntityFilter, in_state_groups};
 use super::pagination::{KeyRange, PageRequest, Slice, SortDirection};
 use super::projection::{EntityProjection, EntityRow, select_columns};
 use crate::store::{ReadPool, StoreError};
@@ -88,8 +88,8 @@ impl AsOfList {
         entities: Select<Entity>,
         below: Option<i64>,
     ) -> Result<SelectStatement, StoreError> {
-        let EntityFilter { status, state, .. } = &self.filter;
-        let current = EntityFilter { status: None, state: None, ..self.filter.clone() };
+        let EntityFilter { status, state, state_groups, .. } = &self.filter;
+        let current = EntityFilter { status: None, state: None, state_groups: None, ..self.filter.clone() };
         let current = current.resolve(db).await?;
         let mut rows = entities.filter(current.condition(db.view())).into_query();
         let past = self.as_of_join();
@@ -97,6 +97,7 @@ impl AsOfList {
         let in_status = |status: &Vec<Status>| past.status().is_in(status.iter().map(|status| status.number()));
         rows.and_where_option(status.as_ref().map(in_status));
         rows.and_where_option(state.as_ref().map(|state| past.state().is_in(state.iter().map(String::as_str))));
+        rows.and_where_option(state_groups.as_deref().map(|groups| in_state_groups(groups, past.state())));
         let row_id = || Expr::col((Entity, Column::RowId));
         // The join excludes later entities anyway; here they are not even read. A key given by the client existed then.
         match (below, self.axis) {

@@ -28,6 +28,8 @@ pub struct EntityFilter {
     pub source: Option<Vec<String>>,
     pub status: Option<Vec<Status>>,
     pub state: Option<Vec<String>>,
+    /// In a state of one of these groups.
+    pub state_groups: Option<Vec<StateGroup>>,
     /// The customer's, or the vendor's.
     pub reference: Option<String>,
     /// All of them.
@@ -88,6 +90,21 @@ impl Overdue {
             false => thing::Column::DueAt.is_null().or(due_before.not()),
         }
     }
+}
+
+/// States of the inspections of some sources of a vendor.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct StateGroup {
+    pub vendor: &'static str,
+    pub sources: GroupSources,
+    pub states: Vec<&'static str>,
+}
+
+/// The sources of a group of states.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum GroupSources {
+    One(String),
+    AllBut(Vec<String>),
 }
 
 /// A filter of changes.
@@ -165,6 +182,7 @@ impl EntityFilter {
             .add_option(in_sources(Column::Source, view, self.source.as_deref()))
             .add_option(self.status.as_ref().map(|status| Column::Status.is_in(status.iter().copied())))
             .add_option(any_of(Column::State, self.state.as_deref()))
+            .add_option(self.state_groups.as_deref().map(|groups| in_state_groups(groups, Column::State.into_expr())))
             .add_option(
                 self.reference
                     .as_ref()
@@ -184,6 +202,33 @@ impl EntityFilter {
             .add_option(self.updated_before.map(|at| Column::UpdatedAt.lt(at.timestamp_micros())))
             .add_option(stalled)
     }
+}
+
+impl StateGroup {
+    /// Whether it has this state of a source of a vendor.
+    pub fn contains(&self, vendor: Option<&str>, source: Option<&str>, state: Option<&str>) -> bool {
+        let is_of_source = match (&self.sources, source) {
+            (GroupSources::One(one), source) => source == Some(one),
+            (GroupSources::AllBut(others), Some(source)) => others.iter().all(|other| other != source),
+            (GroupSources::AllBut(_), None) => false,
+        };
+        is_of_source && vendor == Some(self.vendor) && state.is_some_and(|state| self.states.contains(&state))
+    }
+
+    fn condition(&self, state: Expr) -> Expr {
+        let source = thing::Column::Source;
+        let is_of_source = match &self.sources {
+            GroupSources::One(one) => source.eq(one.as_str()),
+            GroupSources::AllBut(others) => source.is_not_in(others.iter().map(String::as_str)),
+        };
+        thing::Column::Vendor.eq(self.vendor).and(is_of_source).and(state.is_in(self.states.iter().copied()))
+    }
+}
+
+/// Whether an entity is in a state of one of the groups. `state`: its state, now or in the past.
+pub(super) fn in_state_groups(groups: &[StateGroup], state: Expr) -> Expr {
+    let conditions = groups.iter().map(|group| group.condition(state.clone()));
+    conditions.reduce(|any, one| any.or(one)).unwrap_or_else(|| Expr::value(false))
 }
 
 impl ChangeRowFilter {

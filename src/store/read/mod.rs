@@ -36,7 +36,9 @@ pub use deliveries::{
     deliveries_by_row_id,
 };
 pub use entities::{EntityOrder, count_entities, entities, entities_by_id, entities_by_row_id, status_counts};
-pub use filter::{ChangeRowFilter, DeliveryRowFilter, EntityFilter, FINAL_STATUSES, LabelFilter, Overdue};
+pub use filter::{
+    ChangeRowFilter, DeliveryRowFilter, EntityFilter, FINAL_STATUSES, GroupSources, LabelFilter, Overdue, StateGroup,
+};
 pub use history::{changes, changes_by_position, count_changes, count_histories, histories};
 pub use hourly_counts::{counts_by_hour, counts_by_quarter};
 pub use pagination::{PageRequest, PagingDirection, Slice, SortDirection};

@@ -9,7 +9,7 @@ use crate::machine::Status::{
 };
 use crate::machine::TransitionGroup::{Chain, Each, Reopening, Table};
 use crate::machine::{
-    EntityType, Machine, Reopens, START, State, Transition, item_state, state, terminal, transitions,
+    EntityType, Machine, Party, Reopens, START, State, Transition, item_state, state, terminal, transitions,
 };
 
 pub const MACHINES: &[Machine] = &[
@@ -158,28 +158,41 @@ const JOB_STATES: &[State] = &[
 
 const INSPECTION_STATES: &[State] = &[
     state("draft", Requested, 10, "The job was created and not captured yet. Hover sends no event for it."),
-    state(CAPTURE_NEW, Requested, 15, "The capture request was made; the capturing user has no account yet."),
-    state("uploading", Requested, 20, "Waiting for pictures of the home to be taken and submitted."),
-    state(CAPTURE_CONNECTED, Started, 22, "The capture request belongs to a user who has signed up."),
+    state(CAPTURE_NEW, Requested, 15, "The capture request was made; the capturing user has no account yet.")
+        .waiting_for(Party::Customer),
+    state("uploading", Requested, 20, "Waiting for pictures of the home to be taken and submitted.")
+        .waiting_for(Party::Customer),
+    state(CAPTURE_CONNECTED, Started, 22, "The capture request belongs to a user who has signed up.")
+        .waiting_for(Party::Customer),
     // Not final: Hover may receive pictures without the request. `uploading` still waits for pictures, so it ranks lower.
     state(CAPTURE_DELETED, Canceled, 24, "The capture request was deleted before the job was captured."),
     state(CAPTURE_COMPLETE, Submitted, 26, "The job has been captured."),
-    state("processing_upload", Submitted, 30, "The uploaded data was received; it and its user are checked."),
-    state("waitlisted", Submitted, 34, "The account is on Hover's waitlist; it waits until it is taken off."),
-    state("waiting_approval", Submitted, 36, "The organization's administrator has to approve the job."),
-    state("submitting", Submitted, 40, "The uploaded data is being submitted to the processing pipeline."),
-    state("working", Processing, 50, "Pictures are turned into a 3D model and measurements."),
-    state("retrieving", Processing, 60, "The results are fetched from the processing pipeline."),
+    state("processing_upload", Submitted, 30, "The uploaded data was received; it and its user are checked.")
+        .waiting_for(Party::Vendor),
+    state("waitlisted", Submitted, 34, "The account is on Hover's waitlist; it waits until it is taken off.")
+        .waiting_for(Party::Vendor),
+    state("waiting_approval", Submitted, 36, "The organization's administrator has to approve the job.")
+        .waiting_for(Party::Us),
+    state("submitting", Submitted, 40, "The uploaded data is being submitted to the processing pipeline.")
+        .waiting_for(Party::Vendor),
+    state("working", Processing, 50, "Pictures are turned into a 3D model and measurements.")
+        .waiting_for(Party::Vendor),
+    state("retrieving", Processing, 60, "The results are fetched from the processing pipeline.")
+        .waiting_for(Party::Vendor),
     state("in_progress", Processing, 65, "The job is being processed. Where it belongs is a guess."),
-    state("processing", Processing, 70, "Partner specific branding and other final processing."),
-    state("paying", Processing, 80, "The payment for the job is being collected."),
+    state("processing", Processing, 70, "Partner specific branding and other final processing.")
+        .waiting_for(Party::Vendor),
+    state("paying", Processing, 80, "The payment for the job is being collected.").waiting_for(Party::Vendor),
     terminal("complete", Completed, 90, "The results are paid for and available."),
     terminal("completed", Completed, 91, "The newer word for complete."),
     terminal("failed", Failed, 92, "The job could not be processed."),
     terminal("cancelled", Canceled, 93, "The job was cancelled before it was processed."),
-    state("requesting_corrections", Processing, 1, "The client was unhappy; the job is sent back."),
-    state("processing_upload_for_improvements", Processing, 2, "More images were received; they are checked."),
-    state("requesting_improvements", Processing, 3, "The job is sent back for improvements."),
+    state("requesting_corrections", Processing, 1, "The client was unhappy; the job is sent back.")
+        .waiting_for(Party::Vendor),
+    state("processing_upload_for_improvements", Processing, 2, "More images were received; they are checked.")
+        .waiting_for(Party::Vendor),
+    state("requesting_improvements", Processing, 3, "The job is sent back for improvements.")
+        .waiting_for(Party::Vendor),
 ];
 
 const JOB_TRANSITIONS: &[Transition] = transitions![

@@ -8,15 +8,17 @@ use crate::machine::Status::{
     Succeeded,
 };
 use crate::machine::TransitionGroup::{Chain, Each};
-use crate::machine::{EntityType, Machine, START, State, Transition, item_state, state, terminal, transitions};
+use crate::machine::{EntityType, Machine, Party, START, State, Transition, item_state, state, terminal, transitions};
 
 pub const MACHINES: &[Machine] = &[
     Machine {
         entity_type: EntityType::Inspection,
         states: &[
-            state("IDLE", Requested, 10, "The session was created; the link has not been opened."),
-            state("STARTED", Started, 20, "The inspection was opened; no picture has been taken."),
-            state("PROCESS", InProgress, 30, "Pictures of the vehicle are being taken."),
+            state("IDLE", Requested, 10, "The session was created; the link has not been opened.")
+                .waiting_for(Party::Customer),
+            state("STARTED", Started, 20, "The inspection was opened; no picture has been taken.")
+                .waiting_for(Party::Customer),
+            state("PROCESS", InProgress, 30, "Pictures of the vehicle are being taken.").waiting_for(Party::Customer),
             state("QC_PASSED", Submitted, 40, "All pictures were taken and accepted by the image check."),
             state("CONFIRM", Processing, 50, "The condition report is being generated."),
             terminal("COMPLETE", Completed, 90, "The condition report is available; the inspection is complete."),

@@ -6,22 +6,28 @@ use crate::machine::Status::{
     Canceled, Capturing, Completed, Failed, InProgress, ReadyForReview, Requested, Started, Succeeded,
 };
 use crate::machine::TransitionGroup::{Chain, Each, Reopening};
-use crate::machine::{EntityType, Machine, Reopens, START, Transition, item_state, state, terminal, transitions};
+use crate::machine::{
+    EntityType, Machine, Party, Reopens, START, Transition, item_state, state, terminal, transitions,
+};
 
 pub const MACHINES: &[Machine] = &[
     Machine {
         entity_type: EntityType::Inspection,
         states: &[
-            state("Created", Requested, 10, "The inspection was created and sent to the customer."),
+            state("Created", Requested, 10, "The inspection was created and sent to the customer.")
+                .waiting_for(Party::Customer),
             state("Scheduled", Requested, 5, "The inspection will be sent to the customer later."),
-            state("Started", Started, 20, "The customer has downloaded and opened the app."),
-            state("In Progress", InProgress, 30, "There is at least one picture or answer."),
+            state("Started", Started, 20, "The customer has downloaded and opened the app.")
+                .waiting_for(Party::Customer),
+            state("In Progress", InProgress, 30, "There is at least one picture or answer.")
+                .waiting_for(Party::Customer),
             state(
                 "Ready for Review",
                 ReadyForReview,
                 40,
                 "The customer has submitted the inspection, or it has expired with at least one picture or answer.",
-            ),
+            )
+            .waiting_for(Party::Reviewer),
             terminal("Closed", Completed, 90, "The organization has closed the inspection."),
             terminal(
                 "Canceled",
