@@ -93,6 +93,7 @@ async fn run() -> anyhow::Result<()> {
         rejections: Default::default(),
         sources: [].into(),
         ingest: IngestQueue::closed(),
+        retention: None,
         keys: Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), Utc::now)),
         clock: Utc::now,
     });

@@ -3,12 +3,12 @@
 //! Modules import only from modules to their left:
 //!
 //! ```text
-//! entity -> clock -> machine -> event -> vendor -> command -> access -> store -> auth -> feed -> ingest -> rebuild -> retention -> rejection -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
+//! entity -> clock -> machine -> event -> vendor -> command -> access -> store -> auth -> feed -> ingest -> rebuild -> retention -> rejection -> replica -> graphql -> request -> live -> settings -> http -> server -> simulate -> cli
 //! ```
 //!
 //! [`machine`] and [`event`] are pure: they decide what a delivery changes. [`vendor`] verifies and parses deliveries,
 //! [`command`] has what people ask for,
-//! [`access`] defines who may see and do what, [`store`] is the database, [`ingest`] writes, [`feed`] notifies, [`rejection`] records refused webhooks, [`graphql`] serves queries, [`request`] limits them, and
+//! [`access`] defines who may see and do what, [`store`] is the database, [`ingest`] writes, [`feed`] notifies, [`rejection`] records refused webhooks, [`replica`] reports this process, [`graphql`] serves queries, [`request`] limits them, and
 //! [`live`] serves subscriptions. [`auth`] has the valid credentials.
 #![cfg_attr(
     not(test),
@@ -40,6 +40,7 @@ pub mod machine;
 mod progress_reporter;
 pub mod rebuild;
 pub mod rejection;
+pub mod replica;
 pub mod request;
 pub mod retention;
 pub mod server;

@@ -12,11 +12,14 @@ use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, Tru
 use crate::ingest::{self, BatchWriter, HandshakeConfirmer, IngestQueue, Writer};
 use crate::live::SubscriptionManager;
 use crate::rejection::{RejectionLog, RejectionTask};
+use crate::replica::ReplicaTask;
 use crate::request::{ClientRateLimiter, Pipeline, PipelineConfig, TrustedDocuments, TrustedDocumentsError};
 use crate::retention::RetentionTask;
 use crate::settings::{Settings, SourceSettings};
 use crate::store::read::head;
-use crate::store::{ApiKeyStore, Database, HandshakeStore, InspectionIndex, OpenMode, RejectionStore, StoreError};
+use crate::store::{
+    ApiKeyStore, Database, HandshakeStore, InspectionIndex, OpenMode, RejectionStore, ReplicaStore, StoreError,
+};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -158,6 +161,10 @@ impl Hub {
             clock: clock::now,
         };
         tasks.push(tokio::spawn(rejection_task.run(stop.clone())));
+        let settings_digest = settings.digest();
+        let (readers, replicas) = (db.read_pool.clone(), ReplicaStore::new(db.clone()));
+        let replica = ReplicaTask::new(replicas, readers, feed.clone(), settings_digest.clone(), clock::now);
+        tasks.push(tokio::spawn(replica.run(stop.clone())));
         let api = ApiContext {
             readers: db.read_pool.clone(),
             principal: Principal::unlimited(),
@@ -167,6 +174,7 @@ impl Hub {
             sources: settings.sources.iter().map(sources::info).collect(),
             keys: keys.clone(),
             ingest: ingest.clone(),
+            retention: settings.retention,
             clock: clock::now,
         };
         let schema = if settings.graphql_suggestions { ApiSchema::with_suggestions(api) } else { ApiSchema::new(api) };
@@ -186,6 +194,7 @@ impl Hub {
             subscriptions: SubscriptionManager::new(pipeline.clone(), feed.clone()),
             stream_reservations: Default::default(),
             pipeline,
+            settings_digest,
             coalescer: Default::default(),
             db,
             metrics: settings.metrics.then(metrics_handle),

@@ -41,6 +41,7 @@ pub fn graph(runtime: &Runtime, of: &Population<'_>) -> anyhow::Result<ApiSchema
         rejections: Default::default(),
         sources: [].into(),
         ingest: IngestQueue::closed(),
+        retention: None,
         keys: Arc::new(KeyRing::unread(ApiKeyStore::new(of.db.clone()), Utc::now)),
         clock: Utc::now,
     }))

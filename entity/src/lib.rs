@@ -22,6 +22,7 @@ pub mod log_head;
 pub mod payload_dictionary;
 pub mod purged_ledger;
 pub mod rejection;
+pub mod replica;
 pub mod step;
 pub mod tombstone;
 pub mod update_order;

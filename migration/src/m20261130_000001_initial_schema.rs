@@ -55,6 +55,7 @@ impl MigrationTrait for Migration {
         manager.create_table(ledger("ledger").col(big_integer_null("received_at")).take()).await?;
         manager.create_table(handshake()).await?;
         manager.create_table(rejection()).await?;
+        manager.create_table(replica()).await?;
         manager.create_table(ledger("purged_ledger")).await?;
         manager.create_table(log_gap(backend)).await?;
         manager.create_table(tombstone()).await?;
@@ -408,6 +409,19 @@ fn rejection() -> TableCreateStatement {
         .col(big_integer("count"))
         .col(big_integer("first_at"))
         .col(big_integer("at"))
+        .take()
+}
+
+// As many rows as there are processes.
+fn replica() -> TableCreateStatement {
+    Table::create()
+        .table("replica")
+        .col(uuid("id").primary_key())
+        .col(text("version"))
+        .col(big_integer("started_at"))
+        .col(big_integer("seen_at"))
+        .col(text("settings_digest"))
+        .col(big_integer("feed_lag"))
         .take()
 }
 

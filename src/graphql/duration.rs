@@ -2,6 +2,7 @@
 
 use super::error::ApiError;
 use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
 
 const DATE_UNITS: &[(char, i64)] = &[('W', 7 * 86_400), ('D', 86_400)];
 const TIME_UNITS: &[(char, i64)] = &[('H', 3_600), ('M', 60), ('S', 1)];
@@ -23,6 +24,23 @@ pub fn before(now: DateTime<Utc>, text: &str) -> Result<DateTime<Utc>, ApiError>
 pub fn length(text: &str) -> Result<TimeDelta, ApiError> {
     let begin = DateTime::UNIX_EPOCH;
     before(begin, text).map(|end| begin - end)
+}
+
+/// A length as an ISO 8601 duration, in whole seconds.
+pub fn to_iso8601(length: Duration) -> String {
+    let mut rest = length.as_secs();
+    let mut part = |seconds: u64, unit: char| {
+        let number = rest / seconds;
+        rest %= seconds;
+        if number > 0 { format!("{number}{unit}") } else { String::new() }
+    };
+    let days = part(86_400, 'D');
+    let time = [part(3_600, 'H'), part(60, 'M'), part(1, 'S')].concat();
+    match (days.is_empty(), time.is_empty()) {
+        (true, true) => "PT0S".to_owned(),
+        (false, true) => format!("P{days}"),
+        (_, false) => format!("P{days}T{time}"),
+    }
 }
 
 fn seconds(text: &str) -> Option<i64> {
@@ -105,6 +123,22 @@ mod tests {
             "9223372036854775s",
         ] {
             assert_eq!(parsed_seconds(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_written_as_it_is_read() {
+        for (seconds, text) in [
+            (0, "PT0S"),
+            (1, "PT1S"),
+            (5_405, "PT1H30M5S"),
+            (86_400, "P1D"),
+            (90 * 86_400, "P90D"),
+            (129_600, "P1DT12H"),
+            (86_460, "P1DT1M"),
+        ] {
+            assert_eq!(to_iso8601(Duration::from_secs(seconds)), text);
+            assert_eq!(parsed_seconds(text), i64::try_from(seconds).ok());
         }
     }
 }

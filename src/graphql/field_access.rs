@@ -18,7 +18,7 @@ const MUTATION_SCOPES: &[(&str, Scope)] = &[
 /// Fields whose value depends on the principal, and not only on its view.
 const PRINCIPAL_FIELDS: &[(&str, &str)] = &[("Query", "viewer")];
 /// Fields of a root that need the scope to operate, instead of the one to read.
-const OPERATOR_FIELDS: &[&str] = &["rejected", "rejections"];
+const OPERATOR_FIELDS: &[&str] = &["hub", "rejected", "rejections"];
 /// Personal fields beside the facts.
 const PERSONAL_FIELDS: &[(&str, &str)] = &[
     ("Change", "actor"),

@@ -25,6 +25,7 @@ mod federation;
 mod field_access;
 mod field_cost;
 mod filter;
+mod hub;
 mod key;
 mod limits;
 mod loaders;
@@ -98,6 +99,8 @@ pub struct ApiContext {
     pub keys: Arc<KeyRing>,
     /// Where acts are written.
     pub ingest: IngestQueue,
+    /// How long finished inspections are kept; `None` for ever.
+    pub retention: Option<Duration>,
     pub clock: fn() -> DateTime<Utc>,
 }
 

@@ -14,6 +14,7 @@ use super::error::ApiError;
 use super::error_code::ApiErrorCode;
 use super::federation::Subgraph;
 use super::filter::{ChangeFilter, DeliveryFilter, InspectionFilter, InspectionPastFilter};
+use super::hub::HubInfo;
 use super::limits::check_key_count;
 use super::loaders::Loaders;
 use super::node::{self, Node};
@@ -128,6 +129,12 @@ impl QueryRoot {
     async fn sources(&self, ctx: &Context<'_>) -> Result<Vec<SourceInfo>, ApiError> {
         let api = self.begin_read(ctx).await?;
         Ok(api.sources.iter().filter(|source| api.view().includes_source(&source.name)).cloned().collect())
+    }
+
+    /// The hub itself: its replicas, database and retention. Scope: `operate`.
+    async fn hub(&self, ctx: &Context<'_>) -> Result<HubInfo, ApiError> {
+        self.begin_read(ctx).await?;
+        Ok(HubInfo)
     }
 
     /// The state machines that decide the verdicts of the vendors' events.

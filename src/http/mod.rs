@@ -50,6 +50,8 @@ pub struct AppState {
     pub clock: TimeSource,
     pub db: Database,
     pub pipeline: Arc<Pipeline>,
+    /// Responses depend on settings, too.
+    pub settings_digest: String,
     pub coalescer: graphql::Coalescer,
     pub subscriptions: Arc<SubscriptionManager>,
     pub stream_reservations: stream::StreamReservations,

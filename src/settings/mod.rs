@@ -6,6 +6,7 @@
 
 mod access_reader;
 mod api_key;
+mod digest;
 mod error;
 mod file;
 mod flags;

@@ -74,6 +74,11 @@ macro_rules! settings {
         pub const SETTINGS: &[Setting] = rows! { $($(#[doc = $line])+ $key $placeholder = $default;)+ };
 
         impl Settings {
+            /// Each setting of the server, with its value. Some contain passwords.
+            pub(super) fn debug_values(&self) -> Vec<(&'static str, String)> {
+                vec![$((stringify!($key), format!("{:?}", self.$key)),)+]
+            }
+
             /// The settings of the server, without the tables of the file.
             pub(super) fn read(loader: &mut Loader<'_>, file: Option<&FileValue<'_>>) -> Settings {
                 Settings { $($key: read!(loader, file, $key, $how, $with),)+ sources: Vec::new(), api_keys: Vec::new(), token_issuers: Vec::new(), proxy_grants: Vec::new() }

@@ -9,6 +9,7 @@ mod outage;
 mod payload;
 pub mod read;
 mod rejections;
+mod replicas;
 mod write;
 
 pub use api_keys::{ApiKeyError, ApiKeyRecord, ApiKeyStore, KeyRotation, RotatedKey};
@@ -18,6 +19,7 @@ pub use inspection_index::{Cohort, CountGroup, InspectionIndex, Period};
 pub use maintenance_lock::MaintenanceLock;
 pub use payload::{DictionaryCache, PayloadError, StoredPayload, VendorDictionary};
 pub use rejections::{MAX_REJECTIONS, RejectionStore, delete_rejections_before};
+pub use replicas::ReplicaStore;
 #[cfg(test)]
 pub use write::insert_change;
 pub use write::{

@@ -15,7 +15,7 @@ pub const MAX_REJECTIONS: usize = 100;
 /// Rows of one statement: SQLite takes 32,766 parameters.
 const ROWS_PER_STATEMENT: usize = 1_000;
 /// On PostgreSQL, replicas save one after the other: they delete each other's rows. The key is "rejects" as a number.
-const LOCKS: &str = "SELECT pg_advisory_xact_lock(32199624220771443)";
+const LOCKS: &str = "SELECT pg_advisory_xact_lock(32199654986970227)";
 /// The wait between two attempts to take SQLite's lock.
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(1);
 /// Rows of other replicas that are read at once.

@@ -48,6 +48,12 @@ impl WaitingRules {
     }
 }
 
+impl std::fmt::Display for WaitingRules {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.overrides)
+    }
+}
+
 fn inspections(vendor: &'static Vendor) -> Option<&'static Machine> {
     vendor.machine(EntityType::Inspection)
 }

@@ -356,7 +356,7 @@ proptest! {
             let keys = Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), now));
             // One that has been counting all the time, and one that begins at the end with what the first has saved.
             let graph = |inspection_index| {
-                ApiSchema::new(ApiContext { readers: db.read_pool.clone(), principal: Principal::unlimited(), inspection_index, feed: feed.clone(), rejections: Arc::default(), sources: [].into(), keys: keys.clone(), ingest: IngestQueue::closed(), clock: now })
+                ApiSchema::new(ApiContext { readers: db.read_pool.clone(), principal: Principal::unlimited(), inspection_index, feed: feed.clone(), rejections: Arc::default(), sources: [].into(), retention: None, keys: keys.clone(), ingest: IngestQueue::closed(), clock: now })
             };
             let index = Arc::<InspectionIndex>::default();
             let counting = graph(index.clone());

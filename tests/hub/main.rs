@@ -22,6 +22,7 @@ mod generators;
 mod graphql;
 mod handshake;
 mod http;
+mod hub_info;
 mod hub_process;
 mod keys;
 mod keys_command;

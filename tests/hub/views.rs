@@ -112,6 +112,7 @@ impl FilledHub {
             rejections: Arc::default(),
             sources: sources.into_iter().map(info).collect(),
             ingest: IngestQueue::closed(),
+            retention: None,
             keys: Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), now)),
             clock: now,
         });

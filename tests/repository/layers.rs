@@ -4,7 +4,7 @@ use crate::rust::Line;
 use crate::{files, report, rust};
 
 /// From the lowest to the highest. `lib.rs` and `main.rs` put them together and are not listed.
-const ORDER: [&str; 26] = [
+const ORDER: [&str; 27] = [
     "failpoints",
     "sync",
     "progress_reporter",
@@ -21,6 +21,7 @@ const ORDER: [&str; 26] = [
     "rebuild",
     "retention",
     "rejection",
+    "replica",
     "graphql",
     "request",
     "live",

@@ -112,6 +112,7 @@ impl ApiFixture {
             feed: feed.clone(),
             rejections: Arc::default(),
             sources: [lot, yard].into(),
+            retention: None,
             keys: Arc::new(KeyRing::unread(ApiKeyStore::new(database.clone()), clock)),
             ingest: IngestQueue::closed(),
             clock,

@@ -14,7 +14,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// The tag of a response that depends on the history alone: of the newest position, the request, and the view of its caller. The position is read
+/// The tag of a response that depends on the history alone: of the newest position, the request, the view of its caller, and the
+/// settings of the hub. The position is read
 /// before the execution: a change in between makes the response newer than its tag, never older.
 pub async fn position_tag(
     app: &AppState,
@@ -28,7 +29,8 @@ pub async fn position_tag(
     let variables = serde_json::to_string(&prepared.variables).unwrap_or_default();
     let name = prepared.operation_name.as_deref().unwrap_or_default();
     let view = format!("{:?}", prepared.principal.view);
-    let parts = [env!("CARGO_PKG_VERSION"), media.name(), &prepared.document.text, name, &variables, &view];
+    let hub = [env!("CARGO_PKG_VERSION"), app.settings_digest.as_str()].join(" ");
+    let parts = [hub.as_str(), media.name(), &prepared.document.text, name, &variables, &view];
     let request = parts.iter().fold(Sha256::new(), |hash, part| {
         hash.chain_update((part.len() as u64).to_be_bytes()).chain_update(part.as_bytes())
     });

@@ -1,6 +1,7 @@
 mod access;
 mod api_keys;
 mod characters;
+mod digest;
 mod documentation;
 mod markdown;
 mod mistakes;

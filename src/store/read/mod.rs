@@ -17,6 +17,7 @@ mod pagination;
 mod projection;
 mod public_ids;
 mod rejections;
+mod replicas;
 mod sources;
 mod status_timeline;
 mod update_order;
@@ -50,6 +51,7 @@ pub use public_ids::{
 pub use rejections::{
     RejectionFilter, RejectionKey, count_rejections, is_rejection_visible, rejections, rejections_by_id,
 };
+pub use replicas::{DatabaseKind, database_kind, database_size, database_version, replicas};
 pub use sources::{handshakes, last_verdicts, ledgers};
 pub use status_timeline::{StatusInterval, StatusTimeline, status_timelines};
 

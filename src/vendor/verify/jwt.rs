@@ -31,6 +31,25 @@ pub enum JwtKeys {
     Rs256(Vec<RsaKey>),
 }
 
+impl Jwt {
+    /// Those of `HS256`: public keys are no secrets.
+    pub fn secrets(&self) -> &[Secret] {
+        match &self.keys {
+            JwtKeys::Hs256(secrets) => secrets,
+            JwtKeys::Rs256(_) => &[],
+        }
+    }
+}
+
+impl JwtKeys {
+    pub fn algorithm(&self) -> &'static str {
+        match self {
+            JwtKeys::Hs256(_) => "HS256",
+            JwtKeys::Rs256(_) => "RS256",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct RsaKey(DecodingKey);
 

@@ -153,6 +153,12 @@ impl Verifier {
         self.schemes.iter().map(Scheme::name).collect()
     }
 
+    /// All that distinguishes it, except for its secrets: of these the number and ids.
+    pub fn summary(&self) -> String {
+        let summaries: Vec<String> = self.schemes.iter().map(Scheme::summary).collect();
+        summaries.join("; ")
+    }
+
     /// Checks all schemes. [`check`](Verifier::check) is this for a delivery that is to be stored.
     ///
     /// # Errors
@@ -190,6 +196,30 @@ impl Scheme {
             Scheme::ApiKey { .. } => "api_key",
             Scheme::Jwt(_) => "jwt",
         }
+    }
+
+    fn secrets(&self) -> &[Secret] {
+        match self {
+            Scheme::Signature { secrets, .. } => secrets,
+            Scheme::UrlToken { tokens: secrets, .. } | Scheme::Bearer { tokens: secrets } => secrets,
+            Scheme::Basic { passwords: secrets, .. } | Scheme::ApiKey { keys: secrets, .. } => secrets,
+            Scheme::Jwt(jwt) => jwt.secrets(),
+        }
+    }
+
+    fn summary(&self) -> String {
+        let details = match self {
+            Scheme::Signature { public_url, leeway, .. } => format!("{public_url} {leeway:?}"),
+            Scheme::UrlToken { parameter, .. } => parameter.clone(),
+            Scheme::Basic { username, .. } => username.clone(),
+            Scheme::Bearer { .. } => String::new(),
+            Scheme::ApiKey { header, .. } => header.to_string(),
+            Scheme::Jwt(Jwt { keys, header, issuer, audience, leeway }) => {
+                format!("{} {header} {issuer:?} {audience:?} {leeway}", keys.algorithm())
+            }
+        };
+        // The secrets print their ids only.
+        format!("{} {details} {:?}", self.name(), self.secrets())
     }
 
     /// Where the credential is. Two schemes of one source cannot use the same place.
