@@ -5,6 +5,7 @@
 
 pub mod access_version;
 pub mod api_key;
+pub mod browser_session;
 pub mod change;
 pub mod change_row;
 pub mod change_type;
@@ -19,6 +20,7 @@ pub mod inspection_index_page;
 pub mod ledger;
 pub mod log_gap;
 pub mod log_head;
+pub mod login_key;
 pub mod payload_dictionary;
 pub mod purged_ledger;
 pub mod rejection;

@@ -74,8 +74,11 @@ impl MigrationTrait for Migration {
             .into_table("access_version")
             .columns(["id", "version"])
             .values_panic([1.into(), 0.into()])
+            .values_panic([2.into(), 0.into()])
             .to_owned();
         manager.execute(none).await?;
+        manager.create_table(browser_session()).await?;
+        manager.create_table(login_key()).await?;
         // A SQLite file has one writer, which needs no invalidation.
         if backend == DbBackend::Postgres {
             manager.create_table(invalidation_log()).await?;
@@ -471,6 +474,26 @@ fn api_key() -> TableCreateStatement {
 
 fn access_version() -> TableCreateStatement {
     Table::create().table("access_version").col(big_integer("id").primary_key()).col(big_integer("version")).take()
+}
+
+fn browser_session() -> TableCreateStatement {
+    Table::create()
+        .table("browser_session")
+        .col(text("digest").primary_key())
+        .col(text("login_digest").unique_key())
+        .col(text("subject"))
+        .col(text("scopes"))
+        .col(text_null("sources"))
+        .col(text("grants_digest"))
+        .col(big_integer("created_at"))
+        .col(big_integer("last_used_at"))
+        .col(big_integer("expires_at"))
+        .col(big_integer_null("ended_at"))
+        .take()
+}
+
+fn login_key() -> TableCreateStatement {
+    Table::create().table("login_key").col(big_integer("id").primary_key()).col(text("key")).take()
 }
 
 /// The entities of the newest batches. Other writers drop exactly these from their caches. A ring buffer of few rows, each with

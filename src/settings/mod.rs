@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod flags;
 mod loader;
+mod oidc;
 mod parse;
 mod parse_access;
 mod proxy;
@@ -43,7 +44,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 /// The tables that only the file can have.
-const FILE_TABLES: &[&str] = &["sources", "api_keys", "token_issuers", "proxy_grants"];
+const FILE_TABLES: &[&str] = &["sources", "api_keys", "token_issuers", "oidc", "proxy_grants"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -95,6 +96,7 @@ impl Settings {
             let sources = source::read_sources(&mut loader, root, &mut known_variables);
             settings.api_keys = api_key::read_api_keys(&mut loader, root);
             settings.token_issuers = token_issuer::read_token_issuers(&mut loader, root);
+            settings.oidc = oidc::read_oidc(&mut loader, root, settings.public_url.as_deref());
             settings.proxy_grants = proxy::read_proxy_grants(&mut loader, root);
             proxy::check_proxy(&mut loader, &settings);
             source::check_open_sources(&mut loader, &sources, &settings, root);

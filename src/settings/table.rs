@@ -4,7 +4,7 @@
 use super::file::FileValue;
 use super::loader::Loader;
 use super::{LogFormat, SourceSettings, parse, parse_access};
-use crate::access::{ApiKey, Scopes, TokenIssuer, View};
+use crate::access::{ApiKey, LoginProvider, Scopes, TokenIssuer, View};
 use axum::http::HeaderName;
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -65,6 +65,8 @@ macro_rules! settings {
             pub sources: Vec<SourceSettings>,
             /// Of `[[token_issuers]]`.
             pub token_issuers: Vec<TokenIssuer>,
+            /// Of `[oidc]`.
+            pub oidc: Option<LoginProvider>,
             /// Of `[[proxy_grants]]`: what each group may do.
             pub proxy_grants: Vec<(String, View)>,
             /// In the order of the file.
@@ -81,7 +83,7 @@ macro_rules! settings {
 
             /// The settings of the server, without the tables of the file.
             pub(super) fn read(loader: &mut Loader<'_>, file: Option<&FileValue<'_>>) -> Settings {
-                Settings { $($key: read!(loader, file, $key, $how, $with),)+ sources: Vec::new(), api_keys: Vec::new(), token_issuers: Vec::new(), proxy_grants: Vec::new() }
+                Settings { $($key: read!(loader, file, $key, $how, $with),)+ sources: Vec::new(), api_keys: Vec::new(), token_issuers: Vec::new(), oidc: None, proxy_grants: Vec::new() }
             }
         }
     };
@@ -113,6 +115,8 @@ settings! {
     allow_open_api: bool, "true|false" = "false" => parse(parse::boolean);
     /// What the API allows anyone as long as there is no key: names of scopes, separated by commas.
     open_api_scopes: Scopes, "TEXT" = "read, read:personal, operate, metrics" => parse(parse_access::scopes);
+    /// Where browsers reach this hub: an `https` address, or one of this machine. Needed with `[oidc]`: a login returns to it.
+    public_url: Option<String>, "URL" = "" => parse(parse_access::hub_url);
     /// The networks of the proxies that this hub is behind, separated by commas: `10.0.0.0/8, 127.0.0.1`. Of them alone it
     /// believes whose request it is: the client's address (`Forwarded`, `X-Forwarded-For`), and its user.
     trusted_proxies: Vec<IpNet>, "NETWORKS" = "" => parse(parse::networks);
@@ -209,6 +213,25 @@ pub const TOKEN_GRANT_SETTINGS: &[Setting] = rows! {
     scopes "LIST" = "";
     /// The sources that it is limited to.
     sources "LIST" = "all";
+};
+
+/// The keys of `[oidc]`.
+pub const OIDC_SETTINGS: &[Setting] = rows! {
+    /// The identity provider: an `https` address, or an `http` address of this machine. Its configuration is at
+    /// `/.well-known/openid-configuration` below it.
+    issuer "URL" = "";
+    /// The name under which this hub is registered with the provider.
+    client_id "TEXT" = "";
+    /// The secret of this registration.
+    client_secret "SECRET" = "";
+    /// What a login asks for. Add those that the claims of the grants need, e.g. `groups`. `openid` is always asked for.
+    scopes "LIST" = "`[\"openid\"]`";
+    /// The claim that names the person, in `viewer` and in what it changes. It must be one that the provider gives to nobody else.
+    subject_claim "TEXT" = "`sub`";
+    /// The algorithms that it signs ID tokens with, some of those of `[[token_issuers]]`.
+    algorithms "LIST" = "`[\"RS256\"]`";
+    /// What the claims allow: `[[oidc.grants]]`, with the same keys as `[[token_issuers.grants]]`.
+    grants "LIST" = "";
 };
 
 /// The keys of `[[proxy_grants]]`.

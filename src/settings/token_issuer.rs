@@ -3,11 +3,11 @@
 use super::access_reader::{self, AccessReader};
 use super::file::FileValue;
 use super::loader::{Loader, Reported};
+use super::parse_access;
 use super::source::source_names;
 use super::table::{Setting, TOKEN_GRANT_SETTINGS, TOKEN_ISSUER_SETTINGS};
 use crate::access::{ClaimGrant, KeySetSource, TokenIssuer};
 use jsonwebtoken::Algorithm;
-use reqwest::Url;
 
 /// Algorithms with a public key.
 const ALGORITHMS: &[(&str, Algorithm)] = &[
@@ -59,31 +59,34 @@ impl AccessReader<'_, '_, '_> {
             return Ok(KeySetSource::File(path.into()));
         }
         // An attacker that can change the keys on the way could sign tokens.
-        let is_safe = Url::parse(&text).is_ok_and(|url| match url.scheme() {
-            "https" => url.has_host(),
-            "http" => matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")),
-            _ => false,
-        });
         let write = "must be an https address, an http address of this machine, or file:PATH";
-        if is_safe { Ok(KeySetSource::Url(text)) } else { Err(self.report("jwks", write)) }
+        if parse_access::is_safe_url(&text) { Ok(KeySetSource::Url(text)) } else { Err(self.report("jwks", write)) }
     }
 
     fn algorithms(&mut self) -> Result<Vec<Algorithm>, Reported> {
-        let known = || ALGORITHMS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let algorithms = self.list("algorithms", |_, name| {
-            let found = ALGORITHMS.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm);
-            found.ok_or_else(|| format!("{name:?} is not an algorithm with a public key; write some of {}", known()))
-        })?;
-        let algorithms = algorithms.filter(|algorithms| !algorithms.is_empty());
+        let algorithms = self.given_algorithms()?.filter(|algorithms| !algorithms.is_empty());
         algorithms.ok_or_else(|| self.report("algorithms", "is missing; write those it signs with, as in [\"RS256\"]"))
     }
 
+    /// The algorithms of the list, if the key is present.
+    pub fn given_algorithms(&mut self) -> Result<Option<Vec<Algorithm>>, Reported> {
+        let known = || ALGORITHMS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        self.list("algorithms", |_, name| {
+            let found = ALGORITHMS.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm);
+            found.ok_or_else(|| format!("{name:?} is not an algorithm with a public key; write some of {}", known()))
+        })
+    }
+
     fn grants(&mut self) -> Result<Vec<ClaimGrant>, Reported> {
+        self.claim_grants("token_issuers.grants")
+    }
+
+    /// What claims allow: the tables `grants`, whose name in the file is `full_name`.
+    pub fn claim_grants(&mut self, full_name: &str) -> Result<Vec<ClaimGrant>, Reported> {
         let tables = access_reader::tables(self.loader, self.table, "grants");
         if tables.is_empty() {
-            return Err(
-                self.report("grants", "is missing; write [[token_issuers.grants]] with claim, value and scopes")
-            );
+            let missing = format!("is missing; write [[{full_name}]] with claim, value and scopes");
+            return Err(self.report("grants", &missing));
         }
         let read = |table: &FileValue<'_>| {
             let mut reader = AccessReader { loader: self.loader, table, sources: self.sources };

@@ -80,7 +80,7 @@ impl ApiKeyStore {
 
     /// The number of changes so far. Read it before the keys.
     pub async fn version(&self) -> Result<i64, StoreError> {
-        let row = access_version::Entity::find_by_id(1_i64).one(self.connection());
+        let row = access_version::Entity::find_by_id(access_version::API_KEYS).one(self.connection());
         let row = self.0.with_timeout(row).await?;
         row.map(|row| row.version).ok_or_else(|| StoreError::Corrupt("access_version has no row".to_owned()))
     }
@@ -199,7 +199,11 @@ impl ApiKeyStore {
         let connection = self.writing_connection().await?;
         let txn = begin_writing(&connection, "", || tokio::time::sleep(LOCK_RETRY_INTERVAL)).await?;
         let version = Expr::col(access_version::Column::Version).add(1);
-        access_version::Entity::update_many().col_expr(access_version::Column::Version, version).exec(&txn).await?;
+        access_version::Entity::update_many()
+            .col_expr(access_version::Column::Version, version)
+            .filter(access_version::Column::Id.eq(access_version::API_KEYS))
+            .exec(&txn)
+            .await?;
         Ok(KeyChange { txn, _connection: connection })
     }
 }
