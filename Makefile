@@ -7,6 +7,7 @@ BIN := $(TARGET)/release/inspection-hub
 WEB := web/dist/index.html
 BROWSER := tests/browser/node_modules/.package-lock.json
 SCHEMA := tests/schema/node_modules/.package-lock.json
+OIDC := tests/oidc/node_modules/.package-lock.json
 CLIENTS := tests/clients/node_modules/.package-lock.json
 EXAMPLES := docs/clients/node_modules/.package-lock.json
 PYTHON := $(TARGET)/python/installed
@@ -20,7 +21,7 @@ MACHETE := $(TARGET)/tools/cargo-machete-0.9.2/bin/cargo-machete
 define TEST
 @rm -f $(SKIPPED)
 $(CARGO) test --workspace --features failpoints --locked
-PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features failpoints --locked --lib -- graphql simulate store::write
+PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features failpoints --locked --lib -- auth graphql simulate store::write
 PROPTEST_CASES=$${PROPTEST_CASES:-6} tests/postgres.sh $(CARGO) test --features failpoints --locked --test hub -- \
 	--skip fault_injection::postgres --skip fault_injection::disk --skip playground --skip docs --skip clients:: --skip fuzz::
 @tests/skipped.sh $(SKIPPED)
@@ -34,7 +35,7 @@ help: ## List these targets
 run: $(WEB) ## Build the hub and serve on 127.0.0.1:8080, with SQLite in data/
 	$(CARGO) run --release -- serve
 
-test: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) $(EXAMPLES) $(PYTHON) browser ## Run all tests on SQLite and PostgreSQL; installs what they need, and ends with the skipped ones
+test: $(WEB) $(BROWSER) $(SCHEMA) $(OIDC) $(CLIENTS) $(EXAMPLES) $(PYTHON) browser ## Run all tests on SQLite and PostgreSQL; installs what they need, and ends with the skipped ones
 	$(TEST)
 	cd tests/schema && npm run --silent test
 
@@ -46,7 +47,7 @@ soak: $(WEB) $(BROWSER) $(PYTHON) ## Run the long tests: 100,000 schedules, 1,00
 		fault_injection::resume fault_injection::failpoints crash replicas
 	FUZZ_SECONDS=300 $(CARGO) test --release --features failpoints --locked --test hub -- fuzz::
 
-check: $(WEB) $(BROWSER) $(SCHEMA) $(CLIENTS) $(EXAMPLES) $(PYTHON) $(DENY) $(MACHETE) browser ## Run what CI runs: format, dependencies, lints, docs, and all tests, which compare the generated files
+check: $(WEB) $(BROWSER) $(SCHEMA) $(OIDC) $(CLIENTS) $(EXAMPLES) $(PYTHON) $(DENY) $(MACHETE) browser ## Run what CI runs: format, dependencies, lints, docs, and all tests, which compare the generated files
 	$(CARGO) fmt --all --check
 	$(DENY) --log-level warn check licenses bans sources
 	$(MACHETE) .
@@ -82,7 +83,7 @@ schema: ## Write schema.graphql
 $(WEB): $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print) | tools
 	cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent build && touch dist/index.html
 
-$(BROWSER) $(SCHEMA) $(CLIENTS) $(EXAMPLES): %/node_modules/.package-lock.json: %/package-lock.json | tools
+$(BROWSER) $(SCHEMA) $(OIDC) $(CLIENTS) $(EXAMPLES): %/node_modules/.package-lock.json: %/package-lock.json | tools
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 
 # Packages of the Python examples in docs/clients, and of tests/fuzz.

@@ -3,7 +3,7 @@
 mod sources;
 
 use crate::access::Principal;
-use crate::auth::{KeyRing, TokenIssuers};
+use crate::auth::{BrowserLogin, KeyRing, TokenIssuers};
 use crate::clock;
 use crate::feed::{self, Feed};
 use crate::file_limit;
@@ -127,6 +127,11 @@ impl Hub {
         tasks.push(tokio::spawn(keys.clone().run(stop.clone())));
         let issuers = TokenIssuers::new(settings.token_issuers.clone(), clock::now);
         tasks.push(tokio::spawn(issuers.clone().run(stop.clone())));
+        let login = match settings.oidc.clone() {
+            Some(provider) => Some(Arc::new(BrowserLogin::open(provider, db.clone(), clock::now).await?)),
+            None => None,
+        };
+        tasks.extend(login.clone().map(|login| tokio::spawn(login.run(stop.clone()))));
         let proxies = Arc::new(TrustedProxies {
             networks: settings.trusted_proxies.clone(),
             user_header: settings.proxy_user_header.clone(),
@@ -188,7 +193,7 @@ impl Hub {
         let app = AppState {
             ingest: ingest.clone(),
             rejections,
-            auth: ApiAuth::new(keys, issuers, !settings.allow_open_api, allowed_origins.clone()),
+            auth: ApiAuth::new(keys, issuers, !settings.allow_open_api, allowed_origins.clone()).with_login(login),
             allowed_origins,
             clock: clock::now,
             subscriptions: SubscriptionManager::new(pipeline.clone(), feed.clone()),
@@ -251,7 +256,8 @@ pub fn install_tls() {
 /// The API keys. Without any, the API is open: on loopback, or where the settings say so.
 async fn open_key_ring(settings: &Settings, db: &Database, address: SocketAddr) -> Result<Arc<KeyRing>, StartError> {
     let (keys, scopes) = (settings.api_keys.clone(), settings.open_api_scopes);
-    let has_other_ways = !settings.token_issuers.is_empty() || settings.proxy_user_header.is_some();
+    let has_other_ways =
+        !settings.token_issuers.is_empty() || settings.oidc.is_some() || settings.proxy_user_header.is_some();
     let ring = KeyRing::open(ApiKeyStore::new(db.clone()), keys, scopes, has_other_ways, clock::now).await?;
     if ring.anyone().is_some() {
         if !address.ip().to_canonical().is_loopback() && !settings.allow_open_api {

@@ -31,9 +31,10 @@ pub struct LoginProvider {
 impl LoginProvider {
     /// The digest of all that decides about rights: a session is valid where it is the same as at the login.
     pub fn grants_digest(&self) -> String {
-        let grants = self.grants.iter().map(|ClaimGrant { claim, value, view }| {
-            json!([claim, value, view.scopes().to_string(), view.sources()])
-        });
+        let grants = self
+            .grants
+            .iter()
+            .map(|ClaimGrant { claim, value, view }| json!([claim, value, view.scopes().to_string(), view.sources()]));
         let grants: Vec<_> = grants.collect();
         let all = json!([self.issuer, self.client_id, self.subject_claim, grants]).to_string();
         hex::encode(Sha256::digest(all))

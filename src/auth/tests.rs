@@ -7,7 +7,7 @@ use crate::store::{ApiKeyError, ApiKeyStore, Database, KeyRotation, OpenMode};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{Scope, access_version, api_key};
 use proptest::prelude::*;
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -203,8 +203,13 @@ async fn the_tables_have_the_columns_of_the_entities() {
     hub.create(View::everything(), None).await;
     let rows = api_key::Entity::find().all(&hub.db.write_pool).await.expect("rows");
     assert_eq!((rows.len(), rows[0].digest.len(), rows[0].created_by.as_str()), (1, 64, "test"));
-    let versions = access_version::Entity::find().all(&hub.db.write_pool).await.expect("rows");
-    assert_eq!(versions, [access_version::Model { id: 1, version: 1 }]);
+    let versions = access_version::Entity::find()
+        .order_by_asc(access_version::Column::Id)
+        .all(&hub.db.write_pool)
+        .await
+        .expect("rows");
+    let counted = |id, version| access_version::Model { id, version };
+    assert_eq!(versions, [counted(access_version::API_KEYS, 1), counted(access_version::BROWSER_SESSIONS, 0)]);
 }
 
 #[derive(Clone, Debug)]

@@ -67,6 +67,15 @@ impl ApiError {
         )
     }
 
+    /// The session of the request's cookie has ended.
+    pub fn session_ended() -> Self {
+        ApiError::new(
+            ApiErrorCode::SessionEnded,
+            "the session has ended",
+            "Log in again: send the browser to `/login?return_to=/…`.",
+        )
+    }
+
     /// The operation needs a scope that its caller does not have.
     pub fn missing_scope(scope: Scope) -> Self {
         let name = scope_name(scope);

@@ -82,6 +82,9 @@ error_codes! {
     RateLimited "RATE_LIMITED":
         "The client has used its points of cost for this minute. Nothing was executed.",
         "Wait for `extensions.retryAfter` seconds; over HTTP, the header `Retry-After` has the same number.";
+    SessionEnded "SESSION_ENDED":
+        "The session of a person that had logged in with a browser has ended, and nothing was read.",
+        "Log in again: send the browser to `/login?return_to=/…`.";
     SlowConsumer "SLOW_CONSUMER":
         "The client fell too far behind a subscription and was disconnected.",
         "Subscribe again with `extensions.cursor` as `after` to receive all missed changes, in order.";

@@ -2,10 +2,11 @@
 //! site may use it through the browser of a person at this machine. Such a page is recognized by its origin or, if a name server
 //! makes the name of its site that of this machine (DNS rebinding), by the name of the host.
 
+use super::cookie::{self, cookie};
 use super::cors::{AllowedOrigins, is_same_host};
 use super::trusted_proxies::ProxyUser;
 use crate::access::{ApiKeyToken, ClientNetwork, Principal};
-use crate::auth::{KeyRing, TokenIssuers, TokenRefused};
+use crate::auth::{BrowserLogin, KeyRing, TokenIssuers, TokenRefused};
 use crate::vendor::verify::{bearer_token, strip_auth_scheme};
 use axum::http::{Extensions, HeaderMap, header};
 use serde_json::value::RawValue;
@@ -28,6 +29,8 @@ const TOKEN_FIELDS: [&str; 2] = ["authToken", "token"];
 pub struct ApiAuth {
     ring: Arc<KeyRing>,
     issuers: Arc<TokenIssuers>,
+    /// Null if nobody can log in.
+    login: Option<Arc<BrowserLogin>>,
     /// Whether the open API is for this machine alone.
     is_local: bool,
     allowed_origins: AllowedOrigins,
@@ -38,6 +41,9 @@ pub struct ApiAuth {
 pub enum AccessDenied {
     #[error("the credential is missing, unknown, expired or revoked")]
     Unauthenticated,
+    /// The session of the cookie is unknown: it has ended, or another process has just begun it.
+    #[error("the session has ended: log in again, at /login")]
+    SessionEnded,
     /// The token names a key that its issuer, by its index, had not when its keys were read last.
     #[error("the token is signed with an unknown key")]
     UnknownSigningKey(usize),
@@ -60,35 +66,61 @@ impl ApiAuth {
         is_local: bool,
         allowed_origins: AllowedOrigins,
     ) -> ApiAuth {
-        ApiAuth { ring, issuers, is_local, allowed_origins }
+        ApiAuth { ring, issuers, login: None, is_local, allowed_origins }
     }
 
-    /// The principal of a request: by its header `Authorization`; without that, the user whom a trusted proxy names; anyone while the
-    /// API is open. If a credential is wrong, no other is tried.
+    /// With people that log in.
+    pub fn with_login(self, login: Option<Arc<BrowserLogin>>) -> ApiAuth {
+        ApiAuth { login, ..self }
+    }
+
+    /// The logins of people, if there are any.
+    pub fn login(&self) -> Option<&Arc<BrowserLogin>> {
+        self.login.as_ref()
+    }
+
+    /// Whether no page of another site, except those that the operator named, has sent the request. Browsers send what they know of
+    /// the hub, a cookie or a proxy's login, whatever page asks them to.
+    pub fn is_own_page(&self, headers: &HeaderMap) -> bool {
+        let public_origin = self.login.as_ref().map(|login| login.settings().public_origin());
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        origins.all(|origin| {
+            self.allowed_origins.names(origin)
+                || is_same_host(origin, headers)
+                || public_origin.is_some_and(|own| origin.as_bytes() == own.as_bytes())
+        })
+    }
+
+    /// The principal of a request: by its header `Authorization`; without that, the session of its cookie; without that, the user whom a
+    /// trusted proxy names; anyone while the API is open. If a credential is wrong, no other is tried.
     ///
     /// # Errors
-    /// If the credential is missing or wrong, or the open API is asked by another site.
+    /// If the credential is missing or wrong, or another site asks for what the browser authorizes by itself.
     pub fn authenticate(&self, headers: &HeaderMap, from: &Extensions) -> Result<Arc<Principal>, AccessDenied> {
         if let Some(anyone) = self.ring.anyone() {
             return self.check_site(headers, from.get().copied()).map(|()| anyone);
         }
-        match from.get() {
-            // The browser sends what the proxy knows the user by, whatever page asks it to.
-            Some(ProxyUser(user)) if !headers.contains_key(header::AUTHORIZATION) => {
-                let mut origins = headers.get_all(header::ORIGIN).iter();
-                match origins.all(|origin| self.allowed_origins.names(origin) || is_same_host(origin, headers)) {
-                    true => Ok(user.clone()),
-                    false => Err(AccessDenied::OriginNotAllowed),
-                }
+        if headers.contains_key(header::AUTHORIZATION) {
+            let token = bearer_token(headers).map_err(|_| AccessDenied::Unauthenticated)?;
+            return self.authenticate_token(token, from.get().copied());
+        }
+        let session = self.login.as_ref().and_then(|login| Some((login, cookie(headers, cookie::SESSION)?)));
+        let proxy_user = from.get::<ProxyUser>();
+        if (session.is_some() || proxy_user.is_some()) && !self.is_own_page(headers) {
+            return Err(AccessDenied::OriginNotAllowed);
+        }
+        match (session, proxy_user) {
+            (Some((login, session)), _) => {
+                let session = session.parse().ok().and_then(|token| login.sessions.authenticate(&token));
+                session.ok_or(AccessDenied::SessionEnded)
             }
-            _ => {
-                let token = bearer_token(headers).map_err(|_| AccessDenied::Unauthenticated)?;
-                self.authenticate_token(token, from.get().copied())
-            }
+            (None, Some(ProxyUser(user))) => Ok(user.clone()),
+            (None, None) => Err(AccessDenied::Unauthenticated),
         }
     }
 
-    /// As [`authenticate`](Self::authenticate). If a token names an unknown key of its issuer, the keys are read again first.
+    /// As [`authenticate`](Self::authenticate). If a token names an unknown key of its issuer, the keys are read again first. If a session
+    /// is unknown, the sessions are: another process may have begun it.
     ///
     /// # Errors
     /// The same.
@@ -100,6 +132,12 @@ impl ApiAuth {
         match self.authenticate(headers, from) {
             Err(AccessDenied::UnknownSigningKey(issuer)) => {
                 self.issuers.refetch(issuer).await;
+                self.authenticate(headers, from)
+            }
+            Err(AccessDenied::SessionEnded) => {
+                if let Some(login) = &self.login {
+                    login.sessions.next_refresh().await;
+                }
                 self.authenticate(headers, from)
             }
             result => result,

@@ -1,5 +1,5 @@
-//! CORS (<https://fetch.spec.whatwg.org/#http-cors-protocol>): web pages of the configured origins may use the API. Browsers
-//! never send credentials of their own, such as cookies.
+//! CORS (<https://fetch.spec.whatwg.org/#http-cors-protocol>): web pages of the configured origins may use the API. Credentials are
+//! never allowed (`Access-Control-Allow-Credentials`), so a page of another origin sends a key or a token, and no cookie.
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};

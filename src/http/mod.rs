@@ -2,9 +2,11 @@
 
 mod auth;
 mod body;
+mod cookie;
 mod cors;
 mod graphql;
 mod health;
+mod login;
 mod media_type;
 mod normalize;
 mod playground;
@@ -73,6 +75,9 @@ pub fn router(app: Arc<AppState>) -> Router {
         // Any method: an unknown source is 404, not 405.
         .route("/webhooks/{source}", any(webhook::receive))
         .route("/graphql", graphql_routes(app.clone()))
+        .route("/login", get(login::begin))
+        .route("/login/callback", get(login::finish))
+        .route("/logout", get(login::ended).post(login::end))
         .route("/", get(playground::redirect))
         .route("/graphiql", get(playground::page))
         .route("/graphiql/{*path}", get(playground::asset))

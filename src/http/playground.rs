@@ -1,11 +1,14 @@
 //! Serves the playground (GraphiQL) from assets in the binary. `make web` builds them from `web/`.
 
-use super::Problem;
+use super::auth::AccessDenied;
 use super::normalize::original_path;
-use axum::extract::{Path, Request};
+use super::{AppState, Problem, login};
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
+use std::sync::Arc;
 
 /// The page may load its own files, and connect to the API over HTTP and WebSocket.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; worker-src 'self'; img-src 'self' data:; \
@@ -29,11 +32,16 @@ pub async fn redirect() -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, "graphiql")]).into_response()
 }
 
-/// `GET /graphiql`: the page. Its links are relative to `/graphiql/`, so they are rewritten for a browser at `/graphiql`.
-pub async fn page(request: Request) -> Response {
-    let headers = request.headers();
+/// `GET /graphiql`: the page. Its links are relative to `/graphiql/`, so they are rewritten for a browser at `/graphiql`. Where people
+/// can log in, a person without a credential does that first.
+pub async fn page(State(app): State<Arc<AppState>>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    if let Some(login) = login_first(&app, &parts).await {
+        return login;
+    }
+    let headers = &parts.headers;
     let mut accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let found = match original_path(request.uri(), request.extensions()).ends_with('/') {
+    let found = match original_path(&parts.uri, &parts.extensions).ends_with('/') {
         true => find_asset("index.html", headers),
         false => Assets::get("index.html").map(|page| (with_asset_links_below_graphiql(page), false)),
     };
@@ -44,6 +52,17 @@ pub async fn page(request: Request) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, Html(NOT_BUILT_PAGE)).into_response()
         }
         None => Problem::PlaygroundNotBuilt.into_response(),
+    }
+}
+
+async fn login_first(app: &AppState, request: &Parts) -> Option<Response> {
+    app.auth.login()?;
+    match app.auth.authenticate_with_new_keys(&request.headers, &request.extensions).await {
+        Err(AccessDenied::Unauthenticated | AccessDenied::SessionEnded) => {
+            let page = request.uri.path_and_query().map_or("/graphiql", |page| page.as_str());
+            login::login_address(app, page)
+        }
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Errors outside GraphQL, as `application/problem+json` (RFC 9457).
 
 use super::auth::AccessDenied;
+use super::cookie::REMOVE_SESSION;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -12,13 +13,15 @@ macro_rules! problems {
             $(#[error($detail)] $name $(($parameter))?,)+
             #[error("the request failed: {0}")]
             Other(StatusCode),
+            #[error("{1}")]
+            LoginFailed(StatusCode, String),
         }
 
         impl Problem {
             pub fn status(&self) -> StatusCode {
                 match self {
                     $(Problem::$name { .. } => StatusCode::$status,)+
-                    Problem::Other(status) => *status,
+                    Problem::Other(status) | Problem::LoginFailed(status, _) => *status,
                 }
             }
         }
@@ -33,6 +36,8 @@ problems! {
     SourceNotFound, NOT_FOUND, "no source with this name is configured";
     NotAuthenticated, UNAUTHORIZED, "the request is not authenticated";
     ApiKeyRequired, UNAUTHORIZED, "this needs a valid credential: send the header `Authorization: Bearer …`";
+    SessionEnded, UNAUTHORIZED, "the session has ended: log in again, at /login";
+    LogoutNotStored, SERVICE_UNAVAILABLE, "the logout could not be stored; try again in a minute";
     MissingScope(&'static str), FORBIDDEN, "this needs the scope `{0}`, which the credential does not have";
     MetricsOfAllSources, FORBIDDEN, "the metrics are of all sources, and the credential is limited to some of them";
     SiteNotAllowed(AccessDenied), FORBIDDEN, "{0}";
@@ -62,6 +67,7 @@ impl From<AccessDenied> for Problem {
     fn from(denied: AccessDenied) -> Self {
         match denied {
             AccessDenied::Unauthenticated => Problem::ApiKeyRequired,
+            AccessDenied::SessionEnded => Problem::SessionEnded,
             denied => Problem::SiteNotAllowed(denied),
         }
     }
@@ -79,6 +85,7 @@ impl IntoResponse for Problem {
             Problem::WebhookMethodNotAllowed(_) => (header::ALLOW, HeaderValue::from_static("POST, PUT")),
             Problem::NotAuthenticated => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Webhook")),
             Problem::ApiKeyRequired => (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Problem::SessionEnded => (header::SET_COOKIE, HeaderValue::from_static(REMOVE_SESSION)),
             // The rest of the body is not read, so the connection cannot be reused.
             Problem::BodyTooLarge(_) | Problem::BodyTimeout | Problem::IncompleteBody => {
                 (header::CONNECTION, HeaderValue::from_static("close"))

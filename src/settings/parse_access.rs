@@ -52,7 +52,8 @@ pub fn hub_url(text: &str) -> Result<Option<String>, String> {
     const WRITE: &str = "write where browsers reach this hub: https://hub.example, or http://localhost:8080";
     optional(text, |text| {
         let url = Url::parse(text).ok().filter(|_| is_safe_url(text) && !text.contains(char::is_whitespace));
-        let url = url.ok_or_else(|| format!("must be an https address, or an http address of this machine; {WRITE}"))?;
+        let url =
+            url.ok_or_else(|| format!("must be an https address, or an http address of this machine; {WRITE}"))?;
         let has_more = url.query().is_some() || url.fragment().is_some();
         if has_more || !url.username().is_empty() || url.password().is_some() {
             return Err(format!("must have nothing but scheme, host, port and path; {WRITE}"));

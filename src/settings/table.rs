@@ -89,6 +89,10 @@ macro_rules! settings {
     };
 }
 
+mod login;
+
+pub use login::OIDC_SETTINGS;
+
 settings! {
     /// The address and port that the server listens on. Port 0 selects a free port.
     listen: SocketAddr, "ADDRESS:PORT" = "127.0.0.1:8080" => parse(parse::address);
@@ -213,25 +217,6 @@ pub const TOKEN_GRANT_SETTINGS: &[Setting] = rows! {
     scopes "LIST" = "";
     /// The sources that it is limited to.
     sources "LIST" = "all";
-};
-
-/// The keys of `[oidc]`.
-pub const OIDC_SETTINGS: &[Setting] = rows! {
-    /// The identity provider: an `https` address, or an `http` address of this machine. Its configuration is at
-    /// `/.well-known/openid-configuration` below it.
-    issuer "URL" = "";
-    /// The name under which this hub is registered with the provider.
-    client_id "TEXT" = "";
-    /// The secret of this registration.
-    client_secret "SECRET" = "";
-    /// What a login asks for. Add those that the claims of the grants need, e.g. `groups`. `openid` is always asked for.
-    scopes "LIST" = "`[\"openid\"]`";
-    /// The claim that names the person, in `viewer` and in what it changes. It must be one that the provider gives to nobody else.
-    subject_claim "TEXT" = "`sub`";
-    /// The algorithms that it signs ID tokens with, some of those of `[[token_issuers]]`.
-    algorithms "LIST" = "`[\"RS256\"]`";
-    /// What the claims allow: `[[oidc.grants]]`, with the same keys as `[[token_issuers.grants]]`.
-    grants "LIST" = "";
 };
 
 /// The keys of `[[proxy_grants]]`.

@@ -1,21 +1,17 @@
-//! API keys. They are not derived from the raw log: a rebuild or a purge leaves them alone. Each change counts
-//! `access_version` up in the same transaction, so that every process reads the keys again.
+//! API keys. They are not derived from the raw log: a rebuild or a purge leaves them alone.
 
-use super::connect::DatabaseAddress;
-use super::{Database, StoreError, begin_writing};
+use super::access_version::{AccessChange, access_connection, access_version};
+use super::{Database, StoreError};
 use crate::access::{ApiKey, ApiKeyId, ApiKeyToken, Scopes, View};
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use entity::access_version;
+use entity::access_version::API_KEYS;
 use entity::api_key::{ActiveModel, Column, Entity, Model};
 use sea_orm::sea_query::{CaseStatement, Expr};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, DatabaseConnection, DatabaseTransaction, EntityTrait, ExprTrait,
-    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set, ColumnTrait, Condition, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
 };
-use std::time::Duration;
 
-/// How long a change waits before it tries for the writer's lock again.
-const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(2);
 /// Keys of one statement that saves when they were used.
 const KEYS_PER_STATEMENT: usize = 500;
 
@@ -80,14 +76,13 @@ impl ApiKeyStore {
 
     /// The number of changes so far. Read it before the keys.
     pub async fn version(&self) -> Result<i64, StoreError> {
-        let row = access_version::Entity::find_by_id(access_version::API_KEYS).one(self.connection());
-        let row = self.0.with_timeout(row).await?;
-        row.map(|row| row.version).ok_or_else(|| StoreError::Corrupt("access_version has no row".to_owned()))
+        access_version(&self.0, API_KEYS).await
     }
 
     /// All keys, also revoked and expired ones, oldest first. A row that cannot be read is logged and left out.
     pub async fn all(&self) -> Result<Vec<ApiKeyRecord>, StoreError> {
-        let rows = Entity::find().order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(self.connection());
+        let rows =
+            Entity::find().order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(access_connection(&self.0));
         let records = self.0.with_timeout(rows).await?.into_iter().map(|row| {
             let id = row.id.clone();
             ApiKeyRecord::try_from(row).inspect_err(|error| tracing::error!(id, %error, "API key ignored"))
@@ -97,7 +92,12 @@ impl ApiKeyStore {
 
     /// Whether a key was ever created.
     pub async fn any(&self) -> Result<bool, StoreError> {
-        let id = Entity::find().select_only().column(Column::Id).limit(1).into_tuple::<String>().one(self.connection());
+        let id = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .limit(1)
+            .into_tuple::<String>()
+            .one(access_connection(&self.0));
         Ok(self.0.with_timeout(id).await?.is_some())
     }
 
@@ -173,50 +173,24 @@ impl ApiKeyStore {
                 .col_expr(Column::LastUsedAt, at.into())
                 .filter(Column::Id.is_in(ids))
                 .filter(is_later);
-            let connection = self.writing_connection().await?;
-            let txn = begin_writing(&connection, "", || tokio::time::sleep(LOCK_RETRY_INTERVAL)).await?;
-            update.exec(&txn).await?;
-            txn.commit().await?;
+            let change = AccessChange::begin_uncounted(&self.0).await?;
+            update.exec(&change.txn).await?;
+            change.commit().await?;
         }
         Ok(())
     }
 
-    // Not one of those that read: they may all be in use, and a revocation must not wait for them.
-    fn connection(&self) -> &DatabaseConnection {
-        &self.0.write_pool
-    }
-
-    // SQLite's own waits for the writer's lock become longer and longer, so its connection does not wait by itself.
-    async fn writing_connection(&self) -> Result<DatabaseConnection, StoreError> {
-        match &self.0.address {
-            DatabaseAddress::Sqlite(_) => self.0.maintenance_connection().await,
-            DatabaseAddress::Postgres(_) => Ok(self.0.write_pool.clone()),
-        }
-    }
-
-    // Counts the change first, so that changes follow each other.
     async fn begin(&self) -> Result<KeyChange, StoreError> {
-        let connection = self.writing_connection().await?;
-        let txn = begin_writing(&connection, "", || tokio::time::sleep(LOCK_RETRY_INTERVAL)).await?;
-        let version = Expr::col(access_version::Column::Version).add(1);
-        access_version::Entity::update_many()
-            .col_expr(access_version::Column::Version, version)
-            .filter(access_version::Column::Id.eq(access_version::API_KEYS))
-            .exec(&txn)
-            .await?;
-        Ok(KeyChange { txn, _connection: connection })
+        AccessChange::begin(&self.0, API_KEYS).await.map(KeyChange)
     }
 }
 
 /// A change of keys that is not committed.
-struct KeyChange {
-    txn: DatabaseTransaction,
-    _connection: DatabaseConnection,
-}
+struct KeyChange(AccessChange);
 
 impl KeyChange {
     async fn find(&self, id: ApiKeyId, within: &View) -> Result<ApiKeyRecord, ApiKeyError> {
-        let row = Entity::find_by_id(id.to_string()).one(&self.txn).await.map_err(StoreError::from)?;
+        let row = Entity::find_by_id(id.to_string()).one(&self.0.txn).await.map_err(StoreError::from)?;
         let record = row.map(ApiKeyRecord::try_from).transpose()?;
         record.filter(|record| record.key.view.is_within(within)).ok_or(ApiKeyError::NotFound(id))
     }
@@ -229,17 +203,17 @@ impl KeyChange {
             last_used_at: None,
             revoked_at: None,
         };
-        Entity::insert(Model::from(&record).into_active_model()).exec_without_returning(&self.txn).await?;
+        Entity::insert(Model::from(&record).into_active_model()).exec_without_returning(&self.0.txn).await?;
         Ok(record)
     }
 
     async fn update(&self, id: ApiKeyId, values: ActiveModel) -> Result<(), StoreError> {
-        Entity::update_many().set(values).filter(Column::Id.eq(id.to_string())).exec(&self.txn).await?;
+        Entity::update_many().set(values).filter(Column::Id.eq(id.to_string())).exec(&self.0.txn).await?;
         Ok(())
     }
 
     async fn commit(self) -> Result<(), StoreError> {
-        Ok(self.txn.commit().await?)
+        self.0.commit().await
     }
 }
 
@@ -249,6 +223,12 @@ fn earlier(one: Option<DateTime<Utc>>, other: Option<DateTime<Utc>>) -> Option<D
 
 fn micros(at: Option<DateTime<Utc>>) -> Option<i64> {
     at.map(|at| at.timestamp_micros())
+}
+
+/// The scopes of a row. A newer version may have further ones, which allow nothing here.
+pub fn known_scopes(names: &str) -> Scopes {
+    let known = names.split(' ').filter_map(|name| name.parse::<Scopes>().ok());
+    known.flat_map(|scopes| scopes.iter().collect::<Vec<_>>()).collect()
 }
 
 impl From<&ApiKeyRecord> for Model {
@@ -277,9 +257,7 @@ impl TryFrom<Model> for ApiKeyRecord {
         let at = |micros| DateTime::from_timestamp_micros(micros).ok_or_else(|| corrupt("a time is out of range"));
         let sources = row.sources.as_deref().map(serde_json::from_str).transpose();
         let sources = sources.map_err(|_| corrupt("its sources are no list"))?;
-        // A newer version may have further scopes, which allow nothing here.
-        let known = row.scopes.split(' ').filter_map(|name| name.parse::<Scopes>().ok());
-        let scopes: Scopes = known.flat_map(|scopes| scopes.iter().collect::<Vec<_>>()).collect();
+        let scopes = known_scopes(&row.scopes);
         let key = ApiKey {
             id: row.id.parse().map_err(|_| corrupt("its id is invalid"))?,
             name: row.name.clone(),

@@ -1,7 +1,9 @@
 //! The database, and the SQL of everything but maintenance (`rebuild`, `retention`). One connection writes, a pool reads.
 
+mod access_version;
 mod api_keys;
 mod begin_writing;
+mod browser_sessions;
 mod connect;
 mod inspection_index;
 mod maintenance_lock;
@@ -14,6 +16,7 @@ mod write;
 
 pub use api_keys::{ApiKeyError, ApiKeyRecord, ApiKeyStore, KeyRotation, RotatedKey};
 pub use begin_writing::begin_writing;
+pub use browser_sessions::{BrowserSessionStore, LoginDigest};
 pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, read_only_connection, with_timeout};
 pub use inspection_index::{Cohort, CountGroup, InspectionIndex, Period};
 pub use maintenance_lock::MaintenanceLock;

@@ -251,7 +251,7 @@ async fn events(request: RequestBuilder) -> Response {
 }
 
 /// Reads a body until it contains a text.
-async fn until(body: &mut Response, expected: &str) -> String {
+pub async fn until(body: &mut Response, expected: &str) -> String {
     let mut text = String::new();
     while !text.contains(expected) {
         let chunk = tokio::time::timeout(TIMEOUT, body.chunk()).await.expect("in time").expect("a body");
@@ -261,7 +261,7 @@ async fn until(body: &mut Response, expected: &str) -> String {
 }
 
 /// Reads a body until it ends.
-async fn until_end(body: &mut Response) -> String {
+pub async fn until_end(body: &mut Response) -> String {
     let mut text = String::new();
     while let Some(chunk) = tokio::time::timeout(TIMEOUT, body.chunk()).await.expect("in time").expect("a body") {
         text += &String::from_utf8_lossy(&chunk);
@@ -283,7 +283,7 @@ async fn send(socket: &mut Socket, message: Value) {
 }
 
 /// All messages until the socket is closed, with the code and the reason.
-async fn until_closed(socket: &mut Socket) -> (Vec<Value>, (u16, String)) {
+pub async fn until_closed(socket: &mut Socket) -> (Vec<Value>, (u16, String)) {
     let mut messages = Vec::new();
     loop {
         let message = tokio::time::timeout(TIMEOUT, socket.next()).await.expect("in time").expect("a message");

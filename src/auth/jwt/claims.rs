@@ -1,6 +1,6 @@
 //! The claims of a token.
 
-use crate::access::ClaimGrant;
+use crate::access::{ClaimGrant, View};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -42,22 +42,38 @@ impl VerifiedClaims {
         (has_begun && now < ends).then_some(ends)
     }
 
-    /// The owner of the token: unique over all issuers.
-    pub fn subject(&self, issuer: &str) -> Option<String> {
-        let subject = self.0.get("sub")?.as_str()?;
+    /// The owner of the token, by this claim: unique over all issuers.
+    pub fn subject(&self, issuer: &str, claim: &str) -> Option<String> {
+        let subject = self.get(claim)?.as_str()?;
         let is_printable = !subject.chars().any(char::is_control);
         let is_usable = !subject.is_empty() && subject.len() <= MAX_SUBJECT_BYTES && is_printable;
         is_usable.then(|| format!("{issuer}#{subject}"))
     }
 
-    /// Whether the token has what a grant asks for.
-    pub fn fit(&self, grant: &ClaimGrant) -> bool {
-        let named = self.0.get(&grant.claim).or_else(|| {
-            let mut path = grant.claim.split('.');
+    /// What all grants that fit allow together.
+    pub fn view(&self, grants: &[ClaimGrant]) -> View {
+        View::combined(grants.iter().filter(|grant| self.fit(grant)).map(|grant| &grant.view))
+    }
+
+    /// A claim, by its name or its path.
+    pub fn get(&self, claim: &str) -> Option<&Value> {
+        self.0.get(claim).or_else(|| {
+            let mut path = claim.split('.');
             let first = self.0.get(path.next()?)?;
             path.try_fold(first, |value, name| value.get(name))
-        });
-        match named {
+        })
+    }
+
+    /// Adds the claims of another place that are missing here.
+    pub fn add_missing(&mut self, others: VerifiedClaims) {
+        for (name, value) in others.0 {
+            self.0.entry(name).or_insert(value);
+        }
+    }
+
+    /// Whether the token has what a grant asks for.
+    fn fit(&self, grant: &ClaimGrant) -> bool {
+        match self.get(&grant.claim) {
             Some(Value::String(text)) if SCOPE_CLAIMS.contains(&grant.claim.as_str()) => {
                 text.split(' ').any(|word| word == grant.value)
             }

@@ -103,7 +103,7 @@ impl TokenIssuers {
     /// Reads the keys of all issuers when they are due, and ends expired tokens, until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let keys = async {
-            match reqwest::Client::builder().timeout(FETCH_TIMEOUT).build() {
+            match http_client() {
                 Ok(client) => _ = join_all(self.issuers.iter().map(|issuer| issuer.keep_current(&client))).await,
                 Err(error) => tracing::error!(%error, "the keys of token issuers cannot be read: no HTTP client"),
             }
@@ -126,28 +126,59 @@ impl TokenIssuers {
     /// Has the keys of an issuer read again, because a token names another one, and waits for that. Returns at once if they were
     /// read for that reason a short time ago.
     pub async fn refetch(&self, issuer: usize) {
-        let Some(ActiveIssuer { keys, .. }) = self.issuers.get(issuer) else { return };
-        let read = keys.was_read.notified();
-        match keys.begin_refetch() {
-            Refetch::Begin => keys.wanted.notify_one(),
+        if let Some(issuer) = self.issuers.get(issuer) {
+            issuer.keys.refetch().await;
+        }
+    }
+}
+
+impl ActiveIssuer {
+    async fn keep_current(&self, client: &reqwest::Client) {
+        let source = IssuerKeySet { source: &self.settings.key_set, client };
+        self.keys.keep_current(&self.settings.issuer, &source).await;
+    }
+}
+
+/// Reads the keys of an issuer.
+pub trait ReadKeySet {
+    /// The set as JSON, and how long it may be used.
+    fn read(&self) -> impl Future<Output = Result<(Vec<u8>, Duration), String>> + Send;
+}
+
+/// Where the keys of an issuer of the settings are.
+struct IssuerKeySet<'a> {
+    source: &'a KeySetSource,
+    client: &'a reqwest::Client,
+}
+
+impl ReadKeySet for IssuerKeySet<'_> {
+    fn read(&self) -> impl Future<Output = Result<(Vec<u8>, Duration), String>> + Send {
+        read_key_set(self.source, self.client)
+    }
+}
+
+impl KeySetState {
+    /// Has the keys read again, and waits for that. Returns at once if they were read for that reason a short time ago.
+    pub async fn refetch(&self) {
+        let read = self.was_read.notified();
+        match self.begin_refetch() {
+            Refetch::Begin => self.wanted.notify_one(),
             Refetch::Running => {}
             Refetch::TooSoon => return,
         }
         // Without the keys the token is refused.
         let _ = tokio::time::timeout(WAIT_FOR_KEYS, read).await;
     }
-}
 
-impl ActiveIssuer {
-    async fn keep_current(&self, client: &reqwest::Client) {
-        let name = &self.settings.issuer;
+    /// Reads the keys of this issuer when they are due. Never returns.
+    pub async fn keep_current(&self, issuer: &str, source: &impl ReadKeySet) {
         let mut is_failing = false;
         loop {
-            let read = read_key_set(&self.settings.key_set, client).await;
-            let pause = match read.and_then(|(json, max_age)| Ok(self.keys.read(json).map(|()| max_age)?)) {
+            let read = source.read().await;
+            let pause = match read.and_then(|(json, max_age)| Ok(self.read(json).map(|()| max_age)?)) {
                 Ok(max_age) => {
                     if is_failing {
-                        tracing::info!(issuer = name, "the keys of a token issuer could be read again");
+                        tracing::info!(issuer, "the keys of a token issuer could be read again");
                     }
                     is_failing = false;
                     max_age
@@ -155,7 +186,7 @@ impl ActiveIssuer {
                 Err(why) => {
                     if !is_failing {
                         tracing::warn!(
-                            issuer = name,
+                            issuer,
                             why,
                             "the keys of a token issuer could not be read; the old ones stay valid"
                         );
@@ -164,12 +195,20 @@ impl ActiveIssuer {
                     RETRY_INTERVAL
                 }
             };
-            self.keys.is_failing.store(is_failing, Ordering::Relaxed);
-            self.keys.was_read.notify_waiters();
+            self.is_failing.store(is_failing, Ordering::Relaxed);
+            self.was_read.notify_waiters();
             // Either way the keys are due.
-            let _ = tokio::time::timeout(pause, self.keys.wanted.notified()).await;
+            let _ = tokio::time::timeout(pause, self.wanted.notified()).await;
         }
     }
+}
+
+/// The client that reads keys.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn http_client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().timeout(FETCH_TIMEOUT).build()
 }
 
 /// A key set as JSON, and how long it may be used.
@@ -183,19 +222,31 @@ async fn read_key_set(source: &KeySetSource, client: &reqwest::Client) -> Result
     }
 }
 
-async fn download(url: &str, client: &reqwest::Client) -> Result<(Vec<u8>, Duration), String> {
+/// Something small as bytes, and how long it may be used.
+///
+/// # Errors
+/// If it cannot be read, or is not small.
+pub async fn download(url: &str, client: &reqwest::Client) -> Result<(Vec<u8>, Duration), String> {
     let failed = |error: reqwest::Error| error.without_url().to_string();
-    let mut response = client.get(url).send().await.map_err(failed)?.error_for_status().map_err(failed)?;
+    let response = client.get(url).send().await.map_err(failed)?.error_for_status().map_err(failed)?;
     let cache_control = response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
     let max_age = cache_control.and_then(max_age_of).unwrap_or(DEFAULT_MAX_AGE).clamp(MIN_MAX_AGE, MAX_MAX_AGE);
+    Ok((read_body(response).await?, max_age))
+}
+
+/// The body of a response, if it is small.
+///
+/// # Errors
+/// If it cannot be read, or is not small.
+pub async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
         body.extend_from_slice(&chunk);
         if body.len() > MAX_SET_BYTES {
             return Err("it is larger than 1 MiB".to_owned());
         }
     }
-    Ok((body, max_age))
+    Ok(body)
 }
 
 /// `max-age` of a header `Cache-Control` (RFC 9111, section 5.2.2.1).

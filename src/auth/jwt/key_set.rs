@@ -1,7 +1,6 @@
 //! The keys of an issuer: a JSON Web Key Set (RFC 7517, section 5).
 
 use super::claims::VerifiedClaims;
-use crate::access::TokenIssuer;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
@@ -20,6 +19,14 @@ struct SigningKey {
     /// If the set says with which algorithm alone it is used.
     algorithm: Option<Algorithm>,
     key: DecodingKey,
+}
+
+/// What a token must be to count.
+#[derive(Clone, Copy, Debug)]
+pub struct ExpectedToken<'a> {
+    pub issuer: &'a str,
+    pub audience: &'a str,
+    pub algorithms: &'a [Algorithm],
 }
 
 /// Why a token is not verified.
@@ -44,14 +51,14 @@ impl KeySet {
         if keys.is_empty() { Err("it has no key to verify signatures with") } else { Ok(KeySet(keys)) }
     }
 
-    /// The claims of a token, if one of the keys has signed it for the issuer's audience.
+    /// The claims of a token, if one of the keys has signed it as expected.
     ///
     /// # Errors
     /// If it is not verified.
-    pub fn verify(&self, token: &str, issuer: &TokenIssuer) -> Result<VerifiedClaims, NotVerified> {
+    pub fn verify(&self, token: &str, expected: &ExpectedToken<'_>) -> Result<VerifiedClaims, NotVerified> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| NotVerified::Invalid)?;
         // An extension that must be understood, and we understand none (RFC 7515, section 4.1.11).
-        if !issuer.algorithms.contains(&header.alg) || header.crit.is_some() {
+        if !expected.algorithms.contains(&header.alg) || header.crit.is_some() {
             return Err(NotVerified::Invalid);
         }
         let is_named = |key: &&SigningKey| header.kid.is_none() || key.id == header.kid;
@@ -60,8 +67,8 @@ impl KeySet {
             return Err(NotVerified::UnknownKey);
         }
         let mut validation = Validation::new(header.alg);
-        validation.set_issuer(&[&issuer.issuer]);
-        validation.set_audience(&[&issuer.audience]);
+        validation.set_issuer(&[expected.issuer]);
+        validation.set_audience(&[expected.audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // By the hub's clock instead.
         (validation.validate_exp, validation.validate_nbf) = (false, false);

@@ -11,14 +11,15 @@ mod key_set;
 #[cfg(test)]
 mod tests;
 
-use crate::access::{ClientNetwork, Principal, TokenIssuer, View};
+use crate::access::{ClientNetwork, DEFAULT_SUBJECT_CLAIM, Principal, TokenIssuer};
 use crate::clock::TimeSource;
 use crate::sync::lock;
 use chrono::{DateTime, Utc};
-use claims::VerifiedClaims;
-use failures::FailureLimit;
-use fetch::KeySetState;
+pub use claims::VerifiedClaims;
+pub use failures::FailureLimit;
+pub use fetch::{KeySetState, ReadKeySet, download, read_body};
 use hashlink::LruCache;
+pub use key_set::{ExpectedToken, NotVerified};
 use sha2::{Digest, Sha256};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -163,16 +164,16 @@ impl TokenIssuers {
         let found = self.issuers.iter().enumerate().find(|(_, issuer)| issuer.settings.issuer == claimed);
         let (index, issuer) = found.ok_or(TokenRefused::Invalid)?;
         let (keys, keys_version) = issuer.keys.current();
-        let claims: VerifiedClaims = keys.verify(token, &issuer.settings).map_err(|refused| match refused {
-            key_set::NotVerified::UnknownKey => TokenRefused::UnknownKey(index),
-            key_set::NotVerified::Invalid => TokenRefused::Invalid,
+        let TokenIssuer { issuer: name, audience, algorithms, grants, .. } = &issuer.settings;
+        let expected = ExpectedToken { issuer: name, audience, algorithms };
+        let claims: VerifiedClaims = keys.verify(token, &expected).map_err(|refused| match refused {
+            NotVerified::UnknownKey => TokenRefused::UnknownKey(index),
+            NotVerified::Invalid => TokenRefused::Invalid,
         })?;
         let expires_at = claims.check_times(now).ok_or(TokenRefused::Invalid)?;
         let principal = Principal {
-            subject: claims.subject(&issuer.settings.issuer).ok_or(TokenRefused::Invalid)?.into(),
-            view: View::combined(
-                issuer.settings.grants.iter().filter(|grant| claims.fit(grant)).map(|grant| &grant.view),
-            ),
+            subject: claims.subject(name, DEFAULT_SUBJECT_CLAIM).ok_or(TokenRefused::Invalid)?.into(),
+            view: claims.view(grants),
             expires_at: Some(expires_at),
             ended: CancellationToken::new(),
         };

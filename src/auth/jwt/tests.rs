@@ -1,7 +1,7 @@
 //! Tokens that are signed here, with keys that are made here.
 
 use super::*;
-use crate::access::{ClaimGrant, KeySetSource, Scopes};
+use crate::access::{ClaimGrant, KeySetSource, Scopes, View};
 use chrono::TimeDelta;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};

@@ -13,6 +13,7 @@ mod validator;
 pub use coalesce::Coalescer;
 
 use super::auth::AccessDenied;
+use super::cookie::REMOVE_SESSION;
 use super::stream::{self, StreamFormat};
 use super::{AppState, socket};
 use crate::access::Principal;
@@ -226,6 +227,10 @@ impl From<AccessDenied> for RequestRejection {
             AccessDenied::Unauthenticated | AccessDenied::UnknownSigningKey(_) => {
                 return ApiError::unauthenticated().into();
             }
+            AccessDenied::SessionEnded => {
+                let header = Some(&("set-cookie", REMOVE_SESSION));
+                return RequestRejection { header, ..ApiError::session_ended().into() };
+            }
             AccessDenied::TooManyFailures(seconds) => return ApiError::too_many_failures(seconds).into(),
             AccessDenied::HostNotAllowed => {
                 "Ask for it under one of these names; or create an API key (`inspection-hub keys create`), which opens it to every host."
@@ -240,7 +245,7 @@ impl From<AccessDenied> for RequestRejection {
 impl From<ApiError> for RequestRejection {
     fn from(error: ApiError) -> Self {
         let status = match error.code {
-            ApiErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+            ApiErrorCode::Unauthenticated | ApiErrorCode::SessionEnded => StatusCode::UNAUTHORIZED,
             ApiErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             ApiErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ApiErrorCode::Timeout => StatusCode::SERVICE_UNAVAILABLE,
@@ -253,6 +258,7 @@ impl From<ApiError> for RequestRejection {
             ApiErrorCode::BadRequest
                 | ApiErrorCode::Unauthenticated
                 | ApiErrorCode::RateLimited
+                | ApiErrorCode::SessionEnded
                 | ApiErrorCode::Internal
         );
         let header = (error.code == ApiErrorCode::Unauthenticated).then_some(&("www-authenticate", "Bearer"));

@@ -10,6 +10,7 @@ mod tests;
 mod wire;
 
 use super::auth::AccessDenied;
+use super::cookie::REMOVE_SESSION;
 use super::serve::ConnectionSlot;
 use super::{AppState, Problem};
 use crate::access::{ClientNetwork, Principal};
@@ -38,8 +39,8 @@ pub fn open(app: Arc<AppState>, mut request: Request) -> Response {
     let Some(key) = key(&request) else { return Problem::MethodNotAllowed.into_response() };
     let (protocol, rejection) = match negotiate_subprotocol(headers) {
         Ok(()) => {
-            let origin_denied =
-                (!app.allowed_origins.allows_websocket(headers)).then_some(AccessDenied::OriginNotAllowed);
+            let is_allowed = app.allowed_origins.allows_websocket(headers) || app.auth.is_own_page(headers);
+            let origin_denied = (!is_allowed).then_some(AccessDenied::OriginNotAllowed);
             let denied = request.extensions().get().copied().filter(|denied| *denied != AccessDenied::Unauthenticated);
             let reason = denied.or(origin_denied).map(|denied| CloseReason::forbidden(&denied.to_string()));
             (Some(HeaderValue::from_static(SUBPROTOCOL)), reason)
@@ -75,9 +76,13 @@ pub fn open(app: Arc<AppState>, mut request: Request) -> Response {
     });
     let headers =
         [(header::CONNECTION, "upgrade"), (header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_ACCEPT, &accept)];
+    let session_ended = matches!(request.extensions().get(), Some(AccessDenied::SessionEnded));
     let mut response = (StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response();
     if let Some(protocol) = protocol {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    if session_ended {
+        response.headers_mut().insert(header::SET_COOKIE, HeaderValue::from_static(REMOVE_SESSION));
     }
     response
 }

@@ -12,6 +12,20 @@ value = 'readers'
 scopes = ['read', 'read:personal']
 sources = ['pave']
 ";
+const OIDC: &str = "public_url = 'https://hub.example/in/'
+[oidc]
+issuer = 'https://login.example/realms/a'
+client_id = 'hub'
+client_secret = 'env:CLIENT_SECRET'
+scopes = ['groups', 'email']
+subject_claim = 'email'
+algorithms = ['ES256']
+[[oidc.grants]]
+claim = 'groups'
+value = 'readers'
+scopes = ['read']
+sources = ['pave']
+";
 const PROXY: &str = "trusted_proxies = '10.1.2.3/8, ::1, 127.0.0.1'
 proxy_user_header = 'X-User'
 proxy_groups_header = 'X-Groups'
@@ -110,4 +124,81 @@ fn settings_about_proxies_need_each_other() {
         assert_eq!(about_proxies.len(), expected.len(), "{warnings:?}");
         assert!(about_proxies.iter().zip(&expected).all(|(warning, begin)| warning.starts_with(begin)), "{warnings:?}");
     }
+}
+
+fn oidc(from: &str, to: &str) -> SettingsInput {
+    replaced(OIDC, from, to).variable("CLIENT_SECRET", "hunter2 with / and %")
+}
+
+#[test]
+fn the_provider_of_logins_is_read() {
+    let settings = oidc("", "").settings();
+    let provider = settings.oidc.expect("a provider");
+    assert_eq!((provider.issuer.as_str(), provider.client_id.as_str()), ("https://login.example/realms/a", "hub"));
+    assert_eq!(provider.client_secret.value, "hunter2 with / and %");
+    assert!(!format!("{provider:?}").contains("hunter2"), "it is not printed by accident");
+    assert_eq!((provider.scopes.join(" "), provider.subject_claim.as_str()), ("openid groups email".into(), "email"));
+    assert_eq!(provider.grants[0].view.sources(), Some(&["pave".to_owned()][..]));
+    assert_eq!(provider.redirect_uri(), "https://hub.example/in/login/callback");
+    assert_eq!(
+        (provider.logged_out_uri().as_str(), provider.public_origin()),
+        ("https://hub.example/in/logout", "https://hub.example")
+    );
+    assert_eq!(format!("{:?}", provider.algorithms), "[ES256]");
+    let all = OIDC.replace("scopes = ['groups', 'email']\nsubject_claim = 'email'\nalgorithms = ['ES256']\n", "");
+    let provider = file(&all).variable("CLIENT_SECRET", "s").settings().oidc.expect("a provider");
+    assert_eq!((provider.scopes.join(" "), provider.subject_claim.as_str()), ("openid".into(), "sub"));
+    assert_eq!(format!("{:?}", provider.algorithms), "[RS256]");
+    let local = oidc("https://hub.example/in/", "http://localhost:8080").settings().oidc.expect("a provider");
+    assert_eq!(
+        (local.redirect_uri().as_str(), local.public_origin()),
+        ("http://localhost:8080/login/callback", "http://localhost:8080")
+    );
+    // What decides about rights is in the digest, and nothing else.
+    let digest = |from: &str, to: &str| oidc(from, to).settings().oidc.expect("a provider").grants_digest();
+    let same = digest("", "");
+    for (from, to, is_same) in [
+        ("client_secret = 'env:CLIENT_SECRET'", "client_secret = 'other'", true),
+        ("https://hub.example/in/", "https://hub.example", true),
+        ("value = 'readers'", "value = 'others'", false),
+        ("scopes = ['read']", "scopes = ['read', 'operate']", false),
+        ("sources = ['pave']\n", "", false),
+        ("subject_claim = 'email'", "subject_claim = 'sub'", false),
+        ("client_id = 'hub'", "client_id = 'hub2'", false),
+        ("realms/a", "realms/b", false),
+    ] {
+        assert_eq!(digest(from, to) == same, is_same, "{from}");
+    }
+}
+
+#[test]
+fn mistakes_about_logins() {
+    let grants = &OIDC[OIDC.find("[[oidc.grants]]").expect("grants")..];
+    for (from, to, problem) in [
+        ("public_url = 'https://hub.example/in/'\n", "", "oidc: needs public_url"),
+        ("https://hub.example/in/", "http://hub.example", "public_url: must be an https address"),
+        ("https://hub.example/in/", "https://hub.example/?a", "public_url: must have nothing but scheme"),
+        ("issuer = 'https://login.example/realms/a'\n", "", "oidc.issuer: is missing"),
+        ("'https://login", "'http://login", "oidc.issuer: must be an https address"),
+        ("realms/a", "realms/a?b=c", "oidc.issuer: must be an https address"),
+        ("client_id = 'hub'\n", "", "oidc.client_id: is missing"),
+        ("client_secret = 'env:CLIENT_SECRET'\n", "", "oidc.client_secret: is missing"),
+        ("client_secret = 'env:CLIENT_SECRET'", "client_secret = 7", "oidc.client_secret: is missing"),
+        ("env:CLIENT_SECRET", "env:OTHER", "oidc.client_secret: the variable OTHER is not set"),
+        ("['groups', 'email']", "['a b']", "oidc.scopes[1]: \"a b\" is not the name of a scope"),
+        ("['groups', 'email']", "'groups'", "oidc.scopes: must be a list"),
+        ("subject_claim = 'email'", "subject_claim = ''", "oidc.subject_claim: is missing"),
+        ("['ES256']", "['HS256']", "\"HS256\" is not an algorithm with a public key"),
+        ("['ES256']", "['none']", "\"none\" is not an algorithm"),
+        (grants, "", "oidc.grants: is missing; write [[oidc.grants]]"),
+        ("claim = 'groups'\n", "", "oidc.grants[1].claim: is missing"),
+        ("sources = ['pave']", "sources = ['pavé']", "is not a source of the file"),
+        ("client_id", "clientid", "oidc.clientid: is not a setting; did you mean client_id?"),
+    ] {
+        let problems = oidc(from, to).problems();
+        assert!(problems.iter().any(|found| found.contains(problem)), "{problem}: {problems:?}");
+        assert!(!problems.concat().contains("hunter2"), "{problems:?}");
+    }
+    let table = file("oidc = 7").problems();
+    assert!(table[0].contains("oidc: must be a table; write [oidc]"), "{table:?}");
 }

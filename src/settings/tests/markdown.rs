@@ -2,7 +2,8 @@
 
 use crate::settings::source_table::{SOURCE_SETTINGS, VERIFY_SETTINGS};
 use crate::settings::table::{
-    self, API_KEY_SETTINGS, CONFIG, PROXY_GRANT_SETTINGS, Setting, TOKEN_GRANT_SETTINGS, TOKEN_ISSUER_SETTINGS,
+    self, API_KEY_SETTINGS, CONFIG, OIDC_SETTINGS, PROXY_GRANT_SETTINGS, Setting, TOKEN_GRANT_SETTINGS,
+    TOKEN_ISSUER_SETTINGS,
 };
 use crate::vendor;
 use std::fmt::Write;
@@ -18,6 +19,7 @@ pub fn render_markdown(document: &str) -> String {
         ("api_keys", keys_of_file(API_KEY_SETTINGS)),
         ("token_issuers", keys_of_file(TOKEN_ISSUER_SETTINGS)),
         ("token_grants", keys_of_file(TOKEN_GRANT_SETTINGS)),
+        ("oidc", keys_of_file(OIDC_SETTINGS)),
         ("proxy_grants", keys_of_file(PROXY_GRANT_SETTINGS)),
     ];
     tables
