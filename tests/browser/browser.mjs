@@ -1,7 +1,7 @@
-// Chromium with an empty profile that can reach only one origin, and a record of all errors.
+// Chromium with an empty profile that can reach only the given origins, and a record of all errors.
 import { chromium } from "playwright-core";
 
-export async function openBrowser(origin) {
+export async function openBrowser(...origins) {
   const browser = await chromium.launch({
     executablePath: "/usr/bin/chromium",
     args: [
@@ -13,7 +13,7 @@ export async function openBrowser(origin) {
       "--disable-background-networking",
       "--disable-component-update",
       "--disable-sync",
-      `--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE ${new URL(origin).hostname}`,
+      `--host-resolver-rules=MAP * ~NOTFOUND, ${origins.map((origin) => `EXCLUDE ${new URL(origin).hostname}`).join(", ")}`,
     ],
   });
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "light" });
@@ -21,7 +21,7 @@ export async function openBrowser(origin) {
   page.setDefaultTimeout(15_000);
 
   const foreignRequests = [];
-  const isOurs = (url) => new URL(url).host === new URL(origin).host;
+  const isOurs = (url) => origins.some((origin) => new URL(url).host === new URL(origin).host);
   await context.route("**/*", (route) => {
     if (isOurs(route.request().url())) return route.continue();
     foreignRequests.push(route.request().url());

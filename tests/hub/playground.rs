@@ -1,7 +1,10 @@
 //! The playground in Chromium, with every request to another host blocked.
 
+use crate::database::TestDatabase;
+use crate::hub_process::HubProcess;
 use crate::skip::skip;
-use crate::test_hub::{TestHub, samples, send_request};
+use crate::test_hub::{TestHub, client, sample_bytes, samples, send_request};
+use crate::test_login::CertifiedProvider;
 use std::path::Path;
 use std::process::Command;
 
@@ -37,6 +40,25 @@ async fn the_playground_of_a_guarded_hub_works_with_a_key() {
     let app = TestHub::with(&table).await;
     app.post_sample("pave/session-status-change-started.json").await;
     visit("guarded.mjs", vec![app.url(""), key]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_playground_of_a_hub_with_logins_works_for_a_person() {
+    if !is_built() {
+        return skip("needs the playground: `make web`");
+    }
+    let port = HubProcess::free_port();
+    let address = format!("http://localhost:{port}");
+    let provider = CertifiedProvider::start(&[&address]).await;
+    let database = TestDatabase::new().await;
+    let settings = database.folder.path().join("inspection-hub.toml");
+    std::fs::write(settings, provider.settings(&address)).expect("written");
+    let hub = HubProcess::at(port, &database, &[]).await;
+    let sample = sample_bytes("pave/session-status-change-started.json");
+    let request = client().post(format!("{}/webhooks/pave", hub.url)).header("content-type", "application/json");
+    assert_eq!(send_request(request.body(sample)).await.status, 200);
+    visit("login.mjs", vec![address, provider.issuer.clone()]).await;
+    assert!(!hub.log().contains("ada"), "{}", hub.log());
 }
 
 fn root() -> &'static Path {

@@ -1,7 +1,8 @@
-// The pane "Connection": the token that is sent with every request, and the transport of subscriptions.
+// The pane "Connection": the person that has logged in, the token that is sent with every request, and the transport of subscriptions.
 import { Button, useGraphiQLActions, type GraphiQLPlugin } from "@graphiql/react";
 import { useState, type FormEvent } from "react";
 import { setToken, setTransport, parseToken, TRANSPORTS, useConnection, type Transport } from "./connection";
+import { Person } from "./person";
 
 export const CONNECTION_PLUGIN: GraphiQLPlugin = { title: "Connection", icon: Icon, content: Pane };
 
@@ -14,6 +15,7 @@ function Pane() {
   return (
     <section className="connection" aria-label="Connection">
       <div className="graphiql-doc-explorer-title">Connection</div>
+      <Person />
       <TokenBox />
       <TransportSwitch />
     </section>

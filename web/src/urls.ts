@@ -2,4 +2,5 @@
 const base = location.pathname.replace(/\/+/g, "/").replace(/graphiql(\/[^/]*)?$/, "");
 
 export const API = `${base}graphql`;
+export const LOGOUT = `${base}logout`;
 export const SCHEMA = `${base}schema.graphql`;
