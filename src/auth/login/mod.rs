@@ -154,7 +154,9 @@ impl BrowserLogin {
         if let Err(TokenRefused::TooManyFailures(seconds)) = self.failures.check(client) {
             return Err(LoginError::TooManyFailures(seconds));
         }
+        // Every login that fails passes here: the place to record it. The error names nobody.
         let finished = self.try_finish(cookie, response).await;
+        let finished = finished.inspect_err(|error| tracing::info!(why = %error, "a login failed"));
         // That the provider or the database does not answer is not the client's doing.
         if finished.as_ref().is_err_and(|error| {
             !matches!(error, LoginError::ProviderUnavailable | LoginError::Unavailable | LoginError::Refused)
