@@ -98,6 +98,11 @@ impl MigrationTrait for Migration {
         manager.create_index(not_null_index("entity", "entity_reference_idx", "reference")).await?;
         manager.create_index(not_null_index("entity", "entity_customer_reference_idx", "customer_reference")).await?;
         manager.create_index(labelled()).await?;
+        manager
+            .create_index(not_null_index("entity", "entity_vendor_inspection_idx", "vendor_inspection_row_id"))
+            .await?;
+        manager.create_index(not_null_index("change_row", "change_command_idx", "command_row_id")).await?;
+        manager.create_index(index("command", "command_actor_idx", &["actor"])).await?;
         manager.create_index(not_null_index("entity", "entity_due_at_idx", "due_at")).await?;
         manager.create_index(not_null_index("entity", "entity_group_key_idx", "group_key")).await?;
         manager.create_index(index("entity", "entity_inspection_idx", &["inspection_row_id", "kind"])).await?;
@@ -140,6 +145,9 @@ const PLANNER_STATISTICS: &[(&str, &str, &str)] = &[
     ("delivery", "delivery_dedup_key_idx", "50000 1"),
     ("command", "command_entity_idx", "400000 2"),
     ("command", "command_target_idx", "10000 2"),
+    ("command", "command_actor_idx", "400000 5000"),
+    ("change_row", "change_command_idx", "400000 1"),
+    ("entity", "entity_vendor_inspection_idx", "10000 4"),
 ];
 
 async fn seed_planner_statistics(manager: &SchemaManager<'_>) -> Result<(), DbErr> {

@@ -54,9 +54,11 @@ impl PurgeCommand {
 }
 
 fn print_report(report: &PurgeReport, mode: PurgeMode) {
-    let PurgeReport { units, entities, changes, deliveries, kept_open, kept_recent, kept_too_large } = report;
+    let PurgeReport { units, entities, changes, deliveries, commands, kept_open, kept_recent, kept_too_large } = report;
     let done = if mode == PurgeMode::Delete { "purged" } else { "would be purged" };
-    outln!("{done}: {units} units with {entities} entities, {changes} changes and {deliveries} deliveries");
+    outln!(
+        "{done}: {units} units with {entities} entities, {changes} changes, {deliveries} deliveries and {commands} commands"
+    );
     for (count, why) in [
         (kept_open, "not finished"),
         (kept_recent, "something that belongs to them is newer"),

@@ -136,8 +136,15 @@ pub async fn register(ctx: &Context<'_>, input: RegisterInspectionInput) -> Resu
             "Name a source of another vendor.",
         ));
     }
+    let external_id = text("externalId", input.external_id, MAX_EXTERNAL_ID)?;
+    if external_id.trim() != external_id {
+        return Err(ApiError::bad_user_input(
+            "`externalId` begins or ends with a blank",
+            "Give the id exactly as the vendor's webhooks will have it.",
+        ));
+    }
     let act = Act::Register(Registration {
-        external_id: text("externalId", input.external_id, MAX_EXTERNAL_ID)?,
+        external_id,
         annotation: annotation_change(input.reference, input.labels, input.due_at)?,
     });
     let request = ActRequest { key: input.idempotency_key, act, source: &source.name, vendor: source.vendor };
@@ -248,7 +255,7 @@ impl<'a> ActRequest<'a> {
         found.remove(&command).ok_or_else(|| {
             ApiError::new(
                 ApiErrorCode::NotFound,
-                "the result of the first call with this idempotency key was purged",
+                "the result of the first call with this idempotency key is not there any more, or not in your view",
                 "Use another key.",
             )
         })
@@ -346,10 +353,15 @@ fn not_found() -> ApiError {
 }
 
 fn unavailable(unavailable: Unavailable) -> ApiError {
+    let outcome = match unavailable {
+        Unavailable::Overloaded => "Nothing was changed.",
+        // The connection may have been lost when the transaction was committed.
+        Unavailable::Storage | Unavailable::ShuttingDown => "It is not known whether it was carried out.",
+    };
     ApiError::new(
         ApiErrorCode::Unavailable,
-        format!("nothing can be stored at the moment: {unavailable}"),
-        "Nothing was changed. Try again in a few seconds, with the same idempotency key.",
+        format!("the act could not be confirmed: {unavailable}"),
+        format!("{outcome} Try again in a few seconds, with the same idempotency key: it is carried out once."),
     )
 }
 

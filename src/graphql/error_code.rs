@@ -96,6 +96,6 @@ error_codes! {
         "Send the header `Authorization: Bearer …`, or over a WebSocket `{\"Authorization\": \"Bearer …\"}` as the payload of \
         `connection_init`. The hub's operator issues the key. A subscription resumes from `extensions.cursor`, if there is one.";
     Unavailable "UNAVAILABLE":
-        "The hub cannot store anything at the moment, so the act was not carried out.",
-        "Try again in a few seconds, with the same idempotency key.";
+        "The act could not be confirmed: too many wait to be written, or the database failed. The hint says whether it may have been carried out.",
+        "Try again in a few seconds, with the same idempotency key: it is carried out once.";
 }

@@ -9,6 +9,7 @@ use super::error::ApiError;
 use super::node::parse_id;
 use super::source::SourceInfo;
 use crate::access::View;
+use crate::command::MAX_LABELS;
 use crate::event::storable;
 use crate::machine::EntityType;
 use crate::store::read::{self, EntityFilter, GroupSources, LabelFilter, Overdue, StateGroup};
@@ -135,7 +136,8 @@ macro_rules! entity_filters {
 entity_filters!("inspections", Inspection: InspectionFilter(PresentInspectionFilter), InspectionPastFilter |api| {
     /// In one of these statuses.
     status: Vec<InspectionStatus> => status |given| statuses(given);
-    /// With all of these labels, e.g. `[{ key: "team", value: "north" }]`; without a value, any value fits.
+    /// With all of these labels, e.g. `[{ key: "team", value: "north" }]`; without a value, any value fits. At most 50; an
+    /// empty list does not filter.
     label: Vec<LabelInput> => labels |given| label_filters(given)?;
     /// Waiting for one of these parties: see `waitsFor`.
     waits_for: Vec<Party> => state_groups |given| given.map(|parties| state_groups(&api.sources, &parties));
@@ -255,6 +257,12 @@ pub fn subkinds<T>(kinds: Option<Vec<T>>, of: impl Fn(T) -> EntityType) -> Optio
 }
 
 fn label_filters(given: Option<Vec<LabelInput>>) -> Result<Option<Vec<LabelFilter>>, ApiError> {
+    if given.as_ref().is_some_and(|labels| labels.len() > MAX_LABELS) {
+        return Err(ApiError::bad_user_input(
+            format!("`label` has more than {MAX_LABELS} labels"),
+            "An inspection has no more: filter by fewer.",
+        ));
+    }
     let filter = |LabelInput { key, value }| Ok(LabelFilter { key: label_key(key)?, value: value.map(storable) });
     given.map(|labels| labels.into_iter().map(filter).collect()).transpose()
 }

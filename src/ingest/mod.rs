@@ -127,7 +127,8 @@ impl IngestQueue {
     /// Queues a command and waits until it is durable, with all that it changes.
     ///
     /// # Errors
-    /// If it is not; then it is not stored at all, and nothing has changed. The inner error is the caller's to fix.
+    /// If that is not known. With [`Unavailable::Overloaded`], nothing has changed. The inner error is the caller's to fix, and then
+    /// nothing has changed either.
     pub async fn submit_command(
         &self,
         command: NewCommand,

@@ -97,13 +97,13 @@ pub fn commit_or_isolate<D, T>(
         Err(error) => error,
     };
     if batch.len() == 1 || FailureCause::of(&error) != FailureCause::Delivery {
-        tracing::error!(%error, deliveries = batch.len(), "deliveries could not be stored");
+        tracing::error!(%error, records = batch.len(), "deliveries or commands could not be stored");
         return BatchResults {
             results: batch.iter().map(|_| Err(Unavailable::Storage)).collect(),
             database_failed: true,
         };
     }
-    tracing::warn!(%error, deliveries = batch.len(), "a batch failed; its deliveries are committed one by one");
+    tracing::warn!(%error, records = batch.len(), "a batch failed; its records are committed one by one");
     let mut results = Vec::with_capacity(batch.len());
     let mut failures = 0;
     for delivery in batch {
@@ -118,7 +118,7 @@ pub fn commit_or_isolate<D, T>(
             }
             Err(error) => {
                 failures += 1;
-                tracing::error!(%error, source = source(delivery), "a delivery could not be stored");
+                tracing::error!(%error, source = source(delivery), "a delivery or command could not be stored");
                 results.push(Err(Unavailable::Storage));
             }
         }

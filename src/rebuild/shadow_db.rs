@@ -127,11 +127,16 @@ impl ShadowDb {
         }
         let failed = || StoreError::task("the writer of the second database", "it failed before");
         let mut writer = self.writer.take().ok_or_else(failed)?;
-        let (send, mut batches) = mpsc::channel::<Vec<LogRecord>>(BATCHES_AHEAD);
+        let (send, mut batches) = mpsc::channel::<(i64, Vec<LogRecord>)>(BATCHES_AHEAD);
         let writing = tokio::task::spawn_blocking(move || {
             let mut touched = BTreeSet::new();
-            while let Some(batch) = batches.blocking_recv() {
-                touched.extend(writer.write_batch(&batch)?.entities);
+            while let Some((newest, batch)) = batches.blocking_recv() {
+                let written = writer.write_batch(&batch)?;
+                if written.head.last_delivery_row_id != newest {
+                    let number = written.head.last_delivery_row_id;
+                    return Err(StoreError::Corrupt(format!("record {newest} of the raw log got the number {number}")));
+                }
+                touched.extend(written.entities);
                 writer.run_maintenance(batch.len());
                 on_progress(batch.len() as u64);
             }
@@ -146,7 +151,7 @@ impl ShadowDb {
                 let Some((newest, _)) = batch.last() else { return Ok(()) };
                 last = *newest;
                 let batch = batch.into_iter().map(|(_, incoming)| incoming).collect();
-                if send.send(batch).await.is_err() {
+                if send.send((last, batch)).await.is_err() {
                     return Ok(());
                 }
             }

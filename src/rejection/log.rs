@@ -136,6 +136,7 @@ impl RejectionLog {
                 record.row.count = record.row.count.saturating_add(1);
                 record.row.at = now.max(record.row.at);
                 record.row.bytes = bytes;
+                record.row.reason = request.reason.to_string();
                 (record.is_published, record.is_saved) = (false, false);
             }
             Entry::Vacant(place) => {

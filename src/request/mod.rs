@@ -179,10 +179,10 @@ impl PreparedOperation {
         self.document.operation(self.operation_name.as_deref())
     }
 
-    /// Whether its response depends on the history alone. What is stalled also depends on the time.
+    /// Whether its response depends on the history alone. What is stalled or overdue also depends on the time.
     pub fn is_cacheable_by_position(&self) -> bool {
-        const TIME_DEPENDENT_ARGUMENT: &str = "stalledFor";
-        let is_in = |text: &str| text.contains(TIME_DEPENDENT_ARGUMENT);
+        const TIME_DEPENDENT_ARGUMENTS: [&str; 2] = ["stalledFor", "overdue"];
+        let is_in = |text: &str| TIME_DEPENDENT_ARGUMENTS.iter().any(|argument| text.contains(argument));
         !self.cost.is_volatile
             && !self.wants_cost
             && !is_in(&self.document.text)

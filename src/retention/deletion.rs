@@ -144,7 +144,7 @@ async fn delete_places(txn: &DatabaseTransaction, entities: &[i64]) -> Result<()
     Ok(())
 }
 
-// Whether these entities have changed after a position, or other entities belong to them since.
+// Whether these entities have changed after a position, or other entities or commands refer to them since.
 async fn has_changed<C: ConnectionTrait>(txn: &C, entities: &[i64], position: i64) -> Result<bool, StoreError> {
     for keys in entities.chunks(KEYS_PER_STATEMENT) {
         let keys = || keys.iter().copied();
@@ -153,9 +153,14 @@ async fn has_changed<C: ConnectionTrait>(txn: &C, entities: &[i64], position: i6
         let changes = changes.filter(change_row::Column::Position.gt(position));
         let parts = thing::Entity::find().select_only().column(thing::Column::RowId);
         let belongs = thing::Column::ParentRowId.is_in(keys()).or(thing::Column::InspectionRowId.is_in(keys()));
+        let belongs = belongs.or(thing::Column::VendorInspectionRowId.is_in(keys()));
         let parts = parts.filter(belongs).filter(thing::Column::Position.gt(position));
+        let commands = command::Entity::find().select_only().column(command::Column::RowId);
+        let commands = commands.filter(command::Column::TargetRowId.is_in(keys()));
+        let commands = commands.filter(command::Column::FirstPosition.gt(position));
         if changes.limit(1).into_tuple::<i64>().one(txn).await?.is_some()
             || parts.limit(1).into_tuple::<i64>().one(txn).await?.is_some()
+            || commands.limit(1).into_tuple::<i64>().one(txn).await?.is_some()
         {
             return Ok(true);
         }

@@ -39,6 +39,7 @@ pub struct PurgeReport {
     pub entities: u64,
     pub changes: u64,
     pub deliveries: u64,
+    pub commands: u64,
     /// Old, but not finished.
     pub kept_open: u64,
     /// Something that belongs to it, or arrived with it, is newer.
@@ -224,6 +225,7 @@ impl<F: Fn(u64)> PurgePass<'_, F> {
         self.report.units += units;
         self.report.entities += batch.entities.len() as u64;
         self.report.deliveries += batch.deliveries.len() as u64;
+        self.report.commands += batch.commands.len() as u64;
         self.report.changes += batch.changes() as u64;
         Ok(())
     }

@@ -51,6 +51,7 @@ struct Member {
     status: Option<Status>,
     parent_row_id: Option<i64>,
     inspection_row_id: Option<i64>,
+    vendor_inspection_row_id: Option<i64>,
     updated_at: i64,
 }
 
@@ -79,7 +80,8 @@ impl Member {
     fn owners(&self) -> impl Iterator<Item = i64> {
         let parent = self.parent_row_id.filter(|_| !self.is_standalone());
         let inspection = self.inspection_row_id.filter(|inspection| *inspection != self.row_id);
-        parent.into_iter().chain(inspection)
+        // A link by hand hides this one, which rows of history refer to.
+        parent.into_iter().chain(inspection).chain(self.vendor_inspection_row_id)
     }
 }
 
@@ -163,7 +165,7 @@ pub async fn gather_unit(db: &DatabaseConnection, root: i64, before: i64) -> Res
 // The entities that belong to these.
 async fn children_of(db: &DatabaseConnection, numbers: &[i64]) -> Result<Vec<i64>, StoreError> {
     let mut parts = Vec::new();
-    for link in [Column::ParentRowId, Column::InspectionRowId] {
+    for link in [Column::ParentRowId, Column::InspectionRowId, Column::VendorInspectionRowId] {
         let rows = Entity::find().select_only().column(Column::RowId).filter(link.is_in(numbers.iter().copied()));
         parts.extend(rows.limit(MAX_UNIT_ROWS as u64 + 1).into_tuple::<i64>().all(db).await?);
     }

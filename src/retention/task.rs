@@ -31,13 +31,15 @@ impl RetentionTask {
             let run = tokio::time::timeout(self.interval, self.run_once(&mut report, &stop));
             let outcome = run.await.unwrap_or(Err(StoreError::Cancelled));
             record_metrics(&report);
-            let PurgeReport { units, entities, changes, deliveries, kept_open, kept_recent, kept_too_large } = report;
+            let PurgeReport { units, entities, changes, deliveries, commands, kept_open, kept_recent, kept_too_large } =
+                report;
             match outcome {
                 Ok(()) => tracing::info!(
                     units,
                     entities,
                     changes,
                     deliveries,
+                    commands,
                     kept_open,
                     kept_recent,
                     kept_too_large,
@@ -60,7 +62,12 @@ impl RetentionTask {
 }
 
 fn record_metrics(report: &PurgeReport) {
-    for (table, count) in [("entity", report.entities), ("change", report.changes), ("delivery", report.deliveries)] {
+    for (table, count) in [
+        ("entity", report.entities),
+        ("change", report.changes),
+        ("delivery", report.deliveries),
+        ("command", report.commands),
+    ] {
         metrics::counter!("inspection_hub_purged_rows_total", "table" => table).increment(count);
     }
 }

@@ -4,7 +4,7 @@ use crate::database::TestDatabase;
 use crate::generators::{TestAct, command_at, incoming_at, scenario, test_act};
 use crate::hub_process::HubProcess;
 use crate::purge::discrepancies;
-use crate::rebuild::rebuild;
+use crate::rebuild::{rebuild, reword};
 use crate::test_hub::{TestHub, TestResponse, client, send_request, wait_until};
 use crate::test_keys::settings_key;
 use crate::verify::verify;
@@ -320,6 +320,7 @@ async fn bad_input_is_refused_and_leaves_nothing() {
         (registers("source", json!("truto")), "BAD_USER_INPUT"),
         (registers("externalId", json!(" ")), "BAD_USER_INPUT"),
         (registers("externalId", json!(long(257))), "BAD_USER_INPUT"),
+        (registers("externalId", json!("K-1 ")), "BAD_USER_INPUT"),
         (registers("reference", json!("")), "BAD_USER_INPUT"),
         (registers("reference", json!(long(257))), "BAD_USER_INPUT"),
         (registers("reason", json!(long(1001))), "BAD_USER_INPUT"),
@@ -350,6 +351,11 @@ async fn bad_input_is_refused_and_leaves_nothing() {
             "{input}: {found} {message}"
         );
     }
+    let many = json!({ "label": labels(51) });
+    let answer = app
+        .graphql("query($f: InspectionFilter) { inspections(filter: $f) { totalCount } }", json!({ "f": many }))
+        .await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{answer}");
     // Fifty labels are the most, however many acts set them.
     act(&app, ANNOTATE, json!({ "idempotencyKey": "50", "inspection": id, "labels": labels(50) })).await;
     let one_more = json!({ "idempotencyKey": "51", "inspection": id, "labels": [{ "key": "more", "value": "v" }] });
@@ -493,6 +499,52 @@ async fn a_rebuild_while_people_act_loses_nothing() {
     }
     wait_until("the hub follows", async || app.post_json("pave", status("K-0", "PROCESS")).await.status == 200).await;
     assert_eq!(verify(&app.database).0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_keeps_its_number_when_what_it_is_about_is_not_read_any_more() {
+    let app = TestHub::start().await;
+    assert_eq!(app.post_json("pave", status("K-1", "STARTED")).await.status, 200);
+    let found = app.inspection("pave", "K-1").await.0["id"].clone();
+    act(&app, COMMENT, json!({ "idempotencyKey": "1", "inspection": found, "text": "hello" })).await;
+    act(&app, ANNOTATE, json!({ "idempotencyKey": "2", "inspection": found, "reference": "claim 7" })).await;
+    assert_eq!(app.post_json("pave", status("K-2", "STARTED")).await.status, 200);
+    let db = sea_orm::Database::connect(&app.database.address).await.expect("the database");
+    reword(&db, 1, "K-1", "K-3").await;
+    for flags in [&[][..], &["--full"]] {
+        assert_eq!(rebuild(&app.database, flags).0, Some(0));
+        let (code, text) = verify(&app.database);
+        assert!(code == Some(0) && text.contains("2 deliveries, 2 commands, "), "{text}");
+    }
+    // The hub goes on with the next number.
+    wait_until("it stores", async || app.post_json("pave", status("K-4", "STARTED")).await.status == 200).await;
+    let listed = app
+        .query("{ inspections(orderBy: { field: CREATED_AT, direction: ASC }) { nodes { externalId reference } } }")
+        .await;
+    let names = listed["inspections"]["nodes"].as_array().expect("nodes").iter().map(|node| node["externalId"].clone());
+    assert_eq!(names.collect::<Vec<_>>(), ["K-3", "K-2", "K-4"]);
+    assert_eq!(verify(&app.database).0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_overdue_is_asked_for_again() {
+    let app = TestHub::start().await;
+    let mut input = registration("1", "K-1");
+    input["dueAt"] = (Utc::now() + TimeDelta::seconds(2)).to_rfc3339().into();
+    act(&app, REGISTER, input).await;
+    let query = "%7Binspections(filter:%7Boverdue:true%7D)%7Bnodes%7BexternalId%7D%7D%7D";
+    let ask = async |tag: Option<&str>| {
+        let request = app.client.get(app.url(&format!("/graphql?query={query}")));
+        send_request(tag.iter().fold(request, |request, tag| request.header("if-none-match", *tag))).await
+    };
+    let first = ask(None).await;
+    let tag = first.headers.get("etag").map(|tag| tag.to_str().expect("text").to_owned());
+    wait_until("it is overdue, whatever was known", async || {
+        let answer = ask(tag.as_deref()).await;
+        answer.status == 200
+            && answer.body["data"]["inspections"]["nodes"].as_array().is_some_and(|nodes| nodes.len() == 1)
+    })
+    .await;
 }
 
 /// What must not depend on the order of the deliveries around an act.

@@ -2,13 +2,14 @@
 
 use crate::database::{TestDatabase, write};
 use crate::generators::{TestAct, command_at, incoming_at, link_at, scenario};
-use crate::purge::discrepancies;
+use crate::purge::{discrepancies, purge};
 use crate::test_hub::TestHub;
 use crate::verify::verify;
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::entity as thing;
 use inspection_hub::ingest::Writer;
 use inspection_hub::machine::{EntityType, JobKind};
+use inspection_hub::retention::PurgeMode;
 use inspection_hub::store::{Database, OpenMode};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -141,6 +142,52 @@ async fn links_that_cannot_be_are_refused() {
     let answer = hub.app.graphql(LINK, missing).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{answer}");
     assert_eq!(hub.entities().await, entities);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_takes_all_that_a_link_ties_together_or_nothing() {
+    let database = TestDatabase::new().await;
+    let db = Database::open(&database.address, OpenMode::Migrate).await.expect("a database");
+    let mut writer = Writer::open(&db).expect("a writer");
+    let begin: DateTime<Utc> = "2026-03-02T00:00:00Z".parse().expect("a moment");
+    let job = |job: i64, state: &str, hours: i64| {
+        let body = json!({ "event": "job-state-changed", "job_id": job, "state": state });
+        incoming_at("hover", "hover", &body, begin + TimeDelta::hours(hours))
+    };
+    let change = |hours: i64| {
+        let body = json!({ "event": "deliverable-change-request-state-changed", "deliverable_change_request_id": 3, "job_id": 11,
+            "state": "first_attempt" });
+        incoming_at("hover", "hover", &body, begin + TimeDelta::hours(hours))
+    };
+    let part = (EntityType::Job(JobKind::DeliverableChange), "3");
+    // The first inspection is finished, the part was linked to another one, which stays open.
+    let records = [
+        job(11, "complete", 0),
+        change(1),
+        job(12, "uploading", 2),
+        link_at("hover", part, Some("12"), begin + TimeDelta::hours(3)),
+    ];
+    write(&mut writer, &records);
+    let report = purge(&db, begin + TimeDelta::hours(48), PurgeMode::Delete).await;
+    assert_eq!((report.units, report.commands), (0, 0), "the other inspection is open: {report:?}");
+    assert_eq!(discrepancies(&db).await, Vec::<String>::new());
+    write(&mut writer, &[job(12, "complete", 4), job(13, "uploading", 5)]);
+    let report = purge(&db, begin + TimeDelta::hours(48), PurgeMode::Delete).await;
+    assert_eq!((report.units, report.commands), (1, 1), "both, with all that is theirs: {report:?}");
+    assert_eq!(discrepancies(&db).await, Vec::<String>::new());
+    // Linked and unlinked: the command still names both.
+    write(&mut writer, &[job(21, "complete", 6), job(22, "complete", 7)]);
+    let part = (EntityType::Job(JobKind::HoverJob), "21");
+    write(
+        &mut writer,
+        &[
+            link_at("hover", part, Some("22"), begin + TimeDelta::hours(8)),
+            link_at("hover", part, None, begin + TimeDelta::hours(9)),
+            job(13, "complete", 50),
+        ],
+    );
+    purge(&db, begin + TimeDelta::hours(40), PurgeMode::Delete).await;
+    assert_eq!(discrepancies(&db).await, Vec::<String>::new());
 }
 
 /// Where everything is, and where the vendor says it is.

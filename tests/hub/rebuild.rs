@@ -40,7 +40,7 @@ async fn edit(db: &DatabaseConnection, text: &str) {
 }
 
 /// Changes a word in the body of a delivery, as if its adapter parsed it differently now.
-async fn reword(db: &DatabaseConnection, number: i64, from: &str, to: &str) {
+pub async fn reword(db: &DatabaseConnection, number: i64, from: &str, to: &str) {
     let (headers, body) = stored_payload(db, number).await;
     let body = String::from_utf8(body).expect("text").replace(from, to);
     replace_payload(db, number, StoredPayload::encode("pave", &headers, body.as_bytes())).await;

@@ -1,7 +1,7 @@
 //! Carries out commands. What a command changes depends on the records before it alone, so that a replay decides alike.
 
 use super::apply_events::without_step;
-use super::{RecordBatch, RecordContext, RecordNumber};
+use super::{DuplicatePolicy, RecordBatch, RecordContext, RecordNumber};
 use crate::command::{
     Act, Annotation, CommandError, IdempotencyKey, MAX_LABELS, MAX_LINKED_PARTS, NewComment, Registration,
 };
@@ -36,15 +36,11 @@ impl RecordBatch<'_> {
         if let Some(first) = self.first_with_key(command.command.idempotency.as_ref()) {
             return Ok(first);
         }
-        if let Err(refused) = self.check_command(command) {
-            return Ok(Err(refused));
-        }
-        let parts = match &command.command.act {
-            Act::Link(_) => match self.load_parts(command.entity, MAX_LINKED_PARTS)? {
-                Some(parts) => parts,
-                None => return Ok(Err(CommandError::TooManyParts)),
-            },
-            _ => Vec::new(),
+        let parts = match self.prepare_act(command)? {
+            Ok(parts) => Some(parts),
+            // It was carried out once, so it keeps its number, although what it is about is not there today.
+            Err(_) if self.duplicate_policy == DuplicatePolicy::Keep => None,
+            Err(refused) => return Ok(Err(refused)),
         };
         let received_at = self.counters.assign_received_at(command.command.received_at);
         let row_id = self.counters.next_record(received_at);
@@ -58,7 +54,7 @@ impl RecordBatch<'_> {
             first_position: self.counters.head.position + 1,
             replay: &command.replay,
         };
-        if !command.replay.purged_entities.contains(&command.entity) {
+        if let Some(parts) = parts {
             self.apply_act(&context, command, &parts);
         }
         let input = command.command.act.to_input().map_err(|error| StoreError::Corrupt(error.to_string()))?;
@@ -87,11 +83,28 @@ impl RecordBatch<'_> {
         })
     }
 
+    /// Checks a command, and loads what moves with the entity that it links.
+    fn prepare_act(&mut self, command: &PreparedCommand) -> Result<Result<Vec<Uuid>, CommandError>, StoreError> {
+        if let Err(refused) = self.check_command(command) {
+            return Ok(Err(refused));
+        }
+        match &command.command.act {
+            Act::Link(_) => {
+                let parts = self.load_parts(command.entity, MAX_LINKED_PARTS)?;
+                Ok(parts.ok_or(CommandError::TooManyParts))
+            }
+            Act::Register(_) | Act::Annotate(_) | Act::Comment(_) => Ok(Ok(Vec::new())),
+        }
+    }
+
     fn check_command(&self, command: &PreparedCommand) -> Result<(), CommandError> {
+        let is_purged = |id: Option<Uuid>| id.is_some_and(|id| command.replay.purged_entities.contains(&id));
+        if is_purged(Some(command.entity)) || is_purged(command.target) {
+            return Err(CommandError::NotFound);
+        }
         let known = self.working.get(command.entity).map(|cached| &cached.entity);
         let change = match &command.command.act {
             Act::Register(Registration { annotation, .. }) => annotation,
-            _ if command.replay.purged_entities.contains(&command.entity) => return Ok(()),
             Act::Link(link) => return self.check_link(command.entity, link),
             _ if known.is_none_or(|entity| entity.entity_type != EntityType::Inspection) => {
                 return Err(CommandError::NotFound);

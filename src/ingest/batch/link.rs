@@ -38,7 +38,8 @@ impl RecordBatch<'_> {
         let mut known = HashSet::from([row_id]);
         let mut parents = HashSet::from([row_id]);
         while !parents.is_empty() {
-            let stored = self.connection.children(&parents.iter().copied().collect::<Vec<_>>())?;
+            let stored =
+                self.connection.children(&parents.iter().copied().collect::<Vec<_>>(), max.saturating_add(1))?;
             if parts.len() + stored.len() > max {
                 return Ok(None);
             }

@@ -63,8 +63,8 @@ pub struct Overdue {
 }
 
 impl LabelFilter {
-    /// The column `labels` has this text exactly if it has the label: within JSON, a quotation mark inside of a key or a value is
-    /// escaped, and only a key is followed by a colon.
+    /// The column `labels` has this text exactly if it has the label: within JSON, a quotation mark inside of a value is escaped, a key
+    /// has none (`graphql::act` refuses it), and only a key is followed by a colon.
     pub fn pattern(&self) -> String {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         match &self.value {
@@ -161,8 +161,9 @@ impl EntityFilter {
 
     /// Whether an index finds the few entities that the filter accepts.
     pub fn is_narrow(&self) -> bool {
-        let EntityFilter { reference, ids, group, inspection, .. } = self;
-        reference.is_some() || ids.is_some() || group.is_some() || inspection.is_some()
+        let EntityFilter { reference, labels, ids, group, inspection, .. } = self;
+        let is_labelled = labels.as_ref().is_some_and(|labels| !labels.is_empty());
+        reference.is_some() || is_labelled || ids.is_some() || group.is_some() || inspection.is_some()
     }
 
     /// The condition that a reader with this view has.
@@ -191,7 +192,7 @@ impl EntityFilter {
             .add_option(
                 self.labels
                     .as_ref()
-                    .and_then(|labels| labels.iter().map(LabelFilter::condition).reduce(|all, one| all.and(one))),
+                    .map(|labels| labels.iter().fold(Condition::all(), |all, label| all.add(label.condition()))),
             )
             .add_option(self.overdue.map(Overdue::condition))
             .add_option(self.external_id.as_ref().map(|id| Column::ExternalId.eq(id)))

@@ -39,8 +39,8 @@ pub trait WriteConnection: Debug + Send {
     /// The public ids of entities.
     fn entity_ids(&mut self, row_ids: &[i64]) -> Result<Vec<Uuid>, StoreError>;
 
-    /// The ids of all children of some entities.
-    fn children(&mut self, parents: &[i64]) -> Result<Vec<Uuid>, StoreError>;
+    /// The ids of children of some entities, at most `limit`.
+    fn children(&mut self, parents: &[i64], limit: usize) -> Result<Vec<Uuid>, StoreError>;
 
     /// All steps of an entity, in any order.
     fn load_steps(&mut self, machine: &Machine, entity: &FoldedEntity) -> Result<Vec<Step>, StoreError>;

@@ -271,9 +271,12 @@ impl WriteConnection for PostgresWriteConnection {
         rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
 
-    fn children(&mut self, parents: &[i64]) -> Result<Vec<Uuid>, StoreError> {
-        let rows = self.select_by_keys("SELECT id FROM entity WHERE parent_row_id = ANY($1)", parents)?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    fn children(&mut self, parents: &[i64], limit: usize) -> Result<Vec<Uuid>, StoreError> {
+        const TEXT: &str = "SELECT id FROM entity WHERE parent_row_id = ANY($1) LIMIT $2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.with_connection(async |connection| {
+            sqlx::query_scalar(TEXT).bind(parents).bind(limit).fetch_all(connection).await
+        })
     }
 
     fn load_steps(&mut self, machine: &Machine, entity: &FoldedEntity) -> Result<Vec<Step>, StoreError> {

@@ -152,11 +152,11 @@ impl SqliteWriteConnection {
         Ok(found)
     }
 
-    fn select_ids(&self, text: &str, keys: &[i64]) -> Result<Vec<Uuid>, StoreError> {
+    fn select_ids(&self, text: &str, keys: &[i64], limit: usize) -> Result<Vec<Uuid>, StoreError> {
         let mut statement = self.prepared(text)?;
         let mut found = Vec::with_capacity(keys.len());
         for key in keys {
-            let ids = statement.query_map([key], |row| row.get::<_, [u8; 16]>(0))?;
+            let ids = statement.query_map([key], |row| row.get::<_, [u8; 16]>(0))?.take(limit - found.len());
             found.extend(ids.map(|id| id.map(Uuid::from_bytes)).collect::<Result<Vec<_>, _>>()?);
         }
         Ok(found)
@@ -289,11 +289,11 @@ impl WriteConnection for SqliteWriteConnection {
     }
 
     fn entity_ids(&mut self, row_ids: &[i64]) -> Result<Vec<Uuid>, StoreError> {
-        self.select_ids("SELECT id FROM entity WHERE row_id = ?", row_ids)
+        self.select_ids("SELECT id FROM entity WHERE row_id = ?", row_ids, row_ids.len())
     }
 
-    fn children(&mut self, parents: &[i64]) -> Result<Vec<Uuid>, StoreError> {
-        self.select_ids("SELECT id FROM entity WHERE parent_row_id = ?", parents)
+    fn children(&mut self, parents: &[i64], limit: usize) -> Result<Vec<Uuid>, StoreError> {
+        self.select_ids("SELECT id FROM entity WHERE parent_row_id = ?", parents, limit)
     }
 
     fn load_steps(&mut self, machine: &Machine, entity: &FoldedEntity) -> Result<Vec<Step>, StoreError> {
