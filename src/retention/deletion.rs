@@ -5,7 +5,7 @@ use super::purge_unit::PurgeUnit;
 use crate::rebuild::delete_obsolete_places;
 use crate::rebuild::raw_log::oldest_record;
 use crate::store::read::head;
-use crate::store::{MaintenanceLock, StoreError, begin_writing};
+use crate::store::{MaintenanceLock, StoreError, begin_writing, delete_rejections_before};
 use entity::update_order::{self, lists};
 use entity::{
     Verdict, change_row, command, delivery, entity as thing, ledger, log_gap, log_head, purged_ledger, step, tombstone,
@@ -104,6 +104,13 @@ impl PurgeConnection {
             txn.commit().await?;
             tokio::time::sleep(begun.elapsed()).await;
         }
+    }
+
+    /// Deletes the records of webhooks that were refused before a moment.
+    pub async fn delete_rejections_before(&self, before: i64) -> Result<(), StoreError> {
+        let txn = self.begin().await?;
+        delete_rejections_before(&txn, before).await?;
+        Ok(txn.commit().await?)
     }
 
     /// Deletes what is obsolete in the order of updates.

@@ -7,7 +7,7 @@ use super::log_gaps;
 use super::purge_unit::{self, Eligibility, PurgeUnit};
 use crate::rebuild::raw_log;
 use crate::store::read::{head, row_id_as_of};
-use crate::store::{Database, MaintenanceLock, StoreError, delete_rejections_before};
+use crate::store::{Database, MaintenanceLock, StoreError};
 use chrono::{DateTime, Utc};
 use entity::entity::{Column, Entity};
 use entity::{Kind, delivery};
@@ -95,7 +95,7 @@ impl Purger {
             PurgeMode::Delete => {
                 self.connection.delete_obsolete_tombstones().await?;
                 self.connection.delete_obsolete_places(&self.stop).await;
-                delete_rejections_before(&self.connection.0.connection, cutoff).await?;
+                self.connection.delete_rejections_before(cutoff).await?;
                 Ok(())
             }
             PurgeMode::DryRun => Ok(()),
