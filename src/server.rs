@@ -8,7 +8,7 @@ use crate::clock;
 use crate::feed::{self, Feed};
 use crate::file_limit;
 use crate::graphql::{ApiContext, ApiSchema};
-use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, TrustedProxies};
+use crate::http::{self, AllowedOrigins, ApiAuth, AppState, ConnectionLimits, Endpoint, TrustedProxies};
 use crate::ingest::{self, BatchWriter, HandshakeConfirmer, IngestQueue, Writer};
 use crate::live::SubscriptionManager;
 use crate::rejection::{RejectionLog, RejectionTask};
@@ -23,6 +23,7 @@ use crate::store::{
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -167,9 +168,6 @@ impl Hub {
         };
         tasks.push(tokio::spawn(rejection_task.run(stop.clone())));
         let settings_digest = settings.digest();
-        let (readers, replicas) = (db.read_pool.clone(), ReplicaStore::new(db.clone()));
-        let replica = ReplicaTask::new(replicas, readers, feed.clone(), settings_digest.clone(), clock::now);
-        tasks.push(tokio::spawn(replica.run(stop.clone())));
         let api = ApiContext {
             readers: db.read_pool.clone(),
             principal: Principal::unlimited(),
@@ -189,6 +187,12 @@ impl Hub {
             trusted_documents: load_trusted_documents(&settings)?,
         };
         let pipeline = Pipeline::new(schema, config);
+        let endpoints: HashMap<String, Endpoint> =
+            std::mem::take(&mut settings.sources).into_iter().map(sources::endpoint).collect();
+        let counters = endpoints.values().map(|endpoint| (endpoint.source.name.clone(), endpoint.traffic.clone()));
+        let (readers, replicas, counters) = (db.read_pool.clone(), ReplicaStore::new(db.clone()), counters.collect());
+        let replica = ReplicaTask::new(replicas, readers, feed.clone(), counters, settings_digest.clone(), clock::now);
+        tasks.push(tokio::spawn(replica.run(stop.clone())));
         let allowed_origins = AllowedOrigins::new(&settings.allowed_origins);
         let app = AppState {
             ingest: ingest.clone(),
@@ -204,7 +208,7 @@ impl Hub {
             db,
             metrics: settings.metrics.then(metrics_handle),
             shutdown: stop.clone(),
-            endpoints: std::mem::take(&mut settings.sources).into_iter().map(sources::endpoint).collect(),
+            endpoints,
             settings,
         };
         let runtime = Handle::current();

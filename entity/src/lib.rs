@@ -25,6 +25,7 @@ pub mod payload_dictionary;
 pub mod purged_ledger;
 pub mod rejection;
 pub mod replica;
+pub mod source_rate;
 pub mod step;
 pub mod tombstone;
 pub mod update_order;

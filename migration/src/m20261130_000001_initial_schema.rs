@@ -56,6 +56,7 @@ impl MigrationTrait for Migration {
         manager.create_table(handshake()).await?;
         manager.create_table(rejection()).await?;
         manager.create_table(replica()).await?;
+        manager.create_table(source_rate()).await?;
         manager.create_table(ledger("purged_ledger")).await?;
         manager.create_table(log_gap(backend)).await?;
         manager.create_table(tombstone()).await?;
@@ -434,6 +435,18 @@ fn replica() -> TableCreateStatement {
         .col(text("settings_digest"))
         .col(big_integer("feed_lag"))
         .take()
+}
+
+// By minute for a day, and by hour for a week.
+fn source_rate() -> TableCreateStatement {
+    let mut rate = Table::create();
+    rate.table("source_rate").col(integer("seconds")).col(big_integer("begins_at")).col(text("source"));
+    for count in
+        ["accepted", "duplicates", "quarantined", "not_authenticated", "rate_limited", "unavailable", "rejected"]
+    {
+        rate.col(big_integer(count));
+    }
+    rate.primary_key(Index::create().col("seconds").col("begins_at").col("source")).take()
 }
 
 fn log_gap(backend: DbBackend) -> TableCreateStatement {

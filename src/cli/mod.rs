@@ -143,7 +143,7 @@ fn read_api_key(text: &str) -> anyhow::Result<Secret> {
     };
     let key: Result<ApiKeyToken, _> = value.trim_end().parse();
     let key = key.map_err(|error| anyhow::anyhow!("--api-key: {error}"))?;
-    Ok(Secret { id: None, value: key.reveal() })
+    Ok(Secret::new(key.reveal()))
 }
 
 /// The settings from flags, environment and file. The error lists all mistakes.

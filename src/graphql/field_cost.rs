@@ -9,6 +9,8 @@ pub enum ListSize {
     One,
     /// As many as `first` or `last` says.
     Paged,
+    /// As many as `minutes` says.
+    Minutes,
     /// One for each of `ids`, or of `representations`.
     Keyed,
     /// A list without pages: of the hub's own things, and short.
@@ -42,6 +44,7 @@ pub fn list_size(parent: &str, field: &FieldDefinition) -> ListSize {
     let is_list = matches!(field.ty.node.base, BaseType::List(_));
     match is_list {
         _ if has("first") || has("last") => ListSize::Paged,
+        true if has("minutes") => ListSize::Minutes,
         true if has("ids") || has("representations") => ListSize::Keyed,
         // The rows of a page are counted where the page is selected.
         true if !parent.ends_with("Connection") => ListSize::Short,
@@ -78,6 +81,7 @@ mod tests {
             ("InspectionConnection", "totalCount", ListSize::One, "Int"),
             ("Subscription", "changes", ListSize::One, "Change"),
             ("Source", "verification", ListSize::Short, "String"),
+            ("Source", "rates", ListSize::Minutes, "SourceRate"),
         ] {
             let found = schema_field(parent, field).expect(field);
             assert_eq!((found.list_size, named_type(&found.ty)), (size, of), "{parent}.{field}");

@@ -7,6 +7,9 @@ use super::error::ApiError;
 pub const DEFAULT_PAGE_SIZE: i32 = 25;
 /// Rows of a list, and ids of `nodes`.
 pub const MAX_PAGE_SIZE: i32 = 100;
+/// Minutes of rates by default, and at most: a day.
+pub const DEFAULT_RATE_MINUTES: i32 = 60;
+pub const MAX_RATE_MINUTES: i32 = 1_440;
 /// Nested selection sets that the parser accepts.
 pub const MAX_PARSER_RECURSION: usize = 32;
 
@@ -27,4 +30,15 @@ pub fn check_key_count(keys: usize, what: &str) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::bad_user_input(format!("{keys} {what} are too many"), "Request at most 100 at a time."))
+}
+
+/// The number of minutes of rates, if they are few enough.
+pub fn check_minutes(minutes: i32) -> Result<i64, ApiError> {
+    match (1..=MAX_RATE_MINUTES).contains(&minutes) {
+        true => Ok(minutes.into()),
+        false => Err(ApiError::bad_user_input(
+            format!("{minutes} minutes are too few or too many"),
+            format!("Ask for 1 to {MAX_RATE_MINUTES} minutes."),
+        )),
+    }
 }

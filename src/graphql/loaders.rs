@@ -11,7 +11,7 @@ use crate::store::read::{
 use crate::store::{ReadPool, StoreError};
 use async_graphql::Context;
 use chrono::{DateTime, Utc};
-use entity::{Verdict, change, command, handshake, ledger, log_head};
+use entity::{Verdict, change, command, handshake, ledger, log_head, source_rate};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::RwLock;
@@ -91,4 +91,8 @@ loaders! {
     handshakes(HandshakeLoader [;]): () => Arc<HashMap<String, handshake::Model>> = |_this, db, _keys| Ok([((), Arc::new(read::handshakes(db).await?))].into());
     /// The newest verdicts of all sources.
     verdicts(LastVerdictLoader [;]): () => Arc<HashMap<String, Verdict>> = |_this, db, _keys| Ok([((), Arc::new(read::last_verdicts(db).await?))].into());
+    /// What all sources received, by source.
+    source_rates(SourceRateLoader [{ pub seconds: i32, pub since: i64 }]): () => Arc<HashMap<String, Vec<source_rate::Model>>> = |this, db, _keys| Ok([((), Arc::new(read::source_rates(db, this.seconds, this.since).await?))].into());
+    /// When the first of the running replicas started.
+    replica_start(ReplicaStartLoader [;]): () => i64 = |_this, db, _keys| Ok(read::replicas(db).await?.first().map(|row| ((), row.started_at)).into_iter().collect());
 }

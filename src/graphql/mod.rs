@@ -44,6 +44,7 @@ mod schema_types;
 mod sdl;
 mod snapshot;
 mod source;
+mod source_rates;
 mod state_machine;
 mod subscription;
 mod subscription_progress;
@@ -57,7 +58,9 @@ pub use error::{ApiError, is_request_error};
 pub use error_code::{ApiErrorCode, ERROR_CODES, ErrorCodeEntry};
 pub use field_access::{depends_on_principal, required_scope};
 pub use field_cost::ListSize;
-pub use limits::{DEFAULT_PAGE_SIZE, FIELD_WEIGHTS, MAX_PAGE_SIZE, MAX_PARSER_RECURSION};
+pub use limits::{
+    DEFAULT_PAGE_SIZE, DEFAULT_RATE_MINUTES, FIELD_WEIGHTS, MAX_PAGE_SIZE, MAX_PARSER_RECURSION, MAX_RATE_MINUTES,
+};
 pub use overlapping_fields::check_overlapping_fields;
 pub use rejection::is_resumable;
 pub use schema_types::{named_type, root_type, schema_field};

@@ -1,14 +1,18 @@
 //! The configured sources, with the state of each.
 
+use super::ApiContext;
 use super::data_loader::load;
+use super::duration;
 use super::error::ApiError;
 use super::loaders::{HandshakeLoader, LastVerdictLoader, LedgerLoader};
 use super::scalar::Long;
+use super::source_rates::{self, SecretAge, SourceAlarm, SourceRate};
 use crate::store::read::datetime_from_micros;
 use crate::vendor::{Vendor, VendorLink, WaitingRules};
 use async_graphql::{ComplexObject, Context, SimpleObject};
 use chrono::{DateTime, Utc};
 use entity::{Verdict, handshake, ledger};
+use std::time::Duration;
 
 /// A configured connection to a vendor's account, which receives the webhooks of that account.
 #[derive(Clone, Debug, SimpleObject)]
@@ -30,6 +34,14 @@ pub struct SourceInfo {
     pub link: Option<VendorLink>,
     #[graphql(skip)]
     pub waiting_rules: WaitingRules,
+    /// The most deliveries per second that each replica accepts; null if there is no limit.
+    #[graphql(name = "deliveriesPerSecondLimit")]
+    pub rate_limit: Option<i32>,
+    #[graphql(skip)]
+    pub expect_every: Option<Duration>,
+    /// Of each secret the scheme, its number, and when it was issued.
+    #[graphql(skip)]
+    pub secret_dates: Vec<(&'static str, usize, Option<DateTime<Utc>>)>,
 }
 
 impl SourceInfo {
@@ -43,6 +55,9 @@ impl SourceInfo {
             url: None,
             link: None,
             waiting_rules: WaitingRules::of(vendor),
+            rate_limit: None,
+            expect_every: None,
+            secret_dates: Vec::new(),
         }
     }
 }
@@ -79,6 +94,68 @@ impl SourceInfo {
     async fn handshake(&self, ctx: &Context<'_>) -> Result<Option<Handshake>, ApiError> {
         let handshakes = load(ctx, HandshakeLoader, ()).await?.unwrap_or_default();
         Ok(handshakes.get(&self.name).cloned().map(Handshake::from))
+    }
+
+    /// The webhooks of each of the last minutes, by answer, the current minute last. They are counted by each replica, and at most
+    /// five seconds late; a replica that is killed loses these seconds.
+    async fn rates(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many minutes, from 1 to 1440.", default = 60)] minutes: i32,
+    ) -> Result<Vec<SourceRate>, ApiError> {
+        source_rates::by_minute(ctx, &self.name, minutes).await
+    }
+
+    /// The requests that were refused in the last 60 minutes, for any reason: see `rates`, and `rejections` for the causes.
+    async fn rejected_last_hour(&self, ctx: &Context<'_>) -> Result<i32, ApiError> {
+        let rates = source_rates::by_minute(ctx, &self.name, 60).await?;
+        Ok(rates.iter().map(SourceRate::refused).fold(0, i32::saturating_add))
+    }
+
+    /// How many deliveries an hour had on average: of the last 7 days, but not from before the first request, and without the
+    /// current hour. Null in the first 24 hours.
+    async fn usual_per_hour(&self, ctx: &Context<'_>) -> Result<Option<f64>, ApiError> {
+        source_rates::usual_per_hour(ctx, &self.name).await
+    }
+
+    /// How often a delivery is expected, by the setting `expect_every`: an ISO 8601 duration, e.g. `PT6H`.
+    async fn expect_every(&self) -> Option<String> {
+        self.expect_every.map(duration::to_iso8601)
+    }
+
+    /// Since when it is silent, if that is longer than `expectEvery`; else null. It is when the newest delivery was received; without
+    /// any, when the oldest running replica started.
+    async fn silent_since(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>, ApiError> {
+        let Some(expect_every) = self.expect_every else { return Ok(None) };
+        let since = match self.row(ctx).await?.received_at {
+            Some(received_at) => Some(received_at),
+            None => source_rates::hub_started_at(ctx).await?,
+        };
+        let since = since.map(datetime_from_micros);
+        let is_longer = |since: &DateTime<Utc>, now: DateTime<Utc>| {
+            (now - *since).to_std().is_ok_and(|silence| silence > expect_every)
+        };
+        let now = ApiContext::of(ctx)?.now();
+        Ok(since.filter(|since| is_longer(since, now)))
+    }
+
+    /// Whether it has been silent for longer than expected.
+    async fn alarm(&self, ctx: &Context<'_>) -> Result<SourceAlarm, ApiError> {
+        Ok(match (self.expect_every, self.silent_since(ctx).await?) {
+            (None, _) => SourceAlarm::Off,
+            (Some(_), None) => SourceAlarm::Ok,
+            (Some(_), Some(_)) => SourceAlarm::Silent,
+        })
+    }
+
+    /// Its active secrets, in the order of the settings: how old each is. The secrets themselves are nowhere in the API.
+    async fn secrets(&self, ctx: &Context<'_>) -> Result<Vec<SecretAge>, ApiError> {
+        let now = ApiContext::of(ctx)?.now();
+        Ok(self
+            .secret_dates
+            .iter()
+            .map(|(scheme, number, since)| SecretAge::new(scheme, *number, *since, now))
+            .collect())
     }
 }
 

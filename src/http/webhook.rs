@@ -5,6 +5,7 @@ use super::body::read_body;
 use super::normalize::original_path;
 use super::{AppState, Problem, refused_webhook};
 use crate::ingest::{DeliveryReceipt, Unavailable};
+use crate::replica::{TrafficCounter, WebhookAnswer};
 use crate::settings::SourceSettings;
 use crate::store::read::delivery_id;
 use crate::vendor::verify::UnverifiedDelivery;
@@ -30,6 +31,7 @@ pub struct Endpoint {
     pub source: SourceSettings,
     pub name: Arc<str>,
     pub rate_limiter: Option<governor::DefaultDirectRateLimiter>,
+    pub traffic: Arc<TrafficCounter>,
 }
 
 /// The body of a response with 200.
@@ -51,6 +53,9 @@ pub async fn receive(State(app): State<Arc<AppState>>, Path(name): Path<String>,
     let outcome = handle(&app, endpoint, &head, body).await;
     if let Err(problem) = &outcome {
         refused_webhook::record_problem(&app, endpoint, &head, problem);
+    }
+    if let Some(answer) = answer_of(&outcome) {
+        endpoint.traffic.count(answer);
     }
     let status = match &outcome {
         Ok(receipt) => status_of(receipt),
@@ -112,6 +117,20 @@ async fn handle(app: &AppState, endpoint: &Endpoint, head: &Parts, body: Body) -
         Unavailable::Overloaded => Problem::Unavailable(1),
         Unavailable::Storage | Unavailable::ShuttingDown => Problem::Unavailable(RETRY_AFTER_SECONDS),
     })
+}
+
+// None for a browser or a monitor that checks the address.
+fn answer_of(outcome: &Result<DeliveryReceipt, Problem>) -> Option<WebhookAnswer> {
+    match outcome {
+        Ok(DeliveryReceipt { duplicate: true, .. }) => Some(WebhookAnswer::Duplicate),
+        Ok(DeliveryReceipt { verdict: Verdict::Unreadable, .. }) => Some(WebhookAnswer::Quarantined),
+        Ok(_) => Some(WebhookAnswer::Accepted),
+        Err(Problem::NotAuthenticated) => Some(WebhookAnswer::NotAuthenticated),
+        Err(Problem::RateLimited(_)) => Some(WebhookAnswer::RateLimited),
+        Err(Problem::Unavailable(_)) => Some(WebhookAnswer::Unavailable),
+        Err(Problem::WebhookMethodNotAllowed(_)) => None,
+        Err(_) => Some(WebhookAnswer::Rejected),
+    }
 }
 
 fn status_of(receipt: &DeliveryReceipt) -> &'static str {

@@ -69,7 +69,7 @@ async fn open() -> (TestDatabase, Database) {
 }
 
 fn task(db: &Database, log: &Arc<RejectionLog>) -> RejectionTask {
-    let secret = |value: &str| vec![Secret { id: None, value: value.to_owned() }];
+    let secret = |value: &str| vec![Secret::new(value)];
     let verifiers = [("lot", "own-secret"), ("yard", "canary")]
         .map(|(name, value)| (name.to_owned(), Verifier::new(Scheme::Bearer { tokens: secret(value) }, [])));
     RejectionTask { log: log.clone(), store: RejectionStore::new(db.clone()), verifiers: verifiers.into(), clock }

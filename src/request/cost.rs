@@ -4,7 +4,8 @@ use super::limits::{self, check_limit};
 use super::visitor::{DocumentVisitor, DocumentWalk, is_introspection};
 use crate::access::Scopes;
 use crate::graphql::{
-    ApiError, DEFAULT_PAGE_SIZE, ListSize, MAX_PAGE_SIZE, depends_on_principal, required_scope, schema_field,
+    ApiError, DEFAULT_PAGE_SIZE, DEFAULT_RATE_MINUTES, ListSize, MAX_PAGE_SIZE, MAX_RATE_MINUTES, depends_on_principal,
+    required_scope, schema_field,
 };
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition};
 use async_graphql_value::{ConstValue, Name, Value, Variables};
@@ -137,18 +138,24 @@ impl CostVisitor<'_> {
             };
             Some(value).filter(|value| **value != ConstValue::Null)
         };
-        let max_page_size = MAX_PAGE_SIZE.unsigned_abs().into();
+        // Of a type that the validation refuses: the most.
+        let count = |value: Option<&ConstValue>, default: i32, max: i32| {
+            let (default, max) = (default.unsigned_abs().into(), max.unsigned_abs().into());
+            match value {
+                None => default,
+                Some(ConstValue::Number(number)) => {
+                    number.as_i64().map_or(max, |number| number.max(0).unsigned_abs().min(max))
+                }
+                Some(_) => max,
+            }
+        };
         let size = match declared {
             ListSize::One => 1,
             ListSize::Short => SHORT_LIST_SIZE,
-            ListSize::Paged => match argument("first").or_else(|| argument("last")).as_deref() {
-                None => DEFAULT_PAGE_SIZE.unsigned_abs().into(),
-                Some(ConstValue::Number(number)) => {
-                    number.as_i64().map_or(max_page_size, |number| number.max(0).unsigned_abs().min(max_page_size))
-                }
-                // Of a type that the validation refuses.
-                Some(_) => max_page_size,
-            },
+            ListSize::Paged => {
+                count(argument("first").or_else(|| argument("last")).as_deref(), DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+            }
+            ListSize::Minutes => count(argument("minutes").as_deref(), DEFAULT_RATE_MINUTES, MAX_RATE_MINUTES),
             ListSize::Keyed => match argument("ids").or_else(|| argument("representations")).as_deref() {
                 Some(ConstValue::List(keys)) => keys.len() as u64,
                 _ => 1,

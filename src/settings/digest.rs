@@ -41,12 +41,12 @@ impl Settings {
 }
 
 fn source(source: &SourceSettings) -> String {
-    let SourceSettings { name, vendor, verifier, public_url, rate_limit, handshake, vendor_link, waiting_rules } =
-        source;
+    let SourceSettings { name, vendor, verifier, public_url, rate_limit, .. } = source;
+    let SourceSettings { expect_every, handshake, vendor_link, waiting_rules, .. } = source;
     let api = handshake.as_ref().map(|target| &target.api_url);
     let vendor = vendor.name;
     format!(
-        "{name} {vendor} {public_url:?} {rate_limit:?} {api:?} {vendor_link:?} {waiting_rules} {}",
+        "{name} {vendor} {public_url:?} {rate_limit:?} {expect_every:?} {api:?} {vendor_link:?} {waiting_rules} {}",
         verifier.summary()
     )
 }

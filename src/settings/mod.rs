@@ -42,6 +42,7 @@ use file::SettingsFile;
 use loader::Loader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 /// The tables that only the file can have.
 const FILE_TABLES: &[&str] = &["sources", "api_keys", "token_issuers", "oidc", "proxy_grants"];
@@ -63,6 +64,8 @@ pub struct SourceSettings {
     pub public_url: Option<String>,
     /// Deliveries per second.
     pub rate_limit: Option<NonZeroU32>,
+    /// At least one delivery is expected in this time.
+    pub expect_every: Option<Duration>,
     /// If the hub confirms the webhook itself.
     pub handshake: Option<ConfirmationTarget>,
     /// Where an inspection is at the vendor.

@@ -6,6 +6,7 @@ use super::loader::{Loader, Reported};
 use super::verify_scheme::SchemeReader;
 use crate::vendor::Secret;
 use crate::vendor::verify::RsaKey;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 const NOT_A_BEARER_TOKEN: &str =
     "contains a space or another character that no header can carry; write only the token, without a scheme before it";
@@ -34,7 +35,7 @@ pub enum SecretUse {
 pub fn bearer_token(loader: &mut Loader<'_>, text: &str, at: &Location) -> Result<Secret, Reported> {
     let value = loader.secret(text, at)?;
     match value.bytes().all(|byte| byte.is_ascii_graphic()) {
-        true => Ok(Secret { id: None, value }),
+        true => Ok(Secret::new(value)),
         false => Err(loader.report(at, NOT_A_BEARER_TOKEN)),
     }
 }
@@ -78,9 +79,22 @@ impl SchemeReader<'_, '_, '_> {
     }
 
     fn secret(&mut self, item: &FileValue<'_>, used: SecretUse) -> Result<Secret, Reported> {
-        if used == SecretUse::Signature && item.is_table() {
-            return self.secret_with_id(item);
+        if !item.is_table() {
+            return self.secret_value(item, used);
         }
+        self.loader.report_unknown_keys(item, &["id", "value", "since"]);
+        let since = item.get("since").map(|since| self.since(&since)).transpose();
+        let id = item.get("id").map(|id| self.secret_id(&id, used)).transpose();
+        let Some(value) = item.get("value") else {
+            return Err(self
+                .loader
+                .report(&item.at, "has no value; write { value = \"env:NAME\", since = 2026-01-15 }"));
+        };
+        let secret = self.secret_value(&value, used);
+        Ok(Secret { id: id?, since: since?, ..secret? })
+    }
+
+    fn secret_value(&mut self, item: &FileValue<'_>, used: SecretUse) -> Result<Secret, Reported> {
         let text = self.secret_text(item, SECRETS_HINT)?;
         if used == SecretUse::Bearer {
             return bearer_token(self.loader, text, &item.at);
@@ -89,23 +103,34 @@ impl SchemeReader<'_, '_, '_> {
         if used == SecretUse::Header && !value.is_ascii() {
             return Err(self.loader.report(&item.at, NOT_ASCII));
         }
-        Ok(Secret { id: None, value })
+        Ok(Secret::new(value))
+    }
+
+    /// By which a vendor names the secret.
+    fn secret_id(&mut self, id: &FileValue<'_>, used: SecretUse) -> Result<String, Reported> {
+        if used != SecretUse::Signature {
+            return Err(self.loader.report(&id.at, "is for signatures only; remove it"));
+        }
+        let Some(text) = id.scalar().filter(|id| !id.is_empty()) else {
+            return Err(self.loader.report(&id.at, "must be a single value that is not empty"));
+        };
+        self.loader.check_characters(&text, &id.at)?;
+        Ok(text)
+    }
+
+    /// A day, or a time with its offset.
+    fn since(&mut self, since: &FileValue<'_>) -> Result<DateTime<Utc>, Reported> {
+        let text = since.scalar().unwrap_or_default();
+        self.loader.check_characters(&text, &since.at)?;
+        let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
+        let time = DateTime::parse_from_rfc3339(&text).map(|time| time.to_utc()).ok().or_else(day);
+        time.ok_or_else(|| {
+            let message = format!("{text:?} is neither a day nor a time; write 2026-01-15, or 2026-01-15T12:00:00Z");
+            self.loader.report(&since.at, message)
+        })
     }
 
     fn secret_text<'v>(&mut self, item: &FileValue<'v>, hint: &str) -> Result<&'v str, Reported> {
         item.text().ok_or_else(|| self.loader.report(&item.at, format!("must be a string; {hint}")))
-    }
-
-    /// `{ id = "…", value = "env:NAME" }`
-    fn secret_with_id(&mut self, item: &FileValue<'_>) -> Result<Secret, Reported> {
-        self.loader.report_unknown_keys(item, &["id", "value"]);
-        let id = item.get("id").and_then(|id| id.scalar()).filter(|id| !id.is_empty());
-        let value = item.get("value");
-        let (Some(id), Some(text)) = (id, value.as_ref().and_then(FileValue::text)) else {
-            return Err(self.loader.report(&item.at, "needs both keys: { id = \"…\", value = \"env:NAME\" }"));
-        };
-        let checked = self.loader.check_characters(&id, &item.location_of("id"));
-        let value = self.loader.secret(text, &item.at)?;
-        checked.map(|()| Secret { id: Some(id), value })
     }
 }

@@ -109,6 +109,7 @@ impl SourceReader<'_, '_, '_> {
         // Everything is read before the first `?`, so that all mistakes are found.
         let public_url = self.optional_value("public_url", parse::public_url);
         let rate_limit = self.optional_value("rate_limit", parse::count);
+        let expect_every = self.optional_value("expect_every", parse::duration);
         let vendor = self.vendor();
         let url = public_url.as_ref().map(Option::as_deref).map_err(|reported| *reported);
         let verifier = self.verifier((vendor, url));
@@ -122,6 +123,7 @@ impl SourceReader<'_, '_, '_> {
             verifier: verifier?,
             public_url: public_url?,
             rate_limit: rate_limit?,
+            expect_every: expect_every?,
             handshake: handshake?,
             vendor_link: vendor_link?,
             waiting_rules: waiting_rules?,

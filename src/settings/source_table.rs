@@ -11,6 +11,8 @@ pub const SOURCE_SETTINGS: &[Setting] = rows! {
     public_url "URL" = "";
     /// The most deliveries per second. Further ones are answered 429. Without it, there is no limit.
     rate_limit "NUMBER" = "";
+    /// At least one delivery is expected this often, e.g. `6h`. After a longer silence, `Source.alarm` is `SILENT`.
+    expect_every "DURATION" = "";
     /// Accept deliveries from anyone. Required without `verify`, rejected with it.
     open "true|false" = "false";
     /// Hover only: a token for Hover's API. With it, the hub confirms a webhook itself when Hover asks for it.
@@ -33,7 +35,7 @@ pub const VERIFY_SETTINGS: &[Setting] = rows! {
     /// The scheme.
     scheme "TEXT" = "";
     /// The active secrets, one or two: signing secrets, tokens, passwords or keys. Any of them is valid. For `jwt` only with
-    /// `HS256`.
+    /// `HS256`. With the day on which it was issued: `{ value = "env:NAME", since = 2026-01-15 }`.
     secrets "SECRET" = "";
     /// How much the sender's clock may differ from ours.
     leeway "DURATION" ["signature", "jwt"] = "the vendor's rule; `1m` for `jwt`";

@@ -22,7 +22,7 @@ pub use inspection_index::{Cohort, CountGroup, InspectionIndex, Period};
 pub use maintenance_lock::MaintenanceLock;
 pub use payload::{DictionaryCache, PayloadError, StoredPayload, VendorDictionary};
 pub use rejections::{MAX_REJECTIONS, RejectionStore, delete_rejections_before};
-pub use replicas::ReplicaStore;
+pub use replicas::{HOUR_SECONDS, MINUTE_SECONDS, ReplicaReport, ReplicaStore};
 #[cfg(test)]
 pub use write::insert_change;
 pub use write::{

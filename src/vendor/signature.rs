@@ -49,11 +49,20 @@ pub struct Secret {
     /// The id by which the vendor names the secret it used (Hover's webhook id); `None` matches any.
     pub id: Option<String>,
     pub value: String,
+    /// When it was issued, if the settings say so.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl Secret {
+    /// A secret without an id.
+    pub fn new(value: impl Into<String>) -> Secret {
+        Secret { id: None, value: value.into(), since: None }
+    }
 }
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secret").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Secret").field("id", &self.id).field("since", &self.since).finish_non_exhaustive()
     }
 }
 

@@ -241,7 +241,7 @@ async fn the_signature_of_a_form_covers_its_bytes() {
 /// A request of the vendor, with a signature over these bytes.
 fn signed(app: &TestHub, vendor: &'static Vendor, content_type: &str, bytes: &str) -> reqwest::RequestBuilder {
     use inspection_hub::vendor::verify::{Scheme, Verifier, WebhookRequest};
-    let secrets = vec![Secret { id: None, value: "s".to_owned() }];
+    let secrets = vec![Secret::new("s")];
     let public_url = format!("https://hub.example/webhooks/{}", vendor.name);
     let scheme = match &vendor.signature {
         Some(signature) => Scheme::Signature { signature, public_url, secrets, leeway: None },

@@ -50,6 +50,7 @@ mod scenarios;
 #[path = "../support/skip.rs"]
 mod skip;
 mod sockets;
+mod sources;
 mod streams;
 mod subscriptions;
 mod test_hub;

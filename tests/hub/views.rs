@@ -8,7 +8,7 @@ use crate::test_hub::{sample_bytes, samples};
 use async_graphql::parser::parse_query;
 use async_graphql::{Request, Response, Variables};
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::{Party, RejectionCause, Scope, rejection};
+use entity::{Party, RejectionCause, Scope, rejection, source_rate};
 use futures_util::StreamExt;
 use inspection_hub::access::{Principal, Scopes, View};
 use inspection_hub::auth::KeyRing;
@@ -16,7 +16,9 @@ use inspection_hub::feed::Feed;
 use inspection_hub::graphql::{ApiContext, ApiSchema, SourceInfo, StartPosition, SubscriptionProgress};
 use inspection_hub::ingest::{IngestQueue, Writer};
 use inspection_hub::store::read::head;
-use inspection_hub::store::{ApiKeyStore, Database, InspectionIndex, OpenMode, RejectionStore};
+use inspection_hub::store::{
+    ApiKeyStore, Database, InspectionIndex, OpenMode, RejectionStore, ReplicaReport, ReplicaStore,
+};
 use inspection_hub::vendor::{self, Vendor, VendorLink, WaitingRules};
 use proptest::prelude::*;
 use rand::rngs::StdRng;
@@ -24,6 +26,7 @@ use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub const BEGIN: DateTime<Utc> = DateTime::from_timestamp(1_772_400_000, 0).expect("a moment");
 /// Generated queries of each case.
@@ -63,6 +66,18 @@ fn refused_webhooks(source: &str) -> Vec<rejection::Model> {
     [RejectionCause::WrongSecret, RejectionCause::UnknownSource].map(row).into()
 }
 
+/// What a source received in the last minutes and hours, by its name.
+fn rates(source: &str) -> Vec<source_rate::Model> {
+    let rate = |seconds: i32, ago: i64| source_rate::Model {
+        seconds,
+        begins_at: now().timestamp_micros() - ago * i64::from(seconds) * 1_000_000,
+        source: source.to_owned(),
+        accepted: 1 + ago * if source.starts_with("hidden-") { 1_000 } else { 1 },
+        ..Default::default()
+    };
+    vec![rate(60, 0), rate(60, 7), rate(3_600, 1), rate(3_600, 100)]
+}
+
 // A few bytes that depend on a text.
 fn bytes_of(text: &str) -> [u8; 16] {
     *uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, text.as_bytes()).as_bytes()
@@ -74,7 +89,9 @@ pub fn source_info(name: String, vendor: &'static Vendor) -> SourceInfo {
     let first_state = WaitingRules::states(vendor).next();
     assert!(first_state.is_none_or(|state| waiting_rules.replace(state, Some(Party::Us))));
     let link = VendorLink::parse(&format!("https://{name}.example/{{external_id}}")).expect("a template");
-    SourceInfo { waiting_rules, link: Some(link), ..SourceInfo::new(name, vendor) }
+    let secret_dates = vec![("bearer", 1, Some(BEGIN))];
+    let expect_every = Some(Duration::from_secs(3_600));
+    SourceInfo { waiting_rules, link: Some(link), secret_dates, expect_every, ..SourceInfo::new(name, vendor) }
 }
 
 /// A hub that has received some deliveries.
@@ -87,6 +104,11 @@ pub struct FilledHub {
 
 impl FilledHub {
     pub async fn new(deliveries: impl Iterator<Item = &Sent>) -> FilledHub {
+        FilledHub::at(deliveries, now).await
+    }
+
+    /// One whose clock says another time.
+    pub async fn at(deliveries: impl Iterator<Item = &Sent>, clock: fn() -> DateTime<Utc>) -> FilledHub {
         let database = TestDatabase::new().await;
         let db = Database::open(&database.address, OpenMode::Migrate).await.expect("opens");
         let feed = Feed::new(db.read_pool.clone(), &head(&db.read_pool).await.expect("a head"));
@@ -103,6 +125,12 @@ impl FilledHub {
         if received.iter().any(|source| source.starts_with("hidden-")) {
             RejectionStore::new(db.clone()).save(&refused_webhooks("")).await.expect("saved");
         }
+        let report = ReplicaReport {
+            row: Default::default(),
+            silent_since: 0,
+            rates: received.iter().flat_map(|source| rates(source)).collect(),
+        };
+        ReplicaStore::new(db.clone()).report(report).await.expect("reported");
         let info = |(name, of): (String, &str)| source_info(name, vendor::by_name(of).expect("a vendor"));
         let graph = ApiSchema::new(ApiContext {
             readers: db.read_pool.clone(),
@@ -113,13 +141,13 @@ impl FilledHub {
             sources: sources.into_iter().map(info).collect(),
             ingest: IngestQueue::closed(),
             retention: None,
-            keys: Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), now)),
-            clock: now,
+            keys: Arc::new(KeyRing::unread(ApiKeyStore::new(db.clone()), clock)),
+            clock,
         });
         FilledHub { _database: database, db, feed, graph }
     }
 
-    async fn respond(&self, query: &str, principal: &Arc<Principal>) -> Response {
+    pub async fn respond(&self, query: &str, principal: &Arc<Principal>) -> Response {
         let document = Arc::new(parse_query(query).expect("a query"));
         self.graph.execute_parsed(Request::new(""), &document, principal).await
     }
@@ -188,7 +216,7 @@ fn is_seen(sent: &&Sent) -> bool {
     sent.0.starts_with("seen-")
 }
 
-fn principal(scopes: Scopes, sources: Option<Vec<String>>) -> Arc<Principal> {
+pub fn principal(scopes: Scopes, sources: Option<Vec<String>>) -> Arc<Principal> {
     let view = View::new(scopes, sources);
     Arc::new(Principal { view, ..Principal::anyone(Scopes::NONE) })
 }
@@ -226,7 +254,10 @@ fn argument(
         ("inspectionCounts", "groupBy") => "[SOURCE, VENDOR, DAY, STATUS]".to_owned(),
         (_, "groupBy") => ["SOURCE", "VENDOR", "NONE"].choose(dice)?.to_string(),
         ("changes" | "deliveries" | "busiestHours", "filter") => format!("{{ source: [\"{account}-{vendor}\"] }}"),
-        ("inspections" | "sessions" | "jobs" | "inspectionCounts" | "funnel" | "statusCounts", "filter") => {
+        (
+            "inspections" | "sessions" | "jobs" | "inspectionCounts" | "funnel" | "statusCounts" | "statusRates",
+            "filter",
+        ) => {
             let party = Party::ALL.choose(dice)?;
             [
                 format!("{{ source: [\"{account}-{vendor}\"] }}"),

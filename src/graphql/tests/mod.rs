@@ -15,6 +15,7 @@ mod pagination;
 mod plans;
 mod saved_index;
 mod schema;
+mod source_rates;
 mod subscriptions;
 mod types;
 mod zones;

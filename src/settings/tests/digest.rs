@@ -54,6 +54,8 @@ fn everything_else_makes_a_difference() {
         ("['read']", "['operate']"),
         ("nats =", "body_limit = '1MiB'\nnats ="),
         ("nats =", "retention = '90d'\nnats ="),
+        ("vendor = 'hover'", "vendor = 'hover'\nexpect_every = '6h'"),
+        ("value = 'one' }", "value = 'one', since = 2026-01-15 }"),
         ("nats =", "log = 'debug'\nnats ="),
     ];
     for (old, new) in changes {

@@ -155,3 +155,40 @@ fn a_link_and_what_inspections_wait_for_are_settings_of_a_source() {
         assert!(problems.len() == 1 && problems[0].contains(message), "{problems:?}");
     }
 }
+
+#[test]
+fn a_secret_has_the_day_on_which_it_was_issued() {
+    let text = "[sources.yard]\nvendor = 'hover'\n[[sources.yard.verify]]\nscheme = 'signature'\nsecrets = [{ id = 'a', value = 's', \
+                since = 2026-01-15 }, 't', { value = 'u', since = '2026-01-16T12:00:00+02:00' }]\n[[sources.yard.verify]]\n\
+                scheme = 'basic'\nusername = 'u'\nsecrets = { value = 's3cret', since = 2026-01-17T00:00:00Z }";
+    let source = file(text).settings().sources.remove(0);
+    let dates: Vec<_> = source
+        .verifier
+        .secret_dates()
+        .map(|(scheme, number, since)| (scheme, number, since.map(|at| at.to_rfc3339())))
+        .collect();
+    let expected = [
+        ("signature", 1, Some("2026-01-15T00:00:00+00:00")),
+        ("signature", 2, None),
+        ("signature", 3, Some("2026-01-16T10:00:00+00:00")),
+        ("basic", 1, Some("2026-01-17T00:00:00+00:00")),
+    ];
+    assert_eq!(dates, expected.map(|(scheme, number, since)| (scheme, number, since.map(str::to_owned))));
+    for (secret, message) in [
+        ("{ since = 2026-01-15 }", "secrets[1]: has no value; write { value = "),
+        ("{ value = 's3cret', since = 2026 }", "secrets[1].since: \"2026\" is neither a day nor a time"),
+        ("{ value = 's3cret', since = 2026-01-15T12:00:00 }", "is neither a day nor a time"),
+        ("{ value = 's3cret', since = ['a'] }", "is neither a day nor a time"),
+        ("{ value = 's3cret', id = 'a' }", "secrets[1].id: is for signatures only; remove it"),
+        ("{ value = 's3cret', sinc = 2026-01-15 }", "is not a setting; did you mean since?"),
+        ("{ value = 1 }", "must be a string"),
+        ("{ value = '', since = 2026-01-15 }", "is empty"),
+    ] {
+        let text = format!(
+            "[sources.yard]\nvendor = 'pave'\n[[sources.yard.verify]]\nscheme = 'bearer'\nsecrets = [{secret}]"
+        );
+        let problems = file(&text).problems();
+        assert!(problems.len() == 1 && problems[0].contains(message), "{secret}: {problems:?}");
+        assert!(!problems[0].contains("s3cret"), "{problems:?}");
+    }
+}

@@ -79,10 +79,7 @@ async fn a_hub_takes_what_is_signed_refuses_what_is_forged_and_its_ledger_agrees
     let (key, token) = ApiKey::generate("simulate".to_owned(), view, None).expect("random numbers");
     settings.api_keys.push(key);
     let hub = Hub::start(settings.clone()).await.expect("a hub");
-    let plan = SimulationPlan {
-        api_key: Some(Secret { id: None, value: token.reveal() }),
-        ..plan(hub.address(), settings, 600)
-    };
+    let plan = SimulationPlan { api_key: Some(Secret::new(token.reveal())), ..plan(hub.address(), settings, 600) };
     let report = run(plan, CancellationToken::new()).await.expect("a report");
     hub.stop().await;
     assert!(report.is_success(), "{report}");

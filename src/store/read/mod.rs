@@ -18,6 +18,7 @@ mod projection;
 mod public_ids;
 mod rejections;
 mod replicas;
+mod source_rates;
 mod sources;
 mod status_timeline;
 mod update_order;
@@ -52,6 +53,7 @@ pub use rejections::{
     RejectionFilter, RejectionKey, count_rejections, is_rejection_visible, rejections, rejections_by_id,
 };
 pub use replicas::{DatabaseKind, database_kind, database_size, database_version, replicas};
+pub use source_rates::source_rates;
 pub use sources::{handshakes, last_verdicts, ledgers};
 pub use status_timeline::{StatusInterval, StatusTimeline, status_timelines};
 

@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn secret(id: Option<&str>, value: &str) -> Secret {
-        Secret { id: id.map(str::to_owned), value: value.to_owned() }
+        Secret { id: id.map(str::to_owned), ..Secret::new(value) }
     }
 
     fn candidates(path: &str) -> UrlCandidates {

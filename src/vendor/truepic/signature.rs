@@ -78,7 +78,7 @@ mod tests {
     }
 
     fn secrets(values: &[&str]) -> Vec<Secret> {
-        values.iter().map(|value| Secret { id: None, value: (*value).to_owned() }).collect()
+        values.iter().map(|value| Secret::new(*value)).collect()
     }
 
     fn headers(values: &[&str]) -> HeaderMap {

@@ -64,7 +64,7 @@ mod tests {
         for header in headers {
             map.append(HEADER, HeaderValue::from_str(header).expect("a header"));
         }
-        let secrets: Vec<_> = secrets.iter().map(|value| Secret { id: None, value: (*value).to_owned() }).collect();
+        let secrets: Vec<_> = secrets.iter().map(|value| Secret::new(*value)).collect();
         verify(&message(&map, &secrets, body))
     }
 
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn it_signs_as_the_vendor_prints_it() {
-        let secrets = [Secret { id: None, value: "secret".to_owned() }];
+        let secrets = [Secret::new("secret")];
         let signed = sign(&message(&HeaderMap::new(), &secrets, BODY));
         assert_eq!(signed, [(HEADER, format!("format=sha256,v={HEX}"))]);
     }

@@ -159,6 +159,13 @@ impl Verifier {
         summaries.join("; ")
     }
 
+    /// Its secrets in the order of the settings: the name of the scheme, the number within the scheme from 1, and since when it is used.
+    pub fn secret_dates(&self) -> impl Iterator<Item = (&'static str, usize, Option<DateTime<Utc>>)> {
+        self.schemes.iter().flat_map(|scheme| {
+            (1..).zip(scheme.secrets()).map(|(number, secret)| (scheme.name(), number, secret.since))
+        })
+    }
+
     /// Checks all schemes. [`check`](Verifier::check) is this for a delivery that is to be stored.
     ///
     /// # Errors

@@ -94,7 +94,7 @@ impl Scheme {
 }
 
 fn without_ids(secrets: &[Secret]) -> Vec<Secret> {
-    secrets.iter().map(|secret| Secret { id: None, value: secret.value.clone() }).collect()
+    secrets.iter().map(|secret| Secret::new(secret.value.clone())).collect()
 }
 
 /// A request whose signature was refused.

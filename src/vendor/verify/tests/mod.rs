@@ -33,7 +33,7 @@ fn signed(message: &SignedMessage<'_>) -> Vec<u8> {
 const BODY: &[u8] = br#"{"event":"SESSION:NOTE_INSERT"}"#;
 
 pub fn secret(value: &str) -> Secret {
-    Secret { id: None, value: value.to_owned() }
+    Secret::new(value)
 }
 
 pub fn two() -> Vec<Secret> {
@@ -224,7 +224,7 @@ fn what_the_vendors_would_sign_passes_behind_a_proxy() {
         let scheme = |secret: &str| Scheme::Signature {
             signature,
             public_url: public_url.clone(),
-            secrets: vec![Secret { id: Some("230293".to_owned()), value: secret.to_owned() }],
+            secrets: vec![Secret { id: Some("230293".to_owned()), ..Secret::new(secret) }],
             leeway: None,
         };
         let verifier = Verifier::new(scheme("new"), []);

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 fn verifier(vendor: &'static Vendor, public_url: &str, secrets: &[&str]) -> Verifier {
     let signature = vendor.signature.as_ref().expect("a vendor that signs");
-    let secrets = secrets.iter().map(|value| Secret { id: None, value: (*value).to_owned() }).collect();
+    let secrets = secrets.iter().map(|value| Secret::new(*value)).collect();
     Verifier::new(Scheme::Signature { signature, public_url: public_url.to_owned(), secrets, leeway: None }, [])
 }
 

@@ -13,7 +13,7 @@ const URL: &str = "https://hub.example/webhooks/lot";
 const BODY: &[u8] = br#"{"canary":"body"}"#;
 
 fn secrets(value: &str) -> Vec<Secret> {
-    vec![Secret { id: None, value: value.to_owned() }]
+    vec![Secret::new(value)]
 }
 
 fn signature(vendor: &'static Vendor, public_url: &str, secrets: Vec<Secret>) -> Verifier {
@@ -135,7 +135,7 @@ fn another_time_id_or_body_fits() {
     let late = |_: &mut HeaderMap, request: &mut WebhookRequest<'_>| request.now = NOW + TimeDelta::days(3);
     let (cause, fits) = examined(&own(), &own(), late);
     assert_eq!((cause, fits[0].as_str()), (ClockSkew, "the signature, at another time"));
-    let with_id = |id: &str| vec![Secret { id: Some(id.to_owned()), value: "canary".to_owned() }];
+    let with_id = |id: &str| vec![Secret { id: Some(id.to_owned()), ..Secret::new("canary") }];
     let hover = vendor::by_name("hover").expect("a vendor");
     let (cause, fits) = examined(&signature(hover, URL, with_id("1")), &signature(hover, URL, with_id("2")), unchanged);
     assert_eq!((cause, fits[0].as_str()), (WrongSecret, "the secret, with another id than the signature names"));
