@@ -21,6 +21,7 @@ pub const FIELD_WEIGHTS: &[(&str, &str, u64)] = &[
     ("Query", "funnel", 10_000),
     ("Query", "inspectionCounts", 1_000),
     ("Query", "stalledInspections", 1_000),
+    ("Query", "statusRates", 10_000),
     ("Query", "timeInStatus", 10_000),
 ];
 

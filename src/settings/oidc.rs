@@ -67,7 +67,7 @@ impl AccessReader<'_, '_, '_> {
         let Some((text, at)) = value.as_ref().and_then(|value| Some((value.text()?, &value.at))) else {
             return Err(self.report("client_secret", WRITE));
         };
-        Ok(Secret { id: None, value: self.loader.secret(text, at)? })
+        Ok(Secret::new(self.loader.secret(text, at)?))
     }
 
     fn oidc_scopes(&mut self) -> Result<Vec<String>, Reported> {

@@ -51,6 +51,7 @@ mod scenarios;
 mod skip;
 mod sockets;
 mod sources;
+mod status_rates;
 mod streams;
 mod subscriptions;
 mod test_hub;

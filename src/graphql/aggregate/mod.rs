@@ -8,13 +8,15 @@ mod funnel;
 mod hours;
 mod lifecycle;
 mod period;
+mod rates;
 mod time_in_status;
 mod time_zone;
 
 use super::error::ApiError;
 use super::filter::{ChangeFilter, InspectionFilter};
+use super::limits::check_minutes;
 use super::query::QueryRoot;
-use crate::store::read::counts_by_age;
+use crate::store::read::{self, counts_by_age};
 use ages::AgeBucket;
 use async_graphql::{Context, Object};
 pub use cache::MIN_COMPUTE_TIME;
@@ -24,10 +26,14 @@ use counts::{InspectionCount, InspectionDimension};
 use funnel::Funnel;
 use hours::BusyHour;
 use lifecycle::{Grouping, LifecycleStats};
+use rates::StatusRate;
 use std::sync::Arc;
 use std::time::Duration;
 use time_in_status::TimeInStatus;
 use time_zone::parse_time_zone;
+
+/// In microseconds.
+const MINUTE: i64 = 60_000_000;
 
 /// A bound of a period; null for the default.
 type Bound = Option<DateTime<Utc>>;
@@ -39,6 +45,7 @@ pub struct AggregateCaches {
     counts: ResultCache<Vec<InspectionCount>>,
     ages: ResultCache<Vec<AgeBucket>>,
     hours: ResultCache<Vec<BusyHour>>,
+    rates: ResultCache<Vec<StatusRate>>,
 }
 
 impl AggregateCaches {
@@ -49,6 +56,7 @@ impl AggregateCaches {
             counts: ResultCache::new(min_compute_time),
             ages: ResultCache::new(min_compute_time),
             hours: ResultCache::new(min_compute_time),
+            rates: ResultCache::new(min_compute_time),
         }
     }
 
@@ -160,6 +168,24 @@ impl AggregateFields {
         let rows = filter.unwrap_or_default().into_store_filter(api.view())?;
         let count = async { Ok(hours::busiest_hours_of_week(zone.counts_by_hour(&api.readers, &rows, period).await?)) };
         Ok(all.hours.get_or_compute(api.view(), key, count).await?.iter().take(first).cloned().collect())
+    }
+
+    /// How many inspections entered each status in each of the last minutes, the current minute last: one row for each minute and
+    /// status that occurs. The minute is that in which the hub received the event.
+    async fn status_rates(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many minutes, from 1 to 1440.", default = 60)] minutes: i32,
+        #[graphql(desc = "Only inspections that match now.")] filter: Option<InspectionFilter>,
+    ) -> Result<Vec<StatusRate>, ApiError> {
+        let api = QueryRoot.begin_read(ctx).await?;
+        let all = AggregateCaches::of(ctx)?;
+        let now = api.now().timestamp_micros();
+        let since = now - now.rem_euclid(MINUTE) - (check_minutes(minutes)? - 1) * MINUTE;
+        let key = format!("{minutes} {filter:?}");
+        let rows = filter.unwrap_or_default().into_store_filter(api)?;
+        let count = async { Ok(rates::status_rates(read::status_rates(&api.readers, &rows, since).await?)) };
+        Ok(all.rates.get_or_compute(api.view(), key, count).await?.to_vec())
     }
 }
 

@@ -52,6 +52,24 @@ const PLANS: &[(&str, &[&str])] = &[
         ],
     ),
     ("{ busiestHours { count } }", &["SEARCH change_row USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]),
+    (
+        "{ statusRates { count } }",
+        &[
+            "SEARCH change_row USING INTEGER PRIMARY KEY (rowid>?)",
+            "SEARCH change_type USING INTEGER PRIMARY KEY (rowid=?)",
+        ],
+    ),
+    (
+        "{ statusRates(filter: { status: [STARTED] }) { count } }",
+        &[
+            "SEARCH change_row USING INTEGER PRIMARY KEY (rowid>?)",
+            "SEARCH entity EXISTS USING INTEGER PRIMARY KEY (rowid=?)",
+        ],
+    ),
+    (
+        "{ inspections(filter: { waitsFor: [CUSTOMER] }) { nodes { id } } }",
+        &["MERGE (UNION ALL)", "SEARCH update_order USING PRIMARY KEY (list=?)"],
+    ),
     ("{ inspection(id: \"ID\") { id } }", &["INDEX entity_id_key (id=?)"]),
     (
         "{ inspection(id: \"ID\") { sessions { nodes { id } } } }",

@@ -298,7 +298,7 @@ pub(super) fn in_sources(column: impl ColumnTrait, view: &View, wanted: Option<&
     any_of(column, view.limit_sources(wanted).as_deref())
 }
 
-fn any_of<T: Clone + Into<Value>>(column: impl ColumnTrait, values: Option<&[T]>) -> Option<Expr> {
+pub(super) fn any_of<T: Clone + Into<Value>>(column: impl ColumnTrait, values: Option<&[T]>) -> Option<Expr> {
     values.map(|values| column.is_in(values.iter().cloned()))
 }
 

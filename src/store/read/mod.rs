@@ -20,6 +20,7 @@ mod rejections;
 mod replicas;
 mod source_rates;
 mod sources;
+mod status_rates;
 mod status_timeline;
 mod update_order;
 
@@ -55,6 +56,7 @@ pub use rejections::{
 pub use replicas::{DatabaseKind, database_kind, database_size, database_version, replicas};
 pub use source_rates::source_rates;
 pub use sources::{handshakes, last_verdicts, ledgers};
+pub use status_rates::status_rates;
 pub use status_timeline::{StatusInterval, StatusTimeline, status_timelines};
 
 use super::{ReadPool, StoreError};
