@@ -14,7 +14,7 @@ use crate::live::SubscriptionManager;
 use crate::rejection::{RejectionLog, RejectionTask};
 use crate::replica::ReplicaTask;
 use crate::request::{ClientRateLimiter, Pipeline, PipelineConfig, TrustedDocuments, TrustedDocumentsError};
-use crate::retention::RetentionTask;
+use crate::retention::{IdempotencyExpiryTask, RetentionTask};
 use crate::settings::{Settings, SourceSettings};
 use crate::store::read::head;
 use crate::store::{
@@ -40,6 +40,8 @@ const HANDSHAKE_RETRY_DELAY: Duration = Duration::from_secs(2);
 /// The first purge after the start, and the time between two.
 const FIRST_PURGE_DELAY: Duration = Duration::from_secs(10);
 const PURGE_INTERVAL: Duration = Duration::from_secs(3600);
+/// The time until old idempotency keys are deleted first, and between two times.
+const IDEMPOTENCY_EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
 /// Histogram buckets, in seconds.
 const DURATION_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 /// Histogram buckets of batch sizes.
@@ -47,6 +49,9 @@ const BATCH_SIZE_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0
 
 /// How long the queued deliveries may take to be written after the last request, and the other tasks to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// How long closing the database may take after that.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Opens the writer of a hub.
 pub type WriterFactory = fn(&Database) -> Result<Box<dyn BatchWriter>, StoreError>;
@@ -61,6 +66,7 @@ pub struct Hub {
     listener: JoinHandle<()>,
     writer: JoinHandle<()>,
     background_tasks: Vec<JoinHandle<()>>,
+    db: Database,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +145,8 @@ impl Hub {
             groups_header: settings.proxy_groups_header.clone(),
             grants: settings.proxy_grants.clone(),
         });
+        let expiry = IdempotencyExpiryTask { db: db.clone(), interval: IDEMPOTENCY_EXPIRY_INTERVAL, clock: clock::now };
+        tasks.push(tokio::spawn(expiry.run(stop.clone())));
         if let Some(max_age) = settings.retention {
             let retention = RetentionTask {
                 db: db.clone(),
@@ -194,6 +202,7 @@ impl Hub {
         let replica = ReplicaTask::new(replicas, readers, feed.clone(), counters, settings_digest.clone(), clock::now);
         tasks.push(tokio::spawn(replica.run(stop.clone())));
         let allowed_origins = AllowedOrigins::new(&settings.allowed_origins);
+        let closed_at_end = db.clone();
         let app = AppState {
             ingest: ingest.clone(),
             rejections,
@@ -214,6 +223,7 @@ impl Hub {
         let runtime = Handle::current();
         Ok(Hub {
             address,
+            db: closed_at_end,
             ingest,
             writer: tokio::task::spawn_blocking(move || writer.run(&runtime)),
             background_tasks: tasks,
@@ -241,6 +251,12 @@ impl Hub {
         };
         if tokio::time::timeout(DRAIN_TIMEOUT, rest).await.is_err() {
             tracing::error!("shutdown timed out: queued deliveries were not written and not acknowledged");
+        }
+        // Some tasks write at their end, after the writer has emptied SQLite's write-ahead log: the last connection that is closed
+        // leaves one file, if it can write. Otherwise a backup that takes its place would be read with that log.
+        let close = async { (self.db.read_pool.close().await, self.db.write_pool.close().await) };
+        if tokio::time::timeout(CLOSE_TIMEOUT, close).await.is_err() {
+            tracing::warn!("the database was not closed in time");
         }
     }
 }

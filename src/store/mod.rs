@@ -5,6 +5,7 @@ mod api_keys;
 mod begin_writing;
 mod browser_sessions;
 mod connect;
+mod idempotency;
 mod inspection_index;
 mod maintenance_lock;
 mod outage;
@@ -18,6 +19,7 @@ pub use api_keys::{ApiKeyError, ApiKeyRecord, ApiKeyStore, KeyRotation, RotatedK
 pub use begin_writing::begin_writing;
 pub use browser_sessions::{BrowserSessionStore, LoginDigest};
 pub use connect::{Database, DatabaseAddress, OpenMode, PoolSettings, ReadPool, read_only_connection, with_timeout};
+pub use idempotency::delete_idempotency_keys;
 pub use inspection_index::{Cohort, CountGroup, InspectionIndex, Period};
 pub use maintenance_lock::MaintenanceLock;
 pub use payload::{DictionaryCache, PayloadError, StoredPayload, VendorDictionary};

@@ -11,10 +11,12 @@ use crate::verify::verify;
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::entity as thing;
 use inspection_hub::ingest::Writer;
+use inspection_hub::retention::IdempotencyExpiryTask;
 use inspection_hub::store::{Database, OpenMode};
 use proptest::prelude::*;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const REGISTER: &str = "mutation($input: RegisterInspectionInput!) { registerInspection(input: $input) {
     command { id kind actor reason at input changes(first: 5) { totalCount nodes { verdict reasonCode toStatus actor } } }
@@ -283,6 +285,21 @@ async fn an_idempotency_key_is_used_once_by_each_subject_for_each_mutation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idempotency_key_is_free_again_after_thirty_days() {
+    let app = TestHub::start().await;
+    act(&app, REGISTER, registration("key", "K-1")).await;
+    let db = Database::open(&app.database.address, OpenMode::SkipMigrations).await.expect("the database");
+    let expire = async |clock: fn() -> DateTime<Utc>| {
+        let task = IdempotencyExpiryTask { db: db.clone(), interval: Duration::from_secs(3600), clock };
+        task.run_once().await.expect("deleted")
+    };
+    assert_eq!(expire(|| Utc::now() + TimeDelta::days(29)).await, 0);
+    assert_eq!(refused(&app, REGISTER, &registration("key", "K-2")).await.0, "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(expire(|| Utc::now() + TimeDelta::days(31)).await, 1);
+    act(&app, REGISTER, registration("key", "K-2")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_input_is_refused_and_leaves_nothing() {
     let app = TestHub::start().await;
     let id = register(&app, "K-1").await;
@@ -516,7 +533,7 @@ async fn a_command_keeps_its_number_when_what_it_is_about_is_not_read_any_more()
         let (code, text) = verify(&app.database);
         assert!(code == Some(0) && text.contains("2 deliveries, 2 commands, "), "{text}");
     }
-    // The hub goes on with the next number.
+    // The hub continues with the next number.
     wait_until("it stores", async || app.post_json("pave", status("K-4", "STARTED")).await.status == 200).await;
     let listed = app
         .query("{ inspections(orderBy: { field: CREATED_AT, direction: ASC }) { nodes { externalId reference } } }")

@@ -3,8 +3,8 @@
 use super::read_pool::ReadPool;
 use super::{OpenMode, PoolSettings, layout};
 use crate::store::StoreError;
-use sea_orm::sqlx;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sea_orm::sqlx::{self, Executor};
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqlxSqliteConnector};
 use std::path::Path;
 
@@ -62,6 +62,10 @@ pub async fn read_only_connection(path: &str, pools: PoolSettings) -> Result<Dat
 async fn connect(path: &str, options: SqliteConnectOptions) -> Result<DatabaseConnection, StoreError> {
     // Keeps its one connection until it is closed.
     let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    // A COMMIT that fails, as on a full disk, leaves its transaction open, and with it SQLite's lock: sea-orm takes it to be ended. If
+    // there is one to roll back, the connection is closed, because sqlx still counts it.
+    let pool =
+        pool.after_release(|connection, _| Box::pin(async move { Ok(connection.execute("ROLLBACK").await.is_err()) }));
     let connection = pool.connect_with(options).await.map_err(|error| open_error(path, &error))?;
     Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(connection))
 }

@@ -221,6 +221,7 @@ async fn a_backup_ends_under_load_and_has_all_that_was_acknowledged() {
     sending.await.expect("sent");
     assert_eq!(sender.discrepancies(&server.url).await, Vec::<String>::new());
     server.stop().await;
+    assert!(!from.with_extension("db-wal").exists(), "a log that is left would be read with the backup");
     let size = |path: &Path| std::fs::metadata(path).expect("a file").len();
     assert!(size(&to) <= size(&from) * 2, "{} beside {}", size(&to), size(&from));
     // Restored, it serves. An older cursor is refused.
