@@ -68,9 +68,9 @@ demo: $(WEB) ## Serve with sample traffic of all vendors, and keep a slow stream
 	printf 'A slow stream of deliveries continues until Ctrl-C.\n\n' && \
 	$(BIN) simulate --hub $(HUB) --seed random --forever --rate 5
 
-bench: $(WEB) ## Measure ingest, real rates, writer, as-of, rebuild, growth, start, fan-out, queries and abuse; each fails below its minimum
+bench: $(WEB) ## Measure ingest, real rates, writer, as-of, rebuild, growth, start, fan-out, queries, abuse and access; each fails below its minimum
 	$(CARGO) bench --bench ingest --bench rate --bench write --bench as_of --bench rebuild --bench growth --bench start \
-		--bench fanout --bench query --bench abuse
+		--bench fanout --bench query --bench abuse --bench access
 	TEST_POSTGRES_FSYNC=on tests/postgres.sh $(CARGO) bench --bench ingest --bench write --bench as_of --bench rebuild --bench growth \
 		--bench positions --bench query
 
